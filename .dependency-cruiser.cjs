@@ -1,0 +1,52 @@
+/** Who may import whom (docs/architecture.md). Every rule here is an error in `npm run check`. */
+const lib = (name) => `^libs/${name}/`;
+/** `from` may import only the libraries listed in `to` (and itself). */
+const only = (from, to) => ({
+  name: `${from.replace(/[^a-z-]+/g, ' ').trim()} imports only ${to.join(', ') || 'nothing of ours'}`,
+  severity: 'error',
+  from: { path: `^${from}/`, pathNot: '\\.test\\.ts$' },
+  to: { path: '^(libs|apps|native|test|bench)/', pathNot: [`^${from}/`, ...to.map((t) => `^libs/${t}/`)] },
+});
+
+module.exports = {
+  forbidden: [
+    { name: 'no cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    only('apps/api', ['accounts', 'adapters', 'fleet', 'stores', 'runtime', 'contracts']),
+    only('apps/worker', ['accounts', 'adapters', 'fleet', 'stores', 'runtime', 'contracts']),
+    only('apps/engine', ['serving', 'native-engine', 'stores/src/blobs', 'runtime', 'contracts']),
+    only('libs/accounts', ['stores', 'runtime', 'contracts']),
+    only('libs/adapters', ['safetensors-js', 'stores', 'runtime', 'contracts']),
+    only('libs/fleet', ['runtime', 'contracts']),
+    only('libs/serving', ['native-engine', 'stores/src/blobs', 'runtime', 'contracts']),
+    only('libs/native-engine', ['contracts']),
+    only('libs/stores', ['runtime', 'contracts']),
+    only('libs/runtime', ['contracts']),
+    only('libs/safetensors-js', []),
+    only('libs/contracts', []),
+    {
+      name: 'contracts imports only zod',
+      severity: 'error',
+      from: { path: lib('contracts'), pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['npm', 'npm-dev', 'core'], pathNot: 'node_modules/zod/' },
+    },
+    {
+      name: 'safetensors-js has no dependency',
+      severity: 'error',
+      from: { path: lib('safetensors-js'), pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['npm', 'npm-dev'] },
+    },
+    {
+      name: 'no production code imports a test',
+      severity: 'error',
+      from: { path: '^(apps|libs|migrations)/', pathNot: '\\.test\\.ts$' },
+      to: { path: '(\\.test\\.ts$|^test/)' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(dist|build)/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { conditionNames: ['source', 'import', 'node', 'default'], extensions: ['.ts', '.js', '.mjs'] },
+  },
+};

@@ -1,0 +1,59 @@
+import { z } from 'zod';
+
+/** A tensor inside the version's safetensors file. `begin`/`end` are byte offsets from the start of the file. */
+export const TensorRefSchema = z.object({
+  name: z.string(),
+  dtype: z.enum(['F64', 'F32', 'F16', 'BF16']),
+  shape: z.array(z.int().nonnegative()),
+  begin: z.int().nonnegative(),
+  end: z.int().nonnegative(),
+});
+export type TensorRef = z.infer<typeof TensorRefSchema>;
+
+/**
+ * What an adapter does to one base module, with PEFT's quirks already resolved. For a row x of the module's input:
+ *   base  = (weight ?? W) x
+ *   delta = scale * (B (A x) + loraBias)
+ *   y     = magnitude ? magnitude / ||W' + scale B A||_row * (base + delta) : base + delta,  W' = weight ?? W
+ *   y    += bias ?? the base's own bias
+ * An embedding is the same with x one-hot: in = vocabulary, out = hidden.
+ */
+export const ManifestModuleSchema = z.object({
+  /** A name of BaseModel.modules. */
+  module: z.string(),
+  lora: z
+    .object({
+      rank: z.int().positive(),
+      /** alpha / r, alpha / sqrt(r) for rsLoRA; folded into B in float32 at load. */
+      scale: z.number(),
+      a: TensorRefSchema, // [rank, in]
+      b: TensorRefSchema, // [out, rank]
+      loraBias: TensorRefSchema.optional(), // [out], PEFT's lora_B.bias
+    })
+    .optional(),
+  /** DoRA magnitude, [out]. */
+  magnitude: TensorRefSchema.optional(),
+  /** Replaces the base's weight: linear [out, in], embedding [in, out], norm [out]. */
+  weight: TensorRefSchema.optional(),
+  /** Replaces the base's bias, [out]. */
+  bias: TensorRefSchema.optional(),
+  /** Embedding rows replaced one by one (trainable_token_indices): rows [indices.length, out]. */
+  tokenRows: z.object({ indices: z.array(z.int().nonnegative()), rows: TensorRefSchema }).optional(),
+});
+export type ManifestModule = z.infer<typeof ManifestModuleSchema>;
+
+export const AdapterManifestSchema = z.object({
+  format: z.literal('lorikeet.adapter.v1'),
+  /** Digest of the base model that it was validated against. */
+  base: z.string(),
+  weights: z.object({ sha256: z.string(), bytes: z.int().positive() }),
+  /** The adapter's own chat template (a Jinja file), when it has one. */
+  chatTemplate: z.object({ sha256: z.string(), bytes: z.int().nonnegative() }).optional(),
+  modules: z.array(ManifestModuleSchema).min(1),
+});
+/**
+ * The normalised form of an adapter; the engine reads nothing else but this and the safetensors bytes.
+ * A version's digest is the SHA-256 (hex) of its canonical JSON, which holds the weights' SHA-256.
+ * In the blob store: key `sha256/<digest>` is the manifest, `sha256/<weights.sha256>` the weights.
+ */
+export type AdapterManifest = z.infer<typeof AdapterManifestSchema>;

@@ -1,0 +1,33 @@
+import { z } from 'zod';
+
+/**
+ * One module of the base model that holds weights, named as Transformers names it, e.g.
+ * `model.layers.0.self_attn.q_proj`, `model.embed_tokens`, `model.norm`, `lm_head`.
+ * linear: weight [out, in]; embedding: weight [in = vocabulary, out = hidden]; norm: weight [out], in = 1.
+ */
+export const BaseModuleSchema = z.object({
+  name: z.string(),
+  kind: z.enum(['linear', 'embedding', 'norm']),
+  out: z.int().positive(),
+  in: z.int().positive(),
+  bias: z.boolean(),
+});
+export type BaseModule = z.infer<typeof BaseModuleSchema>;
+
+/** What an engine says of the base model that it has loaded. */
+export const BaseModelSchema = z.object({
+  /** MODEL_NAME: the base model's name in the API. */
+  name: z.string(),
+  /** SHA-256 (hex) over config, tokenizer and weights. */
+  digest: z.string(),
+  architecture: z.string(),
+  hiddenSize: z.int().positive(),
+  numLayers: z.int().positive(),
+  vocabSize: z.int().positive(),
+  /** Tokens that one request may have in all (prompt + completion). */
+  maxContext: z.int().positive(),
+  tieWordEmbeddings: z.boolean(),
+  quantization: z.string(),
+  modules: z.array(BaseModuleSchema),
+});
+export type BaseModel = z.infer<typeof BaseModelSchema>;

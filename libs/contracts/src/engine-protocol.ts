@@ -1,0 +1,159 @@
+import { z } from 'zod';
+import { BaseModelSchema } from './base-model.js';
+import { ERROR_CODES } from './errors.js';
+
+/*
+ * The engine's internal HTTP. Bearer ENGINE_TOKEN on every route but /health/*.
+ *   POST   /generate            GenerateRequest -> NDJSON lines of GenerateEvent; faults found before the stream
+ *                               starts answer the error envelope with its status. Closing the connection cancels.
+ *   GET    /status              EngineStatus
+ *   POST   /adapters/{digest}   load now (optional warm-up) -> 204
+ *   DELETE /adapters/{digest}   drop once its last request ends -> 204
+ *   GET    /metrics, /health/live, /health/ready
+ */
+
+const tokenId = z.int().nonnegative();
+
+export const ChatMessageSchema = z.object({
+  role: z.string(),
+  content: z.string().nullable(),
+  name: z.string().optional(),
+  tool_calls: z.array(z.unknown()).optional(),
+  tool_call_id: z.string().optional(),
+});
+export type ChatMessage = z.infer<typeof ChatMessageSchema>;
+
+export const SamplingSchema = z.object({
+  /** 0 is greedy. */
+  temperature: z.number().min(0),
+  topP: z.number().gt(0).max(1),
+  /** Absent: all tokens. */
+  topK: z.int().positive().optional(),
+  minP: z.number().min(0).max(1),
+  repetitionPenalty: z.number().positive(),
+  presencePenalty: z.number(),
+  frequencyPenalty: z.number(),
+  /** Absent: the engine draws one. */
+  seed: z.int().optional(),
+  logitBias: z.array(z.object({ token: tokenId, bias: z.number() })),
+});
+export type Sampling = z.infer<typeof SamplingSchema>;
+
+export const GenerateRequestSchema = z.object({
+  requestId: z.string(),
+  /** Separates prefix caches of tenants; requests share cached pages only under the same salt. */
+  cacheSalt: z.string(),
+  /** Requests with the same key share one turn in fairness. */
+  fairnessKey: z.string(),
+  /** The version's digest; absent: the base model. */
+  adapter: z.string().optional(),
+  input: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('tokens'), tokens: z.array(tokenId) }),
+    z.object({ kind: z.literal('text'), text: z.string() }),
+    z.object({
+      kind: z.literal('chat'),
+      messages: z.array(ChatMessageSchema),
+      tools: z.array(z.unknown()).optional(),
+      addGenerationPrompt: z.boolean(),
+      templateArguments: z.record(z.string(), z.unknown()).optional(),
+    }),
+  ]),
+  /** Absent: up to the end of the context. 0: only score the prompt. */
+  maxTokens: z.int().nonnegative().optional(),
+  minTokens: z.int().nonnegative(),
+  ignoreEos: z.boolean(),
+  stop: z.array(z.string().min(1)),
+  stopTokenIds: z.array(tokenId),
+  /** Keep the stop string in the text. */
+  includeStop: z.boolean(),
+  sampling: SamplingSchema,
+  /** Number of alternatives with each completion token's log-probability; absent: no log-probabilities. */
+  logprobs: z.int().min(0).max(20).optional(),
+  /** The same for the prompt's tokens. */
+  promptLogprobs: z.int().min(0).max(20).optional(),
+  /** Ask `start` to carry the prompt's token ids. */
+  returnPromptTokens: z.boolean(),
+});
+export type GenerateRequest = z.infer<typeof GenerateRequestSchema>;
+
+/** A token with the bytes it stands for (text may be U+FFFD where the bytes are no whole character). */
+export const TokenChoiceSchema = z.object({
+  id: tokenId,
+  text: z.string(),
+  bytes: z.array(z.int()),
+  /** Natural log-probability under the raw logits, before temperature, penalties and bias. */
+  logprob: z.number(),
+});
+export type TokenChoice = z.infer<typeof TokenChoiceSchema>;
+
+export const ScoredTokenSchema = TokenChoiceSchema.extend({ top: z.array(TokenChoiceSchema) });
+export type ScoredToken = z.infer<typeof ScoredTokenSchema>;
+
+export const FinishReasonSchema = z.enum(['stop', 'length']);
+
+export const GenerateEventSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('start'),
+    promptTokens: z.int(),
+    promptTokenIds: z.array(tokenId).optional(),
+  }),
+  /**
+   * Only with promptLogprobs: one line once the whole prompt is scored; the first token has no log-probability.
+   * `text` is the prompt as decoded, `tokens[i].textOffset` where token i starts in it (UTF-16 units).
+   */
+  z.object({
+    type: z.literal('prompt'),
+    text: z.string(),
+    tokens: z.array(
+      z.object({
+        id: tokenId,
+        text: z.string(),
+        bytes: z.array(z.int()),
+        logprob: z.number().nullable(),
+        top: z.array(TokenChoiceSchema),
+      }),
+    ),
+  }),
+  /** `text` never holds half a character or part of a possible stop string, so it may lag behind `tokens`. */
+  z.object({
+    type: z.literal('tokens'),
+    text: z.string(),
+    ids: z.array(tokenId),
+    /** With logprobs: one for each of `ids`. */
+    scored: z.array(ScoredTokenSchema).optional(),
+  }),
+  z.object({
+    type: z.literal('finish'),
+    reason: FinishReasonSchema,
+    /** The stop string or token id that ended it, or null (end of sequence, length). */
+    stopReason: z.union([z.string(), z.int(), z.null()]),
+    /** Text held back until now. */
+    text: z.string(),
+    usage: z.object({ promptTokens: z.int(), cachedTokens: z.int(), completionTokens: z.int() }),
+    timing: z.object({ queue_ms: z.number(), ttft_ms: z.number(), total_ms: z.number() }),
+  }),
+  z.object({ type: z.literal('error'), code: z.enum(ERROR_CODES), message: z.string() }),
+]);
+export type GenerateEvent = z.infer<typeof GenerateEventSchema>;
+
+export const EngineStatusSchema = z.object({
+  /** Stable name of this engine process, e.g. `cpu-0`. */
+  engine: z.string(),
+  state: z.enum(['loading', 'ready', 'draining', 'failed']),
+  device: z.string(),
+  /** Absent while loading. */
+  base: BaseModelSchema.optional(),
+  load: z.object({
+    runningRequests: z.int(),
+    waitingRequests: z.int(),
+    /** Tokens still to be computed for all of them. */
+    queuedTokens: z.int(),
+  }),
+  kv: z.object({ pages: z.int(), freePages: z.int(), pageTokens: z.int(), bytes: z.int() }),
+  adapters: z.object({
+    bytes: z.int(),
+    limitBytes: z.int(),
+    resident: z.array(z.object({ digest: z.string(), bytes: z.int(), requests: z.int() })),
+  }),
+});
+export type EngineStatus = z.infer<typeof EngineStatusSchema>;

@@ -1,0 +1,34 @@
+import swc from 'unplugin-swc';
+import { defineConfig } from 'vitest/config';
+
+// Nest's decorators need metadata, which esbuild does not emit; swc does.
+const plugins = [swc.vite({ module: { type: 'es6' } })];
+const conditions = ['source', 'node', 'import', 'default'];
+
+/** One vitest project. `timeoutMs` covers starting servers; files of one project run one after another when `serial`. */
+function project(name: string, include: string[], timeoutMs: number, serial: boolean) {
+  return {
+    plugins,
+    resolve: { conditions },
+    ssr: { resolve: { conditions } },
+    test: {
+      name,
+      include,
+      environment: 'node' as const,
+      testTimeout: timeoutMs,
+      hookTimeout: timeoutMs,
+      fileParallelism: !serial,
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit', ['{apps,libs}/*/src/**/*.test.ts', 'test/unit/**/*.test.ts'], 20_000, false),
+      project('integration', ['test/integration/**/*.test.ts'], 120_000, true),
+      project('golden', ['test/golden/**/*.test.ts'], 180_000, true),
+      project('e2e', ['test/e2e/**/*.test.ts'], 300_000, true),
+    ],
+  },
+});
