@@ -14,7 +14,13 @@ export interface ErrorRow {
   readonly text: string;
 }
 
-const row = (status: number, type: string, logLevel: LogLevel, retryable: boolean, text: string): ErrorRow => ({
+const row = (
+  status: number,
+  type: string,
+  logLevel: LogLevel,
+  retryable: boolean,
+  text: string,
+): ErrorRow => ({
   status,
   type,
   logLevel,
@@ -29,7 +35,13 @@ export const ERROR_TABLE = {
   invalid_request: row(400, BAD, 'info', false, 'The request is malformed.'),
   context_length_exceeded: row(400, BAD, 'info', false, "The prompt does not fit the model's context."),
   invalid_api_key: row(401, 'authentication_error', 'info', false, 'The API key is missing or not valid.'),
-  insufficient_scope: row(403, 'permission_error', 'info', false, 'The API key lacks the scope for this call.'),
+  insufficient_scope: row(
+    403,
+    'permission_error',
+    'info',
+    false,
+    'The API key lacks the scope for this call.',
+  ),
   tenant_suspended: row(403, 'permission_error', 'info', false, 'The tenant is suspended.'),
   not_found: row(404, BAD, 'info', false, 'There is no such resource.'),
   model_not_found: row(404, BAD, 'info', false, 'There is no such model.'),

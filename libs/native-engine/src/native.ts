@@ -1,0 +1,132 @@
+import type { AdapterManifest } from '#contracts/adapter-manifest.js';
+import type { BaseModule } from '#contracts/base-model.js';
+
+/* The typed face of the addon. One process opens one model; a step is one crossing into native. */
+
+export interface OpenOptions {
+  /** Folder with config.json and *.safetensors. */
+  readonly modelPath: string;
+  readonly backend: 'cpu' | 'reference';
+  readonly threads: number;
+  readonly quantization: 'none';
+  /** Forces an instruction set: tests only. */
+  readonly isa?: 'portable' | 'avx2' | 'avx512';
+  readonly maxStepTokens: number;
+  readonly maxSequences: number;
+  readonly kv: {
+    readonly bytes: number;
+    readonly pageTokens: number;
+    readonly dtype: 'f32' | 'f16' | 'bf16';
+  };
+}
+
+/** What config.json and the weights turned out to be. */
+export interface ModelDescription {
+  readonly architecture: string;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  readonly vocabSize: number;
+  readonly maxPositions: number;
+  readonly tieWordEmbeddings: boolean;
+  readonly eosTokenIds: readonly number[];
+  readonly bosTokenId: number | undefined;
+  readonly modules: readonly BaseModule[];
+  /** e.g. "cpu avx512 2 threads". */
+  readonly device: string;
+  /** Pages that fit in kv.bytes. */
+  readonly kvPages: number;
+  readonly kvBytesPerPage: number;
+  readonly weightBytes: number;
+}
+
+export interface AdapterSpec {
+  /** The safetensors file; native maps it, repacks, and lets it go. */
+  readonly weightsPath: string;
+  readonly modules: AdapterManifest['modules'];
+}
+export interface LoadedAdapter {
+  /** Small positive integer, valid until dropAdapter. */
+  readonly handle: number;
+  readonly bytes: number;
+}
+
+export interface MemoryUse {
+  readonly weightBytes: number;
+  readonly kvBytes: number;
+  readonly adapterBytes: number;
+  readonly scratchBytes: number;
+}
+
+export const SAMPLE_MODE = { sample: 0, score: 1 } as const;
+export const MAX_TOP_LOGPROBS = 20;
+
+/**
+ * Everything the host decides for one step. The arrays are allocated once at their capacity and reused; the counts say
+ * how much of each holds. Rows of one sequence are contiguous, and sequences are sorted so that rows of one adapter are
+ * contiguous. Native copies what it needs during the call, so the caller may refill the arrays at once.
+ */
+export interface StepPlan {
+  rows: number; // T
+  sequences: number; // S
+  segments: number; // G
+  samples: number; // R
+  /** Pages per row of pageTable. */
+  pageTableStride: number;
+  readonly token: Int32Array; // [T]
+  readonly position: Int32Array; // [T]
+  readonly kvSlot: Int32Array; // [T] page * pageTokens + offset
+  readonly qStart: Int32Array; // [S + 1]
+  readonly kvLength: Int32Array; // [S]
+  readonly pageTable: Int32Array; // [S, pageTableStride]
+  readonly segment: Int32Array; // [G, 3] row0, rows, adapter handle; rows without adapter are in no segment
+  readonly sampleRow: Int32Array; // [R] index of the row in T, ascending
+  /** [R, SAMPLE_INTS] see SAMPLE_INT. */
+  readonly sampleInt: Int32Array;
+  /** [R, SAMPLE_FLOATS] see SAMPLE_FLOAT. */
+  readonly sampleFloat: Float32Array;
+  /** [R, 2] seed, counter. */
+  readonly sampleSeed: BigUint64Array;
+  readonly historyStart: Int32Array; // [R + 1] into historyToken and historyCount
+  readonly historyToken: Int32Array;
+  readonly historyCount: Int32Array;
+  readonly biasStart: Int32Array; // [R + 1] into biasToken and biasValue
+  readonly biasToken: Int32Array;
+  readonly biasValue: Float32Array;
+  /** Results, written when the step ends. */
+  readonly outToken: Int32Array; // [R]
+  readonly outFinite: Uint8Array; // [R] 0: the row's logits were not finite, or every token was banned
+  readonly outLogprob: Float32Array; // [R]
+  readonly outTopCount: Int32Array; // [R]
+  readonly outTopToken: Int32Array; // [R, MAX_TOP_LOGPROBS]
+  readonly outTopLogprob: Float32Array; // [R, MAX_TOP_LOGPROBS]
+}
+
+/** Columns of StepPlan.sampleInt. topLogprobs: -1 reports no log-probabilities. topK: 0 keeps all. */
+export const SAMPLE_INT = { mode: 0, target: 1, topK: 2, topLogprobs: 3 } as const;
+export const SAMPLE_INTS = 4;
+/** Columns of StepPlan.sampleFloat. */
+export const SAMPLE_FLOAT = {
+  temperature: 0,
+  topP: 1,
+  minP: 2,
+  repetitionPenalty: 3,
+  presencePenalty: 4,
+  frequencyPenalty: 5,
+} as const;
+export const SAMPLE_FLOATS = 6;
+
+/** One opened model. Every promise rejects with an Error whose message a user can read. */
+export interface NativeModel {
+  readonly description: ModelDescription;
+  /** Reads and repacks on a loader thread; steps go on meanwhile. */
+  loadAdapter(spec: AdapterSpec): Promise<LoadedAdapter>;
+  /** Frees at once. Rejected with a throw while a step that uses the handle runs. */
+  dropAdapter(handle: number): void;
+  /** Copies KV pages, all layers; between steps only. */
+  copyPages(from: Int32Array, to: Int32Array): void;
+  /** Runs on the native step thread; one at a time. Resolves with the time that the step took inside native. */
+  step(plan: StepPlan): Promise<{ readonly native_ms: number }>;
+  memory(): MemoryUse;
+  /** Waits for a running step, then frees everything. */
+  close(): Promise<void>;
+}
