@@ -1,0 +1,61 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ERROR_TABLE, type ErrorCode } from '#contracts/errors.js';
+import { AppError, toEnvelope } from './app-error.js';
+import type { Logger } from './logger.js';
+
+const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
+  400: 'invalid_request',
+  401: 'invalid_api_key',
+  403: 'insufficient_scope',
+  404: 'not_found',
+  405: 'method_not_allowed',
+  409: 'conflict',
+  413: 'payload_too_large',
+  415: 'unsupported_media_type',
+  429: 'rate_limit_exceeded',
+  503: 'dependency_unavailable',
+};
+
+/** Frameworks throw their own errors (Nest's, Fastify's); each becomes one of our codes. */
+export function asAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (error instanceof HttpException) {
+    const code = CODE_OF_STATUS[error.getStatus()];
+    if (code) return new AppError(code, { message: error.message, cause: error });
+  }
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  if (typeof status === 'number' && status < 500) {
+    return new AppError(CODE_OF_STATUS[status] ?? 'invalid_request', {
+      message: String((error as Error).message),
+      cause: error,
+    });
+  }
+  return new AppError('internal_error', { cause: error });
+}
+
+/** Turns whatever a handler threw into the envelope, logs it at its level, and never shows a stack trace. */
+@Catch()
+export class ErrorFilter implements ExceptionFilter {
+  constructor(private readonly logger: Logger) {}
+
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const error = asAppError(thrown);
+    const { status, body } = toEnvelope(error);
+    const level = ERROR_TABLE[error.code].logLevel;
+    this.logger[level](
+      {
+        requestId: request.id,
+        code: error.code,
+        err: level === 'error' ? (error.cause ?? error) : undefined,
+      },
+      error.message,
+    );
+    if (reply.sent || reply.raw.headersSent) return; // a stream tells its own errors
+    const retryAfter_s = error.details.retryAfter_s ?? (status === 503 ? 1 : undefined);
+    if (retryAfter_s !== undefined) void reply.header('retry-after', String(Math.ceil(retryAfter_s)));
+    void reply.status(status).send(body);
+  }
+}
