@@ -1,0 +1,41 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from './stack.js';
+
+/** What Transformers + PEFT computed for one prompt with one adapter (null: the base). */
+export interface GoldenRun {
+  readonly adapter: string | null;
+  readonly prompt: number;
+  readonly greedy_ids: readonly number[];
+  readonly greedy_logprobs: readonly number[];
+  readonly prompt_logprobs: readonly (number | null)[];
+  /** Gap between the best and the second choice of each step. */
+  readonly margins: readonly number[];
+}
+export interface GoldenCase {
+  readonly name: string;
+  readonly folder: string;
+  readonly modelPath: string;
+  readonly prompts: readonly (readonly number[])[];
+  readonly runs: readonly GoldenRun[];
+  readonly adapters: readonly string[];
+}
+
+/** Where the gap is smaller, another correct implementation may choose the other token. */
+export const CLOSE_CALL = 0.05;
+
+export function loadGolden(name: string): GoldenCase {
+  const folder = join(ROOT, 'test/golden/cases', name);
+  const golden = JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')) as Pick<
+    GoldenCase,
+    'prompts' | 'runs'
+  >;
+  const adapters = readdirSync(join(folder, 'adapters')).toSorted();
+  return { name, folder, modelPath: join(folder, 'model'), ...golden, adapters };
+}
+
+/** How many greedy tokens must agree: all before the first close call. */
+export function comparableTokens(run: GoldenRun): number {
+  const close = run.margins.findIndex((margin) => margin < CLOSE_CALL);
+  return close < 0 ? run.greedy_ids.length : close;
+}
