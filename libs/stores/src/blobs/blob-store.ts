@@ -15,6 +15,8 @@ export interface BlobStore {
   /** A local file with the blob's bytes (for a remote store: fetched into the cache, verified). Must not be changed. */
   localPath(sha256: string, signal?: AbortSignal): Promise<string>;
   delete(sha256: string): Promise<void>;
+  /** Every blob, in no order; one that comes or goes meanwhile may or may not be among them. */
+  list(): AsyncIterable<StoredBlob>;
   /** Removes what interrupted uploads left behind, when older than `olderThan_ms`. Returns how many. */
   sweep(olderThan_ms: number): Promise<number>;
 }
@@ -22,4 +24,9 @@ export interface BlobStore {
 export interface BlobInfo {
   readonly sha256: string;
   readonly bytes: number;
+}
+
+export interface StoredBlob extends BlobInfo {
+  /** When the same bytes were last put. */
+  readonly touchedAt: Date;
 }
