@@ -1,0 +1,175 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { FAKE_BASE, FakeEngine } from '../../../test/support/fake-engine.js';
+import { EngineFleet } from './engine-fleet.js';
+import { registerFleetMetrics } from './fleet-metrics.js';
+
+const FINISH: GenerateEvent = {
+  type: 'finish',
+  reason: 'length',
+  stopReason: null,
+  text: '',
+  usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 0 },
+  timing: { queue_ms: 0, ttft_ms: 0, total_ms: 0 },
+};
+const START: GenerateEvent = { type: 'start', promptTokens: 1 };
+const request = (adapter?: string): GenerateRequest => ({
+  requestId: 'r',
+  cacheSalt: 't',
+  fairnessKey: 't',
+  ...(adapter === undefined ? {} : { adapter }),
+  input: { kind: 'tokens', tokens: [1, 2, 3] },
+  minTokens: 0,
+  ignoreEos: false,
+  stop: [],
+  stopTokenIds: [],
+  includeStop: false,
+  sampling: {
+    temperature: 1,
+    topP: 1,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    logitBias: [],
+  },
+  returnPromptTokens: false,
+});
+const forever = new AbortController().signal;
+const pollTimes = { poll_ms: 20, backoff_ms: 10, maxBackoff_ms: 40 };
+
+let engines: FakeEngine[];
+let fleet: EngineFleet;
+beforeEach(async () => {
+  engines = [await FakeEngine.start('fake-0'), await FakeEngine.start('fake-1')];
+  for (const engine of engines) {
+    engine.script = (generation) => {
+      generation.send(START, FINISH);
+      generation.end();
+    };
+  }
+  const logger = pino({ level: 'silent' });
+  fleet = new EngineFleet({
+    engineUrls: engines.map(({ url }) => url),
+    engineToken: 'token',
+    logger,
+    pollTimes,
+  });
+});
+afterEach(async () => {
+  await fleet.onModuleDestroy();
+  await Promise.all(engines.map((engine) => engine.close()));
+});
+
+async function serve(adapter?: string): Promise<string> {
+  const { engine, events } = await fleet.generate(request(adapter), forever);
+  const seen = [];
+  for await (const event of events) seen.push(event.type);
+  expect(seen).toEqual(['start', 'finish']);
+  return engine;
+}
+
+describe('EngineFleet', () => {
+  it('answers the base model before any poll has run', async () => {
+    expect(fleet.ready()).toBe(false);
+    expect(await fleet.base()).toEqual(FAKE_BASE);
+    expect(fleet.ready()).toBe(true);
+  });
+
+  it('throws engine_unavailable while no engine is ready, with a delay to try again', async () => {
+    for (const engine of engines) engine.status = { ...engine.status, state: 'loading' };
+    await expect(fleet.base()).rejects.toMatchObject({
+      code: 'engine_unavailable',
+      details: { retryAfter_s: 2 },
+    });
+    await expect(fleet.generate(request(), forever)).rejects.toMatchObject({ code: 'engine_unavailable' });
+  });
+
+  it('sends a request to the engine that holds its adapter', async () => {
+    const [first, second] = engines as [FakeEngine, FakeEngine];
+    second.status.adapters.resident = [{ digest: 'a', bytes: 1, requests: 0 }];
+    second.status.load.queuedTokens = 500;
+    expect(await serve('a')).toBe('fake-1');
+    expect(await serve('b')).toBe('fake-0');
+    expect(first.requests).toHaveLength(1);
+  });
+
+  it('spreads requests over engines between two polls', async () => {
+    expect([await serve(), await serve(), await serve()]).toEqual(['fake-0', 'fake-1', 'fake-0']);
+  });
+
+  it('goes to the next engine when the best one refuses or is gone', async () => {
+    const [first] = engines as [FakeEngine, FakeEngine];
+    first.script = (generation) => generation.refuse('overloaded', 'full');
+    expect(await serve()).toBe('fake-1');
+    first.script = (generation) => generation.cut();
+    expect(await serve()).toBe('fake-1');
+  });
+
+  it('does not offer a bad request to another engine', async () => {
+    const [first, second] = engines as [FakeEngine, FakeEngine];
+    first.script = (generation) => generation.refuse('invalid_request', 'bad');
+    await expect(serve()).rejects.toMatchObject({ code: 'invalid_request' });
+    expect(second.requests).toHaveLength(0);
+  });
+
+  it('sends nothing to an engine with another base model', async () => {
+    const [first, second] = engines as [FakeEngine, FakeEngine];
+    second.status.base = { ...FAKE_BASE, digest: 'other' };
+    first.status.load.queuedTokens = 1000;
+    expect([await serve(), await serve()]).toEqual(['fake-0', 'fake-0']);
+  });
+
+  it('notices a new base model after the engines restarted with one', async () => {
+    fleet.onModuleInit();
+    expect((await fleet.base()).digest).toBe(FAKE_BASE.digest);
+    for (const engine of engines) engine.status.base = { ...FAKE_BASE, digest: 'new' };
+    await vi.waitFor(async () => expect((await fleet.base()).digest).toBe('new'), 10_000);
+  });
+
+  it('ends open streams with an error event when the engine stops answering', async () => {
+    fleet.onModuleInit();
+    const [first] = engines as [FakeEngine, FakeEngine];
+    first.script = (generation) => {
+      generation.send(START);
+      first.status = { broken: true } as never; // hangs on, but says nothing sensible any more
+    };
+    const { events } = await fleet.generate(request(), forever);
+    const seen: GenerateEvent[] = [];
+    for await (const event of events) seen.push(event);
+    expect(seen).toMatchObject([START, { type: 'error', code: 'engine_unavailable' }]);
+    expect(fleet.statuses()[0]).toMatchObject({ state: 'unreachable', openStreams: 0 });
+  });
+
+  it('does not poll once per request while all engines are away', async () => {
+    for (const engine of engines) engine.status = { ...engine.status, state: 'failed' };
+    const attempts = Array.from({ length: 50 }, () => fleet.base().catch(() => 'away'));
+    expect(new Set(await Promise.all(attempts))).toEqual(new Set(['away']));
+    expect(engines[0]?.statusCalls).toBe(1);
+  });
+
+  it('drops an adapter on every engine, whichever of them is away', async () => {
+    const [first, second] = engines as [FakeEngine, FakeEngine];
+    await first.close();
+    await fleet.dropAdapter('a');
+    expect(second.dropped).toEqual(['a']);
+    engines[0] = await FakeEngine.start();
+  });
+
+  it('counts open streams until they end', async () => {
+    const [first] = engines as [FakeEngine, FakeEngine];
+    first.script = (generation) => generation.send(START);
+    const controller = new AbortController();
+    const { events } = await fleet.generate(request(), controller.signal);
+    const registry = new Registry();
+    registerFleetMetrics(registry, fleet);
+    expect(await registry.metrics()).toContain(`lorikeet_fleet_open_streams{engine="${first.url}"} 1`);
+    controller.abort();
+    await expect(events[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      code: 'client_closed_request',
+    });
+    expect(await registry.metrics()).toContain(`lorikeet_fleet_open_streams{engine="${first.url}"} 0`);
+  });
+});

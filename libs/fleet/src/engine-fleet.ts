@@ -1,0 +1,136 @@
+import type { OnModuleDestroy, OnModuleInit } from '@nestjs/common';
+import type { BaseModel } from '#contracts/base-model.js';
+import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { AppError } from '#runtime/app-error.js';
+import type { Logger } from '#runtime/logger.js';
+import { EngineClient } from './engine-client.js';
+import { EngineHandle, type EngineView, POLL_TIMES, type PollTimes } from './engine-handle.js';
+import { rankEngines } from './router.js';
+
+export interface EngineFleetOptions {
+  readonly engineUrls: readonly string[];
+  readonly engineToken: string;
+  readonly logger: Logger;
+  readonly pollTimes?: PollTimes;
+}
+
+export interface EngineStream {
+  /** Name of the engine that serves it. */
+  readonly engine: string;
+  /** Ends with `finish` or `error`. Must be read, or the signal given to `generate` aborted. */
+  readonly events: AsyncIterable<GenerateEvent>;
+}
+
+/** All engines that this process may send requests to. They serve one and the same base model. */
+export class EngineFleet implements OnModuleInit, OnModuleDestroy {
+  readonly #handles: readonly EngineHandle[];
+  readonly #logger: Logger;
+  #baseDigest: string | undefined;
+
+  constructor({ engineUrls, engineToken, logger, pollTimes = POLL_TIMES }: EngineFleetOptions) {
+    this.#logger = logger;
+    this.#handles = engineUrls.map(
+      (url) =>
+        new EngineHandle(new EngineClient({ url, token: engineToken }), pollTimes, (view) =>
+          this.#reportChange(view),
+        ),
+    );
+  }
+
+  onModuleInit(): void {
+    for (const handle of this.#handles) handle.startPolling();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await Promise.all(this.#handles.map((handle) => handle.close()));
+  }
+
+  statuses(): readonly EngineView[] {
+    return this.#handles.map((handle) => handle.view);
+  }
+
+  /** Whether some engine can serve now, by the last statuses. */
+  ready(): boolean {
+    return this.#readyBase() !== undefined;
+  }
+
+  /** The base model that the fleet serves: the one of the first ready engine in ENGINE_URLS. */
+  async base(): Promise<BaseModel> {
+    const known = this.#readyBase();
+    if (known) return known;
+    await this.#refreshAll();
+    const base = this.#readyBase();
+    if (base) return base;
+    throw unavailable();
+  }
+
+  /**
+   * Sends the request to the best engine, and to the next one when that cannot take it. Throws what the engines
+   * found before the stream started; later faults are an `error` event. `signal` cancels in the engine too.
+   */
+  async generate(request: GenerateRequest, signal: AbortSignal): Promise<EngineStream> {
+    const wanted = { base: (await this.base()).digest, adapter: request.adapter };
+    const candidates = this.#handles.map((handle) => ({ handle, ...handle.candidate }));
+    let fault = unavailable();
+    for (const { handle } of rankEngines(candidates, wanted)) {
+      try {
+        const events = await handle.generate(request, signal);
+        return { engine: handle.view.status?.engine ?? handle.client.url, events };
+      } catch (error) {
+        if (!(error instanceof AppError) || !MAY_SERVE_ELSEWHERE.has(error.code)) throw error;
+        this.#logger.warn({ engine: handle.client.url, code: error.code }, error.message);
+        fault = error;
+        void handle.refresh();
+      }
+    }
+    throw fault;
+  }
+
+  /** Tells every engine to drop the adapter; one that cannot be reached holds nothing that a restart would keep. */
+  async dropAdapter(digest: string): Promise<void> {
+    await Promise.all(
+      this.#handles.map(async ({ client }) => {
+        try {
+          await client.dropAdapter(digest);
+        } catch (err) {
+          this.#logger.warn({ engine: client.url, digest, err }, 'could not drop the adapter');
+        }
+      }),
+    );
+  }
+
+  #readyBase(): BaseModel | undefined {
+    for (const handle of this.#handles) {
+      const { state, status } = handle.view;
+      if (state === 'ready' && status?.base) return this.#noteBase(status.base);
+    }
+    return undefined;
+  }
+
+  #noteBase(base: BaseModel): BaseModel {
+    if (this.#baseDigest !== undefined && this.#baseDigest !== base.digest)
+      this.#logger.warn({ from: this.#baseDigest, to: base.digest }, 'the base model has changed');
+    this.#baseDigest = base.digest;
+    return base;
+  }
+
+  async #refreshAll(): Promise<void> {
+    await Promise.all(this.#handles.map((handle) => handle.refresh()));
+  }
+
+  #reportChange({ url, state, status, error }: EngineView): void {
+    this.#logger.info({ engine: url, state, error }, 'engine changed');
+    const base = this.#readyBase();
+    if (state === 'ready' && base && status?.base && status.base.digest !== base.digest)
+      this.#logger.error(
+        { engine: url, base: status.base.digest, expected: base.digest },
+        'the engine has another base model than the fleet and gets no requests',
+      );
+  }
+}
+
+const MAY_SERVE_ELSEWHERE: ReadonlySet<string> = new Set(['engine_unavailable', 'overloaded']);
+
+function unavailable(): AppError {
+  return new AppError('engine_unavailable', { retryAfter_s: 2 });
+}

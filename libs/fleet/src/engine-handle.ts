@@ -1,0 +1,179 @@
+import type { EngineStatus, GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { AppError } from '#runtime/app-error.js';
+import type { EngineClient } from './engine-client.js';
+import type { Candidate } from './router.js';
+
+export interface PollTimes {
+  /** Between two polls of an engine that answers. */
+  readonly poll_ms: number;
+  /** After the first failed poll; doubles with every further one up to `maxBackoff_ms`. */
+  readonly backoff_ms: number;
+  readonly maxBackoff_ms: number;
+}
+
+export const POLL_TIMES: PollTimes = { poll_ms: 1_000, backoff_ms: 250, maxBackoff_ms: 10_000 };
+
+/** So many polls in a row must fail before an engine counts as lost: one slow answer is no outage. */
+const LOST_AFTER_FAILURES = 3;
+
+export interface EngineView {
+  readonly url: string;
+  readonly state: EngineStatus['state'] | 'unreachable';
+  /** The last one that the engine gave. */
+  readonly status: EngineStatus | undefined;
+  /** Why the last poll failed. */
+  readonly error: string | undefined;
+  readonly openStreams: number;
+}
+
+interface OpenStream {
+  readonly adapter: string | undefined;
+  readonly controller: AbortController;
+}
+
+/** One engine of the fleet: its last known status, the streams open to it, and the polling that keeps both true. */
+export class EngineHandle {
+  readonly #streams = new Set<OpenStream>();
+  #status: EngineStatus | undefined;
+  #error: string | undefined;
+  #failures = 0;
+  #sentTokens = 0;
+  #polledAt_ms = Number.NEGATIVE_INFINITY;
+  #refreshing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #polling = false;
+
+  constructor(
+    readonly client: EngineClient,
+    private readonly times: PollTimes,
+    private readonly onChange: (view: EngineView) => void,
+  ) {}
+
+  get view(): EngineView {
+    const reached = this.#status !== undefined && this.#failures < LOST_AFTER_FAILURES;
+    return {
+      url: this.client.url,
+      state: reached ? (this.#status?.state ?? 'unreachable') : 'unreachable',
+      status: this.#status,
+      error: this.#error,
+      openStreams: this.#streams.size,
+    };
+  }
+
+  /** What the router needs to know, with the requests that the last status could not count yet. */
+  get candidate(): Candidate {
+    const adapters = new Set(this.#status?.adapters.resident.map(({ digest }) => digest));
+    for (const { adapter } of this.#streams) if (adapter !== undefined) adapters.add(adapter);
+    return {
+      ready: this.view.state === 'ready',
+      base: this.#status?.base?.digest,
+      adapters,
+      queuedTokens: (this.#status?.load.queuedTokens ?? 0) + this.#sentTokens,
+    };
+  }
+
+  startPolling(): void {
+    this.#polling = true;
+    void this.#pollOnce();
+  }
+
+  /**
+   * Asks for the status now; callers at the same time share one question, and one that was asked just before
+   * is not asked again, so that a wave of requests to a dead engine makes no wave of polls. Never throws.
+   */
+  async refresh(): Promise<void> {
+    if (performance.now() - this.#polledAt_ms < this.times.backoff_ms) return;
+    await this.#pollOnce();
+  }
+
+  #pollOnce(): Promise<void> {
+    this.#refreshing ??= this.#poll().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  async generate(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterable<GenerateEvent>> {
+    const controller = new AbortController();
+    const stream = { adapter: request.adapter, controller };
+    const close = () => {
+      signal.removeEventListener('abort', forward);
+      this.#streams.delete(stream);
+    };
+    const forward = () => {
+      controller.abort(signal.reason);
+      close();
+    };
+    this.#streams.add(stream);
+    signal.addEventListener('abort', forward, { once: true });
+    if (signal.aborted) forward();
+    this.#sentTokens += estimateTokens(request);
+    try {
+      return closing(await this.client.generate(request, controller.signal), close);
+    } catch (error) {
+      close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#polling = false;
+    clearTimeout(this.#timer);
+    this.#abortStreams('The server is shutting down.');
+    await this.client.close();
+    await this.#refreshing;
+  }
+
+  async #poll(): Promise<void> {
+    clearTimeout(this.#timer);
+    const before = this.view.state;
+    try {
+      this.#status = await this.client.status();
+      this.#sentTokens = 0;
+      this.#failures = 0;
+      this.#error = undefined;
+    } catch (error) {
+      this.#failures += 1;
+      this.#error = error instanceof Error ? error.message : String(error);
+      if (this.#failures === LOST_AFTER_FAILURES) this.#abortStreams('The engine no longer answers.');
+    }
+    this.#polledAt_ms = performance.now();
+    if (this.view.state !== before) this.onChange(this.view);
+    if (this.#polling) this.#timer = setTimeout(() => void this.#pollOnce(), this.#nextPoll_ms()).unref();
+  }
+
+  #nextPoll_ms(): number {
+    const { poll_ms, backoff_ms, maxBackoff_ms } = this.times;
+    if (this.#failures === 0) return poll_ms;
+    return Math.min(maxBackoff_ms, backoff_ms * 2 ** Math.min(this.#failures - 1, 20));
+  }
+
+  #abortStreams(message: string): void {
+    const reason = new AppError('engine_unavailable', { message, retryAfter_s: 1 });
+    for (const { controller } of this.#streams) controller.abort(reason);
+  }
+}
+
+/** Runs `close` when the stream ends or its reader leaves. */
+async function* closing(
+  events: AsyncIterable<GenerateEvent>,
+  close: () => void,
+): AsyncGenerator<GenerateEvent> {
+  try {
+    yield* events;
+  } finally {
+    close();
+  }
+}
+
+/** Roughly the tokens that a request adds to an engine's queue; the next status replaces the estimate. */
+function estimateTokens({ input }: GenerateRequest): number {
+  if (input.kind === 'tokens') return input.tokens.length;
+  const characters =
+    input.kind === 'text'
+      ? input.text.length
+      : input.messages.reduce((sum, { content }) => sum + (content?.length ?? 0), 0);
+  return Math.ceil(characters / CHARACTERS_PER_TOKEN);
+}
+
+const CHARACTERS_PER_TOKEN = 4;

@@ -1,0 +1,133 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo } from 'node:net';
+import {
+  type EngineStatus,
+  type GenerateEvent,
+  type GenerateRequest,
+  GenerateRequestSchema,
+} from '#contracts/engine-protocol.js';
+import { ERROR_TABLE, type ErrorCode } from '#contracts/errors.js';
+
+/** One answer to POST /generate, written as the test's script says. */
+export class FakeGeneration {
+  readonly #response: ServerResponse;
+  /** Resolves when the connection is closed before the script ended the answer. */
+  readonly abandoned: Promise<void>;
+
+  constructor(
+    readonly request: GenerateRequest,
+    response: ServerResponse,
+  ) {
+    this.#response = response;
+    this.abandoned = new Promise((resolve) => {
+      response.once('close', () => {
+        if (!response.writableEnded) resolve();
+      });
+    });
+  }
+
+  send(...events: GenerateEvent[]): void {
+    for (const event of events) this.raw(`${JSON.stringify(event)}\n`);
+  }
+
+  /** Writes text that need not be a whole line. */
+  raw(text: string | Uint8Array): void {
+    if (!this.#response.headersSent)
+      this.#response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    this.#response.write(text);
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  /** Cuts the connection, as a killed process does. */
+  cut(): void {
+    this.#response.destroy();
+  }
+
+  refuse(code: ErrorCode, message: string, param: string | null = null): void {
+    const { status, type } = ERROR_TABLE[code];
+    this.#response.writeHead(status, { 'content-type': 'application/json', 'retry-after': '7' });
+    this.#response.end(JSON.stringify({ error: { message, type, code, param } }));
+  }
+}
+
+export type Script = (generation: FakeGeneration) => void | Promise<void>;
+
+export const FAKE_BASE = {
+  name: 'demo-base',
+  digest: 'ba5e'.repeat(16),
+  architecture: 'LlamaForCausalLM',
+  hiddenSize: 8,
+  numLayers: 1,
+  vocabSize: 1000,
+  maxContext: 512,
+  tieWordEmbeddings: false,
+  quantization: 'none',
+  modules: [],
+} satisfies EngineStatus['base'];
+
+/** An engine without a model: real HTTP, scripted events. */
+export class FakeEngine {
+  readonly requests: GenerateRequest[] = [];
+  readonly dropped: string[] = [];
+  statusCalls = 0;
+  status: EngineStatus;
+  script: Script = (generation) => generation.refuse('internal_error', 'no script');
+  readonly #server: Server;
+
+  private constructor(
+    engine: string,
+    private readonly token: string,
+  ) {
+    this.status = {
+      engine,
+      state: 'ready',
+      device: 'cpu',
+      base: FAKE_BASE,
+      load: { runningRequests: 0, waitingRequests: 0, queuedTokens: 0 },
+      kv: { pages: 8, freePages: 8, pageTokens: 16, bytes: 1024 },
+      adapters: { bytes: 0, limitBytes: 1024, resident: [] },
+    };
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+  }
+
+  static async start(engine = 'fake-0', token = 'token'): Promise<FakeEngine> {
+    const fake = new FakeEngine(engine, token);
+    await new Promise<void>((resolve) => fake.#server.listen(0, '127.0.0.1', resolve));
+    return fake;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.headers.authorization !== `Bearer ${this.token}`) {
+      response.writeHead(401, { 'content-type': 'application/json' });
+      response.end(
+        '{"error":{"message":"wrong","type":"authentication_error","code":"invalid_api_key","param":null}}',
+      );
+      return;
+    }
+    if (request.url === '/status') {
+      this.statusCalls += 1;
+      response.end(JSON.stringify(this.status));
+    } else if (request.method === 'DELETE') {
+      this.dropped.push(decodeURIComponent(request.url?.slice('/adapters/'.length) ?? ''));
+      response.writeHead(204).end();
+    } else {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      const body = GenerateRequestSchema.parse(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+      this.requests.push(body);
+      await this.script(new FakeGeneration(body, response));
+    }
+  }
+}
