@@ -1,0 +1,168 @@
+import { z } from 'zod';
+import {
+  answerFields,
+  checkCommonRules,
+  defaultOnlyFields,
+  ignoredFields,
+  lengthFields,
+  MAX_TOP_LOGPROBS,
+  samplingFields,
+} from './generation-fields.js';
+
+const TextPartSchema = z.object({
+  type: z.literal('text', {
+    error: ({ input }) => `only "text" parts are supported, got ${JSON.stringify(input)}`,
+  }),
+  text: z.string(),
+});
+
+const CONTENT_EXPECTED = 'expected a string or an array of text parts';
+
+/** A string, or parts; a part at fault is named rather than the whole content. */
+const content = z
+  .unknown()
+  .superRefine((value, context) => {
+    if (typeof value === 'string') return;
+    const parts = z.array(TextPartSchema, { error: CONTENT_EXPECTED }).safeParse(value);
+    const [first] = parts.error?.issues ?? [];
+    if (first) context.addIssue({ code: 'custom', path: first.path, message: first.message });
+  })
+  .meta({
+    anyOf: [
+      { type: 'string' },
+      {
+        type: 'array',
+        items: {
+          type: 'object',
+          properties: { type: { const: 'text' }, text: { type: 'string' } },
+          required: ['type', 'text'],
+        },
+      },
+    ],
+  }) as unknown as z.ZodType<MessageContent, MessageContent>;
+
+export type MessageContent = string | { type: 'text'; text: string }[];
+
+const name = z.string().max(256).nullish();
+
+const ToolCallSchema = z.strictObject({
+  id: z.string().optional(),
+  index: z.int().optional(),
+  type: z.literal('function').optional(),
+  function: z.object({ name: z.string(), arguments: z.string() }),
+});
+
+const AssistantMessageSchema = z.strictObject({
+  role: z.literal('assistant'),
+  content: content.nullish(),
+  name,
+  tool_calls: z.array(ToolCallSchema).nullish(),
+  // What answers of OpenAI-compatible servers carry, so that they can be sent back as they are.
+  refusal: z.string().nullish(),
+  annotations: z.array(z.unknown()).nullish(),
+  audio: z.null().optional(),
+  function_call: z.null().optional(),
+});
+
+export const ChatRequestMessageSchema = z.discriminatedUnion(
+  'role',
+  [
+    z.strictObject({ role: z.enum(['system', 'developer', 'user']), content, name }),
+    AssistantMessageSchema,
+    z.strictObject({ role: z.literal('tool'), content, tool_call_id: z.string(), name }),
+  ],
+  {
+    error: ({ code }) =>
+      code === 'invalid_union' ? 'expected one of system, developer, user, assistant, tool' : undefined,
+  },
+);
+export type ChatRequestMessage = z.infer<typeof ChatRequestMessageSchema>;
+
+const ToolSchema = z.object({
+  type: z.literal('function', { error: 'only "function" tools are supported' }),
+  function: z.looseObject({ name: z.string(), description: z.string().nullish() }),
+});
+
+const NO_TOOL_PARSER =
+  'tool calls are not read from the generated text; send tool_choice: "none" to render the tools into the ' +
+  'prompt and get the text as it is';
+
+/** Given to the template by us, from the request's own fields. */
+const RESERVED_TEMPLATE_ARGUMENTS = ['messages', 'tools', 'add_generation_prompt'];
+
+/** POST /v1/chat/completions. An unknown field is refused: ignoring it could answer another question than was asked. */
+export const ChatRequestSchema = z
+  .strictObject({
+    ...answerFields,
+    messages: z.array(ChatRequestMessageSchema).min(1),
+    ...samplingFields,
+    ...lengthFields,
+    max_tokens: z.int().min(1).nullish().describe('Default: to the end of the context'),
+    max_completion_tokens: z.int().min(1).nullish(),
+    logprobs: z.boolean().nullish(),
+    top_logprobs: z.int().min(0).max(MAX_TOP_LOGPROBS).nullish(),
+    response_format: z
+      .object({
+        type: z.literal('text', {
+          error: ({ input }) => `only "text" is supported, got ${JSON.stringify(input)}`,
+        }),
+      })
+      .nullish(),
+    tools: z.array(ToolSchema).nullish().describe('Rendered by the chat template; needs tool_choice "none"'),
+    tool_choice: z.unknown().optional(),
+    parallel_tool_calls: z.unknown().optional().describe('Accepted and ignored'),
+    modalities: z.array(z.literal('text', { error: 'only "text" is supported' })).nullish(),
+    add_generation_prompt: z.boolean().nullish(),
+    chat_template_kwargs: z
+      .record(z.string(), z.unknown())
+      .nullish()
+      .describe('Further variables for the chat template'),
+    add_special_tokens: z
+      .literal(false, { error: 'only false is supported: the template adds them' })
+      .nullish(),
+    continue_final_message: z.literal(false, { error: 'only false is supported' }).nullish(),
+    ...ignoredFields,
+    ...defaultOnlyFields,
+  })
+  .superRefine((request, context) => {
+    const report = (field: string, message: string) =>
+      context.addIssue({ code: 'custom', path: [field], message });
+    checkChatRules(request, report);
+  })
+  .meta({ id: 'ChatCompletionRequest' });
+export type ChatRequest = z.infer<typeof ChatRequestSchema>;
+
+interface ChatRules {
+  readonly max_tokens?: number | null | undefined;
+  readonly max_completion_tokens?: number | null | undefined;
+  readonly min_tokens?: number | null | undefined;
+  readonly logprobs?: boolean | null | undefined;
+  readonly top_logprobs?: number | null | undefined;
+  readonly tools?: readonly unknown[] | null | undefined;
+  readonly tool_choice?: unknown;
+  readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly stream?: boolean | null | undefined;
+  readonly stream_options?: object | null | undefined;
+}
+
+function checkChatRules(request: ChatRules, report: (field: string, message: string) => void): void {
+  const { max_tokens, max_completion_tokens } = request;
+  if (max_tokens && max_completion_tokens && max_tokens !== max_completion_tokens)
+    report('max_tokens', 'is the old name of max_completion_tokens; expected only one of them');
+  checkCommonRules({ ...request, max_tokens: max_completion_tokens ?? max_tokens }, report);
+  if (typeof request.top_logprobs === 'number' && !request.logprobs)
+    report('top_logprobs', 'only allowed with logprobs: true');
+  checkTools(request, report);
+  for (const name of RESERVED_TEMPLATE_ARGUMENTS)
+    if (request.chat_template_kwargs && Object.hasOwn(request.chat_template_kwargs, name))
+      report('chat_template_kwargs', `cannot hold "${name}": it comes from the request's own field`);
+}
+
+function checkTools(
+  { tools, tool_choice }: ChatRules,
+  report: (field: string, message: string) => void,
+): void {
+  const choice = tool_choice ?? undefined;
+  if (choice !== undefined && choice !== 'none' && choice !== 'auto') report('tool_choice', NO_TOOL_PARSER);
+  else if (tools && tools.length > 0 && choice !== 'none') report('tools', NO_TOOL_PARSER);
+}

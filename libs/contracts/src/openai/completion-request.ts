@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import {
+  answerFields,
+  checkCommonRules,
+  defaultOnlyFields,
+  ignoredFields,
+  lengthFields,
+  MAX_CHOICES,
+  MAX_TOP_LOGPROBS,
+  refused,
+  samplingFields,
+} from './generation-fields.js';
+
+export type Prompt = string | string[] | number[] | number[][];
+
+const PROMPT_EXPECTED =
+  'expected a string, an array of strings, an array of token ids, or an array of such arrays';
+const isTokenId = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
+const isTokenIds = (value: unknown): boolean =>
+  Array.isArray(value) && value.length > 0 && value.every(isTokenId);
+
+function isPrompt(value: unknown): value is Prompt {
+  if (typeof value === 'string') return true;
+  if (!Array.isArray(value) || value.length === 0) return false;
+  return value.every((item) => typeof item === 'string') || isTokenIds(value) || value.every(isTokenIds);
+}
+
+const tokenIdsDocumentation = { type: 'array' as const, items: { type: 'integer' as const }, minItems: 1 };
+
+// No z.union: it would collect one fault per token of a long prompt for each form that does not fit.
+const PromptSchema = z
+  .any()
+  .refine(isPrompt, { error: PROMPT_EXPECTED })
+  .meta({
+    anyOf: [
+      { type: 'string' },
+      { type: 'array', items: { type: 'string' }, minItems: 1 },
+      tokenIdsDocumentation,
+      { type: 'array', items: tokenIdsDocumentation, minItems: 1 },
+    ],
+  }) as unknown as z.ZodType<Prompt, Prompt>;
+
+/** The prompts that a `prompt` field holds: one text or one list of token ids for each. */
+export function promptsOf(prompt: Prompt): (string | number[])[] {
+  if (typeof prompt === 'string') return [prompt];
+  return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as string[] | number[][]);
+}
+
+/** POST /v1/completions. An unknown field is refused: ignoring it could answer another question than was asked. */
+export const CompletionRequestSchema = z
+  .strictObject({
+    ...answerFields,
+    prompt: PromptSchema,
+    ...samplingFields,
+    ...lengthFields,
+    best_of: z.int().min(1).max(128).nullish(),
+    echo: z.boolean().nullish(),
+    logprobs: z
+      .int()
+      .min(0)
+      .max(MAX_TOP_LOGPROBS)
+      .nullish()
+      .describe('Number of alternatives listed with each token'),
+    suffix: refused('suffix (fill in the middle) is not supported'),
+    response_format: z.object({ type: z.literal('text', { error: 'only "text" is supported' }) }).nullish(),
+    add_special_tokens: z.literal(true, { error: 'only true is supported' }).nullish(),
+    ...ignoredFields,
+    ...defaultOnlyFields,
+  })
+  .superRefine((request, context) => {
+    const report = (field: string, message: string) =>
+      context.addIssue({ code: 'custom', path: [field], message });
+    checkCommonRules(request, report);
+    const { n, best_of, stream } = request;
+    const candidates = best_of ?? n ?? 1;
+    if (best_of && best_of < (n ?? 1)) report('best_of', `expected at least n (${n})`);
+    if (best_of && best_of > (n ?? 1) && stream)
+      report('best_of', 'cannot be larger than n with stream: true: the best is known only at the end');
+    if (isPrompt(request.prompt) && promptsOf(request.prompt).length * candidates > MAX_CHOICES)
+      report(
+        'prompt',
+        `expected at most ${MAX_CHOICES} generations in one request (prompts times n or best_of)`,
+      );
+  })
+  .meta({ id: 'CompletionRequest' });
+export type CompletionRequest = z.infer<typeof CompletionRequestSchema>;

@@ -1,0 +1,117 @@
+import { z } from 'zod';
+
+/*
+ * Fields that /v1/completions and /v1/chat/completions have in common. OpenAI's clients send `null` for "not given",
+ * so every optional field takes it. Schemas only check (no transforms): they also are the OpenAPI documentation.
+ */
+
+const number = (min: number, max: number) => z.number().min(min).max(max).nullish();
+const integer = (min: number, max: number) => z.int().min(min).max(max).nullish();
+
+/** A field that has a meaning we do not honour: `null` is fine, a value is refused with the reason. */
+export const refused = (reason: string) => z.null({ error: reason }).optional();
+
+/** A field whose default is what we do; any other value would be a promise that we do not keep. */
+const onlyDefault = <const T extends string | number | boolean>(value: T) =>
+  z.literal(value, { error: `only ${JSON.stringify(value)} is supported` }).nullish();
+
+export const MAX_TOP_LOGPROBS = 20;
+/** More choices than this in one request (prompts times n) are refused: they belong in several requests. */
+export const MAX_CHOICES = 256;
+const MAX_STOPS = 64;
+const MAX_SEED = Number.MAX_SAFE_INTEGER - MAX_CHOICES;
+
+const tokenId = z
+  .int()
+  .min(0)
+  .max(2 ** 31 - 1);
+const stopString = z.string().min(1);
+
+export const samplingFields = {
+  temperature: number(0, 2).describe('0 is greedy; default 1'),
+  top_p: z.number().gt(0).max(1).nullish(),
+  top_k: z
+    .int()
+    .min(-1)
+    .nullish()
+    .describe('Sample among so many of the most likely tokens; -1 or 0: all (default)'),
+  min_p: number(0, 1),
+  presence_penalty: number(-2, 2),
+  frequency_penalty: number(-2, 2),
+  repetition_penalty: z.number().gt(0).max(10).nullish(),
+  logit_bias: z
+    .record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100), {
+      error: ({ code }) => (code === 'invalid_key' ? 'expected token ids as keys' : undefined),
+    })
+    .nullish(),
+  seed: z.int().min(-MAX_SEED).max(MAX_SEED).nullish().describe('Choice i of a prompt uses seed + i'),
+};
+
+export const lengthFields = {
+  max_tokens: integer(0, 2 ** 31 - 1),
+  min_tokens: integer(0, 2 ** 31 - 1),
+  ignore_eos: z.boolean().nullish(),
+  stop: z
+    .union([stopString, z.array(stopString).max(MAX_STOPS)], {
+      error: `expected a non-empty string or an array of at most ${MAX_STOPS} of them`,
+    })
+    .nullish(),
+  stop_token_ids: z.array(tokenId).max(MAX_STOPS).nullish(),
+  include_stop_str_in_output: z.boolean().nullish(),
+};
+
+export const answerFields = {
+  model: z
+    .string()
+    .min(1)
+    .max(512)
+    .describe('The base model, or `adapter`, `adapter@3`, `adapter:alias`, `tenant/adapter`'),
+  user: z.string().max(512).nullish().describe('Keeps one end user on one version of a weighted alias'),
+  n: integer(1, 128),
+  stream: z.boolean().nullish(),
+  stream_options: z
+    .strictObject({
+      include_usage: z.boolean().nullish(),
+      include_obfuscation: z.boolean().nullish().describe('Ignored'),
+    })
+    .nullish(),
+  return_token_ids: z.boolean().nullish().describe('Adds `token_ids` and `prompt_token_ids`'),
+};
+
+const ignored = () => z.unknown().optional().meta({ description: 'Accepted and ignored' });
+
+/** Sent by clients as a matter of course, without effect on the answer's content. */
+export const ignoredFields = {
+  metadata: ignored(),
+  store: ignored(),
+  service_tier: ignored(),
+  prompt_cache_key: ignored(),
+  prompt_cache_retention: ignored(),
+  safety_identifier: ignored(),
+};
+
+/** vLLM's fields that load testers send with their default value. */
+export const defaultOnlyFields = {
+  use_beam_search: onlyDefault(false),
+  length_penalty: onlyDefault(1),
+  early_stopping: onlyDefault(false),
+  skip_special_tokens: onlyDefault(true),
+  spaces_between_special_tokens: onlyDefault(true),
+};
+
+interface CommonRules {
+  readonly max_tokens?: number | null | undefined;
+  readonly min_tokens?: number | null | undefined;
+  readonly stream?: boolean | null | undefined;
+  readonly stream_options?: object | null | undefined;
+}
+
+type Report = (field: string, message: string) => void;
+
+/** Rules over several fields that both requests have. */
+export function checkCommonRules(request: CommonRules, report: Report): void {
+  const { max_tokens, min_tokens } = request;
+  if (typeof max_tokens === 'number' && typeof min_tokens === 'number' && min_tokens > max_tokens)
+    report('min_tokens', `expected at most max_tokens (${max_tokens})`);
+  if (request.stream_options && !request.stream) report('stream_options', 'only allowed with stream: true');
+}

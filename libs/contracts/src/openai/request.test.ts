@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import type { z } from 'zod';
+import { ChatRequestSchema } from './chat-request.js';
+import { CompletionRequestSchema, promptsOf } from './completion-request.js';
+
+/** The faults as `field: message`. */
+function faults(schema: z.ZodType, body: unknown): string[] {
+  const result = schema.safeParse(body);
+  return (result.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`);
+}
+const completion = (fields: object) =>
+  faults(CompletionRequestSchema, { model: 'm', prompt: 'p', ...fields });
+const chat = (fields: object) =>
+  faults(ChatRequestSchema, { model: 'm', messages: [{ role: 'user', content: 'hi' }], ...fields });
+
+describe('CompletionRequestSchema', () => {
+  it.each([
+    [{ prompt: ['a', 'b'] }],
+    [{ prompt: [1, 2, 3] }],
+    [{ prompt: [[1, 2], [3]] }],
+    [{ prompt: '' }],
+    [{ temperature: 0, top_p: 0.1, top_k: -1, min_p: 0.2, repetition_penalty: 1.1 }],
+    [{ presence_penalty: -2, frequency_penalty: 2, logit_bias: { '50256': -100 } }],
+    [{ max_tokens: 0, echo: true, logprobs: 0 }],
+    [{ stop: 'x' }],
+    [{ stop: [] }],
+    [{ stop: ['a', 'b', 'c', 'd', 'e'] }],
+    [{ n: 2, best_of: 3, seed: -5, user: 'u' }],
+    [{ stream: true, stream_options: { include_usage: true, include_obfuscation: false } }],
+    [{ ignore_eos: true, min_tokens: 2, max_tokens: 2, stop_token_ids: [7], return_token_ids: true }],
+    [{ include_stop_str_in_output: true, response_format: { type: 'text' } }],
+    [{ suffix: null, temperature: null, stop: null, logprobs: null, n: null, stream: null, best_of: null }],
+    [
+      {
+        metadata: { a: 'b' },
+        store: true,
+        service_tier: 'auto',
+        prompt_cache_key: 'k',
+        safety_identifier: 's',
+      },
+    ],
+    [{ use_beam_search: false, length_penalty: 1, skip_special_tokens: true }],
+  ])('takes %j', (fields) => {
+    expect(completion(fields)).toEqual([]);
+  });
+
+  it.each([
+    [{ prompt: undefined }, 'prompt: expected a string, an array of strings'],
+    [{ prompt: [] }, 'prompt: expected a string'],
+    [{ prompt: ['a', 1] }, 'prompt: expected a string'],
+    [{ prompt: [[1], []] }, 'prompt: expected a string'],
+    [{ prompt: [-1] }, 'prompt: expected a string'],
+    [{ prompt: [1.5] }, 'prompt: expected a string'],
+    [{ model: '' }, 'model: Too small'],
+    [{ model: 7 }, 'model: Invalid input: expected string, received number'],
+    [{ temperature: 2.1 }, 'temperature: Too big: expected number to be <=2'],
+    [{ temperature: -0.1 }, 'temperature: Too small'],
+    [{ temperature: 'hot' }, 'temperature: Invalid input: expected number, received string'],
+    [{ top_p: 0 }, 'top_p: Too small: expected number to be >0'],
+    [{ top_k: -2 }, 'top_k: Too small'],
+    [{ n: 0 }, 'n: Too small'],
+    [{ logprobs: 21 }, 'logprobs: Too big'],
+    [{ logprobs: true }, 'logprobs: Invalid input: expected number'],
+    [{ stop: '' }, 'stop: Too small: expected string to have >=1 characters'],
+    [{ stop: [''] }, 'stop.0: Too small: expected string to have >=1 characters'],
+    [{ stop: 7 }, 'stop: expected a non-empty string or an array of at most 64'],
+    [{ logit_bias: { hello: 1 } }, 'logit_bias.hello: expected token ids as keys'],
+    [{ logit_bias: { 5: 101 } }, 'logit_bias.5: Too big'],
+    [{ seed: Number.MAX_SAFE_INTEGER }, 'seed: Too big'],
+    [{ n: 3, best_of: 2 }, 'best_of: expected at least n (3)'],
+    [{ n: 1, best_of: 2, stream: true }, 'best_of: cannot be larger than n with stream: true'],
+    [{ n: 128, prompt: ['a', 'b', 'c'] }, 'prompt: expected at most 256 generations'],
+    [{ min_tokens: 5, max_tokens: 4 }, 'min_tokens: expected at most max_tokens (4)'],
+    [{ stream_options: { include_usage: true } }, 'stream_options: only allowed with stream: true'],
+    [{ suffix: 'x' }, 'suffix: suffix (fill in the middle) is not supported'],
+    [{ response_format: { type: 'json_object' } }, 'response_format.type: only "text" is supported'],
+    [{ use_beam_search: true }, 'use_beam_search: only false is supported'],
+    [{ temprature: 1 }, ': Unrecognized key: "temprature"'],
+    [{ stream: true, stream_options: { usage: true } }, 'stream_options: Unrecognized key: "usage"'],
+    [{ messages: [] }, ': Unrecognized key: "messages"'],
+  ])('refuses %j', (fields, fault) => {
+    expect(completion(fields)).toEqual([expect.stringContaining(fault)]);
+  });
+
+  it('refuses a body that is no object', () => {
+    expect(faults(CompletionRequestSchema, undefined)).toEqual([expect.stringContaining('expected object')]);
+  });
+
+  it('tells one prompt of token ids from many prompts', () => {
+    expect(promptsOf('a')).toEqual(['a']);
+    expect(promptsOf([1, 2])).toEqual([[1, 2]]);
+    expect(promptsOf([[1], [2]])).toEqual([[1], [2]]);
+    expect(promptsOf(['a', 'b'])).toEqual(['a', 'b']);
+  });
+});
+
+describe('ChatRequestSchema', () => {
+  it.each([
+    [
+      {
+        messages: [
+          { role: 'system', content: 's' },
+          { role: 'user', content: [{ type: 'text', text: 'a' }] },
+        ],
+      },
+    ],
+    [{ messages: [{ role: 'developer', content: 'd', name: 'x' }] }],
+    [{ max_completion_tokens: 5, max_tokens: 5, logprobs: true, top_logprobs: 20 }],
+    [{ tools: [{ type: 'function', function: { name: 'f', parameters: {} } }], tool_choice: 'none' }],
+    [{ tool_choice: 'auto', parallel_tool_calls: true, tools: [] }],
+    [{ response_format: { type: 'text' }, modalities: ['text'], n: 2 }],
+    [{ chat_template_kwargs: { enable_thinking: false }, add_generation_prompt: false }],
+    [
+      {
+        messages: [
+          { role: 'user', content: 'q' },
+          {
+            role: 'assistant',
+            content: null,
+            refusal: null,
+            annotations: [],
+            tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }],
+          },
+          { role: 'tool', content: '4', tool_call_id: 'c' },
+        ],
+      },
+    ],
+  ])('takes %j', (fields) => {
+    expect(chat(fields)).toEqual([]);
+  });
+
+  it.each([
+    [{ messages: [] }, 'messages: Too small'],
+    [{ messages: 'hi' }, 'messages: Invalid input: expected array'],
+    [{ messages: [{ role: 'robot', content: 'x' }] }, 'messages.0.role: expected one of system, developer'],
+    [{ messages: [{ role: 'user' }] }, 'messages.0.content: expected a string or an array of text parts'],
+    [{ messages: [{ role: 'user', content: null }] }, 'messages.0.content: expected a string or an array'],
+    [
+      { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }] },
+      'messages.0.content.0.type: only "text" parts are supported, got "image_url"',
+    ],
+    [
+      { messages: [{ role: 'tool', content: 'x' }] },
+      'messages.0.tool_call_id: Invalid input: expected string',
+    ],
+    [{ messages: [{ role: 'user', content: 'x', images: [] }] }, 'messages.0: Unrecognized key: "images"'],
+    [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools: tool calls are not read'],
+    [{ tool_choice: 'required' }, 'tool_choice: tool calls are not read'],
+    [{ tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice: tool calls are not read'],
+    [
+      { response_format: { type: 'json_schema' } },
+      'response_format.type: only "text" is supported, got "json_schema"',
+    ],
+    [{ top_logprobs: 2 }, 'top_logprobs: only allowed with logprobs: true'],
+    [{ logprobs: 2 }, 'logprobs: Invalid input: expected boolean'],
+    [{ max_tokens: 5, max_completion_tokens: 6 }, 'max_tokens: is the old name of max_completion_tokens'],
+    [{ max_tokens: 0 }, 'max_tokens: Too small'],
+    [{ chat_template_kwargs: { messages: [] } }, 'chat_template_kwargs: cannot hold "messages"'],
+    [{ continue_final_message: true }, 'continue_final_message: only false is supported'],
+    [{ functions: [] }, ': Unrecognized key: "functions"'],
+    [{ echo: true }, ': Unrecognized key: "echo"'],
+  ])('refuses %j', (fields, fault) => {
+    expect(chat(fields)).toEqual([expect.stringContaining(fault)]);
+  });
+});
+
+describe('the documentation of the requests', () => {
+  it.each([
+    ['CompletionRequest', CompletionRequestSchema],
+    ['ChatCompletionRequest', ChatRequestSchema],
+  ])('can be written as OpenAPI: %s', (name, schema) => {
+    const documentation = schema['~standard'].jsonSchema.input({ target: 'openapi-3.0' });
+    expect(documentation).toMatchObject({
+      definitions: { [name]: { type: 'object', additionalProperties: false } },
+    });
+  });
+});
