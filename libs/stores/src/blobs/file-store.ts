@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { AppError } from '#runtime/app-error.js';
 import type { BlobInfo, BlobStore, StoredBlob } from './blob-store.js';
 
@@ -46,8 +46,8 @@ export class FileBlobStore implements BlobStore {
   async open(sha256: string, range?: { begin: number; end: number }): Promise<Readable> {
     const path = await this.localPath(sha256);
     if (!range) return createReadStream(path);
-    // createReadStream's `end` is inclusive; an empty range has no such form.
-    if (range.end <= range.begin) return createReadStream(path, { start: 0, end: -1 });
+    // createReadStream's `end` is inclusive, so it has no form for an empty range.
+    if (range.end <= range.begin) return Readable.from([]);
     return createReadStream(path, { start: range.begin, end: range.end - 1 });
   }
 

@@ -1,0 +1,40 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import type { Logger } from '#runtime/logger.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import { ApiKey } from './api-key.entity.js';
+import { KeyGuard } from './key.guard.js';
+import { KeyDirectory } from './key-directory.service.js';
+import { KeyLastUse } from './key-last-use.service.js';
+import { KeysService } from './keys.service.js';
+import { ACCOUNTS_LOGGER, ACCOUNTS_SETTINGS, type accountsSettings } from './settings.js';
+import { Tenant } from './tenant.entity.js';
+import { TenantsService } from './tenants.service.js';
+import { UsageService } from './usage.service.js';
+import { UsageFlush } from './usage-flush.entity.js';
+import { UsageMinute } from './usage-minute.entity.js';
+
+export const accountsEntities = [Tenant, ApiKey, UsageMinute, UsageFlush];
+
+export interface AccountsOptions {
+  readonly settings: SettingsOf<typeof accountsSettings>;
+  readonly logger: Logger;
+}
+
+@Module({})
+export class AccountsModule {
+  /** Global: tenants, keys (with the guard behind RequireScope) and usage. Needs StoresModule. */
+  static forRoot({ settings, logger }: AccountsOptions): DynamicModule {
+    const services = [TenantsService, KeysService, KeyDirectory, KeyGuard, UsageService];
+    return {
+      module: AccountsModule,
+      global: true,
+      providers: [
+        { provide: ACCOUNTS_SETTINGS, useValue: settings },
+        { provide: ACCOUNTS_LOGGER, useValue: logger },
+        KeyLastUse,
+        ...services,
+      ],
+      exports: services,
+    };
+  }
+}

@@ -1,0 +1,71 @@
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { type Scope, SCOPES } from '#contracts/admin-api.js';
+import { AppError } from '#runtime/app-error.js';
+import type { FastifyRequest } from 'fastify';
+import { KeyDirectory, type KnownKey } from './key-directory.service.js';
+import { type Caller, OPERATOR_ONLY, REQUIRED_SCOPES, setCaller } from './request-caller.js';
+
+/** The key id under which the operator's own requests are metered. */
+const OPERATOR_KEY_ID = 'operator';
+
+/** Answers 401 without a valid key, 403 without the scope, and tells the handler who calls. */
+@Injectable()
+export class KeyGuard implements CanActivate {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly keys: KeyDirectory,
+  ) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const targets = [context.getHandler(), context.getClass()];
+    const operatorOnly = this.reflector.getAllAndOverride<boolean>(OPERATOR_ONLY, targets) ?? false;
+    const scopes = this.reflector.getAllAndOverride<readonly Scope[]>(REQUIRED_SCOPES, targets) ?? [];
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const key = bearerOf(request.headers.authorization);
+
+    if (this.keys.isOperator(key)) {
+      if (!operatorOnly) setCaller(request, await this.#actingFor(request.headers['x-tenant']));
+      return true;
+    }
+    const known = await this.keys.find(key);
+    if (!known) throw new AppError('invalid_api_key');
+    if (operatorOnly)
+      throw new AppError('insufficient_scope', { message: 'This call is for operator keys.' });
+    setCaller(request, callerWith(known, scopes));
+    return true;
+  }
+
+  async #actingFor(name: string | string[] | undefined): Promise<Caller> {
+    if (typeof name !== 'string' || name === '') {
+      throw new AppError('invalid_request', {
+        message: 'An operator key acts for one tenant here: name it in the header x-tenant.',
+        param: 'x-tenant',
+      });
+    }
+    const tenant = await this.keys.findTenant(name);
+    if (!tenant) throw new AppError('not_found', { message: 'There is no such tenant.', param: 'x-tenant' });
+    return { keyId: OPERATOR_KEY_ID, operator: true, scopes: SCOPES, tenant };
+  }
+}
+
+function bearerOf(header: string | undefined): string {
+  const match = /^Bearer +(\S+) *$/i.exec(header ?? '');
+  if (match?.[1] === undefined) {
+    throw new AppError('invalid_api_key', {
+      message: 'An API key is required: Authorization: Bearer <key>.',
+    });
+  }
+  return match[1];
+}
+
+function callerWith(key: KnownKey, scopes: readonly Scope[]): Caller {
+  if (key.tenantState === 'suspended') throw new AppError('tenant_suspended');
+  if (!scopes.some((scope) => key.scopes.includes(scope))) {
+    throw new AppError('insufficient_scope', {
+      message: `The API key lacks the scope ${scopes.join(' or ')}.`,
+    });
+  }
+  const tenant = { id: key.tenantId, name: key.tenantName };
+  return { keyId: key.keyId, operator: false, scopes: key.scopes, tenant };
+}

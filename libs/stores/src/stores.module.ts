@@ -1,0 +1,76 @@
+import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common';
+import type { Logger } from '#runtime/logger.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import { DataSource, type MigrationInterface } from 'typeorm';
+import { openBlobStore } from './blobs/open-blob-store.js';
+import { connect, type EntityClass, makeDataSource } from './postgres/data-source.js';
+import { Notifications } from './postgres/notifications.js';
+import { BullQueues } from './queue/bull-queues.js';
+import type { storesSettings } from './settings.js';
+
+/** Injection tokens of what has no class of its own. */
+export const BLOBS = Symbol('BLOBS');
+export const QUEUES = Symbol('QUEUES');
+
+const DATABASE_PATIENCE_MS = 30_000;
+
+export interface StoresOptions {
+  readonly settings: SettingsOf<typeof storesSettings>;
+  /** The entities of every library that this process uses. */
+  readonly entities: readonly EntityClass[];
+  readonly migrations?: readonly (new () => MigrationInterface)[];
+  readonly logger: Logger;
+}
+
+/** Closes the connections after everything that uses them has shut down. */
+class StoresShutdown implements OnApplicationShutdown {
+  constructor(
+    private readonly database: DataSource,
+    private readonly notifications: Notifications,
+  ) {}
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.notifications.close();
+    if (this.database.isInitialized) await this.database.destroy();
+  }
+}
+
+@Module({})
+export class StoresModule {
+  /** Global: provides DataSource, Notifications, BLOBS (BlobStore) and QUEUES (Queues). */
+  static forRoot({ settings, logger, ...rest }: StoresOptions): DynamicModule {
+    const { databaseUrl, databasePoolSize, redisUrl, storageUrl } = settings;
+    return {
+      module: StoresModule,
+      global: true,
+      providers: [
+        {
+          provide: DataSource,
+          useFactory: () =>
+            connect(
+              makeDataSource({ url: databaseUrl, poolSize: databasePoolSize, logger, ...rest }),
+              logger,
+              DATABASE_PATIENCE_MS,
+            ),
+        },
+        {
+          provide: Notifications,
+          useFactory: () => {
+            const notifications = new Notifications(databaseUrl, logger);
+            notifications.start();
+            return notifications;
+          },
+        },
+        { provide: BLOBS, useFactory: () => openBlobStore(storageUrl) },
+        { provide: QUEUES, useFactory: () => new BullQueues({ redisUrl, databaseUrl, logger }) },
+        {
+          provide: StoresShutdown,
+          inject: [DataSource, Notifications],
+          useFactory: (database: DataSource, notifications: Notifications) =>
+            new StoresShutdown(database, notifications),
+        },
+      ],
+      exports: [DataSource, Notifications, BLOBS, QUEUES],
+    };
+  }
+}
