@@ -111,6 +111,7 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
         bytes: z.array(z.int()),
         logprob: z.number().nullable(),
         top: z.array(TokenChoiceSchema),
+        textOffset: z.int().nonnegative(),
       }),
     ),
   }),
