@@ -1,0 +1,91 @@
+#include "backend/backend.h"
+
+#include <cassert>
+#include <cstdio>
+#include <cstdlib>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/dtype.h"
+
+namespace lorikeet::cpu {
+namespace {
+
+const Kernels& kernels_for(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::avx512) return kAvx512Kernels;
+  if (isa == Isa::avx2) return kAvx2Kernels;
+#endif
+  assert(isa == Isa::portable);
+  (void)isa;
+  return kPortableKernels;
+}
+
+}  // namespace
+
+float* Scratch::floats(size_t count) {
+  if (count * sizeof(float) > memory_.bytes()) {
+    memory_ = Memory();
+    auto grown = Memory::allocate((count + count / 4) * sizeof(float));
+    if (!grown) {
+      std::fprintf(stderr, "lorikeet: out of memory for %zu bytes of a step's working memory\n", count * sizeof(float));
+      std::abort();
+    }
+    memory_ = std::move(*grown);
+  }
+  return memory_.f32();
+}
+
+CpuBackend::CpuBackend(Isa isa, int threads)
+    : isa_(isa),
+      kernels_(kernels_for(isa)),
+      pool_(threads),
+      accumulators_(static_cast<size_t>(threads)),
+      attention_scratch_(static_cast<size_t>(threads)) {}
+
+Caps CpuBackend::caps() const {
+  const int threads = pool_.threads();
+  const std::string isa = name_of(isa_);
+  return Caps{"cpu " + isa + " " + std::to_string(threads) + (threads == 1 ? " thread" : " threads"), isa, threads};
+}
+
+void CpuBackend::step_begin(const StepView& step) {
+  step_ = step;
+  for (RopeTable& table : rope_tables_) table.fresh = false;
+}
+
+Result<std::unique_ptr<Buffer>> CpuBackend::buffer_create(int64_t rows, int64_t cols) {
+  auto memory = Memory::allocate(static_cast<size_t>(rows * cols) * sizeof(float));
+  if (!memory) return out_of_memory("activations");
+  auto buffer = std::make_unique<CpuBuffer>();
+  buffer->memory = std::move(*memory);
+  return std::unique_ptr<Buffer>(std::move(buffer));
+}
+
+std::optional<PaddedVector> pad_vector(const HostTensor& vector, int64_t tile, float scale) {
+  const int64_t count = vector.rows * vector.cols;
+  auto memory = Memory::allocate(static_cast<size_t>((count + tile - 1) / tile * tile) * sizeof(float));
+  if (!memory) return std::nullopt;
+  for (int64_t i = 0; i < count; ++i) memory->f32()[i] = scale * load_f32(vector.data, vector.dtype, i);
+  return PaddedVector{std::move(*memory)};
+}
+
+std::optional<Memory> copy_f32(const HostTensor& tensor) {
+  auto memory = Memory::allocate(static_cast<size_t>(tensor.rows * tensor.cols) * sizeof(float));
+  if (memory) lorikeet::copy_f32(memory->f32(), tensor);
+  return memory;
+}
+
+Error out_of_memory(const char* what) { return Error{std::string("out of memory for ") + what}; }
+
+}  // namespace lorikeet::cpu
+
+namespace lorikeet {
+
+Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options) {
+  if (options.threads < 1) return Error{"threads must be at least 1, not " + std::to_string(options.threads)};
+  const Result<cpu::Isa> isa = cpu::choose_isa(options.isa);
+  if (!isa) return isa.error();
+  return std::unique_ptr<Backend>(std::make_unique<cpu::CpuBackend>(*isa, options.threads));
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,131 @@
+// The CPU backend: one file per op beside this one.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/isa.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/memory.h"
+#include "backend/cpu/pool.h"
+#include "backend/cpu/weights.h"
+#include "backend/sampling.h"
+
+namespace lorikeet::cpu {
+
+// Wider heads than any published model; checked where the cache is made.
+constexpr int kMaxHeadDim = 1024;
+
+// Memory of the step that grows to the largest step seen and stays.
+class Scratch {
+ public:
+  // At least `count` floats, 64-byte aligned; contents undefined. Aborts when the system has no more: a step has no way
+  // to fail, and a few megabytes missing mean that nothing else works either.
+  float* floats(size_t count);
+
+ private:
+  Memory memory_;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(Isa isa, int threads);
+
+  Caps caps() const override;
+  Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override;
+  Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
+  Result<std::unique_ptr<Embedding>> embedding_create(const HostTensor& table, const Linear* tied_head) override;
+  Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override;
+  Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(const Linear& base,
+                                                               std::span<const AdapterPartDesc> parts) override;
+  Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(const Embedding& base,
+                                                                     const AdapterEmbeddingDesc& desc) override;
+  Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) override;
+  void kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
+
+  void step_begin(const StepView& step) override;
+  void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) override;
+  void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
+            std::span<const NormSegment> segments) override;
+  void linear(float* y, const float* x, int64_t rows, const Linear& weight, std::span<const LinearSegment> segments,
+              LinearOutput output) override;
+  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope, const AttentionDesc& attention) override;
+  void attention(float* out, const float* qkv, const KvCache& kv, int layer, const AttentionDesc& desc) override;
+  void glu(float* y, const float* gate_up, int64_t rows, int64_t width) override;
+  void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override;
+  void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
+              std::span<const SampleRow> rows) override;
+
+ private:
+  // A piece of one adapter's shrink: some rows of a segment times some ranks.
+  struct ShrinkItem {
+    const CpuAdapterLinear::Part* part;
+    int32_t row0, rows;
+    int32_t rank0, ranks;
+  };
+  // Rows of one sequence that attend together.
+  struct AttentionBlock {
+    int32_t sequence;
+    int32_t row0, rows;
+    int32_t position0;  // of row0 in its sequence
+    // Where its items and their partial results start when contexts are split over threads.
+    int64_t first_item;
+    int64_t partials;
+  };
+  // cos and sin of the step's positions, computed once for all layers with the same frequencies.
+  struct RopeTable {
+    std::vector<float> inv_freq;
+    float attention_factor;
+    Scratch angles;  // cos [T, D / 2], then sin
+    bool fresh;      // belongs to this step
+  };
+  struct LinearCall;
+  struct AttentionCall;
+
+  // Runs rows in parallel when there is enough work, `row_cost` being about how many elements a row touches.
+  template <class Body>
+  void for_rows(int64_t rows, int64_t row_cost, Body&& body);
+
+  int64_t plan_shrinks(std::span<const LinearSegment> segments);
+  void plan_attention(const AttentionDesc& desc);
+  const float* rope_angles(const RopeDesc& rope);
+
+  const Isa isa_;
+  const Kernels& kernels_;
+  Pool pool_;
+  StepView step_;
+
+  std::vector<Scratch> accumulators_;  // per thread: [kChunkRows, tile] of linear
+  std::vector<ShrinkItem> shrinks_;
+  Scratch shrunk_;  // s [rows, largest rank_total]
+  std::vector<Scratch> attention_scratch_;  // per thread
+  std::vector<AttentionBlock> attention_blocks_;
+  Scratch attention_partials_;
+  std::vector<RopeTable> rope_tables_;
+  std::vector<SampleScratch> sample_scratch_;  // per thread
+  int64_t sample_vocab_ = 0;
+};
+
+// A copy of a vector [n] as float32, times `scale`, zero-padded to whole tiles of `tile`. nullopt: out of memory.
+std::optional<PaddedVector> pad_vector(const HostTensor& vector, int64_t tile, float scale);
+std::optional<Memory> copy_f32(const HostTensor& tensor);
+Error out_of_memory(const char* what);
+
+template <class Body>
+void CpuBackend::for_rows(int64_t rows, int64_t row_cost, Body&& body) {
+  constexpr int64_t kWorthSharing = 16384;  // elements; less is done before another thread has woken up
+  constexpr int64_t kItem = 4096;
+  if (rows * row_cost < kWorthSharing) {
+    for (int64_t row = 0; row < rows; ++row) body(row, 0);
+    return;
+  }
+  const int64_t chunk = row_cost >= kItem ? 1 : kItem / row_cost;
+  pool_.run((rows + chunk - 1) / chunk, [&](int64_t item, int thread) {
+    const int64_t end = (item + 1) * chunk < rows ? (item + 1) * chunk : rows;
+    for (int64_t row = item * chunk; row < end; ++row) body(row, thread);
+  });
+}
+
+}  // namespace lorikeet::cpu

@@ -1,0 +1,43 @@
+// The table of one instruction set; included by kernels_*.cc only.
+#pragma once
+
+#include "backend/cpu/attention_kernel.h"
+#include "backend/cpu/elements.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/linear_kernel.h"
+#include "backend/cpu/norm_kernel.h"
+#include "backend/cpu/row_kernel.h"
+
+namespace lorikeet::cpu {
+
+template <class S>
+constexpr Kernels make_kernels() {
+  return Kernels{
+      .lanes = S::W,
+      .rows = S::kRows,
+      .tile_product = {LinearKernels<S, float>::tile_product, LinearKernels<S, F16>::tile_product,
+                       LinearKernels<S, BF16>::tile_product},
+      .shrink = {LinearKernels<S, float>::shrink, LinearKernels<S, F16>::shrink, LinearKernels<S, BF16>::shrink},
+      .tile_finish = TileFinishKernel<S>::tile_finish,
+      .tile_row_norms = {LinearKernels<S, float>::tile_row_norms, LinearKernels<S, F16>::tile_row_norms,
+                         LinearKernels<S, BF16>::tile_row_norms},
+      .norm_row = NormKernel<S>::norm_row,
+      .key_product = {AttentionKernels<S, float>::key_product, AttentionKernels<S, F16>::key_product,
+                      AttentionKernels<S, BF16>::key_product},
+      .softmax_row = SoftmaxKernels<S>::softmax_row,
+      .value_product = {AttentionKernels<S, float>::value_product, AttentionKernels<S, F16>::value_product,
+                        AttentionKernels<S, BF16>::value_product},
+      .attention_merge = SoftmaxKernels<S>::attention_merge,
+      .scale_row = RowKernels<S>::scale_row,
+      .glu_row = RowKernels<S>::glu_row,
+      .rotate_row = RowKernels<S>::rotate_row,
+      .multiply_row = RowKernels<S>::multiply_row,
+      .add_scaled = RowKernels<S>::add_scaled,
+      .load_row = {RowKernels<S>::template load_row<float>, RowKernels<S>::template load_row<F16>,
+                   RowKernels<S>::template load_row<BF16>},
+      .store_row = {RowKernels<S>::template store_row<float>, RowKernels<S>::template store_row<F16>,
+                    RowKernels<S>::template store_row<BF16>},
+  };
+}
+
+}  // namespace lorikeet::cpu

@@ -1,0 +1,154 @@
+// The inner loops of one instruction set behind plain function pointers: the ops (linear.cc, attention.cc, ...) split
+// the work and call these. Arrays over element types are indexed by DType.
+//
+// This header is compiled under every instruction set, so it holds declarations and plain structs only.
+#pragma once
+
+#include <cstdint>
+
+namespace lorikeet::cpu {
+
+constexpr int kElementTypes = 3;
+constexpr int kMaxLanes = 16;
+// A weight tile is 4 vectors of outputs wide (packed.h).
+constexpr int kTileVectors = 4;
+constexpr int kMaxTile = kTileVectors * kMaxLanes;
+// Every scratch that a kernel reads in whole vectors is this much longer than its contents, in floats.
+constexpr int kSlack = kMaxLanes;
+
+// acc [rows, tile] (+)= x [rows, k] * tile, one chain of additions along k per element: neither the number of rows nor
+// the cut of k into several calls changes a bit.
+struct TileProduct {
+  float* acc;
+  const float* x;
+  int64_t x_stride;
+  int rows;
+  const void* weight;  // [k][groups][2 W], packed
+  int64_t k;
+  int groups;  // 1 or 2 groups of 2 W outputs
+  bool accumulate;
+};
+
+// s [rows, ranks] = scale * x [rows, k] * A'
+struct Shrink {
+  float* s;
+  int64_t s_stride;
+  const float* x;
+  int64_t x_stride;
+  int rows;
+  const void* a;  // [ranks, a_stride], each row packed in groups of 2 W along k, padded with zeros
+  int64_t a_stride;
+  int64_t k;
+  int ranks;
+  float scale;
+};
+
+// y [n] = or += ratio * (acc + lora_bias) + bias; null pointers leave their term out. Vectors are padded to the tile.
+struct TileFinish {
+  float* y;
+  const float* acc;
+  const float* lora_bias;
+  const float* ratio;
+  const float* bias;
+  int n;
+  bool add;
+};
+
+// sums [tile] = sum over k of (w[k] + sum over r of a[k, r] b[r])^2
+struct TileRowNorms {
+  double* sums;
+  const void* weight;  // [k][groups][2 W], packed
+  int64_t k;
+  int groups;
+  const float* a;  // [k, rank]
+  const float* b;  // [rank, tile], scale folded in
+  int rank;
+};
+
+// residual += x when given; y = rmsnorm * gain
+struct NormRow {
+  float* y;
+  const float* x;
+  float* residual;
+  const float* gain;
+  int64_t n;
+  float epsilon;
+};
+
+// scores [queries, n] = q [queries, d] * K
+struct KeyProduct {
+  float* scores;
+  int64_t score_stride;
+  const float* q;  // [queries, d]
+  int queries;
+  int d;
+  const void* k;     // [d, k_stride], tokens along the row
+  int64_t k_stride;  // tokens of a page
+  int n;
+};
+
+// Scores of positions [begin, end) of one query -> exp(score - max), in place.
+struct SoftmaxRow {
+  float* scores;
+  int begin;
+  int end;
+  float scale;
+  float softcap;
+  // Results.
+  float max;
+  float sum;
+};
+
+// o [queries, d] += p [queries, n] * V
+struct ValueProduct {
+  float* o;
+  const float* p;
+  int64_t p_stride;
+  int queries;
+  int d;
+  const void* v;  // [n, d]
+  int n;
+};
+
+// Softmax numerators of two disjoint sets of positions, added: o = into.
+struct AttentionMerge {
+  float* o;
+  float* max;
+  float* sum;
+  const float* other_o;
+  float other_max;
+  float other_sum;
+  int d;
+};
+
+struct Kernels {
+  int lanes;
+  // Rows that a product holds in registers; chunks of rows are multiples of it where possible.
+  int rows;
+  void (*tile_product[kElementTypes])(const TileProduct&);
+  void (*shrink[kElementTypes])(const Shrink&);
+  void (*tile_finish)(const TileFinish&);
+  void (*tile_row_norms[kElementTypes])(const TileRowNorms&);
+  void (*norm_row)(const NormRow&);
+  void (*key_product[kElementTypes])(const KeyProduct&);
+  void (*softmax_row)(SoftmaxRow&);
+  void (*value_product[kElementTypes])(const ValueProduct&);
+  void (*attention_merge)(const AttentionMerge&);
+  void (*scale_row)(float* y, const float* x, float factor, int64_t n);
+  // y = silu(gate) * up
+  void (*glu_row)(float* y, const float* gate, const float* up, int64_t n);
+  // (low, high) rotated by (cos, sin), in place.
+  void (*rotate_row)(float* low, float* high, const float* cos, const float* sin, int n);
+  // y *= x
+  void (*multiply_row)(float* y, const float* x, int64_t n);
+  // y += a * x
+  void (*add_scaled)(float* y, const float* x, float a, int64_t n);
+  void (*load_row[kElementTypes])(float* to, const void* from, int64_t n);
+  void (*store_row[kElementTypes])(void* to, const float* from, int64_t n);
+};
+
+extern const Kernels kPortableKernels;
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
+
+}  // namespace lorikeet::cpu

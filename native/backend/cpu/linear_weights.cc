@@ -1,0 +1,179 @@
+// Checks and repacks the weights of linear maps and of the adapters on them. Nothing here touches the backend's mutable
+// state: a loader thread may run it while a step runs.
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/dtype.h"
+
+namespace lorikeet::cpu {
+namespace {
+
+std::string shape_of(const HostTensor& tensor) {
+  return "[" + std::to_string(tensor.rows) + ", " + std::to_string(tensor.cols) + "]";
+}
+
+Status expect_shape(const HostTensor& tensor, int64_t rows, int64_t cols, const char* what) {
+  if (tensor.rows == rows && tensor.cols == cols) return {};
+  return Error{std::string(what) + " has shape " + shape_of(tensor) + ", expected [" + std::to_string(rows) + ", " +
+               std::to_string(cols) + "]"};
+}
+
+Status expect_vector(const std::optional<HostTensor>& vector, int64_t count, const char* what) {
+  if (!vector || vector->rows * vector->cols == count) return {};
+  return Error{std::string(what) + " has shape " + shape_of(*vector) + ", expected " + std::to_string(count) +
+               " values"};
+}
+
+Status check_adapter_part(const AdapterPartDesc& desc, const CpuLinear::Part& base) {
+  const int64_t n = base.weight.n();
+  const int64_t k = base.weight.k();
+  if (desc.rank < 0) return Error{"an adapter's rank is negative"};
+  if (desc.rank > 0) {
+    if (Status status = expect_shape(desc.a, desc.rank, k, "lora_A"); !status) return status;
+    if (Status status = expect_shape(desc.b, n, desc.rank, "lora_B"); !status) return status;
+  }
+  if (desc.weight) {
+    if (Status status = expect_shape(*desc.weight, n, k, "a replaced weight"); !status) return status;
+  }
+  if (Status status = expect_vector(desc.lora_bias, n, "lora_B.bias"); !status) return status;
+  if (Status status = expect_vector(desc.magnitude, n, "a DoRA magnitude"); !status) return status;
+  return expect_vector(desc.bias, n, "a replaced bias");
+}
+
+// to [cols, rows] = the tensor's transpose times scale
+std::vector<float> transposed(const HostTensor& tensor, float scale) {
+  std::vector<float> result(static_cast<size_t>(tensor.rows * tensor.cols));
+  for (int64_t row = 0; row < tensor.rows; ++row) {
+    for (int64_t col = 0; col < tensor.cols; ++col) {
+      result[static_cast<size_t>(col * tensor.rows + row)] =
+          scale * load_f32(tensor.data, tensor.dtype, row * tensor.cols + col);
+    }
+  }
+  return result;
+}
+
+// magnitude / ||W + scale B A||_row (Liu et al. 2024), W as it is used: the adapter's own weight where it has one.
+Result<PaddedVector> dora_ratio(const Kernels& kernels, const AdapterPartDesc& desc, const PackedWeight& weight) {
+  const int64_t width = weight.tile_outputs();
+  auto ratio = pad_vector(*desc.magnitude, width, 1.0f);
+  if (!ratio) return out_of_memory("an adapter");
+  const auto a = desc.rank > 0 ? transposed(desc.a, 1.0f) : std::vector<float>();
+  std::vector<float> b(static_cast<size_t>(desc.rank * width));  // [rank, tile], scale folded in
+  for (int64_t tile = 0; tile < weight.tiles(); ++tile) {
+    const int64_t outputs = std::min(width, weight.n() - tile * width);
+    for (int64_t n = 0; n < outputs; ++n) {
+      for (int r = 0; r < desc.rank; ++r) {
+        b[static_cast<size_t>(r * width + n)] =
+            desc.scale * load_f32(desc.b.data, desc.b.dtype, (tile * width + n) * desc.rank + r);
+      }
+    }
+    double sums[kMaxTile] = {};
+    kernels.tile_row_norms[static_cast<int>(weight.dtype())]({.sums = sums,
+                                                              .weight = weight.tile(tile),
+                                                              .k = weight.k(),
+                                                              .groups = weight.groups(tile),
+                                                              .a = a.data(),
+                                                              .b = b.data(),
+                                                              .rank = desc.rank});
+    for (int64_t n = 0; n < outputs; ++n) {
+      float& value = ratio->memory.f32()[tile * width + n];
+      value = static_cast<float>(static_cast<double>(value) / std::sqrt(sums[n]));
+      if (!std::isfinite(value)) return Error{"a DoRA row has norm zero or a magnitude that is not finite"};
+    }
+  }
+  return std::move(*ratio);
+}
+
+Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const AdapterPartDesc& desc,
+                                            const CpuLinear::Part& base) {
+  if (Status status = check_adapter_part(desc, base); !status) return status.error();
+  CpuAdapterLinear::Part part;
+  part.rank = desc.rank;
+  part.scale = desc.scale;
+  const int64_t tile = base.weight.tile_outputs();
+  if (desc.rank > 0) {
+    auto a = PackedRows::pack(desc.a, kernels.lanes);
+    auto b = PackedWeight::pack(desc.b, kernels.lanes);
+    if (!a || !b) return out_of_memory("an adapter");
+    part.a = std::move(*a);
+    part.b = std::move(*b);
+  }
+  if (desc.weight) {
+    part.weight = PackedWeight::pack(*desc.weight, kernels.lanes);
+    if (!part.weight) return out_of_memory("an adapter's replaced weight");
+  }
+  const auto take = [&](const std::optional<HostTensor>& from, float scale, PaddedVector& to) {
+    if (!from) return true;
+    auto padded = pad_vector(*from, tile, scale);
+    if (padded) to = std::move(*padded);
+    return padded.has_value();
+  };
+  if (!take(desc.lora_bias, desc.scale, part.lora_bias) || !take(desc.bias, 1.0f, part.bias)) {
+    return out_of_memory("an adapter");
+  }
+  if (desc.magnitude) {
+    auto ratio = dora_ratio(kernels, desc, part.weight ? *part.weight : base.weight);
+    if (!ratio) return ratio.error();
+    part.ratio = std::move(*ratio);
+  }
+  return part;
+}
+
+}  // namespace
+
+size_t CpuAdapterLinear::bytes() const {
+  size_t total = 0;
+  for (const auto& part : parts) {
+    if (!part) continue;
+    total += part->a.bytes() + part->b.bytes() + part->lora_bias.bytes() + part->ratio.bytes() + part->bias.bytes();
+    if (part->weight) total += part->weight->bytes();
+  }
+  return total;
+}
+
+Result<std::unique_ptr<Linear>> CpuBackend::linear_create(const LinearDesc& desc) {
+  if (desc.parts.empty()) return Error{"a linear map needs at least one part"};
+  auto linear = std::make_unique<CpuLinear>();
+  linear->k = desc.parts.front().weight.cols;
+  for (const LinearPart& from : desc.parts) {
+    if (from.weight.rows < 1 || from.weight.cols < 1) return Error{"a linear map has shape " + shape_of(from.weight)};
+    if (Status status = expect_shape(from.weight, from.weight.rows, linear->k, "a stacked weight"); !status) {
+      return status.error();
+    }
+    if (Status status = expect_vector(from.bias, from.weight.rows, "a bias"); !status) return status.error();
+    auto weight = PackedWeight::pack(from.weight, kernels_.lanes);
+    if (!weight) return out_of_memory("the model's weights");
+    CpuLinear::Part part{.weight = std::move(*weight), .bias = {}, .output0 = linear->n, .tile0 = linear->tiles};
+    if (from.bias) {
+      auto bias = pad_vector(*from.bias, part.weight.tile_outputs(), 1.0f);
+      if (!bias) return out_of_memory("the model's weights");
+      part.bias = std::move(*bias);
+    }
+    linear->n += part.weight.n();
+    linear->tiles += part.weight.tiles();
+    linear->parts.push_back(std::move(part));
+  }
+  return std::unique_ptr<Linear>(std::move(linear));
+}
+
+Result<std::unique_ptr<AdapterLinear>> CpuBackend::adapter_linear_create(const Linear& base,
+                                                                         std::span<const AdapterPartDesc> parts) {
+  const auto& linear = static_cast<const CpuLinear&>(base);
+  auto adapter = std::make_unique<CpuAdapterLinear>();
+  adapter->parts.resize(linear.parts.size());
+  for (const AdapterPartDesc& desc : parts) {
+    const auto index = static_cast<size_t>(desc.part);
+    if (desc.part < 0 || index >= linear.parts.size()) return Error{"an adapter names a part that does not exist"};
+    if (adapter->parts[index]) return Error{"an adapter names a part twice"};
+    auto part = adapter_part(kernels_, desc, linear.parts[index]);
+    if (!part) return part.error();
+    part->s_offset = adapter->rank_total;
+    adapter->rank_total += part->rank;
+    adapter->parts[index] = std::move(*part);
+  }
+  return std::unique_ptr<AdapterLinear>(std::move(adapter));
+}
+
+}  // namespace lorikeet::cpu

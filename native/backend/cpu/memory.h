@@ -1,0 +1,33 @@
+// Large, aligned, zeroed memory that asks the kernel for huge pages: with 4 KiB pages, address translation costs a
+// streaming matrix product a fifth of its bandwidth.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+namespace lorikeet::cpu {
+
+class Memory {
+ public:
+  Memory() = default;
+  // nullopt when the system has no more. Zero bytes give an empty block.
+  static std::optional<Memory> allocate(size_t bytes);
+  ~Memory();
+  Memory(Memory&& other) noexcept;
+  Memory& operator=(Memory&& other) noexcept;
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  std::byte* data() const { return data_; }
+  float* f32() const { return reinterpret_cast<float*>(data_); }
+  size_t bytes() const { return bytes_; }
+  bool empty() const { return bytes_ == 0; }
+
+ private:
+  void* map_ = nullptr;      // what munmap or free takes
+  size_t map_bytes_ = 0;     // 0: from the heap
+  std::byte* data_ = nullptr;  // 64-byte aligned, at 2 MiB when mapped
+  size_t bytes_ = 0;
+};
+
+}  // namespace lorikeet::cpu

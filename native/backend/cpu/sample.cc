@@ -1,0 +1,20 @@
+#include <cassert>
+
+#include "backend/cpu/cpu_backend.h"
+
+namespace lorikeet::cpu {
+
+void CpuBackend::sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
+                        std::span<const SampleRow> rows) {
+  assert(results.size() == rows.size());
+  if (vocab != sample_vocab_) {
+    sample_scratch_.assign(static_cast<size_t>(pool_.threads()), SampleScratch(vocab));
+    sample_vocab_ = vocab;
+  }
+  pool_.run(static_cast<int64_t>(rows.size()), [&](int64_t item, int thread) {
+    const auto row = static_cast<size_t>(item);
+    sample_row(results[row], logits + item * vocab, vocab, rows[row], sample_scratch_[static_cast<size_t>(thread)]);
+  });
+}
+
+}  // namespace lorikeet::cpu

@@ -1,0 +1,106 @@
+// What this backend holds for the opaque types of backend.h.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/memory.h"
+#include "backend/cpu/packed.h"
+
+namespace lorikeet::cpu {
+
+// A float32 vector padded with zeros to whole tiles; empty where the term is absent.
+struct PaddedVector {
+  Memory memory;
+  const float* at(int64_t index) const { return memory.empty() ? nullptr : memory.f32() + index; }
+  size_t bytes() const { return memory.bytes(); }
+};
+
+struct CpuLinear final : Linear {
+  struct Part {
+    PackedWeight weight;
+    PaddedVector bias;
+    int64_t output0 = 0;
+    int64_t tile0 = 0;  // parts start at tiles of their own
+  };
+  std::vector<Part> parts;
+  int64_t k = 0;
+  int64_t n = 0;
+  int64_t tiles = 0;
+
+  int64_t inputs() const override { return k; }
+  int64_t outputs() const override { return n; }
+  size_t bytes() const override;
+};
+
+struct CpuAdapterLinear final : AdapterLinear {
+  struct Part {
+    int rank = 0;
+    float scale = 1.0f;  // goes into s = scale * A x: one rounding, as folding it into B, and B keeps its own type
+    int s_offset = 0;    // of this part's s in its row
+    PackedRows a;
+    PackedWeight b;
+    PaddedVector lora_bias;  // scale folded in
+    PaddedVector ratio;      // DoRA: magnitude / ||W + scale B A||_row
+    std::optional<PackedWeight> weight;
+    PaddedVector bias;
+  };
+  std::vector<std::optional<Part>> parts;  // by the base's parts
+  int rank_total = 0;
+
+  size_t bytes() const override;
+};
+
+struct CpuEmbedding final : Embedding {
+  int64_t vocab = 0;
+  int64_t hidden = 0;
+  const PackedWeight* head = nullptr;  // tied: rows come out of the head's weight
+  DType dtype = DType::f32;
+  Memory table;  // [vocab, hidden] otherwise
+
+  size_t bytes() const override { return table.bytes(); }
+};
+
+struct CpuAdapterEmbedding final : AdapterEmbedding {
+  int rank = 0;
+  Memory a;      // [vocab, rank] float32, scale folded in
+  Memory b;      // [rank, hidden] float32
+  Memory ratio;  // [hidden], DoRA
+  DType weight_dtype = DType::f32;
+  Memory weight;                    // [vocab, hidden]
+  std::vector<int32_t> token_rows;  // ascending
+  Memory token_values;              // [token_rows, hidden] float32
+
+  size_t bytes() const override;
+};
+
+struct CpuNormGain final : NormGain {
+  Memory gain;  // [hidden]
+
+  size_t bytes() const override { return gain.bytes(); }
+};
+
+// Per layer [pages][2][kv_heads], then keys as [head_dim][page_tokens] (a vector holds consecutive tokens, so scores need
+// no sum across lanes) and values as [page_tokens][head_dim].
+struct CpuKvCache final : KvCache {
+  KvDesc desc;
+  Memory memory;
+
+  int64_t block_elements() const { return int64_t{desc.page_tokens} * desc.head_dim; }
+  size_t page_bytes() const;
+  std::byte* page(int layer, int64_t page) const;
+  std::byte* keys(int layer, int64_t page, int kv_head) const;
+  std::byte* values(int layer, int64_t page, int kv_head) const;
+  size_t bytes() const override { return memory.bytes(); }
+};
+
+struct CpuBuffer final : Buffer {
+  Memory memory;
+
+  float* f32() override { return memory.f32(); }
+  size_t bytes() const override { return memory.bytes(); }
+};
+
+}  // namespace lorikeet::cpu
