@@ -1,0 +1,122 @@
+import {
+  chownSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { lastLines, run } from './command.mjs';
+import { postgresPrograms } from './postgres-programs.mjs';
+import { postgresUser } from './postgres-user.mjs';
+import { randomSecret, secretOf } from './secret-file.mjs';
+import { StopError } from './stop-error.mjs';
+
+/** Names the cluster's folder: another major version cannot read its files. */
+const MAJOR = '18';
+export const SUPERUSER = 'postgres';
+
+/**
+ * @typedef {object} Cluster
+ * @property {string} data  PGDATA
+ * @property {string} programs  the folder that has bin/postgres
+ * @property {string} password  of the superuser and of our role
+ * @property {readonly string[]} privileges  setpriv's options that make its user
+ */
+
+/** Nothing of ours, above all no secret, and no PG* variable that would change what initdb does. */
+export function postgresEnvironment() {
+  return { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', TZ: 'UTC' };
+}
+
+/**
+ * The cluster of `directory`, made when there is none, with nothing left of a server that was killed.
+ * The caller holds the folder's lock.
+ * @param {string} directory
+ * @returns {Promise<Cluster>}
+ */
+export async function prepareCluster(directory) {
+  const user = postgresUser(directory);
+  const programs = await postgresPrograms(user);
+  const data = join(directory, MAJOR);
+  const passwordFile = join(directory, 'password');
+  const password = secretOf(passwordFile, randomSecret);
+  if (user.uid !== undefined) chownSync(passwordFile, user.uid, user.uid);
+  const cluster = { data, programs, password, privileges: user.privileges };
+  if (existsSync(data)) await clearRemains(data);
+  else await initialise(cluster, directory, passwordFile);
+  return cluster;
+}
+
+/** @param {Cluster} cluster @param {string} directory @param {string} passwordFile */
+async function initialise(cluster, directory, passwordFile) {
+  const others = readdirSync(directory).filter((name) => /^\d+$/.test(name));
+  if (others.length > 0) {
+    throw new StopError(
+      `${directory} holds the database of PostgreSQL ${others.join(', ')}, and this version brings ${MAJOR}. ` +
+        'Move it with pg_dump and pg_restore, or choose another --data-dir.',
+    );
+  }
+  // Renamed when complete: a start that is killed in here leaves no half-made cluster behind.
+  const unfinished = join(directory, `${MAJOR}.new`);
+  rmSync(unfinished, { recursive: true, force: true });
+  const { code, output } = await run(
+    'setpriv',
+    [
+      ...cluster.privileges,
+      '--pdeathsig',
+      'TERM',
+      '--',
+      join(cluster.programs, 'bin', 'initdb'),
+      '-D',
+      unfinished,
+      '-U',
+      SUPERUSER,
+      '--encoding=UTF8',
+      '--locale=C.UTF-8',
+      '--auth=scram-sha-256',
+      `--pwfile=${passwordFile}`,
+    ],
+    { env: postgresEnvironment(), cwd: directory },
+  );
+  if (code !== 0) throw new StopError(`PostgreSQL's initdb failed:\n${lastLines(output, 15)}`);
+  renameSync(unfinished, cluster.data);
+}
+
+/** @param {string} data @returns {number | undefined} */
+function recordedPid(data) {
+  const file = join(data, 'postmaster.pid');
+  if (!existsSync(file)) return undefined;
+  const pid = Number.parseInt(readFileSync(file, 'utf8'), 10);
+  return pid > 0 ? pid : undefined;
+}
+
+/** A server keeps its cluster as working directory, which tells it from another process that got its number. @param {string} data @param {number} pid */
+function isServerOf(data, pid) {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`) === realpathSync(data);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Nobody else may use this cluster while we hold the lock: a server that still runs lost its starter a moment ago and
+ * is shutting down, or has to.
+ * @param {string} data
+ */
+async function clearRemains(data) {
+  const pid = recordedPid(data);
+  if (pid === undefined) return;
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGQUIT', 'SIGKILL'])) {
+    if (!isServerOf(data, pid)) break;
+    process.kill(pid, signal);
+    for (let waited_ms = 0; waited_ms < 10_000 && isServerOf(data, pid); waited_ms += 50) await sleep(50);
+  }
+  // PostgreSQL itself would refuse to start where a new process got the old server's number.
+  rmSync(join(data, 'postmaster.pid'), { force: true });
+}

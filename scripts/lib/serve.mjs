@@ -1,0 +1,114 @@
+import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { refuseChildren, runningChildren } from './child.mjs';
+import { demoModel, registerDemo } from './demo.mjs';
+import { tryLock } from './file-lock.mjs';
+import { claimPort } from './ports.mjs';
+import { complain, say, step } from './print.mjs';
+import { untilReady } from './ready.mjs';
+import { secretOf } from './secret-file.mjs';
+import { Servers, serverEnvironment } from './servers.mjs';
+import { checkSettings } from './settings-check.mjs';
+import { StopError } from './stop-error.mjs';
+import { onStopSignals } from './stop-signals.mjs';
+import { printWelcome } from './welcome.mjs';
+
+/** @typedef {import('./options.mjs').StartOptions} StartOptions */
+
+const STOPPED = Symbol('stopped');
+
+/** One starter for one data folder. @param {string} dataDir */
+function claimDataDir(dataDir) {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o755 });
+    accessSync(dataDir, constants.W_OK);
+  } catch (error) {
+    throw new StopError(`DATA_DIR ${dataDir} cannot be written: ${/** @type {Error} */ (error).message}`);
+  }
+  const lock = tryLock(join(dataDir, '.lock'));
+  if (lock) return lock;
+  let where = '';
+  try {
+    where = ` (${readFileSync(join(dataDir, 'running'), 'utf8').trim()})`;
+  } catch {
+    // it is only just starting
+  }
+  throw new StopError(
+    `Lorikeet already runs on ${dataDir}${where}. Stop it first, or start this one elsewhere: ` +
+      'npm start -- --data-dir PATH --port N',
+  );
+}
+
+/** As a client on this machine reaches it. @param {StartOptions} options */
+function urlOf({ host, port }) {
+  const open = host === '0.0.0.0' || host === '::';
+  const name = open ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
+
+/** @param {StartOptions} options @param {Servers} servers @param {string} url @param {string} adminKey */
+async function boot(options, servers, url, adminKey) {
+  await step('starting the database, the queue and the engine', () =>
+    Promise.all([servers.startDatabase(), servers.startQueue(), servers.startEngine()]),
+  );
+  await step('bringing the database up to date', () => servers.migrate());
+  await step('starting the API and the worker', async () => {
+    await Promise.all([servers.startApi(), servers.startWorker()]);
+    await untilReady(url, () => servers.children);
+  });
+  servers.keepRunning();
+  return options.demo
+    ? step('registering the demo', () => registerDemo(url, adminKey, options.dataDir))
+    : undefined;
+}
+
+/** @param {Servers} servers */
+async function stopAll(servers) {
+  refuseChildren();
+  await servers.stop();
+  await Promise.all(runningChildren().map((child) => child.stop()));
+}
+
+/**
+ * Runs all servers until somebody stops them. Never returns before no child is left.
+ * @param {StartOptions} wanted
+ * @returns {Promise<number>} the exit code
+ */
+export async function serve(wanted) {
+  const lock = claimDataDir(wanted.dataDir);
+  const options = { ...wanted, port: await claimPort(wanted.host, wanted.port) };
+  const url = urlOf(options);
+  const adminKey = options.adminKey ?? secretOf(join(options.dataDir, 'admin-key'));
+  const env = serverEnvironment(options, adminKey, demoModel());
+  await checkSettings(env);
+  writeFileSync(join(options.dataDir, 'running'), `process ${process.pid}, ${url}\n`);
+
+  const servers = new Servers(options, env);
+  /** @type {Promise<typeof STOPPED>} */
+  const stopped = new Promise((resolve) => {
+    onStopSignals({
+      onStop: () => resolve(STOPPED),
+      onForce: () => {
+        complain('Stopping at once.');
+        refuseChildren();
+        for (const child of runningChildren()) child.force();
+        process.exit(130);
+      },
+    });
+  });
+  try {
+    const demo = await Promise.race([boot(options, servers, url, adminKey), stopped]);
+    if (demo !== STOPPED) {
+      printWelcome({ url, adminKey, demo, dataDir: options.dataDir });
+      await stopped;
+    }
+    say('Stopping …');
+  } catch (error) {
+    await stopAll(servers);
+    throw error;
+  }
+  await stopAll(servers);
+  lock.release();
+  say('Everything has stopped.');
+  return 0;
+}

@@ -1,0 +1,172 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Child, describeExit } from './child.mjs';
+import { openLog } from './log-file.mjs';
+import { terminalText } from './log-line.mjs';
+import { inRepository, repository } from './paths.mjs';
+import { startPostgres } from './postgres.mjs';
+import { freePort } from './ports.mjs';
+import { warn } from './print.mjs';
+import { findRedis, startRedis } from './redis.mjs';
+import { randomSecret } from './secret-file.mjs';
+import { Service } from './service.mjs';
+import { StopError } from './stop-error.mjs';
+
+/** The servers end in order within 10 s by themselves. */
+const SERVER_GRACE_MS = 12_000;
+
+/** @param {string} dataDir @param {string} name  every line to its log, the important ones to the terminal */
+function lineSink(dataDir, name) {
+  const write = openLog(join(dataDir, 'logs', `${name}.log`));
+  return (/** @type {string} */ line) => {
+    write(line);
+    const text = terminalText(line);
+    if (text !== undefined) warn(`[${name}] ${text}`);
+  };
+}
+
+/**
+ * The environment of our servers: ours where we decide, the operator's for all else.
+ * @param {import('./options.mjs').StartOptions} options
+ * @param {string} adminKey
+ * @param {{ path: string, name: string }} demoModel
+ * @returns {NodeJS.ProcessEnv}
+ */
+export function serverEnvironment(options, adminKey, demoModel) {
+  const { dataDir } = options;
+  return {
+    ...process.env,
+    HOST: options.host,
+    PORT: String(options.port),
+    DATA_DIR: dataDir,
+    ADMIN_API_KEY: adminKey,
+    STORAGE_URL: process.env.STORAGE_URL?.trim() || pathToFileURL(join(dataDir, 'artifacts')).href,
+    MODEL_PATH: options.modelPath ?? demoModel.path,
+    ...(options.modelPath === undefined && !process.env.MODEL_NAME?.trim()
+      ? { MODEL_NAME: demoModel.name }
+      : {}),
+  };
+}
+
+/** The servers of one data folder: what `npm start` keeps running. */
+export class Servers {
+  /** @type {Map<string, Service>} */
+  #services = new Map();
+  /** @type {import('./options.mjs').StartOptions} */
+  #options;
+  /** @type {NodeJS.ProcessEnv} */
+  #env;
+
+  /**
+   * @param {import('./options.mjs').StartOptions} options
+   * @param {NodeJS.ProcessEnv} env  what all servers get (serverEnvironment)
+   */
+  constructor(options, env) {
+    this.#options = options;
+    this.#env = env;
+  }
+
+  /** Those that run now or have just ended by themselves. */
+  get children() {
+    return [...this.#services.values()].flatMap(({ child }) => child ?? []);
+  }
+
+  /** From now on, what ends by itself is started again. */
+  keepRunning() {
+    for (const service of this.#services.values()) service.keepRunning();
+  }
+
+  /** DATABASE_URL for the rest. */
+  async startDatabase() {
+    if (this.#options.databaseUrl !== undefined) return;
+    const directory = join(this.#options.dataDir, 'postgres');
+    const port = await freePort();
+    const onLine = lineSink(this.#options.dataDir, 'postgres');
+    await this.#start('postgres', async () => {
+      const { child, url } = await startPostgres({ directory, port, onLine });
+      this.#env.DATABASE_URL = url;
+      return child;
+    });
+  }
+
+  /** REDIS_URL for the rest, where there is a Redis. */
+  async startQueue() {
+    if (this.#options.redisUrl !== undefined) return;
+    const directory = join(this.#options.dataDir, 'redis');
+    if (findRedis(directory) === undefined) {
+      warn('No redis-server >= 6.2 found: the job queue lies in PostgreSQL.');
+      return;
+    }
+    const port = await freePort();
+    const onLine = lineSink(this.#options.dataDir, 'redis');
+    await this.#start('redis', async () => {
+      const { child, url } = await startRedis({ directory, port, onLine });
+      this.#env.REDIS_URL = url;
+      return child;
+    });
+  }
+
+  /** ENGINE_URLS for the rest, unless the operator runs engines of his own. */
+  async startEngine() {
+    this.#env.ENGINE_TOKEN = process.env.ENGINE_TOKEN?.trim() || randomSecret();
+    if (process.env.ENGINE_URLS?.trim()) return;
+    const port = await freePort();
+    this.#env.ENGINE_PORT = String(port);
+    this.#env.ENGINE_URLS = `http://127.0.0.1:${port}`;
+    await this.#startServer('engine', { HOST: '127.0.0.1' });
+  }
+
+  /** Brings the database to this version. */
+  async migrate() {
+    const onLine = lineSink(this.#options.dataDir, 'migrate');
+    const child = new Child({ ...this.#program('migrate', join('api', 'src', 'migrate.js'), {}), onLine });
+    const exit = await child.exited;
+    if (exit.code !== 0) {
+      throw new StopError(`The migration ${describeExit(exit)}:\n${child.lastLines(20).join('\n')}`);
+    }
+  }
+
+  startWorker() {
+    return this.#startServer('worker', {});
+  }
+
+  startApi() {
+    return this.#startServer('api', {});
+  }
+
+  /** In the order in which none misses another while it ends. */
+  async stop() {
+    for (const name of ['api', 'worker', 'engine', 'redis', 'postgres'])
+      await this.#services.get(name)?.stop();
+  }
+
+  /** @param {string} name @param {NodeJS.ProcessEnv} env */
+  async #startServer(name, env) {
+    const onLine = lineSink(this.#options.dataDir, name);
+    const script = join(name, 'src', 'main.js');
+    await this.#start(name, async () => new Child({ ...this.#program(name, script, env), onLine }));
+  }
+
+  /** @param {string} name @param {string} script  below dist/apps @param {NodeJS.ProcessEnv} env */
+  #program(name, script, env) {
+    return {
+      name,
+      command: process.execPath,
+      args: ['--enable-source-maps', inRepository('dist', 'apps', script)],
+      env: { ...this.#env, ...env },
+      cwd: repository,
+      // The database goes with us, so there is nothing that it could still put in order.
+      deathSignal: /** @type {const} */ ('KILL'),
+      stopSignal: /** @type {const} */ ('SIGTERM'),
+      forceSignal: /** @type {const} */ ('SIGKILL'),
+      grace_ms: SERVER_GRACE_MS,
+    };
+  }
+
+  /** @param {string} name @param {() => Promise<Child>} launch */
+  async #start(name, launch) {
+    const service = new Service(name, launch);
+    this.#services.set(name, service);
+    await service.start();
+  }
+}

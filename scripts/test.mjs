@@ -1,0 +1,48 @@
+// `npm test`: installs and builds what is missing, runs every test, and ends with `N passed, N failed, N skipped`.
+import { parseArgs } from 'node:util';
+import { runCommand } from './lib/main.mjs';
+import { prepare } from './lib/prepare.mjs';
+import { say } from './lib/print.mjs';
+import { StopError } from './lib/stop-error.mjs';
+import { closingLine, sum, table } from './lib/test-report.mjs';
+import { runSuite, SUITES } from './lib/test-suites.mjs';
+import { TOOLS } from './lib/tools.mjs';
+
+const HELP = `npm test -- [suite ...] [--files PART]
+
+Runs the suites named, or all of them in this order: ${SUITES.join(', ')}.
+
+  --files PART     only test files whose path holds PART (not for native)
+  --help           this text`;
+
+/** @param {readonly string[]} argv */
+function readArguments(argv) {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: { files: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' } },
+  });
+  const unknown = positionals.filter((name) => !SUITES.some((suite) => suite === name));
+  if (unknown.length > 0) throw new StopError(`There is no suite ${unknown.join(', ')}.\n\n${HELP}`);
+  const suites = SUITES.filter((suite) => positionals.length === 0 || positionals.includes(suite));
+  return { help: values.help === true, suites, files: values.files ?? [] };
+}
+
+await runCommand(async () => {
+  const { help, suites, files } = readArguments(process.argv.slice(2));
+  if (help) {
+    say(HELP);
+    return 0;
+  }
+  const { cmake, ninja, compiler, json, doctest, redis } = TOOLS;
+  await prepare({ tools: [cmake, ninja, compiler, json, doctest, redis], tests: true, build: true });
+  const results = [];
+  for (const suite of suites) results.push(await runSuite(suite, files));
+  const total = sum(results);
+  say();
+  for (const row of table(results)) say(row);
+  say();
+  if (total.passed + total.failed === 0) say('No test ran.');
+  say(closingLine(total));
+  return total.failed > 0 || total.passed === 0 ? 1 : 0;
+});
