@@ -1,0 +1,34 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { NativeModel, OpenOptions } from './native.js';
+
+interface Addon {
+  open(options: OpenOptions): Promise<NativeModel>;
+}
+
+/* From libs/native-engine/src (run from source) and from dist/libs/native-engine/src (built). */
+const ADDON_PLACES = [
+  '../../../build/native/lorikeet.node',
+  '../../../../build/native/lorikeet.node',
+] as const;
+
+let loaded: Addon | undefined;
+
+function loadAddon(): Addon {
+  if (loaded !== undefined) return loaded;
+  const paths = ADDON_PLACES.map((place) => fileURLToPath(new URL(place, import.meta.url)));
+  const path = paths.find((candidate) => existsSync(candidate));
+  if (path === undefined) {
+    throw new Error(
+      `The native engine is not built (looked for ${paths.join(' and ')}): run "npm run build".`,
+    );
+  }
+  loaded = createRequire(import.meta.url)(path) as Addon;
+  return loaded;
+}
+
+/** Opens a checkpoint on a native thread. Rejects with a message that names the file or option at fault. */
+export async function openModel(options: OpenOptions): Promise<NativeModel> {
+  return await loadAddon().open(options);
+}

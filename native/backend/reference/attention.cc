@@ -1,0 +1,78 @@
+// Scaled dot-product attention (Vaswani et al. 2017), causal, with grouped KV heads (Ainslie et al. 2023)
+// over paged K/V (Kwon et al. 2023). Optional window (Beltagy et al. 2020) and logit soft cap (Gemma 2).
+
+#include <algorithm>
+#include <cmath>
+
+#include "backend/reference/backend.h"
+
+namespace lorikeet::reference {
+
+namespace {
+
+struct Query {
+  const float* q;             // [D]
+  const int32_t* page_table;  // of the row's sequence
+  int32_t first;              // first visible position
+  int32_t last;               // the row's own position
+  int kv_head;
+};
+
+double score(const Query& query, const RefKvCache& kv, const std::byte* pages, int32_t slot,
+             const AttentionDesc& desc) {
+  const int64_t k = kv.index(slot, 0, query.kv_head);
+  double sum = 0;
+  for (int i = 0; i < desc.head_dim; ++i) {
+    sum += static_cast<double>(query.q[i]) * load_f32(pages, kv.desc.dtype, k + i);
+  }
+  sum *= desc.scale;
+  return desc.softcap > 0 ? desc.softcap * std::tanh(sum / desc.softcap) : sum;
+}
+
+// out [D] = sum over visible positions of softmax(score) * V
+void attend(float* out, const Query& query, const RefKvCache& kv, const std::byte* pages,
+            const AttentionDesc& desc) {
+  const auto slot_of = [&](int32_t position) {
+    return query.page_table[position / kv.desc.page_tokens] * kv.desc.page_tokens +
+           position % kv.desc.page_tokens;
+  };
+  std::vector<double> weight;
+  double top = -INFINITY;
+  for (int32_t position = query.first; position <= query.last; ++position) {
+    weight.push_back(score(query, kv, pages, slot_of(position), desc));
+    top = std::max(top, weight.back());
+  }
+  double total = 0;
+  for (double& w : weight) total += w = std::exp(w - top);
+  std::vector<double> sum(desc.head_dim, 0.0);
+  for (int32_t position = query.first; position <= query.last; ++position) {
+    const int64_t v = kv.index(slot_of(position), 1, query.kv_head);
+    const double w = weight[position - query.first] / total;
+    for (int i = 0; i < desc.head_dim; ++i) sum[i] += w * load_f32(pages, kv.desc.dtype, v + i);
+  }
+  for (int i = 0; i < desc.head_dim; ++i) out[i] = static_cast<float>(sum[i]);
+}
+
+}  // namespace
+
+void ReferenceBackend::attention(float* out, const float* qkv, const KvCache& kv, int layer,
+                                 const AttentionDesc& desc) {
+  const auto& cache = static_cast<const RefKvCache&>(kv);
+  const std::byte* pages = cache.layers[layer].data();
+  const int d = desc.head_dim;
+  const int64_t width = static_cast<int64_t>(desc.q_heads + 2 * desc.kv_heads) * d;
+  const int group = desc.q_heads / desc.kv_heads;
+  for (size_t s = 0; s + 1 < step_.q_start.size(); ++s) {
+    const int32_t* table = step_.page_table.data() + static_cast<int64_t>(s) * step_.page_table_ld;
+    for (int64_t row = step_.q_start[s]; row < step_.q_start[s + 1]; ++row) {
+      const int32_t last = step_.position[row];
+      const int32_t first = desc.window > 0 ? std::max(0, last - desc.window + 1) : 0;
+      for (int h = 0; h < desc.q_heads; ++h) {
+        const Query query{qkv + row * width + int64_t{h} * d, table, first, last, h / group};
+        attend(out + (row * desc.q_heads + h) * d, query, cache, pages, desc);
+      }
+    }
+  }
+}
+
+}  // namespace lorikeet::reference

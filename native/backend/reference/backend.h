@@ -1,0 +1,43 @@
+#pragma once
+
+#include "backend/reference/types.h"
+#include "backend/sampling.h"
+
+namespace lorikeet::reference {
+
+class ReferenceBackend final : public Backend {
+ public:
+  Caps caps() const override { return {"reference", "scalar", 1}; }
+
+  Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override;
+  Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
+  Result<std::unique_ptr<Embedding>> embedding_create(const HostTensor& table,
+                                                      const Linear* tied_head) override;
+  Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override;
+  Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
+      const Linear& base, std::span<const AdapterPartDesc> parts) override;
+  Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
+      const Embedding& base, const AdapterEmbeddingDesc& desc) override;
+  Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) override;
+  void kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
+
+  void step_begin(const StepView& step) override { step_ = step; }
+  void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) override;
+  void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
+            std::span<const NormSegment> segments) override;
+  void linear(float* y, const float* x, int64_t rows, const Linear& weight,
+              std::span<const LinearSegment> segments, LinearOutput output) override;
+  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
+               const AttentionDesc& attention) override;
+  void attention(float* out, const float* qkv, const KvCache& kv, int layer,
+                 const AttentionDesc& desc) override;
+  void glu(float* y, const float* gate_up, int64_t rows, int64_t width) override;
+  void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override;
+  void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
+              std::span<const SampleRow> rows) override;
+
+ private:
+  StepView step_;
+};
+
+}  // namespace lorikeet::reference

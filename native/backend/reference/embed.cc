@@ -1,0 +1,101 @@
+// The embedding is a linear map of a one-hot row: y = ratio * (table[token] + B A[:, token]); rows trained
+// one by one (trainable_token_indices) replace the result.
+
+#include <cmath>
+#include <cstring>
+
+#include "backend/reference/backend.h"
+
+namespace lorikeet::reference {
+
+size_t RefAdapterEmbedding::bytes() const {
+  return bytes_of(a) + bytes_of(b) + bytes_of(ratio) + bytes_of(weight) +
+         token_rows.size() * sizeof(int32_t) + bytes_of(token_row_values);
+}
+
+Result<std::unique_ptr<Embedding>> ReferenceBackend::embedding_create(const HostTensor& table,
+                                                                      const Linear* tied_head) {
+  auto embedding = std::make_unique<RefEmbedding>();
+  embedding->vocab = table.rows;
+  embedding->hidden = table.cols;
+  embedding->head = static_cast<const RefLinear*>(tied_head);
+  if (tied_head == nullptr) embedding->own = to_floats(table);
+  return std::unique_ptr<Embedding>(std::move(embedding));
+}
+
+namespace {
+
+double delta_of(const RefAdapterEmbedding& adapter, int64_t vocab, int64_t token, int64_t h) {
+  double sum = 0;
+  for (int r = 0; r < adapter.rank; ++r) {
+    sum += static_cast<double>(adapter.b[h * adapter.rank + r]) * adapter.a[r * vocab + token];
+  }
+  return sum;
+}
+
+double embedded(const RefEmbedding& base, const RefAdapterEmbedding& adapter, int64_t token, int64_t h) {
+  const float* row = adapter.weight ? adapter.weight->data() + token * base.hidden : base.row(token);
+  return row[h] + delta_of(adapter, base.vocab, token, h);
+}
+
+// The norm runs over a column of the table: the module's weight is [H, V] in the linear's sense.
+Floats dora_ratio(const Floats& magnitude, const RefEmbedding& base, const RefAdapterEmbedding& adapter) {
+  Floats ratio(magnitude.size());
+  for (int64_t h = 0; h < base.hidden; ++h) {
+    double squares = 0;
+    for (int64_t token = 0; token < base.vocab; ++token) {
+      const double value = embedded(base, adapter, token, h);
+      squares += value * value;
+    }
+    ratio[h] = static_cast<float>(magnitude[h] / std::sqrt(squares));
+  }
+  return ratio;
+}
+
+void embed_row(float* y, const RefEmbedding& base, const RefAdapterEmbedding& adapter, int32_t token) {
+  for (size_t i = 0; i < adapter.token_rows.size(); ++i) {
+    if (adapter.token_rows[i] != token) continue;
+    std::memcpy(y, &adapter.token_row_values[i * base.hidden], base.hidden * sizeof(float));
+    return;
+  }
+  for (int64_t h = 0; h < base.hidden; ++h) {
+    const double value = embedded(base, adapter, token, h);
+    y[h] = static_cast<float>(adapter.ratio ? value * (*adapter.ratio)[h] : value);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AdapterEmbedding>> ReferenceBackend::adapter_embedding_create(
+    const Embedding& base, const AdapterEmbeddingDesc& desc) {
+  const auto& table = static_cast<const RefEmbedding&>(base);
+  auto adapter = std::make_unique<RefAdapterEmbedding>();
+  adapter->rank = desc.rank;
+  if (desc.rank > 0) {
+    adapter->a = to_floats(desc.a);
+    adapter->b = to_floats(desc.b);
+    for (float& value : adapter->b) value *= desc.scale;
+  }
+  adapter->weight = to_floats(desc.weight);
+  if (desc.magnitude) adapter->ratio = dora_ratio(to_floats(*desc.magnitude), table, *adapter);
+  adapter->token_rows = desc.token_rows;
+  if (desc.token_row_values) adapter->token_row_values = to_floats(*desc.token_row_values);
+  return std::unique_ptr<AdapterEmbedding>(std::move(adapter));
+}
+
+void ReferenceBackend::embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) {
+  const auto& embedding = static_cast<const RefEmbedding&>(table);
+  const int64_t hidden = embedding.hidden;
+  for (size_t row = 0; row < step_.token.size(); ++row) {
+    std::memcpy(y + static_cast<int64_t>(row) * hidden, embedding.row(step_.token[row]),
+                hidden * sizeof(float));
+  }
+  for (const EmbeddingSegment& segment : segments) {
+    const auto& adapter = static_cast<const RefAdapterEmbedding&>(*segment.adapter);
+    for (int64_t row = segment.row0; row < segment.row0 + segment.rows; ++row) {
+      embed_row(y + row * hidden, embedding, adapter, step_.token[row]);
+    }
+  }
+}
+
+}  // namespace lorikeet::reference

@@ -1,0 +1,135 @@
+// y = ratio * (W' x + B (A x) + lora_bias) + bias, where W' is the adapter's own weight or the base's.
+// LoRA: Hu et al. 2021. DoRA: Liu et al. 2024, section 4: the ratio magnitude / ||W' + s B A||_row also
+// multiplies the base product, and the bias is added after.
+
+#include <cmath>
+
+#include "backend/reference/backend.h"
+
+namespace lorikeet::reference {
+
+size_t RefLinear::bytes() const {
+  size_t total = 0;
+  for (const Part& part : parts) total += bytes_of(part.weight) + bytes_of(part.bias);
+  return total;
+}
+
+size_t RefAdapterLinear::bytes() const {
+  size_t total = 0;
+  for (const Part& p : parts) {
+    total += bytes_of(p.a) + bytes_of(p.b) + bytes_of(p.lora_bias) + bytes_of(p.ratio) + bytes_of(p.weight) +
+             bytes_of(p.bias);
+  }
+  return total;
+}
+
+Result<std::unique_ptr<Linear>> ReferenceBackend::linear_create(const LinearDesc& desc) {
+  auto linear = std::make_unique<RefLinear>();
+  linear->k = desc.parts.front().weight.cols;
+  for (const LinearPart& part : desc.parts) {
+    if (part.weight.cols != linear->k) return Error{"parts of a linear map differ in their number of inputs"};
+    linear->parts.push_back({linear->n, part.weight.rows, to_floats(part.weight), to_floats(part.bias)});
+    linear->n += part.weight.rows;
+  }
+  return std::unique_ptr<Linear>(std::move(linear));
+}
+
+namespace {
+
+double dot(const float* x, const float* y, int64_t count) {
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]) * y[i];
+  return sum;
+}
+
+Floats scaled(Floats values, float scale) {
+  for (float& value : values) value *= scale;
+  return values;
+}
+
+// magnitude [n] / row norms of W' [n, K] + B [n, rank] A [rank, K]
+Floats dora_ratio(const Floats& magnitude, const Floats& weight, const RefAdapterLinear::Part& part,
+                  int64_t k) {
+  Floats ratio(magnitude.size());
+  for (size_t row = 0; row < ratio.size(); ++row) {
+    double squares = 0;
+    for (int64_t col = 0; col < k; ++col) {
+      double value = weight[row * k + col];
+      for (int r = 0; r < part.rank; ++r)
+        value += static_cast<double>(part.b[row * part.rank + r]) * part.a[r * k + col];
+      squares += value * value;
+    }
+    ratio[row] = static_cast<float>(magnitude[row] / std::sqrt(squares));
+  }
+  return ratio;
+}
+
+// x [K] -> y [n] of one part of the map for one row.
+void part_row(float* y, const float* x, int64_t k, const RefLinear::Part& base,
+              const RefAdapterLinear::Part* adapter, LinearOutput output) {
+  Floats ax;
+  if (adapter != nullptr) {
+    for (int r = 0; r < adapter->rank; ++r) ax.push_back(static_cast<float>(dot(&adapter->a[r * k], x, k)));
+  }
+  const Floats& weight = adapter != nullptr && adapter->weight ? *adapter->weight : base.weight;
+  const std::optional<Floats>& bias = adapter != nullptr && adapter->bias ? adapter->bias : base.bias;
+  for (int64_t i = 0; i < base.n; ++i) {
+    double value = dot(&weight[i * k], x, k);
+    if (adapter != nullptr) {
+      if (adapter->rank > 0) value += dot(&adapter->b[i * adapter->rank], ax.data(), adapter->rank);
+      if (adapter->lora_bias) value += (*adapter->lora_bias)[i];
+      if (adapter->ratio) value *= (*adapter->ratio)[i];
+    }
+    if (bias) value += (*bias)[i];
+    y[i] = static_cast<float>(output == LinearOutput::add ? y[i] + value : value);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
+    const Linear& base, std::span<const AdapterPartDesc> parts) {
+  const auto& linear = static_cast<const RefLinear&>(base);
+  auto adapter = std::make_unique<RefAdapterLinear>();
+  for (const AdapterPartDesc& desc : parts) {
+    RefAdapterLinear::Part part;
+    part.part = desc.part;
+    part.rank = desc.rank;
+    if (desc.rank > 0) {
+      part.a = to_floats(desc.a);
+      part.b = scaled(to_floats(desc.b), desc.scale);
+    }
+    if (desc.lora_bias) part.lora_bias = scaled(to_floats(*desc.lora_bias), desc.scale);
+    part.weight = to_floats(desc.weight);
+    part.bias = to_floats(desc.bias);
+    if (desc.magnitude) {
+      const Floats& weight = part.weight ? *part.weight : linear.parts[desc.part].weight;
+      part.ratio = dora_ratio(to_floats(*desc.magnitude), weight, part, linear.k);
+    }
+    adapter->parts.push_back(std::move(part));
+  }
+  return std::unique_ptr<AdapterLinear>(std::move(adapter));
+}
+
+void ReferenceBackend::linear(float* y, const float* x, int64_t rows, const Linear& weight,
+                              std::span<const LinearSegment> segments, LinearOutput output) {
+  const auto& linear = static_cast<const RefLinear&>(weight);
+  size_t segment = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    while (segment < segments.size() && row >= segments[segment].row0 + segments[segment].rows) ++segment;
+    const bool inside = segment < segments.size() && row >= segments[segment].row0;
+    const auto* adapter = inside ? static_cast<const RefAdapterLinear*>(segments[segment].adapter) : nullptr;
+    for (size_t p = 0; p < linear.parts.size(); ++p) {
+      const RefAdapterLinear::Part* delta = nullptr;
+      if (adapter != nullptr) {
+        for (const auto& candidate : adapter->parts) {
+          if (candidate.part == static_cast<int>(p)) delta = &candidate;
+        }
+      }
+      const RefLinear::Part& part = linear.parts[p];
+      part_row(y + row * linear.n + part.first, x + row * linear.k, linear.k, part, delta, output);
+    }
+  }
+}
+
+}  // namespace lorikeet::reference

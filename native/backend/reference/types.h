@@ -1,0 +1,108 @@
+// What the reference backend keeps: everything as float32 in checkpoint layout. It defines right, not fast.
+#pragma once
+
+#include <cassert>
+#include <optional>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/dtype.h"
+
+namespace lorikeet::reference {
+
+using Floats = std::vector<float>;
+
+inline size_t bytes_of(const Floats& values) {
+  return values.size() * sizeof(float);
+}
+inline size_t bytes_of(const std::optional<Floats>& values) {
+  return values ? bytes_of(*values) : 0;
+}
+
+Floats to_floats(const HostTensor& tensor);
+std::optional<Floats> to_floats(const std::optional<HostTensor>& tensor);
+
+struct RefLinear final : Linear {
+  struct Part {
+    int64_t first = 0;  // index of the part's first output
+    int64_t n = 0;
+    Floats weight;               // [n, K]
+    std::optional<Floats> bias;  // [n]
+  };
+  int64_t k = 0;
+  int64_t n = 0;
+  std::vector<Part> parts;
+
+  int64_t inputs() const override { return k; }
+  int64_t outputs() const override { return n; }
+  size_t bytes() const override;
+};
+
+struct RefAdapterLinear final : AdapterLinear {
+  struct Part {
+    int part = 0;
+    int rank = 0;
+    Floats a;                         // [rank, K]
+    Floats b;                         // [n, rank], scale folded in
+    std::optional<Floats> lora_bias;  // [n], scale folded in
+    std::optional<Floats> ratio;      // [n] DoRA: magnitude / ||W' + s B A||_row
+    std::optional<Floats> weight;     // [n, K]
+    std::optional<Floats> bias;       // [n]
+  };
+  std::vector<Part> parts;
+
+  size_t bytes() const override;
+};
+
+struct RefEmbedding final : Embedding {
+  int64_t vocab = 0;
+  int64_t hidden = 0;
+  Floats own;                       // [V, H]; empty when tied
+  const RefLinear* head = nullptr;  // the tied head, whose only part is the table
+  const float* row(int64_t token) const {
+    return (head != nullptr ? head->parts.front().weight.data() : own.data()) + token * hidden;
+  }
+
+  size_t bytes() const override { return bytes_of(own); }
+};
+
+struct RefAdapterEmbedding final : AdapterEmbedding {
+  int rank = 0;
+  Floats a;                      // [rank, V]
+  Floats b;                      // [H, rank], scale folded in
+  std::optional<Floats> ratio;   // [H]
+  std::optional<Floats> weight;  // [V, H]
+  std::vector<int32_t> token_rows;
+  Floats token_row_values;  // [token_rows, H]
+
+  size_t bytes() const override;
+};
+
+struct RefNormGain final : NormGain {
+  Floats gain;
+  size_t bytes() const override { return bytes_of(gain); }
+};
+
+struct RefKvCache final : KvCache {
+  KvDesc desc;
+  std::vector<std::vector<std::byte>> layers;  // each [pages][2][kv_heads][page_tokens][head_dim]
+
+  size_t bytes() const override;
+  size_t page_bytes() const {
+    return size_t{2} * desc.kv_heads * desc.page_tokens * desc.head_dim * dtype_bytes(desc.dtype);
+  }
+  // Index of element 0 of the head's vector; `which` 0 is K, 1 is V.
+  int64_t index(int32_t slot, int which, int kv_head) const {
+    const int64_t page = slot / desc.page_tokens;
+    const int64_t offset = slot % desc.page_tokens;
+    return (((page * 2 + which) * desc.kv_heads + kv_head) * desc.page_tokens + offset) * desc.head_dim;
+  }
+};
+
+struct RefBuffer final : Buffer {
+  Floats values;
+  float* f32() override { return values.data(); }
+  size_t bytes() const override { return bytes_of(values); }
+};
+
+}  // namespace lorikeet::reference

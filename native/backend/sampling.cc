@@ -1,0 +1,191 @@
+#include "backend/sampling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace lorikeet {
+
+namespace {
+
+using Candidate = SampleScratch::Candidate;
+
+bool all_finite(const float* logits, int64_t vocab) {
+  // NaN and Inf are the values whose product with 0 is not 0.
+  float probe = 0;
+  for (int64_t i = 0; i < vocab; ++i) probe += logits[i] * 0.0f;
+  return probe == 0.0f;
+}
+
+// Lowest id wins a tie.
+int32_t argmax(const float* logits, int64_t vocab) {
+  int64_t best = 0;
+  for (int64_t i = 1; i < vocab; ++i) {
+    if (logits[i] > logits[best]) best = i;
+  }
+  return static_cast<int32_t>(best);
+}
+
+double log_sum_exp(const float* logits, int64_t vocab) {
+  const double top = logits[argmax(logits, vocab)];
+  double sum = 0;
+  for (int64_t i = 0; i < vocab; ++i) sum += std::exp(logits[i] - top);
+  return top + std::log(sum);
+}
+
+// Insertion into a short sorted list: N is at most kMaxTopLogprobs.
+void top_logprobs(SampleResult& result, const float* logits, int64_t vocab, int32_t wanted,
+                  double normaliser) {
+  const auto limit = static_cast<int32_t>(std::min<int64_t>({wanted, kMaxTopLogprobs, vocab}));
+  int32_t count = 0;
+  for (int64_t token = 0; token < vocab && limit > 0; ++token) {
+    if (count == limit && !(logits[token] > logits[result.top_token[count - 1]])) continue;
+    int32_t at = count < limit ? count++ : limit - 1;
+    for (; at > 0 && logits[token] > logits[result.top_token[at - 1]]; --at) {
+      result.top_token[at] = result.top_token[at - 1];
+    }
+    result.top_token[at] = static_cast<int32_t>(token);
+  }
+  result.top_count = count;
+  for (int32_t i = 0; i < count; ++i) {
+    result.top_logprob[i] = static_cast<float>(logits[result.top_token[i]] - normaliser);
+  }
+}
+
+bool has_penalties(const SampleRow& row) {
+  return row.repetition_penalty != 1.0f || row.presence_penalty != 0.0f || row.frequency_penalty != 0.0f;
+}
+
+void apply_bias_and_penalties(float* logits, const SampleRow& row) {
+  for (size_t i = 0; i < row.bias_token.size(); ++i) logits[row.bias_token[i]] += row.bias_value[i];
+  if (!has_penalties(row)) return;
+  for (size_t i = 0; i < row.history_token.size(); ++i) {
+    float& logit = logits[row.history_token[i]];
+    logit = logit > 0 ? logit / row.repetition_penalty : logit * row.repetition_penalty;
+    const auto count = static_cast<float>(row.history_count[i]);
+    logit -= row.frequency_penalty * count;
+    if (count > 0) logit -= row.presence_penalty;
+  }
+}
+
+// Heap order: the most likely candidate on top, the lowest id first among equals.
+bool less_likely(const Candidate& a, const Candidate& b) {
+  return a.weight != b.weight ? a.weight < b.weight : a.token > b.token;
+}
+
+// Moves the most likely candidate behind the heap [begin, end) and shrinks it.
+void pop_into(std::vector<Candidate>& heap, size_t& end) {
+  std::pop_heap(heap.begin(), heap.begin() + static_cast<std::ptrdiff_t>(end), less_likely);
+  --end;
+}
+
+// Leaves the kept candidates, most likely first when any rule cut, in ascending id otherwise.
+void keep_top(std::vector<Candidate>& candidates, int32_t top_k, float top_p) {
+  const size_t size = candidates.size();
+  const bool cut_k = top_k > 0 && static_cast<size_t>(top_k) < size;
+  if (!cut_k && top_p >= 1.0f) return;
+
+  double total = 0;
+  if (!cut_k) {
+    for (const Candidate& candidate : candidates) total += candidate.weight;
+  }
+  std::make_heap(candidates.begin(), candidates.end(), less_likely);
+  size_t end = size;  // candidates[end, size) are popped, the most likely at the very back
+  if (cut_k) {
+    while (size - end < static_cast<size_t>(top_k)) pop_into(candidates, end);
+    for (size_t i = size; i-- > end;) total += candidates[i].weight;
+  }
+  size_t kept = 0;
+  double cumulative = 0;
+  while (kept < (cut_k ? size - end : size)) {
+    if (!cut_k) pop_into(candidates, end);
+    cumulative += candidates[size - 1 - kept].weight;
+    ++kept;
+    if (top_p < 1.0f && cumulative >= static_cast<double>(top_p) * total) break;
+  }
+  std::reverse(candidates.begin(), candidates.end());
+  candidates.resize(kept);
+}
+
+int32_t draw(const std::vector<Candidate>& candidates, double u) {
+  double total = 0;
+  for (const Candidate& candidate : candidates) total += candidate.weight;
+  double left = u * total;
+  for (const Candidate& candidate : candidates) {
+    left -= candidate.weight;
+    if (left < 0) return candidate.token;
+  }
+  return candidates.back().token;  // only rounding of the running difference leads here
+}
+
+// Everything after the penalties: temperature, min-p, top-k, top-p, the draw. `logits` has a finite maximum.
+int32_t sample_token(const float* logits, int64_t vocab, const SampleRow& row,
+                     std::vector<Candidate>& candidates) {
+  const int32_t best = argmax(logits, vocab);
+  if (row.temperature == 0.0f) return best;
+  candidates.clear();
+  for (int64_t i = 0; i < vocab; ++i) {
+    // The best has weight 1, so min-p compares with the weight itself.
+    const double weight = std::exp((static_cast<double>(logits[i]) - logits[best]) / row.temperature);
+    if (weight > 0 && weight >= row.min_p) candidates.push_back({weight, static_cast<int32_t>(i)});
+  }
+  keep_top(candidates, row.top_k, row.top_p);
+  return draw(candidates, uniform(row.seed, row.counter));
+}
+
+}  // namespace
+
+SampleScratch::SampleScratch(int64_t vocab) : logits(static_cast<size_t>(vocab)) {
+  candidates.reserve(static_cast<size_t>(vocab));
+}
+
+void sample_row(SampleResult& result, const float* logits, int64_t vocab, const SampleRow& row,
+                SampleScratch& scratch) {
+  result.token = 0;
+  result.logprob = 0;
+  result.top_count = 0;
+  result.finite = all_finite(logits, vocab);
+  if (!result.finite) return;
+
+  if (row.mode == SampleMode::score) {
+    result.token = row.target;
+  } else if (row.bias_token.empty() && !has_penalties(row)) {
+    result.token = sample_token(logits, vocab, row, scratch.candidates);
+  } else {
+    std::copy(logits, logits + vocab, scratch.logits.begin());
+    apply_bias_and_penalties(scratch.logits.data(), row);
+    const float top = scratch.logits[argmax(scratch.logits.data(), vocab)];
+    result.finite = std::isfinite(top);  // false: every token is banned
+    if (!result.finite) return;
+    result.token = sample_token(scratch.logits.data(), vocab, row, scratch.candidates);
+  }
+
+  if (row.mode == SampleMode::score || row.top_logprobs >= 0) {
+    const double normaliser = log_sum_exp(logits, vocab);
+    result.logprob = static_cast<float>(logits[result.token] - normaliser);
+    top_logprobs(result, logits, vocab, row.top_logprobs, normaliser);
+  }
+}
+
+std::array<uint32_t, 4> philox(uint64_t seed, std::array<uint32_t, 4> c) {
+  auto key0 = static_cast<uint32_t>(seed);
+  auto key1 = static_cast<uint32_t>(seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t product0 = uint64_t{0xD2511F53u} * c[0];
+    const uint64_t product1 = uint64_t{0xCD9E8D57u} * c[2];
+    c = {static_cast<uint32_t>(product1 >> 32) ^ c[1] ^ key0, static_cast<uint32_t>(product1),
+         static_cast<uint32_t>(product0 >> 32) ^ c[3] ^ key1, static_cast<uint32_t>(product0)};
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  return c;
+}
+
+double uniform(uint64_t seed, uint64_t counter) {
+  const auto bits =
+      philox(seed, {static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0});
+  const uint64_t mantissa = (uint64_t{bits[0]} << 32 | bits[1]) >> 11;  // 53 bits
+  return static_cast<double>(mantissa) * 0x1p-53;
+}
+
+}  // namespace lorikeet

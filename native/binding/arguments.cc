@@ -1,0 +1,208 @@
+#include "binding/arguments.h"
+
+#include <cmath>
+
+namespace lorikeet::binding {
+
+Arguments::Arguments(Napi::Env env, Napi::Value object, std::string where)
+    : env_(env), where_(std::move(where)) {
+  if (object.IsObject()) {
+    object_ = object.As<Napi::Object>();
+  } else {
+    error_ = Error{where_ + " must be an object"};
+  }
+}
+
+Napi::Value Arguments::get(const char* name) {
+  if (object_.IsEmpty()) return env_.Undefined();
+  const Napi::MaybeOrValue<Napi::Value> value = object_.Get(name);
+  if (env_.IsExceptionPending()) {  // a getter threw
+    env_.GetAndClearPendingException();
+    fail(name, "readable");
+    return env_.Undefined();
+  }
+  return value;
+}
+
+std::string Arguments::text(const char* name) {
+  const Napi::Value value = get(name);
+  if (value.IsString()) return value.As<Napi::String>().Utf8Value();
+  fail(name, "a string");
+  return {};
+}
+
+int64_t Arguments::integer(const char* name, int64_t least, int64_t most) {
+  const Napi::Value value = get(name);
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+  if (number == std::floor(number) && number >= static_cast<double>(least) &&
+      number <= static_cast<double>(most)) {
+    return static_cast<int64_t>(number);
+  }
+  fail(name, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+  return least;
+}
+
+Arguments Arguments::object(const char* name) {
+  return {env_, get(name), where_ + "." + name};
+}
+
+size_t Arguments::array_length(const char* name) {
+  const Napi::Value value = get(name);
+  if (value.IsTypedArray()) return value.As<Napi::TypedArray>().ElementLength();
+  fail(name, "a typed array");
+  return 0;
+}
+
+void* Arguments::array_data(const char* name, napi_typedarray_type type, size_t count) {
+  const Napi::Value value = get(name);
+  if (!value.IsTypedArray()) {
+    fail(name, "a typed array");
+    return nullptr;
+  }
+  napi_typedarray_type actual;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(env_, value, &actual, &length, &data, nullptr, nullptr) != napi_ok ||
+      actual != type) {
+    fail(name, "a typed array of its declared element type");
+    return nullptr;
+  }
+  if (length < count) {
+    fail(name, "at least " + std::to_string(count) + " elements long, not " + std::to_string(length));
+    return nullptr;
+  }
+  return data;
+}
+
+void Arguments::fail(const std::string& name, const std::string& expected) {
+  if (!error_) error_ = Error{where_ + "." + name + " must be " + expected};
+}
+
+namespace {
+
+constexpr int64_t kMaxSafeInteger = 9007199254740991;
+
+// The value of the option among names, which stand in the order of the enum.
+template <class Enum>
+Enum choice(Arguments& arguments, const char* name, std::initializer_list<const char*> names) {
+  const std::string value = arguments.text(name);
+  std::string all;
+  int index = 0;
+  for (const char* candidate : names) {
+    if (value == candidate) return static_cast<Enum>(index);
+    all += std::string(index++ > 0 ? ", " : "") + candidate;
+  }
+  arguments.fail(name, "one of " + all);
+  return Enum{};
+}
+
+}  // namespace
+
+Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value) {
+  Arguments arguments(env, value, "options");
+  ModelOptions options;
+  options.path = arguments.text("modelPath");
+  options.backend = choice<BackendKind>(arguments, "backend", {"cpu", "reference"});
+  options.backend_options.threads = static_cast<int>(arguments.integer("threads", 1, 1024));
+  options.quantization = choice<Quantization>(arguments, "quantization", {"none"});
+  if (!arguments.get("isa").IsUndefined()) options.backend_options.isa = arguments.text("isa");
+  options.max_rows = static_cast<int32_t>(arguments.integer("maxStepTokens", 1, 1 << 20));
+  options.max_sequences = static_cast<int32_t>(arguments.integer("maxSequences", 1, 1 << 20));
+  Arguments kv = arguments.object("kv");
+  options.kv_bytes = static_cast<uint64_t>(kv.integer("bytes", 1, kMaxSafeInteger));
+  options.page_tokens = static_cast<int32_t>(kv.integer("pageTokens", 1, 1 << 16));
+  options.kv_dtype = choice<DType>(kv, "dtype", {"f32", "f16", "bf16"});
+  if (arguments.error()) return *arguments.error();
+  if (kv.error()) return *kv.error();
+  return options;
+}
+
+namespace {
+
+template <class T>
+struct ElementType;
+template <>
+struct ElementType<int32_t> {
+  static constexpr napi_typedarray_type value = napi_int32_array;
+};
+template <>
+struct ElementType<float> {
+  static constexpr napi_typedarray_type value = napi_float32_array;
+};
+template <>
+struct ElementType<uint64_t> {
+  static constexpr napi_typedarray_type value = napi_biguint64_array;
+};
+
+template <class T>
+void copy(std::vector<T>& to, Arguments& plan, const char* name, size_t count) {
+  const T* data = plan.array<T>(name, ElementType<T>::value, count);
+  if (data != nullptr || count == 0) {
+    to.assign(data, data + count);
+  } else {
+    to.clear();
+  }
+}
+
+// How many elements the offsets [samples + 1] reach; 0 for offsets that are no such list.
+size_t reach(const std::vector<int32_t>& starts) {
+  return starts.empty() || starts.back() < 0 ? 0 : static_cast<size_t>(starts.back());
+}
+
+}  // namespace
+
+Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& options, StepPlan& plan) {
+  Arguments arguments(env, value, "plan");
+  const auto rows = static_cast<size_t>(arguments.integer("rows", 1, options.max_rows));
+  const auto sequences = static_cast<size_t>(arguments.integer("sequences", 1, options.max_sequences));
+  const auto segments = static_cast<size_t>(arguments.integer("segments", 0, options.max_rows));
+  const auto samples = static_cast<size_t>(arguments.integer("samples", 0, options.max_rows));
+  plan.page_table_stride = static_cast<int32_t>(arguments.integer("pageTableStride", 1, 1 << 20));
+  if (arguments.error()) return *arguments.error();  // counts before arrays: they size the copies
+
+  copy(plan.token, arguments, "token", rows);
+  copy(plan.position, arguments, "position", rows);
+  copy(plan.kv_slot, arguments, "kvSlot", rows);
+  copy(plan.q_start, arguments, "qStart", sequences + 1);
+  copy(plan.kv_len, arguments, "kvLength", sequences);
+  copy(plan.page_table, arguments, "pageTable", sequences * static_cast<size_t>(plan.page_table_stride));
+  copy(plan.segment, arguments, "segment", segments * kSegmentInts);
+  copy(plan.sample_row, arguments, "sampleRow", samples);
+  copy(plan.sample_int, arguments, "sampleInt", samples * kSampleInts);
+  copy(plan.sample_float, arguments, "sampleFloat", samples * kSampleFloats);
+  copy(plan.sample_seed, arguments, "sampleSeed", samples * 2);
+  copy(plan.history_start, arguments, "historyStart", samples + 1);
+  copy(plan.history_token, arguments, "historyToken", reach(plan.history_start));
+  copy(plan.history_count, arguments, "historyCount", reach(plan.history_start));
+  copy(plan.bias_start, arguments, "biasStart", samples + 1);
+  copy(plan.bias_token, arguments, "biasToken", reach(plan.bias_start));
+  copy(plan.bias_value, arguments, "biasValue", reach(plan.bias_start));
+  if (arguments.error()) return *arguments.error();
+  return {};
+}
+
+Status write_step_results(Napi::Env env, Napi::Value value, std::span<const SampleResult> results) {
+  Arguments plan(env, value, "plan");
+  const size_t count = results.size();
+  auto* token = plan.array<int32_t>("outToken", napi_int32_array, count);
+  auto* finite = plan.array<uint8_t>("outFinite", napi_uint8_array, count);
+  auto* logprob = plan.array<float>("outLogprob", napi_float32_array, count);
+  auto* top_count = plan.array<int32_t>("outTopCount", napi_int32_array, count);
+  auto* top_token = plan.array<int32_t>("outTopToken", napi_int32_array, count * kMaxTopLogprobs);
+  auto* top_logprob = plan.array<float>("outTopLogprob", napi_float32_array, count * kMaxTopLogprobs);
+  if (plan.error()) return *plan.error();
+  for (size_t r = 0; r < count; ++r) {
+    const SampleResult& result = results[r];
+    token[r] = result.token;
+    finite[r] = result.finite ? 1 : 0;
+    logprob[r] = result.logprob;
+    top_count[r] = result.top_count;
+    for (int32_t i = 0; i < result.top_count; ++i) {
+      top_token[r * kMaxTopLogprobs + i] = result.top_token[i];
+      top_logprob[r * kMaxTopLogprobs + i] = result.top_logprob[i];
+    }
+  }
+  return {};
+}
+
+}  // namespace lorikeet::binding

@@ -1,0 +1,307 @@
+#include "binding/session.h"
+
+#include <chrono>
+#include <exception>
+#include <utility>
+
+#include "binding/arguments.h"
+
+namespace lorikeet::binding {
+
+namespace {
+
+// No exception leaves a worker's job. Ours never throws; the standard library may, when memory runs out.
+template <class T, class Function>
+Result<T> guarded(Function function) {
+  try {
+    return function();
+  } catch (const std::exception& exception) {
+    return Error{std::string("out of memory or resources: ") + exception.what()};
+  }
+}
+
+Napi::Value error_value(Napi::Env env, const Error& error) {
+  return Napi::Error::New(env, error.message).Value();
+}
+
+Napi::Value rejected(Napi::Env env, const Error& error) {
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  deferred.Reject(error_value(env, error));
+  return deferred.Promise();
+}
+
+Napi::Value thrown(Napi::Env env, const Error& error) {
+  Napi::Error::New(env, error.message).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+const Error kClosed{"the model is closed"};
+
+}  // namespace
+
+Session::Session(Napi::Env env, ModelOptions options)
+    : options_(std::move(options)), env_(env), loop_(Loop::New(env, "lorikeet", 0, 1)) {
+  loop_.Unref(env);
+  // After the loop's creation: hooks run last in, first out, and the threads must end before the loop does.
+  napi_add_env_cleanup_hook(env, &Session::on_environment_exit, this);
+}
+
+Session::~Session() {
+  stop_threads();
+  detach();
+}
+
+void Session::stop_threads() {
+  loader_.stop();
+  stepper_.stop();
+}
+
+void Session::detach() {
+  if (!std::exchange(attached_, false)) return;
+  napi_remove_env_cleanup_hook(env_, &Session::on_environment_exit, this);
+  loop_.Release();
+}
+
+// The environment (the process or a worker thread) ends. Calls that are still queued are freed, unsettled,
+// when Node empties the loop's queue.
+void Session::on_environment_exit(void* data) {
+  auto* session = static_cast<Session*>(data);
+  session->attached_ = false;
+  session->closing_ = true;
+  // Cleared only by close's settling on this thread, so it is safe to look at; the loader may still be
+  // opening it.
+  if (session->stepping_) session->model_->cancel();
+  session->stop_threads();
+}
+
+void Session::submit(Napi::Env env, Worker& worker, std::function<void()> work,
+                     std::function<void(Napi::Env)> settle) {
+  if (pending_calls_++ == 0) loop_.Ref(env);
+  auto* call = new Call{shared_from_this(), std::move(work), std::move(settle)};
+  worker.post([this, call] {
+    call->work();
+    loop_.NonBlockingCall(call);
+  });
+}
+
+void Session::settle_call(Napi::Env env, Napi::Function, std::nullptr_t*, Call* call) {
+  const std::unique_ptr<Call> owned(call);
+  if (static_cast<napi_env>(env) == nullptr) return;  // the environment is going away
+  Session& session = *call->session;
+  call->settle(env);
+  if (--session.pending_calls_ == 0 && session.attached_) session.loop_.Unref(env);
+}
+
+Napi::Value Session::open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Result<ModelOptions> options = read_open_options(env, info[0]);
+  if (!options) return rejected(env, options.error());
+  const std::shared_ptr<Session> session(new Session(env, std::move(*options)));
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  const auto status = std::make_shared<Status>();
+  session->submit(
+      env, session->loader_,
+      [self = session.get(), status] {
+        auto model = guarded<std::unique_ptr<Model>>([&] { return Model::open(self->options_); });
+        if (model) {
+          self->model_ = std::move(*model);
+        } else {
+          *status = model.error();
+        }
+      },
+      [self = session.get(), status, deferred](Napi::Env js) {
+        if (*status) return deferred.Resolve(self->make_object(js));
+        self->stop_threads();
+        deferred.Reject(error_value(js, status->error()));
+        self->detach();
+      });
+  return deferred.Promise();
+}
+
+Napi::Object Session::make_object(Napi::Env env) {
+  Napi::Object object = Napi::Object::New(env);
+  object["description"] = describe(env);
+  using Method = Napi::Value (Session::*)(const Napi::CallbackInfo&);
+  const std::pair<const char*, Method> methods[] = {
+      {"loadAdapter", &Session::load_adapter},
+      {"dropAdapter", &Session::drop_adapter},
+      {"copyPages", &Session::copy_pages},
+      {"step", &Session::step},
+      {"memory", &Session::memory},
+      {"close", &Session::close},
+  };
+  for (const auto& [name, method] : methods) {
+    object[name] = Napi::Function::New(
+        env,
+        [self = shared_from_this(), method = method](const Napi::CallbackInfo& info) {
+          return (self.get()->*method)(info);
+        },
+        name);
+  }
+  return object;
+}
+
+Napi::Object Session::describe(Napi::Env env) const {
+  const ModelConfig& config = model_->config();
+  Napi::Array modules = Napi::Array::New(env);
+  static constexpr const char* kKinds[] = {"linear", "embedding", "norm"};
+  for (const Module& module : model_->modules()) {
+    Napi::Object item = Napi::Object::New(env);
+    item["name"] = module.name;
+    item["kind"] = kKinds[static_cast<size_t>(module.kind)];
+    item["out"] = static_cast<double>(module.out);
+    item["in"] = static_cast<double>(module.in);
+    item["bias"] = Napi::Boolean::New(env, module.bias);
+    modules[modules.Length()] = item;
+  }
+  Napi::Array eos = Napi::Array::New(env);
+  for (const int32_t id : config.eos_token_ids) eos[eos.Length()] = Napi::Number::New(env, id);
+  Napi::Object description = Napi::Object::New(env);
+  description["architecture"] = config.architecture;
+  description["hiddenSize"] = static_cast<double>(config.hidden);
+  description["numLayers"] = static_cast<double>(config.layers);
+  description["vocabSize"] = static_cast<double>(config.vocab);
+  description["maxPositions"] = static_cast<double>(config.max_positions);
+  description["tieWordEmbeddings"] = Napi::Boolean::New(env, config.tied_head);
+  description["eosTokenIds"] = eos;
+  description["bosTokenId"] =
+      config.bos_token_id ? Napi::Value(Napi::Number::New(env, *config.bos_token_id)) : env.Undefined();
+  description["modules"] = modules;
+  description["device"] = model_->device();
+  description["kvPages"] = static_cast<double>(model_->kv_pages());
+  description["kvBytesPerPage"] = static_cast<double>(model_->kv_page_bytes());
+  description["weightBytes"] = static_cast<double>(model_->memory().weight_bytes);
+  return description;
+}
+
+Napi::Value Session::load_adapter(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (closing_) return rejected(env, kClosed);
+  Arguments arguments(env, info[0], "spec");
+  const std::string path = arguments.text("weightsPath");
+  const Napi::Value modules = arguments.get("modules");
+  if (!modules.IsArray()) arguments.fail("modules", "an array");
+  if (arguments.error()) return rejected(env, *arguments.error());
+  // As JSON the manifest crosses in one piece and is read on the loader thread.
+  const Napi::Object json = env.Global().Get("JSON").As<Napi::Object>();
+  const Napi::Value text = json.Get("stringify").As<Napi::Function>().Call(json, {modules});
+  if (env.IsExceptionPending() || !text.IsString()) {
+    if (env.IsExceptionPending()) env.GetAndClearPendingException();
+    return rejected(env, Error{"spec.modules must be plain data"});
+  }
+
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  const auto loaded = std::make_shared<Result<LoadedAdapter>>(Error{"not run"});
+  submit(
+      env, loader_,
+      [this, path, modules_json = text.As<Napi::String>().Utf8Value(), loaded] {
+        *loaded = guarded<LoadedAdapter>([&] { return model_->load_adapter(path, modules_json); });
+      },
+      [loaded, deferred](Napi::Env js) {
+        if (!*loaded) return deferred.Reject(error_value(js, loaded->error()));
+        Napi::Object object = Napi::Object::New(js);
+        object["handle"] = static_cast<double>((*loaded)->handle);
+        object["bytes"] = static_cast<double>((*loaded)->bytes);
+        deferred.Resolve(object);
+      });
+  return deferred.Promise();
+}
+
+Napi::Value Session::drop_adapter(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (closing_) return thrown(env, kClosed);
+  if (!info[0].IsNumber()) return thrown(env, Error{"dropAdapter needs a handle"});
+  const Status status = model_->drop_adapter(info[0].As<Napi::Number>().Int32Value());
+  return status ? env.Undefined() : thrown(env, status.error());
+}
+
+Napi::Value Session::copy_pages(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (closing_) return thrown(env, kClosed);
+  if (stepping_) return thrown(env, Error{"copyPages while a step runs"});
+  std::span<const int32_t> pages[2];
+  for (size_t i = 0; i < 2; ++i) {
+    if (!info[i].IsTypedArray() || info[i].As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
+      return thrown(env, Error{"copyPages needs two Int32Arrays"});
+    }
+    const auto array = info[i].As<Napi::Int32Array>();
+    pages[i] = {array.Data(), array.ElementLength()};
+  }
+  Status status;
+  stepper_.run([&] { status = model_->copy_pages(pages[0], pages[1]); });
+  return status ? env.Undefined() : thrown(env, status.error());
+}
+
+Napi::Value Session::step(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (closing_) return rejected(env, kClosed);
+  if (stepping_) return rejected(env, Error{"a step is already running"});
+  const Status read = read_step_plan(env, info[0], options_, model_->plan());
+  if (!read) return rejected(env, read.error());
+  const Status pinned = model_->pin_step();
+  if (!pinned) return rejected(env, pinned.error());
+  stepping_ = true;
+
+  struct State {
+    Napi::Promise::Deferred deferred;
+    Napi::ObjectReference plan;  // keeps the out arrays alive
+    Status status;
+    double native_ms = 0;
+  };
+  const auto state = std::make_shared<State>(
+      State{Napi::Promise::Deferred::New(env), Napi::Persistent(info[0].As<Napi::Object>()), {}, 0});
+  const Napi::Value promise = state->deferred.Promise();
+  submit(
+      env, stepper_,
+      [this, state = state.get()] {
+        const auto start = std::chrono::steady_clock::now();
+        state->status = model_->run_step();
+        state->native_ms =
+            std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+      },
+      [this, state](Napi::Env js) {
+        stepping_ = false;
+        Status status = state->status;
+        if (status) status = write_step_results(js, state->plan.Value(), model_->results());
+        if (!status) return state->deferred.Reject(error_value(js, status.error()));
+        Napi::Object timing = Napi::Object::New(js);
+        timing["native_ms"] = state->native_ms;
+        state->deferred.Resolve(timing);
+      });
+  return promise;
+}
+
+Napi::Value Session::memory(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (closing_) return thrown(env, kClosed);
+  const MemoryUse use = model_->memory();
+  Napi::Object object = Napi::Object::New(env);
+  object["weightBytes"] = static_cast<double>(use.weight_bytes);
+  object["kvBytes"] = static_cast<double>(use.kv_bytes);
+  object["adapterBytes"] = static_cast<double>(use.adapter_bytes);
+  object["scratchBytes"] = static_cast<double>(use.scratch_bytes);
+  return object;
+}
+
+Napi::Value Session::close(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  if (!attached_) {
+    deferred.Resolve(env.Undefined());
+    return deferred.Promise();
+  }
+  closing_ = true;
+  // Behind every load on the loader's queue, then behind the running step. The model is freed when this
+  // settles: a step that ended just before settles first and still reads its results.
+  submit(
+      env, loader_, [this] { stepper_.run([] {}); },
+      [this, deferred](Napi::Env js) {
+        stop_threads();
+        model_.reset();
+        deferred.Resolve(js.Undefined());
+        detach();
+      });
+  return deferred.Promise();
+}
+
+}  // namespace lorikeet::binding

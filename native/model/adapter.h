@@ -1,0 +1,38 @@
+// An adapter's weights on the device, held by where the decoder uses them.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "model/adapter_manifest.h"
+#include "model/weights.h"
+
+namespace lorikeet {
+
+// Null: the base's own weights serve there.
+struct Adapter {
+  struct Layer {
+    std::array<std::unique_ptr<AdapterLinear>, kLinearSites> linear;
+    std::array<std::unique_ptr<NormGain>, kNormSites> norm;
+  };
+  std::unique_ptr<AdapterEmbedding> embed;
+  std::vector<Layer> layers;
+  std::unique_ptr<NormGain> final_norm;
+  std::unique_ptr<AdapterLinear> head;
+
+  size_t bytes() const;
+};
+
+struct AdapterSource {
+  std::string weights_path;  // safetensors
+  std::vector<ManifestModule> modules;
+};
+
+// Refuses a module that the base lacks, a tensor that the file lacks or describes differently, a wrong shape.
+Result<Adapter> load_adapter(const AdapterSource& source, const std::vector<Module>& base_modules,
+                             const Weights& base, Backend& backend);
+
+}  // namespace lorikeet

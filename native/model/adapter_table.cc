@@ -1,0 +1,59 @@
+#include "model/adapter_table.h"
+
+#include <string>
+
+namespace lorikeet {
+
+int32_t AdapterTable::publish(Adapter adapter) {
+  auto entry = std::make_unique<Entry>();
+  entry->bytes = adapter.bytes();
+  entry->adapter = std::move(adapter);
+  const std::lock_guard lock(mutex_);
+  bytes_ += entry->bytes;
+  entries_.emplace(next_handle_, std::move(entry));
+  return next_handle_++;
+}
+
+Status AdapterTable::drop(int32_t handle) {
+  std::unique_ptr<Entry> dropped;  // freed after the lock: freeing takes time
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(handle);
+  if (found == entries_.end()) return Error{"no adapter has handle " + std::to_string(handle)};
+  if (found->second->pinned)
+    return Error{"adapter " + std::to_string(handle) + " is used by the running step"};
+  dropped = std::move(found->second);
+  entries_.erase(found);
+  bytes_ -= dropped->bytes;
+  return {};
+}
+
+Status AdapterTable::pin(std::span<const int32_t> handles, std::vector<const Adapter*>& adapters) {
+  const std::lock_guard lock(mutex_);
+  adapters.clear();
+  pinned_.clear();
+  for (const int32_t handle : handles) {
+    const auto found = entries_.find(handle);
+    if (found == entries_.end()) {
+      for (Entry* entry : pinned_) entry->pinned = false;
+      pinned_.clear();
+      return Error{"broken step plan: no adapter has handle " + std::to_string(handle)};
+    }
+    found->second->pinned = true;
+    pinned_.push_back(found->second.get());
+    adapters.push_back(&found->second->adapter);
+  }
+  return {};
+}
+
+void AdapterTable::unpin() {
+  const std::lock_guard lock(mutex_);
+  for (Entry* entry : pinned_) entry->pinned = false;
+  pinned_.clear();
+}
+
+size_t AdapterTable::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,40 @@
+// Adapters that are resident, by handle. Handles are never reused: a stale one is an error, not another
+// adapter.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "model/adapter.h"
+
+namespace lorikeet {
+
+// Thread-safe: the loader publishes, the host drops, a step pins.
+class AdapterTable {
+ public:
+  int32_t publish(Adapter adapter);
+  // Frees at once; an error when the handle is unknown or the running step uses it.
+  Status drop(int32_t handle);
+  // Holds the handles' adapters until unpin(); one step at a time.
+  Status pin(std::span<const int32_t> handles, std::vector<const Adapter*>& adapters);
+  void unpin();
+  size_t bytes() const;
+
+ private:
+  struct Entry {
+    Adapter adapter;
+    size_t bytes = 0;
+    bool pinned = false;
+  };
+  mutable std::mutex mutex_;
+  std::map<int32_t, std::unique_ptr<Entry>> entries_;
+  std::vector<Entry*> pinned_;
+  int32_t next_handle_ = 1;
+  size_t bytes_ = 0;
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,136 @@
+#include "model/checkpoint.h"
+
+#include <sys/stat.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+namespace lorikeet {
+
+namespace {
+
+using nlohmann::json;
+
+bool exists(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0;
+}
+
+// tensor name -> file name
+Result<std::map<std::string, std::string>> read_index(const std::string& path) {
+  Result<std::string> text = read_text(path);
+  if (!text) return text.error();
+  const json index = json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    return Error{path + " has no weight_map object"};
+  }
+  std::map<std::string, std::string> map;
+  for (const auto& [name, file] : index["weight_map"].items()) {
+    if (!file.is_string()) return Error{path + ": the file of " + name + " is not a string"};
+    const auto file_name = file.get<std::string>();
+    if (file_name.empty() || file_name.find('/') != std::string::npos ||
+        file_name.find('\0') != std::string::npos) {
+      return Error{path + ": the file of " + name + " is not a plain file name"};
+    }
+    map.emplace(name, file_name);
+  }
+  return map;
+}
+
+Result<DType> checkpoint_dtype(const std::string& name, const std::string& dtype) {
+  if (dtype == "F32") return DType::f32;
+  if (dtype == "F16") return DType::f16;
+  if (dtype == "BF16") return DType::bf16;
+  return Error{"tensor " + name + " has dtype " + dtype +
+               "; only F32, F16 and BF16 checkpoints are implemented"};
+}
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::open(const std::string& folder) {
+  Checkpoint checkpoint;
+  const std::string single = folder + "/model.safetensors";
+  const std::string index = single + ".index.json";
+  if (!exists(index)) {
+    if (!exists(single))
+      return Error{folder + " holds neither model.safetensors nor model.safetensors.index.json"};
+    Result<SafetensorsFile> file = SafetensorsFile::open(single);
+    if (!file) return file.error();
+    for (const auto& [name, tensor] : file->tensors()) checkpoint.where_.emplace(name, 0);
+    checkpoint.shards_.push_back(std::move(*file));
+    return checkpoint;
+  }
+
+  auto map = read_index(index);
+  if (!map) return map.error();
+  std::map<std::string, size_t> shard_of;
+  for (const auto& [name, file_name] : *map) {
+    if (!shard_of.contains(file_name)) {
+      Result<SafetensorsFile> shard = SafetensorsFile::open(folder + "/" + file_name);
+      if (!shard) return shard.error();
+      shard_of.emplace(file_name, checkpoint.shards_.size());
+      checkpoint.shards_.push_back(std::move(*shard));
+    }
+    const size_t shard = shard_of.at(file_name);
+    if (checkpoint.shards_[shard].find(name) == nullptr) {
+      return Error{index + " says that " + file_name + " holds " + name + ", but it does not"};
+    }
+    checkpoint.where_.emplace(name, shard);
+  }
+  for (const auto& [file_name, shard] : shard_of) {
+    for (const auto& [name, tensor] : checkpoint.shards_[shard].tensors()) {
+      if (!map->contains(name))
+        return Error{file_name + " holds " + name + ", which " + index + " does not name"};
+    }
+  }
+  return checkpoint;
+}
+
+Result<HostTensor> Checkpoint::take(const std::string& name, int64_t rows, int64_t cols) {
+  Result<HostTensor> tensor = take_shaped(name, {rows, cols});
+  if (tensor) {
+    tensor->rows = rows;
+    tensor->cols = cols;
+  }
+  return tensor;
+}
+
+Result<HostTensor> Checkpoint::take_vector(const std::string& name, int64_t size) {
+  Result<HostTensor> tensor = take_shaped(name, {size});
+  if (tensor) {
+    tensor->rows = 1;
+    tensor->cols = size;
+  }
+  return tensor;
+}
+
+Result<HostTensor> Checkpoint::take_shaped(const std::string& name, const std::vector<int64_t>& shape) {
+  if (!has(name)) return Error{"the checkpoint has no tensor " + name};
+  const TensorInfo& tensor = info(name);
+  if (tensor.shape != shape) {
+    return Error{"tensor " + name + " has shape " + shape_text(tensor.shape) + ", but config.json needs " +
+                 shape_text(shape)};
+  }
+  Result<DType> dtype = checkpoint_dtype(name, tensor.dtype);
+  if (!dtype) return dtype.error();
+  taken_.insert(name);
+  return HostTensor{shards_[where_.at(name)].data(tensor), *dtype, 0, 0};
+}
+
+std::vector<std::string> Checkpoint::untaken() const {
+  std::vector<std::string> names;
+  for (const auto& [name, shard] : where_) {
+    if (!taken_.contains(name)) names.push_back(name);
+  }
+  return names;
+}
+
+bool Checkpoint::same_bytes(const std::string& a, const std::string& b) const {
+  const TensorInfo& left = info(a);
+  const TensorInfo& right = info(b);
+  return left.dtype == right.dtype && left.shape == right.shape &&
+         std::memcmp(shards_[where_.at(a)].data(left), shards_[where_.at(b)].data(right),
+                     left.end - left.begin) == 0;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,37 @@
+// The weights of a Hugging Face checkpoint folder: one model.safetensors or the shards that an index names.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "model/safetensors.h"
+
+namespace lorikeet {
+
+class Checkpoint {
+ public:
+  static Result<Checkpoint> open(const std::string& folder);
+
+  bool has(const std::string& name) const { return where_.contains(name); }
+  // The tensor as [rows, cols], or as a vector of `cols` when rows is 1. Wrong shape or a dtype other than
+  // F32, F16, BF16 is an error. Remembers that the tensor was taken.
+  Result<HostTensor> take(const std::string& name, int64_t rows, int64_t cols);
+  Result<HostTensor> take_vector(const std::string& name, int64_t size);
+  // Tensors that nothing took: weights which the network would silently go without.
+  std::vector<std::string> untaken() const;
+  // Byte for byte, dtype and shape included.
+  bool same_bytes(const std::string& a, const std::string& b) const;
+
+ private:
+  Result<HostTensor> take_shaped(const std::string& name, const std::vector<int64_t>& shape);
+  const TensorInfo& info(const std::string& name) const { return *shards_[where_.at(name)].find(name); }
+
+  std::vector<SafetensorsFile> shards_;
+  std::map<std::string, size_t> where_;  // tensor name -> index into shards_
+  std::set<std::string> taken_;
+};
+
+}  // namespace lorikeet

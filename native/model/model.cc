@@ -1,0 +1,109 @@
+#include "model/model.h"
+
+#include "backend/dtype.h"
+#include "model/checkpoint.h"
+
+namespace lorikeet {
+
+Result<std::unique_ptr<Model>> Model::open(const ModelOptions& options) {
+  std::unique_ptr<Model> model(new Model());
+  const Status status = model->load(options);
+  if (!status) return status.error();
+  return model;
+}
+
+Status Model::load(const ModelOptions& options) {
+  if (options.max_rows < 1) return Error{"maxStepTokens must be at least 1"};
+  if (options.max_sequences < 1) return Error{"maxSequences must be at least 1"};
+  if (options.page_tokens < 1) return Error{"kv.pageTokens must be at least 1"};
+
+  Result<ModelConfig> config = read_model_config(options.path);
+  if (!config) return Error{options.path + ": " + config.error().message};
+  config_ = std::move(*config);
+  modules_ = list_modules(config_);
+
+  auto backend = options.backend == BackendKind::cpu ? make_cpu_backend(options.backend_options)
+                                                     : make_reference_backend(options.backend_options);
+  if (!backend) return backend.error();
+  backend_ = std::move(*backend);
+
+  Result<Checkpoint> checkpoint = Checkpoint::open(options.path);
+  if (!checkpoint) return checkpoint.error();
+  Result<Weights> weights = load_weights(config_, *checkpoint, *backend_, options.quantization);
+  if (!weights) return Error{options.path + ": " + weights.error().message};
+  weights_ = std::move(*weights);
+  if (Status s = create_kv(options); !s) return s;
+
+  auto decoder = Decoder::create(config_, weights_, *backend_, *kv_, options.max_rows);
+  if (!decoder) return decoder.error();
+  decoder_ = std::move(*decoder);
+  checker_ = std::make_unique<StepPlanChecker>(StepLimits{options.max_rows, options.max_sequences,
+                                                          config_.max_positions, config_.vocab,
+                                                          kv_desc_.pages, kv_desc_.page_tokens});
+  results_.resize(static_cast<size_t>(options.max_rows));
+  return {};
+}
+
+Status Model::create_kv(const ModelOptions& options) {
+  const auto page_bytes = static_cast<uint64_t>(config_.layers) * 2 *
+                          static_cast<uint64_t>(config_.kv_width()) *
+                          static_cast<uint64_t>(options.page_tokens) * dtype_bytes(options.kv_dtype);
+  const uint64_t pages = options.kv_bytes / page_bytes;
+  if (pages == 0) {
+    return Error{"kv.bytes is " + std::to_string(options.kv_bytes) + ", but one page needs " +
+                 std::to_string(page_bytes)};
+  }
+  // Slots are numbered in int32.
+  if (pages > static_cast<uint64_t>(INT32_MAX / options.page_tokens))
+    return Error{"kv.bytes holds too many slots"};
+  kv_page_bytes_ = page_bytes;
+  kv_desc_ = {config_.layers,   static_cast<int>(pages), options.page_tokens,
+              config_.kv_heads, config_.head_dim,        options.kv_dtype};
+  auto kv = backend_->kv_create(kv_desc_);
+  if (!kv) return kv.error();
+  kv_ = std::move(*kv);
+  return {};
+}
+
+MemoryUse Model::memory() const {
+  return {weights_.bytes(), kv_->bytes(), adapters_.bytes(), decoder_->scratch_bytes()};
+}
+
+Result<LoadedAdapter> Model::load_adapter(const std::string& weights_path, const std::string& modules_json) {
+  auto modules = parse_manifest_modules(modules_json);
+  if (!modules) return modules.error();
+  Result<Adapter> adapter =
+      lorikeet::load_adapter({weights_path, std::move(*modules)}, modules_, weights_, *backend_);
+  if (!adapter) return adapter.error();
+  const size_t bytes = adapter->bytes();
+  return LoadedAdapter{adapters_.publish(std::move(*adapter)), bytes};
+}
+
+Status Model::pin_step() {
+  step_handles_.clear();
+  for (int32_t g = 0; g < plan_.segments(); ++g) {
+    step_handles_.push_back(plan_.segment[int64_t{g} * kSegmentInts + 2]);
+  }
+  return adapters_.pin(step_handles_, step_adapters_);
+}
+
+Status Model::run_step() {
+  Status status = checker_->check(plan_);
+  if (status) status = decoder_->run(plan_, step_adapters_, results_, cancelled_);
+  adapters_.unpin();
+  return status;
+}
+
+Status Model::copy_pages(std::span<const int32_t> from, std::span<const int32_t> to) {
+  if (from.size() != to.size()) return Error{"copyPages: from and to differ in length"};
+  for (size_t i = 0; i < from.size(); ++i) {
+    for (const int32_t page : {from[i], to[i]}) {
+      if (page < 0 || page >= kv_desc_.pages)
+        return Error{"copyPages: there is no page " + std::to_string(page)};
+    }
+  }
+  backend_->kv_copy(*kv_, from, to);
+  return {};
+}
+
+}  // namespace lorikeet

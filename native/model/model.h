@@ -1,0 +1,94 @@
+// An opened model: what the binding drives.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "model/adapter_table.h"
+#include "model/decoder.h"
+#include "model/step_plan.h"
+
+namespace lorikeet {
+
+enum class BackendKind : uint8_t { cpu, reference };
+
+struct ModelOptions {
+  std::string path;
+  BackendKind backend = BackendKind::cpu;
+  BackendOptions backend_options;
+  Quantization quantization = Quantization::none;
+  int32_t max_rows = 0;
+  int32_t max_sequences = 0;
+  uint64_t kv_bytes = 0;
+  int32_t page_tokens = 0;
+  DType kv_dtype = DType::f32;
+};
+
+struct MemoryUse {
+  size_t weight_bytes = 0;
+  size_t kv_bytes = 0;
+  size_t adapter_bytes = 0;
+  size_t scratch_bytes = 0;
+};
+
+struct LoadedAdapter {
+  int32_t handle = 0;
+  size_t bytes = 0;
+};
+
+class Model {
+ public:
+  static Result<std::unique_ptr<Model>> open(const ModelOptions& options);
+
+  const ModelConfig& config() const { return config_; }
+  const std::vector<Module>& modules() const { return modules_; }
+  std::string device() const { return backend_->caps().device; }
+  int32_t kv_pages() const { return kv_desc_.pages; }
+  size_t kv_page_bytes() const { return kv_page_bytes_; }
+  MemoryUse memory() const;
+
+  // Loader thread.
+  Result<LoadedAdapter> load_adapter(const std::string& weights_path, const std::string& modules_json);
+  // Any thread.
+  Status drop_adapter(int32_t handle) { return adapters_.drop(handle); }
+
+  // The step in two halves, so that its adapters are pinned as soon as the host has handed it over.
+  StepPlan& plan() { return plan_; }
+  Status pin_step();
+  // Step thread. Checks plan(), runs it, fills results() and unpins.
+  Status run_step();
+  std::span<const SampleResult> results() const { return {results_.data(), plan_.sample_row.size()}; }
+  void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+
+  // Step thread, between steps.
+  Status copy_pages(std::span<const int32_t> from, std::span<const int32_t> to);
+
+ private:
+  Model() = default;
+  Status load(const ModelOptions& options);
+  Status create_kv(const ModelOptions& options);
+
+  ModelConfig config_;
+  std::vector<Module> modules_;
+  // Declared so that what refers to another dies first.
+  std::unique_ptr<Backend> backend_;
+  Weights weights_;
+  KvDesc kv_desc_;
+  size_t kv_page_bytes_ = 0;
+  std::unique_ptr<KvCache> kv_;
+  AdapterTable adapters_;
+  std::unique_ptr<Decoder> decoder_;
+
+  StepPlan plan_;
+  std::unique_ptr<StepPlanChecker> checker_;
+  std::vector<int32_t> step_handles_;          // [G]
+  std::vector<const Adapter*> step_adapters_;  // [G]
+  std::vector<SampleResult> results_;          // [max_rows]
+  std::atomic<bool> cancelled_{false};
+};
+
+}  // namespace lorikeet

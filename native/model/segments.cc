@@ -1,0 +1,76 @@
+#include "model/segments.h"
+
+#include <algorithm>
+
+namespace lorikeet {
+
+Segments::Segments(int32_t max_rows) {
+  // A segment holds at least one row.
+  const auto capacity = static_cast<size_t>(max_rows);
+  rows_.reserve(capacity);
+  sampled_.reserve(capacity);
+  embedding_.reserve(capacity);
+  linear_.reserve(capacity);
+  norm_.reserve(capacity);
+}
+
+void Segments::begin(const StepPlan& plan, std::span<const Adapter* const> adapters) {
+  rows_.clear();
+  sampled_.clear();
+  int32_t sample = 0;
+  for (int32_t g = 0; g < plan.segments(); ++g) {
+    const int32_t row0 = plan.segment[int64_t{g} * kSegmentInts];
+    const int32_t rows = plan.segment[int64_t{g} * kSegmentInts + 1];
+    rows_.push_back({row0, rows, adapters[g]});
+    while (sample < plan.samples() && plan.sample_row[sample] < row0) ++sample;
+    const int32_t first = sample;
+    while (sample < plan.samples() && plan.sample_row[sample] < row0 + rows) ++sample;
+    if (sample > first) sampled_.push_back({first, sample - first, adapters[g]});
+  }
+}
+
+std::span<const EmbeddingSegment> Segments::embed() {
+  embedding_.clear();
+  for (const AdapterSegment& s : rows_) {
+    if (s.adapter->embed) embedding_.push_back({s.row0, s.rows, s.adapter->embed.get()});
+  }
+  return embedding_;
+}
+
+std::span<const LinearSegment> Segments::linear(int layer, LinearSite site) {
+  linear_.clear();
+  for (const AdapterSegment& s : rows_) {
+    const auto& weights = s.adapter->layers[layer].linear[static_cast<size_t>(site)];
+    if (weights) linear_.push_back({s.row0, s.rows, weights.get()});
+  }
+  return linear_;
+}
+
+std::span<const NormSegment> Segments::norm(int layer, NormSite site) {
+  norm_.clear();
+  for (const AdapterSegment& s : rows_) {
+    const auto& gain = s.adapter->layers[layer].norm[static_cast<size_t>(site)];
+    if (gain) norm_.push_back({s.row0, s.rows, gain.get()});
+  }
+  return norm_;
+}
+
+std::span<const NormSegment> Segments::final_norm() {
+  norm_.clear();
+  for (const AdapterSegment& s : sampled_) {
+    if (s.adapter->final_norm) norm_.push_back({s.row0, s.rows, s.adapter->final_norm.get()});
+  }
+  return norm_;
+}
+
+std::span<const LinearSegment> Segments::head(int32_t first, int32_t end) {
+  linear_.clear();
+  for (const AdapterSegment& s : sampled_) {
+    const int32_t from = std::max(s.row0, first);
+    const int32_t to = std::min(s.row0 + s.rows, end);
+    if (s.adapter->head && from < to) linear_.push_back({from - first, to - from, s.adapter->head.get()});
+  }
+  return linear_;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,44 @@
+// The step's adapter segments as each module's operation takes them. Lists are built in place, without
+// allocation, and are valid until the next request of the same kind.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "model/adapter.h"
+#include "model/step_plan.h"
+
+namespace lorikeet {
+
+// Rows [row0, row0 + rows) use the adapter. Sorted, disjoint.
+struct AdapterSegment {
+  int32_t row0 = 0;
+  int32_t rows = 0;
+  const Adapter* adapter = nullptr;
+};
+
+class Segments {
+ public:
+  explicit Segments(int32_t max_rows);
+
+  // adapters [G] belong to plan.segment.
+  void begin(const StepPlan& plan, std::span<const Adapter* const> adapters);
+
+  std::span<const EmbeddingSegment> embed();
+  std::span<const LinearSegment> linear(int layer, LinearSite site);
+  std::span<const NormSegment> norm(int layer, NormSite site);
+  // Over the sampled rows instead of the step's rows.
+  std::span<const NormSegment> final_norm();
+  // Over sampled rows [first, end), counted from `first`.
+  std::span<const LinearSegment> head(int32_t first, int32_t end);
+
+ private:
+  std::vector<AdapterSegment> rows_;     // over the step's rows
+  std::vector<AdapterSegment> sampled_;  // over the sampled rows
+  std::vector<EmbeddingSegment> embedding_;
+  std::vector<LinearSegment> linear_;
+  std::vector<NormSegment> norm_;
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,75 @@
+// One step as the host decided it (libs/native-engine/src/native.ts), copied out of its typed arrays.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace lorikeet {
+
+// Columns of StepPlan::sample_int and sample_float: native.ts gives the same numbers.
+constexpr int kSampleInts = 4;    // mode, target, top_k, top_logprobs
+constexpr int kSampleFloats = 6;  // temperature, top_p, min_p, repetition, presence, frequency penalty
+constexpr int kSegmentInts = 3;   // row0, rows, adapter handle
+
+// Sizes are the counts: token.size() is T, kv_len.size() is S, sample_row.size() is R.
+struct StepPlan {
+  int32_t page_table_stride = 0;
+  std::vector<int32_t> token;          // [T]
+  std::vector<int32_t> position;       // [T]
+  std::vector<int32_t> kv_slot;        // [T]
+  std::vector<int32_t> q_start;        // [S + 1]
+  std::vector<int32_t> kv_len;         // [S]
+  std::vector<int32_t> page_table;     // [S, page_table_stride]
+  std::vector<int32_t> segment;        // [G, 3]
+  std::vector<int32_t> sample_row;     // [R]
+  std::vector<int32_t> sample_int;     // [R, 4]
+  std::vector<float> sample_float;     // [R, 6]
+  std::vector<uint64_t> sample_seed;   // [R, 2]
+  std::vector<int32_t> history_start;  // [R + 1]
+  std::vector<int32_t> history_token;
+  std::vector<int32_t> history_count;
+  std::vector<int32_t> bias_start;  // [R + 1]
+  std::vector<int32_t> bias_token;
+  std::vector<float> bias_value;
+
+  int32_t rows() const { return static_cast<int32_t>(token.size()); }
+  int32_t sequences() const { return static_cast<int32_t>(kv_len.size()); }
+  int32_t segments() const { return static_cast<int32_t>(segment.size() / kSegmentInts); }
+  int32_t samples() const { return static_cast<int32_t>(sample_row.size()); }
+};
+
+struct StepLimits {
+  int32_t max_rows = 0;
+  int32_t max_sequences = 0;
+  int32_t max_positions = 0;
+  int32_t vocab = 0;
+  int32_t kv_pages = 0;
+  int32_t page_tokens = 0;
+};
+
+// Nothing of a plan is trusted before check() passed: every index that a kernel follows is in range, and
+// every row's KV slot is the one that its sequence's page table gives for its position. Adapter handles are
+// resolved elsewhere.
+class StepPlanChecker {
+ public:
+  explicit StepPlanChecker(const StepLimits& limits);
+  Status check(const StepPlan& plan);
+
+ private:
+  Status check_shapes(const StepPlan& plan) const;
+  Status check_sequence(const StepPlan& plan, int32_t sequence);
+  Status check_segments(const StepPlan& plan) const;
+  Status check_sample(const StepPlan& plan, int32_t sample) const;
+
+  StepLimits limits_;
+  // Number of the last step that wrote each KV slot: two rows of one step must not share one.
+  std::vector<uint32_t> slot_step_;
+  uint32_t step_ = 0;
+};
+
+// The parameters of sampled row `sample` of a checked plan; spans into the plan.
+SampleRow sample_row_of(const StepPlan& plan, int32_t sample);
+
+}  // namespace lorikeet

@@ -1,0 +1,33 @@
+// The base model's weights, repacked by the backend.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "backend/backend.h"
+#include "model/checkpoint.h"
+#include "model/modules.h"
+
+namespace lorikeet {
+
+struct LayerWeights {
+  std::array<std::unique_ptr<Linear>, kLinearSites> linear;
+  std::array<std::unique_ptr<NormGain>, kNormSites> norm;
+};
+
+struct Weights {
+  // The head stands before the table: a tied table reads the head's rows and must go first.
+  std::unique_ptr<Linear> head;      // [V, H]
+  std::unique_ptr<Embedding> embed;  // [V, H]
+  std::vector<LayerWeights> layers;
+  std::unique_ptr<NormGain> final_norm;
+
+  size_t bytes() const;
+};
+
+// Takes every tensor that the network needs and refuses a checkpoint that has others.
+Result<Weights> load_weights(const ModelConfig& config, Checkpoint& checkpoint, Backend& backend,
+                             Quantization quantization);
+
+}  // namespace lorikeet
