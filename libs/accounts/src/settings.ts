@@ -19,6 +19,6 @@ export const accountsSettings = {
       defaultText: 'generated once under `DATA_DIR` (by `npm start`)',
       secret: true,
     },
-    adminApiKey as unknown as z.ZodType<string, string | undefined>,
+    adminApiKey,
   ),
 };

@@ -7,7 +7,7 @@ const databaseUrl = z
   .superRefine((value, context) => {
     const known = URL.canParse(value) && ['postgres:', 'postgresql:'].includes(new URL(value).protocol);
     if (!known) context.addIssue('expected postgres://user:password@host:port/database');
-  }) as unknown as z.ZodType<string, string | undefined>;
+  });
 
 const redisUrl = text.optional().superRefine((value, context) => {
   if (value === undefined) return;

@@ -28,7 +28,7 @@ export const storageSettings = {
       summary: "Where adapters' files lie: `file:///folder`",
       defaultText: '`file:` under `DATA_DIR` (set by `npm start`)',
     },
-    storageUrl as unknown as z.ZodType<string, string | undefined>,
+    storageUrl,
   ),
 };
 

@@ -1,0 +1,82 @@
+import type { AdapterReport } from '#contracts/adapter-report.js';
+import type { VersionState } from '#contracts/adapters-api.js';
+import type { Labels } from '#contracts/resource.js';
+import {
+  Check,
+  Column,
+  Entity,
+  Index,
+  JoinColumn,
+  ManyToOne,
+  PrimaryColumn,
+  type Relation,
+  Unique,
+} from 'typeorm';
+import { Adapter } from './adapter.entity.js';
+
+@Entity('adapter_versions')
+@Unique('adapter_versions_adapter_id_number_key', ['adapterId', 'number'])
+@Index('adapter_versions_state_idx', ['state', 'id'])
+@Check('adapter_versions_state_check', "state IN ('uploaded', 'validating', 'ready', 'rejected')")
+@Check('adapter_versions_ready_check', "state <> 'ready' OR digest IS NOT NULL")
+export class AdapterVersion {
+  @PrimaryColumn('uuid', { primaryKeyConstraintName: 'adapter_versions_pkey' })
+  id!: string;
+
+  @Column('uuid', { name: 'tenant_id' })
+  tenantId!: string;
+
+  @Column('uuid', { name: 'adapter_id' })
+  adapterId!: string;
+
+  @ManyToOne(() => Adapter, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'adapter_id', foreignKeyConstraintName: 'adapter_versions_adapter_id_fkey' })
+  adapter?: Relation<Adapter>;
+
+  @Column('integer')
+  number!: number;
+
+  @Column('text', { default: 'uploaded' })
+  state!: VersionState;
+
+  /** SHA-256 (hex) of the manifest. */
+  @Column('text', { nullable: true })
+  digest!: string | null;
+
+  @Column('jsonb', { nullable: true })
+  report!: AdapterReport | null;
+
+  @Column('text', { nullable: true })
+  failure!: string | null;
+
+  /** How often a worker has begun to validate it. */
+  @Column('integer', { default: 0 })
+  attempts!: number;
+
+  @Column('integer', { nullable: true })
+  rank!: number | null;
+
+  @Column('text', { array: true, default: () => "'{}'" })
+  modules!: string[];
+
+  @Column('text', { name: 'base_model', nullable: true })
+  baseModel!: string | null;
+
+  @Column('text', { name: 'base_digest', nullable: true })
+  baseDigest!: string | null;
+
+  @Column('text')
+  source!: string;
+
+  @Column('text', { nullable: true })
+  description!: string | null;
+
+  @Column('jsonb', { default: () => "'{}'" })
+  labels!: Labels;
+
+  @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
+  createdAt!: Date;
+
+  @Column('timestamptz', { name: 'ready_at', nullable: true })
+  readyAt!: Date | null;
+}

@@ -1,0 +1,122 @@
+import { Injectable } from '@nestjs/common';
+import type { AdapterQuery, AdapterResource, CreateAdapter, PatchAdapter } from '#contracts/adapters-api.js';
+import { type List, listPage } from '#contracts/resource.js';
+import { AppError } from '#runtime/app-error.js';
+import { isId, newId } from '#stores/ids.js';
+import { isUniqueViolation } from '#stores/postgres/database-error.js';
+import { DataSource, type EntityManager, Not } from 'typeorm';
+import { Adapter } from './adapter.entity.js';
+import { publishChange } from './adapter-changes.js';
+import { findAdapter, lockAdapter } from './adapter-rows.js';
+import { Alias } from './alias.entity.js';
+import { LATEST } from './alias-routes.js';
+import { BlobLedger } from './blob-ledger.service.js';
+import { heldFiles, type Removal } from './removal.js';
+import { adapterResource } from './resources.js';
+
+@Injectable()
+export class AdaptersService {
+  constructor(
+    private readonly database: DataSource,
+    private readonly ledger: BlobLedger,
+  ) {}
+
+  async create(tenantId: string, body: CreateAdapter): Promise<AdapterResource> {
+    const adapter = newAdapter(tenantId, body);
+    try {
+      await this.database.getRepository(Adapter).insert(adapter);
+    } catch (error) {
+      if (!isUniqueViolation(error, 'adapters_tenant_id_name_key')) throw error;
+      throw new AppError('already_exists', {
+        message: `There is an adapter ${body.name} already.`,
+        param: 'name',
+      });
+    }
+    return adapterResource(adapter);
+  }
+
+  async list(tenantId: string, { limit, after, label }: AdapterQuery): Promise<List<AdapterResource>> {
+    const query = this.database
+      .getRepository(Adapter)
+      .createQueryBuilder('adapter')
+      .where('adapter.tenant_id = :tenantId', { tenantId })
+      .orderBy('adapter.id', 'DESC')
+      .take(limit + 1);
+    if (after !== undefined) {
+      if (!isId(after))
+        throw new AppError('invalid_request', { message: '`after` is no id of this list.', param: 'after' });
+      query.andWhere('adapter.id < :after', { after });
+    }
+    for (const [index, filter] of [label ?? []].flat().entries()) {
+      const at = filter.indexOf('=');
+      if (at < 0)
+        query.andWhere(`adapter.labels ? :key${index}`, { [`key${index}`]: filter });
+      else {
+        const pair = JSON.stringify({ [filter.slice(0, at)]: filter.slice(at + 1) });
+        query.andWhere(`adapter.labels @> :pair${index}::jsonb`, { [`pair${index}`]: pair });
+      }
+    }
+    return listPage((await query.getMany()).map(adapterResource), limit);
+  }
+
+  async get(tenantId: string, name: string): Promise<AdapterResource> {
+    return adapterResource(await findAdapter(this.database.manager, tenantId, name));
+  }
+
+  async patch(tenantId: string, name: string, body: PatchAdapter): Promise<AdapterResource> {
+    return this.database.transaction(async (manager) => {
+      const adapter = await lockAdapter(manager, tenantId, name);
+      if (body.description !== undefined) adapter.description = body.description;
+      if (body.labels !== undefined) adapter.labels = body.labels;
+      adapter.updatedAt = new Date();
+      const { description, labels, updatedAt } = adapter;
+      await manager.update(Adapter, { id: adapter.id, tenantId }, { description, labels, updatedAt });
+      return adapterResource(adapter);
+    });
+  }
+
+  /** Refused while an alias other than the automatic one serves it, unless forced. */
+  async remove(tenantId: string, name: string, options: { force: boolean }): Promise<Removal> {
+    const { id, files } = await this.database.transaction(async (manager) => {
+      const adapter = await lockAdapter(manager, tenantId, name);
+      if (!options.force) await refuseWhileServed(manager, adapter);
+      const files = await heldFiles(manager, { tenantId, adapterId: adapter.id });
+      await manager.delete(Adapter, { id: adapter.id, tenantId });
+      await publishChange(manager, { tenant: tenantId, adapter: name });
+      return { id: adapter.id, files };
+    });
+    const freed = new Set(await this.ledger.free(files.map(({ sha256 }) => sha256)));
+    return {
+      id,
+      digests: files.filter((file) => file.isManifest && freed.has(file.sha256)).map(({ sha256 }) => sha256),
+    };
+  }
+}
+
+export function newAdapter(tenantId: string, body: CreateAdapter): Adapter {
+  const now = new Date();
+  return Object.assign(new Adapter(), {
+    id: newId(),
+    tenantId,
+    name: body.name,
+    description: body.description ?? null,
+    baseModel: body.base_model ?? null,
+    labels: body.labels ?? {},
+    nextVersion: 1,
+    createdAt: now,
+    updatedAt: now,
+  });
+}
+
+async function refuseWhileServed(manager: EntityManager, adapter: Adapter): Promise<void> {
+  const { id: adapterId, tenantId } = adapter;
+  const aliases = await manager.find(Alias, {
+    where: { adapterId, tenantId, name: Not(LATEST) },
+    order: { name: 'ASC' },
+  });
+  if (aliases.length === 0) return;
+  const names = aliases.map(({ name }) => name).join(', ');
+  throw new AppError('conflict', {
+    message: `The adapter is served by its aliases (${names}); delete them first, or use ?force=true.`,
+  });
+}

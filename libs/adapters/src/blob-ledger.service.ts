@@ -1,0 +1,64 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { AppError } from '#runtime/app-error.js';
+import type { BlobStore } from '#stores/blobs/blob-store.js';
+import { BLOBS } from '#stores/stores.module.js';
+import { DataSource, type EntityManager } from 'typeorm';
+import { VersionFile } from './version-file.entity.js';
+
+/** Bytes of an upload that is still running have no owner yet; a sweep spares what was put so recently. */
+const SWEEP_AGE_MS = 24 * 3600_000;
+
+/**
+ * Keeps the blob store and the rows that name its blobs in agreement: the same bytes are stored once for all versions
+ * of all tenants, so a blob goes only with its last row. Recording and freeing one blob exclude each other by an
+ * advisory lock on its hash.
+ */
+@Injectable()
+export class BlobLedger {
+  constructor(
+    private readonly database: DataSource,
+    @Inject(BLOBS) private readonly blobs: BlobStore,
+  ) {}
+
+  /** Records files in the caller's transaction. Throws (retryable) when one was freed since it was put. */
+  async record(manager: EntityManager, files: readonly Omit<VersionFile, 'version'>[]): Promise<void> {
+    for (const sha256 of [...new Set(files.map((file) => file.sha256))].sort()) {
+      await lockBlob(manager, sha256);
+      if (await this.blobs.stat(sha256)) continue;
+      throw new AppError('dependency_unavailable', {
+        message: 'The same bytes were being deleted at this moment; send them again.',
+        retryAfter_s: 1,
+      });
+    }
+    await manager.insert(VersionFile, [...files]);
+  }
+
+  /** Deletes those blobs that no version holds. Returns the hashes that are gone. */
+  async free(hashes: Iterable<string>): Promise<string[]> {
+    const freed: string[] = [];
+    for (const sha256 of new Set(hashes)) {
+      const gone = await this.database.transaction(async (manager) => {
+        await lockBlob(manager, sha256);
+        if (await manager.existsBy(VersionFile, { sha256 })) return false;
+        await this.blobs.delete(sha256);
+        return true;
+      });
+      if (gone) freed.push(sha256);
+    }
+    return freed;
+  }
+
+  /** Frees what a killed process put but never recorded, or deleted but never freed. */
+  async sweep(signal: AbortSignal): Promise<number> {
+    let freed = 0;
+    for await (const { sha256, touchedAt } of this.blobs.list()) {
+      if (signal.aborted) break;
+      if (Date.now() - touchedAt.getTime() > SWEEP_AGE_MS) freed += (await this.free([sha256])).length;
+    }
+    return freed;
+  }
+}
+
+async function lockBlob(manager: EntityManager, sha256: string): Promise<void> {
+  await manager.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [sha256]);
+}

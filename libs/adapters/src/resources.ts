@@ -1,0 +1,81 @@
+import type {
+  AdapterResource,
+  AliasResource,
+  AliasWithHistory,
+  VersionResource,
+} from '#contracts/adapters-api.js';
+import type { Adapter } from './adapter.entity.js';
+import type { AdapterVersion } from './adapter-version.entity.js';
+import type { Alias } from './alias.entity.js';
+import type { AliasChange } from './alias-change.entity.js';
+import type { VersionFile } from './version-file.entity.js';
+
+/** Rows as the API shows them. */
+
+export function adapterResource(row: Adapter): AdapterResource {
+  return {
+    id: row.id,
+    object: 'adapter',
+    name: row.name,
+    description: row.description,
+    base_model: row.baseModel,
+    labels: row.labels,
+    created_at: row.createdAt.toISOString(),
+    updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+export function versionResource(
+  adapter: string,
+  row: AdapterVersion,
+  weights: Pick<VersionFile, 'sha256' | 'bytes'>,
+): VersionResource {
+  return {
+    id: row.id,
+    object: 'adapter.version',
+    adapter,
+    version: row.number,
+    state: row.state,
+    digest: row.digest,
+    report: row.report,
+    failure: row.failure,
+    bytes: weights.bytes,
+    weights_sha256: weights.sha256,
+    rank: row.rank,
+    modules: row.modules,
+    base_model: row.baseModel,
+    source: row.source,
+    description: row.description,
+    labels: row.labels,
+    created_at: row.createdAt.toISOString(),
+    ready_at: row.readyAt?.toISOString() ?? null,
+  };
+}
+
+export function aliasResource(adapter: string, row: Alias): AliasResource {
+  return {
+    object: 'adapter.alias',
+    adapter,
+    name: row.name,
+    routes: row.routes,
+    revision: row.revision,
+    updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+export function aliasWithHistory(
+  adapter: string,
+  row: Alias,
+  changes: readonly AliasChange[],
+): AliasWithHistory {
+  return {
+    ...aliasResource(adapter, row),
+    history: changes.map(({ revision, action, routes, keyId, createdAt }) => ({
+      revision,
+      action,
+      routes,
+      key_id: keyId,
+      created_at: createdAt.toISOString(),
+    })),
+  };
+}

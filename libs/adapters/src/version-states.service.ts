@@ -1,0 +1,140 @@
+import { Injectable } from '@nestjs/common';
+import type { AdapterReport } from '#contracts/adapter-report.js';
+import type { BaseModel } from '#contracts/base-model.js';
+import type { BlobInfo } from '#stores/blobs/blob-store.js';
+import { DataSource, type EntityManager, In } from 'typeorm';
+import { Adapter } from './adapter.entity.js';
+import { publishChange } from './adapter-changes.js';
+import { lockAdapter } from './adapter-rows.js';
+import { AdapterVersion } from './adapter-version.entity.js';
+import { moveLatest } from './alias-routes.js';
+import { BlobLedger } from './blob-ledger.service.js';
+import { MANIFEST_FILE } from './removal.js';
+import { VersionFile } from './version-file.entity.js';
+
+/** States that still have work before them. */
+const UNSETTLED = ['uploaded', 'validating'] as const;
+
+/** An unsettled version as a worker takes it up. */
+export interface IngestCase {
+  readonly versionId: string;
+  /** How often its validation was begun, this time included. */
+  readonly attempt: number;
+  readonly files: ReadonlyMap<string, BlobInfo>;
+}
+
+export interface Accepted {
+  readonly manifest: BlobInfo;
+  readonly base: BaseModel;
+  readonly report: AdapterReport;
+}
+
+/** The worker's side of a version's life: `uploaded -> validating -> ready | rejected`, each step in one transaction. */
+@Injectable()
+export class VersionStates {
+  constructor(
+    private readonly database: DataSource,
+    private readonly ledger: BlobLedger,
+  ) {}
+
+  /** Begins, or begins again after a crash; undefined when the version is settled or deleted. */
+  async begin(versionId: string): Promise<IngestCase | undefined> {
+    return this.database.transaction(async (manager) => {
+      const found = await lockUnsettled(manager, versionId);
+      if (!found) return undefined;
+      const attempt = found.version.attempts + 1;
+      await manager.update(AdapterVersion, { id: versionId }, { state: 'validating', attempts: attempt });
+      const { tenantId } = found.version;
+      await publishChange(manager, { tenant: tenantId, adapter: found.adapter.name, version: versionId });
+      const files = await manager.find(VersionFile, { where: { versionId, tenantId } });
+      return {
+        versionId,
+        attempt,
+        files: new Map(files.map(({ name, sha256, bytes }) => [name, { sha256, bytes }])),
+      };
+    });
+  }
+
+  /** Makes the version callable, and `latest` follow. False when it was deleted meanwhile. */
+  async ready(versionId: string, { manifest, base, report }: Accepted): Promise<boolean> {
+    return this.#settle(versionId, async (manager, { version, adapter }) => {
+      const { tenantId } = version;
+      await this.ledger.record(manager, [{ versionId, tenantId, name: MANIFEST_FILE, ...manifest }]);
+      await manager.update(
+        AdapterVersion,
+        { id: versionId },
+        {
+          ...{ state: 'ready', digest: manifest.sha256, report, readyAt: new Date() },
+          ...{ rank: report.summary.ranks.at(-1) ?? null, modules: moduleKinds(report) },
+          ...{ baseModel: base.name, baseDigest: base.digest },
+        },
+      );
+      await moveLatest(manager, adapter);
+    });
+  }
+
+  /** Refuses the version for what stands in its report. */
+  async reject(versionId: string, report: AdapterReport, base: BaseModel): Promise<boolean> {
+    return this.#settle(versionId, async (manager) => {
+      await manager.update(
+        AdapterVersion,
+        { id: versionId },
+        { state: 'rejected', report, baseModel: base.name },
+      );
+    });
+  }
+
+  /** Gives the version up because validation itself cannot be finished. */
+  async giveUp(versionId: string, failure: string): Promise<boolean> {
+    return this.#settle(versionId, async (manager) => {
+      await manager.update(AdapterVersion, { id: versionId }, { state: 'rejected', failure });
+    });
+  }
+
+  /** Versions that still have work before them, oldest first. */
+  async unsettled(limit: number): Promise<string[]> {
+    const rows = await this.database.getRepository(AdapterVersion).find({
+      select: { id: true },
+      where: { state: In(UNSETTLED) },
+      order: { id: 'ASC' },
+      take: limit,
+    });
+    return rows.map(({ id }) => id);
+  }
+
+  async #settle(
+    versionId: string,
+    change: (manager: EntityManager, found: Found) => Promise<void>,
+  ): Promise<boolean> {
+    return this.database.transaction(async (manager) => {
+      const found = await lockUnsettled(manager, versionId);
+      if (!found) return false;
+      await change(manager, found);
+      const { tenantId } = found.version;
+      await publishChange(manager, { tenant: tenantId, adapter: found.adapter.name, version: versionId });
+      return true;
+    });
+  }
+}
+
+interface Found {
+  readonly version: AdapterVersion;
+  readonly adapter: Adapter;
+}
+
+/** Locks the adapter first, as everyone who changes it does, then reads the version. */
+async function lockUnsettled(manager: EntityManager, versionId: string): Promise<Found | undefined> {
+  const row = await manager.findOne(AdapterVersion, {
+    where: { id: versionId },
+    relations: { adapter: true },
+  });
+  if (!row?.adapter) return undefined;
+  const adapter = await lockAdapter(manager, row.tenantId, row.adapter.name).catch(() => undefined);
+  const version = await manager.findOne(AdapterVersion, { where: { id: versionId, state: In(UNSETTLED) } });
+  return adapter && version ? { adapter, version } : undefined;
+}
+
+/** The last part of each changed module's name, e.g. `q_proj`. */
+function moduleKinds(report: AdapterReport): string[] {
+  return [...new Set(report.tensors.map(({ module }) => module.slice(module.lastIndexOf('.') + 1)))].sort();
+}

@@ -1,0 +1,145 @@
+import { z } from 'zod';
+import { AdapterReportSchema } from './adapter-report.js';
+import {
+  DescriptionSchema,
+  LabelsSchema,
+  listOf,
+  NameSchema,
+  PageQuerySchema,
+  TimeSchema,
+} from './resource.js';
+
+/** `/v1/adapters/...`: adapters, their versions and aliases. */
+
+export const AdapterSchema = z.object({
+  id: z.string(),
+  object: z.literal('adapter'),
+  name: NameSchema,
+  description: z.string().nullable(),
+  base_model: z.string().nullable(),
+  labels: LabelsSchema,
+  created_at: TimeSchema,
+  updated_at: TimeSchema,
+});
+export type AdapterResource = z.infer<typeof AdapterSchema>;
+export const AdapterListSchema = listOf(AdapterSchema);
+
+export const CreateAdapterSchema = z.strictObject({
+  name: NameSchema,
+  description: DescriptionSchema.optional(),
+  base_model: z.string().min(1).max(255).optional(),
+  labels: LabelsSchema.optional(),
+});
+export type CreateAdapter = z.infer<typeof CreateAdapterSchema>;
+
+export const PatchAdapterSchema = z.strictObject({
+  description: DescriptionSchema.nullable().optional(),
+  labels: LabelsSchema.optional(),
+});
+export type PatchAdapter = z.infer<typeof PatchAdapterSchema>;
+
+export const AdapterQuerySchema = PageQuerySchema.extend({
+  label: z
+    .union([z.string(), z.array(z.string())])
+    .optional()
+    .describe('`key=value` or `key`; given several times, all must hold'),
+});
+export type AdapterQuery = z.infer<typeof AdapterQuerySchema>;
+
+/** A flag in the query: present without a value also means true. */
+const FlagSchema = z.enum(['true', 'false', '']).optional();
+export const DeleteQuerySchema = z.object({ force: FlagSchema });
+export const UploadQuerySchema = z.object({
+  create: FlagSchema.describe('Create the adapter if there is none'),
+  wait: z.coerce
+    .number()
+    .min(0)
+    .max(600)
+    .default(0)
+    .describe('Hold the answer up to so many seconds until the version is ready or rejected'),
+});
+export type UploadQuery = z.infer<typeof UploadQuerySchema>;
+export const isSet = (flag: z.infer<typeof FlagSchema>): boolean => flag === 'true' || flag === '';
+
+export const VERSION_STATES = ['uploaded', 'validating', 'ready', 'rejected'] as const;
+export const VersionStateSchema = z.enum(VERSION_STATES);
+export type VersionState = z.infer<typeof VersionStateSchema>;
+
+export const VersionSchema = z.object({
+  id: z.string(),
+  object: z.literal('adapter.version'),
+  adapter: NameSchema,
+  version: z.int().positive(),
+  state: VersionStateSchema,
+  /** Identity of what is served; null until ready. */
+  digest: z.string().nullable(),
+  /** Every config field and tensor, once validated. */
+  report: AdapterReportSchema.nullable(),
+  /** Why validation itself could not be finished, when that is why the version was rejected. */
+  failure: z.string().nullable(),
+  /** Of the weights. */
+  bytes: z.int(),
+  weights_sha256: z.string(),
+  /** The largest of its modules; null until ready, or when it has no low-rank part. */
+  rank: z.int().nullable(),
+  /** Kinds of modules that it changes, e.g. `q_proj`. */
+  modules: z.array(z.string()),
+  base_model: z.string().nullable(),
+  source: z.string(),
+  description: z.string().nullable(),
+  labels: LabelsSchema,
+  created_at: TimeSchema,
+  ready_at: TimeSchema.nullable(),
+});
+export type VersionResource = z.infer<typeof VersionSchema>;
+export const VersionListSchema = listOf(VersionSchema);
+
+/** The optional part `metadata` of an upload. */
+export const UploadMetadataSchema = z.strictObject({
+  description: DescriptionSchema.optional(),
+  labels: LabelsSchema.optional(),
+});
+export type UploadMetadata = z.infer<typeof UploadMetadataSchema>;
+
+export const ImportSourceSchema = z.strictObject({ source: z.string().min(1) });
+
+export const RouteSchema = z.strictObject({
+  version: z.int().positive(),
+  weight: z.number().positive().max(1_000_000).default(1),
+});
+export const RoutesSchema = z
+  .array(RouteSchema)
+  .min(1)
+  .max(32)
+  .refine(
+    (routes) => new Set(routes.map(({ version }) => version)).size === routes.length,
+    'names a version twice',
+  );
+export type Route = z.infer<typeof RouteSchema>;
+
+export const PutAliasSchema = z.strictObject({ routes: RoutesSchema });
+export type PutAlias = z.infer<typeof PutAliasSchema>;
+
+export const AliasChangeSchema = z.object({
+  revision: z.int().positive(),
+  action: z.enum(['set', 'rollback', 'automatic']),
+  routes: z.array(RouteSchema),
+  /** The key that made the change; null: the server itself. */
+  key_id: z.string().nullable(),
+  created_at: TimeSchema,
+});
+export const AliasSchema = z.object({
+  object: z.literal('adapter.alias'),
+  adapter: NameSchema,
+  name: NameSchema,
+  routes: z.array(RouteSchema),
+  revision: z.int().positive(),
+  updated_at: TimeSchema,
+});
+export type AliasResource = z.infer<typeof AliasSchema>;
+export const AliasWithHistorySchema = AliasSchema.extend({
+  /** Newest first, at most 100. */
+  history: z.array(AliasChangeSchema),
+});
+export type AliasWithHistory = z.infer<typeof AliasWithHistorySchema>;
+export const AliasListSchema = listOf(AliasSchema);
