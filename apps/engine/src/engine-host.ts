@@ -1,0 +1,58 @@
+import type { EngineStatus } from '#contracts/engine-protocol.js';
+import { AppError } from '#runtime/app-error.js';
+import type { InferenceEngine } from '#serving/inference-engine.js';
+
+/** The engine from the process's start to its end: HTTP answers before the model is loaded and while it drains. */
+export class EngineHost {
+  #state: EngineStatus['state'] = 'loading';
+  #engine: InferenceEngine | undefined;
+
+  constructor(private readonly name: string) {}
+
+  /** Takes the engine that `load` makes; a load that fails leaves the state `failed`. */
+  async open(load: () => Promise<InferenceEngine>): Promise<void> {
+    try {
+      const engine = await load();
+      if (this.#state !== 'loading')
+        await engine.close(0); // shutdown came first
+      else {
+        this.#engine = engine;
+        this.#state = 'ready';
+      }
+    } catch (error) {
+      this.#state = 'failed';
+      throw error;
+    }
+  }
+
+  get ready(): boolean {
+    return this.#state === 'ready';
+  }
+
+  /** Throws AppError engine_unavailable unless requests can be served. */
+  engine(): InferenceEngine {
+    if (this.#engine !== undefined && this.#state === 'ready') return this.#engine;
+    const why = {
+      loading: 'The engine is still loading its model.',
+      draining: 'The engine is shutting down.',
+      failed: 'The engine could not load its model.',
+      ready: 'The engine is not ready.',
+    }[this.#state];
+    throw new AppError('engine_unavailable', { message: why, retryAfter_s: 1 });
+  }
+
+  status(): EngineStatus {
+    const nothing = {
+      device: 'none',
+      load: { runningRequests: 0, waitingRequests: 0, queuedTokens: 0 },
+      kv: { pages: 0, freePages: 0, pageTokens: 0, bytes: 0 },
+      adapters: { bytes: 0, limitBytes: 0, resident: [] },
+    };
+    return { engine: this.name, state: this.#state, ...(this.#engine?.status() ?? nothing) };
+  }
+
+  async close(drain_ms: number): Promise<void> {
+    this.#state = 'draining';
+    await this.#engine?.close(drain_ms);
+  }
+}

@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { openModel as openNative } from '#native-engine/load.js';
+import { makeHttpApp } from '#runtime/http-app.js';
+import { type Logger, makeLogger } from '#runtime/logger.js';
+import { makeRegistry } from '#runtime/metrics.js';
+import { OpenStreams } from '#runtime/open-streams.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import type { Closable } from '#runtime/shutdown.js';
+import { InferenceEngine } from '#serving/inference-engine.js';
+import { openModel } from '#serving/model-opening.js';
+import { openBlobStore } from '#stores/blobs/open-blob-store.js';
+import { EngineHost } from './engine-host.js';
+import { EngineModule } from './engine.module.js';
+import type { engineSettings } from './settings.js';
+
+export type EngineSettings = SettingsOf<typeof engineSettings>;
+
+export interface EngineProcess {
+  readonly app: NestFastifyApplication;
+  readonly logger: Logger;
+  /** Settles when the model is loaded, or could not be. */
+  readonly loaded: Promise<void>;
+  /** In the order in which they are to be closed. */
+  readonly closables: readonly Closable[];
+}
+
+/** A prompt of a million tokens as text or ids fits. */
+const JSON_LIMIT_BYTES = 16 * 2 ** 20;
+const DRAIN_MS = 5_000;
+
+/** Starts HTTP at once and loads the model beside it. */
+export async function startEngine(settings: EngineSettings): Promise<EngineProcess> {
+  const logger = makeLogger('engine', settings.logLevel);
+  const registry = makeRegistry('engine');
+  const streams = new OpenStreams();
+  const host = new EngineHost(settings.engineName);
+  const app = await makeHttpApp({
+    module: EngineModule.forRoot({ host, registry, streams, token: settings.engineToken }),
+    logger,
+    jsonLimitBytes: JSON_LIMIT_BYTES,
+    streams,
+  });
+  await app.listen(settings.enginePort, settings.engineHost);
+  logger.info({ url: await app.getUrl() }, 'engine listens');
+  const load = async (): Promise<InferenceEngine> => {
+    const start = performance.now();
+    sayDevice(settings, logger);
+    const model = await openModel({
+      settings,
+      openNative,
+      digestCachePath: join(settings.dataDir, 'engine', 'content-hashes.json'),
+    });
+    const blobs = await openBlobStore(settings.storageUrl);
+    const engine = new InferenceEngine({ model, settings, blobs, registry, logger });
+    const { device, kv } = engine.status();
+    const { name, digest, maxContext } = model.base;
+    logger.info({ model: name, digest, maxContext, device, kv, took_ms: performance.now() - start }, 'ready');
+    return engine;
+  };
+  const closables = [
+    { name: 'engine', close: () => host.close(DRAIN_MS) },
+    { name: 'streams', close: () => streams.abortAll('The engine is shutting down.') },
+    { name: 'http', close: () => app.close() },
+  ];
+  return { app, logger, loaded: host.open(load), closables };
+}
+
+function sayDevice(settings: EngineSettings, logger: Logger): void {
+  if (settings.device === 'auto') {
+    logger.info({ device: 'cpu' }, 'DEVICE=auto takes the CPU: this build has no other device');
+  }
+  if (settings.hostAdapterCacheBytes !== undefined) {
+    logger.warn('HOST_ADAPTER_CACHE_BYTES has no use on the CPU: adapters on the device are in host memory');
+  }
+}

@@ -1,0 +1,38 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_GUARD, Reflector } from '@nestjs/core';
+import type { Registry } from 'prom-client';
+import { MetricsModule } from '#runtime/metrics.js';
+import { OpenStreams } from '#runtime/open-streams.js';
+import { AdaptersController } from './adapters.controller.js';
+import { EngineHost } from './engine-host.js';
+import { GenerateController } from './generate.controller.js';
+import { HealthController } from './health.controller.js';
+import { StatusController } from './status.controller.js';
+import { TokenGuard } from './token.guard.js';
+
+export interface EngineModuleOptions {
+  readonly host: EngineHost;
+  readonly registry: Registry;
+  readonly streams: OpenStreams;
+  readonly token: string;
+}
+
+@Module({})
+export class EngineModule {
+  static forRoot({ host, registry, streams, token }: EngineModuleOptions): DynamicModule {
+    return {
+      module: EngineModule,
+      imports: [MetricsModule.forRoot(registry)],
+      controllers: [GenerateController, StatusController, AdaptersController, HealthController],
+      providers: [
+        { provide: EngineHost, useValue: host },
+        { provide: OpenStreams, useValue: streams },
+        {
+          provide: APP_GUARD,
+          inject: [Reflector],
+          useFactory: (reflector: Reflector) => new TokenGuard(token, reflector),
+        },
+      ],
+    };
+  }
+}

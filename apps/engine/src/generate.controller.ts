@@ -1,0 +1,49 @@
+import { Body, Controller, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { GenerateRequestSchema } from '#contracts/engine-protocol.js';
+import { AppError } from '#runtime/app-error.js';
+import { OpenStreams } from '#runtime/open-streams.js';
+import { EngineHost } from './engine-host.js';
+import { writeNdjson } from './ndjson-writer.js';
+
+@Controller()
+export class GenerateController {
+  constructor(
+    private readonly host: EngineHost,
+    private readonly streams: OpenStreams,
+  ) {}
+
+  /** Faults found before the request is admitted answer with their status; then the stream of events begins. */
+  @Post('generate')
+  async generate(
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const parsed = GenerateRequestSchema.safeParse(body);
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0];
+      const param = issue?.path.join('.') ?? '';
+      throw new AppError('invalid_request', { message: `${param}: ${issue?.message ?? 'not valid'}`, param });
+    }
+    const { controller, done } = this.streams.open();
+    const { signal } = controller;
+    // Also emitted after a normal end, when aborting changes nothing.
+    reply.raw.once('close', () => controller.abort(new AppError('client_closed_request')));
+    try {
+      const events = await this.host.engine().generate(parsed.data, signal);
+      reply.hijack();
+      reply.raw.writeHead(200, {
+        'content-type': 'application/x-ndjson; charset=utf-8',
+        'cache-control': 'no-store',
+        'x-request-id': request.id,
+      });
+      await writeNdjson(reply.raw, events, signal).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+      reply.raw.end();
+    } finally {
+      done();
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { logSettings } from '#runtime/logger.js';
+import { setting, text } from '#runtime/settings.js';
+import { servingSettings } from '#serving/settings.js';
+import { storageSettings } from '#stores/blobs/open-blob-store.js';
+
+/** Everything that the engine process reads from its environment. */
+export const engineSettings = {
+  enginePort: setting(
+    {
+      name: 'ENGINE_PORT',
+      summary: "Port of the engine's internal HTTP; 0 takes a free one",
+      defaultText: '8090',
+    },
+    text.integer(8090, 0, 65_535),
+  ),
+  engineHost: setting(
+    { name: 'ENGINE_HOST', summary: 'Address that the engine listens on', defaultText: '127.0.0.1' },
+    text.string('127.0.0.1'),
+  ),
+  engineToken: setting(
+    { name: 'ENGINE_TOKEN', summary: 'Secret that callers of the engine send as bearer token', secret: true },
+    z.string({ error: 'is required: a secret that the API and the worker know too' }) as unknown as z.ZodType<
+      string,
+      string | undefined
+    >,
+  ),
+  engineName: setting(
+    { name: 'ENGINE_NAME', summary: 'Stable name of this engine', defaultText: 'cpu-0' },
+    text.string('cpu-0'),
+  ),
+  dataDir: setting(
+    {
+      name: 'DATA_DIR',
+      summary: 'Folder for what the engine may keep between starts',
+      defaultText: './data',
+    },
+    text.string('./data'),
+  ),
+  ...storageSettings,
+  ...servingSettings,
+  ...logSettings,
+};

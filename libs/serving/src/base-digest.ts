@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileStamp, hashFile } from './file-hash.js';
+
+const CONFIG_AND_TOKENIZER = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
+
+/** Files that make a base model what it is: a change in any of them makes another base. */
+export function digestedFiles(names: readonly string[]): string[] {
+  return names.filter((name) => CONFIG_AND_TOKENIZER.includes(name) || name.endsWith('.safetensors')).sort();
+}
+
+/**
+ * SHA-256 (hex) over the names and content hashes of config, tokenizer and weight files. Content hashes are kept in
+ * `cachePath` by path, size, time and inode, because hashing a large checkpoint at each start takes long.
+ */
+export async function baseDigest(
+  modelPath: string,
+  cachePath?: string,
+  signal?: AbortSignal,
+): Promise<string> {
+  const cache = cachePath === undefined ? {} : await readCache(cachePath);
+  const fresh: Record<string, string> = {};
+  const digest = createHash('sha256').update('lorikeet.base.v1\n');
+  for (const name of digestedFiles(await readdir(modelPath))) {
+    const path = resolve(modelPath, name);
+    const key = `${path}:${await fileStamp(path)}`;
+    const sha256 = cache[key] ?? (await hashFile(path, signal));
+    fresh[key] = sha256;
+    digest.update(`${name} ${sha256}\n`);
+  }
+  const changed = Object.keys(fresh).some((key) => !(key in cache));
+  if (cachePath !== undefined && changed) await writeCache(cachePath, { ...cache, ...fresh });
+  return digest.digest('hex');
+}
+
+async function readCache(path: string): Promise<Record<string, string>> {
+  try {
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    if (typeof value !== 'object' || value === null) return {};
+    return Object.fromEntries(
+      Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+    );
+  } catch {
+    return {}; // a cache: absent or damaged, the files are hashed again
+  }
+}
+
+async function writeCache(path: string, cache: Record<string, string>): Promise<void> {
+  await mkdir(join(path, '..'), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  await writeFile(temporary, JSON.stringify(cache));
+  await rename(temporary, path);
+}

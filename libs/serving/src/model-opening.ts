@@ -1,0 +1,147 @@
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { z } from 'zod';
+import type { BaseModel } from '#contracts/base-model.js';
+import type { ModelDescription, NativeModel, OpenOptions } from '#native-engine/native.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import { baseDigest } from './base-digest.js';
+import { type NamedTemplates, readTemplates } from './chat-template.js';
+import { KvGeometrySchema, kvBudgetBytes, PAGE_TOKENS } from './kv-budget.js';
+import { availableMemoryBytes, physicalCores } from './machine.js';
+import type { servingSettings } from './settings.js';
+import { readJsonIfThere, Tokenizer } from './tokenizer.js';
+
+export type ServingSettings = SettingsOf<typeof servingSettings>;
+
+export interface OpenedModel {
+  readonly native: NativeModel;
+  readonly base: BaseModel;
+  readonly tokenizer: Tokenizer;
+  readonly templates: NamedTemplates;
+  readonly eosTokenIds: readonly number[];
+}
+
+export interface OpeningOptions {
+  readonly settings: ServingSettings;
+  readonly openNative: (options: OpenOptions) => Promise<NativeModel>;
+  /** Where content hashes of the checkpoint's files are kept between starts. */
+  readonly digestCachePath: string | undefined;
+}
+
+/** A model that cannot be served as the settings say; the message is for the operator. */
+export class ModelError extends Error {}
+
+/** Reads the checkpoint's files and opens it in native. */
+export async function openModel({
+  settings,
+  openNative,
+  digestCachePath,
+}: OpeningOptions): Promise<OpenedModel> {
+  const modelPath = resolve(settings.modelPath);
+  const config = await readConfig(modelPath);
+  const tokenizer = await Tokenizer.load(modelPath).catch((cause: unknown) => {
+    throw new ModelError(`${modelPath}: the tokenizer cannot be used: ${messageOf(cause)}`, { cause });
+  });
+  const options = nativeOptions(settings, modelPath, config);
+  const native = await openNative(options);
+  try {
+    const [digest, templates, eosTokenIds] = await Promise.all([
+      baseDigest(modelPath, digestCachePath),
+      readTemplates(modelPath),
+      readEosTokenIds(modelPath, native.description, tokenizer),
+    ]);
+    const base = describeBase(settings, modelPath, native.description, digest);
+    return { native, base, tokenizer, templates, eosTokenIds };
+  } catch (error) {
+    await native.close();
+    throw error;
+  }
+}
+
+async function readConfig(modelPath: string): Promise<unknown> {
+  const found = await stat(modelPath).catch(() => undefined);
+  if (!found?.isDirectory()) throw new ModelError(`MODEL_PATH: there is no folder ${modelPath}`);
+  const names = new Set(await readdir(modelPath));
+  for (const name of ['config.json', 'tokenizer.json']) {
+    if (!names.has(name)) throw new ModelError(`MODEL_PATH: ${modelPath} holds no ${name}`);
+  }
+  return JSON.parse(await readFile(join(modelPath, 'config.json'), 'utf8'));
+}
+
+function nativeOptions(settings: ServingSettings, modelPath: string, config: unknown): OpenOptions {
+  const dtype = settings.kvCacheDtype === 'auto' ? 'f32' : settings.kvCacheDtype;
+  const geometry = KvGeometrySchema.safeParse(config);
+  if (!geometry.success) {
+    const issue = geometry.error.issues[0];
+    throw new ModelError(`${modelPath}/config.json: ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  const bytes = kvBudgetBytes({
+    geometry: geometry.data,
+    dtype,
+    wantedBytes: settings.kvCacheBytes,
+    maxContext: settings.maxContext,
+    maxSequences: settings.maxSequences,
+    availableBytes: availableMemoryBytes(),
+  });
+  return {
+    modelPath,
+    backend: 'cpu',
+    threads: settings.threads ?? physicalCores(),
+    quantization: settings.quantization,
+    maxStepTokens: settings.maxStepTokens,
+    maxSequences: Math.min(settings.maxSequences, settings.maxStepTokens),
+    kv: { bytes, pageTokens: PAGE_TOKENS, dtype },
+  };
+}
+
+const GenerationConfigSchema = z.looseObject({
+  eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
+});
+
+/** Every token that may end a generation: config.json's, generation_config.json's, and the tokenizer's own. */
+async function readEosTokenIds(
+  modelPath: string,
+  description: ModelDescription,
+  tokenizer: Tokenizer,
+): Promise<number[]> {
+  const file = (await readJsonIfThere(join(modelPath, 'generation_config.json'))) ?? {};
+  const generation = GenerationConfigSchema.parse(file).eos_token_id ?? [];
+  const named = tokenizer.specialTokens.eos_token;
+  const ofTokenizer = named === undefined ? undefined : tokenizer.idOf(named);
+  const ids = [...description.eosTokenIds, ...[generation].flat()];
+  if (ofTokenizer !== undefined) ids.push(ofTokenizer);
+  return [...new Set(ids)].filter((id) => id >= 0 && id < description.vocabSize);
+}
+
+function describeBase(
+  settings: ServingSettings,
+  modelPath: string,
+  description: ModelDescription,
+  digest: string,
+): BaseModel {
+  const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, maxPositions } = description;
+  if (settings.maxContext !== undefined && settings.maxContext > maxPositions) {
+    throw new ModelError(
+      `MAX_CONTEXT: ${settings.maxContext} is more than the model's ${maxPositions} positions`,
+    );
+  }
+  const kvTokens = description.kvPages * PAGE_TOKENS;
+  const maxContext = Math.min(settings.maxContext ?? maxPositions, maxPositions, kvTokens);
+  if (maxContext < 2) throw new ModelError('KV_CACHE_BYTES: the cache is too small for a single page');
+  return {
+    name: settings.modelName ?? basename(modelPath),
+    digest,
+    architecture,
+    hiddenSize,
+    numLayers,
+    vocabSize,
+    maxContext,
+    tieWordEmbeddings,
+    quantization: settings.quantization,
+    modules: [...description.modules],
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

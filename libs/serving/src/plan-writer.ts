@@ -1,0 +1,211 @@
+import {
+  SAMPLE_FLOAT,
+  SAMPLE_FLOATS,
+  SAMPLE_INT,
+  SAMPLE_INTS,
+  SAMPLE_MODE,
+  type StepPlan,
+} from '#native-engine/native.js';
+import { makeStepPlan, type StepPlanCapacity } from '#native-engine/step-plan.js';
+import type { Sequence } from './sequence.js';
+
+/** One sequence's part of a step. */
+export interface StepEntry {
+  readonly sequence: Sequence;
+  readonly tokens: number;
+  /** Its results are outToken[firstSample .. firstSample + samples). */
+  readonly firstSample: number;
+  readonly samples: number;
+  /** Whether the last of its results is a new token (the others score the prompt). */
+  readonly draws: boolean;
+}
+
+interface Grant {
+  readonly request: Sequence;
+  readonly tokens: number;
+}
+
+/** Writes the grants of a step into the typed arrays that native reads. The arrays are kept from step to step. */
+export class PlanWriter {
+  #plan: StepPlan;
+  #capacity: StepPlanCapacity;
+
+  constructor(
+    private readonly pageTokens: number,
+    limits: { readonly rows: number; readonly sequences: number },
+  ) {
+    this.#capacity = { ...limits, samples: limits.rows, pagesPerSequence: 64, history: 4_096, bias: 4_096 };
+    this.#plan = makeStepPlan(this.#capacity);
+  }
+
+  get plan(): StepPlan {
+    return this.#plan;
+  }
+
+  /** The sequences' pages must already cover the granted tokens. */
+  write(grants: readonly Grant[]): StepEntry[] {
+    const ordered = grants.toSorted(
+      (a, b) => a.request.adapterHandle - b.request.adapterHandle || a.request.id - b.request.id,
+    );
+    this.#reserve(ordered);
+    const plan = this.#plan;
+    plan.rows = 0;
+    plan.sequences = 0;
+    plan.segments = 0;
+    plan.samples = 0;
+    plan.qStart[0] = 0;
+    plan.historyStart[0] = 0;
+    plan.biasStart[0] = 0;
+    plan.pageTableStride = ordered.reduce((most, { request }) => Math.max(most, request.heldPages), 1);
+    const entries: StepEntry[] = [];
+    for (const { request, tokens } of ordered) entries.push(this.#writeSequence(request, tokens));
+    return entries;
+  }
+
+  #writeSequence(sequence: Sequence, tokens: number): StepEntry {
+    const plan = this.#plan;
+    const firstSample = plan.samples;
+    const begin = sequence.computedTokens;
+    const end = begin + tokens;
+    this.#writeSegment(sequence.adapterHandle, tokens);
+    const known = sequence.tokens;
+    for (let position = begin; position < end; position++) {
+      const row = plan.rows++;
+      const page = sequence.pages[Math.floor(position / this.pageTokens)] as number;
+      plan.token[row] = known[position] as number;
+      plan.position[row] = position;
+      plan.kvSlot[row] = page * this.pageTokens + (position % this.pageTokens);
+      if (scores(sequence, position)) this.#writeScore(sequence, row, known[position + 1] as number);
+    }
+    plan.kvLength[plan.sequences] = end;
+    plan.pageTable.set(sequence.pages, plan.sequences * plan.pageTableStride);
+    plan.sequences++;
+    plan.qStart[plan.sequences] = plan.rows;
+    const draws = sequence.maxTokens > 0 && end === sequence.totalTokens;
+    if (draws) this.#writeDraw(sequence, plan.rows - 1);
+    return { sequence, tokens, firstSample, samples: plan.samples - firstSample, draws };
+  }
+
+  #writeSegment(handle: number, rows: number): void {
+    if (handle === 0) return;
+    const plan = this.#plan;
+    const last = (plan.segments - 1) * 3;
+    if (plan.segments > 0 && plan.segment[last + 2] === handle) {
+      plan.segment[last + 1] = (plan.segment[last + 1] as number) + rows;
+      return;
+    }
+    plan.segment.set([plan.rows, rows, handle], plan.segments * 3);
+    plan.segments++;
+  }
+
+  #writeScore(sequence: Sequence, row: number, target: number): void {
+    const plan = this.#plan;
+    const sample = plan.samples;
+    const ints = sample * SAMPLE_INTS;
+    this.#beginSample(row);
+    plan.sampleInt[ints + SAMPLE_INT.mode] = SAMPLE_MODE.score;
+    plan.sampleInt[ints + SAMPLE_INT.target] = target;
+    plan.sampleInt[ints + SAMPLE_INT.topK] = 0;
+    plan.sampleInt[ints + SAMPLE_INT.topLogprobs] = sequence.promptLogprobs ?? 0;
+    this.#writeFloats(sample, NEUTRAL);
+    plan.sampleSeed.fill(0n, sample * 2, sample * 2 + 2);
+    this.#endSample(plan.historyStart[sample] as number, plan.biasStart[sample] as number);
+  }
+
+  #writeDraw(sequence: Sequence, row: number): void {
+    const plan = this.#plan;
+    const { sampling } = sequence;
+    const sample = plan.samples;
+    const ints = sample * SAMPLE_INTS;
+    this.#beginSample(row);
+    plan.sampleInt[ints + SAMPLE_INT.mode] = SAMPLE_MODE.sample;
+    plan.sampleInt[ints + SAMPLE_INT.target] = 0;
+    plan.sampleInt[ints + SAMPLE_INT.topK] = sampling.topK ?? 0;
+    plan.sampleInt[ints + SAMPLE_INT.topLogprobs] = sequence.logprobs ?? -1;
+    this.#writeFloats(sample, sampling);
+    plan.sampleSeed[sample * 2] = sequence.seed;
+    plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated);
+    const history = plan.historyStart[sample] as number;
+    sequence.history?.copyTo(plan.historyToken, plan.historyCount, history);
+    this.#endSample(history + (sequence.history?.size ?? 0), this.#writeBias(sequence, sample));
+  }
+
+  #writeBias(sequence: Sequence, sample: number): number {
+    const plan = this.#plan;
+    let at = plan.biasStart[sample] as number;
+    for (const { token, bias } of sequence.bias) {
+      plan.biasToken[at] = token;
+      plan.biasValue[at++] = bias;
+    }
+    const { stopRule } = sequence.options;
+    if (!stopRule.belowMin) return at;
+    for (const token of stopRule.bannedUntilMin) {
+      plan.biasToken[at] = token;
+      plan.biasValue[at++] = Number.NEGATIVE_INFINITY;
+    }
+    return at;
+  }
+
+  #writeFloats(sample: number, values: Record<keyof typeof SAMPLE_FLOAT, number>): void {
+    const floats = this.#plan.sampleFloat;
+    const at = sample * SAMPLE_FLOATS;
+    floats[at + SAMPLE_FLOAT.temperature] = values.temperature;
+    floats[at + SAMPLE_FLOAT.topP] = values.topP;
+    floats[at + SAMPLE_FLOAT.minP] = values.minP;
+    floats[at + SAMPLE_FLOAT.repetitionPenalty] = values.repetitionPenalty;
+    floats[at + SAMPLE_FLOAT.presencePenalty] = values.presencePenalty;
+    floats[at + SAMPLE_FLOAT.frequencyPenalty] = values.frequencyPenalty;
+  }
+
+  #beginSample(row: number): void {
+    this.#plan.sampleRow[this.#plan.samples] = row;
+  }
+
+  #endSample(historyEnd: number, biasEnd: number): void {
+    const plan = this.#plan;
+    plan.samples++;
+    plan.historyStart[plan.samples] = historyEnd;
+    plan.biasStart[plan.samples] = biasEnd;
+  }
+
+  /** Page tables, histories and biases have no small bound: their arrays grow when a step first needs more. */
+  #reserve(grants: readonly Grant[]): void {
+    let stride = 1;
+    let history = 0;
+    let bias = 0;
+    for (const { request } of grants) {
+      stride = Math.max(stride, request.heldPages);
+      history += request.history?.size ?? 0;
+      bias += request.bias.length + request.options.stopRule.bannedUntilMin.length;
+    }
+    const pagesPerSequence = Math.ceil((stride * grants.length) / this.#capacity.sequences);
+    const has = this.#capacity;
+    if (pagesPerSequence <= has.pagesPerSequence && history <= has.history && bias <= has.bias) return;
+    const grown = (now: number, need: number): number => (need <= now ? now : need * 2);
+    this.#capacity = {
+      ...has,
+      pagesPerSequence: grown(has.pagesPerSequence, pagesPerSequence),
+      history: grown(has.history, history),
+      bias: grown(has.bias, bias),
+    };
+    this.#plan = makeStepPlan(this.#capacity);
+  }
+}
+
+const NEUTRAL = {
+  temperature: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+} as const;
+
+/** Whether the row at `position` gives the log-probability of a prompt token that has none yet. */
+function scores(sequence: Sequence, position: number): boolean {
+  return (
+    sequence.promptLogprobs !== undefined &&
+    position + 1 < sequence.promptTokens &&
+    position + 1 >= sequence.scoredTokens
+  );
+}

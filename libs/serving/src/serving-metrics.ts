@@ -1,0 +1,79 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+export type RequestOutcome = 'stop' | 'length' | 'cancelled' | 'error';
+
+/** What the gauges show when they are read. */
+export interface ServingGauges {
+  readonly runningRequests: number;
+  readonly waitingRequests: number;
+  readonly kvPagesUsed: number;
+  readonly kvPages: number;
+  readonly adapters: number;
+  readonly adapterBytes: number;
+}
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const STEP_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+/** The engine's metrics. No label takes a name, digest or tenant: their number has no bound. */
+export class ServingMetrics {
+  readonly requests: Counter<'outcome'>;
+  readonly tokens: Counter<'kind'>;
+  readonly preemptions: Counter;
+  readonly adapterLoads: Counter<'outcome'>;
+  readonly adapterEvictions: Counter;
+  readonly queueSeconds: Histogram;
+  readonly ttftSeconds: Histogram;
+  readonly tpotSeconds: Histogram;
+  readonly adapterLoadSeconds: Histogram;
+  readonly stepNativeSeconds: Histogram;
+  readonly stepOutsideSeconds: Histogram;
+  readonly stepRows: Histogram;
+
+  constructor(registry: Registry, gauges: () => ServingGauges) {
+    const registers = [registry];
+    const counter = <L extends string = never>(
+      name: string,
+      help: string,
+      labelNames: L[] = [],
+    ): Counter<L> => new Counter({ name: `lorikeet_engine_${name}`, help, labelNames, registers });
+    const histogram = (name: string, help: string, buckets: number[]): Histogram =>
+      new Histogram({ name: `lorikeet_engine_${name}`, help, buckets, registers });
+
+    this.requests = counter('requests_total', 'Ended requests', ['outcome']);
+    this.tokens = counter('tokens_total', 'Tokens computed: prompt, completion, or recomputed', ['kind']);
+    this.preemptions = counter('preemptions_total', 'Requests that lost their KV pages to others');
+    this.adapterLoads = counter('adapter_loads_total', 'Adapters loaded onto the device', ['outcome']);
+    this.adapterEvictions = counter('adapter_evictions_total', 'Adapters that made room for others');
+    this.queueSeconds = histogram('queue_seconds', 'Arrival to the first computed token', SECONDS);
+    this.ttftSeconds = histogram('ttft_seconds', 'Arrival to the first generated token', SECONDS);
+    this.tpotSeconds = histogram('tpot_seconds', 'Time per generated token after the first', STEP_SECONDS);
+    this.adapterLoadSeconds = histogram('adapter_load_seconds', 'Time that an adapter load took', SECONDS);
+    this.stepNativeSeconds = histogram('step_native_seconds', 'Time of a step inside native', STEP_SECONDS);
+    this.stepOutsideSeconds = histogram(
+      'step_outside_seconds',
+      'Time between two native steps',
+      STEP_SECONDS,
+    );
+    this.stepRows = histogram('step_rows', 'Tokens computed in a step', [1, 4, 16, 64, 256, 1024, 4096]);
+    this.#gauges(registry, gauges);
+  }
+
+  #gauges(registry: Registry, read: () => ServingGauges): void {
+    const gauge = (name: string, help: string, value: (now: ServingGauges) => number): Gauge =>
+      new Gauge({
+        name: `lorikeet_engine_${name}`,
+        help,
+        registers: [registry],
+        collect() {
+          this.set(value(read()));
+        },
+      });
+    gauge('running_requests', 'Requests in the batch', (now) => now.runningRequests);
+    gauge('waiting_requests', 'Requests that wait for a place', (now) => now.waitingRequests);
+    gauge('kv_pages_used', 'KV pages that requests hold', (now) => now.kvPagesUsed);
+    gauge('kv_pages', 'KV pages in all', (now) => now.kvPages);
+    gauge('adapters_resident', 'Adapters on the device', (now) => now.adapters);
+    gauge('adapter_bytes', 'Bytes of the adapters on the device', (now) => now.adapterBytes);
+  }
+}

@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { parseBytes, setting, text } from '#runtime/settings.js';
+
+/** Absent: worked out from the machine and the model. */
+const optionalBytes = z
+  .string()
+  .optional()
+  .transform((value, context) => {
+    if (value === undefined) return undefined;
+    const bytes = parseBytes(value);
+    if (bytes !== undefined && bytes > 0) return bytes;
+    context.addIssue(`expected bytes such as 1073741824, 512M or 2G, got "${value}"`);
+    return z.NEVER;
+  });
+
+const optionalInteger = (min: number, max: number) =>
+  z
+    .string()
+    .optional()
+    .transform((value, context) => {
+      if (value === undefined) return undefined;
+      const number = Number(value);
+      if (Number.isInteger(number) && number >= min && number <= max) return number;
+      context.addIssue(`expected a whole number from ${min} to ${max}, got "${value}"`);
+      return z.NEVER;
+    });
+
+/** One of `accepted`; the values in `later` exist, but not in this build. */
+const choice = <const V extends readonly [string, ...string[]]>(
+  accepted: V,
+  fallback: V[number],
+  later: Readonly<Record<string, string>>,
+) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((value, context): V[number] => {
+      if (accepted.includes(value)) return value as V[number];
+      context.addIssue(later[value] ?? `expected one of ${accepted.join(', ')}, got "${value}"`);
+      return z.NEVER;
+    });
+
+const quantizationLater =
+  'is not available in this build yet; the base weights are served as they are (none)';
+
+export const servingSettings = {
+  modelPath: setting(
+    {
+      name: 'MODEL_PATH',
+      summary: 'Folder of a Hugging Face checkpoint: config.json, *.safetensors, tokenizer.json',
+      defaultText: 'the bundled demo model (set by `npm start`)',
+    },
+    z
+      .string({ error: 'is required: the folder of a Hugging Face checkpoint' })
+      .superRefine((value, context) => {
+        if (value.endsWith('.gguf')) {
+          context.addIssue('GGUF files are not supported yet; give the folder of a safetensors checkpoint');
+        }
+      }) as unknown as z.ZodType<string, string | undefined>,
+  ),
+  modelName: setting(
+    { name: 'MODEL_NAME', summary: 'Name of the base model in the API', defaultText: 'folder name' },
+    text.optional(),
+  ),
+  quantization: setting(
+    { name: 'QUANTIZATION', summary: 'How the base weights are kept', defaultText: 'none' },
+    choice(['none'], 'none', {
+      int8: `int8 ${quantizationLater}`,
+      int4: `int4 ${quantizationLater}`,
+      nf4: `nf4 ${quantizationLater}`,
+    }),
+  ),
+  device: setting(
+    { name: 'DEVICE', summary: '`auto` or `cpu`', defaultText: 'auto' },
+    choice(['auto', 'cpu'], 'auto', {
+      cuda: 'cuda is not available in this build; use auto or cpu',
+    }),
+  ),
+  threads: setting(
+    { name: 'THREADS', summary: 'Threads of the CPU backend', defaultText: 'physical cores' },
+    optionalInteger(1, 1024),
+  ),
+  kvCacheBytes: setting(
+    {
+      name: 'KV_CACHE_BYTES',
+      summary: 'Size of the paged KV cache',
+      defaultText: 'a quarter of the free memory, at most MAX_SEQUENCES full contexts',
+    },
+    optionalBytes,
+  ),
+  kvCacheDtype: setting(
+    {
+      name: 'KV_CACHE_DTYPE',
+      summary: 'Element type of the KV cache: `f32`, `f16` or `bf16`; `auto` is f32, the highest fidelity',
+      defaultText: 'auto',
+    },
+    text.oneOf(['auto', 'f32', 'f16', 'bf16'], 'auto'),
+  ),
+  adapterCacheBytes: setting(
+    { name: 'ADAPTER_CACHE_BYTES', summary: 'Adapters resident on the device', defaultText: '1G' },
+    text.bytes(2 ** 30),
+  ),
+  hostAdapterCacheBytes: setting(
+    {
+      name: 'HOST_ADAPTER_CACHE_BYTES',
+      summary: 'Adapters kept in host memory beside the device; without use on `cpu`, where both are one',
+      defaultText: 'none',
+    },
+    optionalBytes,
+  ),
+  maxSequences: setting(
+    { name: 'MAX_SEQUENCES', summary: 'Requests computed in one step', defaultText: '64' },
+    text.integer(64, 1, 4096),
+  ),
+  maxStepTokens: setting(
+    { name: 'MAX_STEP_TOKENS', summary: 'Tokens computed in one step', defaultText: '512' },
+    text.integer(512, 16, 65_536),
+  ),
+  maxContext: setting(
+    {
+      name: 'MAX_CONTEXT',
+      summary: 'Tokens that one request may have (prompt and completion)',
+      defaultText: "the model's, or what fits in the KV cache",
+    },
+    optionalInteger(2, 16_777_216),
+  ),
+  maxQueuedRequests: setting(
+    {
+      name: 'MAX_QUEUED_REQUESTS',
+      summary: 'Requests that may wait for a place; more are answered 503',
+      defaultText: '1024',
+    },
+    text.integer(1024, 1, 100_000),
+  ),
+};

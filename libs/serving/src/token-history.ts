@@ -1,0 +1,43 @@
+/** Which tokens a request has seen and how often it generated each: what the penalties need. Copied into each step's plan. */
+export class TokenHistory {
+  readonly #at = new Map<number, number>();
+  #tokens = new Int32Array(64);
+  #counts = new Int32Array(64);
+
+  constructor(prompt: Int32Array) {
+    for (const token of prompt) this.#add(token, 0);
+  }
+
+  addGenerated(token: number): void {
+    this.#add(token, 1);
+  }
+
+  get size(): number {
+    return this.#at.size;
+  }
+
+  copyTo(tokens: Int32Array, counts: Int32Array, offset: number): void {
+    tokens.set(this.#tokens.subarray(0, this.size), offset);
+    counts.set(this.#counts.subarray(0, this.size), offset);
+  }
+
+  #add(token: number, count: number): void {
+    let at = this.#at.get(token);
+    if (at === undefined) {
+      at = this.#at.size;
+      this.#at.set(token, at);
+      if (at === this.#tokens.length) {
+        this.#tokens = grown(this.#tokens);
+        this.#counts = grown(this.#counts);
+      }
+      this.#tokens[at] = token;
+    }
+    this.#counts[at] = (this.#counts[at] as number) + count;
+  }
+}
+
+function grown(array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(array.length * 2);
+  larger.set(array);
+  return larger;
+}

@@ -1,0 +1,161 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Tokenizer as RustTokenizer } from 'tokenizers';
+import { z } from 'zod';
+import { tokenBytesRule } from './token-bytes.js';
+
+export interface EncodedText {
+  readonly ids: Int32Array;
+  /** 1 where the tokenizer added the token by itself (a leading BOS, say): it is not in the text. */
+  readonly added: Uint8Array;
+}
+
+const TokenNameSchema = z
+  .union([z.string(), z.looseObject({ content: z.string() })])
+  .nullish()
+  .transform((name) => (typeof name === 'object' ? name?.content : name) ?? undefined);
+
+const NAMED_TOKENS = ['bos_token', 'eos_token', 'unk_token', 'pad_token', 'sep_token', 'cls_token'] as const;
+const SpecialTokensSchema = z.looseObject(
+  Object.fromEntries(NAMED_TOKENS.map((name) => [name, TokenNameSchema])) as Record<
+    (typeof NAMED_TOKENS)[number],
+    typeof TokenNameSchema
+  >,
+);
+
+const TokenizerFileSchema = z.looseObject({
+  added_tokens: z
+    .array(z.looseObject({ id: z.int(), content: z.string(), special: z.boolean().default(false) }))
+    .default([]),
+  decoder: z.unknown(),
+});
+
+/** The base model's tokenizer: text to ids off this thread, and for each id the bytes that it stands for. */
+export class Tokenizer {
+  readonly #bytes: (Uint8Array | undefined)[];
+  /** Text of the tokens whose bytes are whole characters; undefined for the others. */
+  readonly #wholeText: (string | undefined)[];
+  readonly #special: Uint8Array;
+
+  private constructor(
+    private readonly rust: RustTokenizer,
+    tokenizerFile: z.infer<typeof TokenizerFileSchema>,
+    /** bos_token, eos_token, ...: as chat templates name them. */
+    readonly specialTokens: Readonly<Record<string, string>>,
+  ) {
+    const rule = tokenBytesRule(tokenizerFile.decoder);
+    this.stripsLeadingSpace = rule.stripsLeadingSpace;
+    const vocabulary = Object.entries(rust.getVocab(true));
+    const size = vocabulary.reduce((most, [, id]) => Math.max(most, id + 1), 0);
+    this.#bytes = Array.from({ length: size });
+    this.#wholeText = Array.from({ length: size });
+    const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+    let longest = 1;
+    for (const [token, id] of vocabulary) {
+      const bytes = rule.toBytes(token);
+      longest = Math.max(longest, token.length, bytes.length);
+      this.#bytes[id] = bytes;
+      this.#wholeText[id] = wholeText(strict, bytes);
+    }
+    this.longestToken = longest;
+    this.#special = new Uint8Array(size);
+    const named = new Set(Object.values(specialTokens));
+    for (const { id, content, special } of tokenizerFile.added_tokens) {
+      if (special || named.has(content)) this.#special[id] = 1;
+    }
+  }
+
+  readonly stripsLeadingSpace: boolean;
+  /** No token stands for more characters than this. */
+  readonly longestToken: number;
+
+  static async load(modelPath: string): Promise<Tokenizer> {
+    const text = await readFile(join(modelPath, 'tokenizer.json'), 'utf8');
+    const file = TokenizerFileSchema.parse(JSON.parse(text));
+    const rust = RustTokenizer.fromString(text);
+    rust.disableTruncation();
+    rust.disablePadding();
+    const special = {
+      ...(await readSpecialTokens(join(modelPath, 'special_tokens_map.json'))),
+      ...(await readSpecialTokens(join(modelPath, 'tokenizer_config.json'))),
+    };
+    return new Tokenizer(rust, file, special);
+  }
+
+  /** Ids from 0 to here are known; the model's vocabulary may be larger. */
+  get size(): number {
+    return this.#bytes.length;
+  }
+
+  /** `addSpecial`: what the tokenizer puts around plain text (a BOS, say); a rendered chat already has it. */
+  async encode(text: string, addSpecial: boolean): Promise<EncodedText> {
+    const encoding = await this.rust.encode(text, null, { addSpecialTokens: addSpecial });
+    return {
+      ids: Int32Array.from(encoding.getIds()),
+      added: Uint8Array.from(encoding.getSpecialTokensMask()),
+    };
+  }
+
+  idOf(token: string): number | undefined {
+    return this.rust.tokenToId(token) ?? undefined;
+  }
+
+  /** Special tokens count, but are not part of the text. */
+  isSpecial(id: number): boolean {
+    return this.#special[id] === 1;
+  }
+
+  /** Empty for an id that the tokenizer does not know (padding of the model's vocabulary). */
+  bytesOf(id: number): Uint8Array {
+    return this.#bytes[id] ?? NO_BYTES;
+  }
+
+  /** The token's text when its bytes are whole characters. */
+  wholeTextOf(id: number): string | undefined {
+    return this.#bytes[id] === undefined ? '' : this.#wholeText[id];
+  }
+
+  /** The token's text by itself: U+FFFD where its bytes are no whole characters. */
+  textOf(id: number): string {
+    return this.wholeTextOf(id) ?? lossy.decode(this.bytesOf(id));
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
+
+function wholeText(strict: TextDecoder, bytes: Uint8Array): string | undefined {
+  try {
+    return strict.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+async function readSpecialTokens(path: string): Promise<Record<string, string>> {
+  const file = await readJsonIfThere(path);
+  if (file === undefined) return {};
+  const parsed = SpecialTokensSchema.parse(file);
+  return Object.fromEntries(
+    NAMED_TOKENS.flatMap((name) => {
+      const token = parsed[name];
+      return token === undefined ? [] : [[name, token]];
+    }),
+  );
+}
+
+/** Undefined when there is no such file. */
+export async function readJsonIfThere(path: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${path} is not valid JSON`, { cause: error });
+  }
+}
