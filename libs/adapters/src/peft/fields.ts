@@ -1,0 +1,168 @@
+import { z } from 'zod';
+
+/*
+ * Every field that a PEFT release writes into a LoRA's adapter_config.json, each in exactly one of three tables.
+ * Defaults are PEFT's own. Source of the meaning: PEFT 0.21, peft/tuners/lora/config.py.
+ */
+
+/** Beyond these a number is a mistake: no model has such ranks, no training such scales. */
+export const MAX_RANK = 4096;
+const MAX_ALPHA = 1_000_000;
+
+const name = z.string().min(1, 'an empty name matches everything');
+const names = z.array(name);
+const flag = z.boolean();
+const rank = z.int().min(1).max(MAX_RANK);
+const alpha = z.number().positive().max(MAX_ALPHA);
+const tokenIndices = z.array(z.int().nonnegative()).min(1);
+/** null stands for "not set", which PEFT writes for most of its fields. */
+const orNull = <T extends z.ZodType, D>(schema: T, whenNull: D) =>
+  schema.nullable().transform((value) => value ?? whenNull);
+
+/** Fields that decide what is computed. */
+export const HonouredFieldsSchema = z.object({
+  peft_type: z.string(),
+  task_type: z.string().nullable().default(null),
+  r: rank.default(8),
+  lora_alpha: alpha.default(8),
+  target_modules: z.union([name, names]).nullable().default(null),
+  exclude_modules: z.union([name, names]).nullable().default(null),
+  rank_pattern: orNull(z.record(z.string(), rank), {}).default({}),
+  alpha_pattern: orNull(z.record(z.string(), alpha), {}).default({}),
+  use_rslora: flag.default(false),
+  use_dora: flag.default(false),
+  layers_to_transform: z
+    .union([z.int().nonnegative(), z.array(z.int().nonnegative())])
+    .nullable()
+    .default(null),
+  layers_pattern: z.union([z.string(), names]).nullable().default(null),
+  bias: z.enum(['none', 'all', 'lora_only']).default('none'),
+  lora_bias: flag.default(false),
+  modules_to_save: orNull(names, []).default([]),
+  trainable_token_indices: z
+    .union([tokenIndices, z.record(z.string(), tokenIndices)])
+    .nullable()
+    .default(null),
+  fan_in_fan_out: flag.default(false),
+  init_lora_weights: z.union([flag, z.string()]).nullable().default(true),
+  ensure_weight_tying: flag.default(false),
+});
+export type HonouredFields = z.infer<typeof HonouredFieldsSchema>;
+export type HonouredField = keyof HonouredFields;
+
+export const HONOURED_NOTES: Readonly<Record<HonouredField, string>> = {
+  peft_type: 'Must be LORA.',
+  task_type: 'CAUSAL_LM or null; a classifier or embedding head is not what this server computes.',
+  r: 'Rank.',
+  lora_alpha: 'Scale: lora_alpha / r.',
+  target_modules: 'List of names (exact or suffix), one regular expression (full match), or all-linear.',
+  exclude_modules: 'List of names (exact or suffix) or one regular expression (full match).',
+  rank_pattern: 'Rank by module; regular expressions on the end of the name, the first that matches counts.',
+  alpha_pattern: 'lora_alpha by module, matched like rank_pattern.',
+  use_rslora: 'Scale: lora_alpha / sqrt(r).',
+  use_dora: 'Magnitude vectors (DoRA).',
+  layers_to_transform:
+    'Only these layers. Names listed in full in target_modules are not filtered, as in PEFT.',
+  layers_pattern: 'Name of the list of layers; plain names only.',
+  bias: 'none, all or lora_only: biases of the base that the file replaces.',
+  lora_bias: 'A bias on lora_B.',
+  modules_to_save: 'Whole modules that the file replaces; matched by the end of the name, as PEFT does.',
+  trainable_token_indices: 'Rows of the input embedding that the file replaces; not with tied embeddings.',
+  fan_in_fan_out: 'Without effect on nn.Linear and nn.Embedding, as in PEFT.',
+  init_lora_weights:
+    'How training started. Refused where it changed the base weights: pissa, olora, corda, loftq, lora_ga.',
+  ensure_weight_tying: 'Refused with tied embeddings, without effect otherwise.',
+};
+
+export interface RefusedField {
+  readonly schema: z.ZodType;
+  readonly default: unknown;
+  readonly reason: string;
+}
+const object = z.record(z.string(), z.unknown()).nullable();
+const refused = (schema: z.ZodType, standard: unknown, reason: string): RefusedField => ({
+  schema,
+  default: standard,
+  reason,
+});
+
+/** Fields that are refused when set: to anything but null, false or an empty list. */
+export const REFUSED_FIELDS: Readonly<Record<string, RefusedField>> = {
+  megatron_config: refused(object, null, 'Megatron-parallel layers are not supported.'),
+  layer_replication: refused(
+    z.array(z.array(z.int())).nullable(),
+    null,
+    'Repeating layers of the base model is not supported.',
+  ),
+  target_parameters: refused(
+    names.nullable(),
+    null,
+    'LoRA on bare parameters (fused expert weights) is not supported.',
+  ),
+  alora_invocation_tokens: refused(
+    z.array(z.int()).nullable(),
+    null,
+    'Activated LoRA switches on in the middle of a prompt, which is not supported.',
+  ),
+  use_qalora: refused(flag, false, 'QALoRA pools the input in groups, which is not supported.'),
+  velora_config: refused(object, null, 'VeLoRA adapters carry tensors that are not supported.'),
+  monteclora_config: refused(object, null, 'MonteCLoRA samples its weights, which is not supported.'),
+  kasa_config: refused(object, null, "KaSA truncates the base model's weights, which other tenants share."),
+  arrow_config: refused(object, null, 'Arrow routes between adapters, which is not supported.'),
+  use_bdlora: refused(
+    z.union([flag, object]),
+    null,
+    'BD-LoRA stores block-diagonal factors, which are not supported.',
+  ),
+  enable_lora: refused(
+    z.union([flag, z.array(flag)]).nullable(),
+    null,
+    'Merged linear layers (PEFT before 0.3) are not supported.',
+  ),
+};
+
+export interface IgnoredField {
+  readonly schema: z.ZodType;
+  readonly default: unknown;
+  readonly reason: string;
+}
+const ignored = (schema: z.ZodType, standard: unknown, reason: string): IgnoredField => ({
+  schema,
+  default: standard,
+  reason,
+});
+const text = z.string().nullable();
+
+/** Fields without meaning for inference. Their type is checked all the same. */
+export const IGNORED_FIELDS: Readonly<Record<string, IgnoredField>> = {
+  lora_dropout: ignored(z.number().min(0).max(1), 0, 'Dropout acts in training only.'),
+  base_model_name_or_path: ignored(
+    text,
+    null,
+    'A name proves nothing; every tensor is checked against the loaded base model.',
+  ),
+  revision: ignored(text, null, 'As base_model_name_or_path.'),
+  inference_mode: ignored(flag, false, 'Says whether parameters take gradients.'),
+  auto_mapping: ignored(object, null, 'Tells Transformers which class to load.'),
+  peft_version: ignored(text, null, 'The fields themselves are read, whatever wrote them.'),
+  megatron_core: ignored(text, 'megatron.core', 'Has meaning with megatron_config only.'),
+  loftq_config: ignored(object, {}, 'Has meaning with init_lora_weights = loftq only.'),
+  eva_config: ignored(
+    object,
+    null,
+    'Says how training started; its ranks stand in rank_pattern and alpha_pattern.',
+  ),
+  corda_config: ignored(object, null, 'Has meaning with init_lora_weights = corda only.'),
+  lora_ga_config: ignored(object, null, 'Has meaning with init_lora_weights = lora_ga only.'),
+  qalora_group_size: ignored(z.int(), 16, 'Has meaning with use_qalora only.'),
+  runtime_config: ignored(object, null, 'Says on which device training computed.'),
+  merge_weights: ignored(flag, false, 'Said when PEFT before 0.3 merged weights.'),
+};
+
+export const isHonoured = (field: string): field is HonouredField =>
+  Object.hasOwn(HonouredFieldsSchema.shape, field);
+
+/** Whether a field of REFUSED_FIELDS asks for nothing. PEFT makes a full sub-config of an empty object, so that is set. */
+export function isUnset(value: unknown): boolean {
+  return value === null || value === false || (Array.isArray(value) && value.length === 0);
+}

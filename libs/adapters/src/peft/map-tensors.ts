@@ -1,0 +1,125 @@
+import type { TensorRef } from '#contracts/adapter-manifest.js';
+import { TensorRefSchema } from '#contracts/adapter-manifest.js';
+import type { AdapterErrorCode, AdapterProblem, TensorReport } from '#contracts/adapter-report.js';
+import type { BaseModel } from '#contracts/base-model.js';
+import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
+import { type ExpectedTensor, tensorKey } from './expected-tensors.js';
+import { parseTensorName, type TensorName } from './tensor-names.js';
+
+export interface MappedTensors {
+  /** By tensorKey. */
+  readonly found: ReadonlyMap<string, TensorRef>;
+  readonly tensors: readonly TensorReport[];
+  readonly errors: readonly AdapterProblem[];
+}
+
+/** `expected` is absent when the config says too little; then only names are checked. */
+export function mapTensors(
+  header: SafetensorsHeader,
+  base: BaseModel,
+  expected: ReadonlyMap<string, ExpectedTensor> | undefined,
+): MappedTensors {
+  const mapper = new TensorMapper(base, expected);
+  for (const tensor of header.tensors) mapper.add(tensor);
+  mapper.checkMissing();
+  return mapper;
+}
+
+class TensorMapper implements MappedTensors {
+  readonly found = new Map<string, TensorRef>();
+  readonly tensors: TensorReport[] = [];
+  readonly errors: AdapterProblem[] = [];
+  private readonly seen = new Map<string, string>();
+  private readonly modules: ReadonlySet<string>;
+  private adapter: string | undefined;
+
+  constructor(
+    base: BaseModel,
+    private readonly expected: ReadonlyMap<string, ExpectedTensor> | undefined,
+  ) {
+    this.modules = new Set(base.modules.map(({ name }) => name));
+  }
+
+  add(tensor: TensorInfo): void {
+    const name = parseTensorName(tensor.name, (module) => this.modules.has(module));
+    if (name === undefined) {
+      const expected = 'base_model.model.<module>.lora_A.weight and the like';
+      this.fail('tensor_name_invalid', tensor.name, 'is no name that PEFT writes', { expected });
+      return;
+    }
+    if (!this.modules.has(name.module)) {
+      const message = `belongs to ${name.module}, which the base model does not have`;
+      this.fail('tensor_module_unknown', tensor.name, message, { module: name.module });
+      return;
+    }
+    this.checkAdapterName(tensor, name);
+    const key = tensorKey(name.module, name.part);
+    const before = this.seen.get(key);
+    this.seen.set(key, tensor.name);
+    if (before !== undefined) {
+      this.fail('tensor_duplicate', tensor.name, `stands for the same as ${before}`, { module: name.module });
+      return;
+    }
+    if (this.expected !== undefined) this.match(tensor, name, this.expected.get(key));
+  }
+
+  private match(
+    tensor: TensorInfo,
+    { module, part }: TensorName,
+    expected: ExpectedTensor | undefined,
+  ): void {
+    if (expected === undefined) {
+      this.fail('tensor_unexpected', tensor.name, `the config asks for no ${part} of ${module}`, { module });
+      return;
+    }
+    const ref = TensorRefSchema.safeParse(tensor);
+    if (!ref.success) {
+      const details = { module, expected: 'F64, F32, F16 or BF16', found: tensor.dtype };
+      this.fail('tensor_dtype', tensor.name, `has dtype ${tensor.dtype}`, details);
+      return;
+    }
+    const wanted = `[${expected.shape.join(', ')}]`;
+    const shape = `[${tensor.shape.join(', ')}]`;
+    if (shape !== wanted) {
+      const message = `has shape ${shape}, expected ${wanted} (${expected.reason})`;
+      this.fail('tensor_shape', tensor.name, message, { module, expected: wanted, found: shape });
+      return;
+    }
+    this.found.set(tensorKey(module, part), ref.data);
+    this.tensors.push({ name: tensor.name, module, role: expected.role });
+  }
+
+  /** Two adapters in one file would be mixed up. */
+  private checkAdapterName(tensor: TensorInfo, { adapter, module }: TensorName): void {
+    if (adapter === undefined) return;
+    this.adapter ??= adapter;
+    if (adapter === this.adapter) return;
+    const message = `carries the adapter name ${adapter}, another tensor ${this.adapter}`;
+    this.fail('tensor_name_invalid', tensor.name, message, {
+      module,
+      expected: this.adapter,
+      found: adapter,
+    });
+  }
+
+  checkMissing(): void {
+    for (const [key, tensor] of this.expected ?? []) {
+      if (!tensor.required || this.seen.has(key)) continue;
+      this.errors.push({
+        code: 'tensor_missing',
+        message: `${tensor.part} of ${tensor.module} is missing (${tensor.reason}).`,
+        module: tensor.module,
+        expected: `[${tensor.shape.join(', ')}]`,
+      });
+    }
+  }
+
+  private fail(
+    code: AdapterErrorCode,
+    tensor: string,
+    message: string,
+    details: { module?: string; expected?: string; found?: string },
+  ): void {
+    this.errors.push({ code, message: `${tensor} ${message}.`, tensor, ...details });
+  }
+}

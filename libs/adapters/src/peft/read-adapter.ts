@@ -1,0 +1,97 @@
+import { type AdapterManifest, AdapterManifestSchema } from '#contracts/adapter-manifest.js';
+import type { AdapterProblem, AdapterReport, AdapterWarning } from '#contracts/adapter-report.js';
+import type { BaseModel } from '#contracts/base-model.js';
+import { SafetensorsError } from '#safetensors/error.js';
+import type { SafetensorsHeader } from '#safetensors/header.js';
+import { readConfig } from './config.js';
+import { expectedTensors } from './expected-tensors.js';
+import { manifestModules } from './manifest-modules.js';
+import { mapTensors } from './map-tensors.js';
+import { buildReport } from './report.js';
+import { resolveTargets } from './targets.js';
+
+export interface AdapterInput {
+  /** adapter_config.json. */
+  readonly configJson: string;
+  readonly header: SafetensorsHeader;
+  /** The base model that the adapter shall run on. */
+  readonly base: BaseModel;
+  readonly weights: AdapterManifest['weights'];
+  readonly chatTemplate?: AdapterManifest['chatTemplate'];
+}
+
+export type AdapterReading =
+  | { readonly verdict: 'accepted'; readonly manifest: AdapterManifest; readonly report: AdapterReport }
+  | { readonly verdict: 'rejected'; readonly report: AdapterReport };
+
+/** For SafetensorsValidator: an adapter of 50 000 tensors stays below this. */
+export const MAX_ADAPTER_HEADER_BYTES = 16_000_000;
+
+/**
+ * PEFT's semantics in one place: the manifest says what PEFT 0.21 computes after PeftModel.from_pretrained, or there is
+ * none. Collects as many errors as it can. NaN and effect are scanWeights' to find.
+ */
+export function readAdapter(input: AdapterInput): AdapterReading {
+  const { header, base } = input;
+  const { config, fields, errors: configErrors } = readConfig(input.configJson);
+  const resolved = config && resolveTargets(config, base);
+  // Without a single sure target every tensor would be reported as unexpected, which helps nobody.
+  const sure = config && resolved && resolved.plan.targets.size > 0;
+  const expected = sure ? expectedTensors(config, resolved.plan, base) : undefined;
+  const otherMethod = configErrors.some(({ code }) => code === 'peft_type_unsupported');
+  const mapped = otherMethod ? undefined : mapTensors(header, base, expected);
+  const modules = mapped && resolved ? manifestModules(resolved.plan, base, mapped.found) : [];
+  const errors = [...configErrors, ...(resolved?.errors ?? []), ...(mapped?.errors ?? [])];
+  const report = buildReport({
+    errors,
+    warnings: [
+      ...(resolved?.warnings ?? []),
+      ...replacedWeights(mapped?.tensors ?? [], resolved?.plan.saved),
+    ],
+    fields,
+    tensors: mapped?.tensors ?? [],
+    modules,
+  });
+  if (errors.length > 0) return { verdict: 'rejected', report };
+  const manifest = AdapterManifestSchema.parse({
+    format: 'lorikeet.adapter.v1',
+    base: base.digest,
+    weights: input.weights,
+    ...(input.chatTemplate && { chatTemplate: input.chatTemplate }),
+    modules,
+  });
+  return { verdict: 'accepted', manifest, report };
+}
+
+/** For a file that is no safetensors file at all. Other errors of the reader are passed on. */
+export function rejectUnreadable(error: unknown): AdapterReport {
+  if (!(error instanceof SafetensorsError)) throw error;
+  const { tensor, expected, found } = error.details;
+  const problem: AdapterProblem = {
+    code: 'weights_file_invalid',
+    message: `adapter_model.safetensors: ${error.message} (${error.code}).`,
+    ...(tensor !== undefined && { tensor }),
+    ...(expected !== undefined && { expected }),
+    ...(found !== undefined && { found }),
+  };
+  return buildReport({ errors: [problem], warnings: [], fields: [], tensors: [], modules: [] });
+}
+
+/** The report of an accepted adapter in which scanWeights has found something after all. */
+export function rejectWith(report: AdapterReport, problems: readonly AdapterProblem[]): AdapterReport {
+  return { ...report, verdict: 'rejected', errors: [...report.errors, ...problems] };
+}
+
+function replacedWeights(
+  tensors: readonly { name: string; module: string; role: string }[],
+  saved: ReadonlySet<string> | undefined,
+): AdapterWarning[] {
+  return tensors
+    .filter(({ role, module }) => role === 'weight' && saved?.has(module) === false)
+    .map(({ name, module }) => ({
+      code: 'base_weight_replaced',
+      message: `${name} takes the place of the base model's own weight, as in PEFT.`,
+      tensor: name,
+      module,
+    }));
+}

@@ -1,0 +1,54 @@
+import type { ManifestModule } from '#contracts/adapter-manifest.js';
+import type { AdapterProblem, AdapterReport } from '#contracts/adapter-report.js';
+
+/** Of one code; an adapter for another base model would otherwise repeat itself thousands of times. */
+const MAX_PROBLEMS_PER_CODE = 50;
+
+export interface ReportParts extends Pick<AdapterReport, 'errors' | 'warnings' | 'fields' | 'tensors'> {
+  readonly modules: readonly ManifestModule[];
+}
+type Readonlyish<T> = { readonly [K in keyof T]: T[K] extends (infer U)[] ? readonly U[] : T[K] };
+
+export function buildReport(parts: Readonlyish<ReportParts>): AdapterReport {
+  return {
+    verdict: parts.errors.length === 0 ? 'accepted' : 'rejected',
+    errors: limit(parts.errors),
+    warnings: [...parts.warnings],
+    fields: [...parts.fields],
+    tensors: [...parts.tensors],
+    summary: {
+      ranks: [...new Set(parts.modules.flatMap(({ lora }) => lora?.rank ?? []))].sort((a, b) => a - b),
+      modules: parts.modules.length,
+      parameters: countParameters(parts.modules),
+    },
+  };
+}
+
+function limit(errors: readonly AdapterProblem[]): AdapterProblem[] {
+  const counts = new Map<string, number>();
+  for (const { code } of errors) counts.set(code, (counts.get(code) ?? 0) + 1);
+  const kept = new Map<string, number>();
+  return errors.flatMap((error) => {
+    const nth = (kept.get(error.code) ?? 0) + 1;
+    kept.set(error.code, nth);
+    if (nth < MAX_PROBLEMS_PER_CODE) return [error];
+    const left = (counts.get(error.code) ?? 0) - nth;
+    if (nth > MAX_PROBLEMS_PER_CODE) return [];
+    return [left === 0 ? error : { ...error, message: `${error.message} And ${left} more of this kind.` }];
+  });
+}
+
+/** A tensor that two tied modules share counts once. */
+function countParameters(modules: readonly ManifestModule[]): number {
+  const elements = new Map<string, number>();
+  for (const { lora, magnitude, weight, bias, tokenRows } of modules) {
+    for (const tensor of [lora?.a, lora?.b, lora?.loraBias, magnitude, weight, bias, tokenRows?.rows]) {
+      if (tensor)
+        elements.set(
+          tensor.name,
+          tensor.shape.reduce((product, size) => product * size, 1),
+        );
+    }
+  }
+  return [...elements.values()].reduce((sum, count) => sum + count, 0);
+}

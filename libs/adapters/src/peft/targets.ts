@@ -1,0 +1,355 @@
+import type { AdapterErrorCode, AdapterProblem, AdapterWarning } from '#contracts/adapter-report.js';
+import type { BaseModel, BaseModule } from '#contracts/base-model.js';
+import type { HonouredFields } from './fields.js';
+import { layerFilter } from './layer-filter.js';
+import { newRegexBudget, PythonRegex, type RegexBudget } from './python-regex.js';
+import { PythonRegexError } from './python-regex-parser.js';
+
+/** What the config asks for, module by module. */
+export interface AdapterPlan {
+  /** LoRA: rank and scale by module name. */
+  readonly targets: ReadonlyMap<string, { readonly rank: number; readonly scale: number }>;
+  /** Modules that the file replaces as a whole (modules_to_save). */
+  readonly saved: ReadonlySet<string>;
+  /** Rows of an embedding that the file replaces, by module name. */
+  readonly tokenRows: ReadonlyMap<string, readonly number[]>;
+}
+
+export interface ResolvedTargets {
+  readonly plan: AdapterPlan;
+  readonly errors: readonly AdapterProblem[];
+  readonly warnings: readonly AdapterWarning[];
+}
+
+/** Applies the config to the base model as PEFT's inject_adapter and set_additional_trainable_modules do. */
+export function resolveTargets(config: HonouredFields, base: BaseModel): ResolvedTargets {
+  const resolver = new TargetResolver(config, base);
+  resolver.run();
+  return resolver;
+}
+
+const endsAtDot = (name: string, suffix: string): boolean => name === suffix || name.endsWith(`.${suffix}`);
+
+class TargetResolver implements ResolvedTargets {
+  readonly errors: AdapterProblem[] = [];
+  readonly warnings: AdapterWarning[] = [];
+  private readonly targets = new Map<string, { rank: number; scale: number }>();
+  private readonly saved = new Set<string>();
+  private readonly tokenRows = new Map<string, readonly number[]>();
+  readonly plan: AdapterPlan = { targets: this.targets, saved: this.saved, tokenRows: this.tokenRows };
+  private readonly budget: RegexBudget = newRegexBudget();
+  private readonly modules: ReadonlyMap<string, BaseModule>;
+  /** Modules and all that contain them, in the base model's order: PEFT tries its patterns on every one. */
+  private readonly names: readonly string[];
+
+  constructor(
+    private readonly config: HonouredFields,
+    private readonly base: BaseModel,
+  ) {
+    this.modules = new Map(base.modules.map((module) => [module.name, module]));
+    this.names = [...new Set(base.modules.flatMap(({ name }) => pathsTo(name)))];
+  }
+
+  run(): void {
+    this.resolveSaved();
+    const matched = this.matchTargets();
+    if (matched !== undefined) this.assignScales(matched);
+    this.resolveTokenRows();
+    this.checkClaims();
+    this.checkTying();
+  }
+
+  // ---- modules_to_save ----
+
+  private resolveSaved(): void {
+    const found = new Set<string>();
+    for (const wanted of this.config.modules_to_save) {
+      // PEFT matches the end of the name, dot or not: "norm" also takes every layer's input_layernorm.
+      const hits = this.names.filter((name) => name.endsWith(wanted));
+      if (hits.length === 0) this.unmatched('modules_to_save', wanted);
+      for (const hit of hits) found.add(hit);
+    }
+    for (const outer of found) {
+      const inner = [...found].find((name) => name.startsWith(`${outer}.`));
+      if (inner !== undefined) {
+        this.fail('module_conflict', 'modules_to_save', `${outer} contains ${inner}, and both match.`, inner);
+      }
+      for (const name of this.modules.keys()) {
+        if (endsWithin(name, outer)) this.saved.add(name);
+      }
+    }
+  }
+
+  // ---- target_modules, exclude_modules, layers_to_transform ----
+
+  private matchTargets(): Set<string> | undefined {
+    const excluded = this.excluded();
+    const matches = this.targetMatcher();
+    if (excluded === undefined || matches === undefined) return undefined;
+    const matched = new Set<string>();
+    for (const name of this.names) {
+      if (excluded.has(name) || !matches(name)) continue;
+      const module = this.modules.get(name);
+      if (module === undefined || module.kind === 'norm') {
+        const what = module === undefined ? 'a container of modules' : 'a norm';
+        this.fail(
+          'target_unsupported',
+          'target_modules',
+          `matches ${name}, ${what}, which LoRA cannot adapt.`,
+          name,
+        );
+      } else {
+        matched.add(name);
+      }
+    }
+    if (matched.size === 0) {
+      this.fail(
+        'target_none_matched',
+        'target_modules',
+        'matches no module of the base model that is not excluded.',
+      );
+    }
+    return matched;
+  }
+
+  private excluded(): Set<string> | undefined {
+    const { exclude_modules: exclude, modules_to_save: saved } = this.config;
+    const excluded = new Set<string>();
+    if (typeof exclude === 'string') {
+      const regex = this.compile('exclude_modules', exclude);
+      if (regex === undefined) return undefined;
+      const hits = this.attempt('exclude_modules', () => this.names.filter((name) => regex.fullMatch(name)));
+      if (hits === undefined) return undefined;
+      if (hits.length === 0) this.unmatched('exclude_modules', exclude);
+      for (const name of hits) excluded.add(name);
+    }
+    for (const wanted of Array.isArray(exclude) ? exclude : []) {
+      const hits = this.names.filter((name) => endsAtDot(name, wanted));
+      if (hits.length === 0) this.unmatched('exclude_modules', wanted);
+      for (const name of hits) excluded.add(name);
+    }
+    for (const wanted of saved) {
+      // A dotted name is a regular expression to PEFT here; its dots match any character.
+      if (!this.isPlain('modules_to_save', wanted)) return undefined;
+      const regex = new PythonRegex(`(^|.*\\.)${wanted}($|\\..*)`, this.budget);
+      for (const name of this.names) if (regex.matchesPrefix(name)) excluded.add(name);
+    }
+    return excluded;
+  }
+
+  private targetMatcher(): ((name: string) => boolean) | undefined {
+    const { target_modules: wanted } = this.config;
+    if (wanted === null) return undefined;
+    if (Array.isArray(wanted)) return this.listMatcher(wanted);
+    if (wanted.toLowerCase() === 'all-linear') {
+      // PEFT leaves out the output head, and only that.
+      return (name) => this.modules.get(name)?.kind === 'linear' && name !== 'lm_head';
+    }
+    const regex = this.compile('target_modules', wanted);
+    if (regex === undefined) return undefined;
+    const hits = this.attempt(
+      'target_modules',
+      () => new Set(this.names.filter((name) => regex.fullMatch(name))),
+    );
+    return hits && ((name) => hits.has(name));
+  }
+
+  private listMatcher(wanted: readonly string[]): ((name: string) => boolean) | undefined {
+    const exact = new Set(wanted);
+    const filter = layerFilter(this.config, this.base, this.budget);
+    if ('problems' in filter) {
+      this.errors.push(...filter.problems);
+      return undefined;
+    }
+    for (const name of exact) this.checkListed(name);
+    const bySuffix = (name: string) => pathSuffixes(name).some((suffix) => exact.has(suffix));
+    // PEFT does not apply layers_to_transform to a module that is listed by its full name. But from this many names on it
+    // first shortens them to suffixes, where it does; so what such a config means depends on PEFT's version.
+    if (exact.size >= SHORTENED_FROM_NAMES) {
+      const torn = this.names.find((name) => exact.has(name) && !filter.keeps(name));
+      if (torn !== undefined) {
+        const message = `excludes ${torn}, which target_modules lists in full; PEFT versions differ in what that means.`;
+        this.fail('config_conflict', 'layers_to_transform', message, torn);
+      }
+    }
+    return (name) => exact.has(name) || (bySuffix(name) && filter.keeps(name));
+  }
+
+  /** A bare name that matches nothing is common (lists made for many architectures); a full path is another model's. */
+  private checkListed(wanted: string): void {
+    if (this.names.some((name) => endsAtDot(name, wanted))) return;
+    if (!wanted.includes('.')) {
+      this.unmatched('target_modules', wanted);
+      return;
+    }
+    this.fail(
+      'target_not_in_base',
+      'target_modules',
+      `lists ${wanted}, which the base model does not have.`,
+      wanted,
+    );
+  }
+
+  // ---- r, lora_alpha, rank_pattern, alpha_pattern, use_rslora ----
+
+  private assignScales(matched: ReadonlySet<string>): void {
+    const rankOf = this.patternLookup('rank_pattern', matched);
+    const alphaOf = this.patternLookup('alpha_pattern', matched);
+    if (rankOf === undefined || alphaOf === undefined) return;
+    for (const name of matched) {
+      const rank = rankOf.get(name) ?? this.config.r;
+      const alpha = alphaOf.get(name) ?? this.config.lora_alpha;
+      this.targets.set(name, { rank, scale: alpha / (this.config.use_rslora ? Math.sqrt(rank) : rank) });
+    }
+  }
+
+  /** PEFT's get_pattern_key: the first key, in the file's order, that matches the end of the name. */
+  private patternLookup(
+    field: 'rank_pattern' | 'alpha_pattern',
+    matched: ReadonlySet<string>,
+  ): Map<string, number> | undefined {
+    const values = new Map<string, number>();
+    for (const [key, value] of Object.entries(this.config[field])) {
+      const regex = this.compile(field, `(.*\\.)?(${key})$`, key);
+      if (regex === undefined) return undefined;
+      const hits = this.attempt(field, () => [...matched].filter((name) => regex.matchesPrefix(name)));
+      if (hits === undefined) return undefined;
+      if (hits.length === 0) this.unmatched(field, key);
+      for (const name of hits) if (!values.has(name)) values.set(name, value);
+    }
+    return values;
+  }
+
+  // ---- trainable_token_indices ----
+
+  private resolveTokenRows(): void {
+    const { trainable_token_indices: wanted } = this.config;
+    if (wanted === null) return;
+    const field = 'trainable_token_indices';
+    if (this.base.tieWordEmbeddings) {
+      const message =
+        'with tied embeddings PEFT replaces rows of the output head, too, which is not supported.';
+      this.fail('config_field_refused', field, message);
+      return;
+    }
+    const byName = Array.isArray(wanted) ? { embed_tokens: wanted } : wanted;
+    for (const [suffix, indices] of Object.entries(byName)) {
+      const hits = this.names.filter((name) => name.endsWith(suffix));
+      const module = hits.length === 1 ? this.modules.get(hits[0] ?? '') : undefined;
+      if (module?.kind !== 'embedding') {
+        const message = `${JSON.stringify(suffix)} is not the input embedding, the only module whose rows can be replaced.`;
+        this.fail('config_field_refused', field, message);
+        continue;
+      }
+      if (this.tokenRows.has(module.name))
+        this.fail('module_conflict', field, `names ${module.name} twice.`, module.name);
+      this.checkIndices(indices, module);
+      this.tokenRows.set(module.name, indices);
+    }
+  }
+
+  private checkIndices(indices: readonly number[], module: BaseModule): void {
+    const field = 'trainable_token_indices';
+    const outside = indices.find((index) => index >= module.in);
+    if (outside !== undefined) {
+      this.fail(
+        'token_index_invalid',
+        field,
+        `${outside} is beyond the vocabulary of ${module.in}.`,
+        module.name,
+      );
+    }
+    const twice = indices.find((index, at) => indices.indexOf(index) !== at);
+    if (twice !== undefined) this.fail('token_index_invalid', field, `${twice} occurs twice.`, module.name);
+  }
+
+  // ---- what excludes each other ----
+
+  private checkClaims(): void {
+    for (const name of this.targets.keys()) {
+      if (this.saved.has(name)) {
+        const message = `claims ${name}, which target_modules adapts.`;
+        this.fail('module_conflict', 'modules_to_save', message, name);
+      }
+      if (this.config.lora_bias && this.modules.get(name)?.kind === 'embedding') {
+        this.fail('config_conflict', 'lora_bias', `PEFT refuses it on the embedding ${name}.`, name);
+      }
+    }
+    for (const name of this.tokenRows.keys()) {
+      if (!this.saved.has(name) && !this.targets.has(name)) continue;
+      const message = `claims ${name}, which modules_to_save or target_modules changes as a whole.`;
+      this.fail('module_conflict', 'trainable_token_indices', message, name);
+    }
+  }
+
+  private checkTying(): void {
+    if (this.config.fan_in_fan_out) {
+      const message =
+        'fan_in_fan_out has no effect: the base model has no layer that stores its weight transposed.';
+      this.warnings.push({ code: 'fan_in_fan_out_ignored', message, field: 'fan_in_fan_out' });
+    }
+    if (!this.config.ensure_weight_tying) return;
+    if (this.base.tieWordEmbeddings) {
+      const message = 'is not supported with tied embeddings.';
+      this.fail('config_field_refused', 'ensure_weight_tying', message);
+    } else {
+      const message = 'ensure_weight_tying has no effect: the base model has no tied embeddings.';
+      this.warnings.push({ code: 'weight_tying_ignored', message, field: 'ensure_weight_tying' });
+    }
+  }
+
+  // ---- reporting ----
+
+  private isPlain(field: string, name: string): boolean {
+    if (/^[A-Za-z0-9_.-]+$/.test(name)) return true;
+    this.fail('regex_unsupported', field, `only plain names are supported, not ${JSON.stringify(name)}.`);
+    return false;
+  }
+
+  private compile(field: string, pattern: string, shown = pattern): PythonRegex | undefined {
+    return this.attempt(field, () => new PythonRegex(pattern, this.budget), shown);
+  }
+
+  private attempt<T>(field: string, work: () => T, shown?: string): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof PythonRegexError)) throw error;
+      const pattern = shown === undefined ? '' : ` ${JSON.stringify(shown.slice(0, 200))}`;
+      this.fail('regex_unsupported', field, `the pattern${pattern}: ${error.message}.`);
+      return undefined;
+    }
+  }
+
+  private unmatched(field: string, name: string): void {
+    const code = field.endsWith('_pattern') ? 'pattern_unmatched' : 'name_unmatched';
+    this.warnings.push({ code, message: `${field}: ${JSON.stringify(name)} matches nothing.`, field });
+  }
+
+  private fail(code: AdapterErrorCode, field: string, message: string, module?: string): void {
+    this.errors.push({
+      code,
+      message: `${field}: ${message}`,
+      field,
+      ...(module === undefined ? {} : { module }),
+    });
+  }
+}
+
+/** From this many target_modules on, PEFT condenses them (MIN_TARGET_MODULES_FOR_OPTIMIZATION). */
+const SHORTENED_FROM_NAMES = 20;
+
+const endsWithin = (name: string, container: string): boolean =>
+  name === container || name.startsWith(`${container}.`);
+
+/** `a.b.c` -> `a`, `a.b`, `a.b.c`. */
+function pathsTo(name: string): string[] {
+  const parts = name.split('.');
+  return parts.map((_, index) => parts.slice(0, index + 1).join('.'));
+}
+
+/** `a.b.c` -> `c`, `b.c`: what may stand in target_modules for it besides the whole name. */
+function pathSuffixes(name: string): string[] {
+  const parts = name.split('.');
+  return parts.slice(1).map((_, index) => parts.slice(index + 1).join('.'));
+}

@@ -1,0 +1,63 @@
+/** What a tensor of a PEFT checkpoint is to its module. */
+export type TensorPart =
+  | 'lora_A'
+  | 'lora_B'
+  | 'lora_B.bias'
+  | 'lora_embedding_A'
+  | 'lora_embedding_B'
+  | 'lora_magnitude_vector'
+  | 'base_layer.weight'
+  | 'base_layer.bias'
+  | 'weight'
+  | 'bias'
+  | 'token_adapter';
+
+export interface TensorName {
+  /** As the base model names it; not yet known to exist. */
+  readonly module: string;
+  readonly part: TensorPart;
+  /** The adapter's name, which raw state dicts carry and save_pretrained strips. */
+  readonly adapter: string | undefined;
+}
+
+const PREFIX = 'base_model.model.';
+
+/** The ends that PEFT's releases give to names, longest first; `*` is the adapter's name, which may be absent. */
+const ENDS: readonly [RegExp, TensorPart][] = [
+  [/^(.+)\.lora_A(?:\.([^.]+))?\.weight$/, 'lora_A'],
+  [/^(.+)\.lora_B(?:\.([^.]+))?\.weight$/, 'lora_B'],
+  [/^(.+)\.lora_B(?:\.([^.]+))?\.bias$/, 'lora_B.bias'],
+  [/^(.+)\.lora_embedding_A(?:\.([^.]+))?$/, 'lora_embedding_A'],
+  [/^(.+)\.lora_embedding_B(?:\.([^.]+))?$/, 'lora_embedding_B'],
+  // Once a parameter, then a module with a weight, saved again without it.
+  [/^(.+)\.lora_magnitude_vector(?:\.((?!weight$)[^.]+))?(?:\.weight)?$/, 'lora_magnitude_vector'],
+  [/^(.+)\.base_layer()\.weight$/, 'base_layer.weight'],
+  [/^(.+)\.base_layer()\.bias$/, 'base_layer.bias'],
+  [/^(.+)\.token_adapter\.trainable_tokens_delta(?:\.([^.]+))?$/, 'token_adapter'],
+];
+const PLAIN_END = /^(.+)\.(weight|bias)$/;
+/** The wrapper of modules_to_save, with or without the adapter's name. */
+const SAVED = /^(.+)\.modules_to_save(?:\.(.+))?$/;
+
+/** `isModule` tells the base model's modules, to know an adapter's name from a module's. */
+export function parseTensorName(name: string, isModule: (name: string) => boolean): TensorName | undefined {
+  if (!name.startsWith(PREFIX)) return undefined;
+  const rest = name.slice(PREFIX.length);
+  for (const [end, part] of ENDS) {
+    const match = end.exec(rest);
+    if (match?.[1] !== undefined) return { module: match[1], part, adapter: match[2] || undefined };
+  }
+  const [, module, part] = PLAIN_END.exec(rest) ?? [];
+  if (module === undefined || (part !== 'weight' && part !== 'bias')) return undefined;
+  return { ...unwrapSaved(module, isModule), part };
+}
+
+function unwrapSaved(module: string, isModule: (name: string) => boolean): Omit<TensorName, 'part'> {
+  const [, outer, inner] = SAVED.exec(module) ?? [];
+  if (outer === undefined) return { module, adapter: undefined };
+  if (inner === undefined) return { module: outer, adapter: undefined };
+  const direct = `${outer}.${inner}`;
+  if (isModule(direct)) return { module: direct, adapter: undefined };
+  const [adapter, ...path] = inner.split('.');
+  return { module: [outer, ...path].join('.'), adapter };
+}
