@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lastLines, run } from './command.mjs';
+import { Child, describeExit } from './child.mjs';
 import { postgresPrograms } from './postgres-programs.mjs';
 import { postgresUser } from './postgres-user.mjs';
 import { randomSecret, secretOf } from './secret-file.mjs';
@@ -63,15 +63,11 @@ async function initialise(cluster, directory, passwordFile) {
   }
   // Renamed when complete: a start that is killed in here leaves no half-made cluster behind.
   const unfinished = join(directory, `${MAJOR}.new`);
-  rmSync(unfinished, { recursive: true, force: true });
-  const { code, output } = await run(
-    'setpriv',
-    [
-      ...cluster.privileges,
-      '--pdeathsig',
-      'TERM',
-      '--',
-      join(cluster.programs, 'bin', 'initdb'),
+  rmSync(unfinished, { recursive: true, force: true, maxRetries: 10 });
+  const initdb = new Child({
+    name: 'initdb',
+    command: join(cluster.programs, 'bin', 'initdb'),
+    args: [
       '-D',
       unfinished,
       '-U',
@@ -81,9 +77,19 @@ async function initialise(cluster, directory, passwordFile) {
       '--auth=scram-sha-256',
       `--pwfile=${passwordFile}`,
     ],
-    { env: postgresEnvironment(), cwd: directory },
-  );
-  if (code !== 0) throw new StopError(`PostgreSQL's initdb failed:\n${lastLines(output, 15)}`);
+    env: postgresEnvironment(),
+    cwd: directory,
+    privileges: cluster.privileges,
+    deathSignal: 'KILL',
+    stopSignal: 'SIGTERM',
+    forceSignal: 'SIGKILL',
+    grace_ms: 5_000,
+    onLine: () => {},
+  });
+  const exit = await initdb.exited;
+  if (exit.code !== 0) {
+    throw new StopError(`PostgreSQL's initdb ${describeExit(exit)}:\n${initdb.lastLines(15).join('\n')}`);
+  }
   renameSync(unfinished, cluster.data);
 }
 

@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { terminalText } from '../../scripts/lib/log-line.mjs';
+import { isSupportedNode } from '../../scripts/lib/machine.mjs';
+import { isRecentRedis } from '../../scripts/lib/redis.mjs';
+import { failuresAfter, restartDelay_ms } from '../../scripts/lib/restart-policy.mjs';
+import { curlOf } from '../../scripts/lib/welcome.mjs';
+
+describe('what of a log line is shown in the terminal', () => {
+  it('shows warnings and worse with their reason', () => {
+    expect(terminalText('{"level":30,"msg":"listening"}')).toBeUndefined();
+    expect(terminalText('{"level":40,"msg":"slow"}')).toBe('slow');
+    expect(terminalText('{"level":50,"msg":"job failed","err":{"message":"no disk"}}')).toBe(
+      'job failed: no disk',
+    );
+  });
+
+  it('leaves everything else in the log file, broken JSON too, but not a panic of PostgreSQL', () => {
+    expect(terminalText('{"level":50,')).toBeUndefined();
+    expect(terminalText('2026-11-21 UTC [9] ERROR:  duplicate key')).toBeUndefined();
+    expect(terminalText('2026-11-21 UTC [9] PANIC:  no space left')).toContain('PANIC');
+  });
+});
+
+describe('the machine', () => {
+  it('takes Node.js from 20.19 on', () => {
+    expect(['20.18.3', '18.20.0', '20.19.0', '22.0.0'].map(isSupportedNode)).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
+  });
+
+  it('takes Redis from 6.2 on', () => {
+    const version = (number: string) =>
+      `Redis server v=${number} sha=00000000:0 malloc=jemalloc-5.3.0 bits=64`;
+    expect(['6.0.16', '5.0.3', '6.2.0', '7.0.15', '10.1.0'].map(version).map(isRecentRedis)).toEqual([
+      false,
+      false,
+      true,
+      true,
+      true,
+    ]);
+    expect(isRecentRedis('')).toBe(false);
+  });
+});
+
+describe('restarting what ended', () => {
+  it('waits longer each time, half a minute at most', () => {
+    const delays = [0, 1, 2, 3, 10, 1000].map(restartDelay_ms);
+    expect(delays).toEqual([250, 500, 1000, 2000, 30_000, 30_000]);
+  });
+
+  it('forgets earlier ends after a minute of health', () => {
+    expect(failuresAfter(4, 59_000)).toBe(5);
+    expect(failuresAfter(4, 60_000)).toBe(0);
+  });
+});
+
+describe('the printed curl', () => {
+  it('gives the shell one command whose body is the example, quotes and all', () => {
+    const content = `it's $HOME "quoted" \`x\` \\ back`;
+    const adapter = {
+      name: 'a',
+      path: 'p',
+      description: 'd',
+      example: { messages: [{ role: 'user', content }], expected: '' },
+    };
+    const command = curlOf('http://127.0.0.1:1', 'key', adapter).replace(/^curl/, "printf '%s\\n'");
+    const words = execFileSync('sh', ['-c', command], { encoding: 'utf8' }).trimEnd().split('\n');
+    expect(words).toContain('authorization: Bearer key');
+    expect(JSON.parse(words.at(-1) ?? '')).toMatchObject({
+      model: 'a',
+      messages: [{ role: 'user', content }],
+    });
+  });
+});
