@@ -176,11 +176,12 @@ void CpuBackend::embed(float* y, const Embedding& table, std::span<const Embeddi
     if (adapter == nullptr) return read_row(kernels_, base, nullptr, token, out);
     const auto own = std::lower_bound(adapter->token_rows.begin(), adapter->token_rows.end(), token);
     if (own != adapter->token_rows.end() && *own == token) {
+      // A row trained by itself is the result: neither the low-rank delta nor DoRA touches it.
       const float* const values = adapter->token_values.f32() + (own - adapter->token_rows.begin()) * base.hidden;
       std::memcpy(out, values, static_cast<size_t>(base.hidden) * sizeof(float));
-    } else {
-      read_row(kernels_, base, adapter, token, out);
+      return;
     }
+    read_row(kernels_, base, adapter, token, out);
     add_delta(kernels_, *adapter, token, base.hidden, out);
     if (!adapter->ratio.empty()) kernels_.multiply_row(out, adapter->ratio.f32(), base.hidden);
   });

@@ -1,0 +1,147 @@
+#include "ops_kv_case.h"
+
+using namespace lorikeet;
+using namespace lorikeet::test;
+
+namespace {
+
+// One row, one query head: softmax over its visible positions in float64. The bound: a score is a sum of D products (D
+// eps of the sum of sizes) times the scale; an error e of every score changes a weight by the factor exp(+-2 e); weights
+// and values are summed over n positions. tanh is good to 4e-7 absolutely before the cap multiplies it.
+void expect_head(const KvCase& kv, const AttentionDesc& desc, int sequence, int position, int head,
+                 std::vector<double>& values, std::vector<double>& bounds) {
+  const int kv_head = head / (desc.q_heads / desc.kv_heads);
+  const int first = desc.window > 0 ? std::max(0, position - desc.window + 1) : 0;
+  std::vector<double> weights;
+  double top = -INFINITY, size = 0;
+  for (int j = first; j <= position; ++j) {
+    double score = 0, sizes = 0;
+    for (int d = 0; d < desc.head_dim; ++d) {
+      const double term = kv.at(sequence, position, head, d) * kv.key(sequence, j, kv_head, d);
+      score += term;
+      sizes += std::abs(term);
+    }
+    score *= static_cast<double>(desc.scale);
+    const double cap = static_cast<double>(desc.softcap);
+    if (cap > 0) score = cap * std::tanh(score / cap);
+    weights.push_back(score);
+    top = std::max(top, score);
+    size = std::max(size, sizes * static_cast<double>(desc.scale));
+  }
+  double total = 0;
+  for (double& weight : weights) total += weight = std::exp(weight - top);
+  const double n = static_cast<double>(weights.size());
+  const double score_error = (desc.head_dim + 4) * kEpsilon * size + static_cast<double>(desc.softcap) * 4e-7;
+  for (int d = 0; d < desc.head_dim; ++d) {
+    double value = 0, sizes = 0;
+    for (int j = first; j <= position; ++j) {
+      const double term = weights[static_cast<size_t>(j - first)] / total * kv.value(sequence, j, kv_head, d);
+      value += term;
+      sizes += std::abs(term);
+    }
+    values.push_back(value);
+    bounds.push_back((2 * score_error + (n + 24) * kEpsilon) * sizes);
+  }
+}
+
+struct Shape {
+  HeadShape heads;
+  int page_tokens;
+  int window = 0;
+  float softcap = 0.0f;
+};
+
+AttentionDesc describe(const Shape& shape) {
+  return {shape.heads.q_heads,
+          shape.heads.kv_heads,
+          shape.heads.head_dim,
+          1.0f / std::sqrt(static_cast<float>(shape.heads.head_dim)),
+          shape.window,
+          shape.softcap};
+}
+
+// Runs the steps in order; each is a list of chunks.
+void check_attention(const Shape& shape, DType dtype, std::vector<int> lengths,
+                     const std::vector<std::vector<Chunk>>& steps, Random& random) {
+  const KvCase kv = random_kv(random, shape.heads, shape.page_tokens, dtype, lengths);
+  const AttentionDesc desc = describe(shape);
+  std::vector<std::vector<double>> values(steps.size()), bounds(steps.size());
+  for (size_t i = 0; i < steps.size(); ++i) {
+    for (const Chunk& chunk : steps[i]) {
+      for (int position = chunk.begin; position < chunk.end; ++position) {
+        for (int head = 0; head < desc.q_heads; ++head) {
+          expect_head(kv, desc, chunk.sequence, position, head, values[i], bounds[i]);
+        }
+      }
+    }
+  }
+  for (const auto& backend : all_backends()) {
+    const auto cache = create_kv(*backend, kv, 2);
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const auto out = attend(*backend, *cache, 1, step_of(kv, steps[i]), no_rotation(shape.heads), desc);
+      INFO(device_of(*backend), " step ", i, " page_tokens=", shape.page_tokens, " head_dim=", shape.heads.head_dim,
+           " window=", shape.window, " softcap=", shape.softcap, " ", name_of(dtype));
+      CHECK(worst_ratio(out.data(), values[i], bounds[i]) <= 1.0);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("attention sees exactly its own past, at any page size, head layout and cache type") {
+  Random random(41);
+  for (const DType dtype : kAllDTypes) {
+    for (const int page_tokens : {1, 3, 16, 32}) {
+      for (const HeadShape heads : {HeadShape{4, 2, 16}, {3, 3, 8}, {8, 1, 64}, {6, 2, 20}, {2, 1, 6}}) {
+        check_attention({heads, page_tokens}, dtype, {1, 2, 17, 33, 50},
+                        {{{0, 0, 1}, {2, 0, 16}, {3, 0, 20}, {4, 0, 49}},
+                         {{1, 0, 2}, {2, 16, 17}, {3, 20, 33}, {4, 49, 50}}},
+                        random);
+      }
+    }
+  }
+}
+
+TEST_CASE("attention honours windows and soft caps") {
+  Random random(42);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const int window : {1, 2, 5, 16, 40, 1000}) {
+      for (const float softcap : {0.0f, 3.0f, 50.0f}) {
+        check_attention({{4, 2, 24}, 16, window, softcap}, dtype, {70, 9},
+                        {{{0, 0, 41}, {1, 0, 9}}, {{0, 41, 69}}, {{0, 69, 70}}}, random);
+      }
+    }
+  }
+}
+
+TEST_CASE("attention over long contexts merges its splits rightly, with and without a window") {
+  Random random(43);
+  for (const int window : {0, 300, 257}) {
+    for (const int page_tokens : {16, 7}) {
+      check_attention({{4, 2, 16}, page_tokens, window}, DType::f16, {1301, 300},
+                      {{{0, 0, 700}}, {{0, 700, 1300}, {1, 0, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
+    }
+  }
+}
+
+TEST_CASE("attention does not let a later row's infinity into an earlier row") {
+  Random random(44);
+  KvCase kv = random_kv(random, {4, 2, 16}, 16, DType::f32, {40});
+  const AttentionDesc desc = describe({kv.heads, 16});
+  const int width = kv.heads.width();
+  const int first_value = (kv.heads.q_heads + kv.heads.kv_heads) * kv.heads.head_dim;
+  for (int i = 0; i < width - first_value; ++i) kv.sequences[0].qkv[static_cast<size_t>(30 * width + first_value + i)] = INFINITY;
+  for (const auto& backend : all_backends()) {
+    const auto cache = create_kv(*backend, kv, 1);
+    const auto out = attend(*backend, *cache, 0, step_of(kv, {{0, 0, 40}}), no_rotation(kv.heads), desc);
+    INFO(device_of(*backend));
+    bool earlier_finite = true, later_finite = false;
+    for (size_t i = 0; i < out.size(); ++i) {
+      const bool finite = std::isfinite(out[i]);
+      if (i < 30 * 64) earlier_finite = earlier_finite && finite;
+      else later_finite = later_finite || finite;
+    }
+    CHECK(earlier_finite);
+    CHECK_FALSE(later_finite);
+  }
+}

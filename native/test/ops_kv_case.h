@@ -1,0 +1,131 @@
+// Sequences with known queries, keys and values, laid out over shuffled pages, and steps over parts of them.
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+
+#include "ops_fixture.h"
+
+namespace lorikeet::test {
+
+struct HeadShape {
+  int q_heads = 4;
+  int kv_heads = 2;
+  int head_dim = 16;
+  int width() const { return (q_heads + 2 * kv_heads) * head_dim; }
+};
+
+// q | k | v of every position, before rotation. Keys and values are exact in the cache's element type.
+struct SequenceCase {
+  int length = 0;
+  std::vector<float> qkv;      // [length, (HQ + 2 HKV) D]
+  std::vector<int32_t> pages;  // page table
+};
+
+struct KvCase {
+  HeadShape heads;
+  int page_tokens = 16;
+  DType dtype = DType::f32;
+  int pages = 0;
+  std::vector<SequenceCase> sequences;
+
+  double key(int sequence, int position, int kv_head, int d) const {
+    return at(sequence, position, heads.q_heads + kv_head, d);
+  }
+  double value(int sequence, int position, int kv_head, int d) const {
+    return at(sequence, position, heads.q_heads + heads.kv_heads + kv_head, d);
+  }
+  double at(int sequence, int position, int head, int d) const {
+    return sequences[static_cast<size_t>(sequence)]
+        .qkv[static_cast<size_t>(position * heads.width() + head * heads.head_dim + d)];
+  }
+};
+
+inline KvCase random_kv(Random& random, HeadShape heads, int page_tokens, DType dtype, std::vector<int> lengths) {
+  KvCase result{heads, page_tokens, dtype, 3, {}};
+  for (const int length : lengths) result.pages += (length + page_tokens - 1) / page_tokens;
+  std::vector<int32_t> free(static_cast<size_t>(result.pages));
+  std::iota(free.begin(), free.end(), 0);
+  for (size_t i = free.size() - 1; i > 0; --i) std::swap(free[i], free[static_cast<size_t>(random.integer(0, static_cast<int>(i)))]);
+  for (const int length : lengths) {
+    SequenceCase sequence{length, random_floats(random, int64_t{length} * heads.width(), -2, 2), {}};
+    for (float& value : sequence.qkv) {
+      std::byte bytes[4];
+      store_f32(bytes, dtype, 0, value);
+      value = load_f32(bytes, dtype, 0);
+    }
+    const auto pages = static_cast<size_t>((length + page_tokens - 1) / page_tokens);
+    sequence.pages.assign(free.end() - static_cast<int64_t>(pages), free.end());
+    free.resize(free.size() - pages);
+    result.sequences.push_back(std::move(sequence));
+  }
+  return result;
+}
+
+// Positions [begin, end) of a sequence in one step.
+struct Chunk {
+  int sequence, begin, end;
+};
+
+// The arrays behind a StepView.
+struct StepCase {
+  std::vector<int32_t> token, position, kv_slot, q_start{0}, kv_len, page_table;
+  int32_t ld = 0;
+  std::vector<float> qkv;
+
+  StepView view() const { return {token, position, kv_slot, q_start, kv_len, page_table, ld}; }
+  int64_t rows() const { return static_cast<int64_t>(token.size()); }
+};
+
+inline StepCase step_of(const KvCase& kv, const std::vector<Chunk>& chunks) {
+  StepCase step;
+  for (const SequenceCase& sequence : kv.sequences) {
+    step.ld = std::max(step.ld, static_cast<int32_t>(sequence.pages.size()));
+  }
+  for (const Chunk& chunk : chunks) {
+    const SequenceCase& sequence = kv.sequences[static_cast<size_t>(chunk.sequence)];
+    for (int position = chunk.begin; position < chunk.end; ++position) {
+      step.token.push_back(0);
+      step.position.push_back(position);
+      step.kv_slot.push_back(sequence.pages[static_cast<size_t>(position / kv.page_tokens)] * kv.page_tokens +
+                             position % kv.page_tokens);
+    }
+    const auto width = static_cast<int64_t>(kv.heads.width());
+    step.qkv.insert(step.qkv.end(), sequence.qkv.begin() + chunk.begin * width, sequence.qkv.begin() + chunk.end * width);
+    step.q_start.push_back(static_cast<int32_t>(step.token.size()));
+    step.kv_len.push_back(chunk.end);
+    auto table = sequence.pages;
+    table.resize(static_cast<size_t>(step.ld), -1);  // never looked at
+    step.page_table.insert(step.page_table.end(), table.begin(), table.end());
+  }
+  return step;
+}
+
+inline std::unique_ptr<KvCache> create_kv(Backend& backend, const KvCase& kv, int layers) {
+  auto cache = backend.kv_create({.layers = layers,
+                                  .pages = kv.pages,
+                                  .page_tokens = kv.page_tokens,
+                                  .kv_heads = kv.heads.kv_heads,
+                                  .head_dim = kv.heads.head_dim,
+                                  .dtype = kv.dtype});
+  REQUIRE(cache);
+  return std::move(*cache);
+}
+
+// Frequencies of zero: the rotation is the identity, exactly.
+inline RopeDesc no_rotation(const HeadShape& heads) {
+  return {std::vector<float>(static_cast<size_t>(heads.head_dim / 2), 0.0f), 1.0f};
+}
+
+// Runs one step of rope_kv and attention; out [rows, HQ D].
+inline std::vector<float> attend(Backend& backend, KvCache& cache, int layer, const StepCase& step,
+                                 const RopeDesc& rope, const AttentionDesc& desc) {
+  backend.step_begin(step.view());
+  auto qkv = step.qkv;
+  std::vector<float> out(static_cast<size_t>(step.rows() * desc.q_heads * desc.head_dim), NAN);
+  backend.rope_kv(qkv.data(), cache, layer, rope, desc);
+  backend.attention(out.data(), qkv.data(), cache, layer, desc);
+  return out;
+}
+
+}  // namespace lorikeet::test

@@ -1,0 +1,134 @@
+#include "ops_linear_case.h"
+
+using namespace lorikeet;
+using namespace lorikeet::test;
+
+namespace {
+
+std::vector<const AdapterCase*> base_rows(int rows) { return std::vector<const AdapterCase*>(rows, nullptr); }
+
+}  // namespace
+
+TEST_CASE("linear multiplies any shape, in every dtype, at any number of rows") {
+  Random random(1);
+  for (const DType dtype : kAllDTypes) {
+    CAPTURE(name_of(dtype));
+    for (const auto& [k, n] : std::vector<std::pair<int64_t, int64_t>>{
+             {1, 1}, {3, 2}, {16, 64}, {31, 33}, {33, 31}, {64, 65}, {65, 96}, {100, 129}, {300, 37}}) {
+      for (const int rows : {1, 2, 3, 5, 6, 7, 13}) check_linear(random_linear(random, k, {n}, dtype, rows % 2), base_rows(rows), random);
+    }
+  }
+}
+
+TEST_CASE("linear crosses its own blocks of inputs and rows without a seam") {
+  Random random(2);
+  for (const DType dtype : kAllDTypes) {
+    check_linear(random_linear(random, 2100, {70}, dtype, true), base_rows(3), random);
+    check_linear(random_linear(random, 24, {40}, dtype, true), base_rows(211), random);
+  }
+}
+
+TEST_CASE("linear stacks parts of any size, with biases, and adds to what is there when asked") {
+  Random random(3);
+  for (const DType dtype : kAllDTypes) {
+    const auto base = random_linear(random, 48, {96, 17, 33}, dtype, true);
+    check_linear(base, base_rows(9), random, LinearOutput::store);
+    check_linear(base, base_rows(9), random, LinearOutput::add);
+  }
+}
+
+TEST_CASE("linear adds low-rank deltas of any rank in every dtype") {
+  Random random(4);
+  for (const DType dtype : kAllDTypes) {
+    for (const int rank : {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 32, 64, 128}) {
+      CAPTURE(rank);
+      CAPTURE(name_of(dtype));
+      const auto base = random_linear(random, 70, {75}, DType::bf16, false);
+      const AdapterCase adapter{random_adapter_part(random, base, 0, {.rank = rank, .dtype = dtype})};
+      check_linear(base, {nullptr, &adapter, &adapter, &adapter, nullptr}, random);
+    }
+  }
+}
+
+TEST_CASE("linear serves no adapter, one, all different and skewed popularity in one batch") {
+  Random random(5);
+  const auto base = random_linear(random, 65, {64, 40}, DType::f16, true);
+  std::vector<AdapterCase> adapters;
+  for (const int rank : {1, 8, 16, 3, 64, 20, 7, 12, 32, 2, 5, 16}) {
+    adapters.push_back({random_adapter_part(random, base, 0, {.rank = rank}),
+                        random_adapter_part(random, base, 1, {.rank = rank + 1, .dtype = DType::f32})});
+  }
+  std::vector<const AdapterCase*> same(40, &adapters[2]), distinct, zipf;
+  for (const AdapterCase& adapter : adapters) distinct.push_back(&adapter);
+  for (size_t i = 0; i < adapters.size(); ++i) {
+    const auto count = static_cast<size_t>(std::max(1.0, 30.0 / std::pow(static_cast<double>(i + 1), 1.5)));
+    zipf.insert(zipf.end(), count, &adapters[i]);
+    if (i % 3 == 1) zipf.insert(zipf.end(), 4, nullptr);
+  }
+  check_linear(base, same, random);
+  check_linear(base, distinct, random);
+  check_linear(base, zipf, random, LinearOutput::add);
+}
+
+TEST_CASE("linear honours DoRA, lora_bias, replaced weight and replaced bias, alone and together") {
+  Random random(6);
+  for (const DType dtype : kAllDTypes) {
+    for (int bits = 0; bits < 16; ++bits) {
+      for (const int rank : {0, 6}) {
+        AdapterShape shape{.rank = rank, .dtype = dtype};
+        shape.dora = (bits & 1) != 0;
+        shape.lora_bias = (bits & 2) != 0 && rank > 0;
+        shape.weight = (bits & 4) != 0;
+        shape.bias = (bits & 8) != 0;
+        CAPTURE(bits);
+        CAPTURE(rank);
+        const auto base = random_linear(random, 44, {70}, dtype, bits % 3 != 0);
+        const AdapterCase adapter{random_adapter_part(random, base, 0, shape)};
+        check_linear(base, {&adapter, &adapter, nullptr, &adapter}, random);
+      }
+    }
+  }
+}
+
+TEST_CASE("linear leaves the parts alone that an adapter does not touch") {
+  Random random(7);
+  const auto base = random_linear(random, 40, {64, 32, 31}, DType::bf16, true);
+  const AdapterCase middle{random_adapter_part(random, base, 1, {.rank = 8, .dora = true})};
+  const AdapterCase outer{random_adapter_part(random, base, 2, {.rank = 4, .lora_bias = true}),
+                          random_adapter_part(random, base, 0, {.rank = 16, .weight = true})};
+  const AdapterCase nothing;
+  check_linear(base, {&middle, &middle, &outer, nullptr, &nothing, &outer, &middle}, random);
+}
+
+TEST_CASE("linear refuses adapters that do not fit, with a message") {
+  Random random(8);
+  const auto base = random_linear(random, 20, {16}, DType::f32, false);
+  for (const auto& backend : all_backends()) {
+    if (is_reference(*backend)) continue;  // it trusts its caller
+    const auto linear = create(*backend, base);
+    AdapterCase wrong_rank{random_adapter_part(random, base, 0, {.rank = 4})};
+    wrong_rank[0].rank = 5;
+    AdapterCase wrong_part{random_adapter_part(random, base, 0, {.rank = 4})};
+    wrong_part[0].part = 1;
+    AdapterCase twice{random_adapter_part(random, base, 0, {.rank = 4}),
+                      random_adapter_part(random, base, 0, {.rank = 4})};
+    for (const AdapterCase& adapter : {wrong_rank, wrong_part, twice}) {
+      const auto result = backend->adapter_linear_create(*linear, describe(adapter));
+      REQUIRE_FALSE(result);
+      CHECK_FALSE(result.error().message.empty());
+    }
+  }
+}
+
+TEST_CASE("an adapter's memory grows with its own rank") {
+  Random random(9);
+  const auto base = random_linear(random, 256, {256}, DType::bf16, false);
+  for (const auto& backend : all_backends()) {
+    if (is_reference(*backend)) continue;  // it keeps float32
+    const auto linear = create(*backend, base);
+    for (const int rank : {1, 8, 64}) {
+      const AdapterCase adapter{random_adapter_part(random, base, 0, {.rank = rank})};
+      CHECK(create(*backend, *linear, adapter)->bytes() == static_cast<size_t>(rank) * (256 + 256) * 2);
+    }
+  }
+}

@@ -1,0 +1,220 @@
+// A linear map with adapters: random weights, the backend's objects made of them, and the formula of
+// contracts/adapter-manifest.ts in float64.
+#pragma once
+
+#include "ops_fixture.h"
+
+namespace lorikeet::test {
+
+struct AdapterPartCase {
+  int part = 0;
+  int rank = 0;
+  float scale = 1.0f;
+  std::optional<Tensor> a = {}, b = {}, lora_bias = {}, magnitude = {}, weight = {}, bias = {};
+};
+using AdapterCase = std::vector<AdapterPartCase>;
+
+struct AdapterShape {
+  int rank = 8;
+  DType dtype = DType::bf16;
+  bool dora = false;
+  bool lora_bias = false;
+  bool weight = false;
+  bool bias = false;
+};
+
+struct LinearCase {
+  struct Part {
+    Tensor weight;
+    std::optional<Tensor> bias;
+  };
+  int64_t k = 0;
+  std::vector<Part> parts;
+
+  int64_t outputs() const {
+    int64_t n = 0;
+    for (const Part& part : parts) n += part.weight.rows;
+    return n;
+  }
+};
+
+inline LinearCase random_linear(Random& random, int64_t k, std::vector<int64_t> outputs, DType dtype, bool bias) {
+  LinearCase result{k, {}};
+  for (const int64_t n : outputs) {
+    result.parts.push_back({random_tensor(random, n, k, dtype), std::nullopt});
+    if (bias) result.parts.back().bias = random_tensor(random, 1, n, dtype);
+  }
+  return result;
+}
+
+inline AdapterPartCase random_adapter_part(Random& random, const LinearCase& base, int part, AdapterShape shape) {
+  const int64_t n = base.parts[static_cast<size_t>(part)].weight.rows;
+  AdapterPartCase result{.part = part, .rank = shape.rank, .scale = static_cast<float>(random.uniform(0.3, 2.5))};
+  if (shape.rank > 0) {
+    result.a = random_tensor(random, shape.rank, base.k, shape.dtype);
+    result.b = random_tensor(random, n, shape.rank, shape.dtype);
+  }
+  if (shape.dora) result.magnitude = random_tensor(random, 1, n, shape.dtype, 0.5, 2.0);
+  if (shape.lora_bias) result.lora_bias = random_tensor(random, 1, n, shape.dtype);
+  if (shape.weight) result.weight = random_tensor(random, n, base.k, shape.dtype);
+  if (shape.bias) result.bias = random_tensor(random, 1, n, shape.dtype);
+  return result;
+}
+
+inline std::optional<HostTensor> host_of(const std::optional<Tensor>& tensor) {
+  return tensor ? std::optional(tensor->host()) : std::nullopt;
+}
+
+inline std::unique_ptr<Linear> create(Backend& backend, const LinearCase& from) {
+  LinearDesc desc;
+  for (const auto& part : from.parts) desc.parts.push_back({part.weight.host(), host_of(part.bias)});
+  auto linear = backend.linear_create(desc);
+  REQUIRE(linear);
+  return std::move(*linear);
+}
+
+inline std::vector<AdapterPartDesc> describe(const AdapterCase& from) {
+  std::vector<AdapterPartDesc> parts;
+  for (const AdapterPartCase& part : from) {
+    AdapterPartDesc desc{.part = part.part, .rank = part.rank, .scale = part.scale, .a = {}, .b = {}, .lora_bias = {},
+                         .magnitude = {}, .weight = {}, .bias = {}};
+    if (part.rank > 0) {
+      desc.a = part.a->host();
+      desc.b = part.b->host();
+    }
+    desc.lora_bias = host_of(part.lora_bias);
+    desc.magnitude = host_of(part.magnitude);
+    desc.weight = host_of(part.weight);
+    desc.bias = host_of(part.bias);
+    parts.push_back(desc);
+  }
+  return parts;
+}
+
+inline std::unique_ptr<AdapterLinear> create(Backend& backend, const Linear& base, const AdapterCase& from) {
+  auto adapter = backend.adapter_linear_create(base, describe(from));
+  REQUIRE(adapter);
+  return std::move(*adapter);
+}
+
+struct Expected {
+  std::vector<double> values;
+  std::vector<double> bounds;
+};
+
+namespace detail {
+
+inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* adapter, const float* x, int64_t k,
+                        Expected& out) {
+  const Tensor& weight = adapter != nullptr && adapter->weight ? *adapter->weight : base.weight;
+  const int rank = adapter != nullptr ? adapter->rank : 0;
+  const double scale = adapter != nullptr ? static_cast<double>(adapter->scale) : 0.0;
+  std::vector<double> s(static_cast<size_t>(rank)), s_size(static_cast<size_t>(rank));
+  for (int r = 0; r < rank; ++r) {
+    for (int64_t i = 0; i < k; ++i) {
+      s[r] += adapter->a->at(r, i) * x[i];
+      s_size[r] += std::abs(adapter->a->at(r, i) * x[i]);
+    }
+  }
+  for (int64_t n = 0; n < weight.rows; ++n) {
+    double value = 0, size = 0;
+    for (int64_t i = 0; i < k; ++i) {
+      value += weight.at(n, i) * x[i];
+      size += std::abs(weight.at(n, i) * x[i]);
+    }
+    for (int r = 0; r < rank; ++r) {
+      value += scale * adapter->b->at(n, r) * s[r];
+      size += scale * std::abs(adapter->b->at(n, r)) * s_size[r];
+    }
+    if (adapter != nullptr && adapter->lora_bias) {
+      value += scale * adapter->lora_bias->at(0, n);
+      size += scale * std::abs(adapter->lora_bias->at(0, n));
+    }
+    // Standard forward bound of a sum of products, gamma_m = m eps with m the length of its longest chain: k for the
+    // base, k + rank + 2 for the delta. The DoRA ratio adds a relative error of the norm's own length.
+    double steps = static_cast<double>(k + rank + 6);
+    if (adapter != nullptr && adapter->magnitude) {
+      double squares = 0;
+      for (int64_t i = 0; i < k; ++i) {
+        double w = weight.at(n, i);
+        for (int r = 0; r < rank; ++r) w += scale * adapter->b->at(n, r) * adapter->a->at(r, i);
+        squares += w * w;
+      }
+      const double ratio = adapter->magnitude->at(0, n) / std::sqrt(squares);
+      value *= ratio;
+      size *= std::abs(ratio);
+      steps += static_cast<double>(k + rank);
+    }
+    const auto& bias = adapter != nullptr && adapter->bias ? adapter->bias : base.bias;
+    if (bias) {
+      value += bias->at(0, n);
+      size += std::abs(bias->at(0, n));
+    }
+    out.values.push_back(value);
+    out.bounds.push_back(steps * kEpsilon * size);
+  }
+}
+
+}  // namespace detail
+
+// One row of the result and how far float32 arithmetic in any order may be from it.
+inline Expected expect_row(const LinearCase& base, const AdapterCase* adapter, const float* x) {
+  Expected out;
+  for (size_t p = 0; p < base.parts.size(); ++p) {
+    const AdapterPartCase* own = nullptr;
+    if (adapter != nullptr) {
+      for (const AdapterPartCase& part : *adapter) {
+        if (part.part == static_cast<int>(p)) own = &part;
+      }
+    }
+    detail::expect_part(base.parts[p], own, x, base.k, out);
+  }
+  return out;
+}
+
+// Runs the map over rows whose adapters are given (null: base only; runs of the same one become one segment) and
+// compares every row.
+inline void check_linear(const LinearCase& base, const std::vector<const AdapterCase*>& row_adapter, Random& random,
+                         LinearOutput output = LinearOutput::store) {
+  const auto rows = static_cast<int64_t>(row_adapter.size());
+  const int64_t n = base.outputs();
+  const auto x = random_floats(random, rows * base.k);
+  const auto before = random_floats(random, rows * n);
+  Expected expected;
+  for (int64_t row = 0; row < rows; ++row) {
+    const Expected one = expect_row(base, row_adapter[static_cast<size_t>(row)], &x[static_cast<size_t>(row * base.k)]);
+    for (int64_t i = 0; i < n; ++i) {
+      const auto at = static_cast<size_t>(row * n + i);
+      const double old = output == LinearOutput::add ? static_cast<double>(before[at]) : 0.0;
+      const double value = one.values[static_cast<size_t>(i)] + old;
+      expected.values.push_back(value);
+      expected.bounds.push_back(one.bounds[static_cast<size_t>(i)] + kEpsilon * std::abs(value) + kEpsilon * std::abs(old));
+    }
+  }
+  for (const auto& backend : all_backends()) {
+    const auto linear = create(*backend, base);
+    std::vector<std::pair<const AdapterCase*, std::unique_ptr<AdapterLinear>>> loaded;
+    std::vector<LinearSegment> segments;
+    for (int32_t row = 0; row < rows; ++row) {
+      const AdapterCase* const want = row_adapter[static_cast<size_t>(row)];
+      if (want == nullptr) continue;
+      if (row > 0 && row_adapter[static_cast<size_t>(row) - 1] == want) {
+        ++segments.back().rows;
+        continue;
+      }
+      const AdapterLinear* adapter = nullptr;
+      for (const auto& [key, value] : loaded) adapter = key == want ? value.get() : adapter;
+      if (adapter == nullptr) {
+        loaded.emplace_back(want, create(*backend, *linear, *want));
+        adapter = loaded.back().second.get();
+      }
+      segments.push_back({row, 1, adapter});
+    }
+    auto y = before;
+    backend->linear(y.data(), x.data(), rows, *linear, segments, output);
+    INFO(device_of(*backend), " k=", base.k, " n=", n, " rows=", rows);
+    CHECK(worst_ratio(y.data(), expected.values, expected.bounds) <= 1.0);
+  }
+}
+
+}  // namespace lorikeet::test

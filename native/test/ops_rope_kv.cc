@@ -1,0 +1,134 @@
+#include "ops_kv_case.h"
+
+using namespace lorikeet;
+using namespace lorikeet::test;
+
+namespace {
+
+RopeDesc some_rotation(const HeadShape& heads, float attention_factor) {
+  RopeDesc rope{{}, attention_factor};
+  for (int i = 0; i < heads.head_dim / 2; ++i) {
+    rope.inv_freq.push_back(static_cast<float>(std::pow(10000.0, -2.0 * i / heads.head_dim)));
+  }
+  return rope;
+}
+
+// [rows, width]: q and k rotated, v as it was. The angle is a float32 product, as in Transformers.
+void expect_rotated(const StepCase& step, const HeadShape& heads, const RopeDesc& rope, std::vector<double>& values,
+                    std::vector<double>& bounds) {
+  const int half = heads.head_dim / 2;
+  for (int64_t row = 0; row < step.rows(); ++row) {
+    for (int head = 0; head < heads.q_heads + 2 * heads.kv_heads; ++head) {
+      const float* const x = &step.qkv[static_cast<size_t>(row * heads.width() + head * heads.head_dim)];
+      for (int d = 0; d < heads.head_dim; ++d) {
+        if (head >= heads.q_heads + heads.kv_heads) {
+          values.push_back(x[d]);
+          bounds.push_back(0);
+          continue;
+        }
+        const int i = d % half;
+        const float angle = static_cast<float>(step.position[static_cast<size_t>(row)]) * rope.inv_freq[static_cast<size_t>(i)];
+        const double c = std::cos(static_cast<double>(angle)) * static_cast<double>(rope.attention_factor);
+        const double s = std::sin(static_cast<double>(angle)) * static_cast<double>(rope.attention_factor);
+        const double low = x[i], high = x[half + i];
+        values.push_back(d < half ? low * c - high * s : high * c + low * s);
+        bounds.push_back(5 * kEpsilon * static_cast<double>(rope.attention_factor) * (std::abs(low) + std::abs(high)));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("rope_kv rotates queries and keys by their own position and leaves values alone") {
+  Random random(51);
+  for (const HeadShape heads : {HeadShape{4, 2, 64}, {3, 1, 20}, {2, 2, 2}}) {
+    KvCase kv = random_kv(random, heads, 16, DType::f32, {60, 12, 70000});
+    const StepCase step = step_of(kv, {{0, 3, 60}, {1, 0, 1}, {2, 69990, 70000}});
+    for (const float factor : {1.0f, 1.3f}) {
+      const RopeDesc rope = some_rotation(heads, factor);
+      std::vector<double> values, bounds;
+      expect_rotated(step, heads, rope, values, bounds);
+      for (const auto& backend : all_backends()) {
+        const auto cache = create_kv(*backend, kv, 1);
+        const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
+        backend->step_begin(step.view());
+        auto qkv = step.qkv;
+        backend->rope_kv(qkv.data(), *cache, 0, rope, desc);
+        INFO(device_of(*backend), " head_dim=", heads.head_dim, " factor=", factor);
+        CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
+      }
+    }
+  }
+}
+
+TEST_CASE("rope_kv keeps two rotations of one step apart, and steps apart") {
+  Random random(52);
+  const HeadShape heads{2, 1, 8};
+  const KvCase kv = random_kv(random, heads, 4, DType::f32, {20});
+  const RopeDesc first = some_rotation(heads, 1.0f);
+  RopeDesc second = first;
+  second.inv_freq[1] = 0.25f;
+  for (const auto& backend : all_backends()) {
+    const auto cache = create_kv(*backend, kv, 1);
+    for (const Chunk chunk : {Chunk{0, 0, 9}, {0, 9, 20}, {0, 3, 4}}) {
+      const StepCase step = step_of(kv, {chunk});
+      backend->step_begin(step.view());
+      for (const RopeDesc* rope : std::vector<const RopeDesc*>{&first, &second, &first}) {
+        std::vector<double> values, bounds;
+        expect_rotated(step, heads, *rope, values, bounds);
+        auto qkv = step.qkv;
+        backend->rope_kv(qkv.data(), *cache, 0, *rope, {heads.q_heads, heads.kv_heads, heads.head_dim});
+        INFO(device_of(*backend));
+        CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
+      }
+    }
+  }
+}
+
+TEST_CASE("kv_copy copies whole pages in all layers and nothing else") {
+  Random random(53);
+  const HeadShape heads{4, 2, 12};
+  for (const DType dtype : kAllDTypes) {
+    for (const int page_tokens : {1, 3, 16}) {
+      const KvCase kv = random_kv(random, heads, page_tokens, dtype, {3 * page_tokens});
+      // The copy: the same sequence on pages of its own, the middle one shared.
+      KvCase copy = kv;
+      std::vector<int32_t> unused;
+      for (int32_t page = 0; page < kv.pages; ++page) {
+        if (std::find(kv.sequences[0].pages.begin(), kv.sequences[0].pages.end(), page) == kv.sequences[0].pages.end()) {
+          unused.push_back(page);
+        }
+      }
+      REQUIRE(unused.size() >= 2);
+      copy.sequences[0].pages[0] = unused[0];
+      copy.sequences[0].pages[2] = unused[1];
+      const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
+      const int length = kv.sequences[0].length;
+      for (const auto& backend : all_backends()) {
+        const auto cache = create_kv(*backend, kv, 2);
+        const StepCase fill = step_of(kv, {{0, 0, length - 1}});
+        const StepCase last = step_of(kv, {{0, length - 1, length}});
+        const StepCase last_of_copy = step_of(copy, {{0, length - 1, length}});
+        for (const int layer : {0, 1}) (void)attend(*backend, *cache, layer, fill, no_rotation(heads), desc);
+        backend->kv_copy(*cache, std::vector<int32_t>{kv.sequences[0].pages[0], kv.sequences[0].pages[2]},
+                         std::vector<int32_t>{unused[0], unused[1]});
+        for (const int layer : {0, 1}) {
+          const auto from_original = attend(*backend, *cache, layer, last, no_rotation(heads), desc);
+          const auto from_copy = attend(*backend, *cache, layer, last_of_copy, no_rotation(heads), desc);
+          INFO(device_of(*backend), " page_tokens=", page_tokens, " layer=", layer);
+          CHECK((from_original == from_copy));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a KV cache holds the bytes of its shape") {
+  for (const auto& backend : all_backends()) {
+    auto cache = backend->kv_create({.layers = 3, .pages = 10, .page_tokens = 5, .kv_heads = 2, .head_dim = 12,
+                                     .dtype = DType::bf16});
+    REQUIRE(cache);
+    CHECK((*cache)->bytes() == size_t{3} * 10 * 2 * 5 * 2 * 12 * 2);
+  }
+}
