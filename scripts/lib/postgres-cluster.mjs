@@ -101,28 +101,45 @@ function recordedPid(data) {
   return pid > 0 ? pid : undefined;
 }
 
-/** A server keeps its cluster as working directory, which tells it from another process that got its number. @param {string} data @param {number} pid */
-function isServerOf(data, pid) {
+/** The server and its backends: all have the cluster as their working directory. @param {string} data @returns {number[]} */
+function processesOf(data) {
+  const folder = realpathSync(data);
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .filter((pid) => {
+      try {
+        return readlinkSync(`/proc/${pid}/cwd`) === folder;
+      } catch {
+        return false; // another user's, or it has ended
+      }
+    })
+    .map(Number);
+}
+
+/** @param {number} pid @param {NodeJS.Signals | 0} signal @returns {boolean} whether there is such a process */
+function signalled(pid, signal) {
   try {
-    return readlinkSync(`/proc/${pid}/cwd`) === realpathSync(data);
-  } catch {
-    return false;
+    return process.kill(pid, signal);
+  } catch (error) {
+    return /** @type {NodeJS.ErrnoException} */ (error).code === 'EPERM';
   }
 }
 
 /**
- * Nobody else may use this cluster while we hold the lock: a server that still runs lost its starter a moment ago and
- * is shutting down, or has to.
+ * Nobody else may use this cluster while we hold its lock: what still runs there lost its starter a moment ago and is
+ * shutting down, or has to. A new server must not meet the old one's backends.
  * @param {string} data
  */
 async function clearRemains(data) {
-  const pid = recordedPid(data);
-  if (pid === undefined) return;
+  const server = recordedPid(data);
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGQUIT', 'SIGKILL'])) {
-    if (!isServerOf(data, pid)) break;
-    process.kill(pid, signal);
-    for (let waited_ms = 0; waited_ms < 10_000 && isServerOf(data, pid); waited_ms += 50) await sleep(50);
+    const remains = processesOf(data);
+    if (remains.length === 0) break;
+    for (const pid of signal === 'SIGINT' ? remains.filter((pid) => pid === server) : remains)
+      signalled(pid, signal);
+    for (let waited_ms = 0; waited_ms < 10_000 && processesOf(data).length > 0; waited_ms += 50)
+      await sleep(50);
   }
-  // PostgreSQL itself would refuse to start where a new process got the old server's number.
-  rmSync(join(data, 'postmaster.pid'), { force: true });
+  // PostgreSQL takes its old file for stale unless a process has that number: here that is somebody else's.
+  if (server !== undefined && signalled(server, 0)) rmSync(join(data, 'postmaster.pid'));
 }

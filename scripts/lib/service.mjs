@@ -57,8 +57,9 @@ export class Service {
     while (!this.#stopping && this.#child) {
       const exit = await this.#child.exited;
       if (this.#stopping) return;
-      complain(`${this.name} ${describeExit(exit)}; starting it again. Its last lines:`);
-      for (const line of this.#child.lastLines(SHOWN_LINES)) complain(`  ${line}`);
+      complain(`${this.name} ${describeExit(exit)}; starting it again.`);
+      const killed = exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM'; // from outside: its log says nothing
+      if (!killed) for (const line of this.#child.lastLines(SHOWN_LINES)) complain(`  ${line}`);
       await this.#startAgain();
     }
   }
