@@ -1,0 +1,190 @@
+// Speed of the linear op at the shapes of a 1B model, next to what this machine can do at the same moment: the
+// product inside the cache and reads from memory, on the same threads. Not part of the tests.
+//   lorikeet_bench [threads] [isa]
+// Every time is the lower decile of many runs. With one thread it is the thread's CPU time, so that other processes cost
+// only the caches and the bandwidth that they take; with more it is wall time, and the machine should be quiet.
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/memory.h"
+#include "backend/dtype.h"
+
+using namespace lorikeet;
+
+namespace {
+
+clockid_t clock_id = CLOCK_MONOTONIC;
+
+double now_seconds(clockid_t clock) {
+  timespec time;
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+// Calls body until some time has passed, at least three times; the lower decile of its times.
+template <class Body>
+double best_seconds(Body&& body) {
+  std::vector<double> times;
+  const double start = now_seconds(CLOCK_MONOTONIC);
+  while (times.size() < 3 || (now_seconds(CLOCK_MONOTONIC) - start < 0.5 && times.size() < 1000)) {
+    const double before = now_seconds(clock_id);
+    body();
+    times.push_back(now_seconds(clock_id) - before);
+  }
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 10];
+}
+
+std::vector<std::byte> random_weights(size_t count, DType dtype, uint32_t seed) {
+  std::vector<std::byte> bytes(count * dtype_bytes(dtype));
+  std::minstd_rand random(seed);
+  std::uniform_real_distribution<float> uniform(-0.05f, 0.05f);
+  for (size_t i = 0; i < count; ++i) store_f32(bytes.data(), dtype, static_cast<int64_t>(i), uniform(random));
+  return bytes;
+}
+
+// A map and as many copies as make the last-level cache useless: a step never finds the weights of the last step there.
+struct Layers {
+  std::vector<std::unique_ptr<Linear>> copies;
+  size_t next = 0;
+  const Linear& turn() { return *copies[next++ % copies.size()]; }
+};
+
+Layers create_layers(Backend& backend, int64_t k, int64_t n, DType dtype) {
+  const auto count = static_cast<size_t>(k * n);
+  const auto bytes = random_weights(count, dtype, 1);
+  LinearDesc desc;
+  desc.parts.push_back({{bytes.data(), dtype, n, k}, std::nullopt});
+  Layers layers;
+  constexpr size_t kBeyondCache = size_t{256} << 20;
+  for (size_t held = 0; held < kBeyondCache; held += bytes.size()) {
+    auto linear = backend.linear_create(desc);
+    if (!linear) {
+      std::fprintf(stderr, "%s\n", linear.error().message.c_str());
+      std::exit(1);
+    }
+    layers.copies.push_back(std::move(*linear));
+  }
+  return layers;
+}
+
+std::vector<std::unique_ptr<AdapterLinear>> create_adapters(Backend& backend, const Linear& base, int count, int rank) {
+  const auto a = random_weights(static_cast<size_t>(rank * base.inputs()), DType::bf16, 2);
+  const auto b = random_weights(static_cast<size_t>(rank * base.outputs()), DType::bf16, 3);
+  std::vector<std::unique_ptr<AdapterLinear>> adapters;
+  for (int i = 0; i < count; ++i) {
+    AdapterPartDesc part;
+    part.rank = rank;
+    part.scale = 2.0f;
+    part.a = {a.data(), DType::bf16, rank, base.inputs()};
+    part.b = {b.data(), DType::bf16, base.outputs(), rank};
+    auto adapter = backend.adapter_linear_create(base, std::span(&part, 1));
+    if (!adapter) std::exit(1);
+    adapters.push_back(std::move(*adapter));
+  }
+  return adapters;
+}
+
+template <class Body>
+void on_threads(int threads, Body&& body) {
+  std::vector<std::thread> workers;
+  for (int i = 1; i < threads; ++i) workers.emplace_back([&body, i] { body(i); });
+  body(0);
+  for (std::thread& worker : workers) worker.join();
+}
+
+// GB/s of a plain sum over memory with huge pages, each thread its own part.
+double read_bandwidth(int threads) {
+  constexpr size_t kBytes = size_t{512} << 20;
+  static auto memory = cpu::Memory::allocate(kBytes);
+  if (!memory) return 0;
+  auto* const words = reinterpret_cast<uint64_t*>(memory->data());
+  static const bool touched = [&] {
+    for (size_t i = 0; i < kBytes / 8; i += 64) words[i] = i;
+    return true;
+  }();
+  (void)touched;
+  std::atomic<uint64_t> sink{0};
+  const double seconds = best_seconds([&] {
+    on_threads(threads, [&](int thread) {
+      const size_t part = kBytes / 8 / static_cast<size_t>(threads);
+      const uint64_t* const from = words + static_cast<size_t>(thread) * part;
+      uint64_t sums[8] = {};
+      for (size_t i = 0; i + 8 <= part; i += 8) {
+        for (size_t j = 0; j < 8; ++j) sums[j] += from[i + j];
+      }
+      for (const uint64_t sum : sums) sink += sum;
+    });
+  });
+  return static_cast<double>(kBytes) / seconds * 1e-9;
+}
+
+// GFLOP/s of the product where no operand leaves the second-level cache.
+double peak_flops(Backend& backend) {
+  const int64_t k = 512, n = 64 * 8 * backend.caps().threads, rows = 96;
+  const auto bytes = random_weights(static_cast<size_t>(k * n), DType::bf16, 4);
+  LinearDesc desc;
+  desc.parts.push_back({{bytes.data(), DType::bf16, n, k}, std::nullopt});
+  auto linear = backend.linear_create(desc);
+  if (!linear) return 0;
+  std::vector<float> x(static_cast<size_t>(rows * k), 0.5f), y(static_cast<size_t>(rows * n));
+  const double seconds =
+      best_seconds([&] { backend.linear(y.data(), x.data(), rows, **linear, {}, LinearOutput::store); });
+  return 2.0 * static_cast<double>(k * n * rows) / seconds * 1e-9;
+}
+
+void bench_shape(Backend& backend, int64_t k, int64_t n, DType dtype, double peak) {
+  Layers layers = create_layers(backend, k, n, dtype);
+  const auto adapters = create_adapters(backend, *layers.copies.front(), 16, 16);
+  std::vector<float> x(static_cast<size_t>(512 * k)), y(static_cast<size_t>(512 * n));
+  std::minstd_rand random(5);
+  for (float& value : x) value = std::uniform_real_distribution<float>(-1, 1)(random);
+  for (const int rows : {1, 4, 16, 128, 512}) {
+    const double seconds = best_seconds(
+        [&] { backend.linear(y.data(), x.data(), rows, layers.turn(), {}, LinearOutput::store); });
+    const double bandwidth = read_bandwidth(backend.caps().threads);
+    const double flops = 2.0 * static_cast<double>(rows * k * n) / seconds * 1e-9;
+    const double bytes = static_cast<double>(layers.copies.front()->bytes()) / seconds * 1e-9;
+    std::printf("%5lld x %-5lld %5d  %9.1f us  %7.1f GFLOP/s (%.2f)  %6.1f GB/s (%.2f of %.1f)", static_cast<long long>(k),
+                static_cast<long long>(n), rows, seconds * 1e6, flops, flops / peak, bytes, bytes / bandwidth, bandwidth);
+    if (rows <= 16) {
+      std::vector<LinearSegment> segments;
+      for (int32_t row = 0; row < rows; ++row) segments.push_back({row, 1, adapters[static_cast<size_t>(row)].get()});
+      const double adapted = best_seconds(
+          [&] { backend.linear(y.data(), x.data(), rows, layers.turn(), segments, LinearOutput::store); });
+      std::printf("  distinct r16 adapters: %.2f of the time", adapted / seconds);
+    }
+    std::printf("\n");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  BackendOptions options;
+  options.threads = argc > 1 ? std::atoi(argv[1]) : 1;
+  options.isa = argc > 2 ? argv[2] : "";
+  if (options.threads == 1) clock_id = CLOCK_THREAD_CPUTIME_ID;
+  auto backend = make_cpu_backend(options);
+  if (!backend) {
+    std::fprintf(stderr, "%s\n", backend.error().message.c_str());
+    return 1;
+  }
+  const double peak = peak_flops(**backend);
+  std::printf("%s, peak %.1f GFLOP/s, read %.1f GB/s\n", (*backend)->caps().device.c_str(), peak,
+              read_bandwidth(options.threads));
+  for (const auto& [k, n] : std::vector<std::pair<int64_t, int64_t>>{{2048, 2048}, {2048, 8192}, {8192, 2048}}) {
+    bench_shape(**backend, k, n, DType::bf16, peak);
+  }
+  return 0;
+}
