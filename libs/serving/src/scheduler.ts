@@ -71,10 +71,12 @@ export function schedule<R extends Schedulable>(input: ScheduleInput<R>): Schedu
 const missing = (request: Schedulable): number => request.totalTokens - request.computedTokens;
 
 /** Grants for the running requests, pages not yet considered. */
-function grantBudget<R extends Schedulable>({ running, served, limits }: ScheduleInput<R>): Grant<R>[] {
+function grantBudget<R extends Schedulable>(input: ScheduleInput<R>): Grant<R>[] {
+  const { running, waiting, served, limits } = input;
   const decodes: R[] = [];
   const prefills: R[] = [];
-  let prefillTokens = 0;
+  // Whoever waits for a free place is a prefill too. (Should it not get its pages, its share of this step is lost.)
+  let prefillTokens = waiting.size > 0 && running.length < limits.sequences ? limits.stepTokens : 0;
   for (const request of running) {
     const tokens = missing(request);
     if (request.paused || tokens <= 0) continue;

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { KvGeometrySchema, kvBudgetBytes } from './kv-budget.js';
+
+const geometry = KvGeometrySchema.parse({
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  hidden_size: 64,
+  max_position_embeddings: 512,
+});
+const options = {
+  geometry,
+  dtype: 'f32' as const,
+  wantedBytes: undefined,
+  maxContext: undefined,
+  maxSequences: 4,
+  availableBytes: 2 ** 40,
+};
+
+describe('the size of the KV cache', () => {
+  it('takes what the operator says', () => {
+    expect(kvBudgetBytes({ ...options, wantedBytes: 12_345 })).toBe(12_345);
+  });
+
+  it('takes no more than full batches of full contexts need', () => {
+    const bytesPerToken = 2 * 2 * 2 * 16 * 4; // keys and values, layers, heads, head size, f32
+    expect(kvBudgetBytes(options)).toBe(bytesPerToken * 512 * 4);
+    expect(kvBudgetBytes({ ...options, dtype: 'bf16', maxContext: 256 })).toBe((bytesPerToken / 2) * 256 * 4);
+  });
+
+  it('takes a quarter of the free memory where that is less', () => {
+    expect(kvBudgetBytes({ ...options, availableBytes: 400_000 })).toBe(100_000);
+  });
+});

@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { parseSettings, SettingsError } from '#runtime/settings.js';
+import { servingSettings } from './settings.js';
+
+describe('serving settings', () => {
+  it('has a default for everything but the model', () => {
+    expect(parseSettings(servingSettings, { MODEL_PATH: '/models/x' })).toMatchObject({
+      quantization: 'none',
+      device: 'auto',
+      kvCacheDtype: 'auto',
+      adapterCacheBytes: 2 ** 30,
+      maxSequences: 64,
+      maxStepTokens: 512,
+      maxContext: undefined,
+    });
+  });
+
+  it('names every fault at once, and what comes later', () => {
+    const parse = (): unknown =>
+      parseSettings(servingSettings, {
+        DEVICE: 'cuda',
+        QUANTIZATION: 'nf4',
+        KV_CACHE_BYTES: 'much',
+        MAX_CONTEXT: '0',
+      });
+    expect(parse).toThrow(SettingsError);
+    expect(parse).toThrow(/MODEL_PATH: is required/);
+    expect(parse).toThrow(/DEVICE: cuda is not available in this build/);
+    expect(parse).toThrow(/QUANTIZATION: nf4 is not available in this build yet/);
+    expect(parse).toThrow(/KV_CACHE_BYTES: expected bytes/);
+    expect(parse).toThrow(/MAX_CONTEXT: expected a whole number/);
+  });
+});
