@@ -4,13 +4,15 @@ import { defineConfig } from 'vitest/config';
 // Nest's decorators need metadata, which esbuild does not emit; swc does.
 const plugins = [swc.vite({ module: { type: 'es6' } })];
 const conditions = ['source', 'node', 'import', 'default'];
+// Vitest passes these on to Node for CommonJS too, where "import" would make require() load ES modules.
+const nodeConditions = ['source'];
 
 /** One vitest project. `timeoutMs` covers starting servers; files of one project run one after another when `serial`. */
 function project(name: string, include: string[], timeoutMs: number, serial: boolean) {
   return {
     plugins,
     resolve: { conditions },
-    ssr: { resolve: { conditions } },
+    ssr: { resolve: { conditions: nodeConditions } },
     test: {
       name,
       include,

@@ -6,6 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import { ErrorFilter } from './error-filter.js';
 import { type Logger, nestLogger } from './logger.js';
 import { OpenStreams } from './open-streams.js';
+import { followUnusedConnections } from './unused-connections.js';
 
 export interface HttpAppOptions {
   readonly module: Type | DynamicModule;
@@ -38,6 +39,8 @@ export async function makeHttpApp(options: HttpAppOptions): Promise<NestFastifyA
   fastify.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
   });
+  const closeUnused = followUnusedConnections(fastify.server);
+  fastify.addHook('preClose', async () => closeUnused());
   const app = await NestFactory.create<NestFastifyApplication>(options.module, adapter, {
     logger: nestLogger(options.logger),
     abortOnError: false,
