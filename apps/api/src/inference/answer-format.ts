@@ -1,0 +1,21 @@
+import type { GenerateEvent } from '#contracts/engine-protocol.js';
+import type { CompletionUsage } from '#contracts/openai/usage.js';
+
+/** What every object of one answer says of itself. */
+export interface AnswerHead {
+  /** Without the prefix of its kind. */
+  readonly id: string;
+  /** Unix seconds. */
+  readonly created: number;
+  /** As the request wrote it. */
+  readonly model: string;
+  readonly system_fingerprint: string;
+}
+
+/** Turns engine events into the objects of one API: call either `chunks` for each event, or `add` and then `whole`. */
+export interface AnswerFormat {
+  chunks(sequence: number, event: GenerateEvent): object[];
+  usageChunk(usage: CompletionUsage): object;
+  add(sequence: number, event: GenerateEvent): void;
+  whole(usage: CompletionUsage): object;
+}

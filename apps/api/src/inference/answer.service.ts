@@ -1,0 +1,84 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Caller } from '#accounts/caller.js';
+import { ERROR_TABLE } from '#contracts/errors.js';
+import { AppError, toEnvelope } from '#runtime/app-error.js';
+import type { Logger } from '#runtime/logger.js';
+import { OpenStreams } from '#runtime/open-streams.js';
+import type { AnswerFormat, AnswerHead } from './answer-format.js';
+import { type ClientConnection, followClient } from './client-connection.js';
+import type { GenerationPlan } from './generation-plan.js';
+import { type Generation, InferenceService } from './inference.service.js';
+import { INFERENCE_LOGGER } from './inference-tokens.js';
+import { SseStream } from './sse-stream.js';
+
+export interface Question {
+  readonly plan: GenerationPlan;
+  readonly format: (head: AnswerHead) => AnswerFormat;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly caller: Caller;
+}
+
+/** Answers a planned request over HTTP: as one JSON object, or as server-sent events. */
+@Injectable()
+export class AnswerService {
+  constructor(
+    private readonly inference: InferenceService,
+    private readonly streams: OpenStreams,
+    @Inject(INFERENCE_LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /** Faults before the first byte are thrown, later ones are told in the stream. */
+  async answer(question: Question, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const connection = followClient(reply, this.streams);
+    try {
+      const { plan, caller } = question;
+      const { controller } = connection;
+      const generation = await this.inference.start({ plan, caller, requestId: request.id, controller });
+      const format = question.format(generation.head);
+      if (question.stream) await this.#stream({ question, generation, format, connection, request, reply });
+      else await reply.send(await wholeAnswer(generation, format));
+    } finally {
+      connection.done();
+    }
+  }
+
+  async #stream(answer: StreamedAnswer): Promise<void> {
+    const { question, generation, format, connection, request, reply } = answer;
+    const { signal } = connection.controller;
+    const sse = new SseStream(reply);
+    try {
+      for await (const { source, value } of generation.events)
+        for (const chunk of format.chunks(source, value)) await sse.send(chunk, signal);
+      sse.done(question.includeUsage ? format.usageChunk(generation.usage()) : undefined);
+    } catch (error) {
+      const fault = faultOf(error);
+      sse.fail(toEnvelope(fault).body);
+      const { logLevel, status } = ERROR_TABLE[fault.code];
+      const err = logLevel === 'error' ? (fault.details.cause ?? fault) : undefined;
+      this.logger[logLevel]({ requestId: request.id, code: fault.code, status, err }, fault.message);
+    }
+  }
+}
+
+interface StreamedAnswer {
+  readonly question: Question;
+  readonly generation: Generation;
+  readonly format: AnswerFormat;
+  readonly connection: ClientConnection;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+async function wholeAnswer(generation: Generation, format: AnswerFormat): Promise<object> {
+  for await (const { source, value } of generation.events) format.add(source, value);
+  return format.whole(generation.usage());
+}
+
+/** Waiting for a client to take more ends with an AbortError, whose cause is the reason. */
+function faultOf(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof AppError ? cause : new AppError('internal_error', { cause: error });
+}

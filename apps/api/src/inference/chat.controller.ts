@@ -1,0 +1,37 @@
+import { Body, Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
+import { type ChatRequest, ChatRequestSchema } from '#contracts/openai/chat-request.js';
+import { ChatCompletionSchema } from '#contracts/openai/chat-response.js';
+import { AnswerService } from './answer.service.js';
+import { bodyPipe } from './body-pipe.js';
+import { ChatFormat } from './chat-format.js';
+import { planChat } from './chat-plan.js';
+
+@ApiTags('Inference')
+@Controller('v1/chat/completions')
+@RequireScope('inference')
+export class ChatController {
+  constructor(private readonly answers: AnswerService) {}
+
+  @Post()
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Answer a conversation', description: 'With stream: true, server-sent events.' })
+  @ApiOkResponse({ standardSchema: ChatCompletionSchema })
+  async create(
+    @Body({ schema: ChatRequestSchema, pipes: [bodyPipe] }) body: ChatRequest,
+    @CurrentCaller() caller: Caller,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const question = {
+      plan: planChat(body),
+      format: (head: ConstructorParameters<typeof ChatFormat>[0]) => new ChatFormat(head, body),
+      stream: body.stream ?? false,
+      includeUsage: body.stream_options?.include_usage ?? false,
+      caller,
+    };
+    await this.answers.answer(question, request, reply);
+  }
+}

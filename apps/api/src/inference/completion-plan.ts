@@ -1,0 +1,35 @@
+import { type CompletionRequest, promptsOf } from '#contracts/openai/completion-request.js';
+import type { GenerationPlan } from './generation-plan.js';
+import { endingOf, samplingOf } from './sampling-plan.js';
+
+/** OpenAI's default of /v1/completions. */
+const DEFAULT_MAX_TOKENS = 16;
+
+/** One sequence for each prompt and alternative; a prompt's sequences do not depend on the other prompts. */
+export function planCompletion(request: CompletionRequest): GenerationPlan {
+  const candidates = request.best_of ?? request.n ?? 1;
+  const picksBest = candidates > (request.n ?? 1);
+  const logprobs = request.logprobs ?? (picksBest ? 0 : undefined);
+  const sequences = promptsOf(request.prompt).flatMap((prompt, index) =>
+    Array.from({ length: candidates }, (_, alternative) => ({
+      prompt: index,
+      request: {
+        ...endingOf(request),
+        input:
+          typeof prompt === 'string'
+            ? ({ kind: 'text', text: prompt } as const)
+            : ({ kind: 'tokens', tokens: prompt } as const),
+        maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
+        sampling: samplingOf(request, alternative),
+        ...(logprobs === undefined ? {} : { logprobs }),
+        ...(scoresPrompt(request, prompt) ? { promptLogprobs: request.logprobs ?? 0 } : {}),
+      },
+    })),
+  );
+  return { model: request.model, user: request.user ?? undefined, sequences };
+}
+
+/** With echo the prompt's log-probabilities may be wanted; of a prompt of token ids, only scoring tells its text. */
+function scoresPrompt({ echo, logprobs }: CompletionRequest, prompt: string | number[]): boolean {
+  return Boolean(echo) && (typeof logprobs === 'number' || typeof prompt !== 'string');
+}

@@ -1,0 +1,37 @@
+import { Body, Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
+import { type CompletionRequest, CompletionRequestSchema } from '#contracts/openai/completion-request.js';
+import { CompletionSchema } from '#contracts/openai/completion-response.js';
+import { AnswerService } from './answer.service.js';
+import { bodyPipe } from './body-pipe.js';
+import { CompletionFormat } from './completion-format.js';
+import { planCompletion } from './completion-plan.js';
+
+@ApiTags('Inference')
+@Controller('v1/completions')
+@RequireScope('inference')
+export class CompletionsController {
+  constructor(private readonly answers: AnswerService) {}
+
+  @Post()
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Complete a text', description: 'With stream: true, server-sent events.' })
+  @ApiOkResponse({ standardSchema: CompletionSchema })
+  async create(
+    @Body({ schema: CompletionRequestSchema, pipes: [bodyPipe] }) body: CompletionRequest,
+    @CurrentCaller() caller: Caller,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const question = {
+      plan: planCompletion(body),
+      format: (head: ConstructorParameters<typeof CompletionFormat>[0]) => new CompletionFormat(head, body),
+      stream: body.stream ?? false,
+      includeUsage: body.stream_options?.include_usage ?? false,
+      caller,
+    };
+    await this.answers.answer(question, request, reply);
+  }
+}

@@ -1,0 +1,190 @@
+import { describe, expect, it } from 'vitest';
+import { ChatRequestSchema } from '#contracts/openai/chat-request.js';
+import { CompletionRequestSchema } from '#contracts/openai/completion-request.js';
+import { FAKE_BASE } from '../../../../test/support/fake-engine.js';
+import { planChat } from './chat-plan.js';
+import { planCompletion } from './completion-plan.js';
+import { checkTokenIds } from './generation-plan.js';
+
+const completion = (fields: object) =>
+  planCompletion(CompletionRequestSchema.parse({ model: 'm', prompt: 'p', ...fields }));
+const chat = (fields: object) =>
+  planChat(ChatRequestSchema.parse({ model: 'm', messages: [{ role: 'user', content: 'hi' }], ...fields }));
+const requests = (plan: ReturnType<typeof completion>) => plan.sequences.map(({ request }) => request);
+
+describe('planCompletion', () => {
+  it("fills in OpenAI's defaults", () => {
+    expect(completion({})).toEqual({
+      model: 'm',
+      user: undefined,
+      sequences: [
+        {
+          prompt: 0,
+          request: {
+            input: { kind: 'text', text: 'p' },
+            maxTokens: 16,
+            minTokens: 0,
+            ignoreEos: false,
+            stop: [],
+            stopTokenIds: [],
+            includeStop: false,
+            returnPromptTokens: false,
+            sampling: {
+              temperature: 1,
+              topP: 1,
+              minP: 0,
+              repetitionPenalty: 1,
+              presencePenalty: 0,
+              frequencyPenalty: 0,
+              logitBias: [],
+            },
+          },
+        },
+      ],
+    });
+  });
+
+  it('passes every sampling field on', () => {
+    const fields = {
+      temperature: 0.5,
+      top_p: 0.9,
+      top_k: 40,
+      min_p: 0.1,
+      presence_penalty: 1,
+      frequency_penalty: -1,
+      repetition_penalty: 1.2,
+      logit_bias: { 5: -100 },
+      seed: 7,
+      max_tokens: 3,
+      min_tokens: 2,
+      ignore_eos: true,
+      stop: 'x',
+      stop_token_ids: [9],
+      include_stop_str_in_output: true,
+      return_token_ids: true,
+      logprobs: 3,
+    };
+    expect(requests(completion(fields))[0]).toMatchObject({
+      maxTokens: 3,
+      minTokens: 2,
+      ignoreEos: true,
+      stop: ['x'],
+      stopTokenIds: [9],
+      includeStop: true,
+      returnPromptTokens: true,
+      logprobs: 3,
+      sampling: {
+        temperature: 0.5,
+        topP: 0.9,
+        topK: 40,
+        minP: 0.1,
+        presencePenalty: 1,
+        frequencyPenalty: -1,
+        repetitionPenalty: 1.2,
+        seed: 7,
+        logitBias: [{ token: 5, bias: -100 }],
+      },
+    });
+  });
+
+  it('reads top_k -1 and 0 as all tokens', () => {
+    for (const top_k of [-1, 0])
+      expect(requests(completion({ top_k }))[0]?.sampling).not.toHaveProperty('topK');
+  });
+
+  it('gives alternatives consecutive seeds, the same for every prompt', () => {
+    const plan = completion({ prompt: ['a', 'b'], n: 2, seed: 5 });
+    expect(plan.sequences.map(({ prompt, request }) => [prompt, request.sampling.seed])).toEqual([
+      [0, 5],
+      [0, 6],
+      [1, 5],
+      [1, 6],
+    ]);
+  });
+
+  it('scores candidates when it must pick the best of them', () => {
+    expect(requests(completion({ best_of: 3 })).map(({ logprobs }) => logprobs)).toEqual([0, 0, 0]);
+    expect(requests(completion({ best_of: 2, n: 2 }))[0]).not.toHaveProperty('logprobs');
+  });
+
+  it('scores the prompt only where echo needs it', () => {
+    expect(requests(completion({ echo: true }))[0]).not.toHaveProperty('promptLogprobs');
+    expect(requests(completion({ logprobs: 2 }))[0]).not.toHaveProperty('promptLogprobs');
+    expect(requests(completion({ echo: true, logprobs: 2 }))[0]?.promptLogprobs).toBe(2);
+    expect(requests(completion({ echo: true, prompt: [1, 2] }))[0]?.promptLogprobs).toBe(0);
+  });
+});
+
+describe('planChat', () => {
+  it('runs to the end of the context by default', () => {
+    expect(requests(chat({}))[0]).not.toHaveProperty('maxTokens');
+    expect(requests(chat({ max_tokens: 4 }))[0]?.maxTokens).toBe(4);
+    expect(requests(chat({ max_completion_tokens: 5 }))[0]?.maxTokens).toBe(5);
+  });
+
+  it('gives the template messages as it knows them', () => {
+    const messages = [
+      { role: 'developer', content: 'd' },
+      {
+        role: 'user',
+        name: 'ann',
+        content: [
+          { type: 'text', text: 'a' },
+          { type: 'text', text: 'b' },
+        ],
+      },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{"x":1}' } }],
+      },
+      { role: 'tool', content: '4', tool_call_id: 'c' },
+      { role: 'assistant', content: null },
+    ];
+    const fields = { messages, chat_template_kwargs: { thinking: true }, add_generation_prompt: false };
+    expect(requests(chat(fields))[0]?.input).toEqual({
+      kind: 'chat',
+      messages: [
+        { role: 'system', content: 'd' },
+        { role: 'user', name: 'ann', content: 'a\nb' },
+        {
+          role: 'assistant',
+          content: null,
+          tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: { x: 1 } } }],
+        },
+        { role: 'tool', content: '4', tool_call_id: 'c' },
+        { role: 'assistant', content: '' },
+      ],
+      addGenerationPrompt: false,
+      templateArguments: { thinking: true },
+    });
+  });
+
+  it('refuses tool call arguments that are no JSON object, naming the field', () => {
+    const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '[1' } };
+    const messages = [{ role: 'assistant', content: null, tool_calls: [call] }];
+    expect(() => chat({ messages })).toThrow(
+      'messages[0].tool_calls[0].function.arguments: expected a JSON object as text',
+    );
+  });
+
+  it('asks for log-probabilities only when logprobs is true', () => {
+    expect(requests(chat({ logprobs: true }))[0]?.logprobs).toBe(0);
+    expect(requests(chat({ logprobs: true, top_logprobs: 4 }))[0]?.logprobs).toBe(4);
+    expect(requests(chat({ logprobs: false }))[0]).not.toHaveProperty('logprobs');
+  });
+});
+
+describe('checkTokenIds', () => {
+  it.each([
+    [{ prompt: [1, 1000] }, 'prompt: token id 1000 is not in'],
+    [{ stop_token_ids: [2000] }, 'stop_token_ids: token id 2000 is not in'],
+    [{ logit_bias: { 1000: 1 } }, 'logit_bias: token id 1000 is not in'],
+  ])('refuses an id outside the vocabulary: %j', (fields, message) => {
+    expect(() => checkTokenIds(completion(fields), FAKE_BASE)).toThrow(message);
+  });
+
+  it('takes the last id of the vocabulary', () => {
+    expect(() => checkTokenIds(completion({ prompt: [999] }), FAKE_BASE)).not.toThrow();
+  });
+});

@@ -1,0 +1,69 @@
+import type { GenerateEvent } from '#contracts/engine-protocol.js';
+import type { CompletionUsage } from '#contracts/openai/usage.js';
+import type { Sequence } from './generation-plan.js';
+
+interface Counted {
+  readonly prompt: number;
+  promptTokens: number;
+  cachedTokens: number;
+  completionTokens: number;
+}
+
+/** Counts what a request has used so far, also when it never finishes. */
+export class RequestMeter {
+  readonly #sequences: readonly Counted[];
+  readonly #began_ms = performance.now();
+  #ttft_ms: number | undefined;
+
+  constructor(sequences: readonly Pick<Sequence, 'prompt'>[]) {
+    this.#sequences = sequences.map(({ prompt }) => ({
+      prompt,
+      promptTokens: 0,
+      cachedTokens: 0,
+      completionTokens: 0,
+    }));
+  }
+
+  note(sequence: number, event: GenerateEvent): void {
+    const counted = this.#sequences[sequence];
+    if (!counted) return;
+    if (event.type === 'start') counted.promptTokens = event.promptTokens;
+    if (event.type === 'tokens') {
+      counted.completionTokens += event.ids.length;
+      this.#ttft_ms ??= this.total_ms;
+    }
+    if (event.type === 'finish') Object.assign(counted, event.usage);
+  }
+
+  /** From arrival to the first token of any sequence. */
+  get ttft_ms(): number | undefined {
+    return this.#ttft_ms;
+  }
+
+  get total_ms(): number {
+    return performance.now() - this.#began_ms;
+  }
+
+  /** A prompt counts once, however many alternatives it has; every generated token counts. */
+  get usage(): CompletionUsage {
+    const prompts = new Map<number, Counted>();
+    let completion_tokens = 0;
+    for (const counted of this.#sequences) {
+      completion_tokens += counted.completionTokens;
+      const known = prompts.get(counted.prompt);
+      if (!known || known.promptTokens === 0) prompts.set(counted.prompt, counted);
+    }
+    let prompt_tokens = 0;
+    let cached_tokens = 0;
+    for (const { promptTokens, cachedTokens } of prompts.values()) {
+      prompt_tokens += promptTokens;
+      cached_tokens += cachedTokens;
+    }
+    return {
+      prompt_tokens,
+      completion_tokens,
+      total_tokens: prompt_tokens + completion_tokens,
+      prompt_tokens_details: { cached_tokens },
+    };
+  }
+}

@@ -1,0 +1,59 @@
+import type { Sampling } from '#contracts/engine-protocol.js';
+import type { CompletionRequest } from '#contracts/openai/completion-request.js';
+import type { SequenceRequest } from './generation-plan.js';
+
+type SamplingFields = Pick<
+  CompletionRequest,
+  | 'temperature'
+  | 'top_p'
+  | 'top_k'
+  | 'min_p'
+  | 'presence_penalty'
+  | 'frequency_penalty'
+  | 'repetition_penalty'
+  | 'logit_bias'
+  | 'seed'
+>;
+
+/** The sampling of a prompt's `alternative`-th choice. */
+export function samplingOf(request: SamplingFields, alternative: number): Sampling {
+  const { top_k, seed } = request;
+  return {
+    temperature: request.temperature ?? 1,
+    topP: request.top_p ?? 1,
+    // vLLM writes "all tokens" as -1 or 0.
+    ...(top_k && top_k > 0 ? { topK: top_k } : {}),
+    minP: request.min_p ?? 0,
+    repetitionPenalty: request.repetition_penalty ?? 1,
+    presencePenalty: request.presence_penalty ?? 0,
+    frequencyPenalty: request.frequency_penalty ?? 0,
+    ...(typeof seed === 'number' ? { seed: seed + alternative } : {}),
+    logitBias: Object.entries(request.logit_bias ?? {}).map(([token, bias]) => ({
+      token: Number(token),
+      bias,
+    })),
+  };
+}
+
+type EndingFields = Pick<
+  CompletionRequest,
+  'min_tokens' | 'ignore_eos' | 'stop' | 'stop_token_ids' | 'include_stop_str_in_output' | 'return_token_ids'
+>;
+
+/** What both requests say of a generation's end, and whether the prompt's ids are wanted. */
+export function endingOf(
+  request: EndingFields,
+): Pick<
+  SequenceRequest,
+  'minTokens' | 'ignoreEos' | 'stop' | 'stopTokenIds' | 'includeStop' | 'returnPromptTokens'
+> {
+  const { stop } = request;
+  return {
+    minTokens: request.min_tokens ?? 0,
+    ignoreEos: request.ignore_eos ?? false,
+    stop: typeof stop === 'string' ? [stop] : (stop ?? []),
+    stopTokenIds: request.stop_token_ids ?? [],
+    includeStop: request.include_stop_str_in_output ?? false,
+    returnPromptTokens: request.return_token_ids ?? false,
+  };
+}

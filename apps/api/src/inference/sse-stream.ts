@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply } from 'fastify';
+
+/** Proxies and clients give up on connections that are silent for longer (30 s and up). */
+const KEEP_ALIVE_MS = 15_000;
+
+/** A response of server-sent events. It is the only writer of its connection. */
+export class SseStream {
+  readonly #raw: ServerResponse;
+  readonly #timer: NodeJS.Timeout;
+
+  /** Sends the headers: from here on faults can only be told inside the stream. */
+  constructor(reply: FastifyReply, keepAlive_ms = KEEP_ALIVE_MS) {
+    reply.hijack();
+    this.#raw = reply.raw;
+    this.#raw.writeHead(200, {
+      ...(reply.getHeaders() as Record<string, string>),
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no', // nginx would hold tokens back
+    });
+    this.#raw.flushHeaders();
+    this.#timer = setInterval(() => this.#write(': keep-alive\n\n'), keepAlive_ms);
+  }
+
+  /** Resolves once the connection takes more; a slow client slows its own generation, not the process. */
+  async send(data: object, signal: AbortSignal): Promise<void> {
+    if (this.#write(message(data))) return;
+    signal.throwIfAborted();
+    await once(this.#raw, 'drain', { signal });
+  }
+
+  /** Ends a stream that is complete, after a last message if there is one. */
+  done(last?: object): void {
+    if (last) this.#write(message(last));
+    this.#write('data: [DONE]\n\n');
+    this.#end();
+  }
+
+  /** Ends a stream that is not: without [DONE], so that nobody takes it for a whole answer. */
+  fail(envelope: object): void {
+    this.#write(message(envelope));
+    this.#end();
+  }
+
+  #end(): void {
+    clearInterval(this.#timer);
+    this.#raw.end();
+  }
+
+  /** False when the connection's buffer is full. */
+  #write(text: string): boolean {
+    if (this.#raw.destroyed || this.#raw.writableEnded) return true;
+    this.#timer.refresh();
+    return this.#raw.write(text);
+  }
+}
+
+function message(data: object): string {
+  return `data: ${JSON.stringify(data)}\n\n`;
+}

@@ -1,0 +1,99 @@
+import { Module } from '@nestjs/common';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { pino } from 'pino';
+import { KeyDirectory } from '#accounts/key-directory.service.js';
+import { type UsageRecord, UsageService } from '#accounts/usage.service.js';
+import { ModelResolver } from '#adapters/model-resolver.service.js';
+import { FleetModule } from '#fleet/fleet.module.js';
+import { AppError } from '#runtime/app-error.js';
+import { makeHttpApp } from '#runtime/http-app.js';
+import { makeRegistry, MetricsModule } from '#runtime/metrics.js';
+import { OpenStreams } from '#runtime/open-streams.js';
+import { InferenceModule } from '../../apps/api/src/inference/inference.module.js';
+import { FAKE_BASE, FakeEngine } from './fake-engine.js';
+
+export const KEY = 'sk-acme';
+export const TENANT = { id: 'tenant-1', name: 'acme' };
+/** `support` and `old`, whose base model is gone. */
+const VERSION = {
+  versionId: 'ver-3',
+  adapterId: 'adapter-1',
+  ownerTenant: TENANT.id,
+  adapter: 'support',
+  version: 3,
+  digest: 'd1'.repeat(32),
+  baseDigest: FAKE_BASE.digest,
+};
+export const CREATED = new Date('2026-01-02T03:04:05Z');
+
+/** The inference API as the product wires it: real HTTP, guard, fleet; the database and the engine's model are fake. */
+export interface InferenceApp {
+  readonly url: string;
+  readonly engine: FakeEngine;
+  readonly streams: OpenStreams;
+  readonly usage: UsageRecord[];
+  readonly logged: Record<string, unknown>[];
+  readonly nest: NestFastifyApplication;
+  close(): Promise<void>;
+}
+
+const keys = {
+  isOperator: () => false,
+  findTenant: async () => undefined,
+  find: async (key: string) => {
+    if (key !== KEY && key !== 'sk-adapters-only') return undefined;
+    return {
+      keyId: 'key-1',
+      tenantId: TENANT.id,
+      tenantName: TENANT.name,
+      tenantState: 'active',
+      scopes: [key === KEY ? 'inference' : 'adapters'],
+    };
+  },
+};
+
+const models = {
+  listCallable: async () => [{ name: 'support', createdAt: CREATED }],
+  resolve: async (_tenant: unknown, model: string) => {
+    if (/^(acme\/)?support([@:].*)?$/.test(model)) return VERSION;
+    if (model === 'old') return { ...VERSION, adapter: 'old', baseDigest: 'another' };
+    throw new AppError('model_not_found', { message: `There is no model "${model}".`, param: 'model' });
+  },
+};
+
+export async function startInferenceApp(): Promise<InferenceApp> {
+  const engine = await FakeEngine.start('cpu-0');
+  const usage: UsageRecord[] = [];
+  const logged: Record<string, unknown>[] = [];
+  const logger = pino(
+    { level: 'debug' },
+    { write: (line: string) => logged.push(JSON.parse(line) as Record<string, unknown>) },
+  );
+  const streams = new OpenStreams();
+
+  const providers = [
+    { provide: KeyDirectory, useValue: keys },
+    { provide: ModelResolver, useValue: models },
+    { provide: UsageService, useValue: { record: (record: UsageRecord) => usage.push(record) } },
+  ];
+  @Module({ providers, exports: providers.map(({ provide }) => provide) })
+  class FakePlatformModule {}
+  @Module({
+    imports: [
+      MetricsModule.forRoot(makeRegistry('test')),
+      FleetModule.forRoot({ engineUrls: [engine.url], engineToken: 'token', logger }),
+      InferenceModule.forRoot({ streams, logger, imports: [FakePlatformModule] }),
+    ],
+  })
+  class TestModule {}
+
+  const nest = await makeHttpApp({ module: TestModule, logger, jsonLimitBytes: 2 ** 20, streams });
+  await nest.listen(0, '127.0.0.1');
+  const url = await nest.getUrl();
+  const close = async () => {
+    streams.abortAll('test ends');
+    await nest.close();
+    await engine.close();
+  };
+  return { url, engine, streams, usage, logged, nest, close };
+}
