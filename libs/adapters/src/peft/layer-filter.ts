@@ -1,6 +1,7 @@
 import type { AdapterErrorCode, AdapterProblem } from '#contracts/adapter-report.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { HonouredFields } from './fields.js';
+import { isPlainPattern } from './plain-pattern.js';
 import { PythonRegex, type RegexBudget } from './python-regex.js';
 
 export interface LayerFilter {
@@ -48,7 +49,7 @@ function checkLayers(wanted: ReadonlySet<number>, base: BaseModel): AdapterProbl
 
 function checkPatterns(patterns: readonly string[]): AdapterProblem[] {
   return patterns
-    .filter((name) => !/^[A-Za-z0-9_.-]+$/.test(name))
+    .filter((name) => !isPlainPattern(name))
     .map((name) =>
       problem(
         'regex_unsupported',

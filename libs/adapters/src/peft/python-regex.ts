@@ -93,17 +93,19 @@ function repeat(
     // Only what is new goes on, so the loop ends after at most one round per position. The fewest rounds lead to each
     // position first, so an upper limit cuts off nothing that it should not.
     frontier = next.map((set, at) => (set === 1 && reached[at] === 0 ? 1 : 0));
-    for (const [at, set] of frontier.entries()) if (set === 1) reached[at] = 1;
+    merge(reached, frontier);
   }
   return reached;
 }
 
 function union(all: readonly Positions[]): Positions {
   const result = new Uint8Array(all[0]?.length ?? 0);
-  for (const positions of all) {
-    for (const [at, set] of positions.entries()) if (set === 1) result[at] = 1;
-  }
+  for (const positions of all) merge(result, positions);
   return result;
+}
+
+function merge(into: Positions, more: Positions): void {
+  for (let at = 0; at < more.length; at += 1) if (more[at] === 1) into[at] = 1;
 }
 
 function anchored(at: 'start' | 'end' | 'boundary' | 'inside', name: string, position: number): boolean {

@@ -65,6 +65,6 @@ interface WordArray<T> {
 
 /** The bytes as words; copied only where they start between two words. */
 function view<T>(Words: WordArray<T>, bytes: Uint8Array): T {
-  const aligned = bytes.byteOffset % Words.BYTES_PER_ELEMENT === 0 ? bytes : Uint8Array.from(bytes);
+  const aligned = bytes.byteOffset % Words.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
   return new Words(aligned.buffer, aligned.byteOffset, aligned.length / Words.BYTES_PER_ELEMENT);
 }

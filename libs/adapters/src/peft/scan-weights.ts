@@ -75,7 +75,7 @@ class WeightScanner {
     const joined = this.rest.length === 0 ? bytes : concat(this.rest, bytes);
     const first = (from - this.rest.length - tensor.begin) / ELEMENT_BYTES[tensor.dtype];
     const whole = joined.length - (joined.length % ELEMENT_BYTES[tensor.dtype]);
-    this.rest = joined.slice(whole);
+    this.rest = new Uint8Array(joined.subarray(whole)); // a copy: the chunk is not ours
     const { nonZero, notFinite } = scanFloats(tensor.dtype, joined.subarray(0, whole));
     if (nonZero) this.nonZero.add(tensor.name);
     if (notFinite === undefined || this.reported) return;

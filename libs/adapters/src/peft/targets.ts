@@ -2,8 +2,12 @@ import type { AdapterErrorCode, AdapterProblem, AdapterWarning } from '#contract
 import type { BaseModel, BaseModule } from '#contracts/base-model.js';
 import type { HonouredFields } from './fields.js';
 import { layerFilter } from './layer-filter.js';
+import { isPlainPattern, plainPatternEnds } from './plain-pattern.js';
 import { newRegexBudget, PythonRegex, type RegexBudget } from './python-regex.js';
+import { modulePaths, pathEndsWith, pathSuffixes } from './module-paths.js';
 import { PythonRegexError } from './python-regex-parser.js';
+import { resolveSavedModules } from './saved-modules.js';
+import { resolveTokenRows } from './token-rows.js';
 
 /** What the config asks for, module by module. */
 export interface AdapterPlan {
@@ -28,15 +32,11 @@ export function resolveTargets(config: HonouredFields, base: BaseModel): Resolve
   return resolver;
 }
 
-const endsAtDot = (name: string, suffix: string): boolean => name === suffix || name.endsWith(`.${suffix}`);
-
 class TargetResolver implements ResolvedTargets {
   readonly errors: AdapterProblem[] = [];
   readonly warnings: AdapterWarning[] = [];
   private readonly targets = new Map<string, { rank: number; scale: number }>();
-  private readonly saved = new Set<string>();
-  private readonly tokenRows = new Map<string, readonly number[]>();
-  readonly plan: AdapterPlan = { targets: this.targets, saved: this.saved, tokenRows: this.tokenRows };
+  readonly plan: AdapterPlan;
   private readonly budget: RegexBudget = newRegexBudget();
   private readonly modules: ReadonlyMap<string, BaseModule>;
   /** Modules and all that contain them, in the base model's order: PEFT tries its patterns on every one. */
@@ -47,37 +47,19 @@ class TargetResolver implements ResolvedTargets {
     private readonly base: BaseModel,
   ) {
     this.modules = new Map(base.modules.map((module) => [module.name, module]));
-    this.names = [...new Set(base.modules.flatMap(({ name }) => pathsTo(name)))];
+    this.names = modulePaths(base);
+    const saved = resolveSavedModules(config, base);
+    const rows = resolveTokenRows(config, base);
+    this.plan = { targets: this.targets, saved: saved.saved, tokenRows: rows.tokenRows };
+    this.errors.push(...saved.errors, ...rows.errors);
+    this.warnings.push(...saved.warnings);
   }
 
   run(): void {
-    this.resolveSaved();
     const matched = this.matchTargets();
     if (matched !== undefined) this.assignScales(matched);
-    this.resolveTokenRows();
     this.checkClaims();
     this.checkTying();
-  }
-
-  // ---- modules_to_save ----
-
-  private resolveSaved(): void {
-    const found = new Set<string>();
-    for (const wanted of this.config.modules_to_save) {
-      // PEFT matches the end of the name, dot or not: "norm" also takes every layer's input_layernorm.
-      const hits = this.names.filter((name) => name.endsWith(wanted));
-      if (hits.length === 0) this.unmatched('modules_to_save', wanted);
-      for (const hit of hits) found.add(hit);
-    }
-    for (const outer of found) {
-      const inner = [...found].find((name) => name.startsWith(`${outer}.`));
-      if (inner !== undefined) {
-        this.fail('module_conflict', 'modules_to_save', `${outer} contains ${inner}, and both match.`, inner);
-      }
-      for (const name of this.modules.keys()) {
-        if (endsWithin(name, outer)) this.saved.add(name);
-      }
-    }
   }
 
   // ---- target_modules, exclude_modules, layers_to_transform ----
@@ -124,7 +106,7 @@ class TargetResolver implements ResolvedTargets {
       for (const name of hits) excluded.add(name);
     }
     for (const wanted of Array.isArray(exclude) ? exclude : []) {
-      const hits = this.names.filter((name) => endsAtDot(name, wanted));
+      const hits = this.names.filter((name) => pathEndsWith(name, wanted));
       if (hits.length === 0) this.unmatched('exclude_modules', wanted);
       for (const name of hits) excluded.add(name);
     }
@@ -177,7 +159,7 @@ class TargetResolver implements ResolvedTargets {
 
   /** A bare name that matches nothing is common (lists made for many architectures); a full path is another model's. */
   private checkListed(wanted: string): void {
-    if (this.names.some((name) => endsAtDot(name, wanted))) return;
+    if (this.names.some((name) => pathEndsWith(name, wanted))) return;
     if (!wanted.includes('.')) {
       this.unmatched('target_modules', wanted);
       return;
@@ -210,9 +192,7 @@ class TargetResolver implements ResolvedTargets {
   ): Map<string, number> | undefined {
     const values = new Map<string, number>();
     for (const [key, value] of Object.entries(this.config[field])) {
-      const regex = this.compile(field, `(.*\\.)?(${key})$`, key);
-      if (regex === undefined) return undefined;
-      const hits = this.attempt(field, () => [...matched].filter((name) => regex.matchesPrefix(name)));
+      const hits = this.endMatches(field, key, matched);
       if (hits === undefined) return undefined;
       if (hits.length === 0) this.unmatched(field, key);
       for (const name of hits) if (!values.has(name)) values.set(name, value);
@@ -220,54 +200,18 @@ class TargetResolver implements ResolvedTargets {
     return values;
   }
 
-  // ---- trainable_token_indices ----
-
-  private resolveTokenRows(): void {
-    const { trainable_token_indices: wanted } = this.config;
-    if (wanted === null) return;
-    const field = 'trainable_token_indices';
-    if (this.base.tieWordEmbeddings) {
-      const message =
-        'with tied embeddings PEFT replaces rows of the output head, too, which is not supported.';
-      this.fail('config_field_refused', field, message);
-      return;
-    }
-    const byName = Array.isArray(wanted) ? { embed_tokens: wanted } : wanted;
-    for (const [suffix, indices] of Object.entries(byName)) {
-      const hits = this.names.filter((name) => name.endsWith(suffix));
-      const module = hits.length === 1 ? this.modules.get(hits[0] ?? '') : undefined;
-      if (module?.kind !== 'embedding') {
-        const message = `${JSON.stringify(suffix)} is not the input embedding, the only module whose rows can be replaced.`;
-        this.fail('config_field_refused', field, message);
-        continue;
-      }
-      if (this.tokenRows.has(module.name))
-        this.fail('module_conflict', field, `names ${module.name} twice.`, module.name);
-      this.checkIndices(indices, module);
-      this.tokenRows.set(module.name, indices);
-    }
-  }
-
-  private checkIndices(indices: readonly number[], module: BaseModule): void {
-    const field = 'trainable_token_indices';
-    const outside = indices.find((index) => index >= module.in);
-    if (outside !== undefined) {
-      this.fail(
-        'token_index_invalid',
-        field,
-        `${outside} is beyond the vocabulary of ${module.in}.`,
-        module.name,
-      );
-    }
-    const twice = indices.find((index, at) => indices.indexOf(index) !== at);
-    if (twice !== undefined) this.fail('token_index_invalid', field, `${twice} occurs twice.`, module.name);
+  private endMatches(field: string, key: string, names: ReadonlySet<string>): string[] | undefined {
+    // Configs with one plain key per module are common (EVA), and the square of a large model's modules is a lot.
+    if (isPlainPattern(key)) return [...names].filter((name) => plainPatternEnds(name, key));
+    const regex = this.compile(field, `(.*\\.)?(${key})$`, key);
+    return regex && this.attempt(field, () => [...names].filter((name) => regex.matchesPrefix(name)), key);
   }
 
   // ---- what excludes each other ----
 
   private checkClaims(): void {
     for (const name of this.targets.keys()) {
-      if (this.saved.has(name)) {
+      if (this.plan.saved.has(name)) {
         const message = `claims ${name}, which target_modules adapts.`;
         this.fail('module_conflict', 'modules_to_save', message, name);
       }
@@ -275,8 +219,8 @@ class TargetResolver implements ResolvedTargets {
         this.fail('config_conflict', 'lora_bias', `PEFT refuses it on the embedding ${name}.`, name);
       }
     }
-    for (const name of this.tokenRows.keys()) {
-      if (!this.saved.has(name) && !this.targets.has(name)) continue;
+    for (const name of this.plan.tokenRows.keys()) {
+      if (!this.plan.saved.has(name) && !this.targets.has(name)) continue;
       const message = `claims ${name}, which modules_to_save or target_modules changes as a whole.`;
       this.fail('module_conflict', 'trainable_token_indices', message, name);
     }
@@ -301,7 +245,7 @@ class TargetResolver implements ResolvedTargets {
   // ---- reporting ----
 
   private isPlain(field: string, name: string): boolean {
-    if (/^[A-Za-z0-9_.-]+$/.test(name)) return true;
+    if (isPlainPattern(name)) return true;
     this.fail('regex_unsupported', field, `only plain names are supported, not ${JSON.stringify(name)}.`);
     return false;
   }
@@ -338,18 +282,3 @@ class TargetResolver implements ResolvedTargets {
 
 /** From this many target_modules on, PEFT condenses them (MIN_TARGET_MODULES_FOR_OPTIMIZATION). */
 const SHORTENED_FROM_NAMES = 20;
-
-const endsWithin = (name: string, container: string): boolean =>
-  name === container || name.startsWith(`${container}.`);
-
-/** `a.b.c` -> `a`, `a.b`, `a.b.c`. */
-function pathsTo(name: string): string[] {
-  const parts = name.split('.');
-  return parts.map((_, index) => parts.slice(0, index + 1).join('.'));
-}
-
-/** `a.b.c` -> `c`, `b.c`: what may stand in target_modules for it besides the whole name. */
-function pathSuffixes(name: string): string[] {
-  const parts = name.split('.');
-  return parts.slice(1).map((_, index) => parts.slice(index + 1).join('.'));
-}
