@@ -9,6 +9,7 @@ import { AppError } from '#runtime/app-error.js';
 import { makeHttpApp } from '#runtime/http-app.js';
 import { makeRegistry, MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
+import { bodyPipe } from '../../apps/api/src/inference/body-pipe.js';
 import { InferenceModule } from '../../apps/api/src/inference/inference.module.js';
 import { FAKE_BASE, FakeEngine } from './fake-engine.js';
 
@@ -88,6 +89,7 @@ export async function startInferenceApp(): Promise<InferenceApp> {
   class TestModule {}
 
   const nest = await makeHttpApp({ module: TestModule, logger, jsonLimitBytes: 2 ** 20, streams });
+  nest.useGlobalPipes(bodyPipe);
   await nest.listen(0, '127.0.0.1');
   const url = await nest.getUrl();
   const close = async () => {

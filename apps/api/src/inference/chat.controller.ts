@@ -5,7 +5,6 @@ import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { type ChatRequest, ChatRequestSchema } from '#contracts/openai/chat-request.js';
 import { ChatCompletionSchema } from '#contracts/openai/chat-response.js';
 import { AnswerService } from './answer.service.js';
-import { bodyPipe } from './body-pipe.js';
 import { ChatFormat } from './chat-format.js';
 import { planChat } from './chat-plan.js';
 
@@ -20,7 +19,7 @@ export class ChatController {
   @ApiOperation({ summary: 'Answer a conversation', description: 'With stream: true, server-sent events.' })
   @ApiOkResponse({ standardSchema: ChatCompletionSchema })
   async create(
-    @Body({ schema: ChatRequestSchema, pipes: [bodyPipe] }) body: ChatRequest,
+    @Body({ schema: ChatRequestSchema }) body: ChatRequest,
     @CurrentCaller() caller: Caller,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,

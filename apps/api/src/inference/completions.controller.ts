@@ -5,7 +5,6 @@ import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { type CompletionRequest, CompletionRequestSchema } from '#contracts/openai/completion-request.js';
 import { CompletionSchema } from '#contracts/openai/completion-response.js';
 import { AnswerService } from './answer.service.js';
-import { bodyPipe } from './body-pipe.js';
 import { CompletionFormat } from './completion-format.js';
 import { planCompletion } from './completion-plan.js';
 
@@ -20,7 +19,7 @@ export class CompletionsController {
   @ApiOperation({ summary: 'Complete a text', description: 'With stream: true, server-sent events.' })
   @ApiOkResponse({ standardSchema: CompletionSchema })
   async create(
-    @Body({ schema: CompletionRequestSchema, pipes: [bodyPipe] }) body: CompletionRequest,
+    @Body({ schema: CompletionRequestSchema }) body: CompletionRequest,
     @CurrentCaller() caller: Caller,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,

@@ -128,8 +128,7 @@ export const ChatRequestSchema = z
     const report = (field: string, message: string) =>
       context.addIssue({ code: 'custom', path: [field], message });
     checkChatRules(request, report);
-  })
-  .meta({ id: 'ChatCompletionRequest' });
+  });
 export type ChatRequest = z.infer<typeof ChatRequestSchema>;
 
 interface ChatRules {

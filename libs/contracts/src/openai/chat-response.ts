@@ -27,15 +27,13 @@ export type ChatChoice = z.infer<typeof ChatChoiceSchema>;
 
 const head = { id: z.string(), created: z.int(), model: z.string(), system_fingerprint: z.string() };
 
-export const ChatCompletionSchema = z
-  .object({
-    ...head,
-    object: z.literal('chat.completion'),
-    choices: z.array(ChatChoiceSchema),
-    usage: CompletionUsageSchema,
-    prompt_token_ids: z.array(z.int()).optional(),
-  })
-  .meta({ id: 'ChatCompletion' });
+export const ChatCompletionSchema = z.object({
+  ...head,
+  object: z.literal('chat.completion'),
+  choices: z.array(ChatChoiceSchema),
+  usage: CompletionUsageSchema,
+  prompt_token_ids: z.array(z.int()).optional(),
+});
 export type ChatCompletion = z.infer<typeof ChatCompletionSchema>;
 
 export const ChatChunkChoiceSchema = z.object({
@@ -48,13 +46,11 @@ export const ChatChunkChoiceSchema = z.object({
 });
 export type ChatChunkChoice = z.infer<typeof ChatChunkChoiceSchema>;
 
-export const ChatCompletionChunkSchema = z
-  .object({
-    ...head,
-    object: z.literal('chat.completion.chunk'),
-    choices: z.array(ChatChunkChoiceSchema),
-    usage: CompletionUsageSchema.nullable().optional(),
-    prompt_token_ids: z.array(z.int()).optional(),
-  })
-  .meta({ id: 'ChatCompletionChunk' });
+export const ChatCompletionChunkSchema = z.object({
+  ...head,
+  object: z.literal('chat.completion.chunk'),
+  choices: z.array(ChatChunkChoiceSchema),
+  usage: CompletionUsageSchema.nullable().optional(),
+  prompt_token_ids: z.array(z.int()).optional(),
+});
 export type ChatCompletionChunk = z.infer<typeof ChatCompletionChunkSchema>;

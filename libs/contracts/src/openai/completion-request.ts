@@ -81,6 +81,5 @@ export const CompletionRequestSchema = z
         'prompt',
         `expected at most ${MAX_CHOICES} generations in one request (prompts times n or best_of)`,
       );
-  })
-  .meta({ id: 'CompletionRequest' });
+  });
 export type CompletionRequest = z.infer<typeof CompletionRequestSchema>;

@@ -22,15 +22,13 @@ export const CompletionChoiceSchema = z.object({
 export type CompletionChoice = z.infer<typeof CompletionChoiceSchema>;
 
 /** The answer of /v1/completions, and each chunk of its stream. */
-export const CompletionSchema = z
-  .object({
-    id: z.string(),
-    object: z.literal('text_completion'),
-    created: z.int(),
-    model: z.string(),
-    system_fingerprint: z.string(),
-    choices: z.array(CompletionChoiceSchema),
-    usage: CompletionUsageSchema.nullable().optional(),
-  })
-  .meta({ id: 'Completion' });
+export const CompletionSchema = z.object({
+  id: z.string(),
+  object: z.literal('text_completion'),
+  created: z.int(),
+  model: z.string(),
+  system_fingerprint: z.string(),
+  choices: z.array(CompletionChoiceSchema),
+  usage: CompletionUsageSchema.nullable().optional(),
+});
 export type Completion = z.infer<typeof CompletionSchema>;
