@@ -12,7 +12,7 @@ import { delimiter, join } from 'node:path';
  * @typedef {object} CommandOptions
  * @property {string} [cwd]
  * @property {NodeJS.ProcessEnv} [env]
- * @property {boolean} [echo]  also show the output while it comes
+ * @property {(text: string) => void} [onOutput]  pieces of the output while they come
  * @property {boolean} [outliveUs]  for what must not be broken off; others get SIGTERM when this process dies
  */
 
@@ -36,7 +36,7 @@ export function run(command, args, options = {}) {
     let output = '';
     const take = (/** @type {Buffer} */ chunk) => {
       output += chunk.toString();
-      if (options.echo) process.stdout.write(chunk);
+      options.onOutput?.(chunk.toString());
     };
     child.stdout.on('data', take);
     child.stderr.on('data', take);

@@ -31,9 +31,17 @@ async function configure(tests) {
  * @param {{ tests: boolean }} options
  */
 export async function buildNative({ tests }) {
-  await step(tests ? 'building the native engine and its tests' : 'building the native engine', async () => {
-    await configure(tests);
-    const { code, output } = await run('ninja', ['-C', nativeFolder, tests ? 'all' : 'lorikeet_node']);
-    if (code !== 0) throw new StopError(`The native engine does not build:\n${lastLines(output, 60)}`);
-  });
+  await step(
+    tests ? 'building the native engine and its tests' : 'building the native engine',
+    async (progress) => {
+      await configure(tests);
+      const { code, output } = await run('ninja', ['-C', nativeFolder, tests ? 'all' : 'lorikeet_node'], {
+        onOutput: (text) => {
+          const count = /\[(\d+)\/(\d+)\]/.exec(text); // ninja's own
+          if (count) progress(`${count[1]} of ${count[2]} files`);
+        },
+      });
+      if (code !== 0) throw new StopError(`The native engine does not build:\n${lastLines(output, 60)}`);
+    },
+  );
 }

@@ -32,16 +32,19 @@ const SILENT_MS = 300;
  * Runs one long step: says what begins, reminds while it lasts, says how long it took.
  * @template T
  * @param {string} title
- * @param {() => Promise<T>} work
+ * @param {(progress: (text: string) => void) => Promise<T>} work  may say how far it is, for the next reminder
  * @returns {Promise<T>}
  */
 export async function step(title, work) {
   const began = performance.now();
   const seconds = () => ((performance.now() - began) / 1000).toFixed(1);
   say(`${paint(36, '→')} ${title}`);
-  const reminder = setInterval(() => say(`  … ${title}: ${seconds()} s so far`), REMINDER_MS);
+  let how = '';
+  const reminder = setInterval(() => say(`  … ${title}: ${seconds()} s so far${how}`), REMINDER_MS);
   try {
-    const result = await work();
+    const result = await work((text) => {
+      how = `, ${text}`;
+    });
     if (performance.now() - began > SILENT_MS) say(`  done in ${seconds()} s`);
     return result;
   } finally {

@@ -14,6 +14,9 @@ const NATIVE_PROGRAMS = ['lorikeet_test', 'lorikeet_ops_test'];
 export const SUITES = /** @type {const} */ (['native', 'unit', 'integration', 'golden', 'e2e']);
 /** @typedef {typeof SUITES[number]} SuiteName */
 
+/** @param {string} text */
+const echo = (text) => void process.stdout.write(text);
+
 /** @returns {Promise<Counts>} */
 async function runNative() {
   const results = [];
@@ -21,7 +24,7 @@ async function runNative() {
     const path = join(nativeFolder, name);
     if (!existsSync(path)) throw new Error(`${path} was not built`);
     say(`${name}:`);
-    const { code, output } = await run(path, ['--no-colors=true'], { cwd: repository, echo: true });
+    const { code, output } = await run(path, ['--no-colors=true'], { cwd: repository, onOutput: echo });
     results.push(settle(countDoctest(output) ?? { passed: 0, failed: 1, skipped: 0 }, code));
   }
   return sum(results);
@@ -41,7 +44,7 @@ async function runVitest(project, filters) {
         `--outputFile.json=${report}`,
         ...filters,
       ],
-      { cwd: repository, echo: true },
+      { cwd: repository, onOutput: echo },
     );
     if (!existsSync(report)) return settle({ passed: 0, failed: 0, skipped: 0 }, code === 0 ? 1 : code);
     return settle(countVitest(JSON.parse(readFileSync(report, 'utf8'))), code);
