@@ -1,10 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ChatRequestSchema } from '#contracts/openai/chat-request.js';
 import { CompletionRequestSchema } from '#contracts/openai/completion-request.js';
-import { FAKE_BASE } from '../../../../test/support/fake-engine.js';
 import { planChat } from './chat-plan.js';
 import { planCompletion } from './completion-plan.js';
-import { checkTokenIds } from './generation-plan.js';
 
 const completion = (fields: object) =>
   planCompletion(CompletionRequestSchema.parse({ model: 'm', prompt: 'p', ...fields }));
@@ -172,19 +170,5 @@ describe('planChat', () => {
     expect(requests(chat({ logprobs: true }))[0]?.logprobs).toBe(0);
     expect(requests(chat({ logprobs: true, top_logprobs: 4 }))[0]?.logprobs).toBe(4);
     expect(requests(chat({ logprobs: false }))[0]).not.toHaveProperty('logprobs');
-  });
-});
-
-describe('checkTokenIds', () => {
-  it.each([
-    [{ prompt: [1, 1000] }, 'prompt: token id 1000 is not in'],
-    [{ stop_token_ids: [2000] }, 'stop_token_ids: token id 2000 is not in'],
-    [{ logit_bias: { 1000: 1 } }, 'logit_bias: token id 1000 is not in'],
-  ])('refuses an id outside the vocabulary: %j', (fields, message) => {
-    expect(() => checkTokenIds(completion(fields), FAKE_BASE)).toThrow(message);
-  });
-
-  it('takes the last id of the vocabulary', () => {
-    expect(() => checkTokenIds(completion({ prompt: [999] }), FAKE_BASE)).not.toThrow();
   });
 });

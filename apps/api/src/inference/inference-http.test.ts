@@ -205,6 +205,11 @@ describe('the inference API', () => {
     expect(app.usage).toMatchObject([{ error: true, promptTokens: 0 }]);
   });
 
+  it("names a chat's own field when the engine finds its prompt too long", async () => {
+    app.engine.script = (generation) => generation.refuse('context_length_exceeded', 'too long', 'prompt');
+    expect(await (await chat()).json()).toMatchObject({ error: { param: 'messages' } });
+  });
+
   it('ends open streams at shutdown with an error line', async () => {
     app.engine.script = (generation) => {
       generation.send(start(), tokens('a', [1]));
@@ -234,7 +239,6 @@ describe('the inference API', () => {
   it.each([
     ['/v1/completions', { prompt: 'p' }, 400, 'invalid_request', 'model'],
     ['/v1/completions', { model: 'support', prompt: 'p', wibble: 1 }, 400, 'invalid_request', 'wibble'],
-    ['/v1/completions', { model: 'support', prompt: [5000] }, 400, 'invalid_request', 'prompt'],
     ['/v1/completions', { model: 'nobody', prompt: 'p' }, 404, 'model_not_found', 'model'],
     ['/v1/completions', { model: 'old', prompt: 'p' }, 409, 'version_not_ready', 'model'],
     ['/v1/completions', '{"model":', 400, 'invalid_request', null],

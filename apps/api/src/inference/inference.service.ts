@@ -8,7 +8,7 @@ import type { CompletionUsage } from '#contracts/openai/usage.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import { AppError } from '#runtime/app-error.js';
 import type { AnswerHead } from './answer-format.js';
-import { checkTokenIds, type GenerationPlan } from './generation-plan.js';
+import type { GenerationPlan } from './generation-plan.js';
 import { InferenceMetrics } from './inference-metrics.js';
 import { type Merged, mergeStreams } from './merge-streams.js';
 import { RequestMeter } from './request-meter.js';
@@ -44,7 +44,6 @@ export class InferenceService {
   async start(call: InferenceCall): Promise<Generation> {
     const { plan, controller } = call;
     const model = await this.#resolve(call);
-    checkTokenIds(plan, model.base);
     const meter = new RequestMeter(plan.sequences);
     const id = randomUUID().replaceAll('-', '');
     try {
@@ -63,7 +62,7 @@ export class InferenceService {
     } catch (error) {
       controller.abort(error);
       this.#settle(call, model, meter, error);
-      throw faultOf(error, controller.signal);
+      throw inFieldsOf(plan, faultOf(error, controller.signal));
     }
   }
 
@@ -144,4 +143,10 @@ function faultOf(error: unknown, signal: AbortSignal): AppError {
   if (signal.aborted)
     return new AppError('engine_unavailable', { message: 'The server is shutting down.', cause: error });
   return error instanceof AppError ? error : new AppError('internal_error', { cause: error });
+}
+
+/** The engine calls every input a prompt; a chat's field is `messages`. */
+function inFieldsOf({ sequences }: GenerationPlan, fault: AppError): AppError {
+  if (fault.details.param !== 'prompt' || sequences[0]?.request.input.kind !== 'chat') return fault;
+  return new AppError(fault.code, { ...fault.details, message: fault.message, param: 'messages' });
 }
