@@ -25,6 +25,9 @@ export function mapTensors(
   return mapper;
 }
 
+/** No module path of any model comes near; a longer one would only swell the report. */
+const MAX_NAME_CHARACTERS = 500;
+
 class TensorMapper implements MappedTensors {
   readonly found = new Map<string, TensorRef>();
   readonly tensors: TensorReport[] = [];
@@ -41,6 +44,11 @@ class TensorMapper implements MappedTensors {
   }
 
   add(tensor: TensorInfo): void {
+    if (tensor.name.length > MAX_NAME_CHARACTERS) {
+      const shown = `${tensor.name.slice(0, 100)}...`;
+      this.fail('tensor_name_invalid', shown, `has a name of ${tensor.name.length} characters`, {});
+      return;
+    }
     const name = parseTensorName(tensor.name, (module) => this.modules.has(module));
     if (name === undefined) {
       const expected = 'base_model.model.<module>.lora_A.weight and the like';
