@@ -44,7 +44,6 @@ class Session : public std::enable_shared_from_this<Session> {
   static void on_environment_exit(void* session);
 
   Napi::Object make_object(Napi::Env env);
-  Napi::Object describe(Napi::Env env) const;
   Napi::Value load_adapter(const Napi::CallbackInfo& info);
   Napi::Value drop_adapter(const Napi::CallbackInfo& info);
   Napi::Value copy_pages(const Napi::CallbackInfo& info);

@@ -39,7 +39,8 @@ double embedded(const RefEmbedding& base, const RefAdapterEmbedding& adapter, in
 }
 
 // The norm runs over a column of the table: the module's weight is [H, V] in the linear's sense.
-Floats dora_ratio(const Floats& magnitude, const RefEmbedding& base, const RefAdapterEmbedding& adapter) {
+Result<Floats> dora_ratio(const Floats& magnitude, const RefEmbedding& base,
+                          const RefAdapterEmbedding& adapter) {
   Floats ratio(magnitude.size());
   for (int64_t h = 0; h < base.hidden; ++h) {
     double squares = 0;
@@ -47,6 +48,7 @@ Floats dora_ratio(const Floats& magnitude, const RefEmbedding& base, const RefAd
       const double value = embedded(base, adapter, token, h);
       squares += value * value;
     }
+    if (!(squares > 0)) return Error{"DoRA: a column of the table is zero, so it has no direction"};
     ratio[h] = static_cast<float>(magnitude[h] / std::sqrt(squares));
   }
   return ratio;
@@ -77,7 +79,11 @@ Result<std::unique_ptr<AdapterEmbedding>> ReferenceBackend::adapter_embedding_cr
     for (float& value : adapter->b) value *= desc.scale;
   }
   adapter->weight = to_floats(desc.weight);
-  if (desc.magnitude) adapter->ratio = dora_ratio(to_floats(*desc.magnitude), table, *adapter);
+  if (desc.magnitude) {
+    Result<Floats> ratio = dora_ratio(to_floats(*desc.magnitude), table, *adapter);
+    if (!ratio) return ratio.error();
+    adapter->ratio = std::move(*ratio);
+  }
   adapter->token_rows = desc.token_rows;
   if (desc.token_row_values) adapter->token_row_values = to_floats(*desc.token_row_values);
   return std::unique_ptr<AdapterEmbedding>(std::move(adapter));

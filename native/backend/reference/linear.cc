@@ -48,17 +48,19 @@ Floats scaled(Floats values, float scale) {
 }
 
 // magnitude [n] / row norms of W' [n, K] + B [n, rank] A [rank, K]
-Floats dora_ratio(const Floats& magnitude, const Floats& weight, const RefAdapterLinear::Part& part,
-                  int64_t k) {
+Result<Floats> dora_ratio(const Floats& magnitude, const Floats& weight, const RefAdapterLinear::Part& part,
+                          int64_t k) {
   Floats ratio(magnitude.size());
   for (size_t row = 0; row < ratio.size(); ++row) {
     double squares = 0;
     for (int64_t col = 0; col < k; ++col) {
       double value = weight[row * k + col];
-      for (int r = 0; r < part.rank; ++r)
+      for (int r = 0; r < part.rank; ++r) {
         value += static_cast<double>(part.b[row * part.rank + r]) * part.a[r * k + col];
+      }
       squares += value * value;
     }
+    if (!(squares > 0)) return Error{"DoRA: a row of W + s B A is zero, so it has no direction"};
     ratio[row] = static_cast<float>(magnitude[row] / std::sqrt(squares));
   }
   return ratio;
@@ -104,7 +106,9 @@ Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
     part.bias = to_floats(desc.bias);
     if (desc.magnitude) {
       const Floats& weight = part.weight ? *part.weight : linear.parts[desc.part].weight;
-      part.ratio = dora_ratio(to_floats(*desc.magnitude), weight, part, linear.k);
+      Result<Floats> ratio = dora_ratio(to_floats(*desc.magnitude), weight, part, linear.k);
+      if (!ratio) return ratio.error();
+      part.ratio = std::move(*ratio);
     }
     adapter->parts.push_back(std::move(part));
   }

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <napi.h>
+
+#include "model/model.h"
+
+namespace lorikeet::binding {
+
+// native.ts: ModelDescription
+Napi::Object describe(Napi::Env env, const Model& model);
+
+}  // namespace lorikeet::binding

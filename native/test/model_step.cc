@@ -1,0 +1,244 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+#include <random>
+
+#include "tiny_model.h"
+
+namespace lorikeet::test {
+
+namespace {
+
+struct Fixture {
+  Fixture() {
+    write_tiny_model(folder.path(), tiny_config(), tiny_tensors());
+    model = open_tiny(folder.path());
+  }
+  TempFolder folder;
+  std::unique_ptr<Model> model;
+};
+
+// Two sequences: three rows of a fresh one on page 0, and position 5 of another on pages 1 and 2.
+StepPlan mixed_plan() {
+  StepPlan plan = plan_of({1, 5, 9});
+  plan.token.push_back(7);
+  plan.position.push_back(5);
+  plan.kv_slot.push_back(2 * kPageTokens + 1);
+  plan.q_start = {0, 3, 4};
+  plan.kv_len = {3, 6};
+  plan.page_table_stride = 2;
+  plan.page_table = {0, -7, 1, 2};  // what no token needs may hold anything
+  plan.sample_row = {2, 3};
+  plan.sample_int.insert(plan.sample_int.end(), {1, 4, 0, 0});
+  plan.sample_float.insert(plan.sample_float.end(), {0.5f, 0.9f, 0.1f, 1.2f, 0.5f, 0.5f});
+  plan.sample_seed.insert(plan.sample_seed.end(), {3, 4});
+  plan.history_start = {0, 0, 2};
+  plan.history_token = {1, 2};
+  plan.history_count = {0, 1};
+  plan.bias_start = {0, 1, 2};
+  plan.bias_token = {3, 4};
+  plan.bias_value = {-INFINITY, 1.5f};
+  return plan;
+}
+
+}  // namespace
+
+TEST_CASE("a mixed plan runs") {
+  Fixture f;
+  const auto results = run(*f.model, mixed_plan());
+  REQUIRE_MESSAGE(static_cast<bool>(results), (results ? "" : results.error().message));
+  CHECK(results->size() == 2);
+  CHECK(results->at(0).finite);
+  CHECK(results->at(1).token == 4);
+}
+
+TEST_CASE("a step without samples fills the cache and answers nothing") {
+  Fixture f;
+  StepPlan plan = plan_of({1, 5, 9});
+  plan.sample_row.clear();
+  plan.sample_int.clear();
+  plan.sample_float.clear();
+  plan.sample_seed.clear();
+  plan.history_start = {0};
+  plan.bias_start = {0};
+  CHECK(run(*f.model, plan)->empty());
+}
+
+TEST_CASE("every broken plan is refused with what is broken, and the next one runs") {
+  Fixture f;
+  struct Case {
+    const char* says;
+    std::function<void(StepPlan&)> edit;
+  };
+  const Case cases[] = {
+      {"rows must", [](StepPlan& p) { p.token.clear(); }},
+      {"rows must", [](StepPlan& p) { p.token.resize(33); }},
+      {"sequences must", [](StepPlan& p) { p.kv_len.clear(); }},
+      {"sequences must", [](StepPlan& p) { p.kv_len.resize(9, 1); }},
+      {"samples must", [](StepPlan& p) { p.sample_row.resize(33); }},
+      {"position or kvSlot", [](StepPlan& p) { p.position.pop_back(); }},
+      {"qStart is not", [](StepPlan& p) { p.q_start.pop_back(); }},
+      {"pageTable is not", [](StepPlan& p) { p.page_table.pop_back(); }},
+      {"pageTable is not", [](StepPlan& p) { p.page_table_stride = -2; }},
+      {"segment is not", [](StepPlan& p) { p.segment = {0}; }},
+      {"sampleInt", [](StepPlan& p) { p.sample_int.pop_back(); }},
+      {"history or bias", [](StepPlan& p) { p.history_count.pop_back(); }},
+      {"token[1]", [](StepPlan& p) { p.token[1] = kVocab; }},
+      {"token[0]", [](StepPlan& p) { p.token[0] = -1; }},
+      {"qStart must run", [](StepPlan& p) { p.q_start[0] = 1; }},
+      {"qStart must run", [](StepPlan& p) { p.q_start[2] = 3; }},
+      {"qStart[1]", [](StepPlan& p) { p.q_start[1] = 0; }},
+      {"qStart[1]", [](StepPlan& p) { p.q_start[1] = 1000000; }},
+      {"qStart[1]", [](StepPlan& p) { p.q_start[1] = -5; }},
+      {"kvLength[0]", [](StepPlan& p) { p.kv_len[0] = 2; }},
+      {"kvLength[1]", [](StepPlan& p) { p.kv_len[1] = 25; }},
+      {"kvLength[1]", [](StepPlan& p) { p.kv_len[1] = 9; }},
+      {"pageTable of sequence 1", [](StepPlan& p) { p.page_table[2] = -1; }},
+      {"pageTable of sequence 1", [](StepPlan& p) { p.page_table[3] = 100000; }},
+      {"position[1]", [](StepPlan& p) { p.position[1] = 2; }},
+      {"position[3]", [](StepPlan& p) { p.position[3] = 4; }},
+      {"kvSlot[3]", [](StepPlan& p) { p.kv_slot[3] = 4; }},
+      {"kvSlot[3] is written twice",
+       [](StepPlan& p) {
+         p.page_table[3] = 0;
+         p.kv_slot[3] = 1;
+       }},
+      {"segment[0]",
+       [](StepPlan& p) {
+         p.segment = {-1, 2, 1};
+       }},
+      {"segment[0]",
+       [](StepPlan& p) {
+         p.segment = {0, 0, 1};
+       }},
+      {"segment[0]",
+       [](StepPlan& p) {
+         p.segment = {2, 3, 1};
+       }},
+      {"segment[0]",
+       [](StepPlan& p) {
+         p.segment = {2, INT32_MAX, 1};
+       }},
+      {"segment[1]", [](StepPlan& p) { p.segment = {0, 2, 1, 1, 1, 1}; }},
+      {"sampleRow[1]", [](StepPlan& p) { p.sample_row[1] = 4; }},
+      {"sampleRow must ascend", [](StepPlan& p) { p.sample_row[0] = 3, p.sample_row[1] = 2; }},
+      {"mode", [](StepPlan& p) { p.sample_int[0] = 2; }},
+      {"target", [](StepPlan& p) { p.sample_int[1] = -1; }},
+      {"topK", [](StepPlan& p) { p.sample_int[2] = -1; }},
+      {"topLogprobs", [](StepPlan& p) { p.sample_int[3] = 21; }},
+      {"temperature", [](StepPlan& p) { p.sample_float[0] = NAN; }},
+      {"topP", [](StepPlan& p) { p.sample_float[1] = 1.5f; }},
+      {"minP", [](StepPlan& p) { p.sample_float[2] = -0.1f; }},
+      {"repetitionPenalty", [](StepPlan& p) { p.sample_float[3] = 0; }},
+      {"presencePenalty", [](StepPlan& p) { p.sample_float[4] = INFINITY; }},
+      {"frequencyPenalty", [](StepPlan& p) { p.sample_float[5] = NAN; }},
+      {"historyStart", [](StepPlan& p) { p.history_start[2] = 3; }},
+      {"historyStart", [](StepPlan& p) { p.history_start[1] = 5; }},
+      {"historyStart", [](StepPlan& p) { p.history_start[0] = -1; }},
+      {"historyToken[0]", [](StepPlan& p) { p.history_token[0] = kVocab; }},
+      {"historyCount[1]", [](StepPlan& p) { p.history_count[1] = -1; }},
+      {"biasToken[1]", [](StepPlan& p) { p.bias_token[1] = -1; }},
+      {"biasValue[0]", [](StepPlan& p) { p.bias_value[0] = NAN; }},
+      {"biasValue[1]", [](StepPlan& p) { p.bias_value[1] = INFINITY; }},
+  };
+  StepPlanChecker checker({32, 8, 24, kVocab, f.model->kv_pages(), kPageTokens});
+  for (const Case& test : cases) {
+    CAPTURE(test.says);
+    StepPlan plan = mixed_plan();
+    test.edit(plan);
+    const Status status = checker.check(plan);
+    REQUIRE_FALSE(static_cast<bool>(status));
+    CHECK_MESSAGE(status.error().message.find(test.says) != std::string::npos, status.error().message);
+    CHECK(static_cast<bool>(checker.check(mixed_plan())));
+  }
+}
+
+TEST_CASE("no corrupt plan crashes a step") {
+  Fixture f;
+  std::mt19937 random(11);
+  const int32_t extremes[] = {-1, 0, 1, 2, 3, 31, 32, 33, 1000, INT32_MAX, INT32_MIN};
+  int ran = 0;
+  for (int round = 0; round < 3000; ++round) {
+    StepPlan plan = mixed_plan();
+    std::vector<int32_t>* const arrays[] = {
+        &plan.token,         &plan.position,      &plan.kv_slot,    &plan.q_start,    &plan.kv_len,
+        &plan.page_table,    &plan.segment,       &plan.sample_row, &plan.sample_int, &plan.history_start,
+        &plan.history_token, &plan.history_count, &plan.bias_start, &plan.bias_token};
+    for (int edits = 1 + static_cast<int>(random() % 3); edits > 0; --edits) {
+      std::vector<int32_t>& array = *arrays[random() % std::size(arrays)];
+      const int32_t value =
+          random() % 2 == 0 ? extremes[random() % std::size(extremes)] : static_cast<int32_t>(random());
+      if (random() % 5 == 0) {
+        array.resize(random() % 40, value);
+      } else if (!array.empty()) {
+        array[random() % array.size()] = value;
+      }
+    }
+    if (random() % 4 == 0) plan.page_table_stride = extremes[random() % std::size(extremes)];
+    if (run(*f.model, plan)) ++ran;
+  }
+  CHECK(ran > 0);  // some edits are harmless
+  CHECK(static_cast<bool>(run(*f.model, mixed_plan())));
+}
+
+TEST_CASE("scoring more rows than one block of logits gives each row its own result") {
+  Fixture f;
+  ModelOptions options = tiny_options(f.folder.path());
+  options.max_rows = 80;
+  auto model = Model::open(options);
+  // 20 sequences of 2 tokens would exceed the pages; 24 rows of one sequence sampled twice each is 48
+  // samples.
+  StepPlan plan = plan_of(std::vector<int32_t>(24, 3));
+  plan.sample_row.clear();
+  plan.sample_int.clear();
+  plan.sample_float.clear();
+  plan.sample_seed.clear();
+  for (int32_t row = 0; row < 24; ++row) {
+    for (int32_t target : {row, 31 - row}) {
+      plan.sample_row.push_back(row);
+      plan.sample_int.insert(plan.sample_int.end(), {1, target, 0, 0});
+      plan.sample_float.insert(plan.sample_float.end(), {0, 1, 0, 1, 0, 0});
+      plan.sample_seed.insert(plan.sample_seed.end(), {0, 0});
+    }
+  }
+  plan.history_start.assign(49, 0);
+  plan.bias_start.assign(49, 0);
+  const auto all = run(**model, plan);
+  REQUIRE_MESSAGE(static_cast<bool>(all), (all ? "" : all.error().message));
+  for (int32_t row = 0; row < 24; ++row) {
+    StepPlan one = plan_of(std::vector<int32_t>(static_cast<size_t>(row) + 1, 3));
+    one.sample_int = {1, 31 - row, 0, 0};
+    CHECK(run(**model, one)->front().logprob == all->at(2 * row + 1).logprob);
+  }
+}
+
+TEST_CASE("copied pages continue as their originals") {
+  Fixture f;
+  REQUIRE(static_cast<bool>(run(*f.model, plan_of({1, 5, 9, 4}))));
+  const int32_t from[] = {0};
+  const int32_t to[] = {3};
+  REQUIRE(static_cast<bool>(f.model->copy_pages(from, to)));
+  StepPlan next = plan_of({1, 5, 9, 4, 6});
+  next.token = {6};
+  next.position = {4};
+  next.kv_slot = {4};
+  next.q_start = {0, 1};
+  next.sample_row = {0};
+  const float original = run(*f.model, next)->front().logprob;
+  next.page_table = {3, 1};
+  CHECK(run(*f.model, next)->front().logprob == original);
+  const int32_t outside[] = {1000};
+  CHECK_FALSE(static_cast<bool>(f.model->copy_pages(from, outside)));
+  CHECK_FALSE(static_cast<bool>(f.model->copy_pages(from, {})));
+}
+
+TEST_CASE("a cancelled model ends its step with an error") {
+  Fixture f;
+  f.model->cancel();
+  const auto results = run(*f.model, mixed_plan());
+  REQUIRE_FALSE(static_cast<bool>(results));
+  CHECK(results.error().message.find("cancelled") != std::string::npos);
+}
+
+}  // namespace lorikeet::test

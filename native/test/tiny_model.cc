@@ -1,0 +1,182 @@
+#include "tiny_model.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "backend/dtype.h"
+
+namespace lorikeet::test {
+
+using nlohmann::json;
+
+TempFolder::TempFolder() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "lorikeet-test-XXXXXX").string();
+  REQUIRE(mkdtemp(pattern.data()) != nullptr);
+  path_ = pattern;
+}
+
+TempFolder::~TempFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+TestTensor random_tensor(const std::vector<int64_t>& shape, uint32_t seed, const std::string& dtype) {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, 0.5f);
+  TestTensor tensor{shape, std::vector<float>(static_cast<size_t>(count)), dtype};
+  for (float& value : tensor.values) value = normal(random);
+  return tensor;
+}
+
+void write_text(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  REQUIRE(file.good());
+}
+
+namespace {
+
+std::string tensor_bytes(const TestTensor& tensor) {
+  std::string bytes;
+  for (const float value : tensor.values) {
+    if (tensor.dtype == "F64") {
+      const double wide = value;
+      bytes.append(reinterpret_cast<const char*>(&wide), sizeof wide);
+      continue;
+    }
+    const DType dtype = tensor.dtype == "F16"    ? DType::f16
+                        : tensor.dtype == "BF16" ? DType::bf16
+                                                 : DType::f32;
+    std::byte element[4];
+    store_f32(element, dtype, 0, value);
+    bytes.append(reinterpret_cast<const char*>(element), dtype_bytes(dtype));
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void write_safetensors(const std::string& path, const TestTensors& tensors) {
+  json header = json::object();
+  std::string data;
+  for (const auto& [name, tensor] : tensors) {
+    const size_t begin = data.size();
+    data += tensor_bytes(tensor);
+    header[name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {begin, data.size()}}};
+  }
+  const std::string text = header.dump();
+  const uint64_t length = text.size();
+  std::string file(reinterpret_cast<const char*>(&length), sizeof length);
+  write_text(path, file + text + data);
+}
+
+std::string tensor_ref(const std::string& path, const std::string& name) {
+  const Result<SafetensorsFile> file = SafetensorsFile::open(path);
+  REQUIRE(static_cast<bool>(file));
+  const TensorInfo* tensor = file->find(name);
+  REQUIRE(tensor != nullptr);
+  const json ref = {{"name", name},
+                    {"dtype", tensor->dtype},
+                    {"shape", tensor->shape},
+                    {"begin", tensor->begin},
+                    {"end", tensor->end}};
+  return ref.dump();
+}
+
+std::string tiny_config(bool tied) {
+  const json config = {
+      {"model_type", "llama"},     {"vocab_size", kVocab},          {"hidden_size", kHidden},
+      {"intermediate_size", kFfn}, {"num_hidden_layers", kLayers},  {"num_attention_heads", 2},
+      {"num_key_value_heads", 1},  {"max_position_embeddings", 24}, {"tie_word_embeddings", tied}};
+  return config.dump();
+}
+
+TestTensors tiny_tensors(bool tied, const std::string& dtype) {
+  TestTensors tensors;
+  uint32_t seed = 100;
+  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    tensors[name + ".weight"] = random_tensor(shape, seed++, dtype);
+  };
+  add("model.embed_tokens", {kVocab, kHidden});
+  for (int layer = 0; layer < kLayers; ++layer) {
+    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+    add(prefix + "input_layernorm", {kHidden});
+    add(prefix + "self_attn.q_proj", {2 * kHeadDim, kHidden});
+    add(prefix + "self_attn.k_proj", {kHeadDim, kHidden});
+    add(prefix + "self_attn.v_proj", {kHeadDim, kHidden});
+    add(prefix + "self_attn.o_proj", {kHidden, 2 * kHeadDim});
+    add(prefix + "post_attention_layernorm", {kHidden});
+    add(prefix + "mlp.gate_proj", {kFfn, kHidden});
+    add(prefix + "mlp.up_proj", {kFfn, kHidden});
+    add(prefix + "mlp.down_proj", {kHidden, kFfn});
+  }
+  add("model.norm", {kHidden});
+  if (!tied) add("lm_head", {kVocab, kHidden});
+  return tensors;
+}
+
+void write_tiny_model(const std::string& folder, const std::string& config, const TestTensors& tensors) {
+  write_text(folder + "/config.json", config);
+  write_safetensors(folder + "/model.safetensors", tensors);
+}
+
+ModelOptions tiny_options(const std::string& folder) {
+  ModelOptions options;
+  options.path = folder;
+  options.backend = BackendKind::reference;
+  options.max_rows = 32;
+  options.max_sequences = 8;
+  options.kv_bytes = 1 << 14;
+  options.page_tokens = kPageTokens;
+  return options;
+}
+
+std::unique_ptr<Model> open_tiny(const std::string& folder) {
+  auto model = Model::open(tiny_options(folder));
+  REQUIRE_MESSAGE(static_cast<bool>(model), (model ? "" : model.error().message));
+  return std::move(*model);
+}
+
+std::string open_fault(const std::string& folder) {
+  const auto model = Model::open(tiny_options(folder));
+  REQUIRE_FALSE(static_cast<bool>(model));
+  return model.error().message;
+}
+
+StepPlan plan_of(const std::vector<int32_t>& tokens, int32_t adapter_handle) {
+  const auto rows = static_cast<int32_t>(tokens.size());
+  StepPlan plan;
+  plan.token = tokens;
+  for (int32_t row = 0; row < rows; ++row) {
+    plan.position.push_back(row);
+    plan.kv_slot.push_back(row);  // page p holds slots p * kPageTokens ..
+  }
+  plan.q_start = {0, rows};
+  plan.kv_len = {rows};
+  plan.page_table_stride = (rows + kPageTokens - 1) / kPageTokens;
+  for (int32_t page = 0; page < plan.page_table_stride; ++page) plan.page_table.push_back(page);
+  if (adapter_handle != 0) plan.segment = {0, rows, adapter_handle};
+  plan.sample_row = {rows - 1};
+  plan.sample_int = {0, 0, 0, 5};
+  plan.sample_float = {0, 1, 0, 1, 0, 0};
+  plan.sample_seed = {1, 0};
+  plan.history_start = {0, 0};
+  plan.bias_start = {0, 0};
+  return plan;
+}
+
+Result<std::vector<SampleResult>> run(Model& model, const StepPlan& plan) {
+  model.plan() = plan;
+  if (Status s = model.pin_step(); !s) return s.error();
+  if (Status s = model.run_step(); !s) return s.error();
+  return std::vector<SampleResult>(model.results().begin(), model.results().end());
+}
+
+}  // namespace lorikeet::test
