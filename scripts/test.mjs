@@ -34,8 +34,8 @@ await runCommand(async () => {
     say(HELP);
     return 0;
   }
-  const { cmake, ninja, compiler, json, doctest, redis } = TOOLS;
-  await prepare({ tools: [cmake, ninja, compiler, json, doctest, redis], tests: true, build: true });
+  const { cmake, ninja, compiler, json, doctest, redis, curl } = TOOLS;
+  await prepare({ tools: [cmake, ninja, compiler, json, doctest, redis, curl], tests: true, build: true });
   const results = [];
   for (const suite of suites) results.push(await runSuite(suite, files));
   const total = sum(results);

@@ -19,6 +19,7 @@ export const TOOLS = {
   compiler: { package: 'g++', executables: ['g++', 'c++'] },
   json: { package: 'nlohmann-json3-dev', header: 'nlohmann/json.hpp' },
   doctest: { package: 'doctest-dev', header: 'doctest/doctest.h' },
+  curl: { package: 'curl', executables: ['curl'] },
   clangFormat: {
     package: 'clang-format',
     executables: ['clang-format'],
