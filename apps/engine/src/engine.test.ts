@@ -106,7 +106,7 @@ function request(input: GenerateRequest['input'], overrides: Partial<GenerateReq
 async function events(body: GenerateRequest): Promise<GenerateEvent[]> {
   const response = await call('POST', '/generate', body);
   const text = await response.text();
-  expect(response.status, text).toBe(200);
+  if (response.status !== 200) throw new Error(`${response.status}: ${text}`);
   return text
     .trim()
     .split('\n')

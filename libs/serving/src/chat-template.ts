@@ -47,7 +47,9 @@ export class ChatTemplates {
     private readonly templates: NamedTemplates,
     private readonly specialTokens: Readonly<Record<string, string>>,
     private readonly blobs: BlobStore,
-  ) {}
+  ) {
+    if (templates.size > 0) this.#base.warm();
+  }
 
   async render(input: ChatInput, manifest: AdapterManifest | undefined): Promise<string> {
     const values = {

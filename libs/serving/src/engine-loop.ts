@@ -71,8 +71,7 @@ export class EngineLoop {
 
   /** Ends a request whose reader is gone: now, or when the step that computes it is over. */
   cancel(sequence: Sequence): void {
-    if (sequence.inStep) sequence.cancelled = true;
-    else this.#retire(sequence, 'cancelled');
+    this.#end(sequence, 'cancelled');
   }
 
   /** The reader does not keep up: the request takes no part until `resume`. */
@@ -89,8 +88,7 @@ export class EngineLoop {
   fail(sequence: Sequence, error: AppError): void {
     if (sequence.state === 'ended') return;
     sequence.options.events.push({ type: 'error', code: error.code, message: error.message });
-    if (sequence.inStep) sequence.cancelled = true;
-    else this.#retire(sequence, 'error');
+    this.#end(sequence, 'error');
   }
 
   /** Fails what is left with `error`, and resolves when no step runs any more. */
@@ -165,24 +163,22 @@ export class EngineLoop {
       logger.error({ err, requests: grants.length }, 'a step failed');
       for (const { request } of grants) request.inStep = false;
       const error = new AppError('internal_error', { message: 'The engine failed while it computed this.' });
-      for (const { request } of grants) this.#afterFailure(request, error);
+      for (const { request } of grants) {
+        if (request.endsAfterStep === undefined) this.fail(request, error);
+        else this.#retire(request, request.endsAfterStep);
+      }
       return;
     }
     for (const { request } of grants) request.inStep = false;
     for (const entry of entries) this.#afterStep(entry);
   }
 
-  #afterFailure(sequence: Sequence, error: AppError): void {
-    if (sequence.cancelled) this.#retire(sequence, 'cancelled');
-    else this.fail(sequence, error);
-  }
-
   #afterStep(entry: StepEntry): void {
     const { sequence, tokens } = entry;
     sequence.computedTokens += tokens;
     this.#charge(sequence, tokens);
-    if (sequence.cancelled) {
-      this.#retire(sequence, 'cancelled');
+    if (sequence.endsAfterStep !== undefined) {
+      this.#retire(sequence, sequence.endsAfterStep);
       return;
     }
     try {
@@ -207,6 +203,12 @@ export class EngineLoop {
       sequence.chargedTokens += fresh;
       this.#served.charge(sequence.fairnessKey, fresh);
     }
+  }
+
+  /** Pages and adapter of a request stay until the step that uses them is over. */
+  #end(sequence: Sequence, outcome: RequestOutcome): void {
+    if (sequence.inStep) sequence.endsAfterStep ??= outcome;
+    else this.#retire(sequence, outcome);
   }
 
   /** The one way out: everything that the request holds goes back. */

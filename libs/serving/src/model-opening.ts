@@ -75,6 +75,12 @@ function nativeOptions(settings: ServingSettings, modelPath: string, config: unk
     const issue = geometry.error.issues[0];
     throw new ModelError(`${modelPath}/config.json: ${issue?.path.join('.')}: ${issue?.message}`);
   }
+  const { maxPositions } = geometry.data;
+  if (settings.maxContext !== undefined && settings.maxContext > maxPositions) {
+    throw new ModelError(
+      `MAX_CONTEXT: ${settings.maxContext} is more than the model's ${maxPositions} positions`,
+    );
+  }
   const bytes = kvBudgetBytes({
     geometry: geometry.data,
     dtype,
@@ -120,11 +126,6 @@ function describeBase(
   digest: string,
 ): BaseModel {
   const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, maxPositions } = description;
-  if (settings.maxContext !== undefined && settings.maxContext > maxPositions) {
-    throw new ModelError(
-      `MAX_CONTEXT: ${settings.maxContext} is more than the model's ${maxPositions} positions`,
-    );
-  }
   const kvTokens = description.kvPages * PAGE_TOKENS;
   const maxContext = Math.min(settings.maxContext ?? maxPositions, maxPositions, kvTokens);
   if (maxContext < 2) throw new ModelError('KV_CACHE_BYTES: the cache is too small for a single page');

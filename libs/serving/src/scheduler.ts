@@ -198,12 +198,13 @@ function admit<R extends Schedulable>(
   return admitted;
 }
 
-/** Yields the waiting requests: each time the oldest of the key that was served least, counting what is handed out here. */
+/** Yields the waiting requests that are not paused: each time the oldest of the key that was served least, counting what is handed out here. */
 function leastServed<R extends Schedulable>(input: ScheduleInput<R>): () => R | undefined {
   const queues = [...input.waiting].map(([key, queue]) => ({ queue, taken: 0, served: input.served(key) }));
   return () => {
     let best: (typeof queues)[number] | undefined;
     for (const candidate of queues) {
+      while (candidate.queue[candidate.taken]?.paused) candidate.taken++;
       const head = candidate.queue[candidate.taken];
       if (head === undefined) continue;
       const bestHead = best?.queue[best.taken];

@@ -3,6 +3,7 @@ import type { GenerateRequest, Sampling, ScoredToken } from '#contracts/engine-p
 import type { AdapterLease } from './adapter-residency.js';
 import type { EventStream } from './event-stream.js';
 import type { Schedulable } from './scheduler.js';
+import type { RequestOutcome } from './serving-metrics.js';
 import type { StopRule } from './stop-rule.js';
 import { TokenHistory } from './token-history.js';
 
@@ -50,8 +51,8 @@ export class Sequence implements Schedulable {
   inStep = false;
   paused = false;
   lastStep = 0;
-  /** Asked to end while a step with it was running. */
-  cancelled = false;
+  /** It was to end while a step with it was running, and ends with this outcome when the step is over. */
+  endsAfterStep: RequestOutcome | undefined;
   stallTimer: NodeJS.Timeout | undefined;
 
   firstGrant_ms: number | undefined;

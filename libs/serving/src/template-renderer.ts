@@ -42,6 +42,11 @@ export class TemplateRenderer {
 
   constructor(private readonly options: TemplateRendererOptions) {}
 
+  /** Starts the worker, so that the first render need not wait for it. */
+  warm(): void {
+    this.#worker ??= this.#start();
+  }
+
   async render(source: string, values: Readonly<Record<string, unknown>>): Promise<string> {
     if (this.#closed) throw new AppError('engine_unavailable');
     if ((this.#refusedUntil.get(source) ?? 0) > Date.now()) throw this.#tooSlow();

@@ -1,0 +1,270 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  type AdapterSpec,
+  type LoadedAdapter,
+  MAX_TOP_LOGPROBS,
+  type ModelDescription,
+  type NativeModel,
+  SAMPLE_FLOAT,
+  SAMPLE_FLOATS,
+  SAMPLE_INT,
+  SAMPLE_INTS,
+  type StepPlan,
+} from '#native-engine/native.js';
+
+export interface FakeNativeOptions {
+  readonly kvPages: number;
+  readonly pageTokens: number;
+  readonly vocabSize?: number;
+  readonly maxPositions?: number;
+  /** Real time that a step takes at least, so that tests can act while one runs. */
+  readonly stepTurns?: number;
+  /** False: results only, for measuring what surrounds the steps. */
+  readonly checks?: boolean;
+}
+
+/** What the fake's "model" says after `tokens`: a pure function, so any batch must give what a lone request gives. */
+export function fakeNext(adapter: number, tokens: readonly number[], vocabSize: number): number {
+  let hash = 2166136261 ^ adapter;
+  for (const token of tokens) hash = Math.imul(hash ^ token, 16777619) >>> 0;
+  return 7 + (hash % (vocabSize - 12));
+}
+
+function fail(message: string): never {
+  throw new Error(`the plan is wrong: ${message}`);
+}
+
+/**
+ * A native model without a network. It keeps a real paged cache of which token of which adapter lies in which slot, reads
+ * each sequence's past back through its page table, and refuses a plan that breaks any rule of the interface.
+ */
+export class FakeNative implements NativeModel {
+  readonly description: ModelDescription;
+  readonly #slotToken: Int32Array;
+  readonly #slotPosition: Int32Array;
+  readonly #slotAdapter: Int32Array;
+  readonly adapters = new Map<number, AdapterSpec>();
+  steps = 0;
+  running = false;
+  closed = false;
+  maxRows = 0;
+  /** The step with this number fails. */
+  failStep: number | undefined;
+  /** A row after this token has no finite logits. */
+  poisonToken: number | undefined;
+  failLoad: string | undefined;
+  #inUse: ReadonlySet<number> = new Set();
+  #nextHandle = 1;
+
+  constructor(private readonly options: FakeNativeOptions) {
+    const slots = options.kvPages * options.pageTokens;
+    this.#slotToken = new Int32Array(slots).fill(-1);
+    this.#slotPosition = new Int32Array(slots).fill(-1);
+    this.#slotAdapter = new Int32Array(slots).fill(-1);
+    this.description = {
+      architecture: 'FakeForCausalLM',
+      hiddenSize: 8,
+      numLayers: 1,
+      vocabSize: options.vocabSize ?? 512,
+      maxPositions: options.maxPositions ?? 512,
+      tieWordEmbeddings: false,
+      eosTokenIds: [1],
+      bosTokenId: 0,
+      modules: [],
+      device: 'fake',
+      kvPages: options.kvPages,
+      kvBytesPerPage: 64,
+      weightBytes: 0,
+    };
+  }
+
+  async loadAdapter(spec: AdapterSpec): Promise<LoadedAdapter> {
+    await nextTurn();
+    if (this.failLoad !== undefined) throw new Error(this.failLoad);
+    const handle = this.#nextHandle++;
+    this.adapters.set(handle, spec);
+    return { handle, bytes: 80 };
+  }
+
+  dropAdapter(handle: number): void {
+    if (this.#inUse.has(handle)) throw new Error(`adapter ${handle} is used by the running step`);
+    if (!this.adapters.delete(handle)) throw new Error(`no adapter ${handle}`);
+  }
+
+  copyPages(): void {
+    throw new Error('not used yet');
+  }
+
+  memory() {
+    return { weightBytes: 0, kvBytes: 0, adapterBytes: 0, scratchBytes: 0 };
+  }
+
+  async close(): Promise<void> {
+    if (this.running) fail('closed while a step runs');
+    this.closed = true;
+  }
+
+  async step(plan: StepPlan): Promise<{ native_ms: number }> {
+    if (this.running) fail('two steps at once');
+    this.running = true;
+    this.steps++;
+    this.maxRows = Math.max(this.maxRows, plan.rows);
+    try {
+      const adapterOfRow = this.#adapterOfRow(plan);
+      this.#inUse = new Set(adapterOfRow);
+      if (this.options.checks !== false) this.#check(plan, adapterOfRow);
+      const results = this.options.checks === false ? quick(plan) : this.#compute(plan, adapterOfRow);
+      for (let turn = 0; turn < (this.options.stepTurns ?? 1); turn++) await nextTurn();
+      if (this.steps === this.failStep) throw new Error('the device is on fire');
+      results();
+      return { native_ms: 0.01 };
+    } finally {
+      this.running = false;
+      this.#inUse = new Set();
+    }
+  }
+
+  #adapterOfRow(plan: StepPlan): Int32Array {
+    const adapterOfRow = new Int32Array(plan.rows);
+    let end = 0;
+    for (let g = 0; g < plan.segments; g++) {
+      const [row0, rows, handle] = plan.segment.subarray(g * 3, g * 3 + 3) as unknown as [
+        number,
+        number,
+        number,
+      ];
+      if (row0 < end || rows < 1 || row0 + rows > plan.rows) fail('segments overlap or leave the step');
+      if (!this.adapters.has(handle)) fail(`segment of an unknown adapter ${handle}`);
+      adapterOfRow.fill(handle, row0, row0 + rows);
+      end = row0 + rows;
+    }
+    if (new Set(plan.segment.filter((_, i) => i < plan.segments * 3 && i % 3 === 2)).size !== plan.segments) {
+      fail('an adapter has two segments');
+    }
+    return adapterOfRow;
+  }
+
+  #check(plan: StepPlan, adapterOfRow: Int32Array): void {
+    const { pageTokens, kvPages } = this.options;
+    if (plan.rows < 1 || plan.sequences < 1) fail('an empty step');
+    if (plan.qStart[0] !== 0 || plan.qStart[plan.sequences] !== plan.rows) fail('rows without a sequence');
+    const owner = new Map<number, number>();
+    for (let s = 0; s < plan.sequences; s++) {
+      const begin = plan.qStart[s] as number;
+      const end = plan.qStart[s + 1] as number;
+      const length = plan.kvLength[s] as number;
+      if (end <= begin) fail('a sequence without rows');
+      for (let page = 0; page * pageTokens < length; page++) {
+        const id = plan.pageTable[s * plan.pageTableStride + page] as number;
+        if (page >= plan.pageTableStride || id < 0 || id >= kvPages) fail(`page ${id} does not exist`);
+        if (owner.has(id)) fail(`page ${id} belongs to two sequences`);
+        owner.set(id, s);
+      }
+      for (let row = begin; row < end; row++) {
+        const position = length - (end - row);
+        if (plan.position[row] !== position) fail('positions are not the last of the sequence');
+        if (plan.kvSlot[row] !== this.#slot(plan, s, position))
+          fail('a row is written outside its page table');
+        if (adapterOfRow[row] !== adapterOfRow[begin]) fail('a sequence has two adapters');
+      }
+    }
+    for (let r = 1; r < plan.samples; r++) {
+      if ((plan.sampleRow[r] as number) <= (plan.sampleRow[r - 1] as number))
+        fail('sampled rows do not ascend');
+    }
+    if (plan.historyStart[0] !== 0 || plan.biasStart[0] !== 0) fail('lists do not start at 0');
+  }
+
+  #slot(plan: StepPlan, sequence: number, position: number): number {
+    const { pageTokens } = this.options;
+    const page = plan.pageTable[
+      sequence * plan.pageTableStride + Math.floor(position / pageTokens)
+    ] as number;
+    return page * pageTokens + (position % pageTokens);
+  }
+
+  /** Fills the cache; returns what writes the results, as native does when the step ends. */
+  #compute(plan: StepPlan, adapterOfRow: Int32Array): () => void {
+    for (let row = 0; row < plan.rows; row++) {
+      const slot = plan.kvSlot[row] as number;
+      this.#slotToken[slot] = plan.token[row] as number;
+      this.#slotPosition[slot] = plan.position[row] as number;
+      this.#slotAdapter[slot] = adapterOfRow[row] as number;
+    }
+    const results: (() => void)[] = [];
+    let sequence = 0;
+    for (let r = 0; r < plan.samples; r++) {
+      const row = plan.sampleRow[r] as number;
+      while ((plan.qStart[sequence + 1] as number) <= row) sequence++;
+      const past = this.#past(plan, sequence, plan.position[row] as number, adapterOfRow[row] as number);
+      results.push(this.#result(plan, r, adapterOfRow[row] as number, past));
+    }
+    return () => {
+      for (const write of results) write();
+    };
+  }
+
+  /** The tokens that attention of this row would see, read through the page table. */
+  #past(plan: StepPlan, sequence: number, last: number, adapter: number): number[] {
+    const tokens: number[] = [];
+    for (let position = 0; position <= last; position++) {
+      const slot = this.#slot(plan, sequence, position);
+      if (this.#slotPosition[slot] !== position) fail(`slot ${slot} holds another position`);
+      if (this.#slotAdapter[slot] !== adapter) fail(`slot ${slot} was computed with another adapter`);
+      tokens.push(this.#slotToken[slot] as number);
+    }
+    return tokens;
+  }
+
+  #result(plan: StepPlan, r: number, adapter: number, past: readonly number[]): () => void {
+    const best = fakeNext(adapter, past, this.description.vocabSize);
+    const isScore = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.mode] === 1;
+    const target = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.target] as number;
+    const top = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.topLogprobs] as number;
+    const token = isScore ? target : this.#draw(plan, r, best);
+    const finite = past.at(-1) !== this.poisonToken;
+    return () => {
+      plan.outToken[r] = token;
+      plan.outFinite[r] = finite ? 1 : 0;
+      plan.outLogprob[r] = token === best ? -0.5 : -2 - (token % 8);
+      plan.outTopCount[r] = Math.max(0, top);
+      for (let i = 0; i < top; i++) {
+        plan.outTopToken[r * MAX_TOP_LOGPROBS + i] = (best + i) % this.description.vocabSize;
+        plan.outTopLogprob[r * MAX_TOP_LOGPROBS + i] = -0.5 - i;
+      }
+    };
+  }
+
+  #draw(plan: StepPlan, r: number, best: number): number {
+    const temperature = plan.sampleFloat[r * SAMPLE_FLOATS + SAMPLE_FLOAT.temperature] as number;
+    let token = best;
+    if (temperature > 0) {
+      const seed = Number(BigInt.asUintN(20, plan.sampleSeed[r * 2] as bigint));
+      token =
+        7 + ((best + seed * 31 + Number(plan.sampleSeed[r * 2 + 1])) % (this.description.vocabSize - 12));
+    }
+    const begin = plan.biasStart[r] as number;
+    const bias = new Map<number, number>();
+    for (let i = begin; i < (plan.biasStart[r + 1] as number); i++) {
+      const id = plan.biasToken[i] as number;
+      bias.set(id, (bias.get(id) ?? 0) + (plan.biasValue[i] as number));
+    }
+    const wanted = [...bias].find(([, value]) => value >= 50);
+    if (wanted !== undefined) token = wanted[0];
+    const seen = new Set(plan.historyToken.subarray(plan.historyStart[r], plan.historyStart[r + 1]));
+    if (plan.sampleFloat[r * SAMPLE_FLOATS + SAMPLE_FLOAT.repetitionPenalty] === 1) seen.clear();
+    while (bias.get(token) === Number.NEGATIVE_INFINITY || seen.has(token)) {
+      token = (token + 1) % this.description.vocabSize;
+    }
+    return token;
+  }
+}
+
+function quick(plan: StepPlan): () => void {
+  return () => {
+    for (let r = 0; r < plan.samples; r++) {
+      plan.outToken[r] = 7 + ((plan.token[plan.sampleRow[r] as number] as number) % 400);
+      plan.outFinite[r] = 1;
+    }
+  };
+}
