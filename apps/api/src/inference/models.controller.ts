@@ -20,7 +20,7 @@ export class ModelsController {
   // A wildcard, as names may hold slashes (`tenant/adapter`), encoded or not.
   @Get('*')
   @ApiOperation({ summary: 'Get one model by a name that `model` takes' })
-  @ApiParam({ name: '*', description: 'The name, e.g. support-bot, support-bot@3, acme/support-bot' })
+  @ApiParam({ name: 'path', description: 'The name, e.g. support-bot, support-bot@3, acme/support-bot' })
   @ApiOkResponse({ standardSchema: ModelSchema })
   get(@CurrentCaller() caller: Caller, @Param('*') id: string): Promise<Model> {
     return this.models.get(caller.tenant, id);
