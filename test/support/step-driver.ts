@@ -85,7 +85,7 @@ export class StepDriver {
 
   /** One step. The answer holds, per work, its samples in row order. */
   async run(works: readonly TestWork[]): Promise<TestSample[][]> {
-    this.fill(works);
+    this.write(works);
     await this.model.step(this.plan);
     let at = 0;
     return works.map((work) => {
@@ -94,7 +94,8 @@ export class StepDriver {
     });
   }
 
-  fill(works: readonly TestWork[]): void {
+  /** Refills the plan without running it. */
+  write(works: readonly TestWork[]): void {
     const { plan } = this;
     plan.rows = 0;
     plan.sequences = 0;
