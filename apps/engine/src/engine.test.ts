@@ -13,6 +13,7 @@ import {
 } from '#contracts/engine-protocol.js';
 import { parseSettings } from '#runtime/settings.js';
 import { openBlobStore } from '#stores/blobs/open-blob-store.js';
+import { finishOf, generateRequest, idsOf, textOf } from '../../../test/support/generate-request.js';
 import { comparableTokens, type GoldenRun, loadGolden } from '../../../test/support/golden.js';
 import { storePlainLora } from '../../../test/support/plain-lora.js';
 import { type EngineProcess, startEngine } from './engine-process.js';
@@ -22,8 +23,6 @@ const TOKEN = 'a-token-of-the-engine-test';
 const ADAPTERS = ['qv-r8', 'all-r16-bf16', 'rslora-r4'];
 const golden = loadGolden('llama-gqa');
 
-type TokensEvent = Extract<GenerateEvent, { type: 'tokens' }>;
-type FinishEvent = Extract<GenerateEvent, { type: 'finish' }>;
 type PromptEvent = Extract<GenerateEvent, { type: 'prompt' }>;
 
 let engine: EngineProcess;
@@ -78,30 +77,10 @@ async function status(): Promise<EngineStatus> {
   return EngineStatusSchema.parse(await (await call('GET', '/status')).json());
 }
 
-function request(input: GenerateRequest['input'], overrides: Partial<GenerateRequest> = {}): GenerateRequest {
-  return {
-    requestId: 'test',
-    cacheSalt: 'tenant',
-    fairnessKey: 'tenant',
-    input,
-    minTokens: 0,
-    ignoreEos: true,
-    stop: [],
-    stopTokenIds: [],
-    includeStop: false,
-    sampling: {
-      temperature: 0,
-      topP: 1,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: [],
-    },
-    returnPromptTokens: false,
-    ...overrides,
-  };
-}
+const request = (
+  input: GenerateRequest['input'],
+  overrides: Partial<GenerateRequest> = {},
+): GenerateRequest => generateRequest(input, { ignoreEos: true, ...overrides });
 
 async function events(body: GenerateRequest): Promise<GenerateEvent[]> {
   const response = await call('POST', '/generate', body);
@@ -112,13 +91,6 @@ async function events(body: GenerateRequest): Promise<GenerateEvent[]> {
     .split('\n')
     .map((line) => GenerateEventSchema.parse(JSON.parse(line)));
 }
-
-const tokensOf = (all: readonly GenerateEvent[]): number[] =>
-  all.filter((event): event is TokensEvent => event.type === 'tokens').flatMap((event) => event.ids);
-const textOf = (all: readonly GenerateEvent[]): string =>
-  all.map((event) => (event.type === 'tokens' || event.type === 'finish' ? event.text : '')).join('');
-const finishOf = (all: readonly GenerateEvent[]): FinishEvent | undefined =>
-  all.find((event): event is FinishEvent => event.type === 'finish');
 
 const promptOf = (run: GoldenRun): number[] => [...(golden.prompts[run.prompt] ?? [])];
 const adapterOf = (run: GoldenRun): { adapter?: string } => {
@@ -141,7 +113,7 @@ describe('the engine over HTTP with a real model', () => {
     );
     for (const [i, run] of runs.entries()) {
       const count = comparableTokens(run);
-      const got = tokensOf(answers[i] ?? []);
+      const got = idsOf(answers[i] ?? []);
       expect(got.slice(0, count), `${run.adapter} prompt ${run.prompt}`).toEqual(
         run.greedy_ids.slice(0, count),
       );
@@ -187,7 +159,7 @@ describe('the engine over HTTP with a real model', () => {
     const start = all.find((event) => event.type === 'start');
     expect(start?.promptTokenIds?.slice(0, 2)).toEqual([0, 4]); // one <|bos|>, then <|user|>
     const scored = all.flatMap((event) => (event.type === 'tokens' ? (event.scored ?? []) : []));
-    expect(scored.map((token) => token.id)).toEqual(tokensOf(all));
+    expect(scored.map((token) => token.id)).toEqual(idsOf(all));
     expect(scored[0]?.top).toHaveLength(3);
     expect(scored[0]?.top[0]?.id).toBe(scored[0]?.id);
     const text = textOf(all);
@@ -200,7 +172,7 @@ describe('the engine over HTTP with a real model', () => {
   it('draws the same tokens for the same seed and others for another', async () => {
     const draw = async (seed: number): Promise<number[]> => {
       const base = request({ kind: 'text', text: 'once upon a time' }, { maxTokens: 16 });
-      return tokensOf(await events({ ...base, sampling: { ...base.sampling, temperature: 1.5, seed } }));
+      return idsOf(await events({ ...base, sampling: { ...base.sampling, temperature: 1.5, seed } }));
     };
     const [first, again, other] = await Promise.all([draw(7), draw(7), draw(8)]);
     expect(again).toEqual(first);

@@ -39,10 +39,10 @@ export class GenerateController {
         'x-request-id': request.id,
       });
       await writeNdjson(reply.raw, events, signal).catch((error: unknown) => {
-        if (!signal.aborted) throw error;
+        if (!signal.aborted) throw error; // the client is gone, or we are shutting down
       });
-      reply.raw.end();
     } finally {
+      if (reply.raw.headersSent) reply.raw.end();
       done();
     }
   }

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import type { AdapterManifest } from '#contracts/adapter-manifest.js';
+import type { GenerateEvent } from '#contracts/engine-protocol.js';
+import { InferenceEngine, type InferenceEngineOptions } from '#serving/inference-engine.js';
+import { Tokenizer } from '#serving/tokenizer.js';
+import { FileBlobStore } from '#stores/blobs/file-store.js';
+import { FakeNative, type FakeNativeOptions, fakeNext } from './fake-native.js';
+
+const MODEL = join(import.meta.dirname, '../golden/cases/llama-gqa/model');
+const BASE = 'base-digest';
+export const EOS = 1;
+
+type Overrides = Partial<InferenceEngineOptions['settings']> & Partial<FakeNativeOptions>;
+
+export interface OpenedEngine {
+  readonly engine: InferenceEngine;
+  readonly native: FakeNative;
+  readonly registry: Registry;
+}
+
+/** Inference engines over the fake native model, with five adapters in a blob store of their own. */
+export class ServingFixture {
+  readonly #opened: OpenedEngine[] = [];
+
+  private constructor(
+    private readonly folder: string,
+    private readonly tokenizer: Tokenizer,
+    readonly blobs: FileBlobStore,
+    readonly digests: readonly string[],
+  ) {}
+
+  static async make(): Promise<ServingFixture> {
+    const folder = mkdtempSync(join(tmpdir(), 'lorikeet-serving-'));
+    const blobs = await FileBlobStore.open(folder);
+    const digests = await Promise.all([1, 2, 3, 4, 5].map((n) => storeAdapter(blobs, n)));
+    return new ServingFixture(folder, await Tokenizer.load(MODEL), blobs, digests);
+  }
+
+  open(overrides: Overrides = {}): OpenedEngine {
+    const native = new FakeNative({ kvPages: 64, pageTokens: 16, ...overrides });
+    const registry = new Registry();
+    const engine = new InferenceEngine({
+      model: {
+        native,
+        tokenizer: this.tokenizer,
+        templates: new Map(),
+        eosTokenIds: [EOS],
+        base: baseOf(native),
+      },
+      settings: {
+        adapterCacheBytes: 1000,
+        maxSequences: 8,
+        maxStepTokens: 32,
+        maxQueuedRequests: 100,
+        ...overrides,
+      },
+      blobs: this.blobs,
+      registry,
+      logger: pino({ level: 'silent' }),
+    });
+    const opened = { engine, native, registry };
+    this.#opened.push(opened);
+    return opened;
+  }
+
+  /** Closes what a test opened. Whatever it did, everything must have come back. */
+  async closeAll(): Promise<void> {
+    for (const { engine, native } of this.#opened.splice(0)) {
+      const { kv, load, adapters } = engine.status();
+      assert.equal(kv.freePages, kv.pages);
+      assert.deepEqual(load, { runningRequests: 0, waitingRequests: 0, queuedTokens: 0 });
+      assert.ok(adapters.resident.every((entry) => entry.requests === 0));
+      if (!native.closed) await engine.close(1000);
+      assert.ok(native.closed);
+    }
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function baseOf(native: FakeNative) {
+  const { vocabSize, maxPositions, kvPages, architecture, hiddenSize, numLayers } = native.description;
+  return {
+    name: 'fake',
+    digest: BASE,
+    architecture,
+    hiddenSize,
+    numLayers,
+    vocabSize,
+    maxContext: Math.min(maxPositions, kvPages * 16),
+    tieWordEmbeddings: false,
+    quantization: 'none',
+    modules: [],
+  };
+}
+
+export async function putText(
+  blobs: FileBlobStore,
+  text: string,
+): Promise<{ sha256: string; bytes: number }> {
+  return blobs.put(Readable.from([Buffer.from(text)]), { limitBytes: 10_000 });
+}
+
+async function storeAdapter(blobs: FileBlobStore, n: number): Promise<string> {
+  const tensor = { name: 't', dtype: 'F32' as const, shape: [1, 10], begin: 0, end: 40 };
+  const manifest: AdapterManifest = {
+    format: 'lorikeet.adapter.v1',
+    base: BASE,
+    weights: await putText(blobs, `weights ${n}`),
+    modules: [{ module: 'm', lora: { rank: 1, scale: n, a: tensor, b: tensor } }],
+  };
+  return (await putText(blobs, JSON.stringify(manifest))).sha256;
+}
+
+export async function collect(events: AsyncIterable<GenerateEvent>): Promise<GenerateEvent[]> {
+  const all: GenerateEvent[] = [];
+  for await (const event of events) all.push(event);
+  return all;
+}
+
+/** A prompt of `length` ordinary tokens, another one for each salt. */
+export const promptOf = (length: number, salt = 1): number[] =>
+  Array.from({ length }, (_, i) => 8 + ((i * 37 + salt * 101) % 490));
+
+/** What the fake model generates after `prompt`. */
+export function expectedIds(adapter: number, prompt: readonly number[], count: number): number[] {
+  const tokens = [...prompt];
+  for (let i = 0; i < count; i++) tokens.push(fakeNext(adapter, tokens, 512));
+  return tokens.slice(prompt.length);
+}
