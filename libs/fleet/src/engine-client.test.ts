@@ -116,7 +116,7 @@ describe('EngineClient', () => {
       generation.send(START);
       generation.raw('{"type":"tokens","text":5}\n');
     };
-    expect((await collect()).at(-1)).toMatchObject({ type: 'error' });
+    expect((await collect()).at(-1)).toMatchObject({ type: 'error', code: 'internal_error' });
   });
 
   it('passes on an error event and reads no further', async () => {

@@ -111,7 +111,7 @@ async function* readEvents(
 ): AsyncGenerator<GenerateEvent> {
   try {
     for await (const line of readLines(body)) {
-      const event = GenerateEventSchema.parse(JSON.parse(line));
+      const event = parseEvent(line);
       yield event;
       if (event.type === 'finish' || event.type === 'error') return;
     }
@@ -124,6 +124,12 @@ async function* readEvents(
     // Closes the connection unless the engine has already ended the response.
     body.on('error', ignore).destroy();
   }
+}
+
+function parseEvent(line: string): GenerateEvent {
+  const event = GenerateEventSchema.safeParse(parseJson(line));
+  if (event.success) return event.data;
+  throw new AppError('internal_error', { message: 'The engine sent what is no event.', cause: event.error });
 }
 
 function errorEvent(fault: AppError): GenerateEvent {

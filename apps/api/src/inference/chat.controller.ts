@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { type ChatRequest, ChatRequestSchema } from '#contracts/openai/chat-request.js';
 import { ChatCompletionSchema } from '#contracts/openai/chat-response.js';
+import type { AnswerHead } from './answer-format.js';
 import { AnswerService } from './answer.service.js';
 import { ChatFormat } from './chat-format.js';
 import { planChat } from './chat-plan.js';
@@ -26,7 +27,7 @@ export class ChatController {
   ): Promise<void> {
     const question = {
       plan: planChat(body),
-      format: (head: ConstructorParameters<typeof ChatFormat>[0]) => new ChatFormat(head, body),
+      format: (head: AnswerHead) => new ChatFormat(head, body),
       stream: body.stream ?? false,
       includeUsage: body.stream_options?.include_usage ?? false,
       caller,

@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { type CompletionRequest, CompletionRequestSchema } from '#contracts/openai/completion-request.js';
 import { CompletionSchema } from '#contracts/openai/completion-response.js';
+import type { AnswerHead } from './answer-format.js';
 import { AnswerService } from './answer.service.js';
 import { CompletionFormat } from './completion-format.js';
 import { planCompletion } from './completion-plan.js';
@@ -26,7 +27,7 @@ export class CompletionsController {
   ): Promise<void> {
     const question = {
       plan: planCompletion(body),
-      format: (head: ConstructorParameters<typeof CompletionFormat>[0]) => new CompletionFormat(head, body),
+      format: (head: AnswerHead) => new CompletionFormat(head, body),
       stream: body.stream ?? false,
       includeUsage: body.stream_options?.include_usage ?? false,
       caller,

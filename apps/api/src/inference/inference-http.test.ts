@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { finish, scored, start, tokens } from '../../../../test/support/engine-events.js';
 import { FAKE_BASE, type FakeGeneration } from '../../../../test/support/fake-engine.js';
-import {
-  CREATED,
-  type InferenceApp,
-  KEY,
-  startInferenceApp,
-  TENANT,
-} from '../../../../test/support/inference-app.js';
+import { type InferenceApp, KEY, startInferenceApp, TENANT } from '../../../../test/support/inference-app.js';
 
 let app: InferenceApp;
 beforeAll(async () => {
@@ -287,52 +281,5 @@ describe('the inference API', () => {
     const text = await (await fetch(`${app.url}/metrics`)).text();
     expect(text).toMatch(/lorikeet_inference_requests_total\{code="ok",app="test"\} \d+/);
     expect(text).toContain('lorikeet_fleet_engine_ready');
-  });
-});
-
-describe('GET /v1/models', () => {
-  const get = (path: string) => fetch(app.url + path, { headers: { authorization: `Bearer ${KEY}` } });
-  const created = CREATED.getTime() / 1000;
-
-  it("lists the base model and the tenant's adapters", async () => {
-    expect(await (await get('/v1/models')).json()).toEqual({
-      object: 'list',
-      data: [
-        {
-          id: FAKE_BASE.name,
-          object: 'model',
-          created: expect.any(Number),
-          owned_by: 'lorikeet',
-          parent: null,
-          max_model_len: 512,
-        },
-        {
-          id: 'support',
-          object: 'model',
-          created,
-          owned_by: 'acme',
-          parent: FAKE_BASE.name,
-          max_model_len: 512,
-        },
-      ],
-    });
-  });
-
-  it.each(['support', 'support@3', 'support:production', 'acme/support', 'acme%2Fsupport%403'])(
-    'finds %s',
-    async (name) => {
-      const response = await get(`/v1/models/${name}`);
-      expect(await response.json()).toMatchObject({
-        id: decodeURIComponent(name),
-        owned_by: 'acme',
-        created,
-      });
-    },
-  );
-
-  it('answers 404 for a name that is none', async () => {
-    const response = await get('/v1/models/other%2Fsupport');
-    expect(response.status).toBe(404);
-    expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } });
   });
 });

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { ChatRequestSchema } from './chat-request.js';
@@ -170,4 +172,16 @@ describe('the documentation of the requests', () => {
     expect(documentation).toMatchObject({ type: 'object', additionalProperties: false });
     expect(JSON.stringify(documentation)).not.toContain('$ref');
   });
+
+  it.each([CompletionRequestSchema, ChatRequestSchema])(
+    'names every field in docs/openai-compatibility.md',
+    (schema) => {
+      const page = readFileSync(
+        join(import.meta.dirname, '../../../../docs/openai-compatibility.md'),
+        'utf8',
+      );
+      const fields = Object.keys(schema.shape);
+      expect(fields.filter((field) => !page.includes(`\`${field}\``))).toEqual([]);
+    },
+  );
 });
