@@ -10,7 +10,7 @@ describe('canonical JSON', () => {
   });
 
   it('keeps the value', () => {
-    const property = fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
+    const property = fc.property(fc.jsonValue({ maxDepth: 3 }), (value) => {
       const again: unknown = JSON.parse(canonicalJson(value));
       return canonicalJson(again) === canonicalJson(value);
     });

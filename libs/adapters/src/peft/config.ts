@@ -86,13 +86,7 @@ class FieldReader {
     const config = this.errors.some(isFatal) || !whole.success ? undefined : whole.data;
     if (config !== undefined) this.errors.push(...checkConflicts(config));
     this.fields.sort((a, b) => (a.name < b.name ? -1 : 1));
-    const refused = new Set(this.errors.map((error) => error.field));
-    const fields = this.fields.map((row) =>
-      row.treatment === 'honoured' && refused.has(row.name)
-        ? { ...row, treatment: 'refused' as const, reason: this.reasonOf(row.name) }
-        : row,
-    );
-    return { config, fields, errors: this.errors };
+    return { config, fields: this.fields, errors: this.errors };
   }
 
   private honour(name: HonouredField, value: unknown): unknown {
@@ -158,10 +152,6 @@ class FieldReader {
 
   private fail(field: string, code: AdapterProblem['code'], message: string): void {
     this.errors.push({ code, message, field });
-  }
-
-  private reasonOf(field: string): string {
-    return this.errors.find((error) => error.field === field)?.message ?? '';
   }
 }
 

@@ -1,4 +1,10 @@
-import { parsePythonRegex, PythonRegexError, type RegexNode, wordCharacter } from './python-regex-parser.js';
+import {
+  type CharacterTest,
+  parsePythonRegex,
+  PythonRegexError,
+  type RegexNode,
+  wordCharacter,
+} from './python-regex-parser.js';
 
 /*
  * Says whether a Python regular expression matches a module's name. It computes, for a set of positions, all positions
@@ -88,12 +94,23 @@ function repeat(
     frontier = advance(node.item, name, frontier, budget);
   }
   const reached = Uint8Array.from(frontier);
+  if (node.item.kind === 'character' && node.max === Number.POSITIVE_INFINITY) {
+    return sweep(node.item.test, name, reached);
+  }
   for (let count = node.min; count < node.max && frontier.includes(1); count += 1) {
     const next = advance(node.item, name, frontier, budget);
     // Only what is new goes on, so the loop ends after at most one round per position. The fewest rounds lead to each
     // position first, so an upper limit cuts off nothing that it should not.
     frontier = next.map((set, at) => (set === 1 && reached[at] === 0 ? 1 : 0));
     merge(reached, frontier);
+  }
+  return reached;
+}
+
+/** `x*` in one pass: from each position on as far as the characters belong. */
+function sweep(test: CharacterTest, name: string, reached: Positions): Positions {
+  for (let at = 0; at < name.length; at += 1) {
+    if (reached[at] === 1 && test(name.charCodeAt(at))) reached[at + 1] = 1;
   }
   return reached;
 }

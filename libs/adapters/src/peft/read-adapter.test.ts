@@ -208,6 +208,14 @@ describe('an adapter_config.json', () => {
   });
 });
 
+describe('a field at fault', () => {
+  it('is reported as refused, whoever found the fault', () => {
+    const { report } = read(changed({ exclude_modules: '(', init_lora_weights: 'pissa', lora_dropout: 'x' }));
+    const refused = report.fields.filter(({ treatment }) => treatment === 'refused').map(({ name }) => name);
+    expect(refused).toEqual(['exclude_modules', 'init_lora_weights', 'lora_dropout']);
+  });
+});
+
 describe('the tensors', () => {
   const A0 = `${Q(0)}.lora_A.weight`;
   const B0 = `${Q(0)}.lora_B.weight`;
@@ -496,6 +504,10 @@ describe('a report', () => {
         { code: 'weights_file_invalid', tensor: 'b', message: expect.stringContaining('tensor_overlap') },
       ],
     });
+    expect(rejectUnreadable(error, '{"peft_type":"IA3"}').errors.map(({ code }) => code)).toEqual([
+      'weights_file_invalid',
+      'peft_type_unsupported',
+    ]);
     expect(() => rejectUnreadable(new Error('disk'))).toThrow('disk');
   });
 

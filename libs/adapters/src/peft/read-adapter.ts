@@ -63,8 +63,11 @@ export function readAdapter(input: AdapterInput): AdapterReading {
   return { verdict: 'accepted', manifest, report };
 }
 
-/** For a file that is no safetensors file at all. Other errors of the reader are passed on. */
-export function rejectUnreadable(error: unknown): AdapterReport {
+/**
+ * For a file that is no safetensors file at all; what is wrong with the config is said, too, where it is given. Other
+ * errors than the validator's are thrown on.
+ */
+export function rejectUnreadable(error: unknown, configJson?: string): AdapterReport {
   if (!(error instanceof SafetensorsError)) throw error;
   const { tensor, expected, found } = error.details;
   const problem: AdapterProblem = {
@@ -74,7 +77,9 @@ export function rejectUnreadable(error: unknown): AdapterReport {
     ...(expected !== undefined && { expected }),
     ...(found !== undefined && { found }),
   };
-  return buildReport({ errors: [problem], warnings: [], fields: [], tensors: [], modules: [] });
+  const config = configJson === undefined ? undefined : readConfig(configJson);
+  const errors = [problem, ...(config?.errors ?? [])];
+  return buildReport({ errors, warnings: [], fields: config?.fields ?? [], tensors: [], modules: [] });
 }
 
 /** The report of an accepted adapter in which scanWeights has found something after all. */

@@ -1,5 +1,5 @@
 import type { ManifestModule } from '#contracts/adapter-manifest.js';
-import type { AdapterProblem, AdapterReport } from '#contracts/adapter-report.js';
+import type { AdapterProblem, AdapterReport, FieldReport } from '#contracts/adapter-report.js';
 
 /** Of one code; an adapter for another base model would otherwise repeat itself thousands of times. */
 const MAX_PROBLEMS_PER_CODE = 50;
@@ -14,7 +14,7 @@ export function buildReport(parts: Readonlyish<ReportParts>): AdapterReport {
     verdict: parts.errors.length === 0 ? 'accepted' : 'rejected',
     errors: limit(parts.errors),
     warnings: [...parts.warnings],
-    fields: [...parts.fields],
+    fields: parts.fields.map((field) => refuseFaulty(field, parts.errors)),
     tensors: [...parts.tensors],
     summary: {
       ranks: [...new Set(parts.modules.flatMap(({ lora }) => lora?.rank ?? []))].sort((a, b) => a - b),
@@ -22,6 +22,13 @@ export function buildReport(parts: Readonlyish<ReportParts>): AdapterReport {
       parameters: countParameters(parts.modules),
     },
   };
+}
+
+/** A field that an error names is not honoured after all. */
+function refuseFaulty(field: FieldReport, errors: readonly AdapterProblem[]): FieldReport {
+  const error =
+    field.treatment === 'refused' ? undefined : errors.find((error) => error.field === field.name);
+  return error === undefined ? field : { ...field, treatment: 'refused', reason: error.message };
 }
 
 function limit(errors: readonly AdapterProblem[]): AdapterProblem[] {
