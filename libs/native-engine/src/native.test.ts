@@ -3,7 +3,7 @@ import { comparableTokens, type GoldenRun, loadGolden } from '../../../test/supp
 import { handManifest } from '../../../test/support/hand-manifest.js';
 import { type DriverLimits, StepDriver, type TestSample } from '../../../test/support/step-driver.js';
 import { openModel } from './load.js';
-import type { NativeModel } from './native.js';
+import type { NativeModel, OpenOptions } from './native.js';
 
 const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 2048, maxSequences: 64, maxContext: 256 };
 /** The product promises 0.02; float32 arithmetic on the same weights does better. */
@@ -33,17 +33,19 @@ describe.each(['reference', 'cpu'] as const)('the %s backend', (backend) => {
       run.adapter === null ? undefined : (handles.get(run.adapter) as number);
     let model: NativeModel;
     let driver: StepDriver;
-
-    beforeAll(async () => {
-      model = await openModel({
+    const openWith = (dtype: OpenOptions['kv']['dtype']): Promise<NativeModel> =>
+      openModel({
         modelPath: golden.modelPath,
         backend,
         threads: 2,
         quantization: 'none',
         maxStepTokens: LIMITS.maxStepTokens,
         maxSequences: LIMITS.maxSequences,
-        kv: { bytes: 4 << 20, pageTokens: LIMITS.pageTokens, dtype: 'f32' },
+        kv: { bytes: 4 << 20, pageTokens: LIMITS.pageTokens, dtype },
       });
+
+    beforeAll(async () => {
+      model = await openWith('f32');
       driver = new StepDriver(model, LIMITS);
       for (const adapter of golden.adapters.filter((known) => known in SCALES)) {
         const spec = handManifest(`${golden.folder}/adapters/${adapter}`, SCALES[adapter] as number);
@@ -96,6 +98,18 @@ describe.each(['reference', 'cpu'] as const)('the %s backend', (backend) => {
         expect(logprobs.length).toBe(expected.length);
         expect(worst(logprobs, expected), `${run.adapter}`).toBeLessThan(TOLERANCE);
       }
+    });
+
+    it.each([
+      ['f16', 0.02],
+      ['bf16', 0.2],
+    ] as const)('scores alike with a cache of %s, within its rounding', async (dtype, tolerance) => {
+      const rounded = await openWith(dtype);
+      expect(rounded.description.kvBytesPerPage * 2).toBe(model.description.kvBytesPerPage);
+      const run = runs.findLast(({ adapter }) => adapter === null) as GoldenRun;
+      const logprobs = await new StepDriver(rounded, LIMITS).scorePrompt(promptOf(run));
+      expect(worst(logprobs, run.prompt_logprobs.slice(1) as number[])).toBeLessThan(tolerance);
+      await rounded.close();
     });
   });
 });
