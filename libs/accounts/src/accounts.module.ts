@@ -37,4 +37,13 @@ export class AccountsModule {
       exports: services,
     };
   }
+
+  /** Usage alone, for a process that nobody calls with a key. */
+  static forUsage({ logger }: Pick<AccountsOptions, 'logger'>): DynamicModule {
+    return {
+      module: AccountsModule,
+      providers: [{ provide: ACCOUNTS_LOGGER, useValue: logger }, UsageService],
+      exports: [UsageService],
+    };
+  }
 }

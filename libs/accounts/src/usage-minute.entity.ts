@@ -10,7 +10,7 @@ export class UsageMinute {
   @PrimaryColumn('uuid', { name: 'tenant_id', ...PRIMARY })
   tenantId!: string;
 
-  @PrimaryColumn('timestamptz', PRIMARY)
+  @PrimaryColumn('timestamptz', { ...PRIMARY })
   minute!: Date;
 
   /** An API key's id, or `operator`. */
@@ -18,7 +18,7 @@ export class UsageMinute {
   keyId!: string;
 
   /** `<adapter id>@<version>`, or `base`: what makes the row's identity where adapter and version are null. */
-  @PrimaryColumn('text', PRIMARY)
+  @PrimaryColumn('text', { ...PRIMARY })
   served!: string;
 
   @Column('uuid', { name: 'adapter_id', nullable: true })
@@ -30,7 +30,7 @@ export class UsageMinute {
   @Column('integer', { nullable: true })
   version!: number | null;
 
-  @Column('bigint', SUM)
+  @Column('bigint', { ...SUM })
   requests!: string;
 
   @Column('bigint', { name: 'prompt_tokens', ...SUM })
@@ -42,7 +42,7 @@ export class UsageMinute {
   @Column('bigint', { name: 'completion_tokens', ...SUM })
   completionTokens!: string;
 
-  @Column('bigint', SUM)
+  @Column('bigint', { ...SUM })
   errors!: string;
 
   /** Requests that reached a first token, and their summed times to it. */

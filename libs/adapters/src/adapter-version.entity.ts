@@ -1,4 +1,3 @@
-import type { AdapterReport } from '#contracts/adapter-report.js';
 import type { VersionState } from '#contracts/adapters-api.js';
 import type { Labels } from '#contracts/resource.js';
 import {
@@ -43,8 +42,9 @@ export class AdapterVersion {
   @Column('text', { nullable: true })
   digest!: string | null;
 
+  /** An AdapterReport. */
   @Column('jsonb', { nullable: true })
-  report!: AdapterReport | null;
+  report!: object | null;
 
   @Column('text', { nullable: true })
   failure!: string | null;

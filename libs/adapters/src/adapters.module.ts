@@ -37,8 +37,14 @@ export class AdaptersModule implements OnApplicationShutdown {
   /** Global: adapters, versions, aliases, the resolver, and the worker's VersionStates. Needs StoresModule. */
   static forRoot({ settings, logger }: AdaptersOptions): DynamicModule {
     const services = [
-      ...[AdaptersService, VersionsService, UploadsService, VersionWaiter, AliasesService],
-      ...[ModelResolver, VersionStates, BlobLedger],
+      AdaptersService,
+      VersionsService,
+      UploadsService,
+      VersionWaiter,
+      AliasesService,
+      ModelResolver,
+      VersionStates,
+      BlobLedger,
     ];
     return {
       module: AdaptersModule,

@@ -49,8 +49,7 @@ export class AdaptersService {
     }
     for (const [index, filter] of [label ?? []].flat().entries()) {
       const at = filter.indexOf('=');
-      if (at < 0)
-        query.andWhere(`adapter.labels ? :key${index}`, { [`key${index}`]: filter });
+      if (at < 0) query.andWhere(`adapter.labels ? :key${index}`, { [`key${index}`]: filter });
       else {
         const pair = JSON.stringify({ [filter.slice(0, at)]: filter.slice(at + 1) });
         query.andWhere(`adapter.labels @> :pair${index}::jsonb`, { [`pair${index}`]: pair });

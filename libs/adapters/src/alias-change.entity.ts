@@ -15,10 +15,10 @@ export class AliasChange {
   @JoinColumn({ name: 'adapter_id', foreignKeyConstraintName: 'alias_changes_adapter_id_fkey' })
   adapter?: Relation<Adapter>;
 
-  @PrimaryColumn('text', PRIMARY)
+  @PrimaryColumn('text', { ...PRIMARY })
   alias!: string;
 
-  @PrimaryColumn('integer', PRIMARY)
+  @PrimaryColumn('integer', { ...PRIMARY })
   revision!: number;
 
   @Column('uuid', { name: 'tenant_id' })

@@ -27,8 +27,15 @@ export async function moveAlias(manager: EntityManager, adapter: Adapter, move: 
   const revision = (last ?? 0) + 1;
   const now = new Date();
   await manager.insert(AliasChange, {
-    ...{ adapterId, tenantId, alias: name, revision },
-    ...{ action, routes, parent, keyId, createdAt: now },
+    adapterId,
+    tenantId,
+    alias: name,
+    revision,
+    action,
+    routes,
+    parent,
+    keyId,
+    createdAt: now,
   });
   const alias = { adapterId, tenantId, name, routes, revision, updatedAt: now };
   await manager.upsert(Alias, alias, ['adapterId', 'name']);
@@ -46,7 +53,10 @@ export async function moveLatest(manager: EntityManager, adapter: Adapter): Prom
   } else if (current?.routes[0]?.version !== newest) {
     const routes = [{ version: newest, weight: 1 }];
     await moveAlias(manager, adapter, {
-      ...{ name: LATEST, routes, action: 'automatic', keyId: null },
+      name: LATEST,
+      routes,
+      action: 'automatic',
+      keyId: null,
       parent: current?.revision ?? null,
     });
   }

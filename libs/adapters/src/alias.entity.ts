@@ -14,7 +14,7 @@ export class Alias {
   @JoinColumn({ name: 'adapter_id', foreignKeyConstraintName: 'aliases_adapter_id_fkey' })
   adapter?: Relation<Adapter>;
 
-  @PrimaryColumn('text', PRIMARY)
+  @PrimaryColumn('text', { ...PRIMARY })
   name!: string;
 
   @Column('uuid', { name: 'tenant_id' })

@@ -158,8 +158,13 @@ function served(adapter: Adapter, version: AdapterVersion, model: string): Resol
     throw notReady(`Version ${number} of ${model.replace(/@.*$/, '')} is ${state}.`);
   }
   return {
-    ...{ versionId: id, adapterId: adapter.id, ownerTenant: adapter.tenantId },
-    ...{ adapter: adapter.name, version: number, digest, baseDigest },
+    versionId: id,
+    adapterId: adapter.id,
+    ownerTenant: adapter.tenantId,
+    adapter: adapter.name,
+    version: number,
+    digest,
+    baseDigest,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { AdapterReport } from '#contracts/adapter-report.js';
 import type {
   AdapterResource,
   AliasResource,
@@ -37,7 +38,7 @@ export function versionResource(
     version: row.number,
     state: row.state,
     digest: row.digest,
-    report: row.report,
+    report: row.report as AdapterReport | null,
     failure: row.failure,
     bytes: weights.bytes,
     weights_sha256: weights.sha256,

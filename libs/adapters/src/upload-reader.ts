@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import busboy, { type Busboy, type BusboyFileStream } from '@fastify/busboy';
+import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
 import { AppError } from '#runtime/app-error.js';
 import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
 import type { UploadMetadata } from '#contracts/adapters-api.js';
@@ -120,11 +120,11 @@ export class UploadReader {
   }
 }
 
-function makeParser(headers: IncomingHttpHeaders): Busboy {
+function makeParser(headers: IncomingHttpHeaders): BusboyInstance {
   const contentType = headers['content-type'];
   if (contentType === undefined) throw malformed(new Error('no content type'));
   try {
-    return busboy({
+    return new Busboy({
       headers: { ...headers, 'content-type': contentType },
       limits: {
         parts: FILE_NAMES.length + 2,

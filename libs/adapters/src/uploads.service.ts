@@ -100,11 +100,24 @@ async function createUnlessThere(manager: EntityManager, tenantId: string, name:
 
 function newVersion(adapter: Adapter, { metadata }: ReceivedFiles): AdapterVersion {
   return Object.assign(new AdapterVersion(), {
-    ...{ id: newId(), tenantId: adapter.tenantId, adapterId: adapter.id, number: adapter.nextVersion },
-    ...{ state: 'uploaded', digest: null, report: null, failure: null, attempts: 0 },
-    ...{ rank: null, modules: [], baseModel: null, baseDigest: null, source: 'upload' },
-    ...{ description: metadata.description ?? null, labels: metadata.labels ?? {} },
-    ...{ createdAt: new Date(), readyAt: null },
+    id: newId(),
+    tenantId: adapter.tenantId,
+    adapterId: adapter.id,
+    number: adapter.nextVersion,
+    state: 'uploaded',
+    digest: null,
+    report: null,
+    failure: null,
+    attempts: 0,
+    rank: null,
+    modules: [],
+    baseModel: null,
+    baseDigest: null,
+    source: 'upload',
+    description: metadata.description ?? null,
+    labels: metadata.labels ?? {},
+    createdAt: new Date(),
+    readyAt: null,
   });
 }
 

@@ -15,7 +15,7 @@ export class VersionFile {
   version?: Relation<AdapterVersion>;
 
   /** The part's file name, or `manifest.json`. */
-  @PrimaryColumn('text', PRIMARY)
+  @PrimaryColumn('text', { ...PRIMARY })
   name!: string;
 
   @Column('uuid', { name: 'tenant_id' })

@@ -64,9 +64,14 @@ export class VersionStates {
         AdapterVersion,
         { id: versionId },
         {
-          ...{ state: 'ready', digest: manifest.sha256, report, readyAt: new Date() },
-          ...{ rank: report.summary.ranks.at(-1) ?? null, modules: moduleKinds(report) },
-          ...{ baseModel: base.name, baseDigest: base.digest },
+          state: 'ready',
+          digest: manifest.sha256,
+          report,
+          readyAt: new Date(),
+          rank: report.summary.ranks.at(-1) ?? null,
+          modules: moduleKinds(report),
+          baseModel: base.name,
+          baseDigest: base.digest,
         },
       );
       await moveLatest(manager, adapter);

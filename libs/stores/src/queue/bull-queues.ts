@@ -91,7 +91,8 @@ export class BullQueues implements Queues {
       lockDuration: LOCK_MS,
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: MAX_STALLED,
-      ...{ removeOnComplete: { count: 0 }, removeOnFail: { count: 0 } },
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
     };
     if (redisUrl === undefined) {
       const bound = withBackend(createPostgresBackend);

@@ -1,0 +1,147 @@
+import { Readable } from 'node:stream';
+import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import {
+  ApiBody,
+  ApiConsumes,
+  ApiCreatedResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
+import { UploadsService } from '#adapters/uploads.service.js';
+import { VersionWaiter } from '#adapters/version-waiter.service.js';
+import { VersionsService } from '#adapters/versions.service.js';
+import {
+  isSet,
+  type UploadQuery,
+  UploadQuerySchema,
+  VersionListSchema,
+  type VersionResource,
+  VersionSchema,
+} from '#contracts/adapters-api.js';
+import {
+  DeletedSchema,
+  type List,
+  NameSchema,
+  type PageQuery,
+  PageQuerySchema,
+} from '#contracts/resource.js';
+import { EngineFleet } from '#fleet/engine-fleet.js';
+import { AppError } from '#runtime/app-error.js';
+import { OpenStreams } from '#runtime/open-streams.js';
+import { followClient } from '../inference/client-connection.js';
+import { BaseModelRules } from './base-model-rules.service.js';
+import { UPLOAD_BODY } from './upload-body.js';
+
+const AdapterPathSchema = z.object({ adapter: NameSchema });
+const VersionPathSchema = z.object({
+  adapter: z.string(),
+  version: z.coerce
+    .number()
+    .int()
+    .positive()
+    .max(2 ** 31 - 1),
+});
+type VersionPath = z.infer<typeof VersionPathSchema>;
+
+@ApiTags('Adapters')
+@Controller('v1/adapters/:adapter/versions')
+@RequireScope('adapters')
+export class VersionsController {
+  constructor(
+    private readonly versions: VersionsService,
+    private readonly uploads: UploadsService,
+    private readonly waiter: VersionWaiter,
+    private readonly rules: BaseModelRules,
+    private readonly fleet: EngineFleet,
+    private readonly streams: OpenStreams,
+  ) {}
+
+  @Post()
+  @HttpCode(201)
+  @ApiOperation({
+    summary: 'Upload a version',
+    description:
+      'Parts are known by their file names and may come in any order. With `wait`, a rejected version answers 422.',
+  })
+  @ApiConsumes('multipart/form-data')
+  @ApiBody(UPLOAD_BODY)
+  @ApiCreatedResponse({ standardSchema: VersionSchema })
+  async upload(
+    @CurrentCaller() { tenant }: Caller,
+    @Param({ schema: AdapterPathSchema }) { adapter }: z.infer<typeof AdapterPathSchema>,
+    @Query({ schema: UploadQuerySchema }) query: UploadQuery,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<VersionResource> {
+    const { body, headers } = request;
+    if (!(body instanceof Readable)) throw notMultipart();
+    const create = isSet(query.create);
+    if (create) await this.rules.check({ name: adapter });
+    const version = await this.uploads.upload({ tenantId: tenant.id, adapter, create }, { headers, body });
+    if (query.wait === 0) return version;
+    const { controller, done } = followClient(reply, this.streams);
+    try {
+      const settled = await this.waiter.settled(tenant.id, version, query.wait * 1000, controller.signal);
+      if (settled.state === 'rejected') throw rejected(settled);
+      return settled;
+    } finally {
+      done();
+    }
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'List versions, newest first' })
+  @ApiOkResponse({ standardSchema: VersionListSchema })
+  list(
+    @CurrentCaller() { tenant }: Caller,
+    @Param('adapter') adapter: string,
+    @Query({ schema: PageQuerySchema }) query: PageQuery,
+  ): Promise<List<VersionResource>> {
+    return this.versions.list(tenant.id, adapter, query);
+  }
+
+  @Get(':version')
+  @ApiOperation({ summary: 'Get a version with its report' })
+  @ApiOkResponse({ standardSchema: VersionSchema })
+  get(
+    @CurrentCaller() { tenant }: Caller,
+    @Param({ schema: VersionPathSchema }) { adapter, version }: VersionPath,
+  ): Promise<VersionResource> {
+    return this.versions.get(tenant.id, adapter, version);
+  }
+
+  @Delete(':version')
+  @ApiOperation({
+    summary: 'Delete a version',
+    description:
+      'Refused with 409 while an alias other than `latest` routes to it. Its number is not given again.',
+  })
+  @ApiOkResponse({ standardSchema: DeletedSchema })
+  async remove(
+    @CurrentCaller() { tenant }: Caller,
+    @Param({ schema: VersionPathSchema }) { adapter, version }: VersionPath,
+  ): Promise<z.infer<typeof DeletedSchema>> {
+    const { id, digests } = await this.versions.remove(tenant.id, adapter, version);
+    await Promise.all(digests.map((digest) => this.fleet.dropAdapter(digest)));
+    return { id, object: 'adapter.version', deleted: true };
+  }
+}
+
+function notMultipart(): AppError {
+  return new AppError('invalid_request', {
+    message: 'Upload the files as multipart/form-data; importing from a `source` is not supported yet.',
+    param: 'source',
+  });
+}
+
+function rejected(version: VersionResource): AppError {
+  const reason = version.failure ?? version.report?.errors[0]?.message;
+  return new AppError('adapter_rejected', {
+    message: `Version ${version.version} was rejected${reason === undefined ? '.' : `: ${reason}`}`,
+    extra: { version },
+  });
+}

@@ -1,0 +1,69 @@
+import helmet from '@fastify/helmet';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { makeHttpApp } from '#runtime/http-app.js';
+import { type Logger, makeLogger } from '#runtime/logger.js';
+import { makeRegistry } from '#runtime/metrics.js';
+import { OpenStreams } from '#runtime/open-streams.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import type { Closable } from '#runtime/shutdown.js';
+import { AppModule } from './app.module.js';
+import { ApiErrorFilter } from './api-error-filter.js';
+import { serveDocs } from './docs/serve-docs.js';
+import { RouteTable } from './route-table.js';
+import { bodyPipe } from './inference/body-pipe.js';
+import type { apiSettings } from './settings.js';
+
+export interface ApiProcess {
+  readonly app: NestFastifyApplication;
+  /** Where it listens. */
+  readonly url: string;
+  readonly logger: Logger;
+  readonly closables: readonly Closable[];
+}
+
+/** Starts the public API; tests start it in their own process as well. */
+export async function startApi(settings: SettingsOf<typeof apiSettings>): Promise<ApiProcess> {
+  const logger = makeLogger('api', settings.logLevel);
+  const streams = new OpenStreams();
+  const app = await makeHttpApp({
+    module: AppModule.forRoot({ settings, logger, streams, registry: makeRegistry('api') }),
+    logger,
+    jsonLimitBytes: settings.jsonLimitBytes,
+    streams,
+  });
+  const fastify = app.getHttpAdapter().getInstance();
+  // The one added last is the one that is asked.
+  app.useGlobalFilters(new ApiErrorFilter(new RouteTable(fastify), logger));
+  app.useGlobalPipes(bodyPipe);
+  fastify.removeContentTypeParser('text/plain'); // no route takes it
+  // An upload's body is read by its handler, straight from the socket.
+  fastify.addContentTypeParser('multipart/form-data', (_request, payload, done) => done(null, payload));
+  await app.register(helmet, HELMET);
+  serveDocs(app);
+  await app.init();
+  await app.listen(settings.port, settings.host);
+  const url = await app.getUrl();
+  logger.info({ url }, 'the API listens');
+  const closables = [
+    { name: 'open streams', close: () => streams.abortAll('the server is shutting down') },
+    { name: 'http and modules', close: () => app.close() },
+  ];
+  return { app, url, logger, closables };
+}
+
+/** The page under /docs has its scripts and styles in files of its own, and styles set by its scripts. */
+const HELMET = {
+  contentSecurityPolicy: {
+    directives: {
+      defaultSrc: ["'self'"],
+      scriptSrc: ["'self'"],
+      styleSrc: ["'self'", "'unsafe-inline'"],
+      imgSrc: ["'self'", 'data:'],
+      objectSrc: ["'none'"],
+      frameAncestors: ["'none'"],
+      upgradeInsecureRequests: null,
+    },
+  },
+  // Set by the proxy that has the certificate.
+  strictTransportSecurity: false,
+};

@@ -1,0 +1,56 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { AccountsModule, accountsEntities } from '#accounts/accounts.module.js';
+import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
+import { FleetModule } from '#fleet/fleet.module.js';
+import type { Logger } from '#runtime/logger.js';
+import { MetricsModule } from '#runtime/metrics.js';
+import { OpenStreams } from '#runtime/open-streams.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import { StoresModule } from '#stores/stores.module.js';
+import type { Registry } from 'prom-client';
+import { AdaptersController } from './adapters/adapters.controller.js';
+import { AliasesController } from './adapters/aliases.controller.js';
+import { BaseModelRules } from './adapters/base-model-rules.service.js';
+import { VersionsController } from './adapters/versions.controller.js';
+import { KeysController } from './admin/keys.controller.js';
+import { TenantsController } from './admin/tenants.controller.js';
+import { HealthController } from './health/health.controller.js';
+import { HealthService } from './health/health.service.js';
+import { InferenceModule } from './inference/inference.module.js';
+import type { apiSettings } from './settings.js';
+import { UsageController } from './usage/usage.controller.js';
+
+export interface AppOptions {
+  readonly settings: SettingsOf<typeof apiSettings>;
+  readonly logger: Logger;
+  readonly streams: OpenStreams;
+  readonly registry: Registry;
+}
+
+@Module({})
+export class AppModule {
+  static forRoot({ settings, logger, streams, registry }: AppOptions): DynamicModule {
+    const { engineUrls, engineToken } = settings;
+    return {
+      module: AppModule,
+      imports: [
+        MetricsModule.forRoot(registry),
+        StoresModule.forRoot({ settings, logger, entities: [...accountsEntities, ...adaptersEntities] }),
+        AccountsModule.forRoot({ settings, logger }),
+        AdaptersModule.forRoot({ settings, logger }),
+        FleetModule.forRoot({ engineUrls, engineToken, logger }),
+        InferenceModule.forRoot({ streams, logger }),
+      ],
+      controllers: [
+        TenantsController,
+        KeysController,
+        AdaptersController,
+        VersionsController,
+        AliasesController,
+        UsageController,
+        HealthController,
+      ],
+      providers: [BaseModelRules, HealthService, { provide: OpenStreams, useValue: streams }],
+    };
+  }
+}

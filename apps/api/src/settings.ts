@@ -1,0 +1,27 @@
+import { accountsSettings } from '#accounts/settings.js';
+import { adaptersSettings } from '#adapters/settings.js';
+import { fleetSettings } from '#fleet/settings.js';
+import { logSettings } from '#runtime/logger.js';
+import { setting, text } from '#runtime/settings.js';
+import { storesSettings } from '#stores/settings.js';
+
+/** Every setting of the API process. */
+export const apiSettings = {
+  port: setting(
+    { name: 'PORT', summary: 'Port of the public API and the console', defaultText: '8080' },
+    text.integer(8080, 0, 65_535),
+  ),
+  host: setting(
+    { name: 'HOST', summary: 'Address on which the public API listens', defaultText: '127.0.0.1' },
+    text.string('127.0.0.1'),
+  ),
+  jsonLimitBytes: setting(
+    { name: 'MAX_JSON_BYTES', summary: 'Largest JSON body', defaultText: '16M' },
+    text.bytes(16 * 2 ** 20),
+  ),
+  ...logSettings,
+  ...accountsSettings,
+  ...storesSettings,
+  ...adaptersSettings,
+  ...fleetSettings,
+};

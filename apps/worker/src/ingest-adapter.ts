@@ -1,0 +1,96 @@
+import { Readable } from 'node:stream';
+import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { INGEST_JOB, type IngestJob } from '#adapters/ingest-job.js';
+import { canonicalJson } from '#adapters/peft/canonical-json.js';
+import { BlobLedger } from '#adapters/blob-ledger.service.js';
+import { type IngestCase, VersionStates } from '#adapters/version-states.service.js';
+import type { BaseModel } from '#contracts/base-model.js';
+import { EngineFleet } from '#fleet/engine-fleet.js';
+import type { Logger } from '#runtime/logger.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import type { BlobStore } from '#stores/blobs/blob-store.js';
+import type { JobConsumer, Queues } from '#stores/queue/job-queue.js';
+import { BLOBS, QUEUES } from '#stores/stores.module.js';
+import { backoff, whileAway } from './patience.js';
+import type { workerSettings } from './settings.js';
+import { validateAdapter } from '#adapters/validate-adapter.js';
+import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
+
+/** How often a validation may fail unexpectedly or take the worker down with it. */
+const MAX_ATTEMPTS = 5;
+
+/**
+ * The job `ingest-adapter`: validates an uploaded version against the base model and makes it ready or rejected.
+ * It may begin again at any point: until its one closing transaction nothing of it can be seen.
+ */
+@Injectable()
+export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
+  #consumer: JobConsumer | undefined;
+
+  constructor(
+    private readonly states: VersionStates,
+    private readonly ledger: BlobLedger,
+    private readonly fleet: EngineFleet,
+    @Inject(BLOBS) private readonly blobs: BlobStore,
+    @Inject(QUEUES) private readonly queues: Queues,
+    @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
+    @Inject(WORKER_LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onModuleInit(): void {
+    this.#consumer = this.queues.consumer<IngestJob>(INGEST_JOB, {
+      concurrency: this.settings.workerConcurrency,
+      handle: ({ versionId }, signal) => this.ingest(versionId, signal),
+    });
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.#consumer?.close();
+  }
+
+  /** Returns when the version is settled or gone; throws when the worker closes first (the job then starts again). */
+  async ingest(versionId: string, signal: AbortSignal): Promise<void> {
+    for (const pause of backoff(signal)) {
+      const base = await whileAway(() => this.fleet.base(), signal);
+      const begun = await whileAway(() => this.states.begin(versionId), signal);
+      if (!begun) return;
+      let fault: unknown = new Error('the worker died each time');
+      if (begun.attempt <= MAX_ATTEMPTS) {
+        try {
+          return await whileAway(() => this.#settle(begun, base, signal), signal);
+        } catch (error) {
+          signal.throwIfAborted();
+          this.logger.error(
+            { err: error, versionId, attempt: begun.attempt },
+            'validation failed unexpectedly',
+          );
+          fault = error;
+        }
+      }
+      if (begun.attempt >= MAX_ATTEMPTS) {
+        await whileAway(() => this.states.giveUp(versionId, failureText(fault)), signal);
+        return;
+      }
+      await pause();
+    }
+  }
+
+  async #settle({ versionId, files }: IngestCase, base: BaseModel, signal: AbortSignal): Promise<void> {
+    const result = await validateAdapter({ files, base, blobs: this.blobs, signal });
+    if (result.verdict === 'rejected') {
+      await this.states.reject(versionId, result.report, base);
+      this.logger.info({ versionId, errors: result.report.errors.slice(0, 3) }, 'version rejected');
+      return;
+    }
+    const bytes = Buffer.from(canonicalJson(result.manifest));
+    const manifest = await this.blobs.put(Readable.from([bytes]), { limitBytes: bytes.length, signal });
+    const visible = await this.states.ready(versionId, { manifest, base, report: result.report });
+    if (!visible) await this.ledger.free([manifest.sha256]); // deleted while it was validated
+    this.logger.info({ versionId, digest: manifest.sha256, visible }, 'version validated');
+  }
+}
+
+function failureText(fault: unknown): string {
+  const reason = fault instanceof Error ? fault.message : String(fault);
+  return `Validation could not be finished in ${MAX_ATTEMPTS} attempts: ${reason}`;
+}

@@ -1,0 +1,17 @@
+import { adaptersSettings } from '#adapters/settings.js';
+import { fleetSettings } from '#fleet/settings.js';
+import { logSettings } from '#runtime/logger.js';
+import { setting, text } from '#runtime/settings.js';
+import { storesSettings } from '#stores/settings.js';
+
+/** Every setting of the worker process. */
+export const workerSettings = {
+  workerConcurrency: setting(
+    { name: 'WORKER_CONCURRENCY', summary: 'Adapters that one worker validates at once', defaultText: '2' },
+    text.integer(2, 1, 64),
+  ),
+  ...logSettings,
+  ...storesSettings,
+  ...adaptersSettings,
+  ...fleetSettings,
+};

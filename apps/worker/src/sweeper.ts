@@ -1,0 +1,70 @@
+import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { UsageService } from '#accounts/usage.service.js';
+import { BlobLedger } from '#adapters/blob-ledger.service.js';
+import { INGEST_PRODUCER, type IngestJob } from '#adapters/ingest-job.js';
+import { VersionStates } from '#adapters/version-states.service.js';
+import type { Logger } from '#runtime/logger.js';
+import type { BlobStore } from '#stores/blobs/blob-store.js';
+import type { JobProducer } from '#stores/queue/job-queue.js';
+import { BLOBS } from '#stores/stores.module.js';
+import { WORKER_LOGGER } from './worker-tokens.js';
+
+const REQUEUE_EVERY_MS = 30_000;
+const CLEAN_EVERY_MS = 3600_000;
+/** No upload takes longer between two chunks. */
+const TEMPORARY_AGE_MS = 24 * 3600_000;
+const REQUEUE_LIMIT = 1_000;
+
+/** Finds what a crash left behind: versions without a job, temporary and unowned files. */
+@Injectable()
+export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
+  readonly #closing = new AbortController();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly states: VersionStates,
+    private readonly ledger: BlobLedger,
+    private readonly usage: UsageService,
+    @Inject(INGEST_PRODUCER) private readonly queue: JobProducer<IngestJob>,
+    @Inject(BLOBS) private readonly blobs: BlobStore,
+    @Inject(WORKER_LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.#every(REQUEUE_EVERY_MS, () => this.requeue());
+    this.#every(CLEAN_EVERY_MS, () => this.clean());
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    this.#closing.abort();
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#running;
+  }
+
+  /** Queues every version that is not settled; one whose job waits or runs is left as it is. */
+  async requeue(): Promise<void> {
+    for (const versionId of await this.states.unsettled(REQUEUE_LIMIT)) {
+      if (this.#closing.signal.aborted) return;
+      await this.queue.add(versionId, { versionId });
+    }
+  }
+
+  async clean(): Promise<void> {
+    const temporary = await this.blobs.sweep(TEMPORARY_AGE_MS);
+    const unowned = await this.ledger.sweep(this.#closing.signal);
+    await this.usage.prune();
+    if (temporary + unowned > 0) this.logger.info({ temporary, unowned }, 'removed what crashes left behind');
+  }
+
+  /** Now and then again; sweeps run one after another. */
+  #every(period_ms: number, sweep: () => Promise<void>): void {
+    const run = (): void => {
+      this.#running = this.#running.then(sweep).catch((err: unknown) => {
+        this.logger.warn({ err }, 'a sweep failed; it comes again');
+      });
+    };
+    run();
+    this.#timers.push(setInterval(run, period_ms));
+  }
+}

@@ -1,0 +1,38 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { AccountsModule, accountsEntities } from '#accounts/accounts.module.js';
+import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
+import { FleetModule } from '#fleet/fleet.module.js';
+import type { Logger } from '#runtime/logger.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import { StoresModule } from '#stores/stores.module.js';
+import { IngestAdapter } from './ingest-adapter.js';
+import type { workerSettings } from './settings.js';
+import { Sweeper } from './sweeper.js';
+import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
+
+export interface WorkerOptions {
+  readonly settings: SettingsOf<typeof workerSettings>;
+  readonly logger: Logger;
+}
+
+@Module({})
+export class WorkerModule {
+  static forRoot({ settings, logger }: WorkerOptions): DynamicModule {
+    const { engineUrls, engineToken } = settings;
+    return {
+      module: WorkerModule,
+      imports: [
+        StoresModule.forRoot({ settings, logger, entities: [...accountsEntities, ...adaptersEntities] }),
+        AccountsModule.forUsage({ logger }),
+        AdaptersModule.forRoot({ settings, logger }),
+        FleetModule.forRoot({ engineUrls, engineToken, logger }),
+      ],
+      providers: [
+        { provide: WORKER_SETTINGS, useValue: settings },
+        { provide: WORKER_LOGGER, useValue: logger },
+        IngestAdapter,
+        Sweeper,
+      ],
+    };
+  }
+}

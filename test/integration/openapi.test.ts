@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Platform } from '../support/platform.js';
+
+let platform: Platform;
+beforeAll(async () => {
+  platform = await Platform.start({ worker: false });
+});
+afterAll(() => platform?.close());
+
+interface Operation {
+  readonly summary?: string;
+  readonly responses: Readonly<Record<string, { readonly content?: object }>>;
+  readonly requestBody?: { readonly content: object };
+}
+interface Document {
+  readonly openapi: string;
+  readonly info: { readonly title: string };
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+}
+
+const get = (path: string, init?: RequestInit) => fetch(platform.url + path, init);
+
+describe('the OpenAPI document', () => {
+  it('names every route with a summary, what it answers, and the error envelope', async () => {
+    const document = (await (await get('/openapi.json')).json()) as Document;
+    expect(document.openapi).toBe('3.1.0');
+    expect(document.info.title).toBe('Lorikeet');
+    const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, operation]) => ({ name: `${method} ${path}`, operation })),
+    );
+    expect(operations.map(({ name }) => name)).toEqual(
+      expect.arrayContaining([
+        'get /v1/models',
+        'post /v1/completions',
+        'post /v1/chat/completions',
+        'post /v1/adapters/{adapter}/versions',
+        'put /v1/adapters/{adapter}/aliases/{alias}',
+        'get /v1/usage',
+        'post /v1/admin/tenants/{tenant}/keys',
+        'get /health/ready',
+      ]),
+    );
+    for (const { name, operation } of operations.filter(({ name }) => !name.endsWith('/metrics'))) {
+      const success = Object.entries(operation.responses).find(([status]) => status.startsWith('2'))?.[1];
+      expect({ name, summary: operation.summary }).toEqual({
+        name,
+        summary: expect.stringMatching(/./) as string,
+      });
+      expect({ name, success }).toMatchObject({ name, success: { content: { 'application/json': {} } } });
+      expect({ name, ...operation.responses.default }).toMatchObject({
+        name,
+        content: { 'application/json': {} },
+      });
+      const takesBody = /^(post|put|patch) /.test(name) && !name.endsWith('/rollback');
+      expect({ name, body: operation.requestBody !== undefined }).toEqual({ name, body: takesBody });
+    }
+  });
+
+  it('is shown as a page that loads everything from this server', async () => {
+    const page = await get('/docs');
+    expect(page.status).toBe(200);
+    const html = await page.text();
+    expect(html).toContain('Lorikeet');
+    const sources = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, source]) => source ?? '');
+    expect(sources.length).toBeGreaterThan(2);
+    for (const source of sources) {
+      const url = new URL(source, `${platform.url}/docs`);
+      expect(url.origin).toBe(platform.url);
+      expect([source, (await fetch(url)).status]).toEqual([source, 200]);
+    }
+  });
+});
+
+describe('the server', () => {
+  it('answers unknown routes and methods in the envelope', async () => {
+    const missing = await get('/v1/nothing');
+    expect(missing.status).toBe(404);
+    expect(await missing.json()).toMatchObject({
+      error: { code: 'not_found', type: 'invalid_request_error' },
+    });
+    const wrong = await get('/v1/adapters/x/versions/1', { method: 'PUT' });
+    expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, expect.stringMatching(/GET.*DELETE/)]);
+    expect(await wrong.json()).toMatchObject({ error: { code: 'method_not_allowed' } });
+  });
+
+  it('carries a request id, the client’s own where it is well-formed', async () => {
+    expect((await get('/health/live')).headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    const given = await get('/health/live', { headers: { 'x-request-id': 'mine-1' } });
+    expect(given.headers.get('x-request-id')).toBe('mine-1');
+    const odd = await get('/health/live', { headers: { 'x-request-id': 'a b' } });
+    expect(odd.headers.get('x-request-id')).not.toBe('a b');
+  });
+
+  it('refuses JSON that is broken or too large', async () => {
+    const headers = { 'content-type': 'application/json', authorization: 'Bearer operator-key-for-tests' };
+    const post = (body: string) => get('/v1/admin/tenants', { method: 'POST', headers, body });
+    const broken = await post('{');
+    expect([broken.status, await broken.json()]).toMatchObject([400, { error: { code: 'invalid_request' } }]);
+    const large = await post(JSON.stringify({ name: 'x'.repeat(17 * 2 ** 20) }));
+    expect([large.status, await large.json()]).toMatchObject([413, { error: { code: 'payload_too_large' } }]);
+  });
+
+  it('says when it is ready, and why not', async () => {
+    expect(await (await get('/health/ready')).json()).toEqual({
+      status: 'ready',
+      checks: { database: 'up', queue: 'up', engine: 'up' },
+    });
+    expect(await (await get('/metrics')).text()).toContain('process_cpu_user_seconds_total');
+    expect((await get('/health/live')).headers.get('x-content-type-options')).toBe('nosniff');
+  });
+});

@@ -1,0 +1,148 @@
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Queue } from 'bullmq';
+import { INGEST_JOB } from '#adapters/ingest-job.js';
+import { startApi } from '../../apps/api/src/api-process.js';
+import { migrateDatabase } from '../../apps/api/src/migrate-database.js';
+import { apiSettings } from '../../apps/api/src/settings.js';
+import { workerSettings } from '../../apps/worker/src/settings.js';
+import { startWorker } from '../../apps/worker/src/worker-process.js';
+import { makeLogger } from '#runtime/logger.js';
+import { parseSettings } from '#runtime/settings.js';
+import type { Closable } from '#runtime/shutdown.js';
+import { startPostgres } from '../../scripts/lib/postgres.mjs';
+import { startRedis } from '../../scripts/lib/redis.mjs';
+import { Client, makeTenant } from './client.js';
+import { FakeEngine } from './fake-engine.js';
+import { goldenBase } from './golden-base.js';
+import { ROOT } from './stack.js';
+
+export const ADMIN_KEY = 'operator-key-for-tests';
+const ENGINE_TOKEN = 'token';
+
+type Env = Readonly<Record<string, string>>;
+
+export interface PlatformOptions {
+  /** The golden case whose model the engine says it has loaded. */
+  readonly model?: string;
+  /** Where jobs wait. */
+  readonly queue?: 'redis' | 'postgres';
+  /** False: versions stay `uploaded` until `startWorker` is called. */
+  readonly worker?: boolean;
+  /** Settings on top of the test's own. */
+  readonly env?: Env;
+}
+
+/**
+ * The control plane on real PostgreSQL and Redis, API and worker in this process; the engine is a tiny HTTP server
+ * that says which golden model it has loaded.
+ */
+export class Platform {
+  readonly #closables: Closable[] = [];
+  #logger = makeLogger('test', process.env.LOG_LEVEL ?? 'silent');
+
+  private constructor(
+    readonly folder: string,
+    readonly engine: FakeEngine,
+    public postgres: Awaited<ReturnType<typeof startPostgres>>,
+    public redis: Awaited<ReturnType<typeof startRedis>> | undefined,
+    readonly env: Env,
+  ) {}
+
+  /** Of the first API. */
+  url = '';
+
+  static async start({
+    model = 'llama-gqa',
+    queue = 'redis',
+    worker = true,
+    env = {},
+  }: PlatformOptions = {}): Promise<Platform> {
+    const folder = await mkdtemp(join(tmpdir(), 'lorikeet-platform-'));
+    const engine = await FakeEngine.start('fake-0', ENGINE_TOKEN);
+    engine.status = { ...engine.status, base: goldenBase(model) };
+    const [postgres, redis] = await Promise.all([
+      startPostgres({ directory: join(folder, 'postgres') }),
+      queue === 'redis' ? startRedis({ directory: join(folder, 'redis') }) : undefined,
+    ]);
+    await mkdir(join(folder, 'blobs'));
+    const platform = new Platform(folder, engine, postgres, redis, {
+      ADMIN_API_KEY: ADMIN_KEY,
+      DATABASE_URL: postgres.url,
+      ...(redis ? { REDIS_URL: redis.url } : {}),
+      STORAGE_URL: pathToFileURL(join(folder, 'blobs')).href,
+      ENGINE_URLS: engine.url,
+      ENGINE_TOKEN,
+      PORT: '0',
+      LOG_LEVEL: process.env.LOG_LEVEL ?? 'silent',
+      ...env,
+    });
+    await migrateDatabase({ databaseUrl: postgres.url, redisUrl: redis?.url, logger: platform.#logger });
+    platform.url = await platform.startApi();
+    if (worker) await platform.startWorker();
+    return platform;
+  }
+
+  /** One more API on the same stores; returns its URL. */
+  async startApi(env: Env = {}): Promise<string> {
+    const { url, closables } = await startApi(parseSettings(apiSettings, { ...this.env, ...env }));
+    this.#closables.unshift(...closables);
+    return url;
+  }
+
+  async startWorker(): Promise<void> {
+    const { closables } = await startWorker(parseSettings(workerSettings, this.env));
+    this.#closables.unshift(...closables);
+  }
+
+  /** PostgreSQL again, with its data and on its port, after `postgres.child.stop()`. */
+  async restartPostgres(): Promise<void> {
+    const { port } = this.postgres;
+    this.postgres = await startPostgres({ directory: join(this.folder, 'postgres'), port });
+  }
+
+  async restartRedis(): Promise<void> {
+    const port = this.redis?.port;
+    this.redis = await startRedis({
+      directory: join(this.folder, 'redis'),
+      ...(port === undefined ? {} : { port }),
+    });
+  }
+
+  /** Jobs that some worker holds. */
+  async activeJobs(): Promise<number> {
+    const queue = new Queue(INGEST_JOB, { connection: { url: this.redis?.url ?? '' } });
+    try {
+      return await queue.getActiveCount();
+    } finally {
+      await queue.close();
+    }
+  }
+
+  /** A worker as a process of its own, from dist/. */
+  spawnWorker() {
+    return spawn(process.execPath, [join(ROOT, 'dist/apps/worker/src/main.js')], {
+      env: { ...process.env, ...this.env },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+  }
+
+  get admin(): Client {
+    return new Client(this.url, ADMIN_KEY);
+  }
+
+  tenant(name: string): Promise<Client> {
+    return makeTenant(this.url, ADMIN_KEY, name);
+  }
+
+  async close(): Promise<void> {
+    for (const closable of this.#closables) await closable.close();
+    await this.engine.close();
+    await this.redis?.child.stop();
+    await this.postgres.child.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
