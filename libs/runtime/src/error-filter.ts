@@ -39,10 +39,15 @@ export function asAppError(error: unknown): AppError {
 export class ErrorFilter implements ExceptionFilter {
   constructor(private readonly logger: Logger) {}
 
+  /** What the caller is told; an app that knows more about what was thrown overrides it. */
+  protected explain(thrown: unknown, _request: FastifyRequest, _reply: FastifyReply): AppError {
+    return asAppError(thrown);
+  }
+
   catch(thrown: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
-    const error = asAppError(thrown);
+    const error = this.explain(thrown, request, reply);
     const { status, body } = toEnvelope(error);
     const level = ERROR_TABLE[error.code].logLevel;
     this.logger[level](
