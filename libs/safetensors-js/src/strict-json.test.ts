@@ -47,13 +47,12 @@ describe('strict JSON', () => {
   });
 
   it('reads what JSON.parse reads', () => {
-    fc.assert(
-      fc.property(fc.json(), (text) => {
-        const found = codeOf(text);
-        if (found !== 'valid') return found !== 'syntax' && found !== 'not_a_number';
-        return JSON.stringify(parseStrictJson(text)) === JSON.stringify(JSON.parse(text));
-      }),
-    );
+    const same = fc.property(fc.json(), (text) => {
+      const found = codeOf(text);
+      if (found !== 'valid') return found !== 'syntax' && found !== 'not_a_number';
+      return JSON.stringify(parseStrictJson(text)) === JSON.stringify(JSON.parse(text));
+    });
+    expect(() => fc.assert(same)).not.toThrow();
   });
 
   it('never accepts what JSON.parse refuses', () => {

@@ -511,6 +511,14 @@ describe('a report', () => {
     expect(() => rejectUnreadable(new Error('disk'))).toThrow('disk');
   });
 
+  it('holds no NUL, which the database cannot store', () => {
+    const fields = changed({ 'a\0b': { 'c\0': ['\0'] }, revision: '\0', rank_pattern: { 'q\0': 2 } });
+    const { report } = read(fields, { ...QUERIES, 'x\0': [1], [`${Q(0)}.lora_A.\0.weight`]: [4, 64] });
+    // Messages quote a NUL as a backslash and five characters, which is fine.
+    expect(JSON.stringify(report).replaceAll('\\\\', '')).not.toContain('\\u0000');
+    expect(report.fields.find(({ name }) => name === 'a\ufffdb')?.value).toEqual({ 'c\ufffd': ['\ufffd'] });
+  });
+
   it('turns from accepted to rejected by what the scan finds', () => {
     const { report } = read(QUERY_CONFIG);
     const rejected = rejectWith(report, [{ code: 'no_effect', message: 'x' }]);

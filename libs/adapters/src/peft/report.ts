@@ -10,7 +10,7 @@ export interface ReportParts extends Pick<AdapterReport, 'errors' | 'warnings' |
 type Readonlyish<T> = { readonly [K in keyof T]: T[K] extends (infer U)[] ? readonly U[] : T[K] };
 
 export function buildReport(parts: Readonlyish<ReportParts>): AdapterReport {
-  return {
+  return withoutNul({
     verdict: parts.errors.length === 0 ? 'accepted' : 'rejected',
     errors: limit(parts.errors),
     warnings: [...parts.warnings],
@@ -21,7 +21,21 @@ export function buildReport(parts: Readonlyish<ReportParts>): AdapterReport {
       modules: parts.modules.length,
       parameters: countParameters(parts.modules),
     },
-  };
+  });
+}
+
+/** PostgreSQL's jsonb takes every character but NUL, which a hostile name or value may hold. */
+function withoutNul<T>(value: T): T {
+  const json = JSON.stringify(value);
+  return json.includes('\\u0000') ? (JSON.parse(json, replaceNul) as T) : value;
+}
+
+function replaceNul(_key: string, value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('\0', '\ufffd');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [key.replaceAll('\0', '\ufffd'), member]),
+  );
 }
 
 /** A field that an error names is not honoured after all. */

@@ -24,16 +24,16 @@ const PREFIX = 'base_model.model.';
 
 /** The ends that PEFT's releases give to names, longest first; `*` is the adapter's name, which may be absent. */
 const ENDS: readonly [RegExp, TensorPart][] = [
-  [/^(.+)\.lora_A(?:\.([^.]+))?\.weight$/, 'lora_A'],
-  [/^(.+)\.lora_B(?:\.([^.]+))?\.weight$/, 'lora_B'],
-  [/^(.+)\.lora_B(?:\.([^.]+))?\.bias$/, 'lora_B.bias'],
-  [/^(.+)\.lora_embedding_A(?:\.([^.]+))?$/, 'lora_embedding_A'],
-  [/^(.+)\.lora_embedding_B(?:\.([^.]+))?$/, 'lora_embedding_B'],
+  [/^(.+)\.lora_A(?:\.([\w-]+))?\.weight$/, 'lora_A'],
+  [/^(.+)\.lora_B(?:\.([\w-]+))?\.weight$/, 'lora_B'],
+  [/^(.+)\.lora_B(?:\.([\w-]+))?\.bias$/, 'lora_B.bias'],
+  [/^(.+)\.lora_embedding_A(?:\.([\w-]+))?$/, 'lora_embedding_A'],
+  [/^(.+)\.lora_embedding_B(?:\.([\w-]+))?$/, 'lora_embedding_B'],
   // Once a parameter, then a module with a weight, saved again without it.
-  [/^(.+)\.lora_magnitude_vector(?:\.((?!weight$)[^.]+))?(?:\.weight)?$/, 'lora_magnitude_vector'],
+  [/^(.+)\.lora_magnitude_vector(?:\.((?!weight$)[\w-]+))?(?:\.weight)?$/, 'lora_magnitude_vector'],
   [/^(.+)\.base_layer()\.weight$/, 'base_layer.weight'],
   [/^(.+)\.base_layer()\.bias$/, 'base_layer.bias'],
-  [/^(.+)\.token_adapter\.trainable_tokens_delta(?:\.([^.]+))?$/, 'token_adapter'],
+  [/^(.+)\.token_adapter\.trainable_tokens_delta(?:\.([\w-]+))?$/, 'token_adapter'],
 ];
 const PLAIN_END = /^(.+)\.(weight|bias)$/;
 /** The wrapper of modules_to_save, with or without the adapter's name. */
