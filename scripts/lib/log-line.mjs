@@ -1,27 +1,48 @@
 const WARN = 40;
 
-/**
- * What of a child's log line belongs on the terminal: warnings and worse of our own (pino's JSON), PANIC of PostgreSQL.
- * The rest stays in the log file; a child's last lines are shown when it ends.
- * @param {string} line
- * @returns {string | undefined}
- */
-export function terminalText(line) {
-  if (line.startsWith('{')) {
-    const record = parse(line);
-    if (!record || typeof record.level !== 'number' || record.level < WARN) return undefined;
-    const reason = record.err?.message;
-    const text = String(record.msg ?? '');
-    return reason && !text.includes(reason) ? `${text}: ${reason}` : text;
-  }
-  return / PANIC: /.test(line) ? line : undefined;
-}
+/** @typedef {{ level?: unknown, msg?: unknown, err?: { message?: string } }} LogRecord */
 
-/** @param {string} line @returns {{ level?: unknown, msg?: unknown, err?: { message?: string } } | undefined} */
-function parse(line) {
+/** A line of our servers (pino's JSON). @param {string} line @returns {LogRecord | undefined} undefined: something else */
+function recordOf(line) {
+  if (!line.startsWith('{')) return undefined;
   try {
     return JSON.parse(line);
   } catch {
     return undefined;
   }
+}
+
+/** @param {LogRecord} record */
+function textOf({ msg, err }) {
+  const text = String(msg ?? '');
+  return err?.message && !text.includes(err.message) ? `${text}: ${err.message}` : text;
+}
+
+/** @param {LogRecord} record */
+const isImportant = ({ level }) => typeof level === 'number' && level >= WARN;
+
+/**
+ * What of a child's log line belongs on the terminal: warnings and worse of our own, PANIC of PostgreSQL.
+ * The rest stays in the log file; a child's last lines are shown when it ends.
+ * @param {string} line
+ * @returns {string | undefined}
+ */
+export function terminalText(line) {
+  const record = recordOf(line);
+  if (record) return isImportant(record) ? textOf(record) : undefined;
+  return / PANIC: /.test(line) ? line : undefined;
+}
+
+/**
+ * A child's last lines for a person who asks why it ended: what it printed, and the messages of its log.
+ * @param {readonly string[]} lines
+ * @returns {string}
+ */
+export function readable(lines) {
+  return lines
+    .map((line) => {
+      const record = recordOf(line);
+      return record ? `[${isImportant(record) ? '!' : 'log'}] ${textOf(record)}` : line;
+    })
+    .join('\n');
 }

@@ -96,7 +96,7 @@ export function readOptions(argv, env) {
     port,
     host: value('host') ?? '127.0.0.1',
     dataDir: resolve(value('data-dir') ?? 'data'),
-    modelPath,
+    modelPath: modelPath && resolve(modelPath),
     demo: demo ?? false,
     databaseUrl: variable('DATABASE_URL'),
     redisUrl: variable('REDIS_URL'),

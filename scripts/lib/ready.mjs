@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeExit } from './child.mjs';
+import { readable } from './log-line.mjs';
 import { StopError } from './stop-error.mjs';
 
 const READY_MS = 600_000;
@@ -15,8 +16,9 @@ async function reasonOf(children) {
   const ended = children.filter((child) => !child.running);
   const texts = [];
   for (const child of ended) {
-    const lines = child.lastLines(SHOWN_LINES).join('\n');
-    texts.push(`The ${child.name} ${describeExit(await child.exited)}:\n${lines}`);
+    texts.push(
+      `The ${child.name} ${describeExit(await child.exited)}:\n${readable(child.lastLines(SHOWN_LINES))}`,
+    );
   }
   return new StopError(texts.join('\n\n'));
 }

@@ -20,7 +20,9 @@ const STOPPED = Symbol('stopped');
 /** One starter for one data folder. @param {string} dataDir */
 function claimDataDir(dataDir) {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o755 });
+    // Others may pass, as PostgreSQL's user has to, but see nothing.
+    mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+    mkdirSync(join(dataDir, 'artifacts'), { recursive: true, mode: 0o700 });
     accessSync(dataDir, constants.W_OK);
   } catch (error) {
     throw new StopError(`DATA_DIR ${dataDir} cannot be written: ${/** @type {Error} */ (error).message}`);
@@ -53,7 +55,7 @@ async function boot(options, servers, url, adminKey) {
   );
   await step('bringing the database up to date', () => servers.migrate());
   await step('starting the API and the worker', async () => {
-    await Promise.all([servers.startApi(), servers.startWorker()]);
+    await Promise.all([servers.startApi(adminKey), servers.startWorker()]);
     await untilReady(url, () => servers.children);
   });
   servers.keepRunning();
@@ -79,8 +81,8 @@ export async function serve(wanted) {
   const options = { ...wanted, port: await claimPort(wanted.host, wanted.port) };
   const url = urlOf(options);
   const adminKey = options.adminKey ?? secretOf(join(options.dataDir, 'admin-key'));
-  const env = serverEnvironment(options, adminKey, demoModel());
-  await checkSettings(env);
+  const env = serverEnvironment(options, demoModel());
+  await checkSettings({ ...env, ADMIN_API_KEY: adminKey });
   writeFileSync(join(options.dataDir, 'running'), `process ${process.pid}, ${url}\n`);
 
   const servers = new Servers(options, env);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Child, describeExit } from './child.mjs';
 import { openLog } from './log-file.mjs';
-import { terminalText } from './log-line.mjs';
+import { readable, terminalText } from './log-line.mjs';
 import { inRepository, repository } from './paths.mjs';
 import { startPostgres } from './postgres.mjs';
 import { freePort } from './ports.mjs';
@@ -26,25 +26,22 @@ function lineSink(dataDir, name) {
 }
 
 /**
- * The environment of our servers: ours where we decide, the operator's for all else.
+ * What all servers get: ours where we decide, the operator's for all else.
  * @param {import('./options.mjs').StartOptions} options
- * @param {string} adminKey
  * @param {{ path: string, name: string }} demoModel
  * @returns {NodeJS.ProcessEnv}
  */
-export function serverEnvironment(options, adminKey, demoModel) {
-  const { dataDir } = options;
+export function serverEnvironment({ host, port, dataDir, modelPath }, demoModel) {
+  const named = modelPath !== undefined || process.env.MODEL_NAME?.trim();
   return {
     ...process.env,
-    HOST: options.host,
-    PORT: String(options.port),
+    HOST: host,
+    PORT: String(port),
     DATA_DIR: dataDir,
-    ADMIN_API_KEY: adminKey,
     STORAGE_URL: process.env.STORAGE_URL?.trim() || pathToFileURL(join(dataDir, 'artifacts')).href,
-    MODEL_PATH: options.modelPath ?? demoModel.path,
-    ...(options.modelPath === undefined && !process.env.MODEL_NAME?.trim()
-      ? { MODEL_NAME: demoModel.name }
-      : {}),
+    MODEL_PATH: modelPath ?? demoModel.path,
+    ...(named ? {} : { MODEL_NAME: demoModel.name }),
+    ENGINE_TOKEN: process.env.ENGINE_TOKEN?.trim() || randomSecret(),
   };
 }
 
@@ -108,30 +105,34 @@ export class Servers {
 
   /** ENGINE_URLS for the rest, unless the operator runs engines of his own. */
   async startEngine() {
-    this.#env.ENGINE_TOKEN = process.env.ENGINE_TOKEN?.trim() || randomSecret();
     if (process.env.ENGINE_URLS?.trim()) return;
-    const port = await freePort();
-    this.#env.ENGINE_PORT = String(port);
+    const port = process.env.ENGINE_PORT?.trim() || String(await freePort());
     this.#env.ENGINE_URLS = `http://127.0.0.1:${port}`;
-    await this.#startServer('engine', { HOST: '127.0.0.1' });
+    // It knows no tenants, so it gets no way to them.
+    const { DATABASE_URL: _database, REDIS_URL: _redis, ADMIN_API_KEY: _key, ...env } = this.#env;
+    await this.#startServer('engine', { ...env, ENGINE_HOST: '127.0.0.1', ENGINE_PORT: port });
   }
 
   /** Brings the database to this version. */
   async migrate() {
     const onLine = lineSink(this.#options.dataDir, 'migrate');
-    const child = new Child({ ...this.#program('migrate', join('api', 'src', 'migrate.js'), {}), onLine });
+    const child = new Child({
+      ...this.#program('migrate', join('api', 'src', 'migrate.js'), this.#env),
+      onLine,
+    });
     const exit = await child.exited;
     if (exit.code !== 0) {
-      throw new StopError(`The migration ${describeExit(exit)}:\n${child.lastLines(20).join('\n')}`);
+      throw new StopError(`The migration ${describeExit(exit)}:\n${readable(child.lastLines(20))}`);
     }
   }
 
   startWorker() {
-    return this.#startServer('worker', {});
+    return this.#startServer('worker', this.#env);
   }
 
-  startApi() {
-    return this.#startServer('api', {});
+  /** @param {string} adminKey */
+  startApi(adminKey) {
+    return this.#startServer('api', { ...this.#env, ADMIN_API_KEY: adminKey });
   }
 
   /** In the order in which none misses another while it ends. */
@@ -153,7 +154,7 @@ export class Servers {
       name,
       command: process.execPath,
       args: ['--enable-source-maps', inRepository('dist', 'apps', script)],
-      env: { ...this.#env, ...env },
+      env,
       cwd: repository,
       // The database goes with us, so there is nothing that it could still put in order.
       deathSignal: /** @type {const} */ ('KILL'),

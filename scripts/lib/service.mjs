@@ -1,4 +1,5 @@
 import { describeExit } from './child.mjs';
+import { readable } from './log-line.mjs';
 import { complain, say } from './print.mjs';
 import { failuresAfter, restartDelay_ms } from './restart-policy.mjs';
 
@@ -59,7 +60,7 @@ export class Service {
       if (this.#stopping) return;
       complain(`${this.name} ${describeExit(exit)}; starting it again.`);
       const killed = exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM'; // from outside: its log says nothing
-      if (!killed) for (const line of this.#child.lastLines(SHOWN_LINES)) complain(`  ${line}`);
+      if (!killed) complain(readable(this.#child.lastLines(SHOWN_LINES)));
       await this.#startAgain();
     }
   }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { terminalText } from '../../scripts/lib/log-line.mjs';
+import { readable, terminalText } from '../../scripts/lib/log-line.mjs';
 import { isSupportedNode } from '../../scripts/lib/machine.mjs';
 import { isRecentRedis } from '../../scripts/lib/redis.mjs';
 import { failuresAfter, restartDelay_ms } from '../../scripts/lib/restart-policy.mjs';
@@ -19,6 +19,18 @@ describe('what of a log line is shown in the terminal', () => {
     expect(terminalText('{"level":50,')).toBeUndefined();
     expect(terminalText('2026-11-21 UTC [9] ERROR:  duplicate key')).toBeUndefined();
     expect(terminalText('2026-11-21 UTC [9] PANIC:  no space left')).toContain('PANIC');
+  });
+});
+
+describe("a child's last lines", () => {
+  it('are readable whether it logged or printed them', () => {
+    const lines = [
+      '{"level":30,"msg":"starting"}',
+      '{"level":60,"msg":"no model"}',
+      'Error: at last',
+      '{broken',
+    ];
+    expect(readable(lines)).toBe('[log] starting\n[!] no model\nError: at last\n{broken');
   });
 });
 
