@@ -14,7 +14,15 @@ interface Completion {
 /** Largest allowed difference of a log-probability from Transformers + PEFT in float32. */
 const TOLERANCE = 0.02;
 
-describe.each(['llama-gqa', 'llama3-rope-tied-sharded'])('%s over HTTP', (name) => {
+const CASES = [
+  'cases/llama-gqa',
+  'cases/llama3-rope-tied-sharded',
+  'peft-cases/gqa',
+  'peft-cases/biased',
+  'peft-cases/tied',
+];
+
+describe.each(CASES)('%s over HTTP', (name) => {
   const golden = loadGolden(name);
   let stack: Stack;
   let tenant: Client;

@@ -21,7 +21,7 @@ import { engineSettings } from './settings.js';
 
 const TOKEN = 'a-token-of-the-engine-test';
 const ADAPTERS = ['qv-r8', 'all-r16-bf16', 'rslora-r4'];
-const golden = loadGolden('llama-gqa');
+const golden = loadGolden('cases/llama-gqa');
 
 type PromptEvent = Extract<GenerateEvent, { type: 'prompt' }>;
 

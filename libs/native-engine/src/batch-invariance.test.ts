@@ -13,7 +13,7 @@ import type { NativeModel, OpenOptions } from './native.js';
 /* A request's tokens do not depend on its neighbours: every comparison here is of float bits. */
 
 const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 512, maxSequences: 32, maxContext: 256 };
-const golden = loadGolden('llama-gqa');
+const golden = loadGolden('cases/llama-gqa');
 const prompt = golden.prompts[3] as readonly number[]; // 70 tokens: over several pages
 
 type Isa = OpenOptions['isa'] | 'best';

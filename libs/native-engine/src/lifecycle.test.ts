@@ -13,7 +13,7 @@ import { openModel } from './load.js';
 import type { NativeModel, OpenOptions, StepPlan } from './native.js';
 
 const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 128, maxSequences: 8, maxContext: 256 };
-const golden = loadGolden('llama-gqa');
+const golden = loadGolden('cases/llama-gqa');
 const prompt = golden.prompts[2] as readonly number[];
 const spec = handManifest(`${golden.folder}/adapters/qv-r8`, 2);
 const options: OpenOptions = {

@@ -24,7 +24,7 @@ const worst = (actual: readonly number[], expected: readonly number[]): number =
   Math.max(0, ...actual.map((value, i) => Math.abs(value - (expected[i] as number))));
 
 describe.each(['reference', 'cpu'] as const)('the %s backend', (backend) => {
-  describe.each(['llama-gqa', 'llama3-rope-tied-sharded'])('on %s', (name) => {
+  describe.each(['cases/llama-gqa', 'cases/llama3-rope-tied-sharded'])('on %s', (name) => {
     const golden = loadGolden(name);
     const runs = golden.runs.filter((run) => run.adapter === null || run.adapter in SCALES);
     const promptOf = (run: GoldenRun): readonly number[] => golden.prompts[run.prompt] as readonly number[];
