@@ -1,4 +1,4 @@
-// Speed of the linear op at the shapes of a 1B model, next to what this machine can do at the same moment: the
+// Speed of the linear op and of attention at the shapes of a 1B model, next to what this machine can do at the same moment: the
 // product inside the cache and reads from memory, on the same threads. Not part of the tests.
 //   lorikeet_bench [threads] [isa]
 // Every time is the lower decile of many runs. With one thread it is the thread's CPU time, so that other processes cost
@@ -168,6 +168,40 @@ void bench_shape(Backend& backend, int64_t k, int64_t n, DType dtype, double pea
   }
 }
 
+// Sequences of equal context on pages in order, each with `rows` new rows: 32 query heads, 8 KV heads of 64.
+void bench_attention(Backend& backend, int sequences, int rows, int context, DType dtype) {
+  constexpr int kPageTokens = 16;
+  const AttentionDesc desc{32, 8, 64, 0.125f};
+  const int pages = (context + kPageTokens - 1) / kPageTokens;
+  auto kv = backend.kv_create({.layers = 1,
+                               .pages = pages * sequences,
+                               .page_tokens = kPageTokens,
+                               .kv_heads = 8,
+                               .head_dim = 64,
+                               .dtype = dtype});
+  if (!kv) std::exit(1);
+  std::vector<int32_t> token, position, slot, q_start{0}, kv_len, table;
+  for (int sequence = 0; sequence < sequences; ++sequence) {
+    for (int row = context - rows; row < context; ++row) {
+      token.push_back(0);
+      position.push_back(row);
+      slot.push_back(sequence * pages * kPageTokens + row);
+    }
+    q_start.push_back(static_cast<int32_t>(token.size()));
+    kv_len.push_back(context);
+    for (int page = 0; page < pages; ++page) table.push_back(sequence * pages + page);
+  }
+  backend.step_begin({token, position, slot, q_start, kv_len, table, pages});
+  std::vector<float> qkv(token.size() * 48 * 64, 0.25f), out(token.size() * 32 * 64);
+  RopeDesc rope{std::vector<float>(32, 0.001f), 1.0f};
+  const double rope_seconds = best_seconds([&] { backend.rope_kv(qkv.data(), **kv, 0, rope, desc); });
+  const double seconds = best_seconds([&] { backend.attention(out.data(), qkv.data(), **kv, 0, desc); });
+  const double seen = static_cast<double>(sequences) * rows * (context - (rows - 1) / 2.0);
+  std::printf("attention %3d x %4d rows, context %5d: %9.1f us  %6.1f GFLOP/s  %6.1f GB/s of cache; rope_kv %7.1f us\n",
+              sequences, rows, context, seconds * 1e6, seen * 32 * 64 * 4 / seconds * 1e-9,
+              static_cast<double>((*kv)->bytes()) / seconds * 1e-9, rope_seconds * 1e6);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -185,6 +219,13 @@ int main(int argc, char** argv) {
               read_bandwidth(options.threads));
   for (const auto& [k, n] : std::vector<std::pair<int64_t, int64_t>>{{2048, 2048}, {2048, 8192}, {8192, 2048}}) {
     bench_shape(**backend, k, n, DType::bf16, peak);
+  }
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    std::printf("KV cache in %s\n", dtype == DType::f32 ? "f32" : "bf16");
+    bench_attention(**backend, 1, 1, 4096, dtype);
+    bench_attention(**backend, 16, 1, 512, dtype);
+    bench_attention(**backend, 1, 512, 512, dtype);
+    bench_attention(**backend, 1, 256, 4096, dtype);
   }
   return 0;
 }

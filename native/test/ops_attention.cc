@@ -60,7 +60,7 @@ AttentionDesc describe(const Shape& shape) {
           shape.softcap};
 }
 
-// Runs the steps in order; each is a list of chunks.
+// Runs the steps in order, each a list of chunks, after the positions before a sequence's first chunk were filled in.
 void check_attention(const Shape& shape, DType dtype, std::vector<int> lengths,
                      const std::vector<std::vector<Chunk>>& steps, Random& random) {
   const KvCase kv = random_kv(random, shape.heads, shape.page_tokens, dtype, lengths);
@@ -77,7 +77,14 @@ void check_attention(const Shape& shape, DType dtype, std::vector<int> lengths,
   }
   for (const auto& backend : all_backends()) {
     const auto cache = create_kv(*backend, kv, 2);
+    std::vector<bool> started(lengths.size(), false);
     for (size_t i = 0; i < steps.size(); ++i) {
+      for (const Chunk& chunk : steps[i]) {
+        if (!started[static_cast<size_t>(chunk.sequence)]) {
+          fill(*backend, *cache, 1, step_of(kv, {{chunk.sequence, 0, chunk.begin}}), desc);
+        }
+        started[static_cast<size_t>(chunk.sequence)] = true;
+      }
       const auto out = attend(*backend, *cache, 1, step_of(kv, steps[i]), no_rotation(shape.heads), desc);
       INFO(device_of(*backend), " step ", i, " page_tokens=", shape.page_tokens, " head_dim=", shape.heads.head_dim,
            " window=", shape.window, " softcap=", shape.softcap, " ", name_of(dtype));
@@ -119,7 +126,9 @@ TEST_CASE("attention over long contexts merges its splits rightly, with and with
   for (const int window : {0, 300, 257}) {
     for (const int page_tokens : {16, 7}) {
       check_attention({{4, 2, 16}, page_tokens, window}, DType::f16, {1301, 300},
-                      {{{0, 0, 700}}, {{0, 700, 1300}, {1, 0, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
+                      {{{0, 1250, 1300}, {1, 240, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
+      check_attention({{4, 2, 16}, page_tokens, window}, DType::bf16, {2301}, {{{0, 2290, 2300}}, {{0, 2300, 2301}}},
+                      random);
     }
   }
 }

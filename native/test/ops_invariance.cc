@@ -110,14 +110,14 @@ TEST_CASE("attention has the same bits however a sequence is chunked, batched an
   Random random(63);
   for (const int window : {0, 270}) {
     for (const HeadShape heads : {HeadShape{4, 2, 40}, {8, 1, 16}}) {
-      const KvCase kv = random_kv(random, heads, 16, DType::bf16, {1100, 530, 33});
+      const KvCase kv = random_kv(random, heads, 16, DType::bf16, {800, 530, 33});
       const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.2f, window, 0.0f};
       const int64_t width = heads.q_heads * heads.head_dim;
       const std::vector<std::vector<std::vector<Chunk>>> plans{
-          {{{0, 0, 1100}}, {{1, 0, 530}}, {{2, 0, 33}}},
-          {{{0, 0, 1099}, {1, 0, 529}, {2, 0, 32}}, {{2, 32, 33}, {1, 529, 530}, {0, 1099, 1100}}},
-          {{{1, 0, 7}, {0, 0, 500}}, {{0, 500, 513}, {2, 0, 33}, {1, 7, 300}}, {{1, 300, 530}, {0, 513, 1099}},
-           {{0, 1099, 1100}}}};
+          {{{0, 0, 800}}, {{1, 0, 530}}, {{2, 0, 33}}},
+          {{{0, 0, 799}, {1, 0, 529}, {2, 0, 32}}, {{2, 32, 33}, {1, 529, 530}, {0, 799, 800}}},
+          {{{1, 0, 7}, {0, 0, 500}}, {{0, 500, 513}, {2, 0, 33}, {1, 7, 300}}, {{1, 300, 530}, {0, 513, 799}},
+           {{0, 799, 800}}}};
       for (const std::string& isa : all_isas()) {
         std::vector<std::vector<float>> first(3);
         for (Backend* backend : backends_of(isa)) {
@@ -142,6 +142,30 @@ TEST_CASE("attention has the same bits however a sequence is chunked, batched an
             }
           }
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("attention of one row over a long context has the same bits on any number of threads and beside others") {
+  Random random(65);
+  const HeadShape heads{4, 2, 16};
+  const KvCase kv = random_kv(random, heads, 16, DType::f16, {2600, 700, 40});
+  const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.25f, 0, 0.0f};
+  const int64_t width = heads.q_heads * heads.head_dim;
+  for (const std::string& isa : all_isas()) {
+    std::vector<float> first;
+    for (Backend* backend : backends_of(isa)) {
+      const auto cache = create_kv(*backend, kv, 1);
+      fill(*backend, *cache, 0, step_of(kv, {{0, 0, 2599}, {1, 0, 699}, {2, 0, 39}}), desc);
+      for (const std::vector<Chunk>& chunks :
+           std::vector<std::vector<Chunk>>{{{0, 2599, 2600}}, {{0, 2599, 2600}, {1, 699, 700}, {2, 30, 40}},
+                                           {{0, 2560, 2600}}}) {
+        const auto out = attend(*backend, *cache, 0, step_of(kv, chunks), no_rotation(heads), desc);
+        const float* const row = out.data() + (chunks[0].end - chunks[0].begin - 1) * width;
+        if (first.empty()) first.assign(row, row + width);
+        INFO(device_of(*backend), " chunks ", chunks.size());
+        CHECK(same_bits(row, first.data(), width));
       }
     }
   }

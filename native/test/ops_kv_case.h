@@ -117,6 +117,13 @@ inline RopeDesc no_rotation(const HeadShape& heads) {
   return {std::vector<float>(static_cast<size_t>(heads.head_dim / 2), 0.0f), 1.0f};
 }
 
+// Writes keys and values of a step's rows without attending: a cheap way to a long context.
+inline void fill(Backend& backend, KvCache& cache, int layer, const StepCase& step, const AttentionDesc& desc) {
+  backend.step_begin(step.view());
+  auto qkv = step.qkv;
+  backend.rope_kv(qkv.data(), cache, layer, {std::vector<float>(static_cast<size_t>(desc.head_dim / 2), 0.0f), 1.0f}, desc);
+}
+
 // Runs one step of rope_kv and attention; out [rows, HQ D].
 inline std::vector<float> attend(Backend& backend, KvCache& cache, int layer, const StepCase& step,
                                  const RopeDesc& rope, const AttentionDesc& desc) {

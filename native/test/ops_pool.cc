@@ -13,7 +13,7 @@ TEST_CASE("the pool runs every item once, job after job, whether its threads spi
     Pool pool(threads);
     CHECK(pool.threads() == threads);
     bool once = true, named = true;
-    for (int job = 0; job < 3000; ++job) {
+    for (int job = 0; job < 400; ++job) {
       const int64_t items = job % 37;
       std::vector<int> done(static_cast<size_t>(items), 0);
       pool.run(items, [&](int64_t item, int thread) {
@@ -21,7 +21,7 @@ TEST_CASE("the pool runs every item once, job after job, whether its threads spi
         if (thread < 0 || thread >= threads) named = false;
       });
       for (const int count : done) once = once && count == 1;
-      if (job % 1000 == 999) std::this_thread::sleep_for(std::chrono::milliseconds(3));  // long enough to park
+      if (job % 100 == 99) std::this_thread::sleep_for(std::chrono::milliseconds(3));  // long enough to park
     }
     CHECK(once);
     CHECK(named);

@@ -16,14 +16,16 @@ namespace {
 
 constexpr int kSplit = 256;
 constexpr int kScoreStride = kSplit + kSlack;
-constexpr int kBlockQueries = 24;  // rows times query heads of a KV head that share loaded keys and values
+constexpr int kBlockQueries = 24;    // rows times query heads of a KV head that share loaded keys and values
+constexpr int kGroupedQueries = 64;  // with fewer, a page's heads are read together: one long run of memory
 
 struct Range {
   int begin, end;
+  int size() const { return end - begin; }
   bool empty() const { return begin >= end; }
 };
 
-// One thread's working memory for the queries of a block: [queries] and [queries, head_dim].
+// Sums not yet divided, by query of an item: [queries], [queries], [queries, head_dim].
 struct Partial {
   float* max;
   float* sum;
@@ -42,6 +44,11 @@ struct CpuBackend::AttentionCall {
   const StepView& step;
   int group;  // query heads per KV head
 
+  // What one item computes. Its queries are ordered [KV head][row][query head of the group].
+  struct Item {
+    const AttentionBlock& block;
+    Range heads;  // KV heads
+  };
   struct Work {
     float* q;       // [queries, head_dim]
     float* scores;  // [queries, kScoreStride]
@@ -50,12 +57,16 @@ struct CpuBackend::AttentionCall {
   };
 
   int head_dim() const { return desc.head_dim; }
-  int64_t partial_floats(int queries) const { return int64_t{queries} * (head_dim() + 2); }
-  Partial partial_at(float* memory, int queries) const { return {memory, memory + queries, memory + 2 * queries}; }
-  size_t work_floats(int queries) const {
+  int queries_of(const Item& item) const { return item.heads.size() * item.block.rows * group; }
+  int64_t query_of(const Item& item, int head, int row) const {
+    return (int64_t{head - item.heads.begin} * item.block.rows + row) * group;
+  }
+  int64_t partial_floats(int64_t queries) const { return queries * (head_dim() + 2); }
+  Partial partial_at(float* memory, int64_t queries) const { return {memory, memory + queries, memory + 2 * queries}; }
+  size_t work_floats(int64_t queries) const {
     return static_cast<size_t>(queries * (head_dim() + kScoreStride) + 2 * partial_floats(queries));
   }
-  Work work_at(float* memory, int queries) const {
+  Work work_at(float* memory, int64_t queries) const {
     float* const scores = memory + queries * head_dim();
     float* const total = scores + queries * kScoreStride;
     return {memory, scores, partial_at(total, queries), partial_at(total + partial_floats(queries), queries)};
@@ -73,6 +84,13 @@ struct CpuBackend::AttentionCall {
   Range splits(const AttentionBlock& block) const {
     return {seen(block, 0).begin / kSplit, (seen(block, block.rows - 1).end - 1) / kSplit + 1};
   }
+  // Rows of the block that see something of the split; they are contiguous.
+  Range rows_of(const AttentionBlock& block, int split) const {
+    Range rows{0, block.rows};
+    while (!rows.empty() && seen_in(block, rows.begin, split).empty()) ++rows.begin;
+    while (!rows.empty() && seen_in(block, rows.end - 1, split).empty()) --rows.end;
+    return rows;
+  }
 
   // Calls body(page, first token in the page, count, position) for the pages under the positions.
   template <class Body>
@@ -87,65 +105,40 @@ struct CpuBackend::AttentionCall {
     }
   }
 
-  void load_queries(const AttentionBlock& block, int kv_head, float* q) const {
+  void load_queries(const Item& item, float* q) const {
     const int64_t row_floats = int64_t{desc.q_heads + 2 * desc.kv_heads} * head_dim();
     const int64_t width = int64_t{group} * head_dim();
-    for (int row = 0; row < block.rows; ++row) {
-      std::memcpy(q + row * width, qkv + (block.row0 + row) * row_floats + kv_head * width,
-                  static_cast<size_t>(width) * sizeof(float));
+    for (int head = item.heads.begin; head < item.heads.end; ++head) {
+      for (int row = 0; row < item.block.rows; ++row) {
+        std::memcpy(q + query_of(item, head, row) * head_dim(),
+                    qkv + (item.block.row0 + row) * row_floats + head * width, static_cast<size_t>(width) * sizeof(float));
+      }
     }
   }
 
-  // Rows of the block that see something of the split; they are contiguous.
-  Range rows_of(const AttentionBlock& block, int split) const {
-    Range rows{0, block.rows};
-    while (!rows.empty() && seen_in(block, rows.begin, split).empty()) ++rows.begin;
-    while (!rows.empty() && seen_in(block, rows.end - 1, split).empty()) --rows.end;
-    return rows;
-  }
-
-  void score(const AttentionBlock& block, int kv_head, int split, Range rows, const Work& work) const {
+  void score(const Item& item, int split, Range rows, const Work& work) const {
     const auto run = kernels.key_product[static_cast<int>(kv.desc.dtype)];
-    const Range positions{seen_in(block, rows.begin, split).begin, seen_in(block, rows.end - 1, split).end};
-    for_pages(block.sequence, positions, [&](int64_t page, int first, int count, int position) {
-      run({.scores = work.scores + rows.begin * group * kScoreStride + (position - split * kSplit),
-           .score_stride = kScoreStride,
-           .q = work.q + int64_t{rows.begin} * group * head_dim(),
-           .queries = (rows.end - rows.begin) * group,
-           .d = head_dim(),
-           .k = kv.keys(layer, page, kv_head) + first * static_cast<int64_t>(dtype_bytes(kv.desc.dtype)),
-           .k_stride = kv.desc.page_tokens,
-           .n = count});
+    const Range positions{seen_in(item.block, rows.begin, split).begin, seen_in(item.block, rows.end - 1, split).end};
+    for_pages(item.block.sequence, positions, [&](int64_t page, int first, int count, int position) {
+      for (int head = item.heads.begin; head < item.heads.end; ++head) {
+        const int64_t query = query_of(item, head, rows.begin);
+        run({.scores = work.scores + query * kScoreStride + (position - split * kSplit),
+             .score_stride = kScoreStride,
+             .q = work.q + query * head_dim(),
+             .queries = rows.size() * group,
+             .d = head_dim(),
+             .k = kv.keys(layer, page, head) + first * static_cast<int64_t>(dtype_bytes(kv.desc.dtype)),
+             .k_stride = kv.desc.page_tokens,
+             .n = count});
+      }
     });
   }
 
-  // work.split.o of the rows' queries += weights * values of the positions
-  void add_values(const AttentionBlock& block, int kv_head, int split, Range rows, Range positions,
-                  const Work& work) const {
-    const auto run = kernels.value_product[static_cast<int>(kv.desc.dtype)];
-    for_pages(block.sequence, positions, [&](int64_t page, int first, int count, int position) {
-      run({.o = work.split.o + int64_t{rows.begin} * group * head_dim(),
-           .p = work.scores + rows.begin * group * kScoreStride + (position - split * kSplit),
-           .p_stride = kScoreStride,
-           .queries = (rows.end - rows.begin) * group,
-           .d = head_dim(),
-           .v = kv.values(layer, page, kv_head) +
-                int64_t{first} * head_dim() * static_cast<int64_t>(dtype_bytes(kv.desc.dtype)),
-           .n = count});
-    });
-  }
-
-  // Fills work.split for the rows that see the split; returns them. A value is added for a row only where the row sees
-  // it: weight 0 would turn another row's infinity into NaN.
-  Range attend_split(const AttentionBlock& block, int kv_head, int split, const Work& work) const {
-    const Range rows = rows_of(block, split);
-    if (rows.empty()) return rows;
-    score(block, kv_head, split, rows, work);
-    Range shared{0, (split + 1) * kSplit};
-    for (int row = rows.begin; row < rows.end; ++row) {
-      const Range own = seen_in(block, row, split);
-      shared = {std::max(shared.begin, own.begin), std::min(shared.end, own.end)};
-      for (int query = row * group; query < (row + 1) * group; ++query) {
+  void soften(const Item& item, int split, int row, const Work& work) const {
+    const Range own = seen_in(item.block, row, split);
+    for (int head = item.heads.begin; head < item.heads.end; ++head) {
+      const int64_t first = query_of(item, head, row);
+      for (int64_t query = first; query < first + group; ++query) {
         SoftmaxRow softmax{.scores = work.scores + query * kScoreStride,
                            .begin = own.begin - split * kSplit,
                            .end = own.end - split * kSplit,
@@ -158,11 +151,42 @@ struct CpuBackend::AttentionCall {
         work.split.sum[query] = softmax.sum;
       }
     }
-    std::memset(work.split.o + int64_t{rows.begin} * group * head_dim(), 0,
-                static_cast<size_t>((rows.end - rows.begin) * group * head_dim()) * sizeof(float));
+  }
+
+  // work.split.o of the rows' queries += weights * values of the positions
+  void add_values(const Item& item, int split, Range rows, Range positions, const Work& work) const {
+    const auto run = kernels.value_product[static_cast<int>(kv.desc.dtype)];
+    for_pages(item.block.sequence, positions, [&](int64_t page, int first, int count, int position) {
+      for (int head = item.heads.begin; head < item.heads.end; ++head) {
+        const int64_t query = query_of(item, head, rows.begin);
+        run({.o = work.split.o + query * head_dim(),
+             .p = work.scores + query * kScoreStride + (position - split * kSplit),
+             .p_stride = kScoreStride,
+             .queries = rows.size() * group,
+             .d = head_dim(),
+             .v = kv.values(layer, page, head) +
+                  int64_t{first} * head_dim() * static_cast<int64_t>(dtype_bytes(kv.desc.dtype)),
+             .n = count});
+      }
+    });
+  }
+
+  // Fills work.split for the rows that see the split; returns them. A value is added for a row only where the row sees
+  // it: weight 0 would turn another row's infinity into NaN.
+  Range attend_split(const Item& item, int split, const Work& work) const {
+    const Range rows = rows_of(item.block, split);
+    if (rows.empty()) return rows;
+    score(item, split, rows, work);
+    Range shared{0, (split + 1) * kSplit};
+    for (int row = rows.begin; row < rows.end; ++row) {
+      const Range own = seen_in(item.block, row, split);
+      shared = {std::max(shared.begin, own.begin), std::min(shared.end, own.end)};
+      soften(item, split, row, work);
+    }
+    std::memset(work.split.o, 0, static_cast<size_t>(queries_of(item) * head_dim()) * sizeof(float));
     const auto own_values = [&](auto part_of) {
       for (int row = rows.begin; row < rows.end; ++row) {
-        add_values(block, kv_head, split, {row, row + 1}, part_of(seen_in(block, row, split)), work);
+        add_values(item, split, {row, row + 1}, part_of(seen_in(item.block, row, split)), work);
       }
     };
     if (shared.empty()) {
@@ -170,7 +194,7 @@ struct CpuBackend::AttentionCall {
       return rows;
     }
     own_values([&](Range own) { return Range{own.begin, shared.begin}; });
-    add_values(block, kv_head, split, rows, shared, work);
+    add_values(item, split, rows, shared, work);
     own_values([&](Range own) { return Range{shared.end, own.end}; });
     return rows;
   }
@@ -181,116 +205,122 @@ struct CpuBackend::AttentionCall {
     std::memset(total.o, 0, static_cast<size_t>(queries * head_dim()) * sizeof(float));
   }
 
-  void merge(const Partial& total, const Partial& part, Range rows) const {
-    for (int query = rows.begin * group; query < rows.end * group; ++query) {
-      kernels.attention_merge({.o = total.o + int64_t{query} * head_dim(),
-                               .max = total.max + query,
-                               .sum = total.sum + query,
-                               .other_o = part.o + int64_t{query} * head_dim(),
-                               .other_max = part.max[query],
-                               .other_sum = part.sum[query],
-                               .d = head_dim()});
-    }
-  }
-
-  void write(const AttentionBlock& block, int kv_head, const Partial& total) const {
-    for (int row = 0; row < block.rows; ++row) {
-      float* to = out + ((block.row0 + row) * int64_t{desc.q_heads} + int64_t{kv_head} * group) * head_dim();
-      for (int query = row * group; query < (row + 1) * group; ++query, to += head_dim()) {
-        kernels.scale_row(to, total.o + int64_t{query} * head_dim(), 1.0f / total.sum[query], head_dim());
+  void merge(const Item& item, const Partial& total, const Partial& part, Range rows) const {
+    for (int head = item.heads.begin; head < item.heads.end; ++head) {
+      const int64_t end = query_of(item, head, rows.end);
+      for (int64_t query = query_of(item, head, rows.begin); query < end; ++query) {
+        kernels.attention_merge({.o = total.o + query * head_dim(),
+                                 .max = total.max + query,
+                                 .sum = total.sum + query,
+                                 .other_o = part.o + query * head_dim(),
+                                 .other_max = part.max[query],
+                                 .other_sum = part.sum[query],
+                                 .d = head_dim()});
       }
     }
   }
 
-  void attend(const AttentionBlock& block, int kv_head, const Work& work) const {
-    load_queries(block, kv_head, work.q);
-    clear(work.total, block.rows * group);
-    const Range all = splits(block);
-    for (int split = all.begin; split < all.end; ++split) {
-      merge(work.total, work.split, attend_split(block, kv_head, split, work));
+  void write(const Item& item, const Partial& total) const {
+    for (int head = item.heads.begin; head < item.heads.end; ++head) {
+      for (int row = 0; row < item.block.rows; ++row) {
+        float* to = out + ((item.block.row0 + row) * int64_t{desc.q_heads} + int64_t{head} * group) * head_dim();
+        const int64_t first = query_of(item, head, row);
+        for (int64_t query = first; query < first + group; ++query, to += head_dim()) {
+          kernels.scale_row(to, total.o + query * head_dim(), 1.0f / total.sum[query], head_dim());
+        }
+      }
     }
-    write(block, kv_head, work.total);
+  }
+
+  void attend(const Item& item, const Work& work) const {
+    load_queries(item, work.q);
+    clear(work.total, queries_of(item));
+    const Range all = splits(item.block);
+    for (int split = all.begin; split < all.end; ++split) {
+      const Range rows = attend_split(item, split, work);
+      merge(item, work.total, work.split, rows);
+    }
+    write(item, work.total);
   }
 };
 
-// Cuts the step's sequences into blocks of rows.
-void CpuBackend::plan_attention(const AttentionDesc& desc) {
+// Cuts the step's sequences into blocks of rows; returns the rows of the largest.
+int CpuBackend::plan_attention(const AttentionDesc& desc) {
   attention_blocks_.clear();
-  const int group = desc.q_heads / desc.kv_heads;
-  const int32_t block_rows = std::max(1, kBlockQueries / group);
+  const int32_t limit = std::max(1, kBlockQueries / (desc.q_heads / desc.kv_heads));
+  int32_t largest = 0;
   for (size_t sequence = 0; sequence + 1 < step_.q_start.size(); ++sequence) {
     const int32_t begin = step_.q_start[sequence];
     const int32_t end = step_.q_start[sequence + 1];
     const int32_t cached = step_.kv_len[sequence] - (end - begin);
     assert(cached >= 0);
-    for (int32_t row = begin; row < end; row += block_rows) {
+    for (int32_t row = begin; row < end; row += limit) {
+      const int32_t rows = std::min(limit, end - row);
+      largest = std::max(largest, rows);
       attention_blocks_.push_back({.sequence = static_cast<int32_t>(sequence),
                                    .row0 = row,
-                                   .rows = std::min(block_rows, end - row),
+                                   .rows = rows,
                                    .position0 = cached + row - begin,
-                                   .first_item = 0,
-                                   .partials = 0});
+                                   .first_split = 0});
     }
   }
+  return largest;
 }
 
 void CpuBackend::attention(float* out, const float* qkv, const KvCache& kv, int layer, const AttentionDesc& desc) {
   const auto& cache = static_cast<const CpuKvCache&>(kv);
   assert(desc.q_heads % desc.kv_heads == 0 && desc.head_dim == cache.desc.head_dim);
-  plan_attention(desc);
   const int group = desc.q_heads / desc.kv_heads;
-  const int queries = std::max(1, kBlockQueries / group) * group;
+  const int rows = plan_attention(desc);
   const AttentionCall call{kernels_, out, qkv, cache, layer, desc, step_, group};
+  int64_t splits = 0;  // of all blocks
+  for (AttentionBlock& block : attention_blocks_) {
+    block.first_split = splits;
+    splits += call.splits(block).size();
+  }
+  const auto blocks = static_cast<int64_t>(attention_blocks_.size());
+  const int64_t enough = 4 * pool_.threads();
+  const bool grouped = rows * desc.q_heads <= kGroupedQueries && (pool_.threads() == 1 || splits >= enough);
+  const int heads = grouped ? desc.kv_heads : 1;  // per item
+  const int parts = desc.kv_heads / heads;
+  const int64_t queries = int64_t{heads} * rows * group;
+  const auto item_of = [&](int64_t block, int64_t part) {
+    const int first = static_cast<int>(part) * heads;
+    return AttentionCall::Item{attention_blocks_[static_cast<size_t>(block)], {first, first + heads}};
+  };
   const auto work_of = [&](int thread) {
     return call.work_at(attention_scratch_[static_cast<size_t>(thread)].floats(call.work_floats(queries)), queries);
   };
-  const auto blocks = static_cast<int64_t>(attention_blocks_.size());
-  const int64_t pairs = blocks * desc.kv_heads;
-  // Items in (block, head, split) order, for the case of few rows with long contexts.
-  int64_t split_items = 0;
-  int64_t partial_floats = 0;
-  for (AttentionBlock& block : attention_blocks_) {
-    const Range splits = call.splits(block);
-    block.first_item = split_items;
-    block.partials = partial_floats;
-    split_items += int64_t{splits.end - splits.begin} * desc.kv_heads;
-    partial_floats += int64_t{splits.end - splits.begin} * desc.kv_heads * call.partial_floats(block.rows * group);
-  }
-  if (pairs >= 4 * pool_.threads() || split_items < 2 * pairs || pool_.threads() == 1) {
-    pool_.run(pairs, [&](int64_t item, int thread) {
-      call.attend(attention_blocks_[static_cast<size_t>(item / desc.kv_heads)], static_cast<int>(item % desc.kv_heads),
-                  work_of(thread));
-    });
+  if (blocks * parts >= enough || splits < 2 * blocks || pool_.threads() == 1) {
+    pool_.run(blocks * parts,
+              [&](int64_t item, int thread) { call.attend(item_of(item / parts, item % parts), work_of(thread)); });
     return;
   }
-  float* const partials = attention_partials_.floats(static_cast<size_t>(partial_floats));
-  const auto partial_of = [&](const AttentionBlock& block, int64_t item) {
-    const int block_queries = block.rows * group;
-    return call.partial_at(partials + block.partials + item * call.partial_floats(block_queries), block_queries);
+  // Few rows with long contexts: the splits go to different threads, and a second pass merges them.
+  float* const partials = attention_partials_.floats(static_cast<size_t>(splits * parts * call.partial_floats(queries)));
+  const auto partial_of = [&](int64_t split, int64_t part) {
+    return call.partial_at(partials + (split * parts + part) * call.partial_floats(queries), queries);
   };
-  pool_.run(split_items, [&](int64_t item, int thread) {
+  pool_.run(splits * parts, [&](int64_t index, int thread) {
+    const int64_t split = index / parts;
     const auto block = std::partition_point(attention_blocks_.begin(), attention_blocks_.end(),
-                                            [&](const AttentionBlock& b) { return b.first_item <= item; }) - 1;
-    const int64_t inside = item - block->first_item;
-    const Range splits = call.splits(*block);
-    const int count = splits.end - splits.begin;
+                                            [&](const AttentionBlock& b) { return b.first_split <= split; }) - 1;
+    const AttentionCall::Item item = item_of(block - attention_blocks_.begin(), index % parts);
     AttentionCall::Work work = work_of(thread);
-    const int head = static_cast<int>(inside / count);
-    call.load_queries(*block, head, work.q);
-    work.split = partial_of(*block, inside);
-    (void)call.attend_split(*block, head, splits.begin + static_cast<int>(inside % count), work);
+    work.split = partial_of(split, index % parts);
+    call.load_queries(item, work.q);
+    (void)call.attend_split(item, call.splits(*block).begin + static_cast<int>(split - block->first_split), work);
   });
-  pool_.run(pairs, [&](int64_t item, int thread) {
-    const AttentionBlock& block = attention_blocks_[static_cast<size_t>(item / desc.kv_heads)];
-    const int head = static_cast<int>(item % desc.kv_heads);
-    const AttentionCall::Work work = work_of(thread);
-    const Range splits = call.splits(block);
-    call.clear(work.total, block.rows * group);
-    for (int split = splits.begin; split < splits.end; ++split) {
-      const int64_t inside = int64_t{head} * (splits.end - splits.begin) + split - splits.begin;
-      call.merge(work.total, partial_of(block, inside), call.rows_of(block, split));
+  pool_.run(blocks * parts, [&](int64_t index, int thread) {
+    const AttentionCall::Item item = item_of(index / parts, index % parts);
+    const Partial total = work_of(thread).total;
+    const Range all = call.splits(item.block);
+    call.clear(total, call.queries_of(item));
+    for (int split = all.begin; split < all.end; ++split) {
+      const int64_t number = item.block.first_split + split - all.begin;
+      call.merge(item, total, partial_of(number, index % parts), call.rows_of(item.block, split));
     }
-    call.write(block, head, work.total);
+    call.write(item, total);
   });
 }
 

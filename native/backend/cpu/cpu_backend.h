@@ -70,9 +70,7 @@ class CpuBackend final : public Backend {
     int32_t sequence;
     int32_t row0, rows;
     int32_t position0;  // of row0 in its sequence
-    // Where its items and their partial results start when contexts are split over threads.
-    int64_t first_item;
-    int64_t partials;
+    int64_t first_split;  // its splits' place among all blocks' splits
   };
   // cos and sin of the step's positions, computed once for all layers with the same frequencies.
   struct RopeTable {
@@ -89,7 +87,7 @@ class CpuBackend final : public Backend {
   void for_rows(int64_t rows, int64_t row_cost, Body&& body);
 
   int64_t plan_shrinks(std::span<const LinearSegment> segments);
-  void plan_attention(const AttentionDesc& desc);
+  int plan_attention(const AttentionDesc& desc);
   const float* rope_angles(const RopeDesc& rope);
 
   const Isa isa_;

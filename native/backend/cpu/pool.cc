@@ -41,7 +41,7 @@ Pool::Pool(int threads) {
 
 Pool::~Pool() {
   stopping_.store(true);
-  ticket_.fetch_add(uint64_t{1} << 32);
+  ticket_.fetch_add(uint64_t{1} << 32);  // a job without items
   wakeups_.fetch_add(1);
   wakeups_.notify_all();
   for (std::thread& worker : workers_) worker.join();
@@ -53,7 +53,7 @@ void Pool::dispatch(uint32_t items, void* context, Call call) {
   call_.store(call, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
   const uint64_t generation = (generation_of(ticket_.load(std::memory_order_relaxed)) + 1) & 0xffffffffu;
-  ticket_.store(generation << 32, std::memory_order_seq_cst);
+  ticket_.store(generation << 32 | items, std::memory_order_seq_cst);
   // Pairs with await_generation: either this sees the parked worker, or the worker sees the new ticket.
   if (parked_.load(std::memory_order_seq_cst) > 0) {
     wakeups_.fetch_add(1);
@@ -70,12 +70,12 @@ void Pool::work(uint64_t generation, int thread) {
     const uint32_t items = items_.load(std::memory_order_relaxed);
     void* const context = context_.load(std::memory_order_relaxed);
     const Call call = call_.load(std::memory_order_relaxed);
-    const uint32_t item = static_cast<uint32_t>(ticket);
-    if (item >= items) return;
-    if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
+    const uint32_t left = static_cast<uint32_t>(ticket);
+    if (left == 0) return;
+    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
       continue;
     }
-    call(context, item, thread);
+    call(context, items - left, thread);
     done_.fetch_add(1, std::memory_order_release);
     ticket = ticket_.load(std::memory_order_acquire);
   }

@@ -52,9 +52,11 @@ class Pool {
   // Returns the newest ticket once its generation is not `seen`.
   uint64_t await_generation(uint64_t seen);
 
-  // Generation of the job in the upper half, next item to hand out in the lower. A worker claims an item by
-  // compare-and-swap: success proves that the job it read is still the current one, because a job cannot end, and its
-  // fields cannot change, while an item of it is unclaimed.
+  // Generation of the job in the upper half, items not yet handed out in the lower. A worker claims an item by
+  // compare-and-swap. Success proves that the job whose fields it read before is still the current one: a job cannot end,
+  // and so its fields cannot change, while an item of it is unclaimed. (The count of items left must be part of the
+  // ticket: a worker that compared its index with items_ could read the next job's items_ and claim an item that does
+  // not exist.)
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<uint32_t> done_{0};
   alignas(64) std::atomic<uint32_t> items_{0};
