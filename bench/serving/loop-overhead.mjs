@@ -50,6 +50,7 @@ class InstantModel {
     return { native_ms: 0 };
   }
   readers_ms = [];
+  copyPages() {}
   async close() {}
 }
 

@@ -48,6 +48,9 @@ export class FakeNative implements NativeModel {
   running = false;
   closed = false;
   maxRows = 0;
+  /** Rows of all steps. */
+  rows = 0;
+  copiedPages = 0;
   /** The step with this number fails. */
   failStep: number | undefined;
   /** A row after this token has no finite logits. */
@@ -55,6 +58,7 @@ export class FakeNative implements NativeModel {
   failLoad: string | undefined;
   #inUse: ReadonlySet<number> = new Set();
   #nextHandle = 1;
+  readonly #identities = new Map<string, number>();
 
   constructor(private readonly options: FakeNativeOptions) {
     const slots = options.kvPages * options.pageTokens;
@@ -91,8 +95,16 @@ export class FakeNative implements NativeModel {
     if (!this.adapters.delete(handle)) throw new Error(`no adapter ${handle}`);
   }
 
-  copyPages(): void {
-    throw new Error('not used yet');
+  copyPages(from: Int32Array, to: Int32Array): void {
+    if (this.running) fail('pages are copied while a step runs');
+    const { pageTokens } = this.options;
+    for (const [i, source] of from.entries()) {
+      const target = (to[i] as number) * pageTokens;
+      for (const slots of [this.#slotToken, this.#slotPosition, this.#slotAdapter]) {
+        slots.copyWithin(target, source * pageTokens, (source + 1) * pageTokens);
+      }
+    }
+    this.copiedPages += from.length;
   }
 
   memory() {
@@ -108,6 +120,7 @@ export class FakeNative implements NativeModel {
     if (this.running) fail('two steps at once');
     this.running = true;
     this.steps++;
+    this.rows += plan.rows;
     this.maxRows = Math.max(this.maxRows, plan.rows);
     try {
       const adapterOfRow = this.#adapterOfRow(plan);
@@ -122,6 +135,15 @@ export class FakeNative implements NativeModel {
       this.running = false;
       this.#inUse = new Set();
     }
+  }
+
+  /** The same for an adapter that was dropped and loaded again: what it computed stays valid. */
+  #identity(handle: number): number {
+    if (handle === 0) return 0;
+    const weights = this.adapters.get(handle)?.weightsPath ?? '';
+    const known = this.#identities.get(weights) ?? this.#identities.size + 1;
+    this.#identities.set(weights, known);
+    return known;
   }
 
   #adapterOfRow(plan: StepPlan): Int32Array {
@@ -148,7 +170,8 @@ export class FakeNative implements NativeModel {
     const { pageTokens, kvPages } = this.options;
     if (plan.rows < 1 || plan.sequences < 1) fail('an empty step');
     if (plan.qStart[0] !== 0 || plan.qStart[plan.sequences] !== plan.rows) fail('rows without a sequence');
-    const owner = new Map<number, number>();
+    const writer = new Map<number, number>();
+    const readers = new Map<number, Set<number>>();
     for (let s = 0; s < plan.sequences; s++) {
       const begin = plan.qStart[s] as number;
       const end = plan.qStart[s + 1] as number;
@@ -157,8 +180,8 @@ export class FakeNative implements NativeModel {
       for (let page = 0; page * pageTokens < length; page++) {
         const id = plan.pageTable[s * plan.pageTableStride + page] as number;
         if (page >= plan.pageTableStride || id < 0 || id >= kvPages) fail(`page ${id} does not exist`);
-        if (owner.has(id)) fail(`page ${id} belongs to two sequences`);
-        owner.set(id, s);
+        readers.set(id, (readers.get(id) ?? new Set()).add(s));
+        if (page >= Math.floor((length - (end - begin)) / pageTokens)) writer.set(id, s);
       }
       for (let row = begin; row < end; row++) {
         const position = length - (end - row);
@@ -167,6 +190,9 @@ export class FakeNative implements NativeModel {
           fail('a row is written outside its page table');
         if (adapterOfRow[row] !== adapterOfRow[begin]) fail('a sequence has two adapters');
       }
+    }
+    for (const id of writer.keys()) {
+      if (readers.get(id)?.size !== 1) fail(`page ${id} is written while another sequence reads it`);
     }
     for (let r = 1; r < plan.samples; r++) {
       if ((plan.sampleRow[r] as number) <= (plan.sampleRow[r - 1] as number))
@@ -189,7 +215,7 @@ export class FakeNative implements NativeModel {
       const slot = plan.kvSlot[row] as number;
       this.#slotToken[slot] = plan.token[row] as number;
       this.#slotPosition[slot] = plan.position[row] as number;
-      this.#slotAdapter[slot] = adapterOfRow[row] as number;
+      this.#slotAdapter[slot] = this.#identity(adapterOfRow[row] as number);
     }
     const results: (() => void)[] = [];
     let sequence = 0;
@@ -210,7 +236,8 @@ export class FakeNative implements NativeModel {
     for (let position = 0; position <= last; position++) {
       const slot = this.#slot(plan, sequence, position);
       if (this.#slotPosition[slot] !== position) fail(`slot ${slot} holds another position`);
-      if (this.#slotAdapter[slot] !== adapter) fail(`slot ${slot} was computed with another adapter`);
+      if (this.#slotAdapter[slot] !== this.#identity(adapter))
+        fail(`slot ${slot} was computed with another adapter`);
       tokens.push(this.#slotToken[slot] as number);
     }
     return tokens;

@@ -122,7 +122,6 @@ describe('the engine over HTTP with a real model', () => {
         usage: {
           promptTokens: promptOf(run).length,
           completionTokens: run.greedy_ids.length,
-          cachedTokens: 0,
         },
       });
     }
@@ -177,6 +176,31 @@ describe('the engine over HTTP with a real model', () => {
     const [first, again, other] = await Promise.all([draw(7), draw(7), draw(8)]);
     expect(again).toEqual(first);
     expect(other).not.toEqual(first);
+  });
+
+  it('gives bit for bit the same with cached prefixes as without, for the base and an adapter', async () => {
+    type Tokens = Extract<GenerateEvent, { type: 'tokens' }>;
+    const scoredOf = (all: GenerateEvent[]) =>
+      all
+        .filter((event): event is Tokens => event.type === 'tokens')
+        .flatMap((event) => event.scored ?? [])
+        .map(({ id, logprob, top }) => ({ id, logprob, top: top.map((choice) => choice.logprob) }));
+    const adapter = digests.get('all-r16-bf16') ?? '';
+    for (const scope of [{}, { adapter }]) {
+      const ask = (tokens: number[], cacheSalt: string) =>
+        events(request({ kind: 'tokens', tokens }, { ...scope, cacheSalt, maxTokens: 21, logprobs: 3 }));
+      const opening = Array.from({ length: 75 }, (_, i) => 8 + ((i * 53) % 480));
+      const first = await ask(opening, 'chat');
+      const turn = [...opening, ...idsOf(first), 300, 301, 302];
+      const cached = await ask(turn, 'chat');
+      const alone = await ask(turn, 'nobody');
+      expect(finishOf(cached)?.usage.cachedTokens).toBe(75 + 20);
+      expect(finishOf(alone)?.usage.cachedTokens).toBe(0);
+      expect(scoredOf(cached)).toEqual(scoredOf(alone));
+      const again = await ask(opening, 'chat');
+      expect(finishOf(again)?.usage.cachedTokens).toBe(74);
+      expect(scoredOf(again)).toEqual(scoredOf(first));
+    }
   });
 
   it('answers faults found before the stream with their status and code', async () => {

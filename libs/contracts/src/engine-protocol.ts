@@ -150,7 +150,15 @@ export const EngineStatusSchema = z.object({
     /** Tokens still to be computed for all of them. */
     queuedTokens: z.int(),
   }),
-  kv: z.object({ pages: z.int(), freePages: z.int(), pageTokens: z.int(), bytes: z.int() }),
+  kv: z.object({
+    pages: z.int(),
+    /** Nobody holds them; those of them that are cached prefixes give way. */
+    freePages: z.int(),
+    /** Pages whose prefix can be found again, held or free. */
+    cachedPages: z.int().optional(),
+    pageTokens: z.int(),
+    bytes: z.int(),
+  }),
   adapters: z.object({
     bytes: z.int(),
     limitBytes: z.int(),

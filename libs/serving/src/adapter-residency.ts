@@ -21,6 +21,8 @@ export interface ResidencyOptions {
   readonly weightsPath: (manifest: AdapterManifest) => Promise<string>;
   readonly onLoad?: (outcome: 'loaded' | 'failed', took_ms: number) => void;
   readonly onEvict?: () => void;
+  /** One that was dropped has left the device: its last request is over. */
+  readonly onDropped?: (digest: string) => void;
 }
 
 interface Waiter {
@@ -237,6 +239,7 @@ export class AdapterResidency {
     this.options.device.dropAdapter(entry.handle);
     this.#bytes -= entry.bytes;
     this.#entries.delete(entry.digest);
+    if (entry.dropped) this.options.onDropped?.(entry.digest);
     if (entry.waiters.size === 0) return;
     const again = this.#enqueue(entry.digest, entry.manifest);
     for (const waiter of entry.waiters) again.waiters.add(waiter);

@@ -26,6 +26,15 @@ describe("the base model's digest", () => {
     expect(await baseDigest(folder)).not.toBe(before);
   });
 
+  it('changes with the chat template and the generation config, which change what the base answers', async () => {
+    const digests = [await baseDigest(folder)];
+    for (const name of ['chat_template.jinja', 'generation_config.json']) {
+      writeFileSync(join(folder, name), `content of ${name}`);
+      digests.push(await baseDigest(folder));
+    }
+    expect(new Set(digests).size).toBe(3);
+  });
+
   it('remembers content hashes, and hashes a file again when it was written', async () => {
     const cache = join(folder, 'kept', 'hashes.json');
     const before = await baseDigest(folder, cache);

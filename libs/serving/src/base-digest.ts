@@ -3,7 +3,13 @@ import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileStamp, hashFile } from './file-hash.js';
 
-const CONFIG_AND_TOKENIZER = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
+const CONFIG_AND_TOKENIZER = [
+  'config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'chat_template.jinja', // makes the prompt of a chat
+  'generation_config.json', // says which tokens end an answer
+];
 
 /** Files that make a base model what it is: a change in any of them makes another base. */
 export function digestedFiles(names: readonly string[]): string[] {
@@ -11,7 +17,7 @@ export function digestedFiles(names: readonly string[]): string[] {
 }
 
 /**
- * SHA-256 (hex) over the names and content hashes of config, tokenizer and weight files. Content hashes are kept in
+ * SHA-256 (hex) over the names and content hashes of config, tokenizer, template and weight files. Content hashes are kept in
  * `cachePath` by path, size, time and inode, because hashing a large checkpoint at each start takes long.
  */
 export async function baseDigest(

@@ -1,9 +1,10 @@
 import type { NativeModel } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
-import type { KvPages } from './kv-pages.js';
+import { type KvPages, pagesFor } from './kv-pages.js';
 import type { PlanWriter, StepEntry } from './plan-writer.js';
-import { type Grant, type ScheduleLimits, schedule } from './scheduler.js';
+import type { PageCopy, PrefixCache, PrefixMatch } from './prefix-cache.js';
+import { type Grant, type Reuse, type ScheduleLimits, schedule } from './scheduler.js';
 import type { Sequence } from './sequence.js';
 import { ServedTokens } from './served-tokens.js';
 import type { RequestOutcome, ServingMetrics } from './serving-metrics.js';
@@ -12,8 +13,9 @@ import { WaitingQueues } from './waiting-queues.js';
 import { WakeSignal } from './wake-signal.js';
 
 export interface EngineLoopOptions {
-  readonly native: Pick<NativeModel, 'step'>;
+  readonly native: Pick<NativeModel, 'step' | 'copyPages'>;
   readonly pages: KvPages;
+  readonly prefixes: PrefixCache;
   readonly writer: PlanWriter;
   readonly outputs: StepOutputs;
   readonly limits: ScheduleLimits;
@@ -112,33 +114,78 @@ export class EngineLoop {
 
   /** Decides the next step and gives it its pages; undefined when something was preempted for nothing yet. */
   #schedule(): readonly Grant<Sequence>[] | undefined {
-    const { pages, limits, metrics } = this.options;
+    const { pages, prefixes, limits, metrics } = this.options;
+    const matches = new Map<Sequence, PrefixMatch>();
     const decision = schedule({
       running: this.#running,
       waiting: this.#waiting.byKey,
       served: (key) => this.#served.of(key),
       freePages: pages.freePages,
       limits,
+      reuse: (sequence) => this.#findPrefix(sequence, matches),
+      isComputed: (page) => prefixes.isComputed(page),
     });
+    // First what is found gets its holders, then pages become free, then others are taken: so nothing found is evicted.
+    const copies = decision.admitted.map((sequence) => this.#enter(sequence, matches.get(sequence)));
     for (const victim of decision.preempted) {
       this.#removeRunning(victim);
-      pages.release(victim.pages);
-      victim.computedTokens = 0;
+      prefixes.release(victim);
       victim.state = 'waiting';
       this.#waiting.add(victim);
       metrics.preemptions.inc();
     }
-    const now_ms = performance.now();
-    for (const sequence of decision.admitted) {
-      this.#waiting.remove(sequence);
-      sequence.state = 'running';
-      sequence.firstGrant_ms ??= now_ms;
-      this.#running.push(sequence);
-    }
     for (const { request, tokens } of decision.grants) {
       pages.grow(request.pages, request.computedTokens + tokens);
     }
+    this.#copyPages(decision.admitted, copies);
     return decision.grants.length === 0 && decision.preempted.size > 0 ? undefined : decision.grants;
+  }
+
+  #findPrefix(sequence: Sequence, matches: Map<Sequence, PrefixMatch>): Reuse {
+    const { prefixes, pages } = this.options;
+    const limitTokens = sequence.reusableTokens;
+    const found = prefixes.find(sequence, limitTokens);
+    // A sequence that needs the whole cache has no room for a page to copy from.
+    const roomy = pagesFor(sequence.totalTokens + 1, pages.pageTokens) < pages.pages;
+    const fullTokens = found.nodes.length * pages.pageTokens;
+    const match = roomy ? found : { ...found, tokens: fullTokens, tail: undefined };
+    matches.set(sequence, match);
+    return {
+      tokens: match.tokens,
+      heldPages: match.heldPages,
+      pinnedPages: match.tail?.idle ? 1 : 0,
+      nextPage: prefixes.nextKey(sequence, match, limitTokens),
+    };
+  }
+
+  /** From waiting to running, with the pages that were found for it. */
+  #enter(sequence: Sequence, match: PrefixMatch | undefined): PageCopy | undefined {
+    const { prefixes, metrics } = this.options;
+    this.#waiting.remove(sequence);
+    sequence.state = 'running';
+    this.#running.push(sequence);
+    const copy = match && prefixes.attach(sequence, match);
+    if (sequence.firstGrant_ms === undefined) {
+      sequence.firstGrant_ms = performance.now();
+      sequence.cachedTokens = sequence.computedTokens;
+      metrics.prefixQueriedTokens.inc(sequence.promptTokens);
+      metrics.prefixHitTokens.inc(sequence.cachedTokens);
+    }
+    sequence.chargedTokens = Math.max(sequence.chargedTokens, sequence.computedTokens);
+    return copy;
+  }
+
+  #copyPages(admitted: readonly Sequence[], copies: readonly (PageCopy | undefined)[]): void {
+    const from: number[] = [];
+    const to: number[] = [];
+    for (const [i, copy] of copies.entries()) {
+      if (copy === undefined) continue;
+      from.push(copy.from);
+      to.push(admitted[i]?.pages[copy.toIndex] as number);
+    }
+    if (from.length === 0) return;
+    this.options.native.copyPages(Int32Array.from(from), Int32Array.from(to));
+    for (const copy of copies) copy?.done();
   }
 
   async #runStep(grants: readonly Grant<Sequence>[]): Promise<void> {
@@ -177,6 +224,7 @@ export class EngineLoop {
     const { sequence, tokens } = entry;
     sequence.computedTokens += tokens;
     this.#charge(sequence, tokens);
+    this.options.prefixes.publish(sequence);
     if (sequence.endsAfterStep !== undefined) {
       this.#retire(sequence, sequence.endsAfterStep);
       return;
@@ -221,7 +269,7 @@ export class EngineLoop {
     // Whatever ended it, its reader must not wait for more; after a finish or an error this changes nothing.
     const { events } = sequence.options;
     events.push({ type: 'error', code: 'client_closed_request', message: 'The request was cancelled.' });
-    this.options.pages.release(sequence.pages);
+    this.options.prefixes.release(sequence);
     this.#served.leave(sequence.fairnessKey);
     this.options.metrics.requests.inc({ outcome });
     sequence.options.onEnd();

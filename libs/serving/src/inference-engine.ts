@@ -14,6 +14,7 @@ import { PAGE_TOKENS } from './kv-budget.js';
 import { KvPages } from './kv-pages.js';
 import type { OpenedModel, ServingSettings } from './model-opening.js';
 import { PlanWriter } from './plan-writer.js';
+import { PrefixCache } from './prefix-cache.js';
 import { PromptReader } from './prompt-reader.js';
 import { Sequence } from './sequence.js';
 import { ServingMetrics } from './serving-metrics.js';
@@ -40,6 +41,7 @@ const STALL_MS = 60_000;
 /** The engine's brain: takes requests, answers with their events. */
 export class InferenceEngine {
   readonly #pages: KvPages;
+  readonly #prefixes: PrefixCache;
   readonly #residency: AdapterResidency;
   readonly #manifests: AdapterManifests;
   readonly #templates: ChatTemplates;
@@ -58,6 +60,7 @@ export class InferenceEngine {
     const metrics = new ServingMetrics(options.registry, () => this.#gauges());
     const sequences = Math.min(settings.maxSequences, settings.maxStepTokens);
     this.#pages = new KvPages(native.description.kvPages, PAGE_TOKENS);
+    this.#prefixes = new PrefixCache(this.#pages, () => metrics.prefixEvictions.inc());
     this.#manifests = new AdapterManifests(blobs, base.digest);
     const weights = new VerifiedWeights(blobs);
     this.#residency = new AdapterResidency({
@@ -69,6 +72,7 @@ export class InferenceEngine {
         metrics.adapterLoadSeconds.observe(took_ms / 1000);
       },
       onEvict: () => metrics.adapterEvictions.inc(),
+      onDropped: (digest) => this.#prefixes.forget(digest),
     });
     this.#templates = new ChatTemplates(model.templates, tokenizer.specialTokens, blobs);
     this.#prompts = new PromptReader(tokenizer, this.#templates, base.maxContext * tokenizer.longestToken);
@@ -76,6 +80,7 @@ export class InferenceEngine {
     this.#loop = new EngineLoop({
       native,
       pages: this.#pages,
+      prefixes: this.#prefixes,
       writer: new PlanWriter(PAGE_TOKENS, { rows: settings.maxStepTokens, sequences }),
       outputs: this.#outputs,
       limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens: PAGE_TOKENS },
@@ -122,8 +127,9 @@ export class InferenceEngine {
     (await this.#residency.acquire(digest, manifest, signal)).release();
   }
 
-  /** Frees an adapter once its last request ends. One that is not resident is no fault. */
+  /** Frees an adapter and its prefixes once its last request ends. One that is not resident is no fault. */
   dropAdapter(digest: string): void {
+    this.#prefixes.forget(digest);
     this.#residency.drop(digest);
   }
 
@@ -142,6 +148,7 @@ export class InferenceEngine {
       kv: {
         pages: kvPages,
         freePages: this.#pages.freePages,
+        cachedPages: this.#prefixes.cachedPages,
         pageTokens: PAGE_TOKENS,
         bytes: kvPages * kvBytesPerPage,
       },
@@ -183,6 +190,7 @@ export class InferenceEngine {
     const sequence: Sequence = new Sequence({
       ...admitted,
       prompt: prompt.ids,
+      kvPages: this.#pages,
       addedTokens: prompt.added,
       stopRule: new StopRule(tokenizer, { ...request, maxTokens: admitted.maxTokens, eosTokenIds }),
       events,
@@ -247,6 +255,7 @@ export class InferenceEngine {
       waitingRequests: status.load.waitingRequests,
       kvPagesUsed: status.kv.pages - status.kv.freePages,
       kvPages: status.kv.pages,
+      cachedPages: this.#prefixes.cachedPages,
       adapters: status.adapters.resident.length,
       adapterBytes: status.adapters.bytes,
     };

@@ -29,6 +29,9 @@ class Simulated implements Schedulable {
   get heldPages(): number {
     return this.pages.length;
   }
+  get ownPages(): number {
+    return this.pages.length;
+  }
 }
 
 /** Runs the scheduler against real pages and an arithmetic of tokens, and checks every decision. */
@@ -59,6 +62,8 @@ class Simulation {
       served: (key) => this.served.of(key),
       freePages: this.pages.freePages,
       limits: this.limits,
+      reuse: () => ({ tokens: 0, heldPages: 0, pinnedPages: 0, nextPage: undefined }),
+      isComputed: () => false,
     });
   }
 

@@ -1,4 +1,5 @@
 import { pagesFor } from './kv-pages.js';
+import { WaitingOrder } from './waiting-order.js';
 
 /*
  * What the next step computes, decided from plain data. There is no prefill phase and no decode phase: a request has
@@ -10,7 +11,8 @@ import { pagesFor } from './kv-pages.js';
  * - Pages: the older request takes them from the younger. The oldest running one therefore always advances and ends
  *   (admission made sure that it fits alone), then the next is oldest.
  * - Admission: the least served tenant's oldest request is next and nobody passes it, so pages that become free reach it.
- *   Its tenant's counter stands still while it waits; the others' counters grow past it.
+ *   Its tenant's counter stands still while it waits; the others' counters grow past it. Only while a running request
+ *   computes a page that it needs too is it passed, and that one always advances.
  */
 
 export interface Schedulable {
@@ -22,6 +24,8 @@ export interface Schedulable {
   /** Tokens that are known and have to be computed; the next one is sampled once all are. */
   readonly totalTokens: number;
   readonly heldPages: number;
+  /** Those of them that become free when it loses its pages: nobody else holds them. */
+  readonly ownPages: number;
   /** Its reader does not keep up: it gets no grant, and its pages are taken first. */
   readonly paused: boolean;
   /** Number of the step that last granted it something. */
@@ -34,6 +38,18 @@ export interface ScheduleLimits {
   readonly pageTokens: number;
 }
 
+/** What a waiting request finds in the prefix cache. */
+export interface Reuse {
+  /** Tokens that need not be computed; fewer than the request has. */
+  readonly tokens: number;
+  /** Pages of them that others hold now, so they cost no free page. */
+  readonly heldPages: number;
+  /** Free pages that it takes for a moment beside its own. */
+  readonly pinnedPages: number;
+  /** Names the first full page that it would have to compute: requests with the same name would compute the same. */
+  readonly nextPage: string | undefined;
+}
+
 export interface ScheduleInput<R extends Schedulable> {
   readonly running: readonly R[];
   /** By fairness key; each queue in order of arrival, none empty. */
@@ -42,6 +58,9 @@ export interface ScheduleInput<R extends Schedulable> {
   readonly served: (fairnessKey: string) => number;
   readonly freePages: number;
   readonly limits: ScheduleLimits;
+  readonly reuse: (waiting: R) => Reuse;
+  /** Whether a running request is about to compute the page of that name. */
+  readonly isComputed: (page: string) => boolean;
 }
 
 export interface Grant<R> {
@@ -151,7 +170,7 @@ function preemptFor<R extends Schedulable>(
     }
     if (victim === undefined) return;
     claim.preempted.add(victim);
-    claim.freePages += victim.heldPages;
+    claim.freePages += victim.ownPages;
   }
 }
 
@@ -178,9 +197,14 @@ function admit<R extends Schedulable>(
     );
     if (!request.paused) sparePages -= Math.max(0, needAll(request) - heldAfter);
   }
-  const next = leastServed(input);
-  for (let request = next(); request !== undefined && slots > 0 && budgetTokens > 0; request = next()) {
-    const need = needAll(request);
+  const order = new WaitingOrder(waiting, input.served);
+  const claimed = new Set<string>();
+  for (let request = order.next(); request !== undefined; request = order.next()) {
+    const reuse = input.reuse(request);
+    // Another one computes what this one needs next: a few steps later it is there to be shared.
+    if (reuse.nextPage !== undefined && (claimed.has(reuse.nextPage) || input.isComputed(reuse.nextPage)))
+      continue;
+    const need = needAll(request) - reuse.heldPages + reuse.pinnedPages;
     if (need > sparePages) {
       const before = claim.freePages;
       preemptFor(need - sparePages + before, running, claim, (victim) => victim.paused);
@@ -188,34 +212,15 @@ function admit<R extends Schedulable>(
       // A request alone in the cache always fits: admission to the engine has checked its length.
       if (need > sparePages) break;
     }
-    const tokens = Math.min(budgetTokens, missing(request));
-    sparePages -= need;
-    budgetTokens -= tokens;
-    slots--;
+    const wanted = request.totalTokens - reuse.tokens;
+    const tokens = Math.min(budgetTokens, wanted);
+    order.charge(request, wanted);
+    if (reuse.nextPage !== undefined) claimed.add(reuse.nextPage);
     admitted.push(request);
     claim.grants.push({ request, tokens });
+    sparePages -= need;
+    budgetTokens -= tokens;
+    if (--slots === 0 || budgetTokens === 0) break;
   }
   return admitted;
-}
-
-/** Yields the waiting requests that are not paused: each time the oldest of the key that was served least, counting what is handed out here. */
-function leastServed<R extends Schedulable>(input: ScheduleInput<R>): () => R | undefined {
-  const queues = [...input.waiting].map(([key, queue]) => ({ queue, taken: 0, served: input.served(key) }));
-  return () => {
-    let best: (typeof queues)[number] | undefined;
-    for (const candidate of queues) {
-      while (candidate.queue[candidate.taken]?.paused) candidate.taken++;
-      const head = candidate.queue[candidate.taken];
-      if (head === undefined) continue;
-      const bestHead = best?.queue[best.taken];
-      if (best === undefined || bestHead === undefined) best = candidate;
-      else if (candidate.served < best.served) best = candidate;
-      else if (candidate.served === best.served && head.id < bestHead.id) best = candidate;
-    }
-    const request = best?.queue[best.taken];
-    if (best === undefined || request === undefined) return undefined;
-    best.taken++;
-    best.served += missing(request);
-    return request;
-  };
 }

@@ -2,6 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { GenerateRequest, Sampling, ScoredToken } from '#contracts/engine-protocol.js';
 import type { AdapterLease } from './adapter-residency.js';
 import type { EventStream } from './event-stream.js';
+import type { KvPages } from './kv-pages.js';
+import type { PageNode, PrefixHolder } from './prefix-cache.js';
+import { PrefixKeys, scopeKey } from './prefix-keys.js';
 import type { Schedulable } from './scheduler.js';
 import type { RequestOutcome } from './serving-metrics.js';
 import type { StopRule } from './stop-rule.js';
@@ -17,6 +20,7 @@ export interface SequenceOptions {
   readonly maxTokens: number;
   readonly stopRule: StopRule;
   readonly events: EventStream;
+  readonly kvPages: KvPages;
   readonly lease: AdapterLease | undefined;
   readonly arrival_ms: number;
   /** Called once, when everything that the request held is given back. */
@@ -27,7 +31,7 @@ export interface SequenceOptions {
 export type PromptScore = Pick<ScoredToken, 'logprob' | 'top'>;
 
 /** One admitted request: its tokens, what of them is in the KV cache, and where its results go. */
-export class Sequence implements Schedulable {
+export class Sequence implements Schedulable, PrefixHolder {
   readonly id: number;
   readonly fairnessKey: string;
   readonly promptTokens: number;
@@ -41,8 +45,14 @@ export class Sequence implements Schedulable {
   /** Kept only when a penalty needs it. */
   readonly history: TokenHistory | undefined;
 
+  /** The version's digest; undefined: the base model. */
+  readonly adapter: string | undefined;
+  readonly keys: PrefixKeys;
+  lastKnown: PageNode | undefined;
   readonly pages: number[] = [];
   computedTokens = 0;
+  /** Prompt tokens that were in the cache when the request first entered the batch. */
+  cachedTokens = 0;
   /** Most tokens that were ever computed; a recomputation is not charged again. */
   chargedTokens = 0;
   generated = 0;
@@ -66,6 +76,11 @@ export class Sequence implements Schedulable {
     const { request, prompt } = options;
     this.id = options.id;
     this.fairnessKey = request.fairnessKey;
+    this.adapter = request.adapter;
+    this.keys = new PrefixKeys(
+      scopeKey({ cacheSalt: request.cacheSalt, adapter: request.adapter }),
+      options.kvPages.pageTokens,
+    );
     this.promptTokens = prompt.length;
     this.maxTokens = options.maxTokens;
     this.sampling = request.sampling;
@@ -88,6 +103,10 @@ export class Sequence implements Schedulable {
     return this.pages.length;
   }
 
+  get ownPages(): number {
+    return this.options.kvPages.ownPages(this.pages);
+  }
+
   get adapterHandle(): number {
     return this.options.lease?.handle ?? 0;
   }
@@ -104,6 +123,15 @@ export class Sequence implements Schedulable {
   /** Position up to which prompt tokens have their scores (the first has none). */
   get scoredTokens(): number {
     return this.promptScores.length + 1;
+  }
+
+  /**
+   * How many of its tokens may come from the cache: all but the last known one, whose row gives the next; and none whose
+   * row still has to score a prompt token.
+   */
+  get reusableTokens(): number {
+    const unscored = this.promptLogprobs !== undefined && this.scoredTokens < this.promptTokens;
+    return unscored ? Math.min(this.scoredTokens, this.totalTokens) - 1 : this.totalTokens - 1;
   }
 
   append(token: number): void {

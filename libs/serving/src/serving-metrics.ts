@@ -8,6 +8,7 @@ export interface ServingGauges {
   readonly waitingRequests: number;
   readonly kvPagesUsed: number;
   readonly kvPages: number;
+  readonly cachedPages: number;
   readonly adapters: number;
   readonly adapterBytes: number;
 }
@@ -20,6 +21,9 @@ export class ServingMetrics {
   readonly requests: Counter<'outcome'>;
   readonly tokens: Counter<'kind'>;
   readonly preemptions: Counter;
+  readonly prefixQueriedTokens: Counter;
+  readonly prefixHitTokens: Counter;
+  readonly prefixEvictions: Counter;
   readonly adapterLoads: Counter<'outcome'>;
   readonly adapterEvictions: Counter;
   readonly queueSeconds: Histogram;
@@ -43,6 +47,12 @@ export class ServingMetrics {
     this.requests = counter('requests_total', 'Ended requests', ['outcome']);
     this.tokens = counter('tokens_total', 'Tokens computed: prompt, completion, or recomputed', ['kind']);
     this.preemptions = counter('preemptions_total', 'Requests that lost their KV pages to others');
+    this.prefixQueriedTokens = counter(
+      'prefix_queried_tokens_total',
+      'Prompt tokens looked up in the prefix cache',
+    );
+    this.prefixHitTokens = counter('prefix_hit_tokens_total', 'Prompt tokens that the prefix cache had');
+    this.prefixEvictions = counter('prefix_evicted_pages_total', 'Cached KV pages that gave way to others');
     this.adapterLoads = counter('adapter_loads_total', 'Adapters loaded onto the device', ['outcome']);
     this.adapterEvictions = counter('adapter_evictions_total', 'Adapters that made room for others');
     this.queueSeconds = histogram('queue_seconds', 'Arrival to the first computed token', SECONDS);
@@ -73,6 +83,7 @@ export class ServingMetrics {
     gauge('waiting_requests', 'Requests that wait for a place', (now) => now.waitingRequests);
     gauge('kv_pages_used', 'KV pages that requests hold', (now) => now.kvPagesUsed);
     gauge('kv_pages', 'KV pages in all', (now) => now.kvPages);
+    gauge('kv_pages_cached', 'KV pages whose prefix can be found again', (now) => now.cachedPages);
     gauge('adapters_resident', 'Adapters on the device', (now) => now.adapters);
     gauge('adapter_bytes', 'Bytes of the adapters on the device', (now) => now.adapterBytes);
   }

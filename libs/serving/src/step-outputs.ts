@@ -50,7 +50,7 @@ export class StepOutputs {
       text: '',
       usage: {
         promptTokens: sequence.promptTokens,
-        cachedTokens: 0,
+        cachedTokens: sequence.cachedTokens,
         completionTokens: sequence.generated,
       },
       timing: {
