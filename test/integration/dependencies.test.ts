@@ -37,7 +37,7 @@ const complete = async () =>
   (await acme.call('POST', '/v1/completions', { model: 'bot', prompt: 'x' })).status;
 const checks = async () => {
   const response = await fetch(`${platform.url}/health/ready`);
-  return { status: response.status, ...((await response.json()) as object) };
+  return { status: response.status, body: await response.json() };
 };
 
 async function untilStatus(
@@ -69,7 +69,7 @@ describe('while PostgreSQL is away', () => {
     expect(await complete()).toBe(200);
     expect(await checks()).toMatchObject({
       status: 503,
-      checks: { database: 'down', queue: 'up', engine: 'up' },
+      body: { checks: { database: 'down', queue: 'up', engine: 'up' } },
     });
     expect((await fetch(`${platform.url}/health/live`)).status).toBe(200);
 
@@ -93,7 +93,10 @@ describe('while Redis is away', () => {
     });
     await acme.expect(404, 'GET', '/v1/adapters/later');
     expect(await complete()).toBe(200);
-    expect(await checks()).toMatchObject({ status: 503, checks: { database: 'up', queue: 'down' } });
+    expect(await checks()).toMatchObject({
+      status: 503,
+      body: { checks: { database: 'up', queue: 'down' } },
+    });
 
     await platform.restartRedis();
     await untilStatus(201, () => upload('later'));

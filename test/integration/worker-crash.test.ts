@@ -28,11 +28,16 @@ async function states(): Promise<VersionState[]> {
   return data.map(({ state }) => state);
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await sleep(5);
+type Worker = ReturnType<Platform['spawnWorker']>;
+
+async function until(condition: () => Promise<boolean>, worker: Worker): Promise<void> {
+  while (!(await condition())) {
+    if (worker.exitCode !== null) throw new Error(`the worker ended with ${worker.exitCode}`);
+    await sleep(10);
+  }
 }
 
-async function kill(worker: ReturnType<Platform['spawnWorker']>): Promise<void> {
+async function kill(worker: Worker): Promise<void> {
   const ended = once(worker, 'exit');
   worker.kill('SIGKILL');
   await ended;
@@ -45,7 +50,7 @@ describe('a worker that is killed', () => {
     platform.engine.status = { ...status, state: 'loading' };
     const waiting = platform.spawnWorker();
     await upload();
-    await until(async () => (await platform.activeJobs()) > 0);
+    await until(async () => (await platform.activeJobs()) > 0, waiting);
     await kill(waiting);
     expect(await states()).toEqual(['uploaded']);
     platform.engine.status = status;
@@ -56,13 +61,13 @@ describe('a worker that is killed', () => {
       const settled = async () => (await states()).filter((state) => state === 'ready').length;
       const before = await settled();
       const worker = platform.spawnWorker();
-      await until(async () => (await states()).includes('validating') || (await settled()) > before);
+      await until(async () => (await states()).includes('validating') || (await settled()) > before, worker);
       await kill(worker);
       expect(await states()).not.toContain('rejected');
     }
 
     const last = platform.spawnWorker();
-    await until(async () => (await states()).every((state) => state === 'ready'));
+    await until(async () => (await states()).every((state) => state === 'ready'), last);
     const ended = once(last, 'exit');
     last.kill('SIGTERM');
     expect(await ended).toEqual([0, null]);

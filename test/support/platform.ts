@@ -114,7 +114,9 @@ export class Platform {
 
   /** Jobs that some worker holds. */
   async activeJobs(): Promise<number> {
-    const queue = new Queue(INGEST_JOB, { connection: { url: this.redis?.url ?? '' } });
+    if (!this.redis) throw new Error('the queue is not in Redis');
+    const queue = new Queue(INGEST_JOB, { connection: { url: this.redis.url } });
+    queue.on('error', () => undefined);
     try {
       return await queue.getActiveCount();
     } finally {

@@ -13,6 +13,7 @@ const STALLED_CHECK_MS = 5_000;
 /** After a death in the middle a job starts again; the version's own count of attempts bounds it. */
 const MAX_STALLED = 1_000;
 const ADD_TIMEOUT_MS = 3_000;
+const CLOSE_TIMEOUT_MS = 4_000;
 
 /** A failed job leaves no trace in the queue: its outcome stands in our own tables, and a sweep may add it again. */
 const KEEP_NOTHING = { removeOnComplete: true, removeOnFail: true } as const;
@@ -55,7 +56,7 @@ export class BullQueues implements Queues {
           () => true,
           () => false,
         ),
-      close: () => queue.close(),
+      close: () => closeInTime(queue.close()),
     };
   }
 
@@ -69,7 +70,7 @@ export class BullQueues implements Queues {
     return {
       close: async () => {
         closing.abort(new Error('the worker is closing'));
-        await worker.close();
+        await closeInTime(worker.close());
       },
     };
   }
@@ -107,6 +108,15 @@ export class BullQueues implements Queues {
   #postgres(): { connectionString: string; schema: string; max: number } {
     return { connectionString: this.options.databaseUrl, schema: QUEUE_SCHEMA, max: 3 };
   }
+}
+
+/** Waits for a close, though not for a server that is away: its connection ends with the process. */
+async function closeInTime(closing: Promise<void>): Promise<void> {
+  const timer = new AbortController();
+  const late = sleep(CLOSE_TIMEOUT_MS, undefined, { signal: timer.signal }).catch(() => undefined);
+  closing.catch(() => undefined);
+  await Promise.race([closing, late]);
+  timer.abort();
 }
 
 /** Rejects with dependency_unavailable when the queue fails or does not answer. */
