@@ -46,13 +46,6 @@ Arguments Arguments::object(const char* name) {
   return {env_, get(name), where_ + "." + name};
 }
 
-size_t Arguments::array_length(const char* name) {
-  const Napi::Value value = get(name);
-  if (value.IsTypedArray()) return value.As<Napi::TypedArray>().ElementLength();
-  fail(name, "a typed array");
-  return 0;
-}
-
 void* Arguments::array_data(const char* name, napi_typedarray_type type, size_t count) {
   const Napi::Value value = get(name);
   if (!value.IsTypedArray()) {

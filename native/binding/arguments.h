@@ -25,7 +25,6 @@ class Arguments {
   T* array(const char* name, napi_typedarray_type type, size_t count) {
     return static_cast<T*>(array_data(name, type, count));
   }
-  size_t array_length(const char* name);
 
   void fail(const std::string& name, const std::string& expected);
   const std::optional<Error>& error() const { return error_; }
