@@ -55,6 +55,7 @@ export class ServingFixture {
       },
       settings: {
         adapterCacheBytes: 1000,
+        hostAdapterCacheBytes: 1000,
         maxSequences: 8,
         maxStepTokens: 32,
         maxQueuedRequests: 100,

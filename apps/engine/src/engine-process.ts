@@ -70,7 +70,4 @@ function sayDevice(settings: EngineSettings, logger: Logger): void {
   if (settings.device === 'auto') {
     logger.info({ device: 'cpu' }, 'DEVICE=auto takes the CPU: this build has no other device');
   }
-  if (settings.hostAdapterCacheBytes !== undefined) {
-    logger.warn('HOST_ADAPTER_CACHE_BYTES has no use on the CPU: adapters on the device are in host memory');
-  }
 }

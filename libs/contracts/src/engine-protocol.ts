@@ -45,6 +45,8 @@ export const GenerateRequestSchema = z.object({
   cacheSalt: z.string(),
   /** Requests with the same key share one turn in fairness. */
   fairnessKey: z.string(),
+  /** Share of the key, 1 when absent: of two that always wait, one with 2 is served twice the tokens. */
+  fairnessWeight: z.number().min(0.001).max(1000).optional(),
   /** The version's digest; absent: the base model. */
   adapter: z.string().optional(),
   input: z.discriminatedUnion('kind', [

@@ -1,11 +1,18 @@
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { AdapterSpec, LoadedAdapter } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
+import { withResolvers } from './with-resolvers.js';
 
 /** A request's hold on a resident adapter. The handle stays valid until `release`. */
 export interface AdapterLease {
   readonly handle: number;
   release(): void;
+}
+
+/** An adapter as requests name it, and what it consists of. */
+export interface AdapterVersion {
+  readonly digest: string;
+  readonly manifest: AdapterManifest;
 }
 
 /** What residency asks of the native model. */
@@ -18,7 +25,7 @@ export interface ResidencyOptions {
   readonly device: AdapterDevice;
   readonly limitBytes: number;
   /** A local file with the manifest's weights, verified. */
-  readonly weightsPath: (manifest: AdapterManifest) => Promise<string>;
+  readonly weightsPath: (digest: string, manifest: AdapterManifest) => Promise<string>;
   readonly onLoad?: (outcome: 'loaded' | 'failed', took_ms: number) => void;
   readonly onEvict?: () => void;
   /** One that was dropped has left the device: its last request is over. */
@@ -82,6 +89,22 @@ export class AdapterResidency {
     } finally {
       signal?.removeEventListener('abort', giveUp);
     }
+  }
+
+  /** Whether `acquire` would neither wait for a running request to end nor behind another that does. */
+  fits({ digest, manifest }: AdapterVersion): boolean {
+    const entry = this.#entries.get(digest);
+    if (entry !== undefined) return entry.state !== 'queued' && !entry.draining;
+    if (this.#queue.length > 0) return false;
+    let roomBytes = this.options.limitBytes - this.#bytes;
+    for (const { state, pins, bytes } of this.#entries.values()) {
+      if (state === 'resident' && pins === 0) roomBytes += bytes;
+    }
+    return roomBytes >= Math.min(estimateBytes(manifest), this.options.limitBytes);
+  }
+
+  isResident(digest: string): boolean {
+    return this.#entries.get(digest)?.state === 'resident';
   }
 
   /** Frees the adapter, now or when its last request ends. */
@@ -194,7 +217,7 @@ export class AdapterResidency {
     this.#bytes += reservedBytes;
     const start = performance.now();
     try {
-      const weightsPath = await this.options.weightsPath(entry.manifest);
+      const weightsPath = await this.options.weightsPath(entry.digest, entry.manifest);
       const loaded = await this.#loadOnDevice({ weightsPath, modules: entry.manifest.modules });
       if (loaded.bytes > this.options.limitBytes) {
         this.options.device.dropAdapter(loaded.handle);
@@ -262,19 +285,4 @@ function tooLarge(needBytes: number, limitBytes: number): AppError {
   return new AppError('adapter_rejected', {
     message: `The adapter takes ${needBytes} bytes, but the engine keeps ${limitBytes} bytes for adapters (ADAPTER_CACHE_BYTES).`,
   });
-}
-
-/** Promise.withResolvers is not in Node 20. */
-function withResolvers<T>(): {
-  promise: Promise<T>;
-  resolve: (value: T) => void;
-  reject: (reason: unknown) => void;
-} {
-  let resolve!: (value: T) => void;
-  let reject!: (reason: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
 }

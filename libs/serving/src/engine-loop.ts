@@ -1,6 +1,8 @@
 import type { NativeModel } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
+import { AdapterAdmission } from './adapter-admission.js';
+import type { AdapterResidency } from './adapter-residency.js';
 import { type KvPages, pagesFor } from './kv-pages.js';
 import type { PlanWriter, StepEntry } from './plan-writer.js';
 import type { PageCopy, PrefixCache, PrefixMatch } from './prefix-cache.js';
@@ -9,6 +11,7 @@ import type { Sequence } from './sequence.js';
 import { ServedTokens } from './served-tokens.js';
 import type { RequestOutcome, ServingMetrics } from './serving-metrics.js';
 import type { StepOutputs } from './step-outputs.js';
+import { WaitingOrder } from './waiting-order.js';
 import { WaitingQueues } from './waiting-queues.js';
 import { WakeSignal } from './wake-signal.js';
 
@@ -16,6 +19,7 @@ export interface EngineLoopOptions {
   readonly native: Pick<NativeModel, 'step' | 'copyPages'>;
   readonly pages: KvPages;
   readonly prefixes: PrefixCache;
+  readonly residency: AdapterResidency;
   readonly writer: PlanWriter;
   readonly outputs: StepOutputs;
   readonly limits: ScheduleLimits;
@@ -32,12 +36,21 @@ export class EngineLoop {
   readonly #waiting = new WaitingQueues<Sequence>();
   readonly #served = new ServedTokens();
   readonly #wake = new WakeSignal();
+  readonly #adapters: AdapterAdmission;
   #step = 0;
   #lastStepEnd_ms: number | undefined;
   #closing = false;
   #finished: Promise<void> | undefined;
 
-  constructor(private readonly options: EngineLoopOptions) {}
+  constructor(private readonly options: EngineLoopOptions) {
+    this.#adapters = new AdapterAdmission({
+      residency: options.residency,
+      // Loads for as many requests as could enter at once; half of the passes before others must make room.
+      limits: { loads: options.limits.sequences, passes: Math.ceil(options.limits.passes / 2) },
+      onReady: () => this.#wake.notify(),
+      onFailed: (sequence, error) => this.fail(sequence, error),
+    });
+  }
 
   start(): void {
     this.#finished ??= this.#run();
@@ -89,6 +102,7 @@ export class EngineLoop {
   /** Fails a request from outside, with an error event. */
   fail(sequence: Sequence, error: AppError): void {
     if (sequence.state === 'ended') return;
+    sequence.failure = error;
     sequence.options.events.push({ type: 'error', code: error.code, message: error.message });
     this.#end(sequence, 'error');
   }
@@ -116,6 +130,7 @@ export class EngineLoop {
   #schedule(): readonly Grant<Sequence>[] | undefined {
     const { pages, prefixes, limits, metrics } = this.options;
     const matches = new Map<Sequence, PrefixMatch>();
+    this.#claimAdapters();
     const decision = schedule({
       running: this.#running,
       waiting: this.#waiting.byKey,
@@ -127,6 +142,7 @@ export class EngineLoop {
     });
     // First what is found gets its holders, then pages become free, then others are taken: so nothing found is evicted.
     const copies = decision.admitted.map((sequence) => this.#enter(sequence, matches.get(sequence)));
+    for (const [sequence, passes] of decision.passed) sequence.passes = passes;
     for (const victim of decision.preempted) {
       this.#removeRunning(victim);
       prefixes.release(victim);
@@ -139,6 +155,14 @@ export class EngineLoop {
     }
     this.#copyPages(decision.admitted, copies);
     return decision.grants.length === 0 && decision.preempted.size > 0 ? undefined : decision.grants;
+  }
+
+  #claimAdapters(): void {
+    let wanted = false;
+    for (const sequence of this.#waiting) wanted ||= sequence.adapterState !== 'ready';
+    if (!wanted) return;
+    const order = new WaitingOrder(this.#waiting.byKey, (key) => this.#served.of(key));
+    this.#adapters.advance(inTurn(order), this.#waiting);
   }
 
   #findPrefix(sequence: Sequence, matches: Map<Sequence, PrefixMatch>): Reuse {
@@ -229,8 +253,10 @@ export class EngineLoop {
       this.#retire(sequence, sequence.endsAfterStep);
       return;
     }
+    const { generated } = sequence;
     try {
       const outcome = this.options.outputs.read(entry, this.options.writer.plan);
+      this.#bill(sequence, (sequence.generated - generated) * OUTPUT_COST);
       if (outcome !== undefined) this.#retire(sequence, outcome);
     } catch (err) {
       this.options.logger.error({ err }, 'the results of a step could not be read');
@@ -247,10 +273,12 @@ export class EngineLoop {
     );
     if (freshPrompt > 0) metrics.tokens.inc({ kind: 'prompt' }, freshPrompt);
     if (fresh < tokens) metrics.tokens.inc({ kind: 'recomputed' }, tokens - fresh);
-    if (fresh > 0) {
-      sequence.chargedTokens += fresh;
-      this.#served.charge(sequence.fairnessKey, fresh);
-    }
+    sequence.chargedTokens += fresh;
+    this.#bill(sequence, freshPrompt * INPUT_COST);
+  }
+
+  #bill(sequence: Sequence, cost: number): void {
+    if (cost > 0) this.#served.charge(sequence.fairnessKey, cost / sequence.fairnessWeight);
   }
 
   /** Pages and adapter of a request stay until the step that uses them is over. */
@@ -272,12 +300,25 @@ export class EngineLoop {
     this.options.prefixes.release(sequence);
     this.#served.leave(sequence.fairnessKey);
     this.options.metrics.requests.inc({ outcome });
-    sequence.options.onEnd();
+    this.#adapters.release(sequence);
+    sequence.options.onEnd(sequence.failure);
     this.#wake.notify();
   }
 
   #removeRunning(sequence: Sequence): void {
     const at = this.#running.indexOf(sequence);
     if (at >= 0) this.#running.splice(at, 1);
+  }
+}
+
+/** What tokens count for in fairness, after Sheng et al.: a generated one takes a step of its own. */
+const INPUT_COST = 1;
+const OUTPUT_COST = 2;
+
+function* inTurn(order: WaitingOrder<Sequence>): Generator<Sequence> {
+  for (let next = order.next(); next !== undefined; next = order.next()) {
+    // As if each were served in its turn, so that the keys take turns here as they will in the batch.
+    order.charge((next.totalTokens - next.chargedTokens) / next.fairnessWeight);
+    yield next;
   }
 }

@@ -1,15 +1,15 @@
-import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { EngineStatus, GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { Registry } from 'prom-client';
 import { AdapterManifests } from './adapter-manifests.js';
-import { type AdapterLease, AdapterResidency } from './adapter-residency.js';
+import { AdapterResidency, type AdapterVersion } from './adapter-residency.js';
 import { checkRequest, completionLimit } from './admission.js';
 import { ChatTemplates } from './chat-template.js';
 import { EngineLoop } from './engine-loop.js';
 import { EventStream } from './event-stream.js';
+import { HostAdapters } from './host-adapters.js';
 import { PAGE_TOKENS } from './kv-budget.js';
 import { KvPages } from './kv-pages.js';
 import type { OpenedModel, ServingSettings } from './model-opening.js';
@@ -21,13 +21,13 @@ import { ServingMetrics } from './serving-metrics.js';
 import { StepOutputs } from './step-outputs.js';
 import { StopRule } from './stop-rule.js';
 import type { EncodedText } from './tokenizer.js';
-import { VerifiedWeights } from './verified-weights.js';
+import { withResolvers } from './with-resolvers.js';
 
 export interface InferenceEngineOptions {
   readonly model: OpenedModel;
   readonly settings: Pick<
     ServingSettings,
-    'adapterCacheBytes' | 'maxSequences' | 'maxStepTokens' | 'maxQueuedRequests'
+    'adapterCacheBytes' | 'hostAdapterCacheBytes' | 'maxSequences' | 'maxStepTokens' | 'maxQueuedRequests'
   >;
   readonly blobs: BlobStore;
   readonly registry: Registry;
@@ -37,12 +37,15 @@ export interface InferenceEngineOptions {
 /** Tokens that may lie unread before a request pauses, and how long it may stay so. */
 const UNREAD_TOKENS = 512;
 const STALL_MS = 60_000;
+/** Times that others may enter before a request whose adapter finds no room. */
+const MOST_PASSES = 32;
 
 /** The engine's brain: takes requests, answers with their events. */
 export class InferenceEngine {
   readonly #pages: KvPages;
   readonly #prefixes: PrefixCache;
   readonly #residency: AdapterResidency;
+  readonly #host: HostAdapters;
   readonly #manifests: AdapterManifests;
   readonly #templates: ChatTemplates;
   readonly #prompts: PromptReader;
@@ -62,17 +65,21 @@ export class InferenceEngine {
     this.#pages = new KvPages(native.description.kvPages, PAGE_TOKENS);
     this.#prefixes = new PrefixCache(this.#pages, () => metrics.prefixEvictions.inc());
     this.#manifests = new AdapterManifests(blobs, base.digest);
-    const weights = new VerifiedWeights(blobs);
+    this.#host = new HostAdapters({
+      blobs,
+      limitBytes: settings.hostAdapterCacheBytes,
+      onLookup: (tier) => metrics.adapterLookups.inc({ tier }),
+    });
     this.#residency = new AdapterResidency({
       device: native,
       limitBytes: settings.adapterCacheBytes,
-      weightsPath: (manifest) => weights.path(manifest),
+      weightsPath: (digest, manifest) => this.#host.path(digest, manifest),
       onLoad: (outcome, took_ms) => {
         metrics.adapterLoads.inc({ outcome });
         metrics.adapterLoadSeconds.observe(took_ms / 1000);
       },
       onEvict: () => metrics.adapterEvictions.inc(),
-      onDropped: (digest) => this.#prefixes.forget(digest),
+      onDropped: (digest) => this.#forget(digest),
     });
     this.#templates = new ChatTemplates(model.templates, tokenizer.specialTokens, blobs);
     this.#prompts = new PromptReader(tokenizer, this.#templates, base.maxContext * tokenizer.longestToken);
@@ -81,9 +88,10 @@ export class InferenceEngine {
       native,
       pages: this.#pages,
       prefixes: this.#prefixes,
+      residency: this.#residency,
       writer: new PlanWriter(PAGE_TOKENS, { rows: settings.maxStepTokens, sequences }),
       outputs: this.#outputs,
-      limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens: PAGE_TOKENS },
+      limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens: PAGE_TOKENS, passes: MOST_PASSES },
       metrics,
       logger: options.logger,
     });
@@ -97,28 +105,31 @@ export class InferenceEngine {
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterable<GenerateEvent>> {
     const arrival_ms = performance.now();
     const { base } = this.options.model;
-    if (this.#draining) throw new AppError('engine_unavailable', { message: 'The engine is shutting down.' });
+    if (this.#draining) throw shuttingDown();
     const { maxSequences, maxQueuedRequests } = this.options.settings;
     if (this.#requests >= maxSequences + maxQueuedRequests) throw new AppError('overloaded');
     checkRequest(request, base);
     const id = this.#nextId++;
     this.#requests++;
-    let lease: AdapterLease | undefined;
+    let begun: Begun;
     try {
-      const manifest = request.adapter === undefined ? undefined : await this.#manifests.get(request.adapter);
-      const prompt = await this.#prompts.read(request.input, manifest);
+      const adapter = await this.#adapter(request.adapter);
+      // From storage to the host while others compute; only then does it count as waiting for its turn.
+      const [prompt] = await Promise.all([
+        this.#prompts.read(request.input, adapter?.manifest),
+        this.#fetch(adapter),
+      ]);
       const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, base);
       signal.throwIfAborted();
-      lease = await this.#lease(request.adapter, manifest, signal);
       // Shutdown may have begun meanwhile; the loop takes nothing any more.
-      if (this.#draining)
-        throw new AppError('engine_unavailable', { message: 'The engine is shutting down.' });
-      return this.#begin({ id, request, prompt, maxTokens, lease, arrival_ms }, signal);
+      if (this.#draining) throw shuttingDown();
+      begun = this.#begin({ id, request, prompt, maxTokens, adapter, arrival_ms }, signal);
     } catch (error) {
-      lease?.release();
       this.#ended();
       throw error;
     }
+    await begun.ready;
+    return begun.events;
   }
 
   /** Loads an adapter before a request asks for it. */
@@ -129,7 +140,7 @@ export class InferenceEngine {
 
   /** Frees an adapter and its prefixes once its last request ends. One that is not resident is no fault. */
   dropAdapter(digest: string): void {
-    this.#prefixes.forget(digest);
+    this.#forget(digest);
     this.#residency.drop(digest);
   }
 
@@ -164,22 +175,27 @@ export class InferenceEngine {
   async close(drain_ms: number): Promise<void> {
     this.#draining = true;
     if (this.#requests > 0) await this.#idleOrAfter(drain_ms);
-    await this.#loop.close(new AppError('engine_unavailable', { message: 'The engine is shutting down.' }));
+    await this.#loop.close(shuttingDown());
     await this.#templates.close();
     await this.options.model.native.close();
   }
 
-  async #lease(
-    digest: string | undefined,
-    manifest: AdapterManifest | undefined,
-    signal: AbortSignal,
-  ): Promise<AdapterLease | undefined> {
-    if (digest === undefined || manifest === undefined) return undefined;
-    return this.#residency.acquire(digest, manifest, signal);
+  async #adapter(digest: string | undefined): Promise<AdapterVersion | undefined> {
+    return digest === undefined ? undefined : { digest, manifest: await this.#manifests.get(digest) };
   }
 
-  #begin(admitted: Admitted, signal: AbortSignal): AsyncIterable<GenerateEvent> {
-    const { request, prompt, lease } = admitted;
+  async #fetch(adapter: AdapterVersion | undefined): Promise<void> {
+    if (adapter === undefined || this.#residency.isResident(adapter.digest)) return;
+    await this.#host.path(adapter.digest, adapter.manifest);
+  }
+
+  #forget(digest: string): void {
+    this.#prefixes.forget(digest);
+    this.#host.forget(digest);
+  }
+
+  #begin(admitted: Admitted, signal: AbortSignal): Begun {
+    const { request, prompt, adapter } = admitted;
     const { tokenizer, eosTokenIds } = this.options.model;
     const events = new EventStream(UNREAD_TOKENS, {
       full: () => this.#pause(sequence),
@@ -187,6 +203,8 @@ export class InferenceEngine {
       abandoned: () => this.#loop.cancel(sequence),
     });
     const cancel = (): void => this.#loop.cancel(sequence);
+    const { promise: ready, resolve: onAdapter, reject } = withResolvers<void>();
+    if (adapter === undefined) onAdapter();
     const sequence: Sequence = new Sequence({
       ...admitted,
       prompt: prompt.ids,
@@ -194,9 +212,10 @@ export class InferenceEngine {
       addedTokens: prompt.added,
       stopRule: new StopRule(tokenizer, { ...request, maxTokens: admitted.maxTokens, eosTokenIds }),
       events,
-      onEnd: () => {
+      onAdapter,
+      onEnd: (failure) => {
         signal.removeEventListener('abort', cancel);
-        lease?.release();
+        reject(failure ?? signal.reason); // without effect once the adapter was there
         this.#ended();
       },
     });
@@ -207,7 +226,7 @@ export class InferenceEngine {
     });
     this.#submit(sequence);
     signal.addEventListener('abort', cancel, { once: true });
-    return events;
+    return { events, ready };
   }
 
   /** Nothing to compute when no token is wanted and no score, or the prompt is one token, which has none. */
@@ -215,7 +234,10 @@ export class InferenceEngine {
     const scoresAny = sequence.promptLogprobs !== undefined;
     if (scoresAny && sequence.promptTokens === 1) this.#outputs.emitPrompt(sequence);
     if (sequence.maxTokens > 0 || (scoresAny && sequence.promptTokens > 1)) this.#loop.submit(sequence);
-    else this.#loop.endWithoutStep(sequence);
+    else {
+      sequence.options.onAdapter(); // it needs none
+      this.#loop.endWithoutStep(sequence);
+    }
   }
 
   #pause(sequence: Sequence): void {
@@ -267,6 +289,16 @@ interface Admitted {
   readonly request: GenerateRequest;
   readonly prompt: EncodedText;
   readonly maxTokens: number;
-  readonly lease: AdapterLease | undefined;
+  readonly adapter: AdapterVersion | undefined;
   readonly arrival_ms: number;
+}
+
+interface Begun {
+  readonly events: AsyncIterable<GenerateEvent>;
+  /** Settles when its adapter is there, or will not be. */
+  readonly ready: Promise<void>;
+}
+
+function shuttingDown(): AppError {
+  return new AppError('engine_unavailable', { message: 'The engine is shutting down.' });
 }

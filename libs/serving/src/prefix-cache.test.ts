@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KvPages } from './kv-pages.js';
@@ -49,9 +50,9 @@ class Bench {
       const page = holder.pages[Math.floor(at / PAGE_TOKENS)] as number;
       const name = [holder.keys.scope, ...holder.tokens.subarray(0, at + 1)].join(' ');
       const content = this.#content.get(page) ?? [];
-      if (at < match.tokens) expect(content[at % PAGE_TOKENS]).toBe(name);
+      if (at < match.tokens) assert.equal(content[at % PAGE_TOKENS], name);
       else {
-        expect(this.pages.holders(page)).toBe(1); // nobody writes what others read
+        assert.equal(this.pages.holders(page), 1); // nobody writes what others read
         content[at % PAGE_TOKENS] = name;
         this.#content.set(page, content);
       }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { AdapterState } from './adapter-demand.js';
 import { KvPages, pagesFor } from './kv-pages.js';
 import { type Schedulable, type ScheduleLimits, schedule } from './scheduler.js';
 import { ServedTokens } from './served-tokens.js';
@@ -13,6 +14,10 @@ class Simulated implements Schedulable {
   paused = false;
   lastStep = 0;
   readonly pages: number[] = [];
+  fairnessWeight = 1;
+  adapterState: AdapterState = 'ready';
+  waitsForRoom = false;
+  passes = 0;
   endStep: number | undefined;
   preemptions = 0;
 
@@ -41,12 +46,17 @@ class Simulation {
   readonly served = new ServedTokens();
   readonly pages: KvPages;
   step = 0;
+  readonly #computed = new Map<string, number>();
 
   constructor(
     readonly limits: ScheduleLimits,
     pages: number,
   ) {
     this.pages = new KvPages(pages, limits.pageTokens);
+  }
+
+  tokensOf(key: string): number {
+    return this.#computed.get(key) ?? 0;
   }
 
   add(request: Simulated): Simulated {
@@ -101,7 +111,8 @@ class Simulation {
     request.computedTokens += tokens;
     const fresh = Math.max(0, request.computedTokens - request.charged);
     request.charged += fresh;
-    this.served.charge(request.fairnessKey, fresh);
+    this.served.charge(request.fairnessKey, fresh / request.fairnessWeight);
+    this.#computed.set(request.fairnessKey, this.tokensOf(request.fairnessKey) + fresh);
     if (request.computedTokens < request.totalTokens) return;
     request.generated++;
     if (request.generated < request.maxTokens) return;
@@ -112,7 +123,7 @@ class Simulation {
   }
 }
 
-const LIMITS: ScheduleLimits = { stepTokens: 32, sequences: 4, pageTokens: 4 };
+const LIMITS: ScheduleLimits = { stepTokens: 32, sequences: 4, pageTokens: 4, passes: 8 };
 
 describe('the scheduler', () => {
   it('computes a long prompt in chunks of the budget, then one token a step', () => {
@@ -135,7 +146,7 @@ describe('the scheduler', () => {
   });
 
   it('leaves prefills a share of the step when decodes alone could fill it', () => {
-    const simulation = new Simulation({ stepTokens: 16, sequences: 40, pageTokens: 4 }, 1000);
+    const simulation = new Simulation({ ...LIMITS, stepTokens: 16, sequences: 40 }, 1000);
     const decodes = Array.from({ length: 32 }, (_, i) => simulation.add(new Simulated(i, 'a', 1, 500)));
     while (decodes.some((request) => request.generated === 0)) simulation.advance();
     const prompt = simulation.add(new Simulated(99, 'b', 40, 1));
@@ -192,8 +203,31 @@ describe('the scheduler', () => {
     ).toBe(true);
   });
 
+  it('serves a key of twice the weight twice the tokens', () => {
+    const simulation = new Simulation(LIMITS, 400);
+    let id = 0;
+    for (let step = 0; step < 600; step++) {
+      for (const [key, fairnessWeight] of [
+        ['a', 1],
+        ['b', 2],
+      ] as const) {
+        const waiting = [...simulation.waiting].filter((request) => request.fairnessKey === key).length;
+        for (let n = waiting; n < 6; n++) {
+          simulation.add(Object.assign(new Simulated(id++, key, 10, 6), { fairnessWeight }));
+        }
+      }
+      simulation.advance();
+    }
+    expect(simulation.tokensOf('b') / simulation.tokensOf('a')).toBeCloseTo(2, 0.5);
+  });
+
   it('grants nothing when nothing waits', () => {
-    expect(new Simulation(LIMITS, 10).decide()).toEqual({ grants: [], admitted: [], preempted: new Set() });
+    expect(new Simulation(LIMITS, 10).decide()).toEqual({
+      grants: [],
+      admitted: [],
+      preempted: new Set(),
+      passed: new Map(),
+    });
   });
 });
 
@@ -209,6 +243,7 @@ const limits = fc.record({
   stepTokens: fc.integer({ min: 16, max: 48 }),
   sequences: fc.integer({ min: 1, max: 8 }),
   pageTokens: fc.constantFrom(1, 4, 16),
+  passes: fc.constant(8),
 });
 
 describe('the scheduler under random load', () => {
@@ -249,7 +284,7 @@ describe('the scheduler under random load', () => {
     fc.assert(
       fc.property(fc.array(arrival, { minLength: 2, maxLength: 20 }), (arrivals) => {
         const largest = Math.max(...arrivals.map((a) => pagesFor(a.promptTokens + a.maxTokens, 4)));
-        const simulation = new Simulation({ stepTokens: 24, sequences: 8, pageTokens: 4 }, largest + 2);
+        const simulation = new Simulation({ ...LIMITS, stepTokens: 24, sequences: 8 }, largest + 2);
         const requests = arrivals.map((a, id) =>
           simulation.add(new Simulated(id, a.key, a.promptTokens, a.maxTokens)),
         );
@@ -266,7 +301,7 @@ describe('the scheduler under random load', () => {
   it('bounds how far a busy tenant can get ahead of one that always has work', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), (promptA, promptB) => {
-        const simulation = new Simulation({ stepTokens: 32, sequences: 4, pageTokens: 4 }, 200);
+        const simulation = new Simulation(LIMITS, 200);
         let id = 0;
         const refill = (): void => {
           const keys = [...simulation.waiting].map((request) => request.fairnessKey);

@@ -1,5 +1,6 @@
+import type { AdapterState } from './adapter-demand.js';
 import { pagesFor } from './kv-pages.js';
-import { WaitingOrder } from './waiting-order.js';
+import { type Waiting, WaitingOrder } from './waiting-order.js';
 
 /*
  * What the next step computes, decided from plain data. There is no prefill phase and no decode phase: a request has
@@ -12,13 +13,11 @@ import { WaitingOrder } from './waiting-order.js';
  *   (admission made sure that it fits alone), then the next is oldest.
  * - Admission: the least served tenant's oldest request is next and nobody passes it, so pages that become free reach it.
  *   Its tenant's counter stands still while it waits; the others' counters grow past it. Only while a running request
- *   computes a page that it needs too is it passed, and that one always advances.
+ *   computes a page that it needs too, or its adapter is not there, is it passed; the latter a bounded number of times
+ *   (adapter-demand.ts).
  */
 
-export interface Schedulable {
-  /** Order of arrival. */
-  readonly id: number;
-  readonly fairnessKey: string;
+export interface Schedulable extends Waiting {
   /** Tokens whose keys and values are in the cache. */
   readonly computedTokens: number;
   /** Tokens that are known and have to be computed; the next one is sampled once all are. */
@@ -28,6 +27,10 @@ export interface Schedulable {
   readonly ownPages: number;
   /** Its reader does not keep up: it gets no grant, and its pages are taken first. */
   readonly paused: boolean;
+  /** Whether its adapter is there (adapter-demand.ts); only such a request enters. */
+  readonly adapterState: AdapterState;
+  readonly waitsForRoom: boolean;
+  readonly passes: number;
   /** Number of the step that last granted it something. */
   readonly lastStep: number;
 }
@@ -36,6 +39,8 @@ export interface ScheduleLimits {
   readonly stepTokens: number;
   readonly sequences: number;
   readonly pageTokens: number;
+  /** Times that a request whose adapter finds no room may be passed in all. */
+  readonly passes: number;
 }
 
 /** What a waiting request finds in the prefix cache. */
@@ -74,6 +79,8 @@ export interface Schedule<R> {
   readonly admitted: readonly R[];
   /** From running back to waiting: their pages go, their tokens stay and are computed again. */
   readonly preempted: ReadonlySet<R>;
+  /** Waiting requests that others passed because their adapter finds no room, and how often by now. */
+  readonly passed: ReadonlyMap<R, number>;
 }
 
 /** Share of a step that decodes leave to prefills when both want it all. */
@@ -83,8 +90,9 @@ export function schedule<R extends Schedulable>(input: ScheduleInput<R>): Schedu
   const wanted = grantBudget(input);
   const claim = claimPages(input, wanted);
   const spent = claim.grants.reduce((sum, grant) => sum + grant.tokens, 0);
-  const admitted = claim.preempted.size > 0 ? [] : admit(input, claim, input.limits.stepTokens - spent);
-  return { grants: claim.grants, admitted, preempted: claim.preempted };
+  const entry: Entry<R> = { admitted: [], passed: new Map() };
+  if (claim.preempted.size === 0) admit(input, claim, input.limits.stepTokens - spent, entry);
+  return { grants: claim.grants, preempted: claim.preempted, ...entry };
 }
 
 const missing = (request: Schedulable): number => request.totalTokens - request.computedTokens;
@@ -174,6 +182,11 @@ function preemptFor<R extends Schedulable>(
   }
 }
 
+interface Entry<R> {
+  readonly admitted: R[];
+  readonly passed: Map<R, number>;
+}
+
 /**
  * Moves waiting requests in while slots, budget and pages last, and adds their grants to the claim. One enters only when
  * all of its known tokens and the next fit beside what the running ones still need, so that it is not thrown out at once.
@@ -182,11 +195,11 @@ function admit<R extends Schedulable>(
   input: ScheduleInput<R>,
   claim: PageClaim<R>,
   budgetTokens: number,
-): R[] {
+  entry: Entry<R>,
+): void {
   const { limits, running, waiting } = input;
-  const admitted: R[] = [];
   let slots = limits.sequences - running.length;
-  if (slots <= 0 || budgetTokens <= 0 || waiting.size === 0) return admitted;
+  if (slots <= 0 || budgetTokens <= 0 || waiting.size === 0) return;
   const needAll = (r: R): number => pagesFor(r.totalTokens + 1, limits.pageTokens);
   const granted = new Map(claim.grants.map((grant) => [grant.request, grant.tokens]));
   let sparePages = claim.freePages;
@@ -199,7 +212,12 @@ function admit<R extends Schedulable>(
   }
   const order = new WaitingOrder(waiting, input.served);
   const claimed = new Set<string>();
+  const blocked = new Map<R, number>();
   for (let request = order.next(); request !== undefined; request = order.next()) {
+    if (request.adapterState !== 'ready') {
+      if (request.waitsForRoom) blocked.set(request, request.passes);
+      continue;
+    }
     const reuse = input.reuse(request);
     // Another one computes what this one needs next: a few steps later it is there to be shared.
     if (reuse.nextPage !== undefined && (claimed.has(reuse.nextPage) || input.isComputed(reuse.nextPage)))
@@ -212,15 +230,26 @@ function admit<R extends Schedulable>(
       // A request alone in the cache always fits: admission to the engine has checked its length.
       if (need > sparePages) break;
     }
+    if (!mayPass(blocked, limits.passes)) break;
+    for (const [other, passes] of blocked) {
+      blocked.set(other, passes + 1);
+      entry.passed.set(other, passes + 1);
+    }
     const wanted = request.totalTokens - reuse.tokens;
     const tokens = Math.min(budgetTokens, wanted);
-    order.charge(request, wanted);
+    order.charge(wanted / request.fairnessWeight);
     if (reuse.nextPage !== undefined) claimed.add(reuse.nextPage);
-    admitted.push(request);
+    entry.admitted.push(request);
     claim.grants.push({ request, tokens });
     sparePages -= need;
     budgetTokens -= tokens;
     if (--slots === 0 || budgetTokens === 0) break;
   }
-  return admitted;
+}
+
+function mayPass(blocked: ReadonlyMap<unknown, number>, mostPasses: number): boolean {
+  for (const passes of blocked.values()) {
+    if (passes >= mostPasses) return false;
+  }
+  return true;
 }

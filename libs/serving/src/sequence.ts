@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { GenerateRequest, Sampling, ScoredToken } from '#contracts/engine-protocol.js';
-import type { AdapterLease } from './adapter-residency.js';
+import type { AppError } from '#runtime/app-error.js';
+import type { AdapterState } from './adapter-demand.js';
+import type { AdapterLease, AdapterVersion } from './adapter-residency.js';
 import type { EventStream } from './event-stream.js';
 import type { KvPages } from './kv-pages.js';
 import type { PageNode, PrefixHolder } from './prefix-cache.js';
@@ -21,10 +23,12 @@ export interface SequenceOptions {
   readonly stopRule: StopRule;
   readonly events: EventStream;
   readonly kvPages: KvPages;
-  readonly lease: AdapterLease | undefined;
+  readonly adapter: AdapterVersion | undefined;
   readonly arrival_ms: number;
-  /** Called once, when everything that the request held is given back. */
-  readonly onEnd: () => void;
+  /** Its adapter is there for it; called again when it had to give it back. */
+  readonly onAdapter: () => void;
+  /** Called once, when everything that the request held is given back; `failure` is what ended it, if something did. */
+  readonly onEnd: (failure: AppError | undefined) => void;
 }
 
 /** A score of a prompt token; `scored` is made when the whole prompt's are there. */
@@ -34,6 +38,7 @@ export type PromptScore = Pick<ScoredToken, 'logprob' | 'top'>;
 export class Sequence implements Schedulable, PrefixHolder {
   readonly id: number;
   readonly fairnessKey: string;
+  readonly fairnessWeight: number;
   readonly promptTokens: number;
   readonly maxTokens: number;
   readonly sampling: Sampling;
@@ -47,13 +52,19 @@ export class Sequence implements Schedulable, PrefixHolder {
 
   /** The version's digest; undefined: the base model. */
   readonly adapter: string | undefined;
+  adapterState: AdapterState;
+  lease: AdapterLease | undefined;
+  /** Aborted when the lease that it waits for is not wanted any more. */
+  leaseWanted: AbortController | undefined;
+  waitsForRoom = false;
+  passes = 0;
   readonly keys: PrefixKeys;
   lastKnown: PageNode | undefined;
   readonly pages: number[] = [];
   computedTokens = 0;
   /** Prompt tokens that were in the cache when the request first entered the batch. */
   cachedTokens = 0;
-  /** Most tokens that were ever computed; a recomputation is not charged again. */
+  /** Most tokens that were ever computed or found; a recomputation is not charged again. */
   chargedTokens = 0;
   generated = 0;
   readonly promptScores: PromptScore[] = [];
@@ -63,6 +74,7 @@ export class Sequence implements Schedulable, PrefixHolder {
   lastStep = 0;
   /** It was to end while a step with it was running, and ends with this outcome when the step is over. */
   endsAfterStep: RequestOutcome | undefined;
+  failure: AppError | undefined;
   stallTimer: NodeJS.Timeout | undefined;
 
   firstGrant_ms: number | undefined;
@@ -76,7 +88,9 @@ export class Sequence implements Schedulable, PrefixHolder {
     const { request, prompt } = options;
     this.id = options.id;
     this.fairnessKey = request.fairnessKey;
+    this.fairnessWeight = request.fairnessWeight ?? 1;
     this.adapter = request.adapter;
+    this.adapterState = request.adapter === undefined ? 'ready' : 'absent';
     this.keys = new PrefixKeys(
       scopeKey({ cacheSalt: request.cacheSalt, adapter: request.adapter }),
       options.kvPages.pageTokens,
@@ -108,7 +122,7 @@ export class Sequence implements Schedulable, PrefixHolder {
   }
 
   get adapterHandle(): number {
-    return this.options.lease?.handle ?? 0;
+    return this.lease?.handle ?? 0;
   }
 
   /** All known tokens; valid until the next `append`. */

@@ -26,6 +26,7 @@ export class ServingMetrics {
   readonly prefixEvictions: Counter;
   readonly adapterLoads: Counter<'outcome'>;
   readonly adapterEvictions: Counter;
+  readonly adapterLookups: Counter<'tier'>;
   readonly queueSeconds: Histogram;
   readonly ttftSeconds: Histogram;
   readonly tpotSeconds: Histogram;
@@ -54,6 +55,11 @@ export class ServingMetrics {
     this.prefixHitTokens = counter('prefix_hit_tokens_total', 'Prompt tokens that the prefix cache had');
     this.prefixEvictions = counter('prefix_evicted_pages_total', 'Cached KV pages that gave way to others');
     this.adapterLoads = counter('adapter_loads_total', 'Adapters loaded onto the device', ['outcome']);
+    this.adapterLookups = counter(
+      'adapter_lookups_total',
+      'Where the weights of an adapter were that was not on the device: on the host, or in storage',
+      ['tier'],
+    );
     this.adapterEvictions = counter('adapter_evictions_total', 'Adapters that made room for others');
     this.queueSeconds = histogram('queue_seconds', 'Arrival to the first computed token', SECONDS);
     this.ttftSeconds = histogram('ttft_seconds', 'Arrival to the first generated token', SECONDS);

@@ -103,10 +103,10 @@ export const servingSettings = {
   hostAdapterCacheBytes: setting(
     {
       name: 'HOST_ADAPTER_CACHE_BYTES',
-      summary: 'Adapters kept in host memory beside the device; without use on `cpu`, where both are one',
-      defaultText: 'none',
+      summary: 'Weights kept fetched and verified on the host, so that they reach the device without storage',
+      defaultText: '4G',
     },
-    optionalBytes,
+    text.bytes(4 * 2 ** 30),
   ),
   maxSequences: setting(
     { name: 'MAX_SEQUENCES', summary: 'Requests computed in one step', defaultText: '64' },

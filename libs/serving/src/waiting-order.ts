@@ -3,48 +3,77 @@ export interface Waiting {
   /** Order of arrival. */
   readonly id: number;
   readonly fairnessKey: string;
+  /** Share of the key: of two that always wait, one with weight 2 is served twice the tokens. */
+  readonly fairnessWeight: number;
   readonly paused: boolean;
 }
 
 interface Queue<R> {
   readonly requests: readonly R[];
-  taken: number;
+  at: number;
   served: number;
 }
 
-/** The waiting requests that are not paused: each time the oldest of the key that was served least. */
+/**
+ * The waiting requests that are not paused: each time the oldest of the key that was served least. The keys are a binary
+ * heap, because an engine may have as many of them as requests.
+ */
 export class WaitingOrder<R extends Waiting> {
-  readonly #queues: Map<string, Queue<R>>;
+  readonly #heap: Queue<R>[] = [];
+  /** The queue of the last request; not in the heap until it is known what the request cost. */
+  #last: Queue<R> | undefined;
 
   constructor(waiting: ReadonlyMap<string, readonly R[]>, served: (fairnessKey: string) => number) {
-    this.#queues = new Map(
-      [...waiting].map(([key, requests]) => [key, { requests, taken: 0, served: served(key) }]),
-    );
+    for (const [key, requests] of waiting) this.#push({ requests, at: 0, served: served(key) });
   }
 
   next(): R | undefined {
-    let best: Queue<R> | undefined;
-    let bestHead: R | undefined;
-    for (const queue of this.#queues.values()) {
-      while (queue.requests[queue.taken]?.paused) queue.taken++;
-      const head = queue.requests[queue.taken];
-      if (head === undefined) continue;
-      const before =
-        best === undefined ||
-        bestHead === undefined ||
-        queue.served < best.served ||
-        (queue.served === best.served && head.id < bestHead.id);
-      if (!before) continue;
-      best = queue;
-      bestHead = head;
-    }
-    if (best !== undefined) best.taken++;
-    return bestHead;
+    if (this.#last !== undefined) this.#push(this.#last);
+    this.#last = this.#pop();
+    return this.#last?.requests[this.#last.at++];
   }
 
-  /** Counts what `request` is about to be served, so that the next one of its key comes later. */
-  charge(request: R, tokens: number): void {
-    const queue = this.#queues.get(request.fairnessKey);
-    if (queue !== undefined) queue.served += tokens;
+  /** Counts what the last request is about to be served, so that the next one of its key comes later. */
+  charge(cost: number): void {
+    if (this.#last !== undefined) this.#last.served += cost;
   }
+
+  #push(queue: Queue<R>): void {
+    while (queue.requests[queue.at]?.paused) queue.at++;
+    if (queue.at >= queue.requests.length) return;
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(queue);
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      if (!isBefore(queue, heap[above] as Queue<R>)) break;
+      heap[at] = heap[above] as Queue<R>;
+      at = above;
+    }
+    heap[at] = queue;
+  }
+
+  #pop(): Queue<R> | undefined {
+    const heap = this.#heap;
+    const top = heap[0];
+    const moved = heap.pop();
+    if (top === undefined || moved === undefined || heap.length === 0) return top;
+    let at = 0;
+    for (;;) {
+      let below = at * 2 + 1;
+      const right = heap[below + 1];
+      if (right !== undefined && isBefore(right, heap[below] as Queue<R>)) below++;
+      const least = heap[below];
+      if (least === undefined || !isBefore(least, moved)) break;
+      heap[at] = least;
+      at = below;
+    }
+    heap[at] = moved;
+    return top;
+  }
+}
+
+function isBefore<R extends Waiting>(a: Queue<R>, b: Queue<R>): boolean {
+  if (a.served !== b.served) return a.served < b.served;
+  return (a.requests[a.at] as R).id < (b.requests[b.at] as R).id;
 }

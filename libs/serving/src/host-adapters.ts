@@ -1,0 +1,87 @@
+import type { AdapterManifest } from '#contracts/adapter-manifest.js';
+import { AppError } from '#runtime/app-error.js';
+import type { BlobStore } from '#stores/blobs/blob-store.js';
+import { fileStamp, hashFile } from './file-hash.js';
+
+interface Kept {
+  readonly path: string;
+  /** Tells that the file is the one that was verified. */
+  readonly stamp: string;
+  readonly bytes: number;
+}
+
+export interface HostAdaptersOptions {
+  readonly blobs: Pick<BlobStore, 'stat' | 'localPath'>;
+  readonly limitBytes: number;
+  /** Where an adapter's weights were when they were asked for. */
+  readonly onLookup?: (tier: 'host' | 'storage') => void;
+}
+
+/**
+ * The tier between storage and the device: local files of weights that are known to be the bytes their manifests name,
+ * the most recently used ones up to a number of bytes. Verifying reads the whole file, so its pages lie in the kernel's
+ * page cache, from where native maps them: a load from here neither fetches nor hashes nor reads the disk (ADR 4).
+ */
+export class HostAdapters {
+  /** By digest; least recently used first. */
+  readonly #kept = new Map<string, Kept>();
+  readonly #fetching = new Map<string, Promise<Kept>>();
+  #bytes = 0;
+
+  constructor(private readonly options: HostAdaptersOptions) {}
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The local, verified file. Requests for the same adapter share one fetch. */
+  async path(digest: string, manifest: AdapterManifest): Promise<string> {
+    const kept = this.#kept.get(digest);
+    if (kept !== undefined && (await fileStamp(kept.path).catch(() => undefined)) === kept.stamp) {
+      this.options.onLookup?.('host');
+      this.#keep(digest, kept);
+      return kept.path;
+    }
+    this.forget(digest);
+    let fetching = this.#fetching.get(digest);
+    if (fetching === undefined) {
+      this.options.onLookup?.('storage');
+      fetching = this.#fetch(manifest).finally(() => this.#fetching.delete(digest));
+      this.#fetching.set(digest, fetching);
+    }
+    const fetched = await fetching;
+    this.#keep(digest, fetched);
+    return fetched.path;
+  }
+
+  forget(digest: string): void {
+    this.#bytes -= this.#kept.get(digest)?.bytes ?? 0;
+    this.#kept.delete(digest);
+  }
+
+  #keep(digest: string, kept: Kept): void {
+    this.forget(digest);
+    if (kept.bytes > this.options.limitBytes) return;
+    this.#kept.set(digest, kept);
+    this.#bytes += kept.bytes;
+    for (const oldest of this.#kept.keys()) {
+      if (this.#bytes <= this.options.limitBytes) return;
+      this.forget(oldest);
+    }
+  }
+
+  async #fetch({ weights: { sha256, bytes } }: AdapterManifest): Promise<Kept> {
+    const { blobs } = this.options;
+    if ((await blobs.stat(sha256)) === undefined) {
+      throw new AppError('internal_error', { message: "The adapter's weights are not in the blob store." });
+    }
+    const path = await blobs.localPath(sha256);
+    const stamp = await fileStamp(path);
+    if ((await hashFile(path)) !== sha256) {
+      throw new AppError('internal_error', {
+        message: "The adapter's stored weights are damaged: their SHA-256 is not the manifest's.",
+      });
+    }
+    return { path, stamp, bytes };
+  }
+}
