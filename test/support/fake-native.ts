@@ -19,6 +19,10 @@ export interface FakeNativeOptions {
   readonly maxPositions?: number;
   /** Real time that a step takes at least, so that tests can act while one runs. */
   readonly stepTurns?: number;
+  /** How many of the last tokens decide the next; all of them when absent. Few make the text repeat itself. */
+  readonly memoryTokens?: number;
+  /** Event loop turns that an adapter's load takes. */
+  readonly loadTurns?: number;
   /** False: results only, for measuring what surrounds the steps. */
   readonly checks?: boolean;
 }
@@ -83,7 +87,7 @@ export class FakeNative implements NativeModel {
   }
 
   async loadAdapter(spec: AdapterSpec): Promise<LoadedAdapter> {
-    await nextTurn();
+    for (let turn = 0; turn < (this.options.loadTurns ?? 1); turn++) await nextTurn();
     if (this.failLoad !== undefined) throw new Error(this.failLoad);
     const handle = this.#nextHandle++;
     this.adapters.set(handle, spec);
@@ -244,7 +248,8 @@ export class FakeNative implements NativeModel {
   }
 
   #result(plan: StepPlan, r: number, adapter: number, past: readonly number[]): () => void {
-    const best = fakeNext(adapter, past, this.description.vocabSize);
+    const seen = past.slice(-(this.options.memoryTokens ?? past.length));
+    const best = fakeNext(adapter, seen, this.description.vocabSize);
     const isScore = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.mode] === 1;
     const target = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.target] as number;
     const top = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.topLogprobs] as number;

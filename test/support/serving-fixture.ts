@@ -56,6 +56,7 @@ export class ServingFixture {
       settings: {
         adapterCacheBytes: 1000,
         hostAdapterCacheBytes: 1000,
+        speculation: 'off',
         maxSequences: 8,
         maxStepTokens: 32,
         maxQueuedRequests: 100,

@@ -69,6 +69,22 @@ export const GenerateRequestSchema = z.object({
   /** Keep the stop string in the text. */
   includeStop: z.boolean(),
   sampling: SamplingSchema,
+  /**
+   * Guess tokens ahead: they are checked, so the answer is the same. Absent: as the engine is set; without `ngram`: off.
+   * Requests with penalties never speculate.
+   */
+  speculation: z
+    .object({
+      ngram: z
+        .object({
+          /** Tokens to guess at most in one step. */
+          maxDraft: z.int().min(1).max(32),
+          /** How many of the last tokens must have occurred before in this order. */
+          minMatch: z.int().min(1).max(16),
+        })
+        .optional(),
+    })
+    .optional(),
   /** Number of alternatives with each completion token's log-probability; absent: no log-probabilities. */
   logprobs: z.int().min(0).max(20).optional(),
   /** The same for the prompt's tokens. */

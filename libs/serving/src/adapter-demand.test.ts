@@ -161,7 +161,7 @@ class Simulation {
       request.entered = this.entered++;
       this.served.set(request.fairnessKey, served(request.fairnessKey) + request.stepsLeft);
     }
-    for (const request of [...running]) {
+    for (const request of running.slice()) {
       if (--request.stepsLeft > 0) continue;
       running.splice(running.indexOf(request), 1);
       pool.release(request);

@@ -3,10 +3,12 @@ import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { AdapterAdmission } from './adapter-admission.js';
 import type { AdapterResidency } from './adapter-residency.js';
-import { type KvPages, pagesFor } from './kv-pages.js';
+import { type DraftedGrant, draftAhead } from './drafts.js';
+import type { KvPages } from './kv-pages.js';
 import type { PlanWriter, StepEntry } from './plan-writer.js';
-import type { PageCopy, PrefixCache, PrefixMatch } from './prefix-cache.js';
-import { type Grant, type Reuse, type ScheduleLimits, schedule } from './scheduler.js';
+import type { PrefixCache } from './prefix-cache.js';
+import { PrefixEntry } from './prefix-entry.js';
+import { type ScheduleLimits, schedule } from './scheduler.js';
 import type { Sequence } from './sequence.js';
 import { ServedTokens } from './served-tokens.js';
 import type { RequestOutcome, ServingMetrics } from './serving-metrics.js';
@@ -127,22 +129,27 @@ export class EngineLoop {
   }
 
   /** Decides the next step and gives it its pages; undefined when something was preempted for nothing yet. */
-  #schedule(): readonly Grant<Sequence>[] | undefined {
+  #schedule(): readonly DraftedGrant[] | undefined {
     const { pages, prefixes, limits, metrics } = this.options;
-    const matches = new Map<Sequence, PrefixMatch>();
     this.#claimAdapters();
+    const entry = new PrefixEntry(this.options);
     const decision = schedule({
       running: this.#running,
       waiting: this.#waiting.byKey,
       served: (key) => this.#served.of(key),
       freePages: pages.freePages,
       limits,
-      reuse: (sequence) => this.#findPrefix(sequence, matches),
+      reuse: (sequence) => entry.find(sequence),
       isComputed: (page) => prefixes.isComputed(page),
     });
-    // First what is found gets its holders, then pages become free, then others are taken: so nothing found is evicted.
-    const copies = decision.admitted.map((sequence) => this.#enter(sequence, matches.get(sequence)));
     for (const [sequence, passes] of decision.passed) sequence.passes = passes;
+    for (const sequence of decision.admitted) {
+      this.#waiting.remove(sequence);
+      entry.attach(sequence);
+      sequence.state = 'running';
+      sequence.firstGrant_ms ??= performance.now();
+      this.#running.push(sequence);
+    }
     for (const victim of decision.preempted) {
       this.#removeRunning(victim);
       prefixes.release(victim);
@@ -153,8 +160,9 @@ export class EngineLoop {
     for (const { request, tokens } of decision.grants) {
       pages.grow(request.pages, request.computedTokens + tokens);
     }
-    this.#copyPages(decision.admitted, copies);
-    return decision.grants.length === 0 && decision.preempted.size > 0 ? undefined : decision.grants;
+    entry.copyPages();
+    if (decision.grants.length === 0 && decision.preempted.size > 0) return undefined;
+    return draftAhead(decision.grants, limits.stepTokens, pages);
   }
 
   #claimAdapters(): void {
@@ -165,54 +173,7 @@ export class EngineLoop {
     this.#adapters.advance(inTurn(order), this.#waiting);
   }
 
-  #findPrefix(sequence: Sequence, matches: Map<Sequence, PrefixMatch>): Reuse {
-    const { prefixes, pages } = this.options;
-    const limitTokens = sequence.reusableTokens;
-    const found = prefixes.find(sequence, limitTokens);
-    // A sequence that needs the whole cache has no room for a page to copy from.
-    const roomy = pagesFor(sequence.totalTokens + 1, pages.pageTokens) < pages.pages;
-    const fullTokens = found.nodes.length * pages.pageTokens;
-    const match = roomy ? found : { ...found, tokens: fullTokens, tail: undefined };
-    matches.set(sequence, match);
-    return {
-      tokens: match.tokens,
-      heldPages: match.heldPages,
-      pinnedPages: match.tail?.idle ? 1 : 0,
-      nextPage: prefixes.nextKey(sequence, match, limitTokens),
-    };
-  }
-
-  /** From waiting to running, with the pages that were found for it. */
-  #enter(sequence: Sequence, match: PrefixMatch | undefined): PageCopy | undefined {
-    const { prefixes, metrics } = this.options;
-    this.#waiting.remove(sequence);
-    sequence.state = 'running';
-    this.#running.push(sequence);
-    const copy = match && prefixes.attach(sequence, match);
-    if (sequence.firstGrant_ms === undefined) {
-      sequence.firstGrant_ms = performance.now();
-      sequence.cachedTokens = sequence.computedTokens;
-      metrics.prefixQueriedTokens.inc(sequence.promptTokens);
-      metrics.prefixHitTokens.inc(sequence.cachedTokens);
-    }
-    sequence.chargedTokens = Math.max(sequence.chargedTokens, sequence.computedTokens);
-    return copy;
-  }
-
-  #copyPages(admitted: readonly Sequence[], copies: readonly (PageCopy | undefined)[]): void {
-    const from: number[] = [];
-    const to: number[] = [];
-    for (const [i, copy] of copies.entries()) {
-      if (copy === undefined) continue;
-      from.push(copy.from);
-      to.push(admitted[i]?.pages[copy.toIndex] as number);
-    }
-    if (from.length === 0) return;
-    this.options.native.copyPages(Int32Array.from(from), Int32Array.from(to));
-    for (const copy of copies) copy?.done();
-  }
-
-  async #runStep(grants: readonly Grant<Sequence>[]): Promise<void> {
+  async #runStep(grants: readonly DraftedGrant[]): Promise<void> {
     const { native, writer, metrics, logger } = this.options;
     this.#step++;
     let entries: readonly StepEntry[] = [];
@@ -248,7 +209,6 @@ export class EngineLoop {
     const { sequence, tokens } = entry;
     sequence.computedTokens += tokens;
     this.#charge(sequence, tokens);
-    this.options.prefixes.publish(sequence);
     if (sequence.endsAfterStep !== undefined) {
       this.#retire(sequence, sequence.endsAfterStep);
       return;
@@ -257,6 +217,7 @@ export class EngineLoop {
     try {
       const outcome = this.options.outputs.read(entry, this.options.writer.plan);
       this.#bill(sequence, (sequence.generated - generated) * OUTPUT_COST);
+      this.options.prefixes.publish(sequence);
       if (outcome !== undefined) this.#retire(sequence, outcome);
     } catch (err) {
       this.options.logger.error({ err }, 'the results of a step could not be read');

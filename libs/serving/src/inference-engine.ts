@@ -18,6 +18,7 @@ import { PrefixCache } from './prefix-cache.js';
 import { PromptReader } from './prompt-reader.js';
 import { Sequence } from './sequence.js';
 import { ServingMetrics } from './serving-metrics.js';
+import { DEFAULT_SPECULATION, type NgramSpeculation } from './speculation.js';
 import { StepOutputs } from './step-outputs.js';
 import { StopRule } from './stop-rule.js';
 import type { EncodedText } from './tokenizer.js';
@@ -27,7 +28,12 @@ export interface InferenceEngineOptions {
   readonly model: OpenedModel;
   readonly settings: Pick<
     ServingSettings,
-    'adapterCacheBytes' | 'hostAdapterCacheBytes' | 'maxSequences' | 'maxStepTokens' | 'maxQueuedRequests'
+    | 'adapterCacheBytes'
+    | 'hostAdapterCacheBytes'
+    | 'speculation'
+    | 'maxSequences'
+    | 'maxStepTokens'
+    | 'maxQueuedRequests'
   >;
   readonly blobs: BlobStore;
   readonly registry: Registry;
@@ -209,6 +215,7 @@ export class InferenceEngine {
       ...admitted,
       prompt: prompt.ids,
       kvPages: this.#pages,
+      speculation: this.#speculation(request),
       addedTokens: prompt.added,
       stopRule: new StopRule(tokenizer, { ...request, maxTokens: admitted.maxTokens, eosTokenIds }),
       events,
@@ -227,6 +234,11 @@ export class InferenceEngine {
     this.#submit(sequence);
     signal.addEventListener('abort', cancel, { once: true });
     return { events, ready };
+  }
+
+  #speculation({ speculation }: GenerateRequest): NgramSpeculation | undefined {
+    if (speculation !== undefined) return speculation.ngram;
+    return this.options.settings.speculation === 'ngram' ? DEFAULT_SPECULATION : undefined;
   }
 
   /** Nothing to compute when no token is wanted and no score, or the prompt is one token, which has none. */

@@ -16,13 +16,17 @@ export interface StepEntry {
   /** Its results are outToken[firstSample .. firstSample + samples). */
   readonly firstSample: number;
   readonly samples: number;
-  /** Whether the last of its results is a new token (the others score the prompt). */
+  /** Whether results follow those that score the prompt: a new token, and one after each token of its draft. */
   readonly draws: boolean;
+  /** Guesses whose keys and values were computed too. */
+  readonly draft: readonly number[];
 }
 
 interface Grant {
   readonly request: Sequence;
   readonly tokens: number;
+  /** Only where the grant reaches the last known token. */
+  readonly draft?: readonly number[];
 }
 
 /** Writes the grants of a step into the typed arrays that native reads. The arrays are kept from step to step. */
@@ -58,32 +62,40 @@ export class PlanWriter {
     plan.biasStart[0] = 0;
     plan.pageTableStride = ordered.reduce((most, { request }) => Math.max(most, request.heldPages), 1);
     const entries: StepEntry[] = [];
-    for (const { request, tokens } of ordered) entries.push(this.#writeSequence(request, tokens));
+    for (const grant of ordered) entries.push(this.#writeSequence(grant));
     return entries;
   }
 
-  #writeSequence(sequence: Sequence, tokens: number): StepEntry {
+  #writeSequence({ request: sequence, tokens, draft = [] }: Grant): StepEntry {
     const plan = this.#plan;
     const firstSample = plan.samples;
     const begin = sequence.computedTokens;
     const end = begin + tokens;
-    this.#writeSegment(sequence.adapterHandle, tokens);
+    this.#writeSegment(sequence.adapterHandle, tokens + draft.length);
     const known = sequence.tokens;
     for (let position = begin; position < end; position++) {
-      const row = plan.rows++;
-      const page = sequence.pages[Math.floor(position / this.pageTokens)] as number;
-      plan.token[row] = known[position] as number;
-      plan.position[row] = position;
-      plan.kvSlot[row] = page * this.pageTokens + (position % this.pageTokens);
+      const row = this.#writeRow(sequence, position, known[position] as number);
       if (scores(sequence, position)) this.#writeScore(sequence, row, known[position + 1] as number);
     }
-    plan.kvLength[plan.sequences] = end;
+    const draws = sequence.maxTokens > 0 && end === sequence.totalTokens;
+    if (draws) this.#writeDraw(sequence, plan.rows - 1, 0);
+    for (const [i, token] of draft.entries()) {
+      this.#writeDraw(sequence, this.#writeRow(sequence, end + i, token), i + 1);
+    }
+    plan.kvLength[plan.sequences] = end + draft.length;
     plan.pageTable.set(sequence.pages, plan.sequences * plan.pageTableStride);
     plan.sequences++;
     plan.qStart[plan.sequences] = plan.rows;
-    const draws = sequence.maxTokens > 0 && end === sequence.totalTokens;
-    if (draws) this.#writeDraw(sequence, plan.rows - 1);
-    return { sequence, tokens, firstSample, samples: plan.samples - firstSample, draws };
+    return { sequence, tokens, firstSample, samples: plan.samples - firstSample, draws, draft };
+  }
+
+  #writeRow(sequence: Sequence, position: number, token: number): number {
+    const plan = this.#plan;
+    const page = sequence.pages[Math.floor(position / this.pageTokens)] as number;
+    plan.token[plan.rows] = token;
+    plan.position[plan.rows] = position;
+    plan.kvSlot[plan.rows] = page * this.pageTokens + (position % this.pageTokens);
+    return plan.rows++;
   }
 
   #writeSegment(handle: number, rows: number): void {
@@ -112,7 +124,8 @@ export class PlanWriter {
     this.#endSample(plan.historyStart[sample] as number, plan.biasStart[sample] as number);
   }
 
-  #writeDraw(sequence: Sequence, row: number): void {
+  /** Draws the token that comes `ahead` tokens after the next; a draft must not go with penalties (speculation.ts). */
+  #writeDraw(sequence: Sequence, row: number, ahead: number): void {
     const plan = this.#plan;
     const { sampling } = sequence;
     const sample = plan.samples;
@@ -124,13 +137,13 @@ export class PlanWriter {
     plan.sampleInt[ints + SAMPLE_INT.topLogprobs] = sequence.logprobs ?? -1;
     this.#writeFloats(sample, sampling);
     plan.sampleSeed[sample * 2] = sequence.seed;
-    plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated);
+    plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated + ahead);
     const history = plan.historyStart[sample] as number;
     sequence.history?.copyTo(plan.historyToken, plan.historyCount, history);
-    this.#endSample(history + (sequence.history?.size ?? 0), this.#writeBias(sequence, sample));
+    this.#endSample(history + (sequence.history?.size ?? 0), this.#writeBias(sequence, sample, ahead));
   }
 
-  #writeBias(sequence: Sequence, sample: number): number {
+  #writeBias(sequence: Sequence, sample: number, ahead: number): number {
     const plan = this.#plan;
     let at = plan.biasStart[sample] as number;
     for (const { token, bias } of sequence.bias) {
@@ -138,7 +151,7 @@ export class PlanWriter {
       plan.biasValue[at++] = bias;
     }
     const { stopRule } = sequence.options;
-    if (!stopRule.belowMin) return at;
+    if (!stopRule.belowMin(ahead)) return at;
     for (const token of stopRule.bannedUntilMin) {
       plan.biasToken[at] = token;
       plan.biasValue[at++] = Number.NEGATIVE_INFINITY;
@@ -173,10 +186,11 @@ export class PlanWriter {
     let stride = 1;
     let history = 0;
     let bias = 0;
-    for (const { request } of grants) {
+    for (const { request, draft = [] } of grants) {
       stride = Math.max(stride, request.heldPages);
       history += request.history?.size ?? 0;
-      bias += request.bias.length + request.options.stopRule.bannedUntilMin.length;
+      const biasOfDraw = request.bias.length + request.options.stopRule.bannedUntilMin.length;
+      bias += biasOfDraw * (1 + draft.length);
     }
     const pagesPerSequence = Math.ceil((stride * grants.length) / this.#capacity.sequences);
     const has = this.#capacity;

@@ -120,7 +120,7 @@ export class PrefixCache {
 
   /** Nothing of this adapter is found any more. Pages that are held become free when their holders end. */
   forget(adapter: string): void {
-    for (const root of [...this.#roots.values()]) {
+    for (const root of this.#roots.values()) {
       if (root.adapter !== adapter) continue;
       for (const node of below(root).reverse()) this.#forgetPage(node);
     }

@@ -9,6 +9,7 @@ import type { PageNode, PrefixHolder } from './prefix-cache.js';
 import { PrefixKeys, scopeKey } from './prefix-keys.js';
 import type { Schedulable } from './scheduler.js';
 import type { RequestOutcome } from './serving-metrics.js';
+import { type NgramSpeculation, Speculation } from './speculation.js';
 import type { StopRule } from './stop-rule.js';
 import { TokenHistory } from './token-history.js';
 
@@ -24,6 +25,8 @@ export interface SequenceOptions {
   readonly events: EventStream;
   readonly kvPages: KvPages;
   readonly adapter: AdapterVersion | undefined;
+  /** Undefined: no drafts. */
+  readonly speculation: NgramSpeculation | undefined;
   readonly arrival_ms: number;
   /** Its adapter is there for it; called again when it had to give it back. */
   readonly onAdapter: () => void;
@@ -49,6 +52,8 @@ export class Sequence implements Schedulable, PrefixHolder {
   readonly promptLogprobs: number | undefined;
   /** Kept only when a penalty needs it. */
   readonly history: TokenHistory | undefined;
+  /** Never with a history: the penalties of a draft's tokens would have to count those before them. */
+  readonly speculation: Speculation | undefined;
 
   /** The version's digest; undefined: the base model. */
   readonly adapter: string | undefined;
@@ -103,6 +108,8 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.logprobs = request.logprobs;
     this.promptLogprobs = request.promptLogprobs;
     this.history = hasPenalty(request.sampling) ? new TokenHistory(prompt) : undefined;
+    const speculates = options.speculation !== undefined && this.history === undefined;
+    this.speculation = speculates ? new Speculation(options.speculation) : undefined;
     this.#tokens = new Int32Array(prompt.length + Math.min(options.maxTokens, 256));
     this.#tokens.set(prompt);
     this.#length = prompt.length;

@@ -24,6 +24,8 @@ export class ServingMetrics {
   readonly prefixQueriedTokens: Counter;
   readonly prefixHitTokens: Counter;
   readonly prefixEvictions: Counter;
+  readonly draftedTokens: Counter;
+  readonly acceptedTokens: Counter;
   readonly adapterLoads: Counter<'outcome'>;
   readonly adapterEvictions: Counter;
   readonly adapterLookups: Counter<'tier'>;
@@ -54,6 +56,11 @@ export class ServingMetrics {
     );
     this.prefixHitTokens = counter('prefix_hit_tokens_total', 'Prompt tokens that the prefix cache had');
     this.prefixEvictions = counter('prefix_evicted_pages_total', 'Cached KV pages that gave way to others');
+    this.draftedTokens = counter('speculation_drafted_tokens_total', 'Tokens guessed ahead by speculation');
+    this.acceptedTokens = counter(
+      'speculation_accepted_tokens_total',
+      'Guessed tokens that turned out to be the right ones',
+    );
     this.adapterLoads = counter('adapter_loads_total', 'Adapters loaded onto the device', ['outcome']);
     this.adapterLookups = counter(
       'adapter_lookups_total',

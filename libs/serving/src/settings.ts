@@ -108,6 +108,15 @@ export const servingSettings = {
     },
     text.bytes(4 * 2 ** 30),
   ),
+  speculation: setting(
+    {
+      name: 'SPECULATION',
+      summary:
+        "Guess tokens ahead from the request's own text: `off` or `ngram`; the answers are the same, a request may say otherwise",
+      defaultText: 'off',
+    },
+    text.oneOf(['off', 'ngram'], 'off'),
+  ),
   maxSequences: setting(
     { name: 'MAX_SEQUENCES', summary: 'Requests computed in one step', defaultText: '64' },
     text.integer(64, 1, 4096),

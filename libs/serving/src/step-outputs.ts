@@ -15,17 +15,15 @@ export class StepOutputs {
 
   /** Reads one request's results; says how the request ended when it did. */
   read(entry: StepEntry, plan: StepPlan): RequestOutcome | undefined {
-    const { sequence, firstSample, samples, draws } = entry;
-    for (let sample = firstSample; sample < firstSample + samples; sample++) {
-      if (plan.outFinite[sample] === 0) return this.#notFinite(sequence);
-    }
-    const scores = draws ? samples - 1 : samples;
+    const { sequence, firstSample, samples, draws, draft } = entry;
+    const scores = draws ? samples - 1 - draft.length : samples;
     for (let i = 0; i < scores; i++) {
+      if (plan.outFinite[firstSample + i] === 0) return this.#notFinite(sequence);
       sequence.promptScores.push(promptScore(plan, firstSample + i, this.tokenizer));
     }
     const promptScored = scores > 0 && sequence.scoredTokens === sequence.promptTokens;
     if (promptScored) this.emitPrompt(sequence);
-    if (draws) return this.#readDraw(sequence, plan, firstSample + scores);
+    if (draws) return this.#readDraws(entry, plan, firstSample + scores);
     if (sequence.maxTokens > 0 || sequence.computedTokens < sequence.totalTokens) return undefined;
     return this.finish(sequence, { reason: 'length', stopReason: null });
   }
@@ -65,6 +63,30 @@ export class StepOutputs {
       this.metrics.tpotSeconds.observe(perToken_ms / 1000);
     }
     return ending.reason;
+  }
+
+  /**
+   * A drafted token that equals the one that was drawn in its place was the right past for the next draw, which then is
+   * what a step of its own would have drawn: native draws by (seed, index of the token). The first that differs ends it.
+   */
+  #readDraws({ sequence, draft }: StepEntry, plan: StepPlan, first: number): RequestOutcome | undefined {
+    let outcome: RequestOutcome | undefined;
+    let accepted = 0;
+    for (;;) {
+      const sample = first + accepted;
+      if (plan.outFinite[sample] === 0) return this.#notFinite(sequence);
+      outcome = this.#readDraw(sequence, plan, sample);
+      if (outcome !== undefined || accepted === draft.length) break;
+      if (plan.outToken[sample] !== draft[accepted]) break;
+      accepted++;
+      sequence.computedTokens++;
+    }
+    if (draft.length > 0) {
+      sequence.speculation?.learn(draft.length, accepted, sequence.totalTokens);
+      this.metrics.draftedTokens.inc(draft.length);
+      this.metrics.acceptedTokens.inc(accepted);
+    }
+    return outcome;
   }
 
   #readDraw(sequence: Sequence, plan: StepPlan, sample: number): RequestOutcome | undefined {

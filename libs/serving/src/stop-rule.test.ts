@@ -80,9 +80,10 @@ describe('the end of a generation', () => {
       maxTokens: 9,
     });
     expect([...rule.bannedUntilMin].sort((a, b) => a - b)).toEqual([1, 2, 98]);
-    expect(rule.belowMin).toBe(true);
+    expect(rule.belowMin(0)).toBe(true);
+    expect(rule.belowMin(1)).toBe(false);
     rule.push(97);
-    expect(rule.belowMin).toBe(false);
+    expect(rule.belowMin(0)).toBe(false);
   });
 
   it('shows the broken bytes of an unfinished character at the end', () => {

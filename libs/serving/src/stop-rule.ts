@@ -43,9 +43,9 @@ export class StopRule {
     this.bannedUntilMin = [...new Set([...this.#eos, ...this.#stopIds])];
   }
 
-  /** Whether the next token must not end the text. */
-  get belowMin(): boolean {
-    return this.#count < this.options.minTokens;
+  /** Whether the token after `ahead` more must not end the text. */
+  belowMin(ahead: number): boolean {
+    return this.#count + ahead < this.options.minTokens;
   }
 
   push(id: number): TokenOutcome {
