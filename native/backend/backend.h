@@ -1,15 +1,15 @@
 // The one interface between the decoder (model/) and a device (reference/, cpu/, later cuda/).
 //
-// A backend owns memory and arithmetic, nothing else: it knows no requests, no adapters by name and no files. Calls come
-// from one thread (the step thread), except the *_create functions, which a loader thread may call while a step runs.
-// Nothing here throws; bad input is a Status, a broken invariant of ours is an assert.
+// A backend owns memory and arithmetic, nothing else: it knows no requests, no adapters by name and no files.
+// Calls come from one thread (the step thread), except the *_create functions, which a loader thread may call
+// while a step runs. Nothing here throws; bad input is a Status, a broken invariant of ours is an assert.
 //
-// Letters in shapes: T rows (tokens) of the step, S sequences, R sampled rows, K inputs, N outputs, V vocabulary,
-// HQ/HKV query and key/value heads, D head_dim, F ffn width, P pages.
+// Letters in shapes: T rows (tokens) of the step, S sequences, R sampled rows, K inputs, N outputs, V
+// vocabulary, HQ/HKV query and key/value heads, D head_dim, F ffn width, P pages.
 //
-// Batch invariance (docs/architecture.md): every result of row t depends only on row t's own inputs. For each output
-// element the order of additions is fixed and does not depend on T, on the position of the row in the step, on the
-// segments beside it, or on the number of threads.
+// Batch invariance (docs/architecture.md): every result of row t depends only on row t's own inputs. For each
+// output element the order of additions is fixed and does not depend on T, on the position of the row in the
+// step, on the segments beside it, or on the number of threads.
 #pragma once
 
 #include <cstddef>
@@ -60,11 +60,11 @@ struct AdapterPartDesc {
 struct AdapterEmbeddingDesc {
   int rank = 0;
   float scale = 1.0f;
-  HostTensor a;                         // [rank, V]
-  HostTensor b;                         // [H, rank]
-  std::optional<HostTensor> magnitude;  // [H]
-  std::optional<HostTensor> weight;     // [V, H]
-  std::vector<int32_t> token_rows;      // rows replaced one by one (trainable_token_indices)
+  HostTensor a;                                // [rank, V]
+  HostTensor b;                                // [H, rank]
+  std::optional<HostTensor> magnitude;         // [H]
+  std::optional<HostTensor> weight;            // [V, H]
+  std::vector<int32_t> token_rows;             // rows replaced one by one (trainable_token_indices)
   std::optional<HostTensor> token_row_values;  // [token_rows.size(), H]
 };
 
@@ -120,8 +120,8 @@ class Buffer {
   virtual size_t bytes() const = 0;
 };
 
-// A run of rows [row0, row0 + rows) whose module has adapter weights. Segments are sorted by row0 and do not overlap;
-// rows in no segment are base-only and must cost nothing.
+// A run of rows [row0, row0 + rows) whose module has adapter weights. Segments are sorted by row0 and do not
+// overlap; rows in no segment are base-only and must cost nothing.
 struct LinearSegment {
   int32_t row0 = 0;
   int32_t rows = 0;
@@ -150,7 +150,7 @@ struct StepView {
 };
 
 struct RopeDesc {
-  std::vector<float> inv_freq;  // [D / 2], already scaled (llama3, linear, yarn)
+  std::vector<float> inv_freq;    // [D / 2], already scaled (llama3, linear, yarn)
   float attention_factor = 1.0f;  // yarn multiplies cos and sin
   // Rotates pairs (i, i + D/2), Hugging Face's layout.
 };
@@ -160,8 +160,8 @@ struct AttentionDesc {
   int kv_heads = 0;
   int head_dim = 0;
   float scale = 1.0f;
-  int window = 0;         // 0: full; otherwise position t sees (t - window, t]
-  float softcap = 0.0f;   // 0: none
+  int window = 0;        // 0: full; otherwise position t sees (t - window, t]
+  float softcap = 0.0f;  // 0: none
 };
 
 enum class LinearOutput : uint8_t { store, add };  // y = f(x) or y += f(x)
@@ -180,7 +180,8 @@ struct SampleRow {
   float presence_penalty = 0.0f;
   float frequency_penalty = 0.0f;
   uint64_t seed = 0;
-  uint64_t counter = 0;  // index of the token in its request; (seed, counter) fixes the draw, whatever the batch
+  uint64_t counter =
+      0;  // index of the token in its request; (seed, counter) fixes the draw, whatever the batch
   int32_t top_logprobs = -1;  // alternatives to report; < 0: no log-probabilities at all
   // Tokens seen so far, unique: how often generated (0: only in the prompt). For the penalties.
   std::span<const int32_t> history_token;
@@ -191,10 +192,11 @@ struct SampleRow {
 constexpr int kMaxTopLogprobs = 20;
 struct SampleResult {
   int32_t token = 0;
-  bool finite = true;  // false: the row's logits hold NaN or Inf, or every token is banned; token means nothing then
+  bool finite =
+      true;  // false: the row's logits hold NaN or Inf, or every token is banned; token means nothing then
   float logprob = 0.0f;  // of token (or target) under log_softmax of the raw logits
   int32_t top_count = 0;
-  int32_t top_token[kMaxTopLogprobs];    // best first; ties by lowest id
+  int32_t top_token[kMaxTopLogprobs];  // best first; ties by lowest id
   float top_logprob[kMaxTopLogprobs];
 };
 
@@ -212,16 +214,17 @@ class Backend {
   // ---- memory and weights ----
   virtual Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) = 0;
   virtual Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) = 0;
-  // A table [V, H]. With `tied_head` (the Linear made of the same tensor, which must outlive the table) the rows are read
-  // out of the head's own weight, so a tied model holds the table once.
-  virtual Result<std::unique_ptr<Embedding>> embedding_create(const HostTensor& table, const Linear* tied_head) = 0;
+  // A table [V, H]. With `tied_head` (the Linear made of the same tensor, which must outlive the table) the
+  // rows are read out of the head's own weight, so a tied model holds the table once.
+  virtual Result<std::unique_ptr<Embedding>> embedding_create(const HostTensor& table,
+                                                              const Linear* tied_head) = 0;
   virtual Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) = 0;
-  // Thread-safe against a running step. DoRA's ratio magnitude / ||W + s B A||_row is computed here, with the base's
-  // dequantized weight.
-  virtual Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(const Linear& base,
-                                                                       std::span<const AdapterPartDesc> parts) = 0;
-  virtual Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(const Embedding& base,
-                                                                             const AdapterEmbeddingDesc& desc) = 0;
+  // Thread-safe against a running step. DoRA's ratio magnitude / ||W + s B A||_row is computed here, with the
+  // base's dequantized weight.
+  virtual Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
+      const Linear& base, std::span<const AdapterPartDesc> parts) = 0;
+  virtual Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
+      const Embedding& base, const AdapterEmbeddingDesc& desc) = 0;
   virtual Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) = 0;
   // Copies whole pages inside the cache (copy-on-write): from[i] -> to[i], all layers.
   virtual void kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) = 0;
@@ -230,17 +233,20 @@ class Backend {
   virtual void step_begin(const StepView& step) = 0;
   // y [T, H] = table[token]
   virtual void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) = 0;
-  // y [rows, H] = rmsnorm(x) * gain. When `residual` is given: residual += x first and y = rmsnorm(residual) * gain.
-  // Zhang and Sennrich 2019. Sum of squares in float32, fixed order.
-  virtual void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
-                    std::span<const NormSegment> segments) = 0;
+  // y [rows, H] = rmsnorm(x) * gain. When `residual` is given: residual += x first and y = rmsnorm(residual)
+  // * gain. Zhang and Sennrich 2019. Sum of squares in float32, fixed order.
+  virtual void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain,
+                    float epsilon, std::span<const NormSegment> segments) = 0;
   // y [rows, N] = or += W x + b with the segments' adapters. x [rows, K].
   virtual void linear(float* y, const float* x, int64_t rows, const Linear& weight,
                       std::span<const LinearSegment> segments, LinearOutput output) = 0;
-  // qkv [T, (HQ + 2 HKV) D]: rotates q and k in place by the rows' positions, writes k and v to the rows' KV slots.
-  virtual void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope, const AttentionDesc& attention) = 0;
+  // qkv [T, (HQ + 2 HKV) D]: rotates q and k in place by the rows' positions, writes k and v to the rows' KV
+  // slots.
+  virtual void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
+                       const AttentionDesc& attention) = 0;
   // out [T, HQ D]: causal attention of each row over its sequence's pages.
-  virtual void attention(float* out, const float* qkv, const KvCache& kv, int layer, const AttentionDesc& desc) = 0;
+  virtual void attention(float* out, const float* qkv, const KvCache& kv, int layer,
+                         const AttentionDesc& desc) = 0;
   // y [rows, F] = silu(gate) * up, gate_up [rows, 2 F] = gate | up
   virtual void glu(float* y, const float* gate_up, int64_t rows, int64_t width) = 0;
   // to [index.size(), cols] = from[index]

@@ -15,8 +15,8 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}                    // NOLINT: a value is a Result
-  Result(Error error) : state_(std::move(error)) {}                // NOLINT: an Error is a Result
+  Result(T value) : state_(std::move(value)) {}      // NOLINT: a value is a Result
+  Result(Error error) : state_(std::move(error)) {}  // NOLINT: an Error is a Result
   explicit operator bool() const { return state_.index() == 0; }
   T& operator*() { return std::get<0>(state_); }
   const T& operator*() const { return std::get<0>(state_); }

@@ -1,8 +1,10 @@
-// Speed of the linear op and of attention at the shapes of a 1B model, next to what this machine can do at the same moment: the
-// product inside the cache and reads from memory, on the same threads. Not part of the tests.
+// Speed of the linear op and of attention at the shapes of a 1B model, next to what this machine can do at
+// the same moment: the product inside the cache and reads from memory, on the same threads. Not part of the
+// tests.
 //   lorikeet_bench [threads] [isa]
-// Every time is the lower decile of many runs. With one thread it is the thread's CPU time, so that other processes cost
-// only the caches and the bandwidth that they take; with more it is wall time, and the machine should be quiet.
+// Every time is the lower decile of many runs. With one thread it is the thread's CPU time, so that other
+// processes cost only the caches and the bandwidth that they take; with more it is wall time, and the machine
+// should be quiet.
 #include <time.h>
 
 #include <algorithm>
@@ -53,7 +55,8 @@ std::vector<std::byte> random_weights(size_t count, DType dtype, uint32_t seed) 
   return bytes;
 }
 
-// A map and as many copies as make the last-level cache useless: a step never finds the weights of the last step there.
+// A map and as many copies as make the last-level cache useless: a step never finds the weights of the last
+// step there.
 struct Layers {
   std::vector<std::unique_ptr<Linear>> copies;
   size_t next = 0;
@@ -78,7 +81,8 @@ Layers create_layers(Backend& backend, int64_t k, int64_t n, DType dtype) {
   return layers;
 }
 
-std::vector<std::unique_ptr<AdapterLinear>> create_adapters(Backend& backend, const Linear& base, int count, int rank) {
+std::vector<std::unique_ptr<AdapterLinear>> create_adapters(Backend& backend, const Linear& base, int count,
+                                                            int rank) {
   const auto a = random_weights(static_cast<size_t>(rank * base.inputs()), DType::bf16, 2);
   const auto b = random_weights(static_cast<size_t>(rank * base.outputs()), DType::bf16, 3);
   std::vector<std::unique_ptr<AdapterLinear>> adapters;
@@ -155,11 +159,13 @@ void bench_shape(Backend& backend, int64_t k, int64_t n, DType dtype, double pea
     const double bandwidth = read_bandwidth(backend.caps().threads);
     const double flops = 2.0 * static_cast<double>(rows * k * n) / seconds * 1e-9;
     const double bytes = static_cast<double>(layers.copies.front()->bytes()) / seconds * 1e-9;
-    std::printf("%5lld x %-5lld %5d  %9.1f us  %7.1f GFLOP/s (%.2f)  %6.1f GB/s (%.2f of %.1f)", static_cast<long long>(k),
-                static_cast<long long>(n), rows, seconds * 1e6, flops, flops / peak, bytes, bytes / bandwidth, bandwidth);
+    std::printf("%5lld x %-5lld %5d  %9.1f us  %7.1f GFLOP/s (%.2f)  %6.1f GB/s (%.2f of %.1f)",
+                static_cast<long long>(k), static_cast<long long>(n), rows, seconds * 1e6, flops,
+                flops / peak, bytes, bytes / bandwidth, bandwidth);
     if (rows <= 16) {
       std::vector<LinearSegment> segments;
-      for (int32_t row = 0; row < rows; ++row) segments.push_back({row, 1, adapters[static_cast<size_t>(row)].get()});
+      for (int32_t row = 0; row < rows; ++row)
+        segments.push_back({row, 1, adapters[static_cast<size_t>(row)].get()});
       const double adapted = best_seconds(
           [&] { backend.linear(y.data(), x.data(), rows, layers.turn(), segments, LinearOutput::store); });
       std::printf("  distinct r16 adapters: %.2f of the time", adapted / seconds);
@@ -197,9 +203,11 @@ void bench_attention(Backend& backend, int sequences, int rows, int context, DTy
   const double rope_seconds = best_seconds([&] { backend.rope_kv(qkv.data(), **kv, 0, rope, desc); });
   const double seconds = best_seconds([&] { backend.attention(out.data(), qkv.data(), **kv, 0, desc); });
   const double seen = static_cast<double>(sequences) * rows * (context - (rows - 1) / 2.0);
-  std::printf("attention %3d x %4d rows, context %5d: %9.1f us  %6.1f GFLOP/s  %6.1f GB/s of cache; rope_kv %7.1f us\n",
-              sequences, rows, context, seconds * 1e6, seen * 32 * 64 * 4 / seconds * 1e-9,
-              static_cast<double>((*kv)->bytes()) / seconds * 1e-9, rope_seconds * 1e6);
+  std::printf(
+      "attention %3d x %4d rows, context %5d: %9.1f us  %6.1f GFLOP/s  %6.1f GB/s of cache; rope_kv %7.1f "
+      "us\n",
+      sequences, rows, context, seconds * 1e6, seen * 32 * 64 * 4 / seconds * 1e-9,
+      static_cast<double>((*kv)->bytes()) / seconds * 1e-9, rope_seconds * 1e6);
 }
 
 }  // namespace
@@ -217,7 +225,8 @@ int main(int argc, char** argv) {
   const double peak = peak_flops(**backend);
   std::printf("%s, peak %.1f GFLOP/s, read %.1f GB/s\n", (*backend)->caps().device.c_str(), peak,
               read_bandwidth(options.threads));
-  for (const auto& [k, n] : std::vector<std::pair<int64_t, int64_t>>{{2048, 2048}, {2048, 8192}, {8192, 2048}}) {
+  for (const auto& [k, n] :
+       std::vector<std::pair<int64_t, int64_t>>{{2048, 2048}, {2048, 8192}, {8192, 2048}}) {
     bench_shape(**backend, k, n, DType::bf16, peak);
   }
   for (const DType dtype : {DType::f32, DType::bf16}) {

@@ -5,9 +5,10 @@ using namespace lorikeet::test;
 
 namespace {
 
-// One row, one query head: softmax over its visible positions in float64. The bound: a score is a sum of D products (D
-// eps of the sum of sizes) times the scale; an error e of every score changes a weight by the factor exp(+-2 e); weights
-// and values are summed over n positions. tanh is good to 4e-7 absolutely before the cap multiplies it.
+// One row, one query head: softmax over its visible positions in float64. The bound: a score is a sum of D
+// products (D eps of the sum of sizes) times the scale; an error e of every score changes a weight by the
+// factor exp(+-2 e); weights and values are summed over n positions. tanh is good to 4e-7 absolutely before
+// the cap multiplies it.
 void expect_head(const KvCase& kv, const AttentionDesc& desc, int sequence, int position, int head,
                  std::vector<double>& values, std::vector<double>& bounds) {
   const int kv_head = head / (desc.q_heads / desc.kv_heads);
@@ -52,15 +53,13 @@ struct Shape {
 };
 
 AttentionDesc describe(const Shape& shape) {
-  return {shape.heads.q_heads,
-          shape.heads.kv_heads,
-          shape.heads.head_dim,
-          1.0f / std::sqrt(static_cast<float>(shape.heads.head_dim)),
-          shape.window,
-          shape.softcap};
+  return {shape.heads.q_heads,  shape.heads.kv_heads,
+          shape.heads.head_dim, 1.0f / std::sqrt(static_cast<float>(shape.heads.head_dim)),
+          shape.window,         shape.softcap};
 }
 
-// Runs the steps in order, each a list of chunks, after the positions before a sequence's first chunk were filled in.
+// Runs the steps in order, each a list of chunks, after the positions before a sequence's first chunk were
+// filled in.
 void check_attention(const Shape& shape, DType dtype, std::vector<int> lengths,
                      const std::vector<std::vector<Chunk>>& steps, Random& random) {
   const KvCase kv = random_kv(random, shape.heads, shape.page_tokens, dtype, lengths);
@@ -86,8 +85,9 @@ void check_attention(const Shape& shape, DType dtype, std::vector<int> lengths,
         started[static_cast<size_t>(chunk.sequence)] = true;
       }
       const auto out = attend(*backend, *cache, 1, step_of(kv, steps[i]), no_rotation(shape.heads), desc);
-      INFO(device_of(*backend), " step ", i, " page_tokens=", shape.page_tokens, " head_dim=", shape.heads.head_dim,
-           " window=", shape.window, " softcap=", shape.softcap, " ", name_of(dtype));
+      INFO(device_of(*backend), " step ", i, " page_tokens=", shape.page_tokens,
+           " head_dim=", shape.heads.head_dim, " window=", shape.window, " softcap=", shape.softcap, " ",
+           name_of(dtype));
       CHECK(worst_ratio(out.data(), values[i], bounds[i]) <= 1.0);
     }
   }
@@ -127,8 +127,8 @@ TEST_CASE("attention over long contexts merges its splits rightly, with and with
     for (const int page_tokens : {16, 7}) {
       check_attention({{4, 2, 16}, page_tokens, window}, DType::f16, {1301, 300},
                       {{{0, 1250, 1300}, {1, 240, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
-      check_attention({{4, 2, 16}, page_tokens, window}, DType::bf16, {2301}, {{{0, 2290, 2300}}, {{0, 2300, 2301}}},
-                      random);
+      check_attention({{4, 2, 16}, page_tokens, window}, DType::bf16, {2301},
+                      {{{0, 2290, 2300}}, {{0, 2300, 2301}}}, random);
     }
   }
 }
@@ -139,7 +139,8 @@ TEST_CASE("attention does not let a later row's infinity into an earlier row") {
   const AttentionDesc desc = describe({kv.heads, 16});
   const int width = kv.heads.width();
   const int first_value = (kv.heads.q_heads + kv.heads.kv_heads) * kv.heads.head_dim;
-  for (int i = 0; i < width - first_value; ++i) kv.sequences[0].qkv[static_cast<size_t>(30 * width + first_value + i)] = INFINITY;
+  for (int i = 0; i < width - first_value; ++i)
+    kv.sequences[0].qkv[static_cast<size_t>(30 * width + first_value + i)] = INFINITY;
   for (const auto& backend : all_backends()) {
     const auto cache = create_kv(*backend, kv, 1);
     const auto out = attend(*backend, *cache, 0, step_of(kv, {{0, 0, 40}}), no_rotation(kv.heads), desc);
@@ -147,8 +148,10 @@ TEST_CASE("attention does not let a later row's infinity into an earlier row") {
     bool earlier_finite = true, later_finite = false;
     for (size_t i = 0; i < out.size(); ++i) {
       const bool finite = std::isfinite(out[i]);
-      if (i < 30 * 64) earlier_finite = earlier_finite && finite;
-      else later_finite = later_finite || finite;
+      if (i < 30 * 64)
+        earlier_finite = earlier_finite && finite;
+      else
+        later_finite = later_finite || finite;
     }
     CHECK(earlier_finite);
     CHECK_FALSE(later_finite);

@@ -61,7 +61,8 @@ void expect_row(const Tensor& table, const EmbeddingCase* adapter, int32_t token
       bound = (adapter->rank + 3) * kEpsilon * size;
       if (adapter->magnitude) {
         double squares = 0, ignored = 0;
-        for (int64_t t = 0; t < table.rows; ++t) squares += std::pow(adapted(table, *adapter, t, h, ignored), 2);
+        for (int64_t t = 0; t < table.rows; ++t)
+          squares += std::pow(adapted(table, *adapter, t, h, ignored), 2);
         const double ratio = adapter->magnitude->at(0, h) / std::sqrt(squares);
         value *= ratio;
         bound = bound * std::abs(ratio) + (adapter->rank + 6) * kEpsilon * size * std::abs(ratio);
@@ -123,7 +124,8 @@ void check_embed(const Tensor& table, bool tied, const std::vector<EmbeddingCase
 TEST_CASE("embed reads rows exactly, from a table and from a tied head") {
   Random random(31);
   for (const DType dtype : kAllDTypes) {
-    for (const auto& [vocab, hidden] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {70, 33}, {129, 64}, {95, 16}}) {
+    for (const auto& [vocab, hidden] :
+         std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {70, 33}, {129, 64}, {95, 16}}) {
       const Tensor table = random_tensor(random, vocab, hidden, dtype);
       for (const bool tied : {false, true}) check_embed(table, tied, {}, random);
     }

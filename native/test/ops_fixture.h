@@ -1,5 +1,5 @@
-// What the conformance tests share: random tensors whose float64 values are known exactly, the list of backends, and the
-// comparison against a bound.
+// What the conformance tests share: random tensors whose float64 values are known exactly, the list of
+// backends, and the comparison against a bound.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -27,7 +27,9 @@ inline const char* name_of(DType dtype) {
 class Random {
  public:
   explicit Random(uint64_t seed) : engine_(seed) {}
-  double uniform(double low, double high) { return std::uniform_real_distribution<double>(low, high)(engine_); }
+  double uniform(double low, double high) {
+    return std::uniform_real_distribution<double>(low, high)(engine_);
+  }
   int integer(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
 
  private:
@@ -47,13 +49,15 @@ struct Tensor {
   HostTensor host() const { return {bytes.data() + 1, dtype, rows, cols}; }
 };
 
-inline Tensor random_tensor(Random& random, int64_t rows, int64_t cols, DType dtype, double low = -1, double high = 1) {
+inline Tensor random_tensor(Random& random, int64_t rows, int64_t cols, DType dtype, double low = -1,
+                            double high = 1) {
   Tensor tensor{rows, cols, dtype, {}, {}};
   const auto count = static_cast<size_t>(rows * cols);
   tensor.bytes.resize(count * dtype_bytes(dtype) + 1);
   tensor.values.resize(count);
   for (size_t i = 0; i < count; ++i) {
-    store_f32(tensor.bytes.data() + 1, dtype, static_cast<int64_t>(i), static_cast<float>(random.uniform(low, high)));
+    store_f32(tensor.bytes.data() + 1, dtype, static_cast<int64_t>(i),
+              static_cast<float>(random.uniform(low, high)));
     tensor.values[i] = load_f32(tensor.bytes.data() + 1, dtype, static_cast<int64_t>(i));
   }
   return tensor;
@@ -65,8 +69,8 @@ inline std::vector<float> random_floats(Random& random, int64_t count, double lo
   return values;
 }
 
-// The reference, and the CPU backend under every instruction set of this machine with one and two threads; the best one
-// also with more threads than most test machines have cores to spare.
+// The reference, and the CPU backend under every instruction set of this machine with one and two threads;
+// the best one also with more threads than most test machines have cores to spare.
 inline const std::vector<std::unique_ptr<Backend>>& all_backends() {
   static const std::vector<std::unique_ptr<Backend>> backends = [] {
     std::vector<std::unique_ptr<Backend>> list;
@@ -83,12 +87,17 @@ inline const std::vector<std::unique_ptr<Backend>>& all_backends() {
   return backends;
 }
 
-inline std::string device_of(const Backend& backend) { return backend.caps().device; }
+inline std::string device_of(const Backend& backend) {
+  return backend.caps().device;
+}
 
-inline bool is_reference(const Backend& backend) { return &backend == all_backends().front().get(); }
+inline bool is_reference(const Backend& backend) {
+  return &backend == all_backends().front().get();
+}
 
 // The largest |actual - expected| / bound; infinite where a value is not a number.
-inline double worst_ratio(const float* actual, const std::vector<double>& expected, const std::vector<double>& bound) {
+inline double worst_ratio(const float* actual, const std::vector<double>& expected,
+                          const std::vector<double>& bound) {
   double worst = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
     const double error = std::abs(static_cast<double>(actual[i]) - expected[i]);

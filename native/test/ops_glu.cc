@@ -13,8 +13,8 @@ TEST_CASE("glu is silu(gate) * up over the whole range of gates") {
       // Gates where the exponential overflows, vanishes, or is about 1.
       const float extremes[] = {0.0f, -0.0f, 1e-30f, 88.0f, -88.0f, 120.0f, -120.0f, 1e37f, -1e37f};
       for (size_t i = 0; i < std::size(extremes) && rows > 1; ++i) {
-        gate_up[i % static_cast<size_t>(width) + (i % static_cast<size_t>(rows)) * 2 * static_cast<size_t>(width)] =
-            extremes[i];
+        gate_up[i % static_cast<size_t>(width) +
+                (i % static_cast<size_t>(rows)) * 2 * static_cast<size_t>(width)] = extremes[i];
       }
       std::vector<double> values, bounds;
       for (int64_t row = 0; row < rows; ++row) {
@@ -22,8 +22,9 @@ TEST_CASE("glu is silu(gate) * up over the whole range of gates") {
           const double gate = gate_up[static_cast<size_t>(row * 2 * width + i)];
           const double up = gate_up[static_cast<size_t>(row * 2 * width + width + i)];
           values.push_back(gate / (1.0 + std::exp(-gate)) * up);
-          // Two ulp of the exponential, whose own relative error grows by |gate| eps of its argument's rounding (it has
-          // none: the argument is exact), and four roundings. Results under 1e-35 may be flushed to zero.
+          // Two ulp of the exponential, whose own relative error grows by |gate| eps of its argument's
+          // rounding (it has none: the argument is exact), and four roundings. Results under 1e-35 may be
+          // flushed to zero.
           bounds.push_back(8 * kEpsilon * std::abs(values.back()) + 1e-34);
         }
       }

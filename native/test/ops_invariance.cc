@@ -1,4 +1,5 @@
-// The product's promise: a row's bits do not depend on its neighbours, its place, the chunking or the threads.
+// The product's promise: a row's bits do not depend on its neighbours, its place, the chunking or the
+// threads.
 #include <cstring>
 
 #include "ops_kv_case.h"
@@ -44,7 +45,8 @@ TEST_CASE("a linear row has the same bits alone and at any place of any batch, w
     cases.push_back({random_adapter_part(random, base, 0, {.rank = 4, .weight = true, .bias = true})});
     const auto x = random_floats(random, 120 * base.k);
     for (const std::string& isa : all_isas()) {
-      std::vector<std::vector<float>> alone;  // by adapter, then the base; row 0's result from the first backend
+      std::vector<std::vector<float>>
+          alone;  // by adapter, then the base; row 0's result from the first backend
       for (Backend* backend : backends_of(isa)) {
         const auto linear = create(*backend, base);
         std::vector<std::unique_ptr<AdapterLinear>> adapters;
@@ -65,8 +67,9 @@ TEST_CASE("a linear row has the same bits alone and at any place of any batch, w
             std::vector<LinearSegment> segments;
             for (int32_t row = 0; row < rows;) {
               const auto other = static_cast<size_t>(random.integer(0, static_cast<int>(adapters.size())));
-              const int32_t run = row == place ? 1 : std::min(random.integer(1, 9), (row < place ? place : rows) - row);
-              const AdapterLinear* const here = row == place ? adapter
+              const int32_t run =
+                  row == place ? 1 : std::min(random.integer(1, 9), (row < place ? place : rows) - row);
+              const AdapterLinear* const here = row == place              ? adapter
                                                 : other < adapters.size() ? adapters[other].get()
                                                                           : nullptr;
               if (here != nullptr) segments.push_back({row, run, here});
@@ -93,12 +96,12 @@ TEST_CASE("a long segment of one adapter has the same bits as its rows one by on
     const auto linear = create(*backend, base);
     const auto adapter = create(*backend, *linear, from);
     std::vector<float> together(100 * 64), one(64);
-    backend->linear(together.data(), x.data(), 100, *linear, std::vector<LinearSegment>{{0, 100, adapter.get()}},
-                    LinearOutput::store);
+    backend->linear(together.data(), x.data(), 100, *linear,
+                    std::vector<LinearSegment>{{0, 100, adapter.get()}}, LinearOutput::store);
     bool same = true;
     for (int row = 0; row < 100; ++row) {
-      backend->linear(one.data(), x.data() + row * base.k, 1, *linear, std::vector<LinearSegment>{{0, 1, adapter.get()}},
-                      LinearOutput::store);
+      backend->linear(one.data(), x.data() + row * base.k, 1, *linear,
+                      std::vector<LinearSegment>{{0, 1, adapter.get()}}, LinearOutput::store);
       same = same && same_bits(one.data(), together.data() + row * 64, 64);
     }
     INFO(device_of(*backend));
@@ -116,7 +119,9 @@ TEST_CASE("attention has the same bits however a sequence is chunked, batched an
       const std::vector<std::vector<std::vector<Chunk>>> plans{
           {{{0, 0, 800}}, {{1, 0, 530}}, {{2, 0, 33}}},
           {{{0, 0, 799}, {1, 0, 529}, {2, 0, 32}}, {{2, 32, 33}, {1, 529, 530}, {0, 799, 800}}},
-          {{{1, 0, 7}, {0, 0, 500}}, {{0, 500, 513}, {2, 0, 33}, {1, 7, 300}}, {{1, 300, 530}, {0, 513, 799}},
+          {{{1, 0, 7}, {0, 0, 500}},
+           {{0, 500, 513}, {2, 0, 33}, {1, 7, 300}},
+           {{1, 300, 530}, {0, 513, 799}},
            {{0, 799, 800}}}};
       for (const std::string& isa : all_isas()) {
         std::vector<std::vector<float>> first(3);
@@ -147,7 +152,8 @@ TEST_CASE("attention has the same bits however a sequence is chunked, batched an
   }
 }
 
-TEST_CASE("attention of one row over a long context has the same bits on any number of threads and beside others") {
+TEST_CASE(
+    "attention of one row over a long context has the same bits on any number of threads and beside others") {
   Random random(65);
   const HeadShape heads{4, 2, 16};
   const KvCase kv = random_kv(random, heads, 16, DType::f16, {2600, 700, 40});
@@ -158,9 +164,8 @@ TEST_CASE("attention of one row over a long context has the same bits on any num
     for (Backend* backend : backends_of(isa)) {
       const auto cache = create_kv(*backend, kv, 1);
       fill(*backend, *cache, 0, step_of(kv, {{0, 0, 2599}, {1, 0, 699}, {2, 0, 39}}), desc);
-      for (const std::vector<Chunk>& chunks :
-           std::vector<std::vector<Chunk>>{{{0, 2599, 2600}}, {{0, 2599, 2600}, {1, 699, 700}, {2, 30, 40}},
-                                           {{0, 2560, 2600}}}) {
+      for (const std::vector<Chunk>& chunks : std::vector<std::vector<Chunk>>{
+               {{0, 2599, 2600}}, {{0, 2599, 2600}, {1, 699, 700}, {2, 30, 40}}, {{0, 2560, 2600}}}) {
         const auto out = attend(*backend, *cache, 0, step_of(kv, chunks), no_rotation(heads), desc);
         const float* const row = out.data() + (chunks[0].end - chunks[0].begin - 1) * width;
         if (first.empty()) first.assign(row, row + width);

@@ -41,12 +41,14 @@ struct KvCase {
   }
 };
 
-inline KvCase random_kv(Random& random, HeadShape heads, int page_tokens, DType dtype, std::vector<int> lengths) {
+inline KvCase random_kv(Random& random, HeadShape heads, int page_tokens, DType dtype,
+                        std::vector<int> lengths) {
   KvCase result{heads, page_tokens, dtype, 3, {}};
   for (const int length : lengths) result.pages += (length + page_tokens - 1) / page_tokens;
   std::vector<int32_t> free(static_cast<size_t>(result.pages));
   std::iota(free.begin(), free.end(), 0);
-  for (size_t i = free.size() - 1; i > 0; --i) std::swap(free[i], free[static_cast<size_t>(random.integer(0, static_cast<int>(i)))]);
+  for (size_t i = free.size() - 1; i > 0; --i)
+    std::swap(free[i], free[static_cast<size_t>(random.integer(0, static_cast<int>(i)))]);
   for (const int length : lengths) {
     SequenceCase sequence{length, random_floats(random, int64_t{length} * heads.width(), -2, 2), {}};
     for (float& value : sequence.qkv) {
@@ -91,7 +93,8 @@ inline StepCase step_of(const KvCase& kv, const std::vector<Chunk>& chunks) {
                              position % kv.page_tokens);
     }
     const auto width = static_cast<int64_t>(kv.heads.width());
-    step.qkv.insert(step.qkv.end(), sequence.qkv.begin() + chunk.begin * width, sequence.qkv.begin() + chunk.end * width);
+    step.qkv.insert(step.qkv.end(), sequence.qkv.begin() + chunk.begin * width,
+                    sequence.qkv.begin() + chunk.end * width);
     step.q_start.push_back(static_cast<int32_t>(step.token.size()));
     step.kv_len.push_back(chunk.end);
     auto table = sequence.pages;
@@ -118,10 +121,12 @@ inline RopeDesc no_rotation(const HeadShape& heads) {
 }
 
 // Writes keys and values of a step's rows without attending: a cheap way to a long context.
-inline void fill(Backend& backend, KvCache& cache, int layer, const StepCase& step, const AttentionDesc& desc) {
+inline void fill(Backend& backend, KvCache& cache, int layer, const StepCase& step,
+                 const AttentionDesc& desc) {
   backend.step_begin(step.view());
   auto qkv = step.qkv;
-  backend.rope_kv(qkv.data(), cache, layer, {std::vector<float>(static_cast<size_t>(desc.head_dim / 2), 0.0f), 1.0f}, desc);
+  backend.rope_kv(qkv.data(), cache, layer,
+                  {std::vector<float>(static_cast<size_t>(desc.head_dim / 2), 0.0f), 1.0f}, desc);
 }
 
 // Runs one step of rope_kv and attention; out [rows, HQ D].

@@ -5,7 +5,9 @@ using namespace lorikeet::test;
 
 namespace {
 
-std::vector<const AdapterCase*> base_rows(int rows) { return std::vector<const AdapterCase*>(rows, nullptr); }
+std::vector<const AdapterCase*> base_rows(int rows) {
+  return std::vector<const AdapterCase*>(rows, nullptr);
+}
 
 }  // namespace
 
@@ -15,7 +17,8 @@ TEST_CASE("linear multiplies any shape, in every dtype, at any number of rows") 
     CAPTURE(name_of(dtype));
     for (const auto& [k, n] : std::vector<std::pair<int64_t, int64_t>>{
              {1, 1}, {3, 2}, {16, 64}, {31, 33}, {33, 31}, {64, 65}, {65, 96}, {100, 129}, {300, 37}}) {
-      for (const int rows : {1, 2, 3, 5, 6, 7, 13}) check_linear(random_linear(random, k, {n}, dtype, rows % 2), base_rows(rows), random);
+      for (const int rows : {1, 2, 3, 5, 6, 7, 13})
+        check_linear(random_linear(random, k, {n}, dtype, rows % 2), base_rows(rows), random);
     }
   }
 }

@@ -38,7 +38,8 @@ struct LinearCase {
   }
 };
 
-inline LinearCase random_linear(Random& random, int64_t k, std::vector<int64_t> outputs, DType dtype, bool bias) {
+inline LinearCase random_linear(Random& random, int64_t k, std::vector<int64_t> outputs, DType dtype,
+                                bool bias) {
   LinearCase result{k, {}};
   for (const int64_t n : outputs) {
     result.parts.push_back({random_tensor(random, n, k, dtype), std::nullopt});
@@ -47,9 +48,11 @@ inline LinearCase random_linear(Random& random, int64_t k, std::vector<int64_t> 
   return result;
 }
 
-inline AdapterPartCase random_adapter_part(Random& random, const LinearCase& base, int part, AdapterShape shape) {
+inline AdapterPartCase random_adapter_part(Random& random, const LinearCase& base, int part,
+                                           AdapterShape shape) {
   const int64_t n = base.parts[static_cast<size_t>(part)].weight.rows;
-  AdapterPartCase result{.part = part, .rank = shape.rank, .scale = static_cast<float>(random.uniform(0.3, 2.5))};
+  AdapterPartCase result{
+      .part = part, .rank = shape.rank, .scale = static_cast<float>(random.uniform(0.3, 2.5))};
   if (shape.rank > 0) {
     result.a = random_tensor(random, shape.rank, base.k, shape.dtype);
     result.b = random_tensor(random, n, shape.rank, shape.dtype);
@@ -76,8 +79,15 @@ inline std::unique_ptr<Linear> create(Backend& backend, const LinearCase& from) 
 inline std::vector<AdapterPartDesc> describe(const AdapterCase& from) {
   std::vector<AdapterPartDesc> parts;
   for (const AdapterPartCase& part : from) {
-    AdapterPartDesc desc{.part = part.part, .rank = part.rank, .scale = part.scale, .a = {}, .b = {}, .lora_bias = {},
-                         .magnitude = {}, .weight = {}, .bias = {}};
+    AdapterPartDesc desc{.part = part.part,
+                         .rank = part.rank,
+                         .scale = part.scale,
+                         .a = {},
+                         .b = {},
+                         .lora_bias = {},
+                         .magnitude = {},
+                         .weight = {},
+                         .bias = {}};
     if (part.rank > 0) {
       desc.a = part.a->host();
       desc.b = part.b->host();
@@ -104,8 +114,8 @@ struct Expected {
 
 namespace detail {
 
-inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* adapter, const float* x, int64_t k,
-                        Expected& out) {
+inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* adapter, const float* x,
+                        int64_t k, Expected& out) {
   const Tensor& weight = adapter != nullptr && adapter->weight ? *adapter->weight : base.weight;
   const int rank = adapter != nullptr ? adapter->rank : 0;
   const double scale = adapter != nullptr ? static_cast<double>(adapter->scale) : 0.0;
@@ -130,8 +140,9 @@ inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* ada
       value += scale * adapter->lora_bias->at(0, n);
       size += scale * std::abs(adapter->lora_bias->at(0, n));
     }
-    // Standard forward bound of a sum of products, gamma_m = m eps with m the length of its longest chain: k for the
-    // base, k + rank + 2 for the delta. The DoRA ratio adds a relative error of the norm's own length.
+    // Standard forward bound of a sum of products, gamma_m = m eps with m the length of its longest chain: k
+    // for the base, k + rank + 2 for the delta. The DoRA ratio adds a relative error of the norm's own
+    // length.
     double steps = static_cast<double>(k + rank + 6);
     if (adapter != nullptr && adapter->magnitude) {
       double squares = 0;
@@ -172,23 +183,25 @@ inline Expected expect_row(const LinearCase& base, const AdapterCase* adapter, c
   return out;
 }
 
-// Runs the map over rows whose adapters are given (null: base only; runs of the same one become one segment) and
-// compares every row.
-inline void check_linear(const LinearCase& base, const std::vector<const AdapterCase*>& row_adapter, Random& random,
-                         LinearOutput output = LinearOutput::store) {
+// Runs the map over rows whose adapters are given (null: base only; runs of the same one become one segment)
+// and compares every row.
+inline void check_linear(const LinearCase& base, const std::vector<const AdapterCase*>& row_adapter,
+                         Random& random, LinearOutput output = LinearOutput::store) {
   const auto rows = static_cast<int64_t>(row_adapter.size());
   const int64_t n = base.outputs();
   const auto x = random_floats(random, rows * base.k);
   const auto before = random_floats(random, rows * n);
   Expected expected;
   for (int64_t row = 0; row < rows; ++row) {
-    const Expected one = expect_row(base, row_adapter[static_cast<size_t>(row)], &x[static_cast<size_t>(row * base.k)]);
+    const Expected one =
+        expect_row(base, row_adapter[static_cast<size_t>(row)], &x[static_cast<size_t>(row * base.k)]);
     for (int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<size_t>(row * n + i);
       const double old = output == LinearOutput::add ? static_cast<double>(before[at]) : 0.0;
       const double value = one.values[static_cast<size_t>(i)] + old;
       expected.values.push_back(value);
-      expected.bounds.push_back(one.bounds[static_cast<size_t>(i)] + kEpsilon * std::abs(value) + kEpsilon * std::abs(old));
+      expected.bounds.push_back(one.bounds[static_cast<size_t>(i)] + kEpsilon * std::abs(value) +
+                                kEpsilon * std::abs(old));
     }
   }
   for (const auto& backend : all_backends()) {

@@ -5,10 +5,10 @@ using namespace lorikeet::test;
 
 namespace {
 
-// rmsnorm(x) * gain, with a bound: the sum of n squares in float32 has a relative error of n eps at most, halved by the
-// root; four more roundings follow.
-void expect_norm(const std::vector<double>& x, const Tensor& gain, double epsilon, std::vector<double>& values,
-                 std::vector<double>& bounds) {
+// rmsnorm(x) * gain, with a bound: the sum of n squares in float32 has a relative error of n eps at most,
+// halved by the root; four more roundings follow.
+void expect_norm(const std::vector<double>& x, const Tensor& gain, double epsilon,
+                 std::vector<double>& values, std::vector<double>& bounds) {
   double squares = 0;
   for (const double value : x) squares += value * value;
   const auto n = static_cast<double>(x.size());
@@ -51,7 +51,8 @@ TEST_CASE("norm scales rows of any width, adds the residual first and follows re
           std::vector<NormSegment> segments;
           if (rows > 2) segments.push_back({1, 2, own->get()});
           std::vector<float> y(x.size()), residual = old;
-          backend->norm(y.data(), x.data(), with_residual ? residual.data() : nullptr, rows, **base, epsilon, segments);
+          backend->norm(y.data(), x.data(), with_residual ? residual.data() : nullptr, rows, **base, epsilon,
+                        segments);
           INFO(device_of(*backend), " n=", n, " rows=", rows, " residual=", with_residual);
           CHECK(worst_ratio(y.data(), values, bounds) <= 1.0);
           CHECK((residual == (with_residual ? sums : old)));

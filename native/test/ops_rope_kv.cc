@@ -14,8 +14,8 @@ RopeDesc some_rotation(const HeadShape& heads, float attention_factor) {
 }
 
 // [rows, width]: q and k rotated, v as it was. The angle is a float32 product, as in Transformers.
-void expect_rotated(const StepCase& step, const HeadShape& heads, const RopeDesc& rope, std::vector<double>& values,
-                    std::vector<double>& bounds) {
+void expect_rotated(const StepCase& step, const HeadShape& heads, const RopeDesc& rope,
+                    std::vector<double>& values, std::vector<double>& bounds) {
   const int half = heads.head_dim / 2;
   for (int64_t row = 0; row < step.rows(); ++row) {
     for (int head = 0; head < heads.q_heads + 2 * heads.kv_heads; ++head) {
@@ -27,12 +27,14 @@ void expect_rotated(const StepCase& step, const HeadShape& heads, const RopeDesc
           continue;
         }
         const int i = d % half;
-        const float angle = static_cast<float>(step.position[static_cast<size_t>(row)]) * rope.inv_freq[static_cast<size_t>(i)];
+        const float angle = static_cast<float>(step.position[static_cast<size_t>(row)]) *
+                            rope.inv_freq[static_cast<size_t>(i)];
         const double c = std::cos(static_cast<double>(angle)) * static_cast<double>(rope.attention_factor);
         const double s = std::sin(static_cast<double>(angle)) * static_cast<double>(rope.attention_factor);
         const double low = x[i], high = x[half + i];
         values.push_back(d < half ? low * c - high * s : high * c + low * s);
-        bounds.push_back(5 * kEpsilon * static_cast<double>(rope.attention_factor) * (std::abs(low) + std::abs(high)));
+        bounds.push_back(5 * kEpsilon * static_cast<double>(rope.attention_factor) *
+                         (std::abs(low) + std::abs(high)));
       }
     }
   }
@@ -96,7 +98,8 @@ TEST_CASE("kv_copy copies whole pages in all layers and nothing else") {
       KvCase copy = kv;
       std::vector<int32_t> unused;
       for (int32_t page = 0; page < kv.pages; ++page) {
-        if (std::find(kv.sequences[0].pages.begin(), kv.sequences[0].pages.end(), page) == kv.sequences[0].pages.end()) {
+        if (std::find(kv.sequences[0].pages.begin(), kv.sequences[0].pages.end(), page) ==
+            kv.sequences[0].pages.end()) {
           unused.push_back(page);
         }
       }
@@ -126,8 +129,8 @@ TEST_CASE("kv_copy copies whole pages in all layers and nothing else") {
 
 TEST_CASE("a KV cache holds the bytes of its shape") {
   for (const auto& backend : all_backends()) {
-    auto cache = backend->kv_create({.layers = 3, .pages = 10, .page_tokens = 5, .kv_heads = 2, .head_dim = 12,
-                                     .dtype = DType::bf16});
+    auto cache = backend->kv_create(
+        {.layers = 3, .pages = 10, .page_tokens = 5, .kv_heads = 2, .head_dim = 12, .dtype = DType::bf16});
     REQUIRE(cache);
     CHECK((*cache)->bytes() == size_t{3} * 10 * 2 * 5 * 2 * 12 * 2);
   }

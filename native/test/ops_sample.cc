@@ -1,7 +1,6 @@
 // Every backend must hand its rows to the sampler unchanged; what the sampler does is tested beside it.
-#include "ops_fixture.h"
-
 #include "backend/sampling.h"
+#include "ops_fixture.h"
 
 using namespace lorikeet;
 using namespace lorikeet::test;

@@ -52,11 +52,9 @@ describe.each(CASES)('%s over HTTP', (name) => {
     tenant = await makeTenant(stack.url, stack.adminKey, 'golden-tests');
     for (const adapter of golden.adapters) {
       const { status, body } = await tenant.uploadFolder(adapter, join(golden.folder, 'adapters', adapter));
-      expect({ adapter, status, state: body.state }, JSON.stringify(body.report)).toEqual({
-        adapter,
-        status: 201,
-        state: 'ready',
-      });
+      if (status !== 201 || body.state !== 'ready') {
+        throw new Error(`${adapter}: ${status} ${body.state} ${JSON.stringify(body.report)}`);
+      }
     }
   });
   afterAll(() => stack?.stop());
@@ -94,25 +92,13 @@ describe.each(CASES)('%s over HTTP', (name) => {
   });
 
   it('gives bit for bit the same log-probabilities alone, in a batch, and with changed neighbours', async () => {
+    const others = golden.runs.filter((_, i) => i % 2 === 0).toReversed();
     const together = await Promise.all(golden.runs.map(greedy));
-    const changed = await Promise.all(
-      [...golden.runs]
-        .toReversed()
-        .filter((_, i) => i % 2 === 0)
-        .map(greedy),
-    );
-    const byRun = new Map(
-      [...golden.runs]
-        .toReversed()
-        .filter((_, i) => i % 2 === 0)
-        .map((run, i) => [run, changed[i]]),
-    );
+    const changed = await Promise.all(others.map(greedy));
     for (const [i, run] of golden.runs.entries()) {
       const alone = (await greedy(run)).choices[0];
-      expect(together[i]?.choices[0]?.token_ids).toEqual(alone?.token_ids);
-      expect(together[i]?.choices[0]?.logprobs.token_logprobs).toEqual(alone?.logprobs.token_logprobs);
-      const other = byRun.get(run)?.choices[0];
-      if (other) expect(other.logprobs.token_logprobs).toEqual(alone?.logprobs.token_logprobs);
+      const batched = [together[i], changed[others.indexOf(run)] ?? together[i]];
+      expect(batched.map((answer) => answer?.choices[0])).toEqual([alone, alone]);
     }
   });
 });

@@ -1,9 +1,9 @@
 // Causal attention over KV pages.
 //
-// A row's context is cut into splits of 256 positions, counted from position 0 whatever the pages, the chunk or the
-// batch. Inside a split: scores, one maximum, exponentials, their weighted values; then splits are merged in ascending
-// order. So a row's result is one fixed sequence of operations, whether it is computed alone, beside other rows of its
-// sequence, or (few rows, long context) with its splits spread over threads.
+// A row's context is cut into splits of 256 positions, counted from position 0 whatever the pages, the chunk
+// or the batch. Inside a split: scores, one maximum, exponentials, their weighted values; then splits are
+// merged in ascending order. So a row's result is one fixed sequence of operations, whether it is computed
+// alone, beside other rows of its sequence, or (few rows, long context) with its splits spread over threads.
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -62,7 +62,9 @@ struct CpuBackend::AttentionCall {
     return (int64_t{head - item.heads.begin} * item.block.rows + row) * group;
   }
   int64_t partial_floats(int64_t queries) const { return queries * (head_dim() + 2); }
-  Partial partial_at(float* memory, int64_t queries) const { return {memory, memory + queries, memory + 2 * queries}; }
+  Partial partial_at(float* memory, int64_t queries) const {
+    return {memory, memory + queries, memory + 2 * queries};
+  }
   size_t work_floats(int64_t queries) const {
     return static_cast<size_t>(queries * (head_dim() + kScoreStride) + 2 * partial_floats(queries));
   }
@@ -111,14 +113,16 @@ struct CpuBackend::AttentionCall {
     for (int head = item.heads.begin; head < item.heads.end; ++head) {
       for (int row = 0; row < item.block.rows; ++row) {
         std::memcpy(q + query_of(item, head, row) * head_dim(),
-                    qkv + (item.block.row0 + row) * row_floats + head * width, static_cast<size_t>(width) * sizeof(float));
+                    qkv + (item.block.row0 + row) * row_floats + head * width,
+                    static_cast<size_t>(width) * sizeof(float));
       }
     }
   }
 
   void score(const Item& item, int split, Range rows, const Work& work) const {
     const auto run = kernels.key_product[static_cast<int>(kv.desc.dtype)];
-    const Range positions{seen_in(item.block, rows.begin, split).begin, seen_in(item.block, rows.end - 1, split).end};
+    const Range positions{seen_in(item.block, rows.begin, split).begin,
+                          seen_in(item.block, rows.end - 1, split).end};
     for_pages(item.block.sequence, positions, [&](int64_t page, int first, int count, int position) {
       for (int head = item.heads.begin; head < item.heads.end; ++head) {
         const int64_t query = query_of(item, head, rows.begin);
@@ -171,8 +175,8 @@ struct CpuBackend::AttentionCall {
     });
   }
 
-  // Fills work.split for the rows that see the split; returns them. A value is added for a row only where the row sees
-  // it: weight 0 would turn another row's infinity into NaN.
+  // Fills work.split for the rows that see the split; returns them. A value is added for a row only where the
+  // row sees it: weight 0 would turn another row's infinity into NaN.
   Range attend_split(const Item& item, int split, const Work& work) const {
     const Range rows = rows_of(item.block, split);
     if (rows.empty()) return rows;
@@ -223,7 +227,8 @@ struct CpuBackend::AttentionCall {
   void write(const Item& item, const Partial& total) const {
     for (int head = item.heads.begin; head < item.heads.end; ++head) {
       for (int row = 0; row < item.block.rows; ++row) {
-        float* to = out + ((item.block.row0 + row) * int64_t{desc.q_heads} + int64_t{head} * group) * head_dim();
+        float* to =
+            out + ((item.block.row0 + row) * int64_t{desc.q_heads} + int64_t{head} * group) * head_dim();
         const int64_t first = query_of(item, head, row);
         for (int64_t query = first; query < first + group; ++query, to += head_dim()) {
           kernels.scale_row(to, total.o + query * head_dim(), 1.0f / total.sum[query], head_dim());
@@ -267,7 +272,8 @@ int CpuBackend::plan_attention(const AttentionDesc& desc) {
   return largest;
 }
 
-void CpuBackend::attention(float* out, const float* qkv, const KvCache& kv, int layer, const AttentionDesc& desc) {
+void CpuBackend::attention(float* out, const float* qkv, const KvCache& kv, int layer,
+                           const AttentionDesc& desc) {
   const auto& cache = static_cast<const CpuKvCache&>(kv);
   assert(desc.q_heads % desc.kv_heads == 0 && desc.head_dim == cache.desc.head_dim);
   const int group = desc.q_heads / desc.kv_heads;
@@ -289,27 +295,32 @@ void CpuBackend::attention(float* out, const float* qkv, const KvCache& kv, int 
     return AttentionCall::Item{attention_blocks_[static_cast<size_t>(block)], {first, first + heads}};
   };
   const auto work_of = [&](int thread) {
-    return call.work_at(attention_scratch_[static_cast<size_t>(thread)].floats(call.work_floats(queries)), queries);
+    return call.work_at(attention_scratch_[static_cast<size_t>(thread)].floats(call.work_floats(queries)),
+                        queries);
   };
   if (blocks * parts >= enough || splits < 2 * blocks || pool_.threads() == 1) {
-    pool_.run(blocks * parts,
-              [&](int64_t item, int thread) { call.attend(item_of(item / parts, item % parts), work_of(thread)); });
+    pool_.run(blocks * parts, [&](int64_t item, int thread) {
+      call.attend(item_of(item / parts, item % parts), work_of(thread));
+    });
     return;
   }
   // Few rows with long contexts: the splits go to different threads, and a second pass merges them.
-  float* const partials = attention_partials_.floats(static_cast<size_t>(splits * parts * call.partial_floats(queries)));
+  float* const partials =
+      attention_partials_.floats(static_cast<size_t>(splits * parts * call.partial_floats(queries)));
   const auto partial_of = [&](int64_t split, int64_t part) {
     return call.partial_at(partials + (split * parts + part) * call.partial_floats(queries), queries);
   };
   pool_.run(splits * parts, [&](int64_t index, int thread) {
     const int64_t split = index / parts;
     const auto block = std::partition_point(attention_blocks_.begin(), attention_blocks_.end(),
-                                            [&](const AttentionBlock& b) { return b.first_split <= split; }) - 1;
+                                            [&](const AttentionBlock& b) { return b.first_split <= split; }) -
+                       1;
     const AttentionCall::Item item = item_of(block - attention_blocks_.begin(), index % parts);
     AttentionCall::Work work = work_of(thread);
     work.split = partial_of(split, index % parts);
     call.load_queries(item, work.q);
-    (void)call.attend_split(item, call.splits(*block).begin + static_cast<int>(split - block->first_split), work);
+    (void)call.attend_split(item, call.splits(*block).begin + static_cast<int>(split - block->first_split),
+                            work);
   });
   pool_.run(blocks * parts, [&](int64_t index, int thread) {
     const AttentionCall::Item item = item_of(index / parts, index % parts);

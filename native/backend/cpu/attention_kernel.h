@@ -1,7 +1,9 @@
-// The arithmetic of attention over one KV page or one run of positions; attention.cc says how they are put together.
+// The arithmetic of attention over one KV page or one run of positions; attention.cc says how they are put
+// together.
 //
-// Batch invariance: a score is one chain along head_dim, an output element one chain along ascending positions, and a
-// sum of exponentials has one chain per lane (position modulo W, counted from the start of the split).
+// Batch invariance: a score is one chain along head_dim, an output element one chain along ascending
+// positions, and a sum of exponentials has one chain per lane (position modulo W, counted from the start of
+// the split).
 #pragma once
 
 #include "backend/cpu/kernels.h"
@@ -46,13 +48,15 @@ struct AttentionKernels {
     const T* const k = static_cast<const T*>(p.k);
     int n = 0;
     for (; n + W <= p.n; n += W) {
-      keys_vector<MR>(p, query, n, [&](int64_t d) { return S::load(k + d * p.k_stride + n); },
-                      [](float* scores, F acc) { S::store(scores, acc); });
+      keys_vector<MR>(
+          p, query, n, [&](int64_t d) { return S::load(k + d * p.k_stride + n); },
+          [](float* scores, F acc) { S::store(scores, acc); });
     }
     const int left = p.n - n;
     if (left == 0) return;
-    keys_vector<MR>(p, query, n, [&](int64_t d) { return S::load_partial(k + d * p.k_stride + n, left); },
-                    [&](float* scores, F acc) { S::store_partial(scores, acc, left); });
+    keys_vector<MR>(
+        p, query, n, [&](int64_t d) { return S::load_partial(k + d * p.k_stride + n, left); },
+        [&](float* scores, F acc) { S::store_partial(scores, acc, left); });
   }
 
   template <int MR, class Load, class Store>

@@ -27,7 +27,8 @@ float* Scratch::floats(size_t count) {
     memory_ = Memory();
     auto grown = Memory::allocate((count + count / 4) * sizeof(float));
     if (!grown) {
-      std::fprintf(stderr, "lorikeet: out of memory for %zu bytes of a step's working memory\n", count * sizeof(float));
+      std::fprintf(stderr, "lorikeet: out of memory for %zu bytes of a step's working memory\n",
+                   count * sizeof(float));
       std::abort();
     }
     memory_ = std::move(*grown);
@@ -45,7 +46,8 @@ CpuBackend::CpuBackend(Isa isa, int threads)
 Caps CpuBackend::caps() const {
   const int threads = pool_.threads();
   const std::string isa = name_of(isa_);
-  return Caps{"cpu " + isa + " " + std::to_string(threads) + (threads == 1 ? " thread" : " threads"), isa, threads};
+  return Caps{"cpu " + isa + " " + std::to_string(threads) + (threads == 1 ? " thread" : " threads"), isa,
+              threads};
 }
 
 void CpuBackend::step_begin(const StepView& step) {
@@ -75,7 +77,9 @@ std::optional<Memory> copy_f32(const HostTensor& tensor) {
   return memory;
 }
 
-Error out_of_memory(const char* what) { return Error{std::string("out of memory for ") + what}; }
+Error out_of_memory(const char* what) {
+  return Error{std::string("out of memory for ") + what};
+}
 
 }  // namespace lorikeet::cpu
 

@@ -21,8 +21,8 @@ constexpr int kMaxHeadDim = 1024;
 // Memory of the step that grows to the largest step seen and stays.
 class Scratch {
  public:
-  // At least `count` floats, 64-byte aligned; contents undefined. Aborts when the system has no more: a step has no way
-  // to fail, and a few megabytes missing mean that nothing else works either.
+  // At least `count` floats, 64-byte aligned; contents undefined. Aborts when the system has no more: a step
+  // has no way to fail, and a few megabytes missing mean that nothing else works either.
   float* floats(size_t count);
 
  private:
@@ -36,12 +36,13 @@ class CpuBackend final : public Backend {
   Caps caps() const override;
   Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override;
   Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
-  Result<std::unique_ptr<Embedding>> embedding_create(const HostTensor& table, const Linear* tied_head) override;
+  Result<std::unique_ptr<Embedding>> embedding_create(const HostTensor& table,
+                                                      const Linear* tied_head) override;
   Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override;
-  Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(const Linear& base,
-                                                               std::span<const AdapterPartDesc> parts) override;
-  Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(const Embedding& base,
-                                                                     const AdapterEmbeddingDesc& desc) override;
+  Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
+      const Linear& base, std::span<const AdapterPartDesc> parts) override;
+  Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
+      const Embedding& base, const AdapterEmbeddingDesc& desc) override;
   Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) override;
   void kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
 
@@ -49,10 +50,12 @@ class CpuBackend final : public Backend {
   void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) override;
   void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
             std::span<const NormSegment> segments) override;
-  void linear(float* y, const float* x, int64_t rows, const Linear& weight, std::span<const LinearSegment> segments,
-              LinearOutput output) override;
-  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope, const AttentionDesc& attention) override;
-  void attention(float* out, const float* qkv, const KvCache& kv, int layer, const AttentionDesc& desc) override;
+  void linear(float* y, const float* x, int64_t rows, const Linear& weight,
+              std::span<const LinearSegment> segments, LinearOutput output) override;
+  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
+               const AttentionDesc& attention) override;
+  void attention(float* out, const float* qkv, const KvCache& kv, int layer,
+                 const AttentionDesc& desc) override;
   void glu(float* y, const float* gate_up, int64_t rows, int64_t width) override;
   void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override;
   void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
@@ -69,7 +72,7 @@ class CpuBackend final : public Backend {
   struct AttentionBlock {
     int32_t sequence;
     int32_t row0, rows;
-    int32_t position0;  // of row0 in its sequence
+    int32_t position0;    // of row0 in its sequence
     int64_t first_split;  // its splits' place among all blocks' splits
   };
   // cos and sin of the step's positions, computed once for all layers with the same frequencies.
@@ -97,7 +100,7 @@ class CpuBackend final : public Backend {
 
   std::vector<Scratch> accumulators_;  // per thread: [kChunkRows, tile] of linear
   std::vector<ShrinkItem> shrinks_;
-  Scratch shrunk_;  // s [rows, largest rank_total]
+  Scratch shrunk_;                          // s [rows, largest rank_total]
   std::vector<Scratch> attention_scratch_;  // per thread
   std::vector<AttentionBlock> attention_blocks_;
   Scratch attention_partials_;
@@ -106,7 +109,8 @@ class CpuBackend final : public Backend {
   int64_t sample_vocab_ = 0;
 };
 
-// A copy of a vector [n] as float32, times `scale`, zero-padded to whole tiles of `tile`. nullopt: out of memory.
+// A copy of a vector [n] as float32, times `scale`, zero-padded to whole tiles of `tile`. nullopt: out of
+// memory.
 std::optional<PaddedVector> pad_vector(const HostTensor& vector, int64_t tile, float scale);
 std::optional<Memory> copy_f32(const HostTensor& tensor);
 Error out_of_memory(const char* what);

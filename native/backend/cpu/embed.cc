@@ -26,7 +26,8 @@ std::optional<Memory> copy_transposed(const HostTensor& tensor, float scale) {
   if (!memory) return std::nullopt;
   for (int64_t col = 0; col < tensor.cols; ++col) {
     for (int64_t row = 0; row < tensor.rows; ++row) {
-      memory->f32()[col * tensor.rows + row] = scale * load_f32(tensor.data, tensor.dtype, row * tensor.cols + col);
+      memory->f32()[col * tensor.rows + row] =
+          scale * load_f32(tensor.data, tensor.dtype, row * tensor.cols + col);
     }
   }
   return memory;
@@ -52,14 +53,15 @@ Status check(const AdapterEmbeddingDesc& desc, int64_t vocab, int64_t hidden) {
     return Error{"replaced token rows must have shape [tokens, hidden]"};
   }
   for (const int32_t token : desc.token_rows) {
-    if (token < 0 || token >= vocab) return Error{"a replaced token row " + std::to_string(token) + " does not exist"};
+    if (token < 0 || token >= vocab)
+      return Error{"a replaced token row " + std::to_string(token) + " does not exist"};
   }
   return {};
 }
 
 // y [hidden] = the row of the table, or of the adapter's own where it has one (its token rows aside)
-void read_row(const Kernels& kernels, const CpuEmbedding& base, const CpuAdapterEmbedding* adapter, int64_t token,
-              float* y) {
+void read_row(const Kernels& kernels, const CpuEmbedding& base, const CpuAdapterEmbedding* adapter,
+              int64_t token, float* y) {
   const bool own = adapter != nullptr && !adapter->weight.empty();
   if (!own && base.head != nullptr) return base.head->read_row(y, token);
   const DType dtype = own ? adapter->weight_dtype : base.dtype;
@@ -68,24 +70,28 @@ void read_row(const Kernels& kernels, const CpuEmbedding& base, const CpuAdapter
   kernels.load_row[static_cast<int>(dtype)](y, table + token * row_bytes, base.hidden);
 }
 
-void add_delta(const Kernels& kernels, const CpuAdapterEmbedding& adapter, int64_t token, int64_t hidden, float* y) {
+void add_delta(const Kernels& kernels, const CpuAdapterEmbedding& adapter, int64_t token, int64_t hidden,
+               float* y) {
   const float* const a = adapter.a.f32() + token * adapter.rank;
   for (int r = 0; r < adapter.rank; ++r) kernels.add_scaled(y, adapter.b.f32() + r * hidden, a[r], hidden);
 }
 
-// The DoRA norm of hidden dimension h runs over the vocabulary: PEFT treats the table as the matrix [hidden, vocab].
+// The DoRA norm of hidden dimension h runs over the vocabulary: PEFT treats the table as the matrix [hidden,
+// vocab].
 Status to_ratio(const Kernels& kernels, const CpuEmbedding& base, CpuAdapterEmbedding& adapter) {
   std::vector<double> sums(static_cast<size_t>(base.hidden));
   std::vector<float> row(static_cast<size_t>(base.hidden));
   for (int64_t token = 0; token < base.vocab; ++token) {
     read_row(kernels, base, &adapter, token, row.data());
     add_delta(kernels, adapter, token, base.hidden, row.data());
-    for (size_t h = 0; h < row.size(); ++h) sums[h] += static_cast<double>(row[h]) * static_cast<double>(row[h]);
+    for (size_t h = 0; h < row.size(); ++h)
+      sums[h] += static_cast<double>(row[h]) * static_cast<double>(row[h]);
   }
   for (size_t h = 0; h < sums.size(); ++h) {
     float& value = adapter.ratio.f32()[h];
     value = static_cast<float>(static_cast<double>(value) / std::sqrt(sums[h]));
-    if (!std::isfinite(value)) return Error{"an embedding's DoRA norm is zero or its magnitude is not finite"};
+    if (!std::isfinite(value))
+      return Error{"an embedding's DoRA norm is zero or its magnitude is not finite"};
   }
   return {};
 }
@@ -94,7 +100,8 @@ Status to_ratio(const Kernels& kernels, const CpuEmbedding& base, CpuAdapterEmbe
 bool take_token_rows(const AdapterEmbeddingDesc& desc, int64_t hidden, CpuAdapterEmbedding& adapter) {
   std::vector<size_t> order(desc.token_rows.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return desc.token_rows[a] < desc.token_rows[b]; });
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return desc.token_rows[a] < desc.token_rows[b]; });
   auto values = Memory::allocate(order.size() * static_cast<size_t>(hidden) * sizeof(float));
   if (!values) return false;
   for (size_t i = 0; i < order.size(); ++i) {
@@ -116,7 +123,8 @@ size_t CpuAdapterEmbedding::bytes() const {
          token_rows.size() * sizeof(int32_t);
 }
 
-Result<std::unique_ptr<Embedding>> CpuBackend::embedding_create(const HostTensor& table, const Linear* tied_head) {
+Result<std::unique_ptr<Embedding>> CpuBackend::embedding_create(const HostTensor& table,
+                                                                const Linear* tied_head) {
   auto embedding = std::make_unique<CpuEmbedding>();
   embedding->vocab = table.rows;
   embedding->hidden = table.cols;
@@ -135,8 +143,8 @@ Result<std::unique_ptr<Embedding>> CpuBackend::embedding_create(const HostTensor
   return std::unique_ptr<Embedding>(std::move(embedding));
 }
 
-Result<std::unique_ptr<AdapterEmbedding>> CpuBackend::adapter_embedding_create(const Embedding& base,
-                                                                               const AdapterEmbeddingDesc& desc) {
+Result<std::unique_ptr<AdapterEmbedding>> CpuBackend::adapter_embedding_create(
+    const Embedding& base, const AdapterEmbeddingDesc& desc) {
   const auto& table = static_cast<const CpuEmbedding&>(base);
   if (Status status = check(desc, table.vocab, table.hidden); !status) return status.error();
   auto adapter = std::make_unique<CpuAdapterEmbedding>();
@@ -147,7 +155,8 @@ Result<std::unique_ptr<AdapterEmbedding>> CpuBackend::adapter_embedding_create(c
   };
   bool held = true;
   if (desc.rank > 0) {
-    held = take(copy_transposed(desc.a, desc.scale), adapter->a) && take(copy_transposed(desc.b, 1.0f), adapter->b);
+    held = take(copy_transposed(desc.a, desc.scale), adapter->a) &&
+           take(copy_transposed(desc.b, 1.0f), adapter->b);
   }
   if (desc.weight) {
     adapter->weight_dtype = desc.weight->dtype;
@@ -169,15 +178,16 @@ void CpuBackend::embed(float* y, const Embedding& table, std::span<const Embeddi
     const int32_t token = step_.token[static_cast<size_t>(row)];
     assert(token >= 0 && token < base.vocab);
     float* const out = y + row * base.hidden;
-    const auto segment = std::partition_point(segments.begin(), segments.end(),
-                                              [&](const EmbeddingSegment& s) { return s.row0 + s.rows <= row; });
+    const auto segment = std::partition_point(
+        segments.begin(), segments.end(), [&](const EmbeddingSegment& s) { return s.row0 + s.rows <= row; });
     const bool adapted = segment != segments.end() && segment->row0 <= row;
     const auto* const adapter = adapted ? static_cast<const CpuAdapterEmbedding*>(segment->adapter) : nullptr;
     if (adapter == nullptr) return read_row(kernels_, base, nullptr, token, out);
     const auto own = std::lower_bound(adapter->token_rows.begin(), adapter->token_rows.end(), token);
     if (own != adapter->token_rows.end() && *own == token) {
       // A row trained by itself is the result: neither the low-rank delta nor DoRA touches it.
-      const float* const values = adapter->token_values.f32() + (own - adapter->token_rows.begin()) * base.hidden;
+      const float* const values =
+          adapter->token_values.f32() + (own - adapter->token_rows.begin()) * base.hidden;
       std::memcpy(out, values, static_cast<size_t>(base.hidden) * sizeof(float));
       return;
     }

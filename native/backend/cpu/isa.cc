@@ -4,23 +4,30 @@ namespace lorikeet::cpu {
 
 const char* name_of(Isa isa) {
   switch (isa) {
-    case Isa::avx512: return "avx512";
-    case Isa::avx2: return "avx2";
-    case Isa::portable: break;
+    case Isa::avx512:
+      return "avx512";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::portable:
+      break;
   }
   return "portable";
 }
 
-// The compiler's run-time check asks cpuid and XGETBV, so it also says no where the kernel does not save the registers.
+// The compiler's run-time check asks cpuid and XGETBV, so it also says no where the kernel does not save the
+// registers.
 bool machine_has(Isa isa) {
 #if defined(__x86_64__)
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   switch (isa) {
     case Isa::avx512:
       return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-    case Isa::avx2: return avx2;
-    case Isa::portable: break;
+    case Isa::avx2:
+      return avx2;
+    case Isa::portable:
+      break;
   }
   return true;
 #else

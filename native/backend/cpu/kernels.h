@@ -1,5 +1,5 @@
-// The inner loops of one instruction set behind plain function pointers: the ops (linear.cc, attention.cc, ...) split
-// the work and call these. Arrays over element types are indexed by DType.
+// The inner loops of one instruction set behind plain function pointers: the ops (linear.cc, attention.cc,
+// ...) split the work and call these. Arrays over element types are indexed by DType.
 //
 // This header is compiled under every instruction set, so it holds declarations and plain structs only.
 #pragma once
@@ -16,8 +16,8 @@ constexpr int kMaxTile = kTileVectors * kMaxLanes;
 // Every scratch that a kernel reads in whole vectors is this much longer than its contents, in floats.
 constexpr int kSlack = kMaxLanes;
 
-// acc [rows, tile] (+)= x [rows, k] * tile, one chain of additions along k per element: neither the number of rows nor
-// the cut of k into several calls changes a bit.
+// acc [rows, tile] (+)= x [rows, k] * tile, one chain of additions along k per element: neither the number of
+// rows nor the cut of k into several calls changes a bit.
 struct TileProduct {
   float* acc;
   const float* x;
@@ -43,7 +43,8 @@ struct Shrink {
   float scale;
 };
 
-// y [n] = or += ratio * (acc + lora_bias) + bias; null pointers leave their term out. Vectors are padded to the tile.
+// y [n] = or += ratio * (acc + lora_bias) + bias; null pointers leave their term out. Vectors are padded to
+// the tile.
 struct TileFinish {
   float* y;
   const float* acc;

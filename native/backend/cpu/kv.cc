@@ -12,8 +12,9 @@ size_t CpuKvCache::page_bytes() const {
 
 std::byte* CpuKvCache::page(int layer, int64_t page) const {
   assert(layer >= 0 && layer < desc.layers && page >= 0 && page < desc.pages);
-  return memory.data() + (static_cast<size_t>(layer) * static_cast<size_t>(desc.pages) + static_cast<size_t>(page)) *
-                             page_bytes();
+  return memory.data() +
+         (static_cast<size_t>(layer) * static_cast<size_t>(desc.pages) + static_cast<size_t>(page)) *
+             page_bytes();
 }
 
 std::byte* CpuKvCache::keys(int layer, int64_t page, int kv_head) const {
@@ -33,7 +34,8 @@ Result<std::unique_ptr<KvCache>> CpuBackend::kv_create(const KvDesc& desc) {
   }
   auto kv = std::make_unique<CpuKvCache>();
   kv->desc = desc;
-  auto memory = Memory::allocate(static_cast<size_t>(desc.layers) * static_cast<size_t>(desc.pages) * kv->page_bytes());
+  auto memory =
+      Memory::allocate(static_cast<size_t>(desc.layers) * static_cast<size_t>(desc.pages) * kv->page_bytes());
   if (!memory) return out_of_memory("the KV cache");
   kv->memory = std::move(*memory);
   return std::unique_ptr<KvCache>(std::move(kv));

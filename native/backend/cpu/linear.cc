@@ -1,9 +1,9 @@
 // y = W x + b with the segments' adapters, in one parallel region.
 //
-// Items are handed out in order: first the shrinks (s = scale * A x per segment and part), then output tiles. A tile's
-// item computes the base product, waits for the shrinks (which other threads took before), continues the same sums with
-// s * B', and writes. So no barrier stands between base and adapter, and a row without adapter runs the same
-// instructions as in a step without any.
+// Items are handed out in order: first the shrinks (s = scale * A x per segment and part), then output tiles.
+// A tile's item computes the base product, waits for the shrinks (which other threads took before), continues
+// the same sums with s * B', and writes. So no barrier stands between base and adapter, and a row without
+// adapter runs the same instructions as in a step without any.
 #include <algorithm>
 #include <atomic>
 #include <cassert>
@@ -14,8 +14,9 @@
 namespace lorikeet::cpu {
 namespace {
 
-constexpr int64_t kChunkRows = 96;     // rows of an item; their accumulators are 24 KiB
-constexpr int64_t kBlockInputs = 1024;  // of k: a tile's block (128 KiB in bfloat16) stays in L2 while the rows use it
+constexpr int64_t kChunkRows = 96;  // rows of an item; their accumulators are 24 KiB
+constexpr int64_t kBlockInputs =
+    1024;  // of k: a tile's block (128 KiB in bfloat16) stays in L2 while the rows use it
 constexpr int32_t kShrinkRows = 32;
 constexpr int32_t kShrinkRanks = 16;
 constexpr int64_t kWorthSharing = 65536;  // multiply-adds; less is done before another thread has woken up
@@ -52,23 +53,26 @@ struct CpuBackend::LinearCall {
     return own ? &*own : nullptr;
   }
 
-  // Calls body(begin, end, part) for the rows of the tile's item under each segment whose adapter touches the part.
+  // Calls body(begin, end, part) for the rows of the tile's item under each segment whose adapter touches the
+  // part.
   template <class Body>
   void for_segments(const Tile& tile, Body&& body) const {
-    auto segment = std::partition_point(segments.begin(), segments.end(),
-                                        [&](const LinearSegment& s) { return s.row0 + s.rows <= tile.begin; });
+    auto segment = std::partition_point(segments.begin(), segments.end(), [&](const LinearSegment& s) {
+      return s.row0 + s.rows <= tile.begin;
+    });
     for (; segment != segments.end() && segment->row0 < tile.end; ++segment) {
       const CpuAdapterLinear::Part* const part = part_of(*segment, tile.part);
       if (part == nullptr) continue;
-      body(std::max<int64_t>(segment->row0, tile.begin), std::min<int64_t>(segment->row0 + segment->rows, tile.end),
-           *part);
+      body(std::max<int64_t>(segment->row0, tile.begin),
+           std::min<int64_t>(segment->row0 + segment->rows, tile.end), *part);
     }
   }
 
   void product(const Tile& tile, int64_t begin, int64_t end, const PackedWeight& packed) const {
     const auto run = kernels.tile_product[static_cast<int>(packed.dtype())];
     const int groups = packed.groups(tile.index);
-    const auto k_bytes = static_cast<int64_t>(dtype_bytes(packed.dtype())) * groups * packed.tile_outputs() / 2;
+    const auto k_bytes =
+        static_cast<int64_t>(dtype_bytes(packed.dtype())) * groups * packed.tile_outputs() / 2;
     for (int64_t k = 0; k < weight.k; k += kBlockInputs) {
       run({.acc = tile.acc + (begin - tile.begin) * packed.tile_outputs(),
            .x = x + begin * weight.k + k,
@@ -154,7 +158,8 @@ int64_t CpuBackend::plan_shrinks(std::span<const LinearSegment> segments) {
       for (int32_t row = 0; row < segment.rows; row += kShrinkRows) {
         const int32_t rows = std::min(kShrinkRows, segment.rows - row);
         for (int32_t rank = 0; rank < part->rank; rank += kShrinkRanks) {
-          shrinks_.push_back({&*part, segment.row0 + row, rows, rank, std::min(kShrinkRanks, part->rank - rank)});
+          shrinks_.push_back(
+              {&*part, segment.row0 + row, rows, rank, std::min(kShrinkRanks, part->rank - rank)});
         }
       }
     }
@@ -169,24 +174,25 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
   float* const s = s_stride == 0 ? nullptr : shrunk_.floats(static_cast<size_t>(rows * s_stride));
   const auto shrinks = static_cast<int64_t>(shrinks_.size());
   std::atomic<int64_t> shrinks_left = shrinks;
-  const LinearCall call{kernels_,     y, x, base, segments, output == LinearOutput::add, s, s_stride,
-                        shrinks_left};
+  const LinearCall call{kernels_, y,        x,           base, segments, output == LinearOutput::add,
+                        s,        s_stride, shrinks_left};
   const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
   const int64_t even = (rows + chunks - 1) / std::max<int64_t>(chunks, 1);
   const int64_t chunk_rows = std::min((even + kernels_.rows - 1) / kernels_.rows * kernels_.rows, kChunkRows);
 
   const auto run_shrink = [&](const ShrinkItem& item) {
     const CpuAdapterLinear::Part& part = *item.part;
-    kernels_.shrink[static_cast<int>(part.a.dtype())]({.s = s + item.row0 * s_stride + part.s_offset + item.rank0,
-                                                       .s_stride = s_stride,
-                                                       .x = x + item.row0 * base.k,
-                                                       .x_stride = base.k,
-                                                       .rows = item.rows,
-                                                       .a = part.a.row(item.rank0),
-                                                       .a_stride = part.a.stride(),
-                                                       .k = base.k,
-                                                       .ranks = item.ranks,
-                                                       .scale = part.scale});
+    kernels_.shrink[static_cast<int>(part.a.dtype())](
+        {.s = s + item.row0 * s_stride + part.s_offset + item.rank0,
+         .s_stride = s_stride,
+         .x = x + item.row0 * base.k,
+         .x_stride = base.k,
+         .rows = item.rows,
+         .a = part.a.row(item.rank0),
+         .a_stride = part.a.stride(),
+         .k = base.k,
+         .ranks = item.ranks,
+         .scale = part.scale});
     shrinks_left.fetch_sub(1, std::memory_order_release);
   };
   const auto run_tile = [&](int64_t item, int thread) {

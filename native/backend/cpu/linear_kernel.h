@@ -1,7 +1,7 @@
 // Matrix products over packed tiles (packed.h) and over adapters.
 //
-// Batch invariance: an output element is one chain of fused multiply-adds along k (a shrink: one chain per lane, lanes
-// summed in a fixed tree). Blocking decides only which chains advance side by side.
+// Batch invariance: an output element is one chain of fused multiply-adds along k (a shrink: one chain per
+// lane, lanes summed in a fixed tree). Blocking decides only which chains advance side by side.
 #pragma once
 
 #include "backend/cpu/kernels.h"
@@ -47,13 +47,24 @@ struct LinearKernels {
   template <int NV>
   static void block_product(const TileProduct& p, int row, int rows) {
     switch (rows) {
-      case 1: return product<1, NV>(p, row);
-      case 2: return product<2, NV>(p, row);
-      case 3: if constexpr (S::kRows >= 3) return product<3, NV>(p, row); break;
-      case 4: if constexpr (S::kRows >= 4) return product<4, NV>(p, row); break;
-      case 5: if constexpr (S::kRows >= 5) return product<5, NV>(p, row); break;
-      case 6: if constexpr (S::kRows >= 6) return product<6, NV>(p, row); break;
-      default: break;
+      case 1:
+        return product<1, NV>(p, row);
+      case 2:
+        return product<2, NV>(p, row);
+      case 3:
+        if constexpr (S::kRows >= 3) return product<3, NV>(p, row);
+        break;
+      case 4:
+        if constexpr (S::kRows >= 4) return product<4, NV>(p, row);
+        break;
+      case 5:
+        if constexpr (S::kRows >= 5) return product<5, NV>(p, row);
+        break;
+      case 6:
+        if constexpr (S::kRows >= 6) return product<6, NV>(p, row);
+        break;
+      default:
+        break;
     }
   }
 

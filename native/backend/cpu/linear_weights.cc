@@ -1,5 +1,5 @@
-// Checks and repacks the weights of linear maps and of the adapters on them. Nothing here touches the backend's mutable
-// state: a loader thread may run it while a step runs.
+// Checks and repacks the weights of linear maps and of the adapters on them. Nothing here touches the
+// backend's mutable state: a loader thread may run it while a step runs.
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -16,8 +16,8 @@ std::string shape_of(const HostTensor& tensor) {
 
 Status expect_shape(const HostTensor& tensor, int64_t rows, int64_t cols, const char* what) {
   if (tensor.rows == rows && tensor.cols == cols) return {};
-  return Error{std::string(what) + " has shape " + shape_of(tensor) + ", expected [" + std::to_string(rows) + ", " +
-               std::to_string(cols) + "]"};
+  return Error{std::string(what) + " has shape " + shape_of(tensor) + ", expected [" + std::to_string(rows) +
+               ", " + std::to_string(cols) + "]"};
 }
 
 Status expect_vector(const std::optional<HostTensor>& vector, int64_t count, const char* what) {
@@ -54,8 +54,10 @@ std::vector<float> transposed(const HostTensor& tensor, float scale) {
   return result;
 }
 
-// magnitude / ||W + scale B A||_row (Liu et al. 2024), W as it is used: the adapter's own weight where it has one.
-Result<PaddedVector> dora_ratio(const Kernels& kernels, const AdapterPartDesc& desc, const PackedWeight& weight) {
+// magnitude / ||W + scale B A||_row (Liu et al. 2024), W as it is used: the adapter's own weight where it has
+// one.
+Result<PaddedVector> dora_ratio(const Kernels& kernels, const AdapterPartDesc& desc,
+                                const PackedWeight& weight) {
   const int64_t width = weight.tile_outputs();
   auto ratio = pad_vector(*desc.magnitude, width, 1.0f);
   if (!ratio) return out_of_memory("an adapter");
@@ -127,7 +129,8 @@ size_t CpuAdapterLinear::bytes() const {
   size_t total = 0;
   for (const auto& part : parts) {
     if (!part) continue;
-    total += part->a.bytes() + part->b.bytes() + part->lora_bias.bytes() + part->ratio.bytes() + part->bias.bytes();
+    total += part->a.bytes() + part->b.bytes() + part->lora_bias.bytes() + part->ratio.bytes() +
+             part->bias.bytes();
     if (part->weight) total += part->weight->bytes();
   }
   return total;
@@ -138,14 +141,16 @@ Result<std::unique_ptr<Linear>> CpuBackend::linear_create(const LinearDesc& desc
   auto linear = std::make_unique<CpuLinear>();
   linear->k = desc.parts.front().weight.cols;
   for (const LinearPart& from : desc.parts) {
-    if (from.weight.rows < 1 || from.weight.cols < 1) return Error{"a linear map has shape " + shape_of(from.weight)};
+    if (from.weight.rows < 1 || from.weight.cols < 1)
+      return Error{"a linear map has shape " + shape_of(from.weight)};
     if (Status status = expect_shape(from.weight, from.weight.rows, linear->k, "a stacked weight"); !status) {
       return status.error();
     }
     if (Status status = expect_vector(from.bias, from.weight.rows, "a bias"); !status) return status.error();
     auto weight = PackedWeight::pack(from.weight, kernels_.lanes);
     if (!weight) return out_of_memory("the model's weights");
-    CpuLinear::Part part{.weight = std::move(*weight), .bias = {}, .output0 = linear->n, .tile0 = linear->tiles};
+    CpuLinear::Part part{
+        .weight = std::move(*weight), .bias = {}, .output0 = linear->n, .tile0 = linear->tiles};
     if (from.bias) {
       auto bias = pad_vector(*from.bias, part.weight.tile_outputs(), 1.0f);
       if (!bias) return out_of_memory("the model's weights");
@@ -158,14 +163,15 @@ Result<std::unique_ptr<Linear>> CpuBackend::linear_create(const LinearDesc& desc
   return std::unique_ptr<Linear>(std::move(linear));
 }
 
-Result<std::unique_ptr<AdapterLinear>> CpuBackend::adapter_linear_create(const Linear& base,
-                                                                         std::span<const AdapterPartDesc> parts) {
+Result<std::unique_ptr<AdapterLinear>> CpuBackend::adapter_linear_create(
+    const Linear& base, std::span<const AdapterPartDesc> parts) {
   const auto& linear = static_cast<const CpuLinear&>(base);
   auto adapter = std::make_unique<CpuAdapterLinear>();
   adapter->parts.resize(linear.parts.size());
   for (const AdapterPartDesc& desc : parts) {
     const auto index = static_cast<size_t>(desc.part);
-    if (desc.part < 0 || index >= linear.parts.size()) return Error{"an adapter names a part that does not exist"};
+    if (desc.part < 0 || index >= linear.parts.size())
+      return Error{"an adapter names a part that does not exist"};
     if (adapter->parts[index]) return Error{"an adapter names a part twice"};
     auto part = adapter_part(kernels_, desc, linear.parts[index]);
     if (!part) return part.error();

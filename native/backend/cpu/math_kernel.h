@@ -1,9 +1,11 @@
-// Elementary functions on vectors. One definition serves every path, so a value never depends on where it was computed.
+// Elementary functions on vectors. One definition serves every path, so a value never depends on where it was
+// computed.
 #pragma once
 
 namespace lorikeet::cpu {
 
-// e^x within 2 ulp (Cephes' polynomial). Below -87.33 it is 0 (no subnormals), above 88.37 infinity; NaN stays NaN.
+// e^x within 2 ulp (Cephes' polynomial). Below -87.33 it is 0 (no subnormals), above 88.37 infinity; NaN
+// stays NaN.
 template <class S>
 typename S::F exp(typename S::F x) {
   using F = typename S::F;

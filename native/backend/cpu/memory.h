@@ -1,5 +1,5 @@
-// Large, aligned, zeroed memory that asks the kernel for huge pages: with 4 KiB pages, address translation costs a
-// streaming matrix product a fifth of its bandwidth.
+// Large, aligned, zeroed memory that asks the kernel for huge pages: with 4 KiB pages, address translation
+// costs a streaming matrix product a fifth of its bandwidth.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +24,8 @@ class Memory {
   bool empty() const { return bytes_ == 0; }
 
  private:
-  void* map_ = nullptr;      // what munmap or free takes
-  size_t map_bytes_ = 0;     // 0: from the heap
+  void* map_ = nullptr;        // what munmap or free takes
+  size_t map_bytes_ = 0;       // 0: from the heap
   std::byte* data_ = nullptr;  // 64-byte aligned, at 2 MiB when mapped
   size_t bytes_ = 0;
 };

@@ -13,8 +13,8 @@ Result<std::unique_ptr<NormGain>> CpuBackend::norm_create(const HostTensor& gain
   return std::unique_ptr<NormGain>(std::move(result));
 }
 
-void CpuBackend::norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
-                      std::span<const NormSegment> segments) {
+void CpuBackend::norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain,
+                      float epsilon, std::span<const NormSegment> segments) {
   const Memory& base = static_cast<const CpuNormGain&>(gain).gain;
   const auto n = static_cast<int64_t>(base.bytes() / sizeof(float));
   for_rows(rows, n, [&](int64_t row, int) {

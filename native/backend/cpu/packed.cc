@@ -25,7 +25,8 @@ void pack_tile(std::byte* to, const HostTensor& from, int64_t first_output, int6
     const int64_t count = std::min(kBlock, from.cols - begin);
     for (int64_t j = 0; j < outputs; ++j) {
       U block[kBlock];
-      std::memcpy(block, from.data + ((first_output + j) * from.cols + begin) * static_cast<int64_t>(sizeof(U)),
+      std::memcpy(block,
+                  from.data + ((first_output + j) * from.cols + begin) * static_cast<int64_t>(sizeof(U)),
                   static_cast<size_t>(count) * sizeof(U));
       const int64_t group = j / (2 * lanes);
       U* const column = out + begin * width + group * 2 * lanes + slot_of(j % (2 * lanes), lanes, from.dtype);
@@ -87,7 +88,8 @@ std::optional<PackedRows> PackedRows::pack(const HostTensor& tensor, int lanes) 
   PackedRows packed;
   packed.dtype_ = tensor.dtype;
   packed.stride_ = (tensor.cols + 2 * lanes - 1) / (2 * lanes) * (2 * lanes);
-  auto memory = Memory::allocate(static_cast<size_t>(tensor.rows * packed.stride_) * dtype_bytes(tensor.dtype));
+  auto memory =
+      Memory::allocate(static_cast<size_t>(tensor.rows * packed.stride_) * dtype_bytes(tensor.dtype));
   if (!memory) return std::nullopt;
   packed.memory_ = std::move(*memory);
   for (int64_t row = 0; row < tensor.rows; ++row) {

@@ -2,9 +2,9 @@
 //
 // Outputs are cut into tiles of 4 W (W: lanes of the instruction set), a tile into one or two groups of 2 W:
 //   [tile][k][group][2 W]
-// so that for one k a tile is a run of consecutive memory and one vector holds W consecutive outputs. Inside a group of
-// bfloat16, output j and output W + j share a 32-bit word (low and high half): a shift and a mask then widen a whole
-// vector. The other types lie in order. Outputs beyond n are zero.
+// so that for one k a tile is a run of consecutive memory and one vector holds W consecutive outputs. Inside
+// a group of bfloat16, output j and output W + j share a 32-bit word (low and high half): a shift and a mask
+// then widen a whole vector. The other types lie in order. Outputs beyond n are zero.
 #pragma once
 
 #include <cstddef>

@@ -12,7 +12,8 @@ namespace lorikeet::cpu {
 namespace {
 
 constexpr int kSpinTurns = 256;  // some 5 us of pauses: longer than the serial code between two ops
-constexpr auto kYieldTime = std::chrono::microseconds(500);  // then a futex, whose round trip costs tens of us
+constexpr auto kYieldTime =
+    std::chrono::microseconds(500);  // then a futex, whose round trip costs tens of us
 
 void pause_core() {
 #if defined(__x86_64__)
@@ -20,7 +21,9 @@ void pause_core() {
 #endif
 }
 
-constexpr uint64_t generation_of(uint64_t ticket) { return ticket >> 32; }
+constexpr uint64_t generation_of(uint64_t ticket) {
+  return ticket >> 32;
+}
 
 }  // namespace
 
@@ -72,7 +75,8 @@ void Pool::work(uint64_t generation, int thread) {
     const Call call = call_.load(std::memory_order_relaxed);
     const uint32_t left = static_cast<uint32_t>(ticket);
     if (left == 0) return;
-    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
+    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+                                       std::memory_order_acquire)) {
       continue;
     }
     call(context, items - left, thread);

@@ -19,8 +19,8 @@ void scatter_key(std::byte* block, const void* key, int64_t head_dim, int64_t pa
 
 }  // namespace
 
-// cos [T, D / 2] then sin [T, D / 2]. The angle is rounded to float32 before the cosine, as Hugging Face does: at long
-// positions a more exact angle would be a different model.
+// cos [T, D / 2] then sin [T, D / 2]. The angle is rounded to float32 before the cosine, as Hugging Face
+// does: at long positions a more exact angle would be a different model.
 const float* CpuBackend::rope_angles(const RopeDesc& rope) {
   const auto same = [&](const RopeTable& table) {
     return table.attention_factor == rope.attention_factor && table.inv_freq == rope.inv_freq;
@@ -39,14 +39,16 @@ const float* CpuBackend::rope_angles(const RopeDesc& rope) {
     for (int64_t i = 0; i < half; ++i) {
       const float angle = position * rope.inv_freq[static_cast<size_t>(i)];
       cos[row * half + i] = static_cast<float>(std::cos(static_cast<double>(angle))) * rope.attention_factor;
-      cos[(rows + row) * half + i] = static_cast<float>(std::sin(static_cast<double>(angle))) * rope.attention_factor;
+      cos[(rows + row) * half + i] =
+          static_cast<float>(std::sin(static_cast<double>(angle))) * rope.attention_factor;
     }
   });
   table->fresh = true;
   return cos;
 }
 
-void CpuBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope, const AttentionDesc& attention) {
+void CpuBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
+                         const AttentionDesc& attention) {
   const auto& cache = static_cast<const CpuKvCache&>(kv);
   const int64_t head_dim = attention.head_dim;
   const int heads = attention.q_heads + 2 * attention.kv_heads;

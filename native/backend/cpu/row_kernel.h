@@ -46,7 +46,8 @@ struct RowKernels {
     int64_t i = 0;
     for (; i + S::W <= n; i += S::W) S::store(y + i, S::mul(S::load(y + i), S::load(x + i)));
     const int left = static_cast<int>(n - i);
-    if (left > 0) S::store_partial(y + i, S::mul(S::load_partial(y + i, left), S::load_partial(x + i, left)), left);
+    if (left > 0)
+      S::store_partial(y + i, S::mul(S::load_partial(y + i, left), S::load_partial(x + i, left)), left);
   }
 
   static void add_scaled(float* y, const float* x, float a, int64_t n) {

@@ -13,7 +13,8 @@ void CpuBackend::sample(std::span<SampleResult> results, const float* logits, in
   }
   pool_.run(static_cast<int64_t>(rows.size()), [&](int64_t item, int thread) {
     const auto row = static_cast<size_t>(item);
-    sample_row(results[row], logits + item * vocab, vocab, rows[row], sample_scratch_[static_cast<size_t>(thread)]);
+    sample_row(results[row], logits + item * vocab, vocab, rows[row],
+               sample_scratch_[static_cast<size_t>(thread)]);
   });
 }
 

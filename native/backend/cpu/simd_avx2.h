@@ -13,7 +13,8 @@ namespace lorikeet::cpu {
 struct Avx2 {
   using F = __m256;
   static constexpr int W = 8;
-  static constexpr int kRows = 2;  // 2 x 4 accumulators, 4 weights, a mask and an activation: 14 of 16 registers
+  static constexpr int kRows =
+      2;  // 2 x 4 accumulators, 4 weights, a mask and an activation: 14 of 16 registers
   static constexpr int kShrinkRows = 2;
   static constexpr int kHeads = 8;
 
@@ -28,9 +29,12 @@ struct Avx2 {
   static F max(F a, F b) { return _mm256_max_ps(a, b); }
   static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static F pow2(F n) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+    return _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
   }
-  static F zero_below(F value, F x, F limit) { return _mm256_and_ps(_mm256_cmp_ps(x, limit, _CMP_NLT_UQ), value); }
+  static F zero_below(F value, F x, F limit) {
+    return _mm256_and_ps(_mm256_cmp_ps(x, limit, _CMP_NLT_UQ), value);
+  }
   static float sum(F a) {
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
@@ -43,7 +47,9 @@ struct Avx2 {
   }
 
   static F load(const float* p) { return _mm256_loadu_ps(p); }
-  static F load(const F16* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static F load(const F16* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
   static F load(const BF16* p) { return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
   static F load_partial(const float* p, int n) { return _mm256_maskload_ps(p, mask(n)); }
   static F load_partial(const F16* p, int n) { return _mm256_cvtph_ps(load_halves(p, n)); }
@@ -85,7 +91,9 @@ struct Avx2 {
     _mm_store_si128(reinterpret_cast<__m128i*>(halves), a);
     std::memcpy(p, halves, static_cast<size_t>(n) * 2);
   }
-  static F widen(__m128i halves) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16)); }
+  static F widen(__m128i halves) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+  }
   static __m128i to_f16(F a) { return _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static __m128i to_bf16(F a) {
     const __m256i bits = _mm256_castps_si256(a);
@@ -94,7 +102,8 @@ struct Avx2 {
     const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
     const __m256 nan = _mm256_cmp_ps(a, a, _CMP_UNORD_Q);
     const __m256i result = _mm256_srli_epi32(
-        _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet), nan)), 16);
+        _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet), nan)),
+        16);
     return _mm_packus_epi32(_mm256_castsi256_si128(result), _mm256_extracti128_si256(result, 1));
   }
 };

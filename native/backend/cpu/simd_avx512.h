@@ -1,8 +1,9 @@
-// AVX-512 (F, BW, VL, DQ) as the kernels see it. The same names as simd_avx2.h and simd_portable.h; a kernel is a
-// template over one of the three, so code of different instruction sets never shares a symbol.
+// AVX-512 (F, BW, VL, DQ) as the kernels see it. The same names as simd_avx2.h and simd_portable.h; a kernel
+// is a template over one of the three, so code of different instruction sets never shares a symbol.
 #pragma once
 
-// GCC 12's own AVX-512 header initialises "undefined" vectors with themselves and then warns about it (GCC bug 105593).
+// GCC 12's own AVX-512 header initialises "undefined" vectors with themselves and then warns about it (GCC
+// bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -18,8 +19,8 @@ namespace lorikeet::cpu {
 
 struct Avx512 {
   using F = __m512;
-  static constexpr int W = 16;           // float32 lanes
-  static constexpr int kRows = 6;        // rows x tile of a product: 6 x 4 accumulators, 4 weights, 1 activation
+  static constexpr int W = 16;     // float32 lanes
+  static constexpr int kRows = 6;  // rows x tile of a product: 6 x 4 accumulators, 4 weights, 1 activation
   static constexpr int kShrinkRows = 4;  // rows x ranks of a shrink: 4 x 4 accumulators
   static constexpr int kHeads = 8;       // queries that share a key vector
 
@@ -36,7 +37,8 @@ struct Avx512 {
   static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // 2^n for integral n in [-126, 128]; 128 gives infinity.
   static F pow2(F n) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
   }
   // value, or 0 where x < limit.
   static F zero_below(F value, F x, F limit) {
@@ -46,7 +48,9 @@ struct Avx512 {
   static float max_lane(F a) { return _mm512_reduce_max_ps(a); }
 
   static F load(const float* p) { return _mm512_loadu_ps(p); }
-  static F load(const F16* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+  static F load(const F16* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
   static F load(const BF16* p) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
   // The first n lanes, 0 < n < W; the others are 0 and their memory is not touched.
   static F load_partial(const float* p, int n) { return _mm512_maskz_loadu_ps(mask(n), p); }
@@ -78,7 +82,9 @@ struct Avx512 {
 
  private:
   static __mmask16 mask(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
-  static F widen(__m256i halves) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16)); }
+  static F widen(__m256i halves) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+  }
   static __m256i to_f16(F a) { return _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // Round to nearest even; NaN stays NaN.
   static __m256i to_bf16(F a) {

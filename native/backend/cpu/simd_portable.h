@@ -1,5 +1,5 @@
-// Four lanes in plain C++ with the compiler's vector extension; simd_avx512.h says what the names mean. fma rounds
-// twice here: the instruction set is part of what fixes a result's bits.
+// Four lanes in plain C++ with the compiler's vector extension; simd_avx512.h says what the names mean. fma
+// rounds twice here: the instruction set is part of what fixes a result's bits.
 #pragma once
 
 #include <cmath>
@@ -27,7 +27,9 @@ struct Portable {
   static F fma(F a, F b, F c) { return a * b + c; }
   static F min(F a, F b) { return a < b ? a : b; }
   static F max(F a, F b) { return a > b ? a : b; }
-  static F round(F a) { return F{std::nearbyint(a[0]), std::nearbyint(a[1]), std::nearbyint(a[2]), std::nearbyint(a[3])}; }
+  static F round(F a) {
+    return F{std::nearbyint(a[0]), std::nearbyint(a[1]), std::nearbyint(a[2]), std::nearbyint(a[3])};
+  }
   static F pow2(F n) {
     F result;
     for (int i = 0; i < W; ++i) result[i] = pow2_lane(n[i]);

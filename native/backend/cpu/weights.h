@@ -38,8 +38,9 @@ struct CpuLinear final : Linear {
 struct CpuAdapterLinear final : AdapterLinear {
   struct Part {
     int rank = 0;
-    float scale = 1.0f;  // goes into s = scale * A x: one rounding, as folding it into B, and B keeps its own type
-    int s_offset = 0;    // of this part's s in its row
+    float scale =
+        1.0f;  // goes into s = scale * A x: one rounding, as folding it into B, and B keeps its own type
+    int s_offset = 0;  // of this part's s in its row
     PackedRows a;
     PackedWeight b;
     PaddedVector lora_bias;  // scale folded in
@@ -82,8 +83,8 @@ struct CpuNormGain final : NormGain {
   size_t bytes() const override { return gain.bytes(); }
 };
 
-// Per layer [pages][2][kv_heads], then keys as [head_dim][page_tokens] (a vector holds consecutive tokens, so scores need
-// no sum across lanes) and values as [page_tokens][head_dim].
+// Per layer [pages][2][kv_heads], then keys as [head_dim][page_tokens] (a vector holds consecutive tokens, so
+// scores need no sum across lanes) and values as [page_tokens][head_dim].
 struct CpuKvCache final : KvCache {
   KvDesc desc;
   Memory memory;
