@@ -6,7 +6,8 @@
 #   scripts/try-fresh.sh FOLDER [start|test|all]
 #
 # Read from the environment: SUITE (bookworm), MIRROR (debootstrap's own default), NODE (this machine's node), NPM (the
-# folder of its npm package), NPMRC (a .npmrc for the users there). FOLDER/root is kept and used again.
+# folder of its npm package), NPMRC (a .npmrc for the users there), REUSE (1: keep the clones of the last run, and what
+# was installed and built in them). FOLDER/root is kept and used again.
 set -euo pipefail
 
 folder=$(realpath -m "${1:?usage: scripts/try-fresh.sh FOLDER [start|test|all]}")
@@ -19,7 +20,7 @@ certificates=${NODE_EXTRA_CA_CERTS:-}
 
 # Own mounts and processes: whatever happens in there ends with it.
 if [ "${IN_NAMESPACE:-}" = '' ]; then
-  IN_NAMESPACE=1 exec unshare --mount --pid --fork --kill-child "$0" "$@"
+  IN_NAMESPACE=1 exec unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 
 make_root() {
@@ -58,6 +59,7 @@ mount_root() {
 # clone_for USER HOME: a clone without node_modules, in a folder with a space.
 clone_for() {
   local place="$root$2/my projects/lorikeet"
+  if [ "${REUSE:-}" = 1 ] && [ -d "$place" ]; then return; fi
   rm -rf "$root$2/my projects"
   mkdir -p "$(dirname "$place")"
   git clone --quiet --no-hardlinks "file://$here" "$place"
@@ -78,7 +80,7 @@ left_over() {
   local process
   for process in /proc/[0-9]*; do
     grep -qs '^State:.*Z' "$process/status" && continue
-    tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -E 'dist/apps|bin/postgres|redis-server|scripts/start.mjs' || true
+    { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -E 'dist/apps|bin/postgres|redis-server|scripts/start.mjs' || true
   done
 }
 
@@ -120,7 +122,7 @@ run_curls() {
 process_of() {
   local process
   for process in /proc/[0-9]*; do
-    if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -qE "^$1"; then basename "$process"; fi
+    if { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -qE "^$1"; then basename "$process"; fi
   done | head -1
 }
 
