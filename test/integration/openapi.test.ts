@@ -10,6 +10,7 @@ afterAll(() => platform?.close());
 interface Operation {
   readonly summary?: string;
   readonly responses: Readonly<Record<string, { readonly content?: object }>>;
+  readonly parameters?: readonly { readonly in: string; readonly name: string }[];
   readonly requestBody?: { readonly content: object };
 }
 interface Document {
@@ -51,6 +52,9 @@ describe('the OpenAPI document', () => {
         name,
         content: { 'application/json': {} },
       });
+      const inPath = [...name.matchAll(/\{([^}]+)\}/g)].map(([, parameter]) => parameter);
+      const declared = operation.parameters?.filter((parameter) => parameter.in === 'path') ?? [];
+      expect({ name, inPath: declared.map((parameter) => parameter.name) }).toEqual({ name, inPath });
       const takesBody = /^(post|put|patch) /.test(name) && !name.endsWith('/rollback');
       expect({ name, body: operation.requestBody !== undefined }).toEqual({ name, body: takesBody });
     }

@@ -46,9 +46,21 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   logger.info({ url }, 'the API listens');
   const closables = [
     { name: 'open streams', close: () => streams.abortAll('the server is shutting down') },
-    { name: 'http and modules', close: () => app.close() },
+    { name: 'http and modules', close: () => closeInTime(app) },
   ];
   return { app, url, logger, closables };
+}
+
+/** What requests get to end by themselves, e.g. an upload; then their connections are cut. */
+const REQUEST_GRACE_MS = 3_000;
+
+async function closeInTime(app: NestFastifyApplication): Promise<void> {
+  const cut = setTimeout(() => app.getHttpServer().closeAllConnections(), REQUEST_GRACE_MS);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
 }
 
 /** The page under /docs has its scripts and styles in files of its own, and styles set by its scripts. */

@@ -20,6 +20,7 @@ export function makeOpenApiDocument(app: INestApplication): OpenAPIObject {
     .build();
   const document = SwaggerModule.createDocument(app, config, { standardSchemaConverter: convert });
   addErrors(document);
+  dropWildcards(document);
   return document;
 }
 
@@ -28,6 +29,14 @@ function convert(schema: unknown, { schemaType }: { schemaType: 'input' | 'outpu
   if (!(schema instanceof z.ZodType)) return undefined;
   const { $schema: _, ...converted } = z.toJSONSchema(schema, { io: schemaType, unrepresentable: 'any' });
   return { schema: converted };
+}
+
+/** A route `/models/*` becomes `/models/{path}`, yet keeps a parameter `*` that OpenAPI knows nothing of. */
+function dropWildcards(document: OpenAPIObject): void {
+  for (const { get } of Object.values(document.paths)) {
+    if (get?.parameters)
+      get.parameters = get.parameters.filter((each) => !('name' in each && each.name === '*'));
+  }
 }
 
 /** Any route may answer with the error envelope. */

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { AppError } from '#runtime/app-error.js';
+import { asDependencyError, isAway, isUniqueViolation } from './database-error.js';
+
+const error = (fields: object, message = 'x'): Error => Object.assign(new Error(message), fields);
+
+describe('isAway', () => {
+  it.each([
+    ['a refused connection', error({ code: 'ECONNREFUSED' })],
+    ['a refused connection to each address', error({ errors: [error({ code: 'ECONNREFUSED' })] })],
+    ['a server that shuts down', error({ code: '57P01' })],
+    ['a server that starts', error({ driverError: error({ code: '57P03' }) })],
+    ['a broken connection', error({}, 'Connection terminated unexpectedly')],
+    ['no free connection in time', error({}, 'timeout exceeded when trying to connect')],
+    ['a missing socket', error({ code: 'ENOENT', syscall: 'connect' })],
+  ])('knows %s', (_, thrown) => {
+    expect(isAway(thrown)).toBe(true);
+    expect(asDependencyError(thrown)).toMatchObject({
+      code: 'dependency_unavailable',
+      details: { cause: thrown },
+    });
+  });
+
+  it.each([
+    ['a broken constraint', error({ code: '23505' })],
+    ['a wrong query', error({ code: '42601' })],
+    ['a missing file', error({ code: 'ENOENT', syscall: 'open' })],
+    ['our own error', new AppError('not_found')],
+    ['no error at all', 'x'],
+  ])('does not blame a service for %s', (_, thrown) => {
+    expect(isAway(thrown)).toBe(false);
+    expect(asDependencyError(thrown)).toBe(thrown);
+  });
+});
+
+describe('isUniqueViolation', () => {
+  it('tells the constraint', () => {
+    const thrown = error({ driverError: error({ code: '23505', constraint: 'tenants_name_key' }) });
+    expect(isUniqueViolation(thrown, 'tenants_name_key')).toBe(true);
+    expect(isUniqueViolation(thrown, 'other_key')).toBe(false);
+    expect(isUniqueViolation(null, 'other_key')).toBe(false);
+  });
+});
