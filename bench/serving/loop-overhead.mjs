@@ -94,7 +94,16 @@ async function measure(sequences, penalties, tokenizer, blobs) {
   };
   const engine = new InferenceEngine({
     model: { native, tokenizer, templates: new Map(), eosTokenIds: [], base },
-    settings: { adapterCacheBytes: 1, hostAdapterCacheBytes: 1, maxSequences: sequences, maxStepTokens: 4096, maxQueuedRequests: 1024 },
+    settings: {
+      adapterCacheBytes: 1,
+      hostAdapterCacheBytes: 1,
+      speculation: 'off',
+      goodputTtft_ms: 1000,
+      goodputTpot_ms: 150,
+      maxSequences: sequences,
+      maxStepTokens: 4096,
+      maxQueuedRequests: 1024,
+    },
     blobs,
     registry: new Registry(),
     logger: pino({ level: 'silent' }),

@@ -9,6 +9,7 @@ import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import { InferenceEngine, type InferenceEngineOptions } from '#serving/inference-engine.js';
 import { Tokenizer } from '#serving/tokenizer.js';
+import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { FileBlobStore } from '#stores/blobs/file-store.js';
 import { FakeNative, type FakeNativeOptions, fakeNext } from './fake-native.js';
 
@@ -42,7 +43,7 @@ export class ServingFixture {
     return new ServingFixture(folder, await Tokenizer.load(MODEL), blobs, digests);
   }
 
-  open(overrides: Overrides = {}): OpenedEngine {
+  open(overrides: Overrides = {}, blobs: BlobStore = this.blobs): OpenedEngine {
     const native = new FakeNative({ kvPages: 64, pageTokens: 16, ...overrides });
     const registry = new Registry();
     const engine = new InferenceEngine({
@@ -57,12 +58,14 @@ export class ServingFixture {
         adapterCacheBytes: 1000,
         hostAdapterCacheBytes: 1000,
         speculation: 'off',
+        goodputTtft_ms: 1000,
+        goodputTpot_ms: 150,
         maxSequences: 8,
         maxStepTokens: 32,
         maxQueuedRequests: 100,
         ...overrides,
       },
-      blobs: this.blobs,
+      blobs,
       registry,
       logger: pino({ level: 'silent' }),
     });
@@ -112,14 +115,19 @@ export async function putText(
 }
 
 async function storeAdapter(blobs: FileBlobStore, n: number): Promise<string> {
+  const manifest = manifestOf(n, await putText(blobs, `weights ${n}`));
+  return (await putText(blobs, JSON.stringify(manifest))).sha256;
+}
+
+/** An adapter that takes 80 bytes on the device. */
+export function manifestOf(n: number, weights: AdapterManifest['weights']): AdapterManifest {
   const tensor = { name: 't', dtype: 'F32' as const, shape: [1, 10], begin: 0, end: 40 };
-  const manifest: AdapterManifest = {
+  return {
     format: 'lorikeet.adapter.v1',
     base: BASE,
-    weights: await putText(blobs, `weights ${n}`),
+    weights,
     modules: [{ module: 'm', lora: { rank: 1, scale: n, a: tensor, b: tensor } }],
   };
-  return (await putText(blobs, JSON.stringify(manifest))).sha256;
 }
 
 export async function collect(events: AsyncIterable<GenerateEvent>): Promise<GenerateEvent[]> {

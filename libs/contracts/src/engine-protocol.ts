@@ -180,6 +180,8 @@ export const EngineStatusSchema = z.object({
   adapters: z.object({
     bytes: z.int(),
     limitBytes: z.int(),
+    /** Weights kept on the host, on their way to the device. */
+    hostBytes: z.int().optional(),
     resident: z.array(z.object({ digest: z.string(), bytes: z.int(), requests: z.int() })),
   }),
 });

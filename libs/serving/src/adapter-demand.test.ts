@@ -139,7 +139,7 @@ class Simulation {
           request.waitsForRoom = true;
         },
       },
-      { loads: 8, passes: PASSES / 2 },
+      { loads: 8, passes: PASSES / 2, requests: 64 },
     );
     const { admitted, passed } = schedule({
       running,

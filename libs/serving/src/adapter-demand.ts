@@ -35,6 +35,8 @@ export interface DemandLimits {
   /** Requests whose adapters may be on their way at once. */
   readonly loads: number;
   readonly passes: number;
+  /** Requests looked at, from the first in turn: an engine may have far more waiting than it could soon serve. */
+  readonly requests: number;
 }
 
 /** `inOrder`: the waiting requests, the next to be served first; `all`: the same in any order. */
@@ -47,6 +49,7 @@ export function claimAdapters<R extends AdapterClaimant>(
   const before = new Set<R>();
   let loads = 0;
   for (const request of inOrder) {
+    if (before.size === limits.requests) return;
     before.add(request);
     const { adapter, adapterState } = request;
     if (adapter === undefined || adapterState === 'ready') continue;

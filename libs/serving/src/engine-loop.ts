@@ -8,6 +8,7 @@ import type { KvPages } from './kv-pages.js';
 import type { PlanWriter, StepEntry } from './plan-writer.js';
 import type { PrefixCache } from './prefix-cache.js';
 import { PrefixEntry } from './prefix-entry.js';
+import type { RequestMetrics } from './request-metrics.js';
 import { type ScheduleLimits, schedule } from './scheduler.js';
 import type { Sequence } from './sequence.js';
 import { ServedTokens } from './served-tokens.js';
@@ -26,6 +27,7 @@ export interface EngineLoopOptions {
   readonly outputs: StepOutputs;
   readonly limits: ScheduleLimits;
   readonly metrics: ServingMetrics;
+  readonly requestMetrics: RequestMetrics;
   readonly logger: Logger;
 }
 
@@ -48,7 +50,11 @@ export class EngineLoop {
     this.#adapters = new AdapterAdmission({
       residency: options.residency,
       // Loads for as many requests as could enter at once; half of the passes before others must make room.
-      limits: { loads: options.limits.sequences, passes: Math.ceil(options.limits.passes / 2) },
+      limits: {
+        loads: options.limits.sequences,
+        passes: Math.ceil(options.limits.passes / 2),
+        requests: 4 * options.limits.sequences,
+      },
       onReady: () => this.#wake.notify(),
       onFailed: (sequence, error) => this.fail(sequence, error),
     });
@@ -261,6 +267,7 @@ export class EngineLoop {
     this.options.prefixes.release(sequence);
     this.#served.leave(sequence.fairnessKey);
     this.options.metrics.requests.inc({ outcome });
+    this.options.requestMetrics.ended(sequence, outcome);
     this.#adapters.release(sequence);
     sequence.options.onEnd(sequence.failure);
     this.#wake.notify();

@@ -13,8 +13,6 @@ interface Kept {
 export interface HostAdaptersOptions {
   readonly blobs: Pick<BlobStore, 'stat' | 'localPath'>;
   readonly limitBytes: number;
-  /** Where an adapter's weights were when they were asked for. */
-  readonly onLookup?: (tier: 'host' | 'storage') => void;
 }
 
 /**
@@ -34,18 +32,20 @@ export class HostAdapters {
     return this.#bytes;
   }
 
+  has(digest: string): boolean {
+    return this.#kept.has(digest);
+  }
+
   /** The local, verified file. Requests for the same adapter share one fetch. */
   async path(digest: string, manifest: AdapterManifest): Promise<string> {
     const kept = this.#kept.get(digest);
     if (kept !== undefined && (await fileStamp(kept.path).catch(() => undefined)) === kept.stamp) {
-      this.options.onLookup?.('host');
       this.#keep(digest, kept);
       return kept.path;
     }
     this.forget(digest);
     let fetching = this.#fetching.get(digest);
     if (fetching === undefined) {
-      this.options.onLookup?.('storage');
       fetching = this.#fetch(manifest).finally(() => this.#fetching.delete(digest));
       this.#fetching.set(digest, fetching);
     }

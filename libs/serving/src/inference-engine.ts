@@ -3,19 +3,19 @@ import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { Registry } from 'prom-client';
-import { AdapterManifests } from './adapter-manifests.js';
-import { AdapterResidency, type AdapterVersion } from './adapter-residency.js';
+import type { AdapterVersion } from './adapter-residency.js';
+import { AdapterTiers } from './adapter-tiers.js';
 import { checkRequest, completionLimit } from './admission.js';
 import { ChatTemplates } from './chat-template.js';
 import { EngineLoop } from './engine-loop.js';
 import { EventStream } from './event-stream.js';
-import { HostAdapters } from './host-adapters.js';
 import { PAGE_TOKENS } from './kv-budget.js';
 import { KvPages } from './kv-pages.js';
 import type { OpenedModel, ServingSettings } from './model-opening.js';
 import { PlanWriter } from './plan-writer.js';
 import { PrefixCache } from './prefix-cache.js';
 import { PromptReader } from './prompt-reader.js';
+import { RequestMetrics } from './request-metrics.js';
 import { Sequence } from './sequence.js';
 import { ServingMetrics } from './serving-metrics.js';
 import { DEFAULT_SPECULATION, type NgramSpeculation } from './speculation.js';
@@ -31,6 +31,8 @@ export interface InferenceEngineOptions {
     | 'adapterCacheBytes'
     | 'hostAdapterCacheBytes'
     | 'speculation'
+    | 'goodputTtft_ms'
+    | 'goodputTpot_ms'
     | 'maxSequences'
     | 'maxStepTokens'
     | 'maxQueuedRequests'
@@ -48,11 +50,10 @@ const MOST_PASSES = 32;
 
 /** The engine's brain: takes requests, answers with their events. */
 export class InferenceEngine {
+  readonly #requestMetrics: RequestMetrics;
   readonly #pages: KvPages;
   readonly #prefixes: PrefixCache;
-  readonly #residency: AdapterResidency;
-  readonly #host: HostAdapters;
-  readonly #manifests: AdapterManifests;
+  readonly #adapters: AdapterTiers;
   readonly #templates: ChatTemplates;
   readonly #prompts: PromptReader;
   readonly #outputs: StepOutputs;
@@ -67,25 +68,24 @@ export class InferenceEngine {
     const { model, settings, blobs } = options;
     const { native, base, tokenizer } = model;
     const metrics = new ServingMetrics(options.registry, () => this.#gauges());
+    this.#requestMetrics = new RequestMetrics(options.registry, {
+      ttft_ms: settings.goodputTtft_ms,
+      tpot_ms: settings.goodputTpot_ms,
+    });
     const sequences = Math.min(settings.maxSequences, settings.maxStepTokens);
     this.#pages = new KvPages(native.description.kvPages, PAGE_TOKENS);
     this.#prefixes = new PrefixCache(this.#pages, () => metrics.prefixEvictions.inc());
-    this.#manifests = new AdapterManifests(blobs, base.digest);
-    this.#host = new HostAdapters({
+    this.#adapters = new AdapterTiers({
       blobs,
-      limitBytes: settings.hostAdapterCacheBytes,
-      onLookup: (tier) => metrics.adapterLookups.inc({ tier }),
-    });
-    this.#residency = new AdapterResidency({
+      baseDigest: base.digest,
       device: native,
-      limitBytes: settings.adapterCacheBytes,
-      weightsPath: (digest, manifest) => this.#host.path(digest, manifest),
-      onLoad: (outcome, took_ms) => {
-        metrics.adapterLoads.inc({ outcome });
-        metrics.adapterLoadSeconds.observe(took_ms / 1000);
+      deviceBytes: settings.adapterCacheBytes,
+      hostBytes: settings.hostAdapterCacheBytes,
+      metrics,
+      onForget: (digest) => {
+        this.#prefixes.forget(digest);
+        this.#requestMetrics.forget(digest);
       },
-      onEvict: () => metrics.adapterEvictions.inc(),
-      onDropped: (digest) => this.#forget(digest),
     });
     this.#templates = new ChatTemplates(model.templates, tokenizer.specialTokens, blobs);
     this.#prompts = new PromptReader(tokenizer, this.#templates, base.maxContext * tokenizer.longestToken);
@@ -94,11 +94,12 @@ export class InferenceEngine {
       native,
       pages: this.#pages,
       prefixes: this.#prefixes,
-      residency: this.#residency,
+      residency: this.#adapters.residency,
       writer: new PlanWriter(PAGE_TOKENS, { rows: settings.maxStepTokens, sequences }),
       outputs: this.#outputs,
       limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens: PAGE_TOKENS, passes: MOST_PASSES },
       metrics,
+      requestMetrics: this.#requestMetrics,
       logger: options.logger,
     });
     this.#loop.start();
@@ -119,11 +120,11 @@ export class InferenceEngine {
     this.#requests++;
     let begun: Begun;
     try {
-      const adapter = await this.#adapter(request.adapter);
+      const adapter = await this.#adapters.version(request.adapter);
       // From storage to the host while others compute; only then does it count as waiting for its turn.
       const [prompt] = await Promise.all([
         this.#prompts.read(request.input, adapter?.manifest),
-        this.#fetch(adapter),
+        this.#adapters.fetch(adapter),
       ]);
       const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, base);
       signal.throwIfAborted();
@@ -140,20 +141,19 @@ export class InferenceEngine {
 
   /** Loads an adapter before a request asks for it. */
   async loadAdapter(digest: string, signal: AbortSignal): Promise<void> {
-    const manifest = await this.#manifests.get(digest);
-    (await this.#residency.acquire(digest, manifest, signal)).release();
+    await this.#adapters.warm(digest, signal);
   }
 
   /** Frees an adapter and its prefixes once its last request ends. One that is not resident is no fault. */
   dropAdapter(digest: string): void {
-    this.#forget(digest);
-    this.#residency.drop(digest);
+    this.#adapters.drop(digest);
   }
 
   status(): Pick<EngineStatus, 'device' | 'base' | 'load' | 'kv' | 'adapters'> {
     const { native, base } = this.options.model;
     const { device, kvPages, kvBytesPerPage } = native.description;
     const running = this.#loop.runningRequests;
+    const { residency, hostBytes } = this.#adapters;
     return {
       device,
       base,
@@ -170,9 +170,10 @@ export class InferenceEngine {
         bytes: kvPages * kvBytesPerPage,
       },
       adapters: {
-        bytes: this.#residency.bytes,
-        limitBytes: this.#residency.limitBytes,
-        resident: this.#residency.resident(),
+        bytes: residency.bytes,
+        limitBytes: residency.limitBytes,
+        hostBytes,
+        resident: residency.resident(),
       },
     };
   }
@@ -184,20 +185,6 @@ export class InferenceEngine {
     await this.#loop.close(shuttingDown());
     await this.#templates.close();
     await this.options.model.native.close();
-  }
-
-  async #adapter(digest: string | undefined): Promise<AdapterVersion | undefined> {
-    return digest === undefined ? undefined : { digest, manifest: await this.#manifests.get(digest) };
-  }
-
-  async #fetch(adapter: AdapterVersion | undefined): Promise<void> {
-    if (adapter === undefined || this.#residency.isResident(adapter.digest)) return;
-    await this.#host.path(adapter.digest, adapter.manifest);
-  }
-
-  #forget(digest: string): void {
-    this.#prefixes.forget(digest);
-    this.#host.forget(digest);
   }
 
   #begin(admitted: Admitted, signal: AbortSignal): Begun {
@@ -292,6 +279,7 @@ export class InferenceEngine {
       cachedPages: this.#prefixes.cachedPages,
       adapters: status.adapters.resident.length,
       adapterBytes: status.adapters.bytes,
+      hostAdapterBytes: this.#adapters.hostBytes,
     };
   }
 }

