@@ -192,6 +192,17 @@ describe('the prefix cache', () => {
     expect(bench.cache.isComputed(key)).toBe(false);
   });
 
+  it('lets nobody wait for a page of an adapter that was forgotten', () => {
+    const bench = new Bench(16);
+    const leader = new Holder(tokensOf(12), 'a');
+    bench.cache.attach(leader, bench.cache.find(leader, 11));
+    const follower = new Holder(tokensOf(12), 'a');
+    const key = bench.cache.nextKey(follower, bench.cache.find(follower, 11), 11) ?? '';
+    expect(bench.cache.isComputed(key)).toBe(true);
+    bench.cache.forget('a');
+    expect(bench.cache.isComputed(key)).toBe(false);
+  });
+
   it('gives only what was computed for exactly these tokens, whatever comes and goes', () => {
     const action = fc.record({
       who: fc.integer({ min: 0, max: 5 }),

@@ -124,6 +124,10 @@ export class PrefixCache {
       if (root.adapter !== adapter) continue;
       for (const node of below(root).reverse()) this.#forgetPage(node);
     }
+    // Who still computes for it may not be able to add to what is gone: nobody shall wait for that.
+    for (const [key, holder] of this.#computing) {
+      if (holder.adapter === adapter) this.#computing.delete(key);
+    }
   }
 
   #publishTail(from: PrefixHolder): void {
