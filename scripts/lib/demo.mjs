@@ -49,9 +49,12 @@ export async function registerDemo(url, adminKey, dataDir) {
   const admin = new ApiClient(url, adminKey);
   await admin.expect([201, 409], 'POST', '/v1/admin/tenants', { name: TENANT });
   const key = await demoKey(url, admin, join(dataDir, 'demo-key'));
-  const { adapters } = demoIndex();
+  const { base, adapters } = demoIndex();
   const tenant = new ApiClient(url, key);
-  await Promise.all(adapters.map((adapter) => registerAdapter(tenant, adapter)));
+  // A version belongs to one base: with another one the same files are a new version.
+  const weights = readFileSync(join(folder, base, 'model.safetensors'));
+  const baseHash = createHash('sha256').update(weights).digest('hex');
+  await Promise.all(adapters.map((adapter) => registerAdapter(tenant, adapter, baseHash)));
   return { key, adapters };
 }
 
@@ -70,10 +73,10 @@ async function demoKey(url, admin, path) {
   return String(body.key);
 }
 
-/** @param {ApiClient} tenant @param {DemoAdapter} adapter */
-async function registerAdapter(tenant, { name, path, description }) {
+/** @param {ApiClient} tenant @param {DemoAdapter} adapter @param {string} base  hash of its base's weights */
+async function registerAdapter(tenant, { name, path, description }, base) {
   const files = FILES.map((file) => ({ file, bytes: readFileSync(join(folder, path, file)) }));
-  const bundle = createHash('sha256');
+  const bundle = createHash('sha256').update(base);
   for (const { bytes } of files) bundle.update(bytes);
   const label = bundle.digest('hex').slice(0, 40);
   await tenant.expect([201, 409], 'POST', '/v1/adapters', { name, description });
