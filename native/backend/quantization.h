@@ -20,8 +20,7 @@ namespace lorikeet {
 
 constexpr int kMaxGroup = 64;
 
-// Weights per group. Halving the group of int8 would add a bit in eight hundred of accuracy and cost a tenth
-// of the speed.
+// Weights per group. Eight bits lose little in a longer group, and each group costs a conversion and two products.
 constexpr int group_size(Quantization quantization) {
   return quantization == Quantization::int4 ? 32 : 64;
 }
