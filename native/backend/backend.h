@@ -25,7 +25,7 @@
 namespace lorikeet {
 
 enum class DType : uint8_t { f32, f16, bf16 };
-enum class Quantization : uint8_t { none };  // int8, int4, nf4 join here
+enum class Quantization : uint8_t { none, int8, int4 };  // backend/quantization.h says what they mean
 
 // A tensor in host memory in checkpoint layout, row-major. Only looked at during the call that takes it.
 struct HostTensor {
@@ -42,6 +42,15 @@ struct LinearPart {
 };
 struct LinearDesc {
   std::vector<LinearPart> parts;
+  Quantization quantization = Quantization::none;
+};
+
+class Linear;
+// With `tied_head` (the Linear made of the same tensor, which must outlive the table) the rows are read out
+// of the head's own weight, so a tied model holds the table once. Otherwise `quantization` is none or int8.
+struct EmbeddingDesc {
+  HostTensor table;  // [V, H]
+  const Linear* tied_head = nullptr;
   Quantization quantization = Quantization::none;
 };
 
@@ -214,10 +223,7 @@ class Backend {
   // ---- memory and weights ----
   virtual Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) = 0;
   virtual Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) = 0;
-  // A table [V, H]. With `tied_head` (the Linear made of the same tensor, which must outlive the table) the
-  // rows are read out of the head's own weight, so a tied model holds the table once.
-  virtual Result<std::unique_ptr<Embedding>> embedding_create(const HostTensor& table,
-                                                              const Linear* tied_head) = 0;
+  virtual Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) = 0;
   virtual Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) = 0;
   // Thread-safe against a running step. DoRA's ratio magnitude / ||W + s B A||_row is computed here, with the
   // base's dequantized weight.
@@ -258,7 +264,8 @@ class Backend {
 
 struct BackendOptions {
   int threads = 1;
-  std::string isa;  // "" picks the best that the machine has; "portable", "avx2", "avx512" force one (tests)
+  std::string isa;  // "" picks the best that the machine has; "portable", "avx2", "avx512", "avx512vnni"
+                    // force one (tests)
 };
 Result<std::unique_ptr<Backend>> make_reference_backend(const BackendOptions& options);
 Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options);

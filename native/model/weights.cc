@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "backend/quantization.h"
+
 namespace lorikeet {
 
 namespace {
@@ -39,7 +41,8 @@ class WeightLoader {
 
   Status load_linear(std::span<const Module> parts) {
     LinearDesc desc;
-    desc.quantization = quantization_;
+    const bool head = parts.front().place == ModulePlace::head;
+    desc.quantization = head ? head_quantization(quantization_) : quantization_;
     for (const Module& module : parts) {
       Result<HostTensor> weight = checkpoint_.take(tensor_name(module), module.out, module.in);
       if (!weight) return weight.error();
@@ -79,7 +82,9 @@ class WeightLoader {
     Result<HostTensor> table = checkpoint_.take(module.name + ".weight", module.in, module.out);
     if (!table) return table.error();
     Result<std::unique_ptr<Embedding>> embed =
-        backend_.embedding_create(*table, config_.tied_head ? weights_.head.get() : nullptr);
+        backend_.embedding_create({.table = *table,
+                                   .tied_head = config_.tied_head ? weights_.head.get() : nullptr,
+                                   .quantization = head_quantization(quantization_)});
     if (!embed) return embed.error();
     weights_.embed = std::move(*embed);
     return {};

@@ -1,11 +1,19 @@
 // Speed of the linear op and of attention at the shapes of a 1B model, next to what this machine can do at
 // the same moment: the product inside the cache and reads from memory, on the same threads. Not part of the
 // tests.
-//   lorikeet_bench [threads] [isa]
+//   lorikeet_bench [threads] [isa] [none|int8|int4|attention]
+// A quantized map's peak is that of the byte dot product on registers.
 // Every time is the lower decile of many runs. With one thread it is the thread's CPU time, so that other
 // processes cost only the caches and the bandwidth that they take; with more it is wall time, and the machine
 // should be quiet.
 #include <time.h>
+#if defined(__x86_64__)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC bug 105593
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+#include <immintrin.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -63,14 +71,15 @@ struct Layers {
   const Linear& turn() { return *copies[next++ % copies.size()]; }
 };
 
-Layers create_layers(Backend& backend, int64_t k, int64_t n, DType dtype) {
+Layers create_layers(Backend& backend, int64_t k, int64_t n, Quantization quantization) {
   const auto count = static_cast<size_t>(k * n);
-  const auto bytes = random_weights(count, dtype, 1);
+  const auto bytes = random_weights(count, DType::bf16, 1);
   LinearDesc desc;
-  desc.parts.push_back({{bytes.data(), dtype, n, k}, std::nullopt});
+  desc.parts.push_back({{bytes.data(), DType::bf16, n, k}, std::nullopt});
+  desc.quantization = quantization;
   Layers layers;
-  constexpr size_t kBeyondCache = size_t{256} << 20;
-  for (size_t held = 0; held < kBeyondCache; held += bytes.size()) {
+  constexpr size_t kBeyondCache = size_t{96} << 20;
+  for (size_t held = 0; held < kBeyondCache; held += layers.copies.back()->bytes()) {
     auto linear = backend.linear_create(desc);
     if (!linear) {
       std::fprintf(stderr, "%s\n", linear.error().message.c_str());
@@ -147,8 +156,45 @@ double peak_flops(Backend& backend) {
   return 2.0 * static_cast<double>(k * n * rows) / seconds * 1e-9;
 }
 
-void bench_shape(Backend& backend, int64_t k, int64_t n, DType dtype, double peak) {
-  Layers layers = create_layers(backend, k, n, dtype);
+// GOP/s of the byte dot product on registers only, 0 where the processor has no instruction for it.
+#if defined(__x86_64__)
+// Twelve chains: more than the instruction's latency.
+__attribute__((target("avx512f,avx512vnni"))) void run_dot_products(int64_t turns) {
+  __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, k = a,
+          l = a;
+  const __m512i x = _mm512_set1_epi32(0x01020304);
+  for (int64_t turn = 0; turn < turns; ++turn) {
+    a = _mm512_dpbusd_epi32(a, x, x);
+    b = _mm512_dpbusd_epi32(b, x, x);
+    c = _mm512_dpbusd_epi32(c, x, x);
+    d = _mm512_dpbusd_epi32(d, x, x);
+    e = _mm512_dpbusd_epi32(e, x, x);
+    f = _mm512_dpbusd_epi32(f, x, x);
+    g = _mm512_dpbusd_epi32(g, x, x);
+    h = _mm512_dpbusd_epi32(h, x, x);
+    i = _mm512_dpbusd_epi32(i, x, x);
+    j = _mm512_dpbusd_epi32(j, x, x);
+    k = _mm512_dpbusd_epi32(k, x, x);
+    l = _mm512_dpbusd_epi32(l, x, x);
+    asm volatile("" : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f));
+    asm volatile("" : "+v"(g), "+v"(h), "+v"(i), "+v"(j), "+v"(k), "+v"(l));
+  }
+}
+
+double peak_int8(int threads) {
+  if (!__builtin_cpu_supports("avx512vnni")) return 0;
+  constexpr int64_t kTurns = 1 << 18;
+  const double seconds = best_seconds([&] { on_threads(threads, [&](int) { run_dot_products(kTurns); }); });
+  return static_cast<double>(kTurns * 12 * 128 * threads) / seconds * 1e-9;
+}
+#else
+double peak_int8(int) {
+  return 0;
+}
+#endif
+
+void bench_shape(Backend& backend, int64_t k, int64_t n, Quantization quantization, double peak) {
+  Layers layers = create_layers(backend, k, n, quantization);
   const auto adapters = create_adapters(backend, *layers.copies.front(), 16, 16);
   std::vector<float> x(static_cast<size_t>(512 * k)), y(static_cast<size_t>(512 * n));
   std::minstd_rand random(5);
@@ -222,13 +268,21 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", backend.error().message.c_str());
     return 1;
   }
-  const double peak = peak_flops(**backend);
-  std::printf("%s, peak %.1f GFLOP/s, read %.1f GB/s\n", (*backend)->caps().device.c_str(), peak,
-              read_bandwidth(options.threads));
-  for (const auto& [k, n] :
-       std::vector<std::pair<int64_t, int64_t>>{{2048, 2048}, {2048, 8192}, {8192, 2048}}) {
-    bench_shape(**backend, k, n, DType::bf16, peak);
+  const std::string only = argc > 3 ? argv[3] : "";
+  std::printf("%s, read %.1f GB/s\n", (*backend)->caps().device.c_str(), read_bandwidth(options.threads));
+  const std::pair<const char*, Quantization> formats[] = {
+      {"none", Quantization::none}, {"int8", Quantization::int8}, {"int4", Quantization::int4}};
+  for (const auto& [name, quantization] : formats) {
+    if (!only.empty() && only != name) continue;
+    const bool floats = quantization == Quantization::none;
+    const double peak = floats ? peak_flops(**backend) : peak_int8(options.threads);
+    std::printf("%s, peak %.1f G%s/s\n", floats ? "bf16" : name, peak, floats ? "FLOP" : "OP");
+    for (const auto& [k, n] :
+         std::vector<std::pair<int64_t, int64_t>>{{2048, 2048}, {2048, 8192}, {8192, 2048}}) {
+      bench_shape(**backend, k, n, quantization, peak);
+    }
   }
+  if (!only.empty() && only != "attention") return 0;
   for (const DType dtype : {DType::f32, DType::bf16}) {
     std::printf("KV cache in %s\n", dtype == DType::f32 ? "f32" : "bf16");
     bench_attention(**backend, 1, 1, 4096, dtype);

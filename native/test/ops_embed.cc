@@ -1,4 +1,4 @@
-#include "ops_fixture.h"
+#include "ops_linear_case.h"
 
 using namespace lorikeet;
 using namespace lorikeet::test;
@@ -79,7 +79,9 @@ void expect_row(const Tensor& table, const EmbeddingCase* adapter, int32_t token
 }
 
 // Rows 0-2 without adapter, then two rows per adapter, then one without.
-void check_embed(const Tensor& table, bool tied, const std::vector<EmbeddingCase>& adapters, Random& random) {
+void check_embed(const Tensor& original, bool tied, const std::vector<EmbeddingCase>& adapters,
+                 Random& random, Quantization quantization = Quantization::none) {
+  const Tensor table = dequantized(original, quantization);
   std::vector<int32_t> token;
   std::vector<double> values, bounds;
   const auto add_row = [&](const EmbeddingCase* adapter, int32_t id) {
@@ -97,10 +99,12 @@ void check_embed(const Tensor& table, bool tied, const std::vector<EmbeddingCase
   add_row(nullptr, any());
   for (const auto& backend : all_backends()) {
     LinearDesc head_desc;
+    head_desc.quantization = quantization;
     head_desc.parts.push_back({table.host(), std::nullopt});
     auto head = backend->linear_create(head_desc);
     REQUIRE(head);
-    auto base = backend->embedding_create(table.host(), tied ? head->get() : nullptr);
+    auto base = backend->embedding_create(
+        {.table = table.host(), .tied_head = tied ? head->get() : nullptr, .quantization = quantization});
     REQUIRE(base);
     if (tied) CHECK((*base)->bytes() == 0);
     std::vector<std::unique_ptr<AdapterEmbedding>> loaded;
@@ -127,7 +131,10 @@ TEST_CASE("embed reads rows exactly, from a table and from a tied head") {
     for (const auto& [vocab, hidden] :
          std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {70, 33}, {129, 64}, {95, 16}}) {
       const Tensor table = random_tensor(random, vocab, hidden, dtype);
-      for (const bool tied : {false, true}) check_embed(table, tied, {}, random);
+      for (const bool tied : {false, true}) {
+        check_embed(table, tied, {}, random);
+        check_embed(table, tied, {}, random, Quantization::int8);
+      }
     }
   }
 }
@@ -150,6 +157,9 @@ TEST_CASE("embed honours LoRA, DoRA, replaced tables and replaced token rows") {
     adapters.back().magnitude = random_tensor(random, 1, 45, dtype, 0.5, 2);
     adapters.back().token_rows = {7};
     adapters.back().token_values = random_tensor(random, 1, 45, dtype);
-    for (const bool tied : {false, true}) check_embed(table, tied, adapters, random);
+    for (const bool tied : {false, true}) {
+      check_embed(table, tied, adapters, random);
+      check_embed(table, tied, adapters, random, Quantization::int8);
+    }
   }
 }

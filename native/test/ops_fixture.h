@@ -75,7 +75,7 @@ inline const std::vector<std::unique_ptr<Backend>>& all_backends() {
   static const std::vector<std::unique_ptr<Backend>> backends = [] {
     std::vector<std::unique_ptr<Backend>> list;
     list.push_back(std::move(*make_reference_backend({})));
-    for (const char* isa : {"portable", "avx2", "avx512"}) {
+    for (const char* isa : {"portable", "avx2", "avx512", "avx512vnni"}) {
       for (const int threads : {1, 2}) {
         auto backend = make_cpu_backend({.threads = threads, .isa = isa});
         if (backend) list.push_back(std::move(*backend));

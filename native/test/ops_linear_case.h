@@ -2,6 +2,7 @@
 // contracts/adapter-manifest.ts in float64.
 #pragma once
 
+#include "backend/quantization.h"
 #include "ops_fixture.h"
 
 namespace lorikeet::test {
@@ -30,6 +31,7 @@ struct LinearCase {
   };
   int64_t k = 0;
   std::vector<Part> parts;
+  Quantization quantization = Quantization::none;
 
   int64_t outputs() const {
     int64_t n = 0;
@@ -40,7 +42,7 @@ struct LinearCase {
 
 inline LinearCase random_linear(Random& random, int64_t k, std::vector<int64_t> outputs, DType dtype,
                                 bool bias) {
-  LinearCase result{k, {}};
+  LinearCase result{k, {}, Quantization::none};
   for (const int64_t n : outputs) {
     result.parts.push_back({random_tensor(random, n, k, dtype), std::nullopt});
     if (bias) result.parts.back().bias = random_tensor(random, 1, n, dtype);
@@ -68,8 +70,41 @@ inline std::optional<HostTensor> host_of(const std::optional<Tensor>& tensor) {
   return tensor ? std::optional(tensor->host()) : std::nullopt;
 }
 
+// The tensor with the values that a quantized map multiplies by.
+inline Tensor dequantized(Tensor tensor, Quantization quantization) {
+  if (quantization == Quantization::none) return tensor;
+  const int group = group_size(quantization);
+  std::vector<float> row(static_cast<size_t>(tensor.cols + group));
+  for (int64_t n = 0; n < tensor.rows; ++n) {
+    load_padded_row(row.data(), tensor.host(), n, group);
+    for (int64_t k = 0; k < tensor.cols; k += group) {
+      int8_t q[kMaxGroup];
+      const double scale = quantize_weights(q, &row[static_cast<size_t>(k)], quantization);
+      for (int64_t i = 0; i < std::min<int64_t>(group, tensor.cols - k); ++i) {
+        tensor.values[static_cast<size_t>(n * tensor.cols + k + i)] = scale * q[i];
+      }
+    }
+  }
+  return tensor;
+}
+
+// The activations as a quantized map sees them; the same values where it is not.
+inline std::vector<double> dequantized(const float* x, int64_t k, Quantization quantization) {
+  std::vector<double> values(x, x + k);
+  if (quantization == Quantization::none) return values;
+  const int group = group_size(quantization);
+  for (int64_t begin = 0; begin < k; begin += group) {
+    const auto count = static_cast<int>(std::min<int64_t>(group, k - begin));
+    int8_t q[kMaxGroup];
+    const double scale = quantize_activations(q, x + begin, count);
+    for (int i = 0; i < count; ++i) values[static_cast<size_t>(begin + i)] = scale * q[i];
+  }
+  return values;
+}
+
 inline std::unique_ptr<Linear> create(Backend& backend, const LinearCase& from) {
   LinearDesc desc;
+  desc.quantization = from.quantization;
   for (const auto& part : from.parts) desc.parts.push_back({part.weight.host(), host_of(part.bias)});
   auto linear = backend.linear_create(desc);
   REQUIRE(linear);
@@ -115,7 +150,8 @@ struct Expected {
 namespace detail {
 
 inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* adapter, const float* x,
-                        int64_t k, Expected& out) {
+                        const std::vector<double>& x_of_base, Expected& out) {
+  const auto k = static_cast<int64_t>(x_of_base.size());
   const Tensor& weight = adapter != nullptr && adapter->weight ? *adapter->weight : base.weight;
   const int rank = adapter != nullptr ? adapter->rank : 0;
   const double scale = adapter != nullptr ? static_cast<double>(adapter->scale) : 0.0;
@@ -126,11 +162,13 @@ inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* ada
       s_size[r] += std::abs(adapter->a->at(r, i) * x[i]);
     }
   }
+  const bool replaced = adapter != nullptr && adapter->weight;
   for (int64_t n = 0; n < weight.rows; ++n) {
     double value = 0, size = 0;
     for (int64_t i = 0; i < k; ++i) {
-      value += weight.at(n, i) * x[i];
-      size += std::abs(weight.at(n, i) * x[i]);
+      const double product = weight.at(n, i) * (replaced ? x[i] : x_of_base[static_cast<size_t>(i)]);
+      value += product;
+      size += std::abs(product);
     }
     for (int r = 0; r < rank; ++r) {
       value += scale * adapter->b->at(n, r) * s[r];
@@ -141,8 +179,8 @@ inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* ada
       size += scale * std::abs(adapter->lora_bias->at(0, n));
     }
     // Standard forward bound of a sum of products, gamma_m = m eps with m the length of its longest chain: k
-    // for the base, k + rank + 2 for the delta. The DoRA ratio adds a relative error of the norm's own
-    // length.
+    // for the base (a quantized group is one exact term with two roundings of its own), k + rank + 2 for the
+    // delta. The DoRA ratio adds a relative error of the norm's own length.
     double steps = static_cast<double>(k + rank + 6);
     if (adapter != nullptr && adapter->magnitude) {
       double squares = 0;
@@ -168,9 +206,11 @@ inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* ada
 
 }  // namespace detail
 
-// One row of the result and how far float32 arithmetic in any order may be from it.
+// One row of the result, of weights that are dequantized already, and how far float32 arithmetic in any order
+// may be from it.
 inline Expected expect_row(const LinearCase& base, const AdapterCase* adapter, const float* x) {
   Expected out;
+  const std::vector<double> x_of_base = dequantized(x, base.k, base.quantization);
   for (size_t p = 0; p < base.parts.size(); ++p) {
     const AdapterPartCase* own = nullptr;
     if (adapter != nullptr) {
@@ -178,7 +218,7 @@ inline Expected expect_row(const LinearCase& base, const AdapterCase* adapter, c
         if (part.part == static_cast<int>(p)) own = &part;
       }
     }
-    detail::expect_part(base.parts[p], own, x, base.k, out);
+    detail::expect_part(base.parts[p], own, x, x_of_base, out);
   }
   return out;
 }
@@ -192,9 +232,11 @@ inline void check_linear(const LinearCase& base, const std::vector<const Adapter
   const auto x = random_floats(random, rows * base.k);
   const auto before = random_floats(random, rows * n);
   Expected expected;
+  LinearCase effective = base;
+  for (auto& part : effective.parts) part.weight = dequantized(part.weight, base.quantization);
   for (int64_t row = 0; row < rows; ++row) {
     const Expected one =
-        expect_row(base, row_adapter[static_cast<size_t>(row)], &x[static_cast<size_t>(row * base.k)]);
+        expect_row(effective, row_adapter[static_cast<size_t>(row)], &x[static_cast<size_t>(row * base.k)]);
     for (int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<size_t>(row * n + i);
       const double old = output == LinearOutput::add ? static_cast<double>(before[at]) : 0.0;

@@ -16,10 +16,14 @@ const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 512, maxSequences:
 const golden = loadGolden('cases/llama-gqa');
 const prompt = golden.prompts[3] as readonly number[]; // 70 tokens: over several pages
 
-type Isa = OpenOptions['isa'] | 'best';
-const isas: readonly Isa[] = ['best', 'portable'];
+const variants = [
+  ['best', 'none'],
+  ['portable', 'none'],
+  ['best', 'int8'],
+  ['best', 'int4'],
+] as const satisfies readonly (readonly [OpenOptions['isa'] | 'best', OpenOptions['quantization']])[];
 
-describe.each(isas)('the cpu backend, isa %s', (isa) => {
+describe.each(variants)('the cpu backend, isa %s, quantization %s', (isa, quantization) => {
   let model: NativeModel;
   let driver: StepDriver;
   const handles: (number | undefined)[] = [undefined];
@@ -29,8 +33,8 @@ describe.each(isas)('the cpu backend, isa %s', (isa) => {
       modelPath: golden.modelPath,
       backend: 'cpu',
       threads: 2,
-      quantization: 'none',
-      ...(isa === undefined || isa === 'best' ? {} : { isa }),
+      quantization,
+      ...(isa === 'best' ? {} : { isa }),
       maxStepTokens: LIMITS.maxStepTokens,
       maxSequences: LIMITS.maxSequences,
       kv: { bytes: 4 << 20, pageTokens: LIMITS.pageTokens, dtype: 'f32' },

@@ -33,12 +33,15 @@ describe.each(['reference', 'cpu'] as const)('the %s backend', (backend) => {
       run.adapter === null ? undefined : (handles.get(run.adapter) as number);
     let model: NativeModel;
     let driver: StepDriver;
-    const openWith = (dtype: OpenOptions['kv']['dtype']): Promise<NativeModel> =>
+    const openWith = (
+      dtype: OpenOptions['kv']['dtype'],
+      quantization: OpenOptions['quantization'] = 'none',
+    ): Promise<NativeModel> =>
       openModel({
         modelPath: golden.modelPath,
         backend,
         threads: 2,
-        quantization: 'none',
+        quantization,
         maxStepTokens: LIMITS.maxStepTokens,
         maxSequences: LIMITS.maxSequences,
         kv: { bytes: 4 << 20, pageTokens: LIMITS.pageTokens, dtype },
@@ -111,5 +114,26 @@ describe.each(['reference', 'cpu'] as const)('the %s backend', (backend) => {
       expect(worst(logprobs, run.prompt_logprobs.slice(1) as number[])).toBeLessThan(tolerance);
       await rounded.close();
     });
+
+    // Of these random models the mean log-probability is about -20: their logits are large, and move with the weights.
+    it.each([
+      ['int8', 0.02],
+      ['int4', 0.1],
+    ] as const)(
+      'scores alike with weights in %s, within a share that so few bits lose',
+      async (format, tolerance) => {
+        const quantized = await openWith('f32', format);
+        // The reference keeps float32, whatever the values.
+        const share = quantized.description.weightBytes / model.description.weightBytes;
+        expect(share).toBeLessThan(backend === 'cpu' ? 0.75 : 1.01);
+        const run = runs.findLast(({ adapter }) => adapter === null) as GoldenRun;
+        const logprobs = await new StepDriver(quantized, LIMITS).scorePrompt(promptOf(run));
+        const expected = run.prompt_logprobs.slice(1) as number[];
+        const size = expected.reduce((sum, value) => sum + Math.abs(value), 0);
+        const error = logprobs.reduce((sum, value, i) => sum + Math.abs(value - (expected[i] as number)), 0);
+        expect(error / size).toBeLessThan(tolerance);
+        await quantized.close();
+      },
+    );
   });
 });

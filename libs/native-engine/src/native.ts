@@ -8,9 +8,10 @@ export interface OpenOptions {
   readonly modelPath: string;
   readonly backend: 'cpu' | 'reference';
   readonly threads: number;
-  readonly quantization: 'none';
+  /** How the base's linear maps are kept; the head and the embedding are int8 when this is not `none`. */
+  readonly quantization: 'none' | 'int8' | 'int4';
   /** Forces an instruction set: tests only. */
-  readonly isa?: 'portable' | 'avx2' | 'avx512';
+  readonly isa?: 'portable' | 'avx2' | 'avx512' | 'avx512vnni';
   readonly maxStepTokens: number;
   readonly maxSequences: number;
   readonly kv: {

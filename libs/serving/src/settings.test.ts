@@ -15,6 +15,16 @@ describe('serving settings', () => {
     });
   });
 
+  it('takes every quantization that the engine has', () => {
+    for (const quantization of ['none', 'int8', 'int4']) {
+      const settings = parseSettings(servingSettings, {
+        MODEL_PATH: '/models/x',
+        QUANTIZATION: quantization,
+      });
+      expect(settings.quantization).toBe(quantization);
+    }
+  });
+
   it('names every fault at once, and what comes later', () => {
     const parse = (): unknown =>
       parseSettings(servingSettings, {

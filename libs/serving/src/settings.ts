@@ -40,9 +40,6 @@ const choice = <const V extends readonly [string, ...string[]]>(
       return z.NEVER;
     });
 
-const quantizationLater =
-  'is not available in this build yet; the base weights are served as they are (none)';
-
 export const servingSettings = {
   modelPath: setting(
     {
@@ -63,11 +60,13 @@ export const servingSettings = {
     text.optional(),
   ),
   quantization: setting(
-    { name: 'QUANTIZATION', summary: 'How the base weights are kept', defaultText: 'none' },
-    choice(['none'], 'none', {
-      int8: `int8 ${quantizationLater}`,
-      int4: `int4 ${quantizationLater}`,
-      nf4: `nf4 ${quantizationLater}`,
+    {
+      name: 'QUANTIZATION',
+      summary: 'How the base weights are kept: `none` (as in the checkpoint), `int8` or `int4`',
+      defaultText: 'none',
+    },
+    choice(['none', 'int8', 'int4'], 'none', {
+      nf4: 'nf4 is not available in this build yet; use int4, int8 or none',
     }),
   ),
   device: setting(

@@ -12,12 +12,22 @@ namespace {
 
 const Kernels& kernels_for(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::avx512) return kAvx512Kernels;
+  if (isa == Isa::avx512 || isa == Isa::avx512vnni) return kAvx512Kernels;
   if (isa == Isa::avx2) return kAvx2Kernels;
 #endif
   assert(isa == Isa::portable);
   (void)isa;
   return kPortableKernels;
+}
+
+const QuantizedKernels& quantized_kernels_for(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::avx512vnni) return kAvx512VnniQuantized;
+  if (isa == Isa::avx512) return kAvx512Quantized;
+  if (isa == Isa::avx2) return kAvx2Quantized;
+#endif
+  (void)isa;
+  return kPortableQuantized;
 }
 
 }  // namespace
@@ -39,6 +49,7 @@ float* Scratch::floats(size_t count) {
 CpuBackend::CpuBackend(Isa isa, int threads)
     : isa_(isa),
       kernels_(kernels_for(isa)),
+      quantized_kernels_(quantized_kernels_for(isa)),
       pool_(threads),
       accumulators_(static_cast<size_t>(threads)),
       attention_scratch_(static_cast<size_t>(threads)) {}

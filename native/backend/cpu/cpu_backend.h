@@ -10,6 +10,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/memory.h"
 #include "backend/cpu/pool.h"
+#include "backend/cpu/quantized_kernels.h"
 #include "backend/cpu/weights.h"
 #include "backend/sampling.h"
 
@@ -36,8 +37,7 @@ class CpuBackend final : public Backend {
   Caps caps() const override;
   Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override;
   Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
-  Result<std::unique_ptr<Embedding>> embedding_create(const HostTensor& table,
-                                                      const Linear* tied_head) override;
+  Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override;
   Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override;
   Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
       const Linear& base, std::span<const AdapterPartDesc> parts) override;
@@ -82,6 +82,14 @@ class CpuBackend final : public Backend {
     Scratch angles;  // cos [T, D / 2], then sin
     bool fresh;      // belongs to this step
   };
+  // The activations of one linear op as integers (backend/quantization.h), in scratch memory.
+  struct QuantizedRows {
+    int8_t* q = nullptr;  // [rows, stride]
+    int64_t stride = 0;
+    float* scale = nullptr;  // [rows, groups]
+    int32_t* offset = nullptr;
+    int64_t groups = 0;
+  };
   struct LinearCall;
   struct AttentionCall;
 
@@ -90,16 +98,20 @@ class CpuBackend final : public Backend {
   void for_rows(int64_t rows, int64_t row_cost, Body&& body);
 
   int64_t plan_shrinks(std::span<const LinearSegment> segments);
+  QuantizedRows reserve_quantized(int64_t rows, const CpuLinear& weight);
   int plan_attention(const AttentionDesc& desc);
   const float* rope_angles(const RopeDesc& rope);
 
   const Isa isa_;
   const Kernels& kernels_;
+  const QuantizedKernels& quantized_kernels_;
   Pool pool_;
   StepView step_;
 
   std::vector<Scratch> accumulators_;  // per thread: [kChunkRows, tile] of linear
   std::vector<ShrinkItem> shrinks_;
+  Scratch quantized_values_;
+  Scratch quantized_factors_;               // scales, then offsets
   Scratch shrunk_;                          // s [rows, largest rank_total]
   std::vector<Scratch> attention_scratch_;  // per thread
   std::vector<AttentionBlock> attention_blocks_;

@@ -64,6 +64,7 @@ void read_row(const Kernels& kernels, const CpuEmbedding& base, const CpuAdapter
               int64_t token, float* y) {
   const bool own = adapter != nullptr && !adapter->weight.empty();
   if (!own && base.head != nullptr) return base.head->read_row(y, token);
+  if (!own && !base.quantized.empty()) return base.quantized.read_row(y, token);
   const DType dtype = own ? adapter->weight_dtype : base.dtype;
   const std::byte* const table = own ? adapter->weight.data() : base.table.data();
   const auto row_bytes = base.hidden * static_cast<int64_t>(dtype_bytes(dtype));
@@ -123,17 +124,21 @@ size_t CpuAdapterEmbedding::bytes() const {
          token_rows.size() * sizeof(int32_t);
 }
 
-Result<std::unique_ptr<Embedding>> CpuBackend::embedding_create(const HostTensor& table,
-                                                                const Linear* tied_head) {
+Result<std::unique_ptr<Embedding>> CpuBackend::embedding_create(const EmbeddingDesc& desc) {
+  const HostTensor& table = desc.table;
   auto embedding = std::make_unique<CpuEmbedding>();
   embedding->vocab = table.rows;
   embedding->hidden = table.cols;
-  if (tied_head != nullptr) {
-    const auto& head = *static_cast<const CpuLinear*>(tied_head);
+  if (desc.tied_head != nullptr) {
+    const auto& head = *static_cast<const CpuLinear*>(desc.tied_head);
     if (head.parts.size() != 1 || head.n != table.rows || head.k != table.cols) {
       return Error{"a tied head must have the shape of the embedding"};
     }
     embedding->head = &head.parts.front().weight;
+  } else if (desc.quantization != Quantization::none) {
+    auto quantized = QuantizedTable::pack(table);
+    if (!quantized) return quantized.error();
+    embedding->quantized = std::move(*quantized);
   } else {
     auto memory = copy_bytes(table);
     if (!memory) return out_of_memory("the embedding");

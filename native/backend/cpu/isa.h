@@ -7,7 +7,7 @@
 
 namespace lorikeet::cpu {
 
-enum class Isa { portable, avx2, avx512 };
+enum class Isa { portable, avx2, avx512, avx512vnni };
 
 const char* name_of(Isa isa);
 // Whether the processor and the operating system (saved registers) both allow it.

@@ -1,9 +1,9 @@
 // y = W x + b with the segments' adapters, in one parallel region.
 //
-// Items are handed out in order: first the shrinks (s = scale * A x per segment and part), then output tiles.
-// A tile's item computes the base product, waits for the shrinks (which other threads took before), continues
-// the same sums with s * B', and writes. So no barrier stands between base and adapter, and a row without
-// adapter runs the same instructions as in a step without any.
+// Items are handed out in order: first a quantized map's activations, then the shrinks (s = scale * A x per
+// segment and part), then output tiles. A tile's item computes the base product, waits for the shrinks (which
+// other threads took before), continues the same sums with s * B', and writes. So no barrier stands between
+// base and adapter, and a row without adapter runs the same instructions as in a step without any.
 #include <algorithm>
 #include <atomic>
 #include <cassert>
@@ -17,6 +17,8 @@ namespace {
 constexpr int64_t kChunkRows = 96;  // rows of an item; their accumulators are 24 KiB
 constexpr int64_t kBlockInputs =
     1024;  // of k: a tile's block (128 KiB in bfloat16) stays in L2 while the rows use it
+constexpr int64_t kBlockGroups = 32;  // of a quantized tile: as many inputs, in half the bytes or less
+constexpr int64_t kQuantizeRows = 4;  // rows of an item that turns activations into integers
 constexpr int32_t kShrinkRows = 32;
 constexpr int32_t kShrinkRanks = 16;
 constexpr int64_t kWorthSharing = 65536;  // multiply-adds; less is done before another thread has woken up
@@ -39,6 +41,9 @@ struct CpuBackend::LinearCall {
   const float* s;  // [rows, s_stride]
   int64_t s_stride;
   const std::atomic<int64_t>& shrinks_left;
+  const QuantizedKernels& quantized_kernels;
+  QuantizedRows q;
+  const std::atomic<int64_t>& quantize_left;
 
   // A tile of one part and the rows of one item.
   struct Tile {
@@ -68,6 +73,34 @@ struct CpuBackend::LinearCall {
     }
   }
 
+  void product(const Tile& tile, int64_t begin, int64_t end, const BaseWeight& from) const {
+    if (const QuantizedWeight* const quantized = from.quantized())
+      return product(tile, begin, end, *quantized);
+    product(tile, begin, end, *from.packed());
+  }
+
+  void product(const Tile& tile, int64_t begin, int64_t end, const QuantizedWeight& packed) const {
+    const bool int4 = packed.quantization() == Quantization::int4;
+    const auto run = int4 ? quantized_kernels.product4 : quantized_kernels.product8;
+    const int64_t block_groups = int4 ? 2 * kBlockGroups : kBlockGroups;
+    const int64_t width = packed.tile_outputs();
+    for (int block = 0; block < packed.blocks(tile.index); ++block) {
+      for (int64_t group = 0; group < q.groups; group += block_groups) {
+        run({.acc = tile.acc + (begin - tile.begin) * width + block * width / 2,
+             .acc_stride = width,
+             .x = q.q + begin * q.stride + group * group_size(packed.quantization()),
+             .x_stride = q.stride,
+             .x_scale = q.scale + begin * q.groups + group,
+             .x_offset = q.offset + begin * q.groups + group,
+             .group_stride = q.groups,
+             .rows = static_cast<int>(end - begin),
+             .weight = packed.block(tile.index, block) + group * packed.group_bytes(),
+             .groups = std::min(block_groups, q.groups - group),
+             .accumulate = group > 0});
+      }
+    }
+  }
+
   void product(const Tile& tile, int64_t begin, int64_t end, const PackedWeight& packed) const {
     const auto run = kernels.tile_product[static_cast<int>(packed.dtype())];
     const int groups = packed.groups(tile.index);
@@ -86,7 +119,7 @@ struct CpuBackend::LinearCall {
   }
 
   void base(const Tile& tile) const {
-    const PackedWeight& packed = weight.parts[static_cast<size_t>(tile.part)].weight;
+    const BaseWeight& packed = weight.parts[static_cast<size_t>(tile.part)].weight;
     int64_t row = tile.begin;
     for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part) {
       if (!part.weight) return;
@@ -131,10 +164,15 @@ struct CpuBackend::LinearCall {
     }
   }
 
-  void run(const Tile& tile) const {
-    base(tile);
+  static void await_zero(const std::atomic<int64_t>& left) {
     Backoff backoff;
-    while (shrinks_left.load(std::memory_order_acquire) > 0) backoff.wait();
+    while (left.load(std::memory_order_acquire) > 0) backoff.wait();
+  }
+
+  void run(const Tile& tile) const {
+    await_zero(quantize_left);
+    base(tile);
+    await_zero(shrinks_left);
     if (s != nullptr) expand(tile);
     int64_t row = tile.begin;
     for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part) {
@@ -167,6 +205,19 @@ int64_t CpuBackend::plan_shrinks(std::span<const LinearSegment> segments) {
   return stride;
 }
 
+CpuBackend::QuantizedRows CpuBackend::reserve_quantized(int64_t rows, const CpuLinear& weight) {
+  if (weight.quantization == Quantization::none) return {};
+  QuantizedRows q;
+  const int group = group_size(weight.quantization);
+  q.groups = (weight.k + group - 1) / group;
+  q.stride = q.groups * group;
+  q.q = reinterpret_cast<int8_t*>(
+      quantized_values_.floats(static_cast<size_t>(rows * q.stride) / sizeof(float)));
+  q.scale = quantized_factors_.floats(static_cast<size_t>(2 * rows * q.groups));
+  q.offset = reinterpret_cast<int32_t*>(q.scale + rows * q.groups);
+  return q;
+}
+
 void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& weight,
                         std::span<const LinearSegment> segments, LinearOutput output) {
   const auto& base = static_cast<const CpuLinear&>(weight);
@@ -174,12 +225,37 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
   float* const s = s_stride == 0 ? nullptr : shrunk_.floats(static_cast<size_t>(rows * s_stride));
   const auto shrinks = static_cast<int64_t>(shrinks_.size());
   std::atomic<int64_t> shrinks_left = shrinks;
-  const LinearCall call{kernels_, y,        x,           base, segments, output == LinearOutput::add,
-                        s,        s_stride, shrinks_left};
+  const QuantizedRows q = reserve_quantized(rows, base);
+  const int64_t quantizes = q.q == nullptr ? 0 : (rows + kQuantizeRows - 1) / kQuantizeRows;
+  std::atomic<int64_t> quantize_left = quantizes;
+  const LinearCall call{kernels_,
+                        y,
+                        x,
+                        base,
+                        segments,
+                        output == LinearOutput::add,
+                        s,
+                        s_stride,
+                        shrinks_left,
+                        quantized_kernels_,
+                        q,
+                        quantize_left};
   const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
   const int64_t even = (rows + chunks - 1) / std::max<int64_t>(chunks, 1);
   const int64_t chunk_rows = std::min((even + kernels_.rows - 1) / kernels_.rows * kernels_.rows, kChunkRows);
 
+  const auto run_quantize = [&](int64_t item) {
+    for (int64_t row = item * kQuantizeRows; row < std::min(rows, (item + 1) * kQuantizeRows); ++row) {
+      quantized_kernels_.quantize_row({.q = q.q + row * q.stride,
+                                       .scale = q.scale + row * q.groups,
+                                       .offset = q.offset + row * q.groups,
+                                       .x = x + row * base.k,
+                                       .k = base.k,
+                                       .group = group_size(base.quantization),
+                                       .zero_point = zero_point(base.quantization)});
+    }
+    quantize_left.fetch_sub(1, std::memory_order_release);
+  };
   const auto run_shrink = [&](const ShrinkItem& item) {
     const CpuAdapterLinear::Part& part = *item.part;
     kernels_.shrink[static_cast<int>(part.a.dtype())](
@@ -207,13 +283,15 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
               .acc = accumulators_[static_cast<size_t>(thread)].floats(kChunkRows * kMaxTile)});
   };
   const auto run_item = [&](int64_t item, int thread) {
-    if (item < shrinks) {
-      run_shrink(shrinks_[static_cast<size_t>(item)]);
+    if (item < quantizes) {
+      run_quantize(item);
+    } else if (item < quantizes + shrinks) {
+      run_shrink(shrinks_[static_cast<size_t>(item - quantizes)]);
     } else {
-      run_tile(item - shrinks, thread);
+      run_tile(item - quantizes - shrinks, thread);
     }
   };
-  const int64_t items = shrinks + base.tiles * chunks;
+  const int64_t items = quantizes + shrinks + base.tiles * chunks;
   if (rows * base.k * base.n < kWorthSharing) {
     for (int64_t item = 0; item < items; ++item) run_item(item, 0);
   } else {

@@ -54,15 +54,39 @@ std::vector<float> transposed(const HostTensor& tensor, float scale) {
   return result;
 }
 
+// Hands out a weight's tiles in the layout of PackedWeight.
+class TileReader {
+ public:
+  explicit TileReader(const BaseWeight& weight) : packed_(weight.packed()), quantized_(weight.quantized()) {
+    if (quantized_ != nullptr) tile_.resize(static_cast<size_t>(weight.k() * weight.tile_outputs()));
+  }
+  DType dtype() const { return packed_ != nullptr ? packed_->dtype() : DType::f32; }
+  int groups(int64_t tile) const {
+    return packed_ != nullptr ? packed_->groups(tile) : quantized_->blocks(tile);
+  }
+  // Valid until the next call.
+  const void* read(int64_t tile) {
+    if (packed_ != nullptr) return packed_->tile(tile);
+    quantized_->read_tile(tile_.data(), tile);
+    return tile_.data();
+  }
+
+ private:
+  const PackedWeight* packed_;
+  const QuantizedWeight* quantized_;
+  std::vector<float> tile_;
+};
+
 // magnitude / ||W + scale B A||_row (Liu et al. 2024), W as it is used: the adapter's own weight where it has
-// one.
+// one, the base's after quantization otherwise.
 Result<PaddedVector> dora_ratio(const Kernels& kernels, const AdapterPartDesc& desc,
-                                const PackedWeight& weight) {
+                                const BaseWeight& weight) {
   const int64_t width = weight.tile_outputs();
   auto ratio = pad_vector(*desc.magnitude, width, 1.0f);
   if (!ratio) return out_of_memory("an adapter");
   const auto a = desc.rank > 0 ? transposed(desc.a, 1.0f) : std::vector<float>();
   std::vector<float> b(static_cast<size_t>(desc.rank * width));  // [rank, tile], scale folded in
+  TileReader tiles(weight);
   for (int64_t tile = 0; tile < weight.tiles(); ++tile) {
     const int64_t outputs = std::min(width, weight.n() - tile * width);
     for (int64_t n = 0; n < outputs; ++n) {
@@ -72,13 +96,13 @@ Result<PaddedVector> dora_ratio(const Kernels& kernels, const AdapterPartDesc& d
       }
     }
     double sums[kMaxTile] = {};
-    kernels.tile_row_norms[static_cast<int>(weight.dtype())]({.sums = sums,
-                                                              .weight = weight.tile(tile),
-                                                              .k = weight.k(),
-                                                              .groups = weight.groups(tile),
-                                                              .a = a.data(),
-                                                              .b = b.data(),
-                                                              .rank = desc.rank});
+    kernels.tile_row_norms[static_cast<int>(tiles.dtype())]({.sums = sums,
+                                                             .weight = tiles.read(tile),
+                                                             .k = weight.k(),
+                                                             .groups = tiles.groups(tile),
+                                                             .a = a.data(),
+                                                             .b = b.data(),
+                                                             .rank = desc.rank});
     for (int64_t n = 0; n < outputs; ++n) {
       float& value = ratio->memory.f32()[tile * width + n];
       value = static_cast<float>(static_cast<double>(value) / std::sqrt(sums[n]));
@@ -103,8 +127,9 @@ Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const Adapte
     part.b = std::move(*b);
   }
   if (desc.weight) {
-    part.weight = PackedWeight::pack(*desc.weight, kernels.lanes);
-    if (!part.weight) return out_of_memory("an adapter's replaced weight");
+    auto weight = PackedWeight::pack(*desc.weight, kernels.lanes);
+    if (!weight) return out_of_memory("an adapter's replaced weight");
+    part.weight = std::move(*weight);
   }
   const auto take = [&](const std::optional<HostTensor>& from, float scale, PaddedVector& to) {
     if (!from) return true;
@@ -121,6 +146,17 @@ Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const Adapte
     part.ratio = std::move(*ratio);
   }
   return part;
+}
+
+Result<BaseWeight> base_weight(const HostTensor& tensor, Quantization quantization, int lanes) {
+  if (quantization != Quantization::none) {
+    auto weight = QuantizedWeight::pack(tensor, quantization, lanes);
+    if (!weight) return weight.error();
+    return BaseWeight(std::move(*weight));
+  }
+  auto weight = PackedWeight::pack(tensor, lanes);
+  if (!weight) return out_of_memory("the model's weights");
+  return BaseWeight(std::move(*weight));
 }
 
 }  // namespace
@@ -140,6 +176,7 @@ Result<std::unique_ptr<Linear>> CpuBackend::linear_create(const LinearDesc& desc
   if (desc.parts.empty()) return Error{"a linear map needs at least one part"};
   auto linear = std::make_unique<CpuLinear>();
   linear->k = desc.parts.front().weight.cols;
+  linear->quantization = desc.quantization;
   for (const LinearPart& from : desc.parts) {
     if (from.weight.rows < 1 || from.weight.cols < 1)
       return Error{"a linear map has shape " + shape_of(from.weight)};
@@ -147,8 +184,8 @@ Result<std::unique_ptr<Linear>> CpuBackend::linear_create(const LinearDesc& desc
       return status.error();
     }
     if (Status status = expect_vector(from.bias, from.weight.rows, "a bias"); !status) return status.error();
-    auto weight = PackedWeight::pack(from.weight, kernels_.lanes);
-    if (!weight) return out_of_memory("the model's weights");
+    auto weight = base_weight(from.weight, desc.quantization, kernels_.lanes);
+    if (!weight) return weight.error();
     CpuLinear::Part part{
         .weight = std::move(*weight), .bias = {}, .output0 = linear->n, .tile0 = linear->tiles};
     if (from.bias) {

@@ -3,11 +3,13 @@
 
 #include <memory>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "backend/backend.h"
 #include "backend/cpu/memory.h"
 #include "backend/cpu/packed.h"
+#include "backend/cpu/quantized_weight.h"
 
 namespace lorikeet::cpu {
 
@@ -18,9 +20,43 @@ struct PaddedVector {
   size_t bytes() const { return memory.bytes(); }
 };
 
+// A base weight as it is, or quantized. Both are cut into the same tiles of outputs.
+class BaseWeight {
+ public:
+  BaseWeight(PackedWeight weight) : weight_(std::move(weight)) {}     // NOLINT: either is a base weight
+  BaseWeight(QuantizedWeight weight) : weight_(std::move(weight)) {}  // NOLINT
+
+  // Null when it is the other.
+  const PackedWeight* packed() const { return std::get_if<PackedWeight>(&weight_); }
+  const QuantizedWeight* quantized() const { return std::get_if<QuantizedWeight>(&weight_); }
+
+  int64_t n() const {
+    return std::visit([](const auto& weight) { return weight.n(); }, weight_);
+  }
+  int64_t k() const {
+    return std::visit([](const auto& weight) { return weight.k(); }, weight_);
+  }
+  int64_t tile_outputs() const {
+    return std::visit([](const auto& weight) { return weight.tile_outputs(); }, weight_);
+  }
+  int64_t tiles() const {
+    return std::visit([](const auto& weight) { return weight.tiles(); }, weight_);
+  }
+  size_t bytes() const {
+    return std::visit([](const auto& weight) { return weight.bytes(); }, weight_);
+  }
+  // to [k] = row `n`, dequantized
+  void read_row(float* to, int64_t n) const {
+    std::visit([&](const auto& weight) { weight.read_row(to, n); }, weight_);
+  }
+
+ private:
+  std::variant<PackedWeight, QuantizedWeight> weight_;
+};
+
 struct CpuLinear final : Linear {
   struct Part {
-    PackedWeight weight;
+    BaseWeight weight;
     PaddedVector bias;
     int64_t output0 = 0;
     int64_t tile0 = 0;  // parts start at tiles of their own
@@ -29,6 +65,7 @@ struct CpuLinear final : Linear {
   int64_t k = 0;
   int64_t n = 0;
   int64_t tiles = 0;
+  Quantization quantization = Quantization::none;  // of every part
 
   int64_t inputs() const override { return k; }
   int64_t outputs() const override { return n; }
@@ -43,9 +80,9 @@ struct CpuAdapterLinear final : AdapterLinear {
     int s_offset = 0;  // of this part's s in its row
     PackedRows a;
     PackedWeight b;
-    PaddedVector lora_bias;  // scale folded in
-    PaddedVector ratio;      // DoRA: magnitude / ||W + scale B A||_row
-    std::optional<PackedWeight> weight;
+    PaddedVector lora_bias;            // scale folded in
+    PaddedVector ratio;                // DoRA: magnitude / ||W + scale B A||_row
+    std::optional<BaseWeight> weight;  // never quantized
     PaddedVector bias;
   };
   std::vector<std::optional<Part>> parts;  // by the base's parts
@@ -57,11 +94,13 @@ struct CpuAdapterLinear final : AdapterLinear {
 struct CpuEmbedding final : Embedding {
   int64_t vocab = 0;
   int64_t hidden = 0;
-  const PackedWeight* head = nullptr;  // tied: rows come out of the head's weight
+  // One of three: the tied head's weight, a quantized table, a table [vocab, hidden] as it was.
+  const BaseWeight* head = nullptr;
+  QuantizedTable quantized;
   DType dtype = DType::f32;
-  Memory table;  // [vocab, hidden] otherwise
+  Memory table;
 
-  size_t bytes() const override { return table.bytes(); }
+  size_t bytes() const override { return table.bytes() + quantized.bytes(); }
 };
 
 struct CpuAdapterEmbedding final : AdapterEmbedding {

@@ -1,5 +1,7 @@
 #include "backend/reference/backend.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace lorikeet {
@@ -8,6 +10,25 @@ namespace reference {
 Floats to_floats(const HostTensor& tensor) {
   Floats values(static_cast<size_t>(tensor.rows * tensor.cols));
   copy_f32(values.data(), tensor);
+  return values;
+}
+
+Result<Floats> to_floats(const HostTensor& tensor, Quantization quantization) {
+  if (quantization == Quantization::none) return to_floats(tensor);
+  const int group = group_size(quantization);
+  Floats values(static_cast<size_t>(tensor.rows * tensor.cols));
+  Floats row(static_cast<size_t>((tensor.cols + group - 1) / group * group));
+  for (int64_t n = 0; n < tensor.rows; ++n) {
+    load_padded_row(row.data(), tensor, n, group);
+    for (int64_t k = 0; k < tensor.cols; k += group) {
+      int8_t q[kMaxGroup];
+      const float scale = quantize_weights(q, &row[k], quantization);
+      if (!std::isfinite(scale)) return Error{"a weight is NaN or infinite, so it cannot be quantized"};
+      for (int64_t i = 0; i < std::min<int64_t>(group, tensor.cols - k); ++i) {
+        values[n * tensor.cols + k + i] = scale * static_cast<float>(q[i]);
+      }
+    }
+  }
   return values;
 }
 

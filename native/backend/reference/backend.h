@@ -11,8 +11,7 @@ class ReferenceBackend final : public Backend {
 
   Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override;
   Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
-  Result<std::unique_ptr<Embedding>> embedding_create(const HostTensor& table,
-                                                      const Linear* tied_head) override;
+  Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override;
   Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override;
   Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
       const Linear& base, std::span<const AdapterPartDesc> parts) override;

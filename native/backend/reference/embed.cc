@@ -13,13 +13,16 @@ size_t RefAdapterEmbedding::bytes() const {
          token_rows.size() * sizeof(int32_t) + bytes_of(token_row_values);
 }
 
-Result<std::unique_ptr<Embedding>> ReferenceBackend::embedding_create(const HostTensor& table,
-                                                                      const Linear* tied_head) {
+Result<std::unique_ptr<Embedding>> ReferenceBackend::embedding_create(const EmbeddingDesc& desc) {
   auto embedding = std::make_unique<RefEmbedding>();
-  embedding->vocab = table.rows;
-  embedding->hidden = table.cols;
-  embedding->head = static_cast<const RefLinear*>(tied_head);
-  if (tied_head == nullptr) embedding->own = to_floats(table);
+  embedding->vocab = desc.table.rows;
+  embedding->hidden = desc.table.cols;
+  embedding->head = static_cast<const RefLinear*>(desc.tied_head);
+  if (desc.tied_head == nullptr) {
+    Result<Floats> table = to_floats(desc.table, desc.quantization);
+    if (!table) return table.error();
+    embedding->own = std::move(*table);
+  }
   return std::unique_ptr<Embedding>(std::move(embedding));
 }
 

@@ -2,6 +2,7 @@
 // LoRA: Hu et al. 2021. DoRA: Liu et al. 2024, section 4: the ratio magnitude / ||W' + s B A||_row also
 // multiplies the base product, and the bias is added after.
 
+#include <algorithm>
 #include <cmath>
 
 #include "backend/reference/backend.h"
@@ -26,9 +27,12 @@ size_t RefAdapterLinear::bytes() const {
 Result<std::unique_ptr<Linear>> ReferenceBackend::linear_create(const LinearDesc& desc) {
   auto linear = std::make_unique<RefLinear>();
   linear->k = desc.parts.front().weight.cols;
+  linear->quantization = desc.quantization;
   for (const LinearPart& part : desc.parts) {
     if (part.weight.cols != linear->k) return Error{"parts of a linear map differ in their number of inputs"};
-    linear->parts.push_back({linear->n, part.weight.rows, to_floats(part.weight), to_floats(part.bias)});
+    Result<Floats> weight = to_floats(part.weight, desc.quantization);
+    if (!weight) return weight.error();
+    linear->parts.push_back({linear->n, part.weight.rows, std::move(*weight), to_floats(part.bias)});
     linear->n += part.weight.rows;
   }
   return std::unique_ptr<Linear>(std::move(linear));
@@ -36,7 +40,22 @@ Result<std::unique_ptr<Linear>> ReferenceBackend::linear_create(const LinearDesc
 
 namespace {
 
-double dot(const float* x, const float* y, int64_t count) {
+// What the base weights of a quantized map see of a row; scale times q is exact in float64.
+std::vector<double> quantized_row(const float* x, int64_t k, Quantization quantization) {
+  std::vector<double> row(x, x + k);
+  if (quantization == Quantization::none) return row;
+  const int group = group_size(quantization);
+  for (int64_t begin = 0; begin < k; begin += group) {
+    const int count = static_cast<int>(std::min<int64_t>(group, k - begin));
+    int8_t q[kMaxGroup];
+    const double scale = quantize_activations(q, x + begin, count);
+    for (int i = 0; i < count; ++i) row[begin + i] = scale * q[i];
+  }
+  return row;
+}
+
+template <class X>
+double dot(const float* x, const X* y, int64_t count) {
   double sum = 0;
   for (int64_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]) * y[i];
   return sum;
@@ -66,17 +85,25 @@ Result<Floats> dora_ratio(const Floats& magnitude, const Floats& weight, const R
   return ratio;
 }
 
+// One row of activations: for adapters and replaced weights, and for the base's weights.
+struct Row {
+  const float* x;
+  const double* for_base;
+  int64_t k;
+};
+
 // x [K] -> y [n] of one part of the map for one row.
-void part_row(float* y, const float* x, int64_t k, const RefLinear::Part& base,
-              const RefAdapterLinear::Part* adapter, LinearOutput output) {
+void part_row(float* y, const Row& row, const RefLinear::Part& base, const RefAdapterLinear::Part* adapter,
+              LinearOutput output) {
+  const auto [x, for_base, k] = row;
   Floats ax;
   if (adapter != nullptr) {
     for (int r = 0; r < adapter->rank; ++r) ax.push_back(static_cast<float>(dot(&adapter->a[r * k], x, k)));
   }
-  const Floats& weight = adapter != nullptr && adapter->weight ? *adapter->weight : base.weight;
+  const bool replaced = adapter != nullptr && adapter->weight;
   const std::optional<Floats>& bias = adapter != nullptr && adapter->bias ? adapter->bias : base.bias;
   for (int64_t i = 0; i < base.n; ++i) {
-    double value = dot(&weight[i * k], x, k);
+    double value = replaced ? dot(&(*adapter->weight)[i * k], x, k) : dot(&base.weight[i * k], for_base, k);
     if (adapter != nullptr) {
       if (adapter->rank > 0) value += dot(&adapter->b[i * adapter->rank], ax.data(), adapter->rank);
       if (adapter->lora_bias) value += (*adapter->lora_bias)[i];
@@ -123,6 +150,8 @@ void ReferenceBackend::linear(float* y, const float* x, int64_t rows, const Line
     while (segment < segments.size() && row >= segments[segment].row0 + segments[segment].rows) ++segment;
     const bool inside = segment < segments.size() && row >= segments[segment].row0;
     const auto* adapter = inside ? static_cast<const RefAdapterLinear*>(segments[segment].adapter) : nullptr;
+    const float* const x_row = x + row * linear.k;
+    const std::vector<double> for_base = quantized_row(x_row, linear.k, linear.quantization);
     for (size_t p = 0; p < linear.parts.size(); ++p) {
       const RefAdapterLinear::Part* delta = nullptr;
       if (adapter != nullptr) {
@@ -131,7 +160,7 @@ void ReferenceBackend::linear(float* y, const float* x, int64_t rows, const Line
         }
       }
       const RefLinear::Part& part = linear.parts[p];
-      part_row(y + row * linear.n + part.first, x + row * linear.k, linear.k, part, delta, output);
+      part_row(y + row * linear.n + part.first, {x_row, for_base.data(), linear.k}, part, delta, output);
     }
   }
 }

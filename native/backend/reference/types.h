@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "backend/dtype.h"
+#include "backend/quantization.h"
 
 namespace lorikeet::reference {
 
@@ -20,15 +21,18 @@ inline size_t bytes_of(const std::optional<Floats>& values) {
 }
 
 Floats to_floats(const HostTensor& tensor);
+// The values of the tensor after quantization along its rows.
+Result<Floats> to_floats(const HostTensor& tensor, Quantization quantization);
 std::optional<Floats> to_floats(const std::optional<HostTensor>& tensor);
 
 struct RefLinear final : Linear {
   struct Part {
     int64_t first = 0;  // index of the part's first output
     int64_t n = 0;
-    Floats weight;               // [n, K]
+    Floats weight;               // [n, K], dequantized
     std::optional<Floats> bias;  // [n]
   };
+  Quantization quantization = Quantization::none;
   int64_t k = 0;
   int64_t n = 0;
   std::vector<Part> parts;

@@ -1,0 +1,173 @@
+// The products of quantized_kernels.h over one instruction set's dot product Q (dot_*.h); included by
+// quantized_*.cc only.
+//
+// A block's weights are loaded and unpacked once for up to Q::kRows rows. Stored weights are unsigned (q +
+// zero point): the dot product takes unsigned times signed bytes, and the sum starts at -zero_point * sum(x).
+#pragma once
+
+#include <cstring>
+
+#include "backend/cpu/quantized_kernels.h"
+#include "backend/quantization.h"
+
+namespace lorikeet::cpu {
+
+template <class Q>
+struct QuantizedProductKernels {
+  using F = typename Q::F;
+  using I = typename Q::I;
+  using B = typename Q::B;
+  static constexpr int W = Q::W;
+  static constexpr int kQuads = 4 * W;  // bytes of a vector: four inputs of W outputs
+
+  template <Quantization kKind>
+  static void product(const QuantizedProduct& p) {
+    const int blocks = (p.rows + Q::kRows - 1) / Q::kRows;
+    int row = 0;
+    for (int block = blocks; block > 0; --block) {
+      const int rows = (p.rows - row + block - 1) / block;
+      row_block<kKind>(p, row, rows);
+      row += rows;
+    }
+  }
+
+  static void quantize_row(const QuantizeRow& p) {
+    int64_t group = 0;
+    for (int64_t k = 0; k < p.k; k += p.group, ++group) {
+      const auto count = static_cast<int>(p.group < p.k - k ? p.group : p.k - k);
+      float padded[kMaxGroup] = {};
+      const float* x = p.x + k;
+      if (count < p.group) {
+        std::memcpy(padded, x, static_cast<size_t>(count) * sizeof(float));
+        x = padded;
+      }
+      const ActivationScale factors = activation_scale(Q::largest_magnitude(x, p.group));
+      int8_t* const q = p.q + k;
+      int32_t sum = 0;
+      if (factors.inverse == 0) {
+        std::memset(q, 0, static_cast<size_t>(p.group));
+      } else {
+        sum = Q::quantize(q, x, factors.inverse, p.group);
+      }
+      p.scale[group] = factors.scale;
+      p.offset[group] = -p.zero_point * sum;
+    }
+  }
+
+ private:
+  template <Quantization kKind>
+  static void row_block(const QuantizedProduct& p, int row, int rows) {
+    switch (rows) {
+      case 1:
+        return block<kKind, 1>(p, row);
+      case 2:
+        return block<kKind, 2>(p, row);
+      case 3:
+        if constexpr (Q::kRows >= 3) return block<kKind, 3>(p, row);
+        break;
+      case 4:
+        if constexpr (Q::kRows >= 4) return block<kKind, 4>(p, row);
+        break;
+      case 5:
+        if constexpr (Q::kRows >= 5) return block<kKind, 5>(p, row);
+        break;
+      case 6:
+        if constexpr (Q::kRows >= 6) return block<kKind, 6>(p, row);
+        break;
+      default:
+        break;
+    }
+  }
+
+  template <Quantization kKind, int MR>
+  static void block(const QuantizedProduct& p, int row) {
+    constexpr int kGroup = group_size(kKind);
+    constexpr int kScaleBytes = 2 * W * 2;
+    constexpr int kGroupBytes = kScaleBytes + kGroup * 2 * W * (kKind == Quantization::int4 ? 4 : 8) / 8;
+    float* const out = p.acc + row * p.acc_stride;
+    F acc[MR][2];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      for (int v = 0; v < 2; ++v)
+        acc[r][v] = p.accumulate ? Q::load(out + r * p.acc_stride + v * W) : Q::zero();
+    }
+    const int8_t* x = p.x + row * p.x_stride;
+    const float* const x_scale = p.x_scale + row * p.group_stride;
+    const int32_t* const x_offset = p.x_offset + row * p.group_stride;
+    const uint8_t* w = p.weight;
+    for (int64_t group = 0; group < p.groups; ++group, x += kGroup, w += kGroupBytes) {
+      if constexpr (MR <= kStreamRows) prefetch<kGroupBytes>(w);
+      I sum[MR][2];
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r) sum[r][0] = sum[r][1] = Q::set1(x_offset[r * p.group_stride + group]);
+      if constexpr (kKind == Quantization::int4) {
+        group_int4<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
+      } else {
+        group_int8<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
+      }
+      const F low = Q::load_scales(w), high = Q::load_scales(w + 2 * W);
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r) {
+        const F scale = Q::set1(x_scale[r * p.group_stride + group]);
+        acc[r][0] = Q::add(acc[r][0], Q::mul(Q::to_float(sum[r][0]), Q::mul(low, scale)));
+        acc[r][1] = Q::add(acc[r][1], Q::mul(Q::to_float(sum[r][1]), Q::mul(high, scale)));
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      for (int v = 0; v < 2; ++v) Q::store(out + r * p.acc_stride + v * W, acc[r][v]);
+    }
+  }
+
+  template <int MR, int kGroup>
+  static void group_int8(I (&sum)[MR][2], const int8_t* x, int64_t x_stride, const uint8_t* w) {
+#pragma GCC unroll 16
+    for (int quad = 0; quad < kGroup / 4; ++quad) {
+      const B low = Q::load(w + quad * 2 * kQuads), high = Q::load(w + quad * 2 * kQuads + kQuads);
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r) {
+        const B value = Q::load_quad(x + r * x_stride + quad * 4);
+        sum[r][0] = Q::dot8(sum[r][0], low, value);
+        sum[r][1] = Q::dot8(sum[r][1], high, value);
+      }
+    }
+  }
+
+  template <int MR, int kGroup>
+  static void group_int4(I (&sum)[MR][2], const int8_t* x, int64_t x_stride, const uint8_t* w) {
+#pragma GCC unroll 8
+    for (int pair = 0; pair < kGroup / 8; ++pair) {
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) {
+        const B packed = Q::load(w + (pair * 2 + v) * kQuads);
+        const B first = Q::low_nibbles(packed), second = Q::high_nibbles(packed);
+#pragma GCC unroll 8
+        for (int r = 0; r < MR; ++r) {
+          sum[r][v] = Q::dot4(sum[r][v], first, Q::load_quad(x + r * x_stride + pair * 8));
+          sum[r][v] = Q::dot4(sum[r][v], second, Q::load_quad(x + r * x_stride + pair * 8 + 4));
+        }
+      }
+    }
+  }
+
+  // So few rows wait for memory, and the hardware's own prefetch stops at every 4 KiB.
+  static constexpr int kStreamRows = 2;
+  template <int kBytes>
+  static void prefetch(const uint8_t* w) {
+    constexpr int kAhead = 4096;
+#pragma GCC unroll 64
+    for (int offset = 0; offset < kBytes; offset += 64) __builtin_prefetch(w + kAhead + offset);
+  }
+};
+
+template <class Q>
+constexpr QuantizedKernels make_quantized_kernels() {
+  using Kernels = QuantizedProductKernels<Q>;
+  return QuantizedKernels{.lanes = Q::W,
+                          .rows = Q::kRows,
+                          .product8 = Kernels::template product<Quantization::int8>,
+                          .product4 = Kernels::template product<Quantization::int4>,
+                          .quantize_row = Kernels::quantize_row};
+}
+
+}  // namespace lorikeet::cpu

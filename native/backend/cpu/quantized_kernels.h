@@ -1,0 +1,52 @@
+// The inner loops of products with quantized weights (backend/quantization.h) behind plain function pointers.
+// A table of its own beside kernels.h: AVX-512 with and without VNNI share all other kernels.
+//
+// All instruction sets give the same bits: sums inside a group are exact, and the float operations are the
+// same ones.
+#pragma once
+
+#include <cstdint>
+
+namespace lorikeet::cpu {
+
+// acc [rows, 2 W of acc_stride] (+)= x * block: a run of groups of one block of 2 W outputs
+// (quantized_weight.h).
+struct QuantizedProduct {
+  float* acc;
+  int64_t acc_stride;
+  const int8_t* x;  // [rows, x_stride]
+  int64_t x_stride;
+  const float* x_scale;     // [rows, group_stride]
+  const int32_t* x_offset;  // [rows, group_stride] -zero_point * sum of the group's x
+  int64_t group_stride;
+  int rows;
+  const uint8_t* weight;
+  int64_t groups;
+  bool accumulate;
+};
+
+// One row of activations: whole groups, padded with zeros beyond k.
+struct QuantizeRow {
+  int8_t* q;
+  float* scale;     // [groups]
+  int32_t* offset;  // [groups]
+  const float* x;   // [k]
+  int64_t k;
+  int group;
+  int zero_point;
+};
+
+struct QuantizedKernels {
+  int lanes;
+  int rows;  // that a product holds in registers
+  void (*product8)(const QuantizedProduct&);
+  void (*product4)(const QuantizedProduct&);
+  void (*quantize_row)(const QuantizeRow&);
+};
+
+extern const QuantizedKernels kPortableQuantized;
+extern const QuantizedKernels kAvx2Quantized;
+extern const QuantizedKernels kAvx512Quantized;
+extern const QuantizedKernels kAvx512VnniQuantized;
+
+}  // namespace lorikeet::cpu

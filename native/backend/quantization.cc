@@ -1,0 +1,122 @@
+#include "backend/quantization.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "backend/dtype.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr uint32_t kMagnitude = 0x7fffffffu;
+constexpr uint32_t kInfinity = 0x7f800000u;
+
+uint32_t largest_magnitude(const float* x, int count) {
+  uint32_t largest = 0;
+  for (int i = 0; i < count; ++i) largest = std::max(largest, std::bit_cast<uint32_t>(x[i]) & kMagnitude);
+  return largest;
+}
+
+float round_to_bf16(float value) {
+  return bf16_to_f32(f32_to_bf16(value));
+}
+
+// Nearest integer, ties to even, of |x| < 2^22; unlike rint() it vectorizes on every machine.
+float nearest(float x) {
+  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23
+  return (x + kShift) - kShift;
+}
+
+float quantized(float w, float inverse, float lowest, float highest) {
+  return std::min(std::max(nearest(w * inverse), lowest), highest);
+}
+
+float write(int8_t* q, const float* w, int count, float scale, float lowest, float highest) {
+  const float inverse = scale == 0 ? 0.0f : 1.0f / scale;
+  for (int i = 0; i < count; ++i) q[i] = static_cast<int8_t>(quantized(w[i], inverse, lowest, highest));
+  return scale;
+}
+
+// Sum of squared errors of a group of int4 under a scale, in units of `largest`, so that nothing overflows.
+float error_of(const float* w, float scale, float largest) {
+  constexpr int kLanes = 8;
+  const float inverse = 1.0f / scale;
+  float sums[kLanes] = {};
+  for (int i = 0; i < group_size(Quantization::int4); i += kLanes) {
+    for (int j = 0; j < kLanes; ++j) {
+      const float error = w[i + j] * inverse - quantized(w[i + j], inverse, -8.0f, 7.0f);
+      sums[j] += error * error;
+    }
+  }
+  float total = 0;
+  for (const float sum : sums) total += sum;
+  return total * (scale / largest) * (scale / largest);
+}
+
+// Fifteen or sixteen steps are so few that the best scale is worth a search: the largest weight may land
+// between 6.5 and 8.5 steps from zero, on either side.
+float int4_scale(const float* w, float largest) {
+  float best = 0;
+  float best_error = std::numeric_limits<float>::infinity();
+  for (const float steps : {8.0f, -8.0f, 7.5f, -7.5f, 7.0f, 8.5f, -8.5f, 6.5f, -6.5f}) {
+    const float scale = round_to_bf16(largest / steps);
+    const float error = error_of(w, scale, largest);
+    if (error < best_error) {
+      best = scale;
+      best_error = error;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+void load_padded_row(float* to, const HostTensor& tensor, int64_t row, int group) {
+  const int64_t first = row * tensor.cols;
+  const int64_t padded = (tensor.cols + group - 1) / group * group;
+  const auto load = [&](auto dtype) {
+    for (int64_t i = 0; i < tensor.cols; ++i) to[i] = load_f32(tensor.data, dtype(), first + i);
+  };
+  switch (tensor.dtype) {  // outside the loop, so that each loop vectorizes
+    case DType::f32:
+      load([] { return DType::f32; });
+      break;
+    case DType::f16:
+      load([] { return DType::f16; });
+      break;
+    case DType::bf16:
+      load([] { return DType::bf16; });
+      break;
+  }
+  std::fill(to + tensor.cols, to + padded, 0.0f);
+}
+
+float quantize_weights(int8_t* q, const float* w, Quantization quantization) {
+  const int count = group_size(quantization);
+  const uint32_t bits = largest_magnitude(w, count);
+  if (bits >= kInfinity) return std::numeric_limits<float>::quiet_NaN();
+  const auto largest = std::bit_cast<float>(bits);
+  // So small a scale would have no finite inverse; such a group is zero.
+  if (largest < 0x1p-100f) return write(q, w, count, 0.0f, 0.0f, 0.0f);
+  if (quantization == Quantization::int4) return write(q, w, count, int4_scale(w, largest), -8.0f, 7.0f);
+  return write(q, w, count, round_to_bf16(largest / 127.0f), -127.0f, 127.0f);
+}
+
+ActivationScale activation_scale(uint32_t largest_bits) {
+  if (largest_bits >= kInfinity) return {std::numeric_limits<float>::quiet_NaN(), 0.0f};
+  const auto largest = std::bit_cast<float>(largest_bits);
+  if (largest < 0x1p-100f) return {0.0f, 0.0f};
+  return {largest / 127.0f, 127.0f / largest};
+}
+
+float quantize_activations(int8_t* q, const float* x, int count) {
+  const ActivationScale factors = activation_scale(largest_magnitude(x, count));
+  for (int i = 0; i < count; ++i) {
+    q[i] = factors.inverse == 0 ? int8_t{0} : static_cast<int8_t>(nearest(x[i] * factors.inverse));
+  }
+  return factors.scale;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,55 @@
+// What the quantizations of linear maps mean, in one place for all backends.
+//
+// Weights are cut along K into groups. A group is a scale in bfloat16 and one integer per weight: w = scale *
+// q, with q in
+// [-127, 127] (int8) or [-8, 7] (int4). Scale times q is exact in float32.
+//
+// The product quantizes each row of activations along the same groups: x = scale * q, q in [-127, 127], scale
+// in float32. So sums inside a group are integers, exact in any order; the groups' sums are added in float32
+// in ascending order:
+//   y = sum over groups of float(sum of q_w q_x) * (scale_w * scale_x)
+// every operation rounded once. Low-rank deltas and replaced weights see the activations as they were.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "backend/backend.h"
+
+namespace lorikeet {
+
+constexpr int kMaxGroup = 64;
+
+// Weights per group. Eight bits lose little in a longer group, and each group costs a conversion and two products.
+constexpr int group_size(Quantization quantization) {
+  return quantization == Quantization::int4 ? 32 : 64;
+}
+// What makes every stored weight an unsigned number.
+constexpr int zero_point(Quantization quantization) {
+  return quantization == Quantization::int4 ? 8 : 128;
+}
+// The head and the embedding stay at 8 bits: they decide between tokens, and are a fixed share of the bytes.
+constexpr Quantization head_quantization(Quantization model) {
+  return model == Quantization::none ? Quantization::none : Quantization::int8;
+}
+
+// to [cols, zero-padded to whole groups] = row `row` of the tensor
+void load_padded_row(float* to, const HostTensor& tensor, int64_t row, int group);
+
+// q [group_size] of w [group_size]; returns the scale, which bfloat16 holds exactly. Not finite when a weight
+// is not.
+float quantize_weights(int8_t* q, const float* w, Quantization quantization);
+
+// q [count] of x [count]; returns the scale. Values that are not finite make the scale NaN, so that the
+// product is too.
+float quantize_activations(int8_t* q, const float* x, int count);
+
+// The factors between a group of activations and its integers, from the largest absolute value's bits.
+// Comparing bits orders NaN above everything.
+struct ActivationScale {
+  float scale;
+  float inverse;
+};
+ActivationScale activation_scale(uint32_t largest_bits);
+
+}  // namespace lorikeet
