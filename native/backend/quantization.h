@@ -20,7 +20,8 @@ namespace lorikeet {
 
 constexpr int kMaxGroup = 64;
 
-// Weights per group. Eight bits lose little in a longer group, and each group costs a conversion and two products.
+// Weights per group. Eight bits lose little in a longer group, and each group costs a conversion and two
+// products.
 constexpr int group_size(Quantization quantization) {
   return quantization == Quantization::int4 ? 32 : 64;
 }
