@@ -83,6 +83,18 @@ function processTicks() {
   return processes;
 }
 
+/**
+ * The peak of resident memory of the one child of `parent` whose command line holds `part`; 0 when there is none.
+ * @param {string} part @param {number} parent
+ */
+export function peakResidentBytes(part, parent) {
+  for (const { pid, parent: of } of processTicks().values()) {
+    if (of !== parent || !safeRead(`/proc/${pid}/cmdline`).includes(part)) continue;
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(safeRead(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
+  }
+  return 0;
+}
+
 /** @param {string} path */
 function safeRead(path) {
   try {

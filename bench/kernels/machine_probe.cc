@@ -101,8 +101,11 @@ __attribute__((target("avx2"))) uint64_t sum_avx2(const uint64_t* words, size_t 
 constexpr int kChains = 12;  // independent accumulators: more than latency times throughput of any unit
 constexpr int kTurns = 20000;
 
+// The empty asm makes each chain's start unknown: equal chains would be computed once for all of them.
+
 __attribute__((target("avx512f"))) void fp32_avx512(int) {
   __m512 sums[kChains] = {};
+  for (__m512& sum : sums) asm volatile("" : "+v"(sum));
   const __m512 a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(0.001f);
   for (int turn = 0; turn < kTurns; ++turn) {
     for (int chain = 0; chain < kChains; ++chain) sums[chain] = _mm512_fmadd_ps(sums[chain], a, b);
@@ -112,6 +115,7 @@ __attribute__((target("avx512f"))) void fp32_avx512(int) {
 
 __attribute__((target("avx2,fma"))) void fp32_avx2(int) {
   __m256 sums[kChains] = {};
+  for (__m256& sum : sums) asm volatile("" : "+x"(sum));
   const __m256 a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(0.001f);
   for (int turn = 0; turn < kTurns; ++turn) {
     for (int chain = 0; chain < kChains; ++chain) sums[chain] = _mm256_fmadd_ps(sums[chain], a, b);
@@ -121,6 +125,7 @@ __attribute__((target("avx2,fma"))) void fp32_avx2(int) {
 
 __attribute__((target("avx512f,avx512bf16"))) void bf16_avx512(int) {
   __m512 sums[kChains] = {};
+  for (__m512& sum : sums) asm volatile("" : "+v"(sum));
   const auto a = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80));
   const auto b = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3b80));
   for (int turn = 0; turn < kTurns; ++turn) {
@@ -131,6 +136,7 @@ __attribute__((target("avx512f,avx512bf16"))) void bf16_avx512(int) {
 
 __attribute__((target("avx512f,avx512vnni"))) void int8_avx512(int) {
   __m512i sums[kChains] = {};
+  for (__m512i& sum : sums) asm volatile("" : "+v"(sum));
   __m512i a = _mm512_set1_epi8(3);
   const __m512i b = _mm512_set1_epi8(5);
   for (int turn = 0; turn < kTurns; ++turn) {

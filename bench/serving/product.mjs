@@ -9,6 +9,7 @@ import { freePort } from '../../scripts/lib/ports.mjs';
 import { step } from '../../scripts/lib/print.mjs';
 import { randomSecret } from '../../scripts/lib/secret-file.mjs';
 import { StopError } from '../../scripts/lib/stop-error.mjs';
+import { peakResidentBytes } from '../machine.mjs';
 import { labelValues, metricSums } from './prometheus.mjs';
 import { streamCompletion } from './sse-client.mjs';
 
@@ -151,10 +152,24 @@ export class Product {
 
   /** The sums of the engine's own metrics. */
   async engineMetrics() {
+    return metricSums(await this.#text(`${await this.#engineUrl()}/metrics`, this.#engineToken));
+  }
+
+  /** The engine process's peak of resident memory beside what it says it holds. */
+  async engineMemory() {
+    const { kv, adapters } = JSON.parse(
+      await this.#text(`${await this.#engineUrl()}/status`, this.#engineToken),
+    );
+    const peakBytes = peakResidentBytes('/apps/engine/', this.#child.pid ?? 0);
+    const known = { kvBytes: Number(kv.bytes), adapterBytes: Number(adapters.bytes) };
+    return { peakBytes, ...known, restBytes: peakBytes - known.kvBytes - known.adapterBytes };
+  }
+
+  async #engineUrl() {
     const api = await this.#text(`${this.url}/metrics`, this.#adminKey);
     const [engine] = labelValues(api, 'lorikeet_fleet_engine_ready', 'engine');
     if (engine === undefined) throw new StopError('the API names no engine in its metrics');
-    return metricSums(await this.#text(`${engine}/metrics`, this.#engineToken));
+    return engine;
   }
 
   /** @param {string} url @param {string} key */

@@ -1,5 +1,6 @@
 /**
- * Sums of a Prometheus text by metric name, over all labels but `le`; buckets are left out.
+ * Sums of a Prometheus text by metric name, over all labels; buckets are left out. Where a series has a `tier`, there is
+ * a sum for each of its values too, as `name{tier}`.
  * @param {string} text
  * @returns {Map<string, number>}
  */
@@ -8,7 +9,10 @@ export function metricSums(text) {
   for (const line of text.split('\n')) {
     const [, name = '', labels = '', value = ''] = /^([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)/.exec(line) ?? [];
     if (name === '' || labels.includes('le="')) continue;
-    sums.set(name, (sums.get(name) ?? 0) + Number(value));
+    const tier = /tier="([^"]*)"/.exec(labels)?.[1];
+    for (const key of tier === undefined ? [name] : [name, `${name}{${tier}}`]) {
+      sums.set(key, (sums.get(key) ?? 0) + Number(value));
+    }
   }
   return sums;
 }
@@ -51,6 +55,7 @@ export function engineDelta(before, after) {
     adapterLoads: delta('adapter_loads_total'),
     adapterLoadMean_ms: mean_ms('adapter_load_seconds'),
     adapterEvictions: delta('adapter_evictions_total'),
+    adapterHitShare: share(delta('adapter_lookups_total{device}'), delta('adapter_lookups_total')),
     prefixHitShare: share(delta('prefix_hit_tokens_total'), delta('prefix_queried_tokens_total')),
   };
 }

@@ -8,7 +8,8 @@ const percent = (share) => (share === undefined ? undefined : `${short(share * 1
 
 /** @param {{ machine: any, load: any, options: object, result: ServingResult, svgName: string | undefined }} run */
 export function servingMarkdown({ machine, load, options, result, svgName }) {
-  const { waves, unused, overhead, neighbour, coldStart, sweeps } = result;
+  const { waves, unused, overhead, neighbour, coldStart, sweeps, memory } = result;
+  const mib = (/** @type {number} */ bytes) => `${Math.round(bytes / 2 ** 20)} MiB`;
   return [
     '# Serving over HTTP',
     conditions(machine, { load: loadLine(load), options: `\`${JSON.stringify(options)}\`` }),
@@ -34,6 +35,7 @@ export function servingMarkdown({ machine, load, options, result, svgName }) {
         ['adapter cold start (uploaded, not loaded) over warm, ms', shortSpread(coldStart.added_ms), '<= 50'],
       ],
     ),
+    `Engine memory: peak ${mib(memory.peakBytes)} resident, of which KV cache ${mib(memory.kvBytes)} (reserved), adapters ${mib(memory.adapterBytes)}, weights and the rest ${mib(memory.restBytes)}.`,
     '## Open loop: Poisson arrivals',
     'A rate is carried when 90 % of its requests keep both limits; the knee is the highest rate below which all are.',
     ...(svgName ? [`![TTFT and TPOT against the request rate](${svgName})`] : []),
@@ -59,7 +61,7 @@ function waveTable({ byPopularity }) {
     'TPOT p50',
     'decode tokens/s',
     'outside native',
-    'adapter loads',
+    'adapter hits',
     'prefix hits',
   ];
   return markdownTable(
@@ -75,7 +77,7 @@ function waveTable({ byPopularity }) {
         figures.tpot_ms?.p50,
         figures.decodeTokensPerSecond,
         percent(engine.outsideShare),
-        engine.adapterLoads,
+        percent(engine.adapterHitShare),
         percent(engine.prefixHitShare),
       ];
     }),
@@ -114,31 +116,45 @@ function sweepTable({ popularity, points, knee, isLowerBound, kneeOfNone }) {
     ]);
   const bound = isLowerBound ? 'at least ' : '';
   const where = knee === undefined ? 'below all of these' : `${bound}${short(knee)} requests/s`;
-  const share = kneeOfNone === undefined ? '' : `, ${short(kneeOfNone)} of the one without adapters`;
+  const share =
+    kneeOfNone === undefined || popularity === 'none'
+      ? ''
+      : `, ${short(kneeOfNone)} of the one without adapters`;
   return `### ${popularity}: knee ${where}${share}\n\n${markdownTable(head, rows)}`;
 }
+
+/** Of a limit: what lies higher than this is past the knee anyway, and would flatten the rest. */
+const CUT = 3;
 
 /** TTFT and TPOT over the request rate. @param {{ title: string, result: ServingResult, limits: { ttft_ms: number, tpot_ms: number } }} chart */
 export function sweepSvg({ title, result: { sweeps }, limits }) {
   /** @param {'ttft_ms' | 'tpot_ms'} quantity */
-  const lines = (quantity) =>
-    sweeps.flatMap(({ popularity, points }) =>
+  const panel = (quantity) => ({
+    unit: 'ms',
+    limit: limits[quantity],
+    cut: limits[quantity] * CUT,
+    lines: sweeps.flatMap(({ popularity, points }) =>
       /** @type {const} */ (['p50', 'p99']).map((rank) => ({
+        group: popularity,
         name: `${popularity} ${rank}`,
         points: points.flatMap(({ perSecond, figures }) => {
           const value = figures[quantity]?.[rank];
           return value === undefined ? [] : [/** @type {const} */ ([perSecond, value])];
         }),
       })),
-    );
-  const knee = sweeps[0]?.knee;
+    ),
+  });
   return svgChart({
     title,
     xLabel: 'requests per second (Poisson)',
-    ...(knee === undefined ? {} : { mark: { x: knee, label: `knee (${sweeps[0]?.popularity})` } }),
+    marks: sweeps.flatMap(({ popularity, knee, isLowerBound }) =>
+      knee === undefined
+        ? []
+        : [{ group: popularity, x: knee, label: `knee ${isLowerBound ? '>= ' : ''}${short(knee)}/s` }],
+    ),
     panels: [
-      { title: 'Time to the first token', unit: 'ms', lines: lines('ttft_ms'), limit: limits.ttft_ms },
-      { title: 'Time per token after it', unit: 'ms', lines: lines('tpot_ms'), limit: limits.tpot_ms },
+      { title: 'Time to the first token', ...panel('ttft_ms') },
+      { title: 'Time per token after it', ...panel('tpot_ms') },
     ],
   });
 }

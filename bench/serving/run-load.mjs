@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { figuresOf } from './outcome.mjs';
 import { engineDelta } from './prometheus.mjs';
@@ -34,6 +35,7 @@ const DRAIN_S = 30;
 export async function runOpenLoop(product, requests, arrivals_ms) {
   const before = await product.engineMetrics();
   const abort = new AbortController();
+  setMaxListeners(0, abort.signal); // one for each open request
   const start_ms = performance.now();
   let open = 0;
   let overloaded = false;

@@ -19,6 +19,9 @@ import { makeRequests, POPULARITIES, poissonArrivals } from './workload.mjs';
 /** Parts of the rate that the wave reached. */
 const RATES = [0.25, 0.5, 0.75, 1, 1.3, 1.6];
 const KNEE_CLOSENESS = 0.12;
+/** From the highest rate on while it is still carried. */
+const HIGHER = 1.3;
+const MOST_HIGHER = 3;
 const OVERHEAD_REQUESTS = 30;
 const SINGLE_PROMPT_TOKENS = 16;
 
@@ -66,7 +69,8 @@ export class ServingSuite {
       const overhead = await this.#apiOverhead(product);
       const neighbour = await this.#noisyNeighbour(product);
       const sweeps = await this.#sweeps(product, waves);
-      return { coldStart, waves, unused, overhead, neighbour, sweeps };
+      const memory = await product.engineMemory();
+      return { coldStart, waves, unused, overhead, neighbour, sweeps, memory };
     } finally {
       await bare?.stop();
       await product.stop();
@@ -195,6 +199,9 @@ export class ServingSuite {
         points.push(await this.#rate(product, popularity, most * part));
         const last = points.at(-1);
         if (last && !isCarried(last) && (last.overloaded || part >= 1)) break;
+      }
+      for (let more = 0; more < MOST_HIGHER && findKnee(points).missed === undefined; more++) {
+        points.push(await this.#rate(product, popularity, (points.at(-1)?.perSecond ?? most) * HIGHER));
       }
       for (let refined = 0; refined < 2; refined++) {
         const rate = nextRate(points, KNEE_CLOSENESS);

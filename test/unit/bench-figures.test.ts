@@ -184,6 +184,8 @@ describe('what the client and the metrics say', () => {
         '# HELP lorikeet_engine_adapter_loads_total x',
         `lorikeet_engine_adapter_loads_total{outcome="ok"} ${count}`,
         'lorikeet_engine_adapter_loads_total{outcome="error"} 1',
+        `lorikeet_engine_adapter_lookups_total{app="engine",tier="device"} ${count * 3}`,
+        `lorikeet_engine_adapter_lookups_total{app="engine",tier="storage"} ${count}`,
         'lorikeet_engine_step_rows_bucket{le="4"} 9',
         `lorikeet_engine_step_rows_sum ${count * 10}`,
         `lorikeet_engine_step_rows_count ${count}`,
@@ -192,6 +194,7 @@ describe('what the client and the metrics say', () => {
     const delta = engineDelta(metricSums(text(2)), metricSums(text(7)));
     expect(delta.adapterLoads).toBe(5);
     expect(delta.rowsPerStep).toBe(10);
+    expect(delta.adapterHitShare).toBe(0.75);
     expect(delta.prefixHitShare).toBeUndefined();
     expect(labelValues(text(1), 'lorikeet_fleet_engine_ready', 'engine')).toEqual(['http://127.0.0.1:9']);
   });
@@ -261,7 +264,7 @@ describe('tables and charts', () => {
     const svg = svgChart({
       title: 'a < b & "c"',
       xLabel: 'x',
-      mark: { x: 2, label: 'knee' },
+      marks: [{ group: 'g', x: 2, label: 'knee' }],
       panels: [
         {
           title: 'T',
@@ -269,6 +272,7 @@ describe('tables and charts', () => {
           limit: 1000,
           lines: [
             {
+              group: 'g',
               name: 'p50',
               points: [
                 [3, 30],
@@ -290,11 +294,23 @@ describe('tables and charts', () => {
     expect(svg).not.toContain('NaN');
   });
 
+  it('cuts off what would flatten the rest, and says so', () => {
+    const line = (name: string, y: number) => ({ group: 'g', name, points: [[1, y]] as const });
+    const panel = { title: 'T', unit: 'ms', cut: 100, lines: [line('p50', 50), line('p99', 9000)] };
+    const svg = svgChart({ title: 't', xLabel: 'x', marks: [], panels: [panel] });
+    expect(svg).toContain('cut off above 100');
+    expect(svg).toContain('p99 (dashed)');
+    expect(
+      svgChart({ title: 't', xLabel: 'x', marks: [], panels: [{ ...panel, cut: 10_000 }] }),
+    ).not.toContain('cut off');
+  });
+
   it('draws a chart without any point', () => {
     const svg = svgChart({
       title: 't',
       xLabel: 'x',
-      panels: [{ title: 'T', unit: 'ms', lines: [{ name: 'n', points: [] }] }],
+      marks: [],
+      panels: [{ title: 'T', unit: 'ms', lines: [{ group: 'g', name: 'n', points: [] }] }],
     });
     expect(svg).not.toContain('NaN');
     expect(svg).not.toContain('Infinity');
