@@ -6,6 +6,7 @@ import { AdapterVersions1763600000004 } from './0004-adapter-versions.js';
 import { VersionFiles1763600000005 } from './0005-version-files.js';
 import { Aliases1763600000006 } from './0006-aliases.js';
 import { Usage1763600000007 } from './0007-usage.js';
+import { Outbox1763600000014 } from './0014-outbox.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -16,4 +17,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionFiles1763600000005,
   Aliases1763600000006,
   Usage1763600000007,
+  Outbox1763600000014,
 ];

@@ -4,9 +4,14 @@ import type { SettingsOf } from '#runtime/settings.js';
 import { DataSource, type MigrationInterface } from 'typeorm';
 import { openBlobStore } from './blobs/open-blob-store.js';
 import { connect, type EntityClass, makeDataSource } from './postgres/data-source.js';
+import { OutboxEvent } from './outbox/outbox-event.entity.js';
+import { OutboxService } from './outbox/outbox.service.js';
 import { Notifications } from './postgres/notifications.js';
 import { BullQueues } from './queue/bull-queues.js';
 import type { storesSettings } from './settings.js';
+
+/** Tables that no other library owns; every process that uses a database has them. */
+export const storesEntities = [OutboxEvent];
 
 /** Injection tokens of what has no class of its own. */
 export const BLOBS = Symbol('BLOBS');
@@ -37,9 +42,10 @@ class StoresShutdown implements OnApplicationShutdown {
 
 @Module({})
 export class StoresModule {
-  /** Global: provides DataSource, Notifications, BLOBS (BlobStore) and QUEUES (Queues). */
+  /** Global: provides DataSource, Notifications, OutboxService, BLOBS (BlobStore) and QUEUES (Queues). */
   static forRoot({ settings, logger, ...rest }: StoresOptions): DynamicModule {
     const { databaseUrl, databasePoolSize, redisUrl, storageUrl } = settings;
+    const entities = [...storesEntities, ...rest.entities];
     return {
       module: StoresModule,
       global: true,
@@ -48,7 +54,7 @@ export class StoresModule {
           provide: DataSource,
           useFactory: () =>
             connect(
-              makeDataSource({ url: databaseUrl, poolSize: databasePoolSize, logger, ...rest }),
+              makeDataSource({ url: databaseUrl, poolSize: databasePoolSize, logger, ...rest, entities }),
               logger,
               DATABASE_PATIENCE_MS,
             ),
@@ -61,6 +67,7 @@ export class StoresModule {
             return notifications;
           },
         },
+        OutboxService,
         { provide: BLOBS, useFactory: () => openBlobStore(storageUrl) },
         { provide: QUEUES, useFactory: () => new BullQueues({ redisUrl, databaseUrl, logger }) },
         {
@@ -70,7 +77,7 @@ export class StoresModule {
             new StoresShutdown(database, notifications),
         },
       ],
-      exports: [DataSource, Notifications, BLOBS, QUEUES],
+      exports: [DataSource, Notifications, OutboxService, BLOBS, QUEUES],
     };
   }
 }
