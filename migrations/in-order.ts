@@ -6,7 +6,14 @@ import { AdapterVersions1763600000004 } from './0004-adapter-versions.js';
 import { VersionFiles1763600000005 } from './0005-version-files.js';
 import { Aliases1763600000006 } from './0006-aliases.js';
 import { Usage1763600000007 } from './0007-usage.js';
+import { OperatorKeys1763600000008 } from './0008-operator-keys.js';
+import { Quotas1763600000009 } from './0009-quotas.js';
+import { TenantStorage1763600000010 } from './0010-tenant-storage.js';
+import { ApiProcesses1763600000011 } from './0011-api-processes.js';
+import { UsageTpot1763600000012 } from './0012-usage-tpot.js';
+import { UsageDays1763600000013 } from './0013-usage-days.js';
 import { Outbox1763600000014 } from './0014-outbox.js';
+import { Audit1763600000033 } from './0033-audit.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -17,5 +24,12 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionFiles1763600000005,
   Aliases1763600000006,
   Usage1763600000007,
+  OperatorKeys1763600000008,
+  Quotas1763600000009,
+  TenantStorage1763600000010,
+  ApiProcesses1763600000011,
+  UsageTpot1763600000012,
+  UsageDays1763600000013,
   Outbox1763600000014,
+  Audit1763600000033,
 ];

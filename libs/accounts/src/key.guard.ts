@@ -2,6 +2,7 @@ import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/com
 import { Reflector } from '@nestjs/core';
 import { type Scope, SCOPES } from '#contracts/admin-api.js';
 import { AppError } from '#runtime/app-error.js';
+import { noteActor } from '#runtime/request-context.js';
 import type { FastifyRequest } from 'fastify';
 import { KeyDirectory, type KnownKey } from './key-directory.service.js';
 import { type Caller, OPERATOR_ONLY, REQUIRED_SCOPES, setCaller } from './request-caller.js';
@@ -25,6 +26,7 @@ export class KeyGuard implements CanActivate {
     const key = bearerOf(request.headers.authorization);
 
     if (this.keys.isOperator(key)) {
+      noteActor({ type: 'operator', id: OPERATOR_KEY_ID });
       if (!operatorOnly) setCaller(request, await this.#actingFor(request.headers['x-tenant']));
       return true;
     }
@@ -32,6 +34,7 @@ export class KeyGuard implements CanActivate {
     if (!known) throw new AppError('invalid_api_key');
     if (operatorOnly)
       throw new AppError('insufficient_scope', { message: 'This call is for operator keys.' });
+    noteActor({ type: 'api_key', id: known.keyId });
     setCaller(request, callerWith(known, scopes));
     return true;
   }

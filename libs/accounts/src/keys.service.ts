@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { ApiKeyResource, CreatedKey, CreateKey, PatchKey } from '#contracts/admin-api.js';
 import { type List, listPage, type PageQuery } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
+import { AuditLog, type NewAuditEntry } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
 import { Notifications } from '#stores/postgres/notifications.js';
 import { DataSource, LessThan } from 'typeorm';
@@ -34,7 +35,15 @@ export class KeysService {
       lastUsedAt: null,
       revokedAt: null,
     });
-    await keys.insert(row);
+    await this.database.transaction(async (manager) => {
+      await manager.insert(ApiKey, row);
+      await AuditLog.record(manager, {
+        tenantId: tenant.id,
+        action: 'api_key.create',
+        subject: { type: 'api_key', id: row.id },
+        after: toResource(row, tenant),
+      });
+    });
     return { ...toResource(row, tenant), key };
   }
 
@@ -52,19 +61,21 @@ export class KeysService {
 
   async patch(tenantName: string, keyId: string, body: PatchKey): Promise<ApiKeyResource> {
     const { row, tenant } = await this.#find(tenantName, keyId);
+    const before = toResource(row, tenant);
     if (body.name !== undefined) row.name = body.name;
     if (body.scopes !== undefined) row.scopes = [...new Set(body.scopes)];
     if (body.expires_at !== undefined)
       row.expiresAt = body.expires_at === null ? null : new Date(body.expires_at);
-    await this.#save(row);
+    await this.#save(row, 'api_key.update', { before, after: toResource(row, tenant) });
     return toResource(row, tenant);
   }
 
   /** Ends a key now, in every process; revoking twice keeps the first time. */
   async revoke(tenantName: string, keyId: string): Promise<ApiKeyResource> {
     const { row, tenant } = await this.#find(tenantName, keyId);
+    const before = toResource(row, tenant);
     row.revokedAt ??= new Date();
-    await this.#save(row);
+    await this.#save(row, 'api_key.revoke', { before, after: toResource(row, tenant) });
     return toResource(row, tenant);
   }
 
@@ -76,8 +87,10 @@ export class KeysService {
     return { row, tenant };
   }
 
-  async #save({ id, tenantId, sha256, name, scopes, expiresAt, revokedAt }: ApiKey): Promise<void> {
+  async #save(row: ApiKey, action: string, states: Pick<NewAuditEntry, 'before' | 'after'>): Promise<void> {
+    const { id, tenantId, sha256, name, scopes, expiresAt, revokedAt } = row;
     await this.database.transaction(async (manager) => {
+      await AuditLog.record(manager, { tenantId, action, subject: { type: 'api_key', id }, ...states });
       await manager.update(ApiKey, { id, tenantId }, { name, scopes, expiresAt, revokedAt });
       await Notifications.publish(manager, KEYS_CHANNEL, sha256);
     });

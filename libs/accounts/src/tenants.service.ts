@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { PatchTenant, TenantResource } from '#contracts/admin-api.js';
 import { type List, listPage, type PageQuery } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
 import { isUniqueViolation } from '#stores/postgres/database-error.js';
 import { Notifications } from '#stores/postgres/notifications.js';
@@ -17,7 +18,15 @@ export class TenantsService {
     const tenants = this.database.getRepository(Tenant);
     const tenant = tenants.create({ id: newId(), name, state: 'active', createdAt: new Date() });
     try {
-      await tenants.insert(tenant);
+      await this.database.transaction(async (manager) => {
+        await manager.insert(Tenant, tenant);
+        await AuditLog.record(manager, {
+          tenantId: tenant.id,
+          action: 'tenant.create',
+          subject: { type: 'tenant', id: tenant.id },
+          after: toResource(tenant),
+        });
+      });
     } catch (error) {
       if (!isUniqueViolation(error, 'tenants_name_key')) throw error;
       throw new AppError('already_exists', { message: `There is a tenant ${name} already.`, param: 'name' });
@@ -45,6 +54,13 @@ export class TenantsService {
     if (state === undefined) return toResource(tenant);
     await this.database.transaction(async (manager) => {
       await manager.update(Tenant, { id: tenant.id }, { state });
+      await AuditLog.record(manager, {
+        tenantId: tenant.id,
+        action: 'tenant.update',
+        subject: { type: 'tenant', id: tenant.id },
+        before: toResource(tenant),
+        after: toResource({ ...tenant, state }),
+      });
       await Notifications.publish(manager, KEYS_CHANNEL, '');
     });
     return toResource({ ...tenant, state });

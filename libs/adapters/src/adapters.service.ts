@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { AdapterQuery, AdapterResource, CreateAdapter, PatchAdapter } from '#contracts/adapters-api.js';
 import { type List, listPage } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
 import { isUniqueViolation } from '#stores/postgres/database-error.js';
 import { DataSource, type EntityManager, Not } from 'typeorm';
@@ -24,7 +25,15 @@ export class AdaptersService {
   async create(tenantId: string, body: CreateAdapter): Promise<AdapterResource> {
     const adapter = newAdapter(tenantId, body);
     try {
-      await this.database.getRepository(Adapter).insert(adapter);
+      await this.database.transaction(async (manager) => {
+        await manager.insert(Adapter, adapter);
+        await AuditLog.record(manager, {
+          tenantId,
+          action: 'adapter.create',
+          subject: { type: 'adapter', id: adapter.id },
+          after: adapterResource(adapter),
+        });
+      });
     } catch (error) {
       if (!isUniqueViolation(error, 'adapters_tenant_id_name_key')) throw error;
       throw new AppError('already_exists', {
@@ -65,11 +74,19 @@ export class AdaptersService {
   async patch(tenantId: string, name: string, body: PatchAdapter): Promise<AdapterResource> {
     return this.database.transaction(async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
+      const before = adapterResource(adapter);
       if (body.description !== undefined) adapter.description = body.description;
       if (body.labels !== undefined) adapter.labels = body.labels;
       adapter.updatedAt = new Date();
       const { description, labels, updatedAt } = adapter;
       await manager.update(Adapter, { id: adapter.id, tenantId }, { description, labels, updatedAt });
+      await AuditLog.record(manager, {
+        tenantId,
+        action: 'adapter.update',
+        subject: { type: 'adapter', id: adapter.id },
+        before,
+        after: adapterResource(adapter),
+      });
       return adapterResource(adapter);
     });
   }
@@ -81,6 +98,12 @@ export class AdaptersService {
       if (!options.force) await refuseWhileServed(manager, adapter);
       const files = await heldFiles(manager, { tenantId, adapterId: adapter.id });
       await manager.delete(Adapter, { id: adapter.id, tenantId });
+      await AuditLog.record(manager, {
+        tenantId,
+        action: 'adapter.delete',
+        subject: { type: 'adapter', id: adapter.id },
+        before: adapterResource(adapter),
+      });
       await publishChange(manager, { tenant: tenantId, adapter: name });
       return { id: adapter.id, files };
     });

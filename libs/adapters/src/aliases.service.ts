@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { AliasResource, AliasWithHistory, Route } from '#contracts/adapters-api.js';
 import type { List } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { DataSource, type EntityManager, In } from 'typeorm';
 import type { Adapter } from './adapter.entity.js';
 import { publishChange } from './adapter-changes.js';
@@ -57,6 +58,11 @@ export class AliasesService {
       });
       const parent = current?.revision ?? null;
       const row = await moveAlias(manager, adapter, { name: alias, routes, action: 'set', parent, keyId });
+      await AuditLog.record(manager, {
+        ...auditOf('set', adapter, alias),
+        ...(current ? { before: aliasResource(name, current) } : {}),
+        after: aliasResource(name, row),
+      });
       await publishChange(manager, { tenant: tenantId, adapter: name });
       return withHistory(manager, adapter, row);
     });
@@ -85,6 +91,11 @@ export class AliasesService {
         parent,
         keyId,
       });
+      await AuditLog.record(manager, {
+        ...auditOf('rollback', adapter, alias),
+        before: aliasResource(name, current),
+        after: aliasResource(name, row),
+      });
       await publishChange(manager, { tenant: tenantId, adapter: name });
       return withHistory(manager, adapter, row);
     });
@@ -95,11 +106,20 @@ export class AliasesService {
     if (alias === LATEST) throw automatic();
     await this.database.transaction(async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
-      await findAlias(manager, adapter, alias);
+      const row = await findAlias(manager, adapter, alias);
+      await AuditLog.record(manager, {
+        ...auditOf('delete', adapter, alias),
+        before: aliasResource(name, row),
+      });
       await manager.delete(Alias, { tenantId, adapterId: adapter.id, name: alias });
       await publishChange(manager, { tenant: tenantId, adapter: name });
     });
   }
+}
+
+function auditOf(verb: 'set' | 'rollback' | 'delete', { tenantId, name }: Adapter, alias: string) {
+  const subject = { type: 'adapter.alias', id: `${name}:${alias}` };
+  return { tenantId, action: `adapter.alias.${verb}`, subject };
 }
 
 function automatic(): AppError {

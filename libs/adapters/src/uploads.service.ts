@@ -3,6 +3,7 @@ import type { VersionResource } from '#contracts/adapters-api.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
 import { newId } from '#stores/ids.js';
 import type { JobProducer } from '#stores/queue/job-queue.js';
@@ -66,7 +67,14 @@ export class UploadsService {
       await manager.insert(AdapterVersion, row);
       await this.ledger.record(manager, filesOf(row, received.files));
       await manager.update(Adapter, { id: adapter.id, tenantId }, { nextVersion: adapter.nextVersion + 1 });
-      return versionResource(name, row, weights);
+      const resource = versionResource(name, row, weights);
+      await AuditLog.record(manager, {
+        tenantId,
+        action: 'adapter.version.create',
+        subject: { type: 'adapter.version', id: row.id },
+        after: resource,
+      });
+      return resource;
     });
   }
 

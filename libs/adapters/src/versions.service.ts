@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { VersionResource } from '#contracts/adapters-api.js';
 import { type List, listPage, type PageQuery } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId } from '#stores/ids.js';
 import { DataSource, type EntityManager, In, LessThan } from 'typeorm';
 import type { Adapter } from './adapter.entity.js';
@@ -60,6 +61,13 @@ export class VersionsService {
       const files = await heldFiles(manager, { tenantId, adapterId: adapter.id, number });
       await manager.delete(AdapterVersion, { id: version.id, tenantId });
       await moveLatest(manager, adapter);
+      const { number: versionNumber, digest, state } = version;
+      await AuditLog.record(manager, {
+        tenantId,
+        action: 'adapter.version.delete',
+        subject: { type: 'adapter.version', id: version.id },
+        before: { adapter: adapterName, version: versionNumber, digest, state },
+      });
       await publishChange(manager, { tenant: tenantId, adapter: adapterName, version: version.id });
       return { id: version.id, files };
     });

@@ -2,6 +2,8 @@ import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { DataSource, type MigrationInterface } from 'typeorm';
+import { AuditEntry } from './audit/audit-entry.entity.js';
+import { AuditLog } from './audit/audit-log.service.js';
 import { openBlobStore } from './blobs/open-blob-store.js';
 import { connect, type EntityClass, makeDataSource } from './postgres/data-source.js';
 import { OutboxEvent } from './outbox/outbox-event.entity.js';
@@ -11,7 +13,7 @@ import { BullQueues } from './queue/bull-queues.js';
 import type { storesSettings } from './settings.js';
 
 /** Tables that no other library owns; every process that uses a database has them. */
-export const storesEntities = [OutboxEvent];
+export const storesEntities = [OutboxEvent, AuditEntry];
 
 /** Injection tokens of what has no class of its own. */
 export const BLOBS = Symbol('BLOBS');
@@ -42,7 +44,7 @@ class StoresShutdown implements OnApplicationShutdown {
 
 @Module({})
 export class StoresModule {
-  /** Global: provides DataSource, Notifications, OutboxService, BLOBS (BlobStore) and QUEUES (Queues). */
+  /** Global: provides DataSource, Notifications, OutboxService, AuditLog, BLOBS (BlobStore) and QUEUES (Queues). */
   static forRoot({ settings, logger, ...rest }: StoresOptions): DynamicModule {
     const { databaseUrl, databasePoolSize, redisUrl, storageUrl } = settings;
     const entities = [...storesEntities, ...rest.entities];
@@ -68,6 +70,7 @@ export class StoresModule {
           },
         },
         OutboxService,
+        AuditLog,
         { provide: BLOBS, useFactory: () => openBlobStore(storageUrl) },
         { provide: QUEUES, useFactory: () => new BullQueues({ redisUrl, databaseUrl, logger }) },
         {
@@ -77,7 +80,7 @@ export class StoresModule {
             new StoresShutdown(database, notifications),
         },
       ],
-      exports: [DataSource, Notifications, OutboxService, BLOBS, QUEUES],
+      exports: [DataSource, Notifications, OutboxService, AuditLog, BLOBS, QUEUES],
     };
   }
 }
