@@ -5,6 +5,7 @@ import { FleetModule } from '#fleet/fleet.module.js';
 import type { Logger } from '#runtime/logger.js';
 import { MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
+import { OutboundModule } from '#runtime/outbound/outbound.module.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { StoresModule } from '#stores/stores.module.js';
 import type { Registry } from 'prom-client';
@@ -37,6 +38,7 @@ export class AppModule {
         MetricsModule.forRoot(registry),
         StoresModule.forRoot({ settings, logger, entities: [...accountsEntities, ...adaptersEntities] }),
         AccountsModule.forRoot({ settings, logger }),
+        OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forRoot({ engineUrls, engineToken, logger }),
         InferenceModule.forRoot({ streams, logger }),

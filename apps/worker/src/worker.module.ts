@@ -3,6 +3,7 @@ import { AccountsModule, accountsEntities } from '#accounts/accounts.module.js';
 import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
 import { FleetModule } from '#fleet/fleet.module.js';
 import type { Logger } from '#runtime/logger.js';
+import { OutboundModule } from '#runtime/outbound/outbound.module.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { StoresModule } from '#stores/stores.module.js';
 import { IngestAdapter } from './ingest-adapter.js';
@@ -24,6 +25,7 @@ export class WorkerModule {
       imports: [
         StoresModule.forRoot({ settings, logger, entities: [...accountsEntities, ...adaptersEntities] }),
         AccountsModule.forUsage({ logger }),
+        OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forRoot({ engineUrls, engineToken, logger }),
       ],
