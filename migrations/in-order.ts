@@ -13,6 +13,7 @@ import { ApiProcesses1763600000011 } from './0011-api-processes.js';
 import { UsageTpot1763600000012 } from './0012-usage-tpot.js';
 import { UsageDays1763600000013 } from './0013-usage-days.js';
 import { Outbox1763600000014 } from './0014-outbox.js';
+import { AdapterShares1763600000015 } from './0015-adapter-shares.js';
 import { Audit1763600000033 } from './0033-audit.js';
 
 /** Every migration, oldest first. */
@@ -31,5 +32,6 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   UsageTpot1763600000012,
   UsageDays1763600000013,
   Outbox1763600000014,
+  AdapterShares1763600000015,
   Audit1763600000033,
 ];

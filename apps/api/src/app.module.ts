@@ -12,6 +12,7 @@ import type { Registry } from 'prom-client';
 import { AdaptersController } from './adapters/adapters.controller.js';
 import { AliasesController } from './adapters/aliases.controller.js';
 import { BaseModelRules } from './adapters/base-model-rules.service.js';
+import { SharesController } from './adapters/shares.controller.js';
 import { VersionsController } from './adapters/versions.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { TenantsController } from './admin/tenants.controller.js';
@@ -49,6 +50,7 @@ export class AppModule {
         AdaptersController,
         VersionsController,
         AliasesController,
+        SharesController,
         UsageController,
         HealthController,
       ],

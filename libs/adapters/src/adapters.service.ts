@@ -7,7 +7,7 @@ import { isId, newId } from '#stores/ids.js';
 import { isUniqueViolation } from '#stores/postgres/database-error.js';
 import { DataSource, type EntityManager, Not } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
-import { publishChange } from './adapter-changes.js';
+import { AdapterChanges } from './adapter-changes.js';
 import { findAdapter, lockAdapter } from './adapter-rows.js';
 import { Alias } from './alias.entity.js';
 import { LATEST } from './alias-routes.js';
@@ -19,6 +19,7 @@ import { adapterResource } from './resources.js';
 export class AdaptersService {
   constructor(
     private readonly database: DataSource,
+    private readonly changes: AdapterChanges,
     private readonly ledger: BlobLedger,
   ) {}
 
@@ -93,7 +94,7 @@ export class AdaptersService {
 
   /** Refused while an alias other than the automatic one serves it, unless forced. */
   async remove(tenantId: string, name: string, options: { force: boolean }): Promise<Removal> {
-    const { id, files } = await this.database.transaction(async (manager) => {
+    const { id, files } = await this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
       if (!options.force) await refuseWhileServed(manager, adapter);
       const files = await heldFiles(manager, { tenantId, adapterId: adapter.id });
@@ -104,7 +105,6 @@ export class AdaptersService {
         subject: { type: 'adapter', id: adapter.id },
         before: adapterResource(adapter),
       });
-      await publishChange(manager, { tenant: tenantId, adapter: name });
       return { id: adapter.id, files };
     });
     const freed = new Set(await this.ledger.free(files.map(({ sha256 }) => sha256)));

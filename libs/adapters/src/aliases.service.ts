@@ -5,7 +5,7 @@ import { AppError } from '#runtime/app-error.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { DataSource, type EntityManager, In } from 'typeorm';
 import type { Adapter } from './adapter.entity.js';
-import { publishChange } from './adapter-changes.js';
+import { AdapterChanges } from './adapter-changes.js';
 import { findAdapter, lockAdapter } from './adapter-rows.js';
 import { AdapterVersion } from './adapter-version.entity.js';
 import { Alias } from './alias.entity.js';
@@ -24,7 +24,10 @@ export interface AliasAddress {
 
 @Injectable()
 export class AliasesService {
-  constructor(private readonly database: DataSource) {}
+  constructor(
+    private readonly database: DataSource,
+    private readonly changes: AdapterChanges,
+  ) {}
 
   async list(tenantId: string, adapterName: string): Promise<List<AliasResource>> {
     const { manager } = this.database;
@@ -50,7 +53,7 @@ export class AliasesService {
     keyId: string,
   ): Promise<AliasWithHistory> {
     if (alias === LATEST) throw automatic();
-    return this.database.transaction(async (manager) => {
+    return this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
       await requireReady(manager, adapter, routes);
       const current = await manager.findOne(Alias, {
@@ -63,7 +66,6 @@ export class AliasesService {
         ...(current ? { before: aliasResource(name, current) } : {}),
         after: aliasResource(name, row),
       });
-      await publishChange(manager, { tenant: tenantId, adapter: name });
       return withHistory(manager, adapter, row);
     });
   }
@@ -71,7 +73,7 @@ export class AliasesService {
   /** Goes back to where the alias pointed before; again, one step further. */
   async rollback({ tenantId, adapter: name, alias }: AliasAddress, keyId: string): Promise<AliasWithHistory> {
     if (alias === LATEST) throw automatic();
-    return this.database.transaction(async (manager) => {
+    return this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
       const current = await findAlias(manager, adapter, alias);
       const where = { tenantId, adapterId: adapter.id, alias };
@@ -96,7 +98,6 @@ export class AliasesService {
         before: aliasResource(name, current),
         after: aliasResource(name, row),
       });
-      await publishChange(manager, { tenant: tenantId, adapter: name });
       return withHistory(manager, adapter, row);
     });
   }
@@ -104,7 +105,7 @@ export class AliasesService {
   /** Takes the alias away; its history goes on when it is set again. */
   async remove({ tenantId, adapter: name, alias }: AliasAddress): Promise<void> {
     if (alias === LATEST) throw automatic();
-    await this.database.transaction(async (manager) => {
+    await this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
       const row = await findAlias(manager, adapter, alias);
       await AuditLog.record(manager, {
@@ -112,7 +113,6 @@ export class AliasesService {
         before: aliasResource(name, row),
       });
       await manager.delete(Alias, { tenantId, adapterId: adapter.id, name: alias });
-      await publishChange(manager, { tenant: tenantId, adapter: name });
     });
   }
 }

@@ -6,7 +6,7 @@ import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId } from '#stores/ids.js';
 import { DataSource, type EntityManager, In, LessThan } from 'typeorm';
 import type { Adapter } from './adapter.entity.js';
-import { publishChange } from './adapter-changes.js';
+import { AdapterChanges, publishChange } from './adapter-changes.js';
 import { findAdapter, findVersion, lockAdapter } from './adapter-rows.js';
 import { AdapterVersion } from './adapter-version.entity.js';
 import { Alias } from './alias.entity.js';
@@ -21,6 +21,7 @@ import { VersionFile } from './version-file.entity.js';
 export class VersionsService {
   constructor(
     private readonly database: DataSource,
+    private readonly changes: AdapterChanges,
     private readonly ledger: BlobLedger,
   ) {}
 
@@ -54,7 +55,8 @@ export class VersionsService {
 
   /** Refused while an alias other than the automatic one routes to it. */
   async remove(tenantId: string, adapterName: string, number: number): Promise<Removal> {
-    const { id, files } = await this.database.transaction(async (manager) => {
+    const note = { tenant: tenantId, adapter: adapterName };
+    const { id, files } = await this.changes.commit(note, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, adapterName);
       const version = await findVersion(manager, adapter, number);
       await refuseWhileRouted(manager, adapter, number);
@@ -68,7 +70,7 @@ export class VersionsService {
         subject: { type: 'adapter.version', id: version.id },
         before: { adapter: adapterName, version: versionNumber, digest, state },
       });
-      await publishChange(manager, { tenant: tenantId, adapter: adapterName, version: version.id });
+      await publishChange(manager, { ...note, version: version.id });
       return { id: version.id, files };
     });
     const freed = new Set(await this.ledger.free(files.map(({ sha256 }) => sha256)));

@@ -122,7 +122,7 @@ export class InferenceService {
       tenantId: call.caller.tenant.id,
       keyId: call.caller.keyId,
       adapterId: version?.adapterId,
-      adapter: version?.adapter,
+      adapter: version?.callName,
       version: version?.version,
       model: call.plan.model,
       requestId: call.requestId,
