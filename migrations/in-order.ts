@@ -14,6 +14,10 @@ import { UsageTpot1763600000012 } from './0012-usage-tpot.js';
 import { UsageDays1763600000013 } from './0013-usage-days.js';
 import { Outbox1763600000014 } from './0014-outbox.js';
 import { AdapterShares1763600000015 } from './0015-adapter-shares.js';
+import { Hooks1763600000026 } from './0026-hooks.js';
+import { WebhookEndpoints1763600000027 } from './0027-webhook-endpoints.js';
+import { Trainers1763600000028 } from './0028-trainers.js';
+import { FineTuning1763600000029 } from './0029-fine-tuning.js';
 import { Audit1763600000033 } from './0033-audit.js';
 
 /** Every migration, oldest first. */
@@ -33,5 +37,9 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   UsageDays1763600000013,
   Outbox1763600000014,
   AdapterShares1763600000015,
+  Hooks1763600000026,
+  WebhookEndpoints1763600000027,
+  Trainers1763600000028,
+  FineTuning1763600000029,
   Audit1763600000033,
 ];

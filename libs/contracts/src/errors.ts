@@ -35,6 +35,13 @@ export const ERROR_TABLE = {
   invalid_request: row(400, BAD, 'info', false, 'The request is malformed.'),
   context_length_exceeded: row(400, BAD, 'info', false, "The prompt does not fit the model's context."),
   invalid_api_key: row(401, 'authentication_error', 'info', false, 'The API key is missing or not valid.'),
+  invalid_signature: row(
+    401,
+    'authentication_error',
+    'info',
+    false,
+    "The webhook's signature is missing, wrong or too old.",
+  ),
   insufficient_scope: row(
     403,
     'permission_error',
