@@ -19,6 +19,7 @@ import { WebhookEndpoints1763600000027 } from './0027-webhook-endpoints.js';
 import { Trainers1763600000028 } from './0028-trainers.js';
 import { FineTuning1763600000029 } from './0029-fine-tuning.js';
 import { Audit1763600000033 } from './0033-audit.js';
+import { Maintenance1763600000034 } from './0034-maintenance.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -42,4 +43,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Trainers1763600000028,
   FineTuning1763600000029,
   Audit1763600000033,
+  Maintenance1763600000034,
 ];

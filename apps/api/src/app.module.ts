@@ -15,6 +15,7 @@ import { BaseModelRules } from './adapters/base-model-rules.service.js';
 import { SharesController } from './adapters/shares.controller.js';
 import { VersionsController } from './adapters/versions.controller.js';
 import { KeysController } from './admin/keys.controller.js';
+import { OperatorModule } from './admin/operator.module.js';
 import { TenantsController } from './admin/tenants.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HealthService } from './health/health.service.js';
@@ -42,6 +43,7 @@ export class AppModule {
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forRoot({ engineUrls, engineToken, logger }),
+        OperatorModule.forRoot(),
         InferenceModule.forRoot({ streams, logger }),
       ],
       controllers: [

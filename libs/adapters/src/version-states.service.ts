@@ -96,6 +96,19 @@ export class VersionStates {
     });
   }
 
+  /** Lets a version that was given up be validated anew; false when it is none. */
+  async reopen(versionId: string): Promise<boolean> {
+    return this.database.transaction(async (manager) => {
+      const where = { id: versionId, state: 'rejected' as const, failure: Not(IsNull()) };
+      const row = await manager.findOne(AdapterVersion, { where, relations: { adapter: true } });
+      if (!row?.adapter) return false;
+      await manager.update(AdapterVersion, where, { state: 'uploaded', failure: null, attempts: 0 });
+      const { tenantId, adapter } = row;
+      await publishChange(manager, { tenant: tenantId, adapter: adapter.name, version: versionId });
+      return true;
+    });
+  }
+
   /** Versions that still have work before them, oldest first. */
   async unsettled(limit: number): Promise<string[]> {
     const rows = await this.database.getRepository(AdapterVersion).find({

@@ -65,6 +65,7 @@ export const ERROR_TABLE = {
   internal_error: row(500, 'server_error', 'error', true, 'Something failed on our side.'),
   engine_unavailable: row(503, 'server_error', 'warn', true, 'No engine can serve this now.'),
   overloaded: row(503, 'server_error', 'warn', true, 'Too many requests wait already.'),
+  maintenance: row(503, 'server_error', 'info', true, 'The service is under maintenance.'),
   dependency_unavailable: row(503, 'server_error', 'error', true, 'A service that this call needs is away.'),
 } as const satisfies Record<string, ErrorRow>;
 

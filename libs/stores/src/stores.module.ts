@@ -5,6 +5,7 @@ import { DataSource, type MigrationInterface } from 'typeorm';
 import { AuditEntry } from './audit/audit-entry.entity.js';
 import { AuditLog } from './audit/audit-log.service.js';
 import { openBlobStore } from './blobs/open-blob-store.js';
+import { MaintenanceRow } from './maintenance/maintenance.entity.js';
 import { connect, type EntityClass, makeDataSource } from './postgres/data-source.js';
 import { OutboxEvent } from './outbox/outbox-event.entity.js';
 import { OutboxService } from './outbox/outbox.service.js';
@@ -13,7 +14,7 @@ import { BullQueues } from './queue/bull-queues.js';
 import type { storesSettings } from './settings.js';
 
 /** Tables that no other library owns; every process that uses a database has them. */
-export const storesEntities = [OutboxEvent, AuditEntry];
+export const storesEntities = [OutboxEvent, AuditEntry, MaintenanceRow];
 
 /** Injection tokens of what has no class of its own. */
 export const BLOBS = Symbol('BLOBS');
