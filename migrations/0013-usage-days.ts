@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Sums of whole days, and which days they are right for: a minute that comes late takes its day out again. */
+/** Sums of whole days, and for each day with usage whether they are complete (rolled_at): a late minute takes it back. */
 export class UsageDays1763600000013 implements MigrationInterface {
   name = 'UsageDays1763600000013';
 
@@ -30,8 +30,10 @@ export class UsageDays1763600000013 implements MigrationInterface {
     await runner.query(`
       CREATE TABLE usage_rollups (
         day date NOT NULL CONSTRAINT usage_rollups_pkey PRIMARY KEY,
-        rolled_at timestamptz NOT NULL DEFAULT now()
+        rolled_at timestamptz
       )`);
+    await runner.query(`
+      INSERT INTO usage_rollups (day) SELECT DISTINCT (minute AT TIME ZONE 'UTC')::date FROM usage_minutes`);
   }
 
   async down(runner: QueryRunner): Promise<void> {

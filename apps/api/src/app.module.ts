@@ -17,12 +17,15 @@ import { VersionsController } from './adapters/versions.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { OperatorModule } from './admin/operator.module.js';
 import { TenantsController } from './admin/tenants.controller.js';
+import { OperatorKeysController } from './admin/operator-keys.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HealthService } from './health/health.service.js';
 import { InferenceModule } from './inference/inference.module.js';
 import type { apiSettings } from './settings.js';
 import { UsageController } from './usage/usage.controller.js';
+import { AdminUsageController } from './usage/admin-usage.controller.js';
 
+import { WhoamiController } from './whoami/whoami.controller.js';
 export interface AppOptions {
   readonly settings: SettingsOf<typeof apiSettings>;
   readonly logger: Logger;
@@ -50,12 +53,15 @@ export class AppModule {
         TenantsController,
         KeysController,
         AdaptersController,
+        OperatorKeysController,
         VersionsController,
         AliasesController,
         SharesController,
         UsageController,
         HealthController,
       ],
+        AdminUsageController,
+        WhoamiController,
       providers: [BaseModelRules, HealthService, { provide: OpenStreams, useValue: streams }],
     };
   }

@@ -8,6 +8,7 @@ import type { SettingsOf } from '#runtime/settings.js';
 import { StoresModule } from '#stores/stores.module.js';
 import { IngestAdapter } from './ingest-adapter.js';
 import type { workerSettings } from './settings.js';
+import { RollUpUsage } from './roll-up-usage.js';
 import { Sweeper } from './sweeper.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
 
@@ -33,6 +34,7 @@ export class WorkerModule {
         { provide: WORKER_SETTINGS, useValue: settings },
         { provide: WORKER_LOGGER, useValue: logger },
         IngestAdapter,
+        RollUpUsage,
         Sweeper,
       ],
     };

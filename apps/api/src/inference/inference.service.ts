@@ -116,7 +116,7 @@ export class InferenceService {
   }
 
   #settle(call: InferenceCall, { version }: ServedModel, meter: RequestMeter, fault: unknown): void {
-    const { usage, ttft_ms, total_ms } = meter;
+    const { usage, ttft_ms, total_ms, tpot } = meter;
     this.metrics.observe({ fault, usage, ttft_ms, total_ms });
     this.usage.record({
       tenantId: call.caller.tenant.id,
@@ -132,6 +132,8 @@ export class InferenceService {
       error: fault !== undefined,
       ttft_ms,
       total_ms,
+      tpotSequences: tpot.sequences,
+      tpot_ms: tpot.sum_ms,
     });
   }
 }
