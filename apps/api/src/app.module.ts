@@ -13,19 +13,20 @@ import { AdaptersController } from './adapters/adapters.controller.js';
 import { AliasesController } from './adapters/aliases.controller.js';
 import { BaseModelRules } from './adapters/base-model-rules.service.js';
 import { SharesController } from './adapters/shares.controller.js';
+import { VersionSearchController } from './adapters/version-search.controller.js';
 import { VersionsController } from './adapters/versions.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { OperatorModule } from './admin/operator.module.js';
-import { TenantsController } from './admin/tenants.controller.js';
 import { OperatorKeysController } from './admin/operator-keys.controller.js';
+import { TenantsController } from './admin/tenants.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HealthService } from './health/health.service.js';
 import { InferenceModule } from './inference/inference.module.js';
 import type { apiSettings } from './settings.js';
-import { UsageController } from './usage/usage.controller.js';
 import { AdminUsageController } from './usage/admin-usage.controller.js';
-
+import { UsageController } from './usage/usage.controller.js';
 import { WhoamiController } from './whoami/whoami.controller.js';
+
 export interface AppOptions {
   readonly settings: SettingsOf<typeof apiSettings>;
   readonly logger: Logger;
@@ -52,16 +53,17 @@ export class AppModule {
       controllers: [
         TenantsController,
         KeysController,
-        AdaptersController,
         OperatorKeysController,
+        AdaptersController,
         VersionsController,
         AliasesController,
         SharesController,
+        VersionSearchController,
         UsageController,
-        HealthController,
-      ],
         AdminUsageController,
         WhoamiController,
+        HealthController,
+      ],
       providers: [BaseModelRules, HealthService, { provide: OpenStreams, useValue: streams }],
     };
   }

@@ -18,12 +18,22 @@ import { ModelResolver } from './model-resolver.service.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
 import { SharesService } from './shares.service.js';
 import { UploadsService } from './uploads.service.js';
+import { LineageService } from './lineage.service.js';
+import { VersionParentRow } from './version-parent.entity.js';
 import { VersionFile } from './version-file.entity.js';
 import { VersionStates } from './version-states.service.js';
 import { VersionWaiter } from './version-waiter.service.js';
 import { VersionsService } from './versions.service.js';
 
-export const adaptersEntities = [Adapter, AdapterVersion, VersionFile, Alias, AliasChange, AdapterShare];
+export const adaptersEntities = [
+  Adapter,
+  AdapterVersion,
+  VersionFile,
+  Alias,
+  AliasChange,
+  AdapterShare,
+  VersionParentRow,
+];
 
 export interface AdaptersOptions {
   readonly settings: SettingsOf<typeof adaptersSettings>;
@@ -44,6 +54,7 @@ export class AdaptersModule implements OnApplicationShutdown {
       AdapterChanges,
       AdaptersService,
       VersionsService,
+      LineageService,
       UploadsService,
       VersionWaiter,
       AliasesService,

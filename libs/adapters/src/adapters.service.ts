@@ -12,6 +12,7 @@ import { findAdapter, lockAdapter } from './adapter-rows.js';
 import { Alias } from './alias.entity.js';
 import { LATEST } from './alias-routes.js';
 import { BlobLedger } from './blob-ledger.service.js';
+import { whereLabels } from './label-filter.js';
 import { heldFiles, type Removal } from './removal.js';
 import { adapterResource } from './resources.js';
 
@@ -57,14 +58,7 @@ export class AdaptersService {
         throw new AppError('invalid_request', { message: '`after` is no id of this list.', param: 'after' });
       query.andWhere('adapter.id < :after', { after });
     }
-    for (const [index, filter] of [label ?? []].flat().entries()) {
-      const at = filter.indexOf('=');
-      if (at < 0) query.andWhere(`adapter.labels ? :key${index}`, { [`key${index}`]: filter });
-      else {
-        const pair = JSON.stringify({ [filter.slice(0, at)]: filter.slice(at + 1) });
-        query.andWhere(`adapter.labels @> :pair${index}::jsonb`, { [`pair${index}`]: pair });
-      }
-    }
+    whereLabels(query, label);
     return listPage((await query.getMany()).map(adapterResource), limit);
   }
 

@@ -19,6 +19,7 @@ import { versionResource } from './resources.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
 import { missingPart, WEIGHTS_FILE } from './upload-parts.js';
 import { type ReceivedFiles, UploadReader, type UploadSource } from './upload-reader.js';
+import { findParents, writeParents } from './version-parents.js';
 
 export interface UploadTarget {
   readonly tenantId: string;
@@ -67,7 +68,9 @@ export class UploadsService {
       await manager.insert(AdapterVersion, row);
       await this.ledger.record(manager, filesOf(row, received.files));
       await manager.update(Adapter, { id: adapter.id, tenantId }, { nextVersion: adapter.nextVersion + 1 });
-      const resource = versionResource(name, row, weights);
+      const parents = await findParents(manager, tenantId, received.metadata.parents ?? []);
+      await writeParents(manager, row, parents);
+      const resource = versionResource(name, row, { weights, parents });
       await AuditLog.record(manager, {
         tenantId,
         action: 'adapter.version.create',
@@ -124,6 +127,8 @@ function newVersion(adapter: Adapter, { metadata }: ReceivedFiles): AdapterVersi
     source: 'upload',
     description: metadata.description ?? null,
     labels: metadata.labels ?? {},
+    trainingJob: metadata.training_job ?? null,
+    metrics: metadata.metrics ?? {},
     createdAt: new Date(),
     readyAt: null,
   });
