@@ -81,7 +81,10 @@ export async function serve(wanted) {
   const options = { ...wanted, port: await claimPort(wanted.host, wanted.port) };
   const url = urlOf(options);
   const adminKey = options.adminKey ?? secretOf(join(options.dataDir, 'admin-key'));
-  const env = serverEnvironment(options, demoModel());
+  const env = {
+    ...serverEnvironment(options, demoModel()),
+    SECRETS_KEY: process.env.SECRETS_KEY?.trim() || secretOf(join(options.dataDir, 'secrets-key')),
+  };
   await checkSettings({ ...env, ADMIN_API_KEY: adminKey });
   writeFileSync(join(options.dataDir, 'running'), `process ${process.pid}, ${url}\n`);
 

@@ -109,7 +109,13 @@ export class Servers {
     const port = process.env.ENGINE_PORT?.trim() || String(await freePort());
     this.#env.ENGINE_URLS = `http://127.0.0.1:${port}`;
     // It knows no tenants, so it gets no way to them.
-    const { DATABASE_URL: _database, REDIS_URL: _redis, ADMIN_API_KEY: _key, ...env } = this.#env;
+    const {
+      DATABASE_URL: _database,
+      REDIS_URL: _redis,
+      ADMIN_API_KEY: _admin,
+      SECRETS_KEY: _secrets,
+      ...env
+    } = this.#env;
     await this.#startServer('engine', { ...env, ENGINE_HOST: '127.0.0.1', ENGINE_PORT: port });
   }
 

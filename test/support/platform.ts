@@ -72,6 +72,7 @@ export class Platform {
     await mkdir(join(folder, 'blobs'));
     const platform = new Platform(folder, engine, postgres, redis, {
       ADMIN_API_KEY: ADMIN_KEY,
+      SECRETS_KEY: 'a key of at least 32 characters for tests',
       DATABASE_URL: postgres.url,
       ...(redis ? { REDIS_URL: redis.url } : {}),
       STORAGE_URL: pathToFileURL(join(folder, 'blobs')).href,

@@ -9,6 +9,7 @@ import type { Closable } from '#runtime/shutdown.js';
 import { AppModule } from './app.module.js';
 import { ApiErrorFilter } from './api-error-filter.js';
 import { serveDocs } from './docs/serve-docs.js';
+import { keepSignedBodies } from './pipelines/raw-body.js';
 import { RouteTable } from './route-table.js';
 import { bodyPipe } from './inference/body-pipe.js';
 import type { apiSettings } from './settings.js';
@@ -39,6 +40,7 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   // An upload's body is read by its handler, straight from the socket.
   fastify.addContentTypeParser('multipart/form-data', (_request, payload, done) => done(null, payload));
   await app.register(helmet, HELMET);
+  keepSignedBodies(fastify);
   serveDocs(app);
   await app.init();
   await app.listen(settings.port, settings.host);

@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { AccountsModule, accountsEntities } from '#accounts/accounts.module.js';
 import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
 import { FleetModule } from '#fleet/fleet.module.js';
+import { pipelinesEntities } from '#pipelines/pipelines.module.js';
 import type { Logger } from '#runtime/logger.js';
 import { MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
@@ -22,6 +23,7 @@ import { TenantsController } from './admin/tenants.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HealthService } from './health/health.service.js';
 import { InferenceModule } from './inference/inference.module.js';
+import { PipelinesApiModule } from './pipelines/pipelines-api.module.js';
 import type { apiSettings } from './settings.js';
 import { AdminUsageController } from './usage/admin-usage.controller.js';
 import { UsageController } from './usage/usage.controller.js';
@@ -42,12 +44,17 @@ export class AppModule {
       module: AppModule,
       imports: [
         MetricsModule.forRoot(registry),
-        StoresModule.forRoot({ settings, logger, entities: [...accountsEntities, ...adaptersEntities] }),
+        StoresModule.forRoot({
+          settings,
+          logger,
+          entities: [...accountsEntities, ...adaptersEntities, ...pipelinesEntities],
+        }),
         AccountsModule.forRoot({ settings, logger }),
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forRoot({ engineUrls, engineToken, logger }),
         OperatorModule.forRoot(),
+        PipelinesApiModule.forRoot({ settings, logger }),
         InferenceModule.forRoot({ streams, logger }),
       ],
       controllers: [

@@ -1,6 +1,7 @@
 import { accountsSettings } from '#accounts/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
+import { pipelinesApiSettings, pipelinesSettings } from '#pipelines/settings.js';
 import { logSettings } from '#runtime/logger.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
@@ -26,4 +27,6 @@ export const apiSettings = {
   ...outboundSettings,
   ...adaptersSettings,
   ...fleetSettings,
+  ...pipelinesSettings,
+  ...pipelinesApiSettings,
 };

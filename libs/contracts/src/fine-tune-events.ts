@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { VersionFactsSchema, VersionMetricsSchema as MetricsSchema } from './lineage-api.js';
 import { NameSchema } from './resource.js';
 
 /** What a fine-tune pipeline or trainer posts to `/v1/hooks/fine-tune/{id}`, signed by Standard Webhooks. */
@@ -31,11 +32,6 @@ export const ArtifactSchema = z
   });
 export type Artifact = z.infer<typeof ArtifactSchema>;
 
-export const MetricsSchema = z
-  .record(z.string().min(1).max(128), z.union([z.number(), z.string().max(1024), z.boolean(), z.null()]))
-  .refine((metrics) => Object.keys(metrics).length <= 256, 'expected at most 256 metrics');
-export type Metrics = z.infer<typeof MetricsSchema>;
-
 const jobId = z.string().min(1).max(255).describe("The pipeline's own name of the training");
 
 export const SucceededDataSchema = z.strictObject({
@@ -48,6 +44,7 @@ export const SucceededDataSchema = z.strictObject({
     .optional()
     .describe('Of adapter_model.safetensors; another content is refused'),
   metrics: MetricsSchema.optional(),
+  ...VersionFactsSchema.pick({ description: true, labels: true, parents: true }).shape,
   trained_tokens: z.int().nonnegative().optional(),
 });
 export type SucceededData = z.infer<typeof SucceededDataSchema>;

@@ -1,11 +1,13 @@
 import { setting, text } from '#runtime/settings.js';
 import { z } from 'zod';
+import { RETRY_SCHEDULE_S } from './webhooks/retry-schedule.js';
 
 /** Injection tokens. */
 export const PIPELINES_SETTINGS = Symbol('PIPELINES_SETTINGS');
 export const PIPELINES_LOGGER = Symbol('PIPELINES_LOGGER');
 
 const MIN_LENGTH = 32;
+const MAX_DELAY_S = 7 * 24 * 3600;
 
 const secretsKeys = z
   .string({
@@ -44,5 +46,37 @@ export const pipelinesApiSettings = {
       if (value === undefined || /^https?:\/\/[^/?#]+(\/[^?#]*)?$/.test(value)) return;
       context.addIssue(`expected an http(s) URL, got "${value}"`);
     }),
+  ),
+};
+
+/** What only the worker reads. */
+export const pipelinesWorkerSettings = {
+  webhookSchedule_s: setting(
+    {
+      name: 'WEBHOOK_RETRY_SCHEDULE',
+      summary:
+        'Seconds before each attempt to deliver a webhook, each counted from the one before; up to a tenth is added',
+      defaultText: RETRY_SCHEDULE_S.join(','),
+    },
+    z
+      .string()
+      .default(RETRY_SCHEDULE_S.join(','))
+      .transform((value, context) => {
+        const delays_s = value.split(',').map(Number);
+        if (delays_s.length <= 100 && delays_s.every((delay_s) => delay_s >= 0 && delay_s <= MAX_DELAY_S))
+          return delays_s;
+        context.addIssue(
+          `expected at most 100 numbers from 0 to ${MAX_DELAY_S}, separated by commas, got "${value}"`,
+        );
+        return z.NEVER;
+      }),
+  ),
+  webhookTimeout_ms: setting(
+    {
+      name: 'WEBHOOK_TIMEOUT_MS',
+      summary: 'How long the receiver of a webhook may take to answer',
+      defaultText: '15000',
+    },
+    text.integer(15_000, 100, 120_000),
   ),
 };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MetricsSchema } from '../fine-tune-events.js';
+import { VersionMetricsSchema } from '../lineage-api.js';
 import { NameSchema } from '../resource.js';
 import { storable } from '../storable.js';
 
@@ -66,7 +66,7 @@ export const FineTuningJobSchema = z.object({
   trainer: NameSchema,
   /** 0 to 1, as the trainer last said. */
   progress: z.number().nullable(),
-  metrics: MetricsSchema.nullable(),
+  metrics: VersionMetricsSchema.nullable(),
 });
 export type FineTuningJob = z.infer<typeof FineTuningJobSchema>;
 

@@ -1,4 +1,4 @@
-import type { Metrics } from '#contracts/fine-tune-events.js';
+import type { VersionMetrics } from '#contracts/lineage-api.js';
 import type { FineTuningStatus } from '#contracts/openai/fine-tuning.js';
 import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
@@ -43,7 +43,7 @@ export class FineTuningJob {
   progress!: number | null;
 
   @Column('jsonb', { nullable: true })
-  metrics!: Metrics | null;
+  metrics!: VersionMetrics | null;
 
   @Column('bigint', { name: 'trained_tokens', nullable: true })
   trainedTokens!: string | null;

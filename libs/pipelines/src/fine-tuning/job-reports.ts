@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import type { EndedData, Metrics, RunningData, SucceededData } from '#contracts/fine-tune-events.js';
+import type { EndedData, RunningData, SucceededData } from '#contracts/fine-tune-events.js';
+import type { VersionMetrics } from '#contracts/lineage-api.js';
 import type { FineTuningStatus } from '#contracts/openai/fine-tuning.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { newId } from '#stores/ids.js';
@@ -130,7 +131,7 @@ export class JobReports {
   }
 }
 
-function figures(report: { metrics?: Metrics | undefined; trained_tokens?: number | undefined }) {
+function figures(report: { metrics?: VersionMetrics | undefined; trained_tokens?: number | undefined }) {
   return {
     ...(report.metrics === undefined ? {} : { metrics: report.metrics }),
     ...(report.trained_tokens === undefined ? {} : { trainedTokens: String(report.trained_tokens) }),

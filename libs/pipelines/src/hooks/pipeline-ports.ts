@@ -1,4 +1,5 @@
-import type { Artifact, Metrics } from '#contracts/fine-tune-events.js';
+import type { Artifact } from '#contracts/fine-tune-events.js';
+import type { VersionFacts } from '#contracts/lineage-api.js';
 import type { EvaluationCase } from '#contracts/promotion.js';
 
 /** What a pipeline needs of the adapters and of the engines; the worker brings both together. */
@@ -11,8 +12,8 @@ export interface ImportOrder {
   readonly artifact: Artifact;
   /** Of the weights. */
   readonly sha256: string | undefined;
-  readonly trainingJob: string;
-  readonly metrics: Metrics | undefined;
+  /** Its lineage, description and labels. */
+  readonly facts: VersionFacts;
   readonly hookId: string;
 }
 

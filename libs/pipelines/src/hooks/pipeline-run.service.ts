@@ -48,6 +48,17 @@ export class PipelineRun {
     await this.database.transaction((manager) => this.#write(manager, row, next));
   }
 
+  /** Makes due now whatever waits for that version; false when nothing does. */
+  async hasten(versionId: string): Promise<boolean> {
+    const { affected } = await this.database
+      .createQueryBuilder()
+      .update(HookDelivery)
+      .set({ dueAt: new Date() })
+      .where('version_id = :versionId AND due_at IS NOT NULL AND lease_id IS NULL', { versionId })
+      .execute();
+    return (affected ?? 0) > 0;
+  }
+
   async #next(row: HookDelivery, signal: AbortSignal): Promise<Step> {
     switch (row.state) {
       case 'accepted':
@@ -64,15 +75,15 @@ export class PipelineRun {
   }
 
   async #import(row: HookDelivery): Promise<Step> {
-    const { artifact, sha256, metrics, job_id } = row.data as unknown as SucceededData;
+    const data = row.data as unknown as SucceededData;
+    const { artifact, sha256, job_id: training_job, metrics, description, labels, parents } = data;
     const { versionId, version } = await this.ports.importArtifact({
       orderId: row.id,
       tenantId: row.tenantId,
       adapter: row.adapter as string,
       artifact,
       sha256,
-      metrics,
-      trainingJob: job_id,
+      facts: { training_job, metrics, description, labels, parents },
       hookId: row.sourceId,
     });
     return { state: 'validating', versionId, version, dueAt: new Date() };

@@ -3,7 +3,7 @@ import type { Logger } from '#runtime/logger.js';
 import { newId } from '#stores/ids.js';
 import type { DataSource } from 'typeorm';
 import { Bell } from './bell.js';
-import { claimSql, type Lease, type LeasedTable, renewSql } from './lease-rules.js';
+import { claimSql, type Lease, type LeasedTable, releaseSql, renewSql } from './lease-rules.js';
 
 const LEASE_S = 60;
 const RENEW_EVERY_MS = 20_000;
@@ -105,6 +105,7 @@ export class LeaseLoop {
     try {
       await this.options.handle(lease, signal);
     } catch (err) {
+      if (this.#closing.signal.aborted) await this.#release(lease);
       if (signal.aborted) return;
       this.options.logger.error({ err, table: this.options.work.table, id: lease.id }, 'leased work failed');
     } finally {
@@ -123,5 +124,9 @@ export class LeaseLoop {
     } catch (err) {
       this.options.logger.warn({ err, id }, 'a lease could not be renewed');
     }
+  }
+
+  async #release({ id, leaseId }: Lease): Promise<void> {
+    await this.database.query(releaseSql(this.options.work), [id, leaseId]).catch(() => undefined); // it ends by itself
   }
 }

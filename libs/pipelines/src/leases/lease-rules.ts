@@ -42,3 +42,8 @@ export function claimSql({ table, fairBy }: LeasedTable): string {
 export function renewSql({ table }: LeasedTable): string {
   return `UPDATE ${table} SET due_at = now() + make_interval(secs => $3) WHERE id = $1 AND lease_id = $2 RETURNING id`;
 }
+
+/** Gives row $1 back at once, for another worker. */
+export function releaseSql({ table }: LeasedTable): string {
+  return `UPDATE ${table} SET due_at = now(), lease_id = NULL WHERE id = $1 AND lease_id = $2`;
+}
