@@ -15,6 +15,7 @@ import { AliasesController } from './adapters/aliases.controller.js';
 import { BaseModelRules } from './adapters/base-model-rules.service.js';
 import { SharesController } from './adapters/shares.controller.js';
 import { VersionSearchController } from './adapters/version-search.controller.js';
+import { VersionFilesController } from './adapters/version-files.controller.js';
 import { VersionsController } from './adapters/versions.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { OperatorModule } from './admin/operator.module.js';
@@ -63,6 +64,7 @@ export class AppModule {
         OperatorKeysController,
         AdaptersController,
         VersionsController,
+        VersionFilesController,
         AliasesController,
         SharesController,
         VersionSearchController,

@@ -20,6 +20,7 @@ import { SharesService } from './shares.service.js';
 import { UploadsService } from './uploads.service.js';
 import { LineageService } from './lineage.service.js';
 import { VersionParentRow } from './version-parent.entity.js';
+import { VersionFilesService } from './version-files.service.js';
 import { VersionFile } from './version-file.entity.js';
 import { VersionStates } from './version-states.service.js';
 import { VersionWaiter } from './version-waiter.service.js';
@@ -54,6 +55,7 @@ export class AdaptersModule implements OnApplicationShutdown {
       AdapterChanges,
       AdaptersService,
       VersionsService,
+      VersionFilesService,
       LineageService,
       UploadsService,
       VersionWaiter,

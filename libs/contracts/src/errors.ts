@@ -59,6 +59,7 @@ export const ERROR_TABLE = {
   payload_too_large: row(413, BAD, 'info', false, 'The request is larger than allowed.'),
   unsupported_media_type: row(415, BAD, 'info', false, 'The content type is not supported here.'),
   adapter_rejected: row(422, BAD, 'info', false, 'The adapter cannot be served correctly; see its report.'),
+  range_not_satisfiable: row(416, BAD, 'info', false, 'The file does not reach as far as the range.'),
   rate_limit_exceeded: row(429, 'rate_limit_error', 'info', true, 'Too many requests; slow down.'),
   quota_exceeded: row(429, 'rate_limit_error', 'info', false, 'A quota of the tenant is used up.'),
   client_closed_request: row(499, 'client_error', 'info', false, 'The client went away.'),
