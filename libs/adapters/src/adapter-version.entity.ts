@@ -22,7 +22,7 @@ import { Adapter } from './adapter.entity.js';
   where: 'training_job IS NOT NULL',
 })
 @Index('adapter_versions_digest_idx', ['tenantId', 'digest', 'id'], { where: 'digest IS NOT NULL' })
-@Check('adapter_versions_state_check', "state IN ('uploaded', 'validating', 'ready', 'rejected')")
+@Check('adapter_versions_state_check', "state IN ('importing', 'uploaded', 'validating', 'ready', 'rejected')")
 @Check('adapter_versions_ready_check', "state <> 'ready' OR digest IS NOT NULL")
 export class AdapterVersion {
   @PrimaryColumn('uuid', { primaryKeyConstraintName: 'adapter_versions_pkey' })

@@ -13,6 +13,10 @@ import { AliasChange } from './alias-change.entity.js';
 import { AliasesService } from './aliases.service.js';
 import { BlobLedger } from './blob-ledger.service.js';
 import { CallableModels } from './callable-models.service.js';
+import { IMPORT_JOB, IMPORT_PRODUCER, type ImportJob } from './imports/import-job.js';
+import { ImportStates } from './imports/import-states.service.js';
+import { ImportsService } from './imports/imports.service.js';
+import { VersionImport } from './imports/version-import.entity.js';
 import { INGEST_JOB, INGEST_PRODUCER, type IngestJob } from './ingest-job.js';
 import { ModelResolver } from './model-resolver.service.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
@@ -34,6 +38,7 @@ export const adaptersEntities = [
   AliasChange,
   AdapterShare,
   VersionParentRow,
+  VersionImport,
 ];
 
 export interface AdaptersOptions {
@@ -43,13 +48,16 @@ export interface AdaptersOptions {
 
 @Module({})
 export class AdaptersModule implements OnApplicationShutdown {
-  constructor(@Inject(INGEST_PRODUCER) private readonly producer: JobProducer<IngestJob>) {}
+  constructor(
+    @Inject(INGEST_PRODUCER) private readonly producer: JobProducer<IngestJob>,
+    @Inject(IMPORT_PRODUCER) private readonly imports: JobProducer<ImportJob>,
+  ) {}
 
   async onApplicationShutdown(): Promise<void> {
-    await this.producer.close();
+    await Promise.all([this.producer.close(), this.imports.close()]);
   }
 
-  /** Global: adapters, versions, aliases, the resolver, and the worker's VersionStates. Needs StoresModule. */
+  /** Global: adapters, versions, aliases, the resolver, and the worker's VersionStates. Needs StoresModule and OutboundModule. */
   static forRoot({ settings, logger }: AdaptersOptions): DynamicModule {
     const services = [
       AdapterChanges,
@@ -64,6 +72,8 @@ export class AdaptersModule implements OnApplicationShutdown {
       ModelResolver,
       CallableModels,
       VersionStates,
+      ImportsService,
+      ImportStates,
       BlobLedger,
     ];
     return {
@@ -77,9 +87,14 @@ export class AdaptersModule implements OnApplicationShutdown {
           inject: [QUEUES],
           useFactory: (queues: Queues) => queues.producer<IngestJob>(INGEST_JOB),
         },
+        {
+          provide: IMPORT_PRODUCER,
+          inject: [QUEUES],
+          useFactory: (queues: Queues) => queues.producer<ImportJob>(IMPORT_JOB),
+        },
         ...services,
       ],
-      exports: [...services, INGEST_PRODUCER],
+      exports: [...services, INGEST_PRODUCER, IMPORT_PRODUCER],
     };
   }
 }

@@ -109,6 +109,20 @@ export class AdaptersService {
   }
 }
 
+export async function createUnlessThere(
+  manager: EntityManager,
+  tenantId: string,
+  name: string,
+): Promise<void> {
+  await manager
+    .createQueryBuilder()
+    .insert()
+    .into(Adapter)
+    .values(newAdapter(tenantId, { name }))
+    .orIgnore()
+    .execute();
+}
+
 export function newAdapter(tenantId: string, body: CreateAdapter): Adapter {
   const now = new Date();
   return Object.assign(new Adapter(), {

@@ -6,6 +6,7 @@ import type {
   VersionResource,
 } from '#contracts/adapters-api.js';
 import type { VersionParent } from '#contracts/lineage-api.js';
+import type { ImportProgress } from '#contracts/imports-api.js';
 import type { Adapter } from './adapter.entity.js';
 import type { AdapterVersion } from './adapter-version.entity.js';
 import type { Alias } from './alias.entity.js';
@@ -29,14 +30,17 @@ export function adapterResource(row: Adapter): AdapterResource {
 
 /** What stands of a version in tables of its own. */
 export interface VersionParts {
-  readonly weights: Pick<VersionFile, 'sha256' | 'bytes'>;
+  /** Undefined until they are there. */
+  readonly weights: Pick<VersionFile, 'sha256' | 'bytes'> | undefined;
   readonly parents: VersionParent[];
+  /** Of a version whose files the server fetches itself. */
+  readonly progress: ImportProgress | undefined;
 }
 
 export function versionResource(
   adapter: string,
   row: AdapterVersion,
-  { weights, parents }: VersionParts,
+  { weights, parents, progress }: VersionParts,
 ): VersionResource {
   return {
     id: row.id,
@@ -47,8 +51,9 @@ export function versionResource(
     digest: row.digest,
     report: row.report as AdapterReport | null,
     failure: row.failure,
-    bytes: weights.bytes,
-    weights_sha256: weights.sha256,
+    import: progress ?? null,
+    bytes: weights?.bytes ?? null,
+    weights_sha256: weights?.sha256 ?? null,
     rank: row.rank,
     modules: row.modules,
     base_model: row.baseModel,

@@ -8,13 +8,14 @@ import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
 import { newId } from '#stores/ids.js';
 import type { JobProducer } from '#stores/queue/job-queue.js';
 import { BLOBS } from '#stores/stores.module.js';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
 import { findAdapter, lockAdapter } from './adapter-rows.js';
 import { AdapterVersion } from './adapter-version.entity.js';
-import { newAdapter } from './adapters.service.js';
+import { createUnlessThere } from './adapters.service.js';
 import { BlobLedger } from './blob-ledger.service.js';
 import { INGEST_PRODUCER, type IngestJob } from './ingest-job.js';
+import { newVersion } from './new-version.js';
 import { versionResource } from './resources.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
 import { missingPart, WEIGHTS_FILE } from './upload-parts.js';
@@ -64,13 +65,14 @@ export class UploadsService {
     return this.database.transaction(async (manager) => {
       if (create) await createUnlessThere(manager, tenantId, name);
       const adapter = await lockAdapter(manager, tenantId, name);
-      const row = newVersion(adapter, received);
+      const { metadata: facts } = received;
+      const row = newVersion(adapter, { id: newId(), state: 'uploaded', source: 'upload', facts });
       await manager.insert(AdapterVersion, row);
       await this.ledger.record(manager, filesOf(row, received.files));
       await manager.update(Adapter, { id: adapter.id, tenantId }, { nextVersion: adapter.nextVersion + 1 });
       const parents = await findParents(manager, tenantId, received.metadata.parents ?? []);
       await writeParents(manager, row, parents);
-      const resource = versionResource(name, row, { weights, parents });
+      const resource = versionResource(name, row, { weights, parents, progress: undefined });
       await AuditLog.record(manager, {
         tenantId,
         action: 'adapter.version.create',
@@ -97,41 +99,6 @@ export class UploadsService {
       this.logger.warn({ err }, 'the bytes of a failed upload stay until the next sweep');
     }
   }
-}
-
-async function createUnlessThere(manager: EntityManager, tenantId: string, name: string): Promise<void> {
-  await manager
-    .createQueryBuilder()
-    .insert()
-    .into(Adapter)
-    .values(newAdapter(tenantId, { name }))
-    .orIgnore()
-    .execute();
-}
-
-function newVersion(adapter: Adapter, { metadata }: ReceivedFiles): AdapterVersion {
-  return Object.assign(new AdapterVersion(), {
-    id: newId(),
-    tenantId: adapter.tenantId,
-    adapterId: adapter.id,
-    number: adapter.nextVersion,
-    state: 'uploaded',
-    digest: null,
-    report: null,
-    failure: null,
-    attempts: 0,
-    rank: null,
-    modules: [],
-    baseModel: null,
-    baseDigest: null,
-    source: 'upload',
-    description: metadata.description ?? null,
-    labels: metadata.labels ?? {},
-    trainingJob: metadata.training_job ?? null,
-    metrics: metadata.metrics ?? {},
-    createdAt: new Date(),
-    readyAt: null,
-  });
 }
 
 function filesOf({ id: versionId, tenantId }: AdapterVersion, files: ReadonlyMap<string, BlobInfo>) {

@@ -2,6 +2,7 @@ import type { VersionResource } from '#contracts/adapters-api.js';
 import type { VersionParent } from '#contracts/lineage-api.js';
 import { type EntityManager, In } from 'typeorm';
 import type { AdapterVersion } from './adapter-version.entity.js';
+import { readImportProgress } from './imports/import-progress.js';
 import { versionResource } from './resources.js';
 import { WEIGHTS_FILE } from './upload-parts.js';
 import { VersionFile } from './version-file.entity.js';
@@ -14,7 +15,7 @@ export interface NamedVersion {
   readonly row: AdapterVersion;
 }
 
-/** The rows as the API shows them, in two more queries however many they are. */
+/** The rows as the API shows them, in a few more queries however many they are. */
 export async function readVersionResources(
   manager: EntityManager,
   tenantId: string,
@@ -31,10 +32,12 @@ export async function readVersionResources(
   const parentsOf = new Map<string, VersionParent[]>();
   for (const parent of parents)
     parentsOf.set(parent.versionId, [...(parentsOf.get(parent.versionId) ?? []), parentOf(parent)]);
+  const imported = versions.filter(({ row }) => row.source !== 'upload' || row.state === 'importing');
+  const progressOf = await readImportProgress(manager, tenantId, imported);
   return versions.map(({ adapter, row }) => {
-    const weights = weightsOf.get(row.id);
-    if (!weights) throw new Error(`version ${row.id} has no weights`);
-    return versionResource(adapter, row, { weights, parents: parentsOf.get(row.id) ?? [] });
+    const [weights, progress] = [weightsOf.get(row.id), progressOf.get(row.id)];
+    if (!weights && !progress) throw new Error(`version ${row.id} has no weights`);
+    return versionResource(adapter, row, { weights, progress, parents: parentsOf.get(row.id) ?? [] });
   });
 }
 

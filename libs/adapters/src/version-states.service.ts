@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { AdapterReport } from '#contracts/adapter-report.js';
+import type { VersionState } from '#contracts/adapters-api.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
 import { OutboxService } from '#stores/outbox/outbox.service.js';
@@ -14,8 +15,9 @@ import { MANIFEST_FILE } from './removal.js';
 import { VersionFile } from './version-file.entity.js';
 import { readVersionResource } from './version-resources.js';
 
-/** States that still have work before them. */
-const UNSETTLED = ['uploaded', 'validating'] as const;
+/** States whose files are there and that still have work before them. */
+const UNSETTLED: readonly VersionState[] = ['uploaded', 'validating'];
+const IMPORTING: readonly VersionState[] = ['importing'];
 
 /** An unsettled version as a worker takes it up. */
 export interface IngestCase {
@@ -43,7 +45,7 @@ export class VersionStates {
   /** Begins, or begins again after a crash; undefined when the version is settled or deleted. */
   async begin(versionId: string): Promise<IngestCase | undefined> {
     return this.database.transaction(async (manager) => {
-      const found = await lockUnsettled(manager, versionId);
+      const found = await lockInState(manager, versionId, UNSETTLED);
       if (!found) return undefined;
       const attempt = found.version.attempts + 1;
       await manager.update(AdapterVersion, { id: versionId }, { state: 'validating', attempts: attempt });
@@ -98,12 +100,25 @@ export class VersionStates {
     });
   }
 
+  /** Gives the version up because its files could not be fetched; `also` is part of the transaction. */
+  async giveUpImport(
+    versionId: string,
+    failure: string,
+    also: (manager: EntityManager) => Promise<void>,
+  ): Promise<boolean> {
+    const change = async (manager: EntityManager): Promise<void> => {
+      await manager.update(AdapterVersion, { id: versionId }, { state: 'rejected', failure });
+      await also(manager);
+    };
+    return this.#settle(versionId, change, IMPORTING);
+  }
+
   /** Lets a version that was given up be validated anew; false when it is none. */
   async reopen(versionId: string): Promise<boolean> {
     return this.database.transaction(async (manager) => {
       const where = { id: versionId, state: 'rejected' as const, failure: Not(IsNull()) };
       const row = await manager.findOne(AdapterVersion, { where, relations: { adapter: true } });
-      if (!row?.adapter) return false;
+      if (!row?.adapter || !(await manager.existsBy(VersionFile, { versionId }))) return false;
       await manager.update(AdapterVersion, where, { state: 'uploaded', failure: null, attempts: 0 });
       const { tenantId, adapter } = row;
       await publishChange(manager, { tenant: tenantId, adapter: adapter.name, version: versionId });
@@ -125,9 +140,10 @@ export class VersionStates {
   async #settle(
     versionId: string,
     change: (manager: EntityManager, found: Found) => Promise<void>,
+    states = UNSETTLED,
   ): Promise<boolean> {
     return this.database.transaction(async (manager) => {
-      const found = await lockUnsettled(manager, versionId);
+      const found = await lockInState(manager, versionId, states);
       if (!found) return false;
       await change(manager, found);
       const { tenantId } = found.version;
@@ -151,14 +167,18 @@ interface Found {
 }
 
 /** Locks the adapter first, as everyone who changes it does, then reads the version. */
-async function lockUnsettled(manager: EntityManager, versionId: string): Promise<Found | undefined> {
+async function lockInState(
+  manager: EntityManager,
+  versionId: string,
+  states: readonly VersionState[],
+): Promise<Found | undefined> {
   const row = await manager.findOne(AdapterVersion, {
     where: { id: versionId },
     relations: { adapter: true },
   });
   if (!row?.adapter) return undefined;
   const adapter = await lockAdapter(manager, row.tenantId, row.adapter.name).catch(() => undefined);
-  const version = await manager.findOne(AdapterVersion, { where: { id: versionId, state: In(UNSETTLED) } });
+  const version = await manager.findOne(AdapterVersion, { where: { id: versionId, state: In(states) } });
   return adapter && version ? { adapter, version } : undefined;
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AdapterReportSchema } from './adapter-report.js';
+import { ImportFromSchema, ImportProgressSchema } from './imports-api.js';
 import {
   type VersionFacts,
   VersionFactsSchema,
@@ -67,7 +68,7 @@ export const UploadQuerySchema = z.object({
 export type UploadQuery = z.infer<typeof UploadQuerySchema>;
 export const isSet = (flag: z.infer<typeof FlagSchema>): boolean => flag === 'true' || flag === '';
 
-export const VERSION_STATES = ['uploaded', 'validating', 'ready', 'rejected'] as const;
+export const VERSION_STATES = ['importing', 'uploaded', 'validating', 'ready', 'rejected'] as const;
 export const VersionStateSchema = z.enum(VERSION_STATES);
 export type VersionState = z.infer<typeof VersionStateSchema>;
 
@@ -83,9 +84,11 @@ export const VersionSchema = z.object({
   report: AdapterReportSchema.nullable(),
   /** Why validation itself could not be finished, when that is why the version was rejected. */
   failure: z.string().nullable(),
-  /** Of the weights. */
-  bytes: z.int(),
-  weights_sha256: z.string(),
+  /** How far the server is in fetching the files; null for a version whose files were sent. */
+  import: ImportProgressSchema.nullable(),
+  /** Of the weights; null while they are imported. */
+  bytes: z.int().nullable(),
+  weights_sha256: z.string().nullable(),
   /** The largest of its modules; null until ready, or when it has no low-rank part. */
   rank: z.int().nullable(),
   /** Kinds of modules that it changes, e.g. `q_proj`. */
@@ -107,7 +110,9 @@ export const VersionListSchema = listOf(VersionSchema);
 export const UploadMetadataSchema = VersionFactsSchema;
 export type UploadMetadata = VersionFacts;
 
-export const ImportSourceSchema = z.strictObject({ source: z.string().min(1) });
+/** The JSON form of an upload: where the server finds the files. */
+export const ImportVersionSchema = UploadMetadataSchema.extend(ImportFromSchema.shape);
+export type ImportVersion = z.infer<typeof ImportVersionSchema>;
 
 export const RouteSchema = z.strictObject({
   version: z.int().positive(),

@@ -53,7 +53,7 @@ export const VersionParentSchema = z.object({
 export type VersionParent = z.infer<typeof VersionParentSchema>;
 
 export const VersionFilterSchema = PageQuerySchema.extend({
-  state: z.enum(['uploaded', 'validating', 'ready', 'rejected']).optional(),
+  state: z.enum(['importing', 'uploaded', 'validating', 'ready', 'rejected']).optional(),
   digest: z.string().regex(DIGEST, 'expected 64 hex digits in lower case').optional(),
   training_job: TrainingJobSchema.optional(),
   label: z
