@@ -11,11 +11,12 @@ const only = (from, to) => ({
 module.exports = {
   forbidden: [
     { name: 'no cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
-    only('apps/api', ['accounts', 'adapters', 'fleet', 'stores', 'runtime', 'contracts']),
-    only('apps/worker', ['accounts', 'adapters', 'fleet', 'stores', 'runtime', 'contracts']),
+    only('apps/api', ['accounts', 'adapters', 'fleet', 'pipelines', 'stores', 'runtime', 'contracts']),
+    only('apps/worker', ['accounts', 'adapters', 'fleet', 'pipelines', 'stores', 'runtime', 'contracts']),
     only('apps/engine', ['serving', 'native-engine', 'stores/src/blobs', 'runtime', 'contracts']),
     only('libs/accounts', ['stores', 'runtime', 'contracts']),
     only('libs/adapters', ['safetensors-js', 'stores', 'runtime', 'contracts']),
+    only('libs/pipelines', ['stores', 'runtime', 'contracts']),
     only('libs/fleet', ['runtime', 'contracts']),
     only('libs/serving', ['native-engine', 'stores/src/blobs', 'runtime', 'contracts']),
     only('libs/native-engine', ['contracts']),

@@ -6,6 +6,21 @@ import { AdapterVersions1763600000004 } from './0004-adapter-versions.js';
 import { VersionFiles1763600000005 } from './0005-version-files.js';
 import { Aliases1763600000006 } from './0006-aliases.js';
 import { Usage1763600000007 } from './0007-usage.js';
+import { OperatorKeys1763600000008 } from './0008-operator-keys.js';
+import { Quotas1763600000009 } from './0009-quotas.js';
+import { TenantStorage1763600000010 } from './0010-tenant-storage.js';
+import { ApiProcesses1763600000011 } from './0011-api-processes.js';
+import { UsageTpot1763600000012 } from './0012-usage-tpot.js';
+import { UsageDays1763600000013 } from './0013-usage-days.js';
+import { Outbox1763600000014 } from './0014-outbox.js';
+import { AdapterShares1763600000015 } from './0015-adapter-shares.js';
+import { VersionLineage1763600000016 } from './0016-version-lineage.js';
+import { Hooks1763600000026 } from './0026-hooks.js';
+import { WebhookEndpoints1763600000027 } from './0027-webhook-endpoints.js';
+import { Trainers1763600000028 } from './0028-trainers.js';
+import { FineTuning1763600000029 } from './0029-fine-tuning.js';
+import { Audit1763600000033 } from './0033-audit.js';
+import { Maintenance1763600000034 } from './0034-maintenance.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -16,4 +31,19 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionFiles1763600000005,
   Aliases1763600000006,
   Usage1763600000007,
+  OperatorKeys1763600000008,
+  Quotas1763600000009,
+  TenantStorage1763600000010,
+  ApiProcesses1763600000011,
+  UsageTpot1763600000012,
+  UsageDays1763600000013,
+  Outbox1763600000014,
+  AdapterShares1763600000015,
+  VersionLineage1763600000016,
+  Hooks1763600000026,
+  WebhookEndpoints1763600000027,
+  Trainers1763600000028,
+  FineTuning1763600000029,
+  Audit1763600000033,
+  Maintenance1763600000034,
 ];

@@ -5,10 +5,11 @@
 // [-127, 127] (int8), [-8, 7] (int4) or the sixteen integers of NF4 (backend/nf4.h, which also says where the
 // scales of that come from). Scale times q is exact in float32.
 //
-// The product quantizes each row of activations along the same groups: x = scale * q, q in [-127, 127], scale
-// in float32. So sums inside a group are integers, exact in any order; the groups' sums are added in float32
-// in ascending order:
-//   y = sum over groups of float(sum of q_w q_x) * (scale_w * scale_x)
+// The product quantizes each row of activations along longer groups, so that most groups of weights end with
+// one product instead of two: x = scale * q, q in [-127, 127], scale in float32. Sums inside a group of
+// weights are integers, exact in any order; the groups' sums are added in float32 in ascending order:
+//   y = sum over activation groups of scale_x * (sum over its weight groups of float(sum of q_w q_x) *
+//   scale_w)
 // every operation rounded once. Low-rank deltas and replaced weights see the activations as they were.
 #pragma once
 
@@ -21,6 +22,8 @@
 namespace lorikeet {
 
 constexpr int kMaxGroup = 64;
+// Activations per scale: a multiple of every group of weights.
+constexpr int kActivationGroup = 256;
 
 // Weights per group. Eight bits lose little in a longer group, and each group costs a conversion and two
 // products.

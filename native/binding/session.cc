@@ -38,6 +38,15 @@ Napi::Value thrown(Napi::Env env, const Error& error) {
 
 const Error kClosed{"the model is closed"};
 
+// As JSON, plain data crosses in one piece and is read on another thread.
+std::optional<std::string> json_text(Napi::Env env, Napi::Value value) {
+  const Napi::Object json = env.Global().Get("JSON").As<Napi::Object>();
+  const Napi::Value text = json.Get("stringify").As<Napi::Function>().Call(json, {value});
+  if (!env.IsExceptionPending() && text.IsString()) return text.As<Napi::String>().Utf8Value();
+  if (env.IsExceptionPending()) env.GetAndClearPendingException();
+  return std::nullopt;
+}
+
 }  // namespace
 
 Session::Session(Napi::Env env, ModelOptions options)
@@ -98,6 +107,10 @@ Napi::Value Session::open(const Napi::CallbackInfo& info) {
   Result<ModelOptions> options = read_open_options(env, info[0]);
   if (!options) return rejected(env, options.error());
   const std::shared_ptr<Session> session(new Session(env, std::move(*options)));
+  if (session->options_.background) {
+    session->loader_.run_in_background();
+    session->stepper_.run_in_background();
+  }
   const auto deferred = Napi::Promise::Deferred::New(env);
   const auto status = std::make_shared<Status>();
   session->submit(
@@ -125,6 +138,7 @@ Napi::Object Session::make_object(Napi::Env env) {
   using Method = Napi::Value (Session::*)(const Napi::CallbackInfo&);
   const std::pair<const char*, Method> methods[] = {
       {"loadAdapter", &Session::load_adapter},
+      {"mergeAdapter", &Session::merge_adapter},
       {"dropAdapter", &Session::drop_adapter},
       {"copyPages", &Session::copy_pages},
       {"step", &Session::step},
@@ -150,19 +164,14 @@ Napi::Value Session::load_adapter(const Napi::CallbackInfo& info) {
   const Napi::Value modules = arguments.get("modules");
   if (!modules.IsArray()) arguments.fail("modules", "an array");
   if (arguments.error()) return rejected(env, *arguments.error());
-  // As JSON the manifest crosses in one piece and is read on the loader thread.
-  const Napi::Object json = env.Global().Get("JSON").As<Napi::Object>();
-  const Napi::Value text = json.Get("stringify").As<Napi::Function>().Call(json, {modules});
-  if (env.IsExceptionPending() || !text.IsString()) {
-    if (env.IsExceptionPending()) env.GetAndClearPendingException();
-    return rejected(env, Error{"spec.modules must be plain data"});
-  }
+  const std::optional<std::string> text = json_text(env, modules);
+  if (!text) return rejected(env, Error{"spec.modules must be plain data"});
 
   const auto deferred = Napi::Promise::Deferred::New(env);
   const auto loaded = std::make_shared<Result<LoadedAdapter>>(Error{"not run"});
   submit(
       env, loader_,
-      [this, path, modules_json = text.As<Napi::String>().Utf8Value(), loaded] {
+      [this, path, modules_json = *text, loaded] {
         *loaded = guarded<LoadedAdapter>([&] { return model_->load_adapter(path, modules_json); });
       },
       [loaded, deferred](Napi::Env js) {
@@ -171,6 +180,34 @@ Napi::Value Session::load_adapter(const Napi::CallbackInfo& info) {
         object["handle"] = static_cast<double>((*loaded)->handle);
         object["bytes"] = static_cast<double>((*loaded)->bytes);
         deferred.Resolve(object);
+      });
+  return deferred.Promise();
+}
+
+Napi::Value Session::merge_adapter(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (closing_) return rejected(env, kClosed);
+  Arguments arguments(env, info[0], "spec");
+  const std::string path = arguments.text("weightsPath");
+  const Napi::Value changes = arguments.get("changes");
+  if (arguments.error()) return rejected(env, *arguments.error());
+  const std::optional<std::string> text = json_text(env, changes);
+  if (!text) return rejected(env, Error{"spec.changes must be plain data"});
+
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  const auto merged = std::make_shared<Result<bool>>(Error{"not run"});
+  submit(
+      env, stepper_,  // so no step can see half of it
+      [this, path, changes_json = *text, merged] {
+        *merged = guarded<bool>([&]() -> Result<bool> {
+          const Status status = model_->merge_adapter(path, changes_json);
+          if (!status) return status.error();
+          return true;
+        });
+      },
+      [merged, deferred](Napi::Env js) {
+        if (!*merged) return deferred.Reject(error_value(js, merged->error()));
+        deferred.Resolve(js.Undefined());
       });
   return deferred.Promise();
 }

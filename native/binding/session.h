@@ -45,6 +45,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Napi::Object make_object(Napi::Env env);
   Napi::Value load_adapter(const Napi::CallbackInfo& info);
+  Napi::Value merge_adapter(const Napi::CallbackInfo& info);
   Napi::Value drop_adapter(const Napi::CallbackInfo& info);
   Napi::Value copy_pages(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);

@@ -1,5 +1,11 @@
 #include "binding/worker.h"
 
+#ifdef __linux__
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <future>
 
 namespace lorikeet::binding {
@@ -12,6 +18,15 @@ void Worker::post(std::function<void()> job) {
     jobs_.push_back(std::move(job));
   }
   wake_.notify_one();
+}
+
+void Worker::run_in_background() {
+  post([] {
+#ifdef __linux__
+    constexpr int kNice = 10;  // about a tenth of a busy core: background work still ends
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
+#endif
+  });
 }
 
 void Worker::run(const std::function<void()>& job) {

@@ -17,6 +17,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   void post(std::function<void()> job);
+  // From the next job on, the thread gives way to all others (Linux; elsewhere nothing happens).
+  void run_in_background();
   // Runs the job on the thread and returns when it is done.
   void run(const std::function<void()>& job);
   // Finishes the queue and joins. Nothing may be posted afterwards.

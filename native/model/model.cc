@@ -2,6 +2,7 @@
 
 #include "backend/dtype.h"
 #include "model/checkpoint.h"
+#include "model/dense_merge.h"
 
 namespace lorikeet {
 
@@ -22,6 +23,7 @@ Status Model::load(const ModelOptions& options) {
   config_ = std::move(*config);
   quantization_ = options.quantization;
   modules_ = list_modules(config_);
+  kind_ = options.backend;
 
   auto backend = options.backend == BackendKind::cpu ? make_cpu_backend(options.backend_options)
                                                      : make_reference_backend(options.backend_options);
@@ -78,6 +80,12 @@ Result<LoadedAdapter> Model::load_adapter(const std::string& weights_path, const
   if (!adapter) return adapter.error();
   const size_t bytes = adapter->bytes();
   return LoadedAdapter{adapters_.publish(std::move(*adapter)), bytes};
+}
+
+Status Model::merge_adapter(const std::string& weights_path, const std::string& changes_json) {
+  if (kind_ != BackendKind::reference)
+    return Error{"only the reference backend's weights can be merged with"};
+  return merge_dense(weights_, modules_, weights_path, changes_json);
 }
 
 Status Model::pin_step() {

@@ -19,6 +19,7 @@ enum class BackendKind : uint8_t { cpu, reference };
 struct ModelOptions {
   std::string path;
   BackendKind backend = BackendKind::cpu;
+  bool background = false;  // its threads give way to all others of the machine
   BackendOptions backend_options;
   Quantization quantization = Quantization::none;
   int32_t max_rows = 0;
@@ -57,6 +58,9 @@ class Model {
 
   // Loader thread.
   Result<LoadedAdapter> load_adapter(const std::string& weights_path, const std::string& modules_json);
+  // Before the first step, with the reference backend: from now on the model is the base with the adapter
+  // merged.
+  Status merge_adapter(const std::string& weights_path, const std::string& changes_json);
   // Any thread.
   Status drop_adapter(int32_t handle) { return adapters_.drop(handle); }
 
@@ -76,6 +80,7 @@ class Model {
   Status load(const ModelOptions& options);
   Status create_kv(const ModelOptions& options);
 
+  BackendKind kind_ = BackendKind::cpu;
   Quantization quantization_ = Quantization::none;  // asked for
   ModelConfig config_;
   std::vector<Module> modules_;

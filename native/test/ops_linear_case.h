@@ -91,10 +91,9 @@ inline Tensor dequantized(Tensor tensor, Quantization quantization) {
 inline std::vector<double> dequantized(const float* x, int64_t k, Quantization quantization) {
   std::vector<double> values(x, x + k);
   if (quantization == Quantization::none) return values;
-  const int group = group_size(quantization);
-  for (int64_t begin = 0; begin < k; begin += group) {
-    const auto count = static_cast<int>(std::min<int64_t>(group, k - begin));
-    int8_t q[kMaxGroup];
+  for (int64_t begin = 0; begin < k; begin += kActivationGroup) {
+    const auto count = static_cast<int>(std::min<int64_t>(kActivationGroup, k - begin));
+    int8_t q[kActivationGroup];
     const double scale = quantize_activations(q, x + begin, count);
     for (int i = 0; i < count; ++i) values[static_cast<size_t>(begin + i)] = scale * q[i];
   }

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiKeyResource, CreatedKey } from '#contracts/admin-api.js';
+import type { CreatedOperatorKey } from '#contracts/operator-keys-api.js';
 import { Client } from '../support/client.js';
 import { Platform } from '../support/platform.js';
 
@@ -117,5 +119,122 @@ describe('an API key', () => {
     expect(await revoke(`/v1/admin/tenants/globex/keys/${id}`)).toBe(404);
     expect(await revoke(`${KEYS}/not-an-id`)).toBe(404);
     expect(await revoke(`${KEYS}/${id}`)).toBe(200);
+  });
+});
+
+describe('rotation', () => {
+  const rotate = (id: string, body: object = {}) =>
+    platform.admin.expect<CreatedKey>(200, 'POST', `${KEYS}/${id}/rotate`, body);
+  const dead: [number, string] = [401, 'invalid_api_key'];
+
+  it('gives the same key a new secret and ends the old one at once', async () => {
+    const old = await makeKey({ scopes: ['inference'], limits: { requests_per_minute: 1000 } });
+    await untilBoth(old.key, [200, undefined]);
+    const rotated = await rotate(old.id);
+    expect(rotated).toMatchObject({ id: old.id, scopes: ['inference'], limits: old.limits });
+    expect(rotated.key).not.toBe(old.key);
+    await untilBoth(rotated.key, [200, undefined]);
+    expect(await untilBoth(old.key, dead)).toBeLessThan(3_000);
+  });
+
+  it('leaves the old secret valid for the time of grace, and only the last one', async () => {
+    const first = await makeKey({ scopes: ['inference'] });
+    const second = await rotate(first.id, { grace_seconds: 600 });
+    await untilBoth(first.key, [200, undefined]);
+    await untilBoth(second.key, [200, undefined]);
+    const third = await rotate(first.id, { grace_seconds: 2 });
+    expect(await untilBoth(first.key, dead)).toBeLessThan(3_000);
+    await untilBoth(third.key, [200, undefined]);
+    await untilBoth(second.key, dead);
+    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(third.previous_valid_until ?? ''));
+    await untilBoth(third.key, [200, undefined]);
+  });
+
+  it('ends with the key: revoking kills both secrets, and a revoked key gets no new one', async () => {
+    const first = await makeKey({ scopes: ['inference'] });
+    const second = await rotate(first.id, { grace_seconds: 600 });
+    await untilBoth(first.key, [200, undefined]);
+    await platform.admin.expect(200, 'DELETE', `${KEYS}/${first.id}`);
+    await untilBoth(first.key, dead);
+    await untilBoth(second.key, dead);
+    await platform.admin.expect(409, 'POST', `${KEYS}/${first.id}/rotate`, {});
+    await platform.admin.expect(400, 'POST', `${KEYS}/${first.id}/rotate`, { grace_seconds: -1 });
+  });
+});
+
+describe('an operator key', () => {
+  const make = (body: object = {}) =>
+    platform.admin.expect<CreatedOperatorKey>(201, 'POST', '/v1/admin/keys', { name: 'ci', ...body });
+  const asks = (url: string, key: string) => answer(url, key, '/v1/admin/tenants');
+
+  it('does what the one in the settings does, until every API has forgotten it', async () => {
+    const { key, ...shown } = await make();
+    expect(key).toMatch(/^lko_[A-Za-z0-9_-]{43}$/);
+    const list = await platform.admin.call('GET', '/v1/admin/keys');
+    expect(JSON.stringify(list.body)).toContain(shown.id);
+    expect(JSON.stringify(list.body)).not.toContain(key);
+    for (const url of [platform.url, secondUrl]) expect(await asks(url, key)).toEqual([200, undefined]);
+    const acme = new Client(secondUrl, key, { 'x-tenant': 'acme' });
+    await acme.expect(200, 'GET', '/v1/models');
+    await platform.admin.expect(200, 'DELETE', `/v1/admin/keys/${shown.id}`);
+    const began_ms = performance.now();
+    for (const url of [platform.url, secondUrl]) while ((await asks(url, key))[0] !== 401) await sleep(20);
+    expect(performance.now() - began_ms).toBeLessThan(3_000);
+  });
+
+  it('ends at its expiry, and is unknown when it never was', async () => {
+    const expires_at = new Date(Date.now() + 500).toISOString();
+    const { key } = await make({ expires_at });
+    while ((await asks(platform.url, key))[0] !== 401) await sleep(20);
+    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(expires_at));
+    expect(await asks(platform.url, `lko_${'a'.repeat(43)}`)).toEqual([401, 'invalid_api_key']);
+    await platform.admin.expect(404, 'DELETE', '/v1/admin/keys/nobody');
+  });
+});
+
+describe('GET /v1/whoami', () => {
+  it('tells a key its tenant and scopes, whatever they are, and an operator who it acts for', async () => {
+    const { key, id } = await makeKey({ scopes: ['usage'] });
+    const tenant = { name: 'acme', state: 'active' };
+    expect(await new Client(secondUrl, key).expect(200, 'GET', '/v1/whoami')).toMatchObject({
+      object: 'caller',
+      operator: false,
+      key_id: id,
+      scopes: ['usage'],
+      tenant,
+    });
+    expect(await platform.admin.expect(200, 'GET', '/v1/whoami')).toMatchObject({
+      operator: true,
+      tenant: null,
+    });
+    const acting = new Client(platform.url, platform.admin.key, { 'x-tenant': 'acme' });
+    expect(await acting.expect(200, 'GET', '/v1/whoami')).toMatchObject({ operator: true, tenant });
+    expect(await answer(platform.url, 'nobody', '/v1/whoami')).toEqual([401, 'invalid_api_key']);
+  });
+});
+
+describe('while no notification can be heard', () => {
+  it('a revoked key is forgotten all the same', async () => {
+    const client = new pg.Client({ connectionString: platform.postgres.url });
+    await client.connect();
+    const { key, id } = await makeKey({ scopes: ['inference'] });
+    await untilBoth(key, [200, undefined]);
+    let deaf = true;
+    // Whoever listens is cut off again and again.
+    const cutting = (async () => {
+      while (deaf) {
+        await client.query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lorikeet listen'",
+        );
+        await sleep(5);
+      }
+    })();
+    await sleep(200);
+    await platform.admin.expect(200, 'DELETE', `${KEYS}/${id}`);
+    // Their caches keep a key for 5 seconds when they can hear.
+    expect(await untilBoth(key, [401, 'invalid_api_key'])).toBeLessThan(3_000);
+    deaf = false;
+    await cutting;
+    await client.end();
   });
 });

@@ -7,6 +7,7 @@ import { accountsEntities } from '#accounts/accounts.module.js';
 import { adaptersEntities } from '#adapters/adapters.module.js';
 import { makeLogger } from '#runtime/logger.js';
 import { makeDataSource } from '#stores/postgres/data-source.js';
+import { storesEntities } from '#stores/stores.module.js';
 import { migrateDatabase } from '../../apps/api/src/migrate-database.js';
 import { MIGRATIONS } from '../../migrations/in-order.js';
 import { startPostgres } from '../../scripts/lib/postgres.mjs';
@@ -20,7 +21,7 @@ const migrate = () => migrateDatabase({ databaseUrl: postgres.url, redisUrl: und
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lorikeet-migrations-'));
   postgres = await startPostgres({ directory: join(folder, 'postgres') });
-  const entities = [...accountsEntities, ...adaptersEntities];
+  const entities = [...storesEntities, ...accountsEntities, ...adaptersEntities];
   database = makeDataSource({ url: postgres.url, poolSize: 2, entities, migrations: MIGRATIONS, logger });
 });
 afterAll(async () => {

@@ -36,7 +36,11 @@ describe("another tenant's adapter", () => {
     expect(routes.length).toBeGreaterThanOrEqual(12);
     for (const { method, path } of routes) {
       const at = (adapter: string) =>
-        path.replace('{adapter}', adapter).replace('{version}', '1').replace('{alias}', 'production');
+        path
+          .replace('{adapter}', adapter)
+          .replace('{version}', '1')
+          .replace('{alias}', 'production')
+          .replace('{tenant}', 'acme');
       const theirs = await globex.call(method.toUpperCase(), at('bot'), bodyFor(method, path));
       const nobodys = await globex.call(method.toUpperCase(), at('bat'), bodyFor(method, path));
       expect({ method, path, status: theirs.status }).toEqual({ method, path, status: 404 });

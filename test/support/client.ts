@@ -76,6 +76,7 @@ export interface VersionBody {
   readonly adapter: string;
   readonly version: number;
   readonly digest: string | null;
+  readonly weights_sha256: string;
   readonly state: 'uploaded' | 'validating' | 'ready' | 'rejected';
   readonly report: Record<string, unknown> | null;
 }

@@ -119,12 +119,22 @@ export class FakeEngine {
     if (request.url === '/status') {
       this.statusCalls += 1;
       response.end(JSON.stringify(this.status));
+    } else if (request.url === '/drain' || request.url === '/undrain') {
+      this.status = { ...this.status, state: request.url === '/drain' ? 'draining' : 'ready' };
+      response.writeHead(204).end();
     } else if (request.method === 'DELETE') {
       this.dropped.push(decodeURIComponent(request.url?.slice('/adapters/'.length) ?? ''));
       response.writeHead(204).end();
     } else {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
+      if (this.status.state === 'draining') {
+        response.writeHead(503, { 'content-type': 'application/json', 'retry-after': '5' });
+        response.end(
+          '{"error":{"message":"The engine is drained.","type":"server_error","code":"engine_unavailable","param":null}}',
+        );
+        return;
+      }
       const body = GenerateRequestSchema.parse(JSON.parse(Buffer.concat(chunks).toString('utf8')));
       this.requests.push(body);
       await this.script(new FakeGeneration(body, response));

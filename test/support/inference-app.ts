@@ -3,6 +3,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { pino } from 'pino';
 import { KeyDirectory } from '#accounts/key-directory.service.js';
 import { type UsageRecord, UsageService } from '#accounts/usage.service.js';
+import { CallableModels } from '#adapters/callable-models.service.js';
 import { ModelResolver } from '#adapters/model-resolver.service.js';
 import { FleetModule } from '#fleet/fleet.module.js';
 import { AppError } from '#runtime/app-error.js';
@@ -15,17 +16,20 @@ import { FAKE_BASE, FakeEngine } from './fake-engine.js';
 
 export const KEY = 'sk-acme';
 export const TENANT = { id: 'tenant-1', name: 'acme' };
+export const CREATED = new Date('2026-01-02T03:04:05Z');
 /** `support` and `old`, whose base model is gone. */
 const VERSION = {
   versionId: 'ver-3',
   adapterId: 'adapter-1',
   ownerTenant: TENANT.id,
   adapter: 'support',
+  callName: 'support',
+  adapterCreatedAt: CREATED,
+  alias: undefined,
   version: 3,
   digest: 'd1'.repeat(32),
   baseDigest: FAKE_BASE.digest,
 };
-export const CREATED = new Date('2026-01-02T03:04:05Z');
 
 /** The inference API as the product wires it: real HTTP, guard, fleet; the database and the engine's model are fake. */
 export interface InferenceApp {
@@ -39,28 +43,28 @@ export interface InferenceApp {
 }
 
 const keys = {
-  isOperator: () => false,
+  findOperator: async () => undefined,
   findTenant: async () => undefined,
   find: async (key: string) => {
     if (key !== KEY && key !== 'sk-adapters-only') return undefined;
     return {
       keyId: 'key-1',
-      tenantId: TENANT.id,
-      tenantName: TENANT.name,
-      tenantState: 'active',
+      tenant: { ...TENANT, state: 'active', quotas: {}, weight: 1 },
+      limits: {},
       scopes: [key === KEY ? 'inference' : 'adapters'],
     };
   },
 };
 
 const models = {
-  listCallable: async () => [{ name: 'support', createdAt: CREATED }],
   resolve: async (_tenant: unknown, model: string) => {
     if (/^(acme\/)?support([@:].*)?$/.test(model)) return VERSION;
-    if (model === 'old') return { ...VERSION, adapter: 'old', baseDigest: 'another' };
+    if (model === 'old') return { ...VERSION, adapter: 'old', callName: 'old', baseDigest: 'another' };
     throw new AppError('model_not_found', { message: `There is no model "${model}".`, param: 'model' });
   },
 };
+
+const callable = { list: async () => [{ name: 'support', owner: TENANT.name, createdAt: CREATED }] };
 
 export async function startInferenceApp(): Promise<InferenceApp> {
   const engine = await FakeEngine.start('cpu-0');
@@ -75,6 +79,7 @@ export async function startInferenceApp(): Promise<InferenceApp> {
   const providers = [
     { provide: KeyDirectory, useValue: keys },
     { provide: ModelResolver, useValue: models },
+    { provide: CallableModels, useValue: callable },
     { provide: UsageService, useValue: { record: (record: UsageRecord) => usage.push(record) } },
   ];
   @Module({ providers, exports: providers.map(({ provide }) => provide) })

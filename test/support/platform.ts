@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Queue } from 'bullmq';
+import pg from 'pg';
 import { INGEST_JOB } from '#adapters/ingest-job.js';
 import { startApi } from '../../apps/api/src/api-process.js';
 import { migrateDatabase } from '../../apps/api/src/migrate-database.js';
@@ -110,6 +111,17 @@ export class Platform {
       directory: join(this.folder, 'redis'),
       ...(port === undefined ? {} : { port }),
     });
+  }
+
+  /** Runs SQL on the platform's database. */
+  async query<Row>(sql: string, values: unknown[] = []): Promise<Row[]> {
+    const client = new pg.Client({ connectionString: this.postgres.url });
+    await client.connect();
+    try {
+      return (await client.query(sql, values)).rows as Row[];
+    } finally {
+      await client.end();
+    }
   }
 
   /** Jobs that some worker holds. */

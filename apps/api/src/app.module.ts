@@ -5,20 +5,27 @@ import { FleetModule } from '#fleet/fleet.module.js';
 import type { Logger } from '#runtime/logger.js';
 import { MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
+import { OutboundModule } from '#runtime/outbound/outbound.module.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { StoresModule } from '#stores/stores.module.js';
 import type { Registry } from 'prom-client';
 import { AdaptersController } from './adapters/adapters.controller.js';
 import { AliasesController } from './adapters/aliases.controller.js';
 import { BaseModelRules } from './adapters/base-model-rules.service.js';
+import { SharesController } from './adapters/shares.controller.js';
+import { VersionSearchController } from './adapters/version-search.controller.js';
 import { VersionsController } from './adapters/versions.controller.js';
 import { KeysController } from './admin/keys.controller.js';
+import { OperatorModule } from './admin/operator.module.js';
+import { OperatorKeysController } from './admin/operator-keys.controller.js';
 import { TenantsController } from './admin/tenants.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HealthService } from './health/health.service.js';
 import { InferenceModule } from './inference/inference.module.js';
 import type { apiSettings } from './settings.js';
+import { AdminUsageController } from './usage/admin-usage.controller.js';
 import { UsageController } from './usage/usage.controller.js';
+import { WhoamiController } from './whoami/whoami.controller.js';
 
 export interface AppOptions {
   readonly settings: SettingsOf<typeof apiSettings>;
@@ -37,17 +44,24 @@ export class AppModule {
         MetricsModule.forRoot(registry),
         StoresModule.forRoot({ settings, logger, entities: [...accountsEntities, ...adaptersEntities] }),
         AccountsModule.forRoot({ settings, logger }),
+        OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forRoot({ engineUrls, engineToken, logger }),
+        OperatorModule.forRoot(),
         InferenceModule.forRoot({ streams, logger }),
       ],
       controllers: [
         TenantsController,
         KeysController,
+        OperatorKeysController,
         AdaptersController,
         VersionsController,
         AliasesController,
+        SharesController,
+        VersionSearchController,
         UsageController,
+        AdminUsageController,
+        WhoamiController,
         HealthController,
       ],
       providers: [BaseModelRules, HealthService, { provide: OpenStreams, useValue: streams }],

@@ -2,6 +2,7 @@ import { accountsSettings } from '#accounts/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
 import { logSettings } from '#runtime/logger.js';
+import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
 import { storesSettings } from '#stores/settings.js';
 
@@ -22,6 +23,7 @@ export const apiSettings = {
   ...logSettings,
   ...accountsSettings,
   ...storesSettings,
+  ...outboundSettings,
   ...adaptersSettings,
   ...fleetSettings,
 };

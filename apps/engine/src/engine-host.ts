@@ -5,6 +5,8 @@ import type { InferenceEngine } from '#serving/inference-engine.js';
 /** The engine from the process's start to its end: HTTP answers before the model is loaded and while it drains. */
 export class EngineHost {
   #state: EngineStatus['state'] = 'loading';
+  #drained = false;
+  readonly #startedAt = new Date();
   #engine: InferenceEngine | undefined;
 
   constructor(private readonly name: string) {}
@@ -26,11 +28,29 @@ export class EngineHost {
   }
 
   get ready(): boolean {
-    return this.#state === 'ready';
+    return this.#state === 'ready' && !this.#drained;
+  }
+
+  /** Takes no new requests until `undrain`; those that run go on. */
+  drain(): void {
+    this.loaded();
+    this.#drained = true;
+  }
+
+  undrain(): void {
+    this.loaded();
+    this.#drained = false;
   }
 
   /** Throws AppError engine_unavailable unless requests can be served. */
   engine(): InferenceEngine {
+    const engine = this.loaded();
+    if (!this.#drained) return engine;
+    throw new AppError('engine_unavailable', { message: 'The engine is drained.', retryAfter_s: 5 });
+  }
+
+  /** As `engine`, for what a drained engine does as well. */
+  loaded(): InferenceEngine {
     if (this.#engine !== undefined && this.#state === 'ready') return this.#engine;
     const why = {
       loading: 'The engine is still loading its model.',
@@ -48,7 +68,12 @@ export class EngineHost {
       kv: { pages: 0, freePages: 0, pageTokens: 0, bytes: 0 },
       adapters: { bytes: 0, limitBytes: 0, resident: [] },
     };
-    return { engine: this.name, state: this.#state, ...(this.#engine?.status() ?? nothing) };
+    return {
+      engine: this.name,
+      state: this.#state === 'ready' && this.#drained ? 'draining' : this.#state,
+      startedAt: this.#startedAt.toISOString(),
+      ...(this.#engine?.status() ?? nothing),
+    };
   }
 
   async close(drain_ms: number): Promise<void> {

@@ -4,6 +4,7 @@ import type { Registry } from 'prom-client';
 import { MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { AdaptersController } from './adapters.controller.js';
+import { DrainController } from './drain.controller.js';
 import { EngineHost } from './engine-host.js';
 import { GenerateController } from './generate.controller.js';
 import { HealthController } from './health.controller.js';
@@ -23,7 +24,13 @@ export class EngineModule {
     return {
       module: EngineModule,
       imports: [MetricsModule.forRoot(registry)],
-      controllers: [GenerateController, StatusController, AdaptersController, HealthController],
+      controllers: [
+        GenerateController,
+        StatusController,
+        DrainController,
+        AdaptersController,
+        HealthController,
+      ],
       providers: [
         { provide: EngineHost, useValue: host },
         { provide: OpenStreams, useValue: streams },

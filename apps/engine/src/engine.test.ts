@@ -260,6 +260,23 @@ describe('the engine over HTTP with a real model', () => {
     expect(kv.freePages).toBe(kv.pages);
   });
 
+  it('finishes what it runs when it is drained, and takes nothing new until it is undrained', async () => {
+    const long = request({ kind: 'tokens', tokens: [5, 6, 7] }, { maxTokens: 200 });
+    const running = await call('POST', '/generate', long);
+    expect((await call('POST', '/drain')).status).toBe(204);
+    expect(await status()).toMatchObject({ state: 'draining', startedAt: expect.any(String) as string });
+    const refused = await call('POST', '/generate', long);
+    expect([refused.status, await refused.json()]).toMatchObject([
+      503,
+      { error: { code: 'engine_unavailable' } },
+    ]);
+    expect((await fetch(`${url}/health/ready`)).status).toBe(503);
+    expect(await running.text()).toContain('"finish"');
+    expect((await call('POST', '/undrain')).status).toBe(204);
+    expect(await status()).toMatchObject({ state: 'ready' });
+    expect(finishOf(await events({ ...long, maxTokens: 1 }))).toMatchObject({ reason: 'length' });
+  });
+
   it('drops an adapter and says that its memory is gone', async () => {
     const digest = digests.get('qv-r8') ?? '';
     expect((await call('POST', `/adapters/${digest}`)).status).toBe(204);

@@ -9,7 +9,7 @@ import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
-import type { JobConsumer, Queues } from '#stores/queue/job-queue.js';
+import type { JobConsumer, JobRun, Queues } from '#stores/queue/job-queue.js';
 import { BLOBS, QUEUES } from '#stores/stores.module.js';
 import { backoff, whileAway } from './patience.js';
 import type { workerSettings } from './settings.js';
@@ -40,7 +40,7 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
   onModuleInit(): void {
     this.#consumer = this.queues.consumer<IngestJob>(INGEST_JOB, {
       concurrency: this.settings.workerConcurrency,
-      handle: ({ versionId }, signal) => this.ingest(versionId, signal),
+      handle: ({ versionId }, signal, run) => this.ingest(versionId, signal, run),
     });
   }
 
@@ -48,16 +48,22 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
     await this.#consumer?.close();
   }
 
-  /** Returns when the version is settled or gone; throws when the worker closes first (the job then starts again). */
-  async ingest(versionId: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Returns when the version is settled or gone; throws when the worker closes first (the job then starts again), and
+   * when validation was given up, so that the operator finds the job among the failed ones.
+   */
+  async ingest(versionId: string, signal: AbortSignal, run: JobRun): Promise<void> {
     for (const pause of backoff(signal)) {
+      await run.progress({ stage: 'waiting for an engine and the database' });
       const base = await whileAway(() => this.fleet.base(), signal);
       const begun = await whileAway(() => this.states.begin(versionId), signal);
-      if (!begun) return;
+      if (!begun) return run.log('the version is settled already, or deleted');
+      await run.log(`attempt ${begun.attempt} against ${base.name} (${base.digest})`);
+      await run.progress({ stage: 'validating' });
       let fault: unknown = new Error('the worker died each time');
       if (begun.attempt <= MAX_ATTEMPTS) {
         try {
-          return await whileAway(() => this.#settle(begun, base, signal), signal);
+          return await run.log(await whileAway(() => this.#settle(begun, base, signal), signal));
         } catch (error) {
           signal.throwIfAborted();
           this.logger.error(
@@ -65,28 +71,31 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
             'validation failed unexpectedly',
           );
           fault = error;
+          await run.log(`attempt ${begun.attempt} failed: ${String(error)}`);
         }
       }
       if (begun.attempt >= MAX_ATTEMPTS) {
         await whileAway(() => this.states.giveUp(versionId, failureText(fault)), signal);
-        return;
+        throw fault;
       }
       await pause();
     }
   }
 
-  async #settle({ versionId, files }: IngestCase, base: BaseModel, signal: AbortSignal): Promise<void> {
+  /** Returns what came of it, in words. */
+  async #settle({ versionId, files }: IngestCase, base: BaseModel, signal: AbortSignal): Promise<string> {
     const result = await validateAdapter({ files, base, blobs: this.blobs, signal });
     if (result.verdict === 'rejected') {
       await this.states.reject(versionId, result.report, base);
       this.logger.info({ versionId, errors: result.report.errors.slice(0, 3) }, 'version rejected');
-      return;
+      return `rejected: ${result.report.errors[0]?.message ?? 'see its report'}`;
     }
     const bytes = Buffer.from(canonicalJson(result.manifest));
     const manifest = await this.blobs.put(Readable.from([bytes]), { limitBytes: bytes.length, signal });
     const visible = await this.states.ready(versionId, { manifest, base, report: result.report });
     if (!visible) await this.ledger.free([manifest.sha256]); // deleted while it was validated
     this.logger.info({ versionId, digest: manifest.sha256, visible }, 'version validated');
+    return visible ? `ready: ${manifest.sha256}` : 'deleted or cancelled while it was validated';
   }
 }
 

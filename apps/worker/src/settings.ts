@@ -1,6 +1,7 @@
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
 import { logSettings } from '#runtime/logger.js';
+import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
 import { storesSettings } from '#stores/settings.js';
 
@@ -12,6 +13,7 @@ export const workerSettings = {
   ),
   ...logSettings,
   ...storesSettings,
+  ...outboundSettings,
   ...adaptersSettings,
   ...fleetSettings,
 };

@@ -3,10 +3,12 @@ import { AccountsModule, accountsEntities } from '#accounts/accounts.module.js';
 import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
 import { FleetModule } from '#fleet/fleet.module.js';
 import type { Logger } from '#runtime/logger.js';
+import { OutboundModule } from '#runtime/outbound/outbound.module.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { StoresModule } from '#stores/stores.module.js';
 import { IngestAdapter } from './ingest-adapter.js';
 import type { workerSettings } from './settings.js';
+import { RollUpUsage } from './roll-up-usage.js';
 import { Sweeper } from './sweeper.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
 
@@ -24,6 +26,7 @@ export class WorkerModule {
       imports: [
         StoresModule.forRoot({ settings, logger, entities: [...accountsEntities, ...adaptersEntities] }),
         AccountsModule.forUsage({ logger }),
+        OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forRoot({ engineUrls, engineToken, logger }),
       ],
@@ -31,6 +34,7 @@ export class WorkerModule {
         { provide: WORKER_SETTINGS, useValue: settings },
         { provide: WORKER_LOGGER, useValue: logger },
         IngestAdapter,
+        RollUpUsage,
         Sweeper,
       ],
     };

@@ -2,18 +2,33 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { ApiKey } from './api-key.entity.js';
+import { ApiProcess } from './api-process.entity.js';
 import { KeyGuard } from './key.guard.js';
 import { KeyDirectory } from './key-directory.service.js';
 import { KeyLastUse } from './key-last-use.service.js';
 import { KeysService } from './keys.service.js';
+import { OperatorKey } from './operator-key.entity.js';
+import { OperatorKeysService } from './operator-keys.service.js';
 import { ACCOUNTS_LOGGER, ACCOUNTS_SETTINGS, type accountsSettings } from './settings.js';
 import { Tenant } from './tenant.entity.js';
 import { TenantsService } from './tenants.service.js';
 import { UsageService } from './usage.service.js';
+import { UsageReports } from './usage-reports.service.js';
+import { UsageRollup } from './usage-rollup.service.js';
+import { UsageDay, UsageRollupDay } from './usage-day.entity.js';
 import { UsageFlush } from './usage-flush.entity.js';
 import { UsageMinute } from './usage-minute.entity.js';
 
-export const accountsEntities = [Tenant, ApiKey, UsageMinute, UsageFlush];
+export const accountsEntities = [
+  Tenant,
+  ApiKey,
+  OperatorKey,
+  ApiProcess,
+  UsageMinute,
+  UsageDay,
+  UsageRollupDay,
+  UsageFlush,
+];
 
 export interface AccountsOptions {
   readonly settings: SettingsOf<typeof accountsSettings>;
@@ -24,7 +39,15 @@ export interface AccountsOptions {
 export class AccountsModule {
   /** Global: tenants, keys (with the guard behind RequireScope) and usage. Needs StoresModule. */
   static forRoot({ settings, logger }: AccountsOptions): DynamicModule {
-    const services = [TenantsService, KeysService, KeyDirectory, KeyGuard, UsageService];
+    const services = [
+      TenantsService,
+      KeysService,
+      OperatorKeysService,
+      KeyDirectory,
+      KeyGuard,
+      UsageService,
+      UsageReports,
+    ];
     return {
       module: AccountsModule,
       global: true,
@@ -42,8 +65,8 @@ export class AccountsModule {
   static forUsage({ logger }: Pick<AccountsOptions, 'logger'>): DynamicModule {
     return {
       module: AccountsModule,
-      providers: [{ provide: ACCOUNTS_LOGGER, useValue: logger }, UsageService],
-      exports: [UsageService],
+      providers: [{ provide: ACCOUNTS_LOGGER, useValue: logger }, UsageService, UsageRollup],
+      exports: [UsageService, UsageRollup],
     };
   }
 }

@@ -1,9 +1,11 @@
 import type { Scope } from '#contracts/admin-api.js';
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn, type Relation, Unique } from 'typeorm';
+import type { RateLimits } from './limits/rate-limits.js';
 import { Tenant } from './tenant.entity.js';
 
 @Entity('api_keys')
 @Unique('api_keys_sha256_key', ['sha256'])
+@Unique('api_keys_previous_sha256_key', ['previousSha256'])
 @Index('api_keys_tenant_id_idx', ['tenantId', 'id'])
 export class ApiKey {
   @PrimaryColumn('uuid', { primaryKeyConstraintName: 'api_keys_pkey' })
@@ -29,6 +31,9 @@ export class ApiKey {
   @Column('text', { array: true })
   scopes!: Scope[];
 
+  @Column('jsonb', { default: () => "'{}'" })
+  limits!: RateLimits;
+
   @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
   createdAt!: Date;
 
@@ -40,4 +45,14 @@ export class ApiKey {
 
   @Column('timestamptz', { name: 'revoked_at', nullable: true })
   revokedAt!: Date | null;
+
+  @Column('timestamptz', { name: 'rotated_at', nullable: true })
+  rotatedAt!: Date | null;
+
+  /** Of the secret before the last rotation, which is valid until `previousValidUntil`. */
+  @Column('text', { name: 'previous_sha256', nullable: true })
+  previousSha256!: string | null;
+
+  @Column('timestamptz', { name: 'previous_valid_until', nullable: true })
+  previousValidUntil!: Date | null;
 }

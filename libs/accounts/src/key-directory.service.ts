@@ -7,33 +7,44 @@ import { asDependencyError } from '#stores/postgres/database-error.js';
 import { Notifications } from '#stores/postgres/notifications.js';
 import { ReadCache } from '#stores/read-cache.js';
 import { DataSource } from 'typeorm';
-import { hashKey, isKey } from './api-key.js';
+import { hashKey, kindOfKey } from './api-key.js';
 import { ApiKey } from './api-key.entity.js';
+import { KEYS_CHANNEL } from './keys-channel.js';
 import { KeyLastUse } from './key-last-use.service.js';
+import type { RateLimits } from './limits/rate-limits.js';
+import { OperatorKey } from './operator-key.entity.js';
+import type { KnownTenant } from './request-caller.js';
 import { ACCOUNTS_SETTINGS, type accountsSettings } from './settings.js';
 import { Tenant } from './tenant.entity.js';
 
 export interface KnownKey {
   readonly keyId: string;
-  readonly tenantId: string;
-  readonly tenantName: string;
-  readonly tenantState: 'active' | 'suspended';
+  readonly tenant: KnownTenant;
   readonly scopes: readonly Scope[];
+  readonly limits: RateLimits;
   readonly expiresAt: Date | null;
 }
 
-/** Announces a changed key (payload: its hash) or a changed tenant (no payload). */
-export const KEYS_CHANNEL = 'lorikeet_keys';
+interface KnownOperator {
+  readonly keyId: string;
+  readonly expiresAt: Date | null;
+}
 
 const CACHE = { fresh_ms: 5_000, stale_ms: 15 * 60_000, limit: 20_000 };
+/** While no change can be heard, everything is asked for again this often. */
+const DEAF_MS = 500;
+/** The key id under which requests with ADMIN_API_KEY are metered. */
+const SETTINGS_KEY_ID = 'operator';
 
 /** Finds a key's tenant and rights on every request: cached, and forgotten everywhere at once when it changes. */
 @Injectable()
 export class KeyDirectory implements OnModuleInit, OnApplicationShutdown {
   readonly #keys = new ReadCache<KnownKey>(CACHE);
-  readonly #tenants = new ReadCache<{ id: string; name: string }>(CACHE);
+  readonly #operators = new ReadCache<KnownOperator>(CACHE);
+  readonly #tenants = new ReadCache<KnownTenant>(CACHE);
   readonly #operatorHash: Buffer;
   #unsubscribe: () => void = () => undefined;
+  #expired_ms = 0;
 
   constructor(
     private readonly database: DataSource,
@@ -46,7 +57,7 @@ export class KeyDirectory implements OnModuleInit, OnApplicationShutdown {
 
   onModuleInit(): void {
     this.#unsubscribe = this.notifications.subscribe(KEYS_CHANNEL, {
-      changed: (sha256) => (sha256 === '' ? this.#expireAll() : this.#keys.forget(sha256)),
+      changed: (sha256) => this.#changed(sha256),
       missed: () => this.#expireAll(),
     });
   }
@@ -55,30 +66,39 @@ export class KeyDirectory implements OnModuleInit, OnApplicationShutdown {
     this.#unsubscribe();
   }
 
-  isOperator(key: string): boolean {
-    return timingSafeEqual(createHash('sha256').update(key).digest(), this.#operatorHash);
+  /** The id of an operator's key; undefined when it is none, or revoked or expired. */
+  async findOperator(key: string): Promise<string | undefined> {
+    const hash = createHash('sha256').update(key).digest();
+    if (timingSafeEqual(hash, this.#operatorHash)) return SETTINGS_KEY_ID;
+    if (kindOfKey(key) !== 'operator') return undefined;
+    const sha256 = hash.toString('hex');
+    const known = await this.#cached(this.#operators, sha256, () => this.#loadOperator(sha256));
+    if (!known || isOver(known.expiresAt)) return undefined;
+    this.lastUse.note('operator_keys', known.keyId);
+    return known.keyId;
   }
 
-  /** The key as it stands now; undefined when unknown, revoked or expired. */
+  /** A tenant's key as it stands now; undefined when unknown, revoked or expired. */
   async find(key: string): Promise<KnownKey | undefined> {
-    if (!isKey(key)) return undefined;
+    if (kindOfKey(key) !== 'tenant') return undefined;
     const sha256 = hashKey(key);
     const known = await this.#cached(this.#keys, sha256, () => this.#load(sha256));
-    if (!known || (known.expiresAt && known.expiresAt.getTime() <= Date.now())) return undefined;
-    this.lastUse.note(known.keyId);
+    if (!known || isOver(known.expiresAt)) return undefined;
+    this.lastUse.note('api_keys', known.keyId);
     return known;
   }
 
   /** A tenant by name or id. */
-  async findTenant(nameOrId: string): Promise<{ id: string; name: string } | undefined> {
+  async findTenant(nameOrId: string): Promise<KnownTenant | undefined> {
     return this.#cached(this.#tenants, nameOrId, async () => {
       const where = isId(nameOrId) ? [{ name: nameOrId }, { id: nameOrId }] : { name: nameOrId };
       const tenant = await this.database.getRepository(Tenant).findOne({ where });
-      return tenant ? { id: tenant.id, name: tenant.name } : undefined;
+      return tenant ? knownTenant(tenant) : undefined;
     });
   }
 
   async #cached<V extends object>(cache: ReadCache<V>, key: string, load: () => Promise<V | undefined>) {
+    if (!this.notifications.listening && performance.now() - this.#expired_ms > DEAF_MS) this.#expireAll();
     try {
       return await cache.get(key, load);
     } catch (error) {
@@ -89,20 +109,46 @@ export class KeyDirectory implements OnModuleInit, OnApplicationShutdown {
   async #load(sha256: string): Promise<KnownKey | undefined> {
     const row = await this.database
       .getRepository(ApiKey)
-      .findOne({ where: { sha256 }, relations: { tenant: true } });
+      .findOne({ where: [{ sha256 }, { previousSha256: sha256 }], relations: { tenant: true } });
     if (!row?.tenant || row.revokedAt) return undefined;
+    const ends = [row.expiresAt, row.sha256 === sha256 ? null : row.previousValidUntil];
     return {
       keyId: row.id,
-      tenantId: row.tenantId,
-      tenantName: row.tenant.name,
-      tenantState: row.tenant.state,
+      tenant: knownTenant(row.tenant),
       scopes: row.scopes,
-      expiresAt: row.expiresAt,
+      limits: row.limits,
+      expiresAt: earliest(ends),
     };
   }
 
+  async #loadOperator(sha256: string): Promise<KnownOperator | undefined> {
+    const row = await this.database.getRepository(OperatorKey).findOne({ where: { sha256 } });
+    return !row || row.revokedAt ? undefined : { keyId: row.id, expiresAt: row.expiresAt };
+  }
+
+  #changed(sha256: string): void {
+    if (sha256 === '') return this.#expireAll();
+    this.#keys.forget(sha256);
+    this.#operators.forget(sha256);
+  }
+
   #expireAll(): void {
+    this.#expired_ms = performance.now();
     this.#keys.expireAll();
+    this.#operators.expireAll();
     this.#tenants.expireAll();
   }
+}
+
+function knownTenant({ id, name, state, quotas, weight }: Tenant): KnownTenant {
+  return { id, name, state, quotas, weight };
+}
+
+function isOver(end: Date | null): boolean {
+  return end !== null && end.getTime() <= Date.now();
+}
+
+function earliest(times: readonly (Date | null)[]): Date | null {
+  const [first] = times.filter((time) => time !== null).sort((a, b) => a.getTime() - b.getTime());
+  return first ?? null;
 }

@@ -2,12 +2,19 @@ import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/com
 import { Reflector } from '@nestjs/core';
 import { type Scope, SCOPES } from '#contracts/admin-api.js';
 import { AppError } from '#runtime/app-error.js';
+import { noteActor } from '#runtime/request-context.js';
 import type { FastifyRequest } from 'fastify';
 import { KeyDirectory, type KnownKey } from './key-directory.service.js';
-import { type Caller, OPERATOR_ONLY, REQUIRED_SCOPES, setCaller } from './request-caller.js';
+import {
+  type AnyCaller,
+  type Caller,
+  type KnownTenant,
+  OPERATOR_ONLY,
+  REQUIRED_SCOPES,
+  setCaller,
+} from './request-caller.js';
 
-/** The key id under which the operator's own requests are metered. */
-const OPERATOR_KEY_ID = 'operator';
+type TenantHeader = string | string[] | undefined;
 
 /** Answers 401 without a valid key, 403 without the scope, and tells the handler who calls. */
 @Injectable()
@@ -20,32 +27,42 @@ export class KeyGuard implements CanActivate {
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const targets = [context.getHandler(), context.getClass()];
     const operatorOnly = this.reflector.getAllAndOverride<boolean>(OPERATOR_ONLY, targets) ?? false;
-    const scopes = this.reflector.getAllAndOverride<readonly Scope[]>(REQUIRED_SCOPES, targets) ?? [];
+    const scopes = this.reflector.getAllAndOverride<readonly Scope[]>(REQUIRED_SCOPES, targets);
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     const key = bearerOf(request.headers.authorization);
 
-    if (this.keys.isOperator(key)) {
-      if (!operatorOnly) setCaller(request, await this.#actingFor(request.headers['x-tenant']));
+    const operatorId = await this.keys.findOperator(key);
+    if (operatorId !== undefined) {
+      noteActor({ type: 'operator', id: operatorId });
+      const header = request.headers['x-tenant'];
+      if (!operatorOnly) setCaller(request, await this.#operator(operatorId, header, scopes !== undefined));
       return true;
     }
     const known = await this.keys.find(key);
     if (!known) throw new AppError('invalid_api_key');
     if (operatorOnly)
       throw new AppError('insufficient_scope', { message: 'This call is for operator keys.' });
+    noteActor({ type: 'api_key', id: known.keyId });
     setCaller(request, callerWith(known, scopes));
     return true;
   }
 
-  async #actingFor(name: string | string[] | undefined): Promise<Caller> {
-    if (typeof name !== 'string' || name === '') {
+  async #operator(keyId: string, header: TenantHeader, needsTenant: boolean): Promise<AnyCaller> {
+    const operator = { keyId, operator: true, scopes: SCOPES, limits: {} };
+    if (header === undefined && !needsTenant) return { ...operator, tenant: undefined };
+    return { ...operator, tenant: await this.#tenantIn(header) };
+  }
+
+  async #tenantIn(header: TenantHeader): Promise<KnownTenant> {
+    if (typeof header !== 'string' || header === '') {
       throw new AppError('invalid_request', {
         message: 'An operator key acts for one tenant here: name it in the header x-tenant.',
         param: 'x-tenant',
       });
     }
-    const tenant = await this.keys.findTenant(name);
+    const tenant = await this.keys.findTenant(header);
     if (!tenant) throw new AppError('not_found', { message: 'There is no such tenant.', param: 'x-tenant' });
-    return { keyId: OPERATOR_KEY_ID, operator: true, scopes: SCOPES, tenant };
+    return tenant;
   }
 }
 
@@ -59,13 +76,14 @@ function bearerOf(header: string | undefined): string {
   return match[1];
 }
 
-function callerWith(key: KnownKey, scopes: readonly Scope[]): Caller {
-  if (key.tenantState === 'suspended') throw new AppError('tenant_suspended');
-  if (!scopes.some((scope) => key.scopes.includes(scope))) {
+/** Without scopes every key may call, also of a tenant that is suspended: it may ask what it is. */
+function callerWith(key: KnownKey, scopes: readonly Scope[] | undefined): Caller {
+  if (scopes && key.tenant.state === 'suspended') throw new AppError('tenant_suspended');
+  if (scopes && !scopes.some((scope) => key.scopes.includes(scope))) {
     throw new AppError('insufficient_scope', {
       message: `The API key lacks the scope ${scopes.join(' or ')}.`,
     });
   }
-  const tenant = { id: key.tenantId, name: key.tenantName };
-  return { keyId: key.keyId, operator: false, scopes: key.scopes, tenant };
+  const { keyId, tenant, limits } = key;
+  return { keyId, operator: false, scopes: key.scopes, tenant, limits };
 }

@@ -1,4 +1,5 @@
 import { Check, Column, Entity, PrimaryColumn, Unique } from 'typeorm';
+import type { Quotas } from './limits/rate-limits.js';
 
 @Entity('tenants')
 @Unique('tenants_name_key', ['name'])
@@ -12,6 +13,13 @@ export class Tenant {
 
   @Column('text', { default: 'active' })
   state!: 'active' | 'suspended';
+
+  @Column('jsonb', { default: () => "'{}'" })
+  quotas!: Quotas;
+
+  /** Share of the engines. */
+  @Column('double precision', { default: 1 })
+  weight!: number;
 
   @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
   createdAt!: Date;

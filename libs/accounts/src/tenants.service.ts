@@ -1,23 +1,40 @@
 import { Injectable } from '@nestjs/common';
-import type { PatchTenant, TenantResource } from '#contracts/admin-api.js';
+import type { CreateTenant, PatchTenant, TenantResource } from '#contracts/admin-api.js';
 import { type List, listPage, type PageQuery } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
 import { isUniqueViolation } from '#stores/postgres/database-error.js';
 import { Notifications } from '#stores/postgres/notifications.js';
 import { DataSource, LessThan } from 'typeorm';
-import { KEYS_CHANNEL } from './key-directory.service.js';
+import { KEYS_CHANNEL } from './keys-channel.js';
+import { patched, quotasResource } from './limits/rate-limits.js';
 import { Tenant } from './tenant.entity.js';
 
 @Injectable()
 export class TenantsService {
   constructor(private readonly database: DataSource) {}
 
-  async create(name: string): Promise<TenantResource> {
+  async create({ name, quotas = {}, weight = 1 }: CreateTenant): Promise<TenantResource> {
     const tenants = this.database.getRepository(Tenant);
-    const tenant = tenants.create({ id: newId(), name, state: 'active', createdAt: new Date() });
+    const tenant = tenants.create({
+      id: newId(),
+      name,
+      state: 'active',
+      quotas: patched({}, quotas),
+      weight,
+      createdAt: new Date(),
+    });
     try {
-      await tenants.insert(tenant);
+      await this.database.transaction(async (manager) => {
+        await manager.insert(Tenant, tenant);
+        await AuditLog.record(manager, {
+          tenantId: tenant.id,
+          action: 'tenant.create',
+          subject: { type: 'tenant', id: tenant.id },
+          after: toResource(tenant),
+        });
+      });
     } catch (error) {
       if (!isUniqueViolation(error, 'tenants_name_key')) throw error;
       throw new AppError('already_exists', { message: `There is a tenant ${name} already.`, param: 'name' });
@@ -40,14 +57,25 @@ export class TenantsService {
     return toResource(await this.find(nameOrId));
   }
 
-  async patch(nameOrId: string, { state }: PatchTenant): Promise<TenantResource> {
-    const tenant = await this.find(nameOrId);
-    if (state === undefined) return toResource(tenant);
-    await this.database.transaction(async (manager) => {
-      await manager.update(Tenant, { id: tenant.id }, { state });
+  async patch(nameOrId: string, patch: PatchTenant): Promise<TenantResource> {
+    const { id } = await this.find(nameOrId);
+    return this.database.transaction(async (manager) => {
+      const tenant = await manager.findOneOrFail(Tenant, {
+        where: { id },
+        lock: { mode: 'pessimistic_write' },
+      });
+      const before = toResource(tenant);
+      tenant.state = patch.state ?? tenant.state;
+      tenant.weight = patch.weight ?? tenant.weight;
+      tenant.quotas = patched(tenant.quotas, patch.quotas ?? {});
+      const { state, weight, quotas } = tenant;
+      await manager.update(Tenant, { id }, { state, weight, quotas });
+      const after = toResource(tenant);
+      const subject = { type: 'tenant', id };
+      await AuditLog.record(manager, { tenantId: id, action: 'tenant.update', subject, before, after });
       await Notifications.publish(manager, KEYS_CHANNEL, '');
+      return after;
     });
-    return toResource({ ...tenant, state });
   }
 
   async find(nameOrId: string): Promise<Tenant> {
@@ -63,6 +91,7 @@ export function unknownCursor(): AppError {
 }
 
 function toResource(tenant: Tenant): TenantResource {
-  const { id, name, state, createdAt } = tenant;
-  return { id, object: 'tenant', name, state, created_at: createdAt.toISOString() };
+  const { id, name, state, weight, createdAt } = tenant;
+  const quotas = quotasResource(tenant.quotas);
+  return { id, object: 'tenant', name, state, quotas, weight, created_at: createdAt.toISOString() };
 }

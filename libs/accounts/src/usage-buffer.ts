@@ -15,6 +15,9 @@ export interface UsageRecord {
   readonly error: boolean;
   readonly ttft_ms: number | undefined;
   readonly total_ms: number;
+  /** Generations of two tokens and more, and the sum of their mean times per token after the first. */
+  readonly tpotSequences: number;
+  readonly tpot_ms: number;
 }
 
 /** Sums of one key, one served version, one minute; named as the columns of usage_minutes. */
@@ -34,6 +37,8 @@ export interface UsageSum {
   first_tokens: number;
   ttft_ms: number;
   total_ms: number;
+  tpot_sequences: number;
+  tpot_ms: number;
 }
 
 /** Adds records up until they are taken, so memory follows the number of distinct sums, not of requests. */
@@ -57,6 +62,8 @@ export class UsageBuffer {
     sum.first_tokens += record.ttft_ms === undefined ? 0 : 1;
     sum.ttft_ms += record.ttft_ms ?? 0;
     sum.total_ms += record.total_ms;
+    sum.tpot_sequences += record.tpotSequences;
+    sum.tpot_ms += record.tpot_ms;
     this.#sums.set(key, sum);
   }
 
@@ -85,5 +92,7 @@ function emptySum(record: UsageRecord, minute: string, served: string): UsageSum
     first_tokens: 0,
     ttft_ms: 0,
     total_ms: 0,
+    tpot_sequences: 0,
+    tpot_ms: 0,
   };
 }

@@ -1,17 +1,15 @@
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
-import type { UsageGroup, UsageList, UsageQuery, UsageRow } from '#contracts/usage-api.js';
-import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { newId } from '#stores/ids.js';
 import { DataSource } from 'typeorm';
 import { ACCOUNTS_LOGGER } from './settings.js';
 import { UsageBuffer, type UsageRecord, type UsageSum } from './usage-buffer.js';
+import { lockDays } from './usage-rollup.service.js';
+import { SUM_COLUMNS } from './usage-sums.js';
 
 export type { UsageRecord } from './usage-buffer.js';
 
 const FLUSH_EVERY_MS = 1_000;
-const DAY_MS = 86_400_000;
-const DEFAULT_RANGE_MS = 30 * DAY_MS;
 
 interface Batch {
   readonly id: string;
@@ -26,6 +24,7 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
   #unsettled: Batch | undefined;
   #flushing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #writtenAt = new Date();
 
   constructor(
     private readonly database: DataSource,
@@ -42,6 +41,11 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
     await this.#flushQuietly();
   }
 
+  /** Everything that this process recorded before is in the database. */
+  get writtenAt(): Date {
+    return this.#writtenAt;
+  }
+
   record(usage: UsageRecord): void {
     this.#buffer.add(usage, new Date());
   }
@@ -51,19 +55,6 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
     while (this.#flushing) await this.#flushing.catch(() => undefined);
     this.#flushing = this.#flush().finally(() => (this.#flushing = undefined));
     return this.#flushing;
-  }
-
-  async query(tenantId: string, query: UsageQuery): Promise<UsageList> {
-    await this.flush();
-    const to = query.to === undefined ? new Date() : new Date(query.to);
-    const from = query.from === undefined ? new Date(to.getTime() - DEFAULT_RANGE_MS) : new Date(query.from);
-    if (from > to)
-      throw new AppError('invalid_request', { message: '`from` is later than `to`.', param: 'from' });
-    const groups = new Set((query.group_by?.split(',') ?? []) as UsageGroup[]);
-    if (groups.has('version')) groups.add('adapter'); // a version's number says nothing without its adapter
-    const rows = (await this.database.query(usageSql(groups), [tenantId, from, to])) as UsageRow[];
-    const range = { from: from.toISOString(), to: to.toISOString() };
-    return { object: 'list', data: rows, has_more: false, last_id: null, ...range };
   }
 
   /** Forgets batches too old to be sent again. */
@@ -81,53 +72,47 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
 
   async #flush(): Promise<void> {
     if (this.#unsettled) await this.#write(this.#unsettled);
+    const takenAt = new Date();
     const sums = this.#buffer.take();
     if (sums.length > 0) await this.#write({ id: newId(), sums });
+    this.#writtenAt = takenAt;
   }
 
   async #write(batch: Batch): Promise<void> {
     this.#unsettled = batch;
+    const days = [...new Set(batch.sums.map(({ minute }) => minute.slice(0, 10)))].sort();
     await this.database.transaction(async (manager) => {
       const sql = 'INSERT INTO usage_flushes (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id';
       const inserted = (await manager.query(sql, [batch.id])) as unknown[];
-      if (inserted.length > 0) await manager.query(ADD_SUMS, [JSON.stringify(batch.sums)]);
+      if (inserted.length === 0) return;
+      await lockDays(manager, days, 'shared');
+      await manager.query(ADD_SUMS, [JSON.stringify(batch.sums)]);
+      await manager.query(NOTE_DAYS, [days]);
+      await manager.query(UNROLL_DAYS, [days]);
     });
     this.#unsettled = undefined;
   }
 }
 
-const SUMS = [
-  'requests',
-  'prompt_tokens',
-  'cached_tokens',
-  'completion_tokens',
-  'errors',
-  'first_tokens',
-  'ttft_ms',
-  'total_ms',
+const COLUMNS = [
+  'tenant_id',
+  'minute',
+  'key_id',
+  'served',
+  'adapter_id',
+  'adapter',
+  'version',
+  ...SUM_COLUMNS,
 ];
 
 const ADD_SUMS = `
-  INSERT INTO usage_minutes
-  SELECT * FROM jsonb_populate_recordset(NULL::usage_minutes, $1::jsonb)
+  INSERT INTO usage_minutes (${COLUMNS.join(', ')})
+  SELECT ${COLUMNS.join(', ')} FROM jsonb_populate_recordset(NULL::usage_minutes, $1::jsonb)
   ON CONFLICT (tenant_id, minute, key_id, served) DO UPDATE SET
-    ${SUMS.map((column) => `${column} = usage_minutes.${column} + excluded.${column}`).join(', ')}`;
+    ${SUM_COLUMNS.map((column) => `${column} = usage_minutes.${column} + excluded.${column}`).join(', ')}`;
 
-const GROUP_SQL: Readonly<Record<UsageGroup, string>> = {
-  adapter: 'adapter',
-  version: 'version',
-  day: "to_char(minute AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
-};
+const NOTE_DAYS = 'INSERT INTO usage_rollups (day) SELECT unnest($1::date[]) ON CONFLICT (day) DO NOTHING';
 
-/** Sums per group; float8 holds every count that we shall ever reach exactly, and arrives as a number. */
-function usageSql(groups: ReadonlySet<UsageGroup>): string {
-  const keys = (['day', 'adapter', 'version'] as const).filter((group) => groups.has(group));
-  const columns = [
-    ...keys.map((group) => `${GROUP_SQL[group]} AS ${group}`),
-    ...SUMS.slice(0, 5).map((column) => `coalesce(sum(${column}), 0)::float8 AS ${column}`),
-  ];
-  const order = keys.map((_, index) => index + 1).join(', ');
-  return `SELECT ${columns.join(', ')} FROM usage_minutes
-    WHERE tenant_id = $1 AND minute >= $2 AND minute < $3
-    ${order && `GROUP BY ${order} ORDER BY ${order}`}`;
-}
+/** A minute that comes after its day was rolled up. */
+const UNROLL_DAYS =
+  'UPDATE usage_rollups SET rolled_at = NULL WHERE day = ANY($1::date[]) AND rolled_at IS NOT NULL';

@@ -1,4 +1,5 @@
 import type { VersionState } from '#contracts/adapters-api.js';
+import type { VersionMetrics } from '#contracts/lineage-api.js';
 import type { Labels } from '#contracts/resource.js';
 import {
   Check,
@@ -16,6 +17,11 @@ import { Adapter } from './adapter.entity.js';
 @Entity('adapter_versions')
 @Unique('adapter_versions_adapter_id_number_key', ['adapterId', 'number'])
 @Index('adapter_versions_state_idx', ['state', 'id'])
+@Index('adapter_versions_tenant_id_id_idx', ['tenantId', 'id'])
+@Index('adapter_versions_training_job_idx', ['tenantId', 'trainingJob', 'id'], {
+  where: 'training_job IS NOT NULL',
+})
+@Index('adapter_versions_digest_idx', ['tenantId', 'digest', 'id'], { where: 'digest IS NOT NULL' })
 @Check('adapter_versions_state_check', "state IN ('uploaded', 'validating', 'ready', 'rejected')")
 @Check('adapter_versions_ready_check', "state <> 'ready' OR digest IS NOT NULL")
 export class AdapterVersion {
@@ -74,6 +80,10 @@ export class AdapterVersion {
   @Column('jsonb', { default: () => "'{}'" })
   labels!: Labels;
 
+  @Column('text', { name: 'training_job', nullable: true })
+  trainingJob!: string | null;
+  @Column('jsonb', { default: () => "'{}'" })
+  metrics!: VersionMetrics;
   @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
   createdAt!: Date;
 

@@ -2,15 +2,17 @@ import { Injectable } from '@nestjs/common';
 import type { AdapterQuery, AdapterResource, CreateAdapter, PatchAdapter } from '#contracts/adapters-api.js';
 import { type List, listPage } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
 import { isUniqueViolation } from '#stores/postgres/database-error.js';
 import { DataSource, type EntityManager, Not } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
-import { publishChange } from './adapter-changes.js';
+import { AdapterChanges } from './adapter-changes.js';
 import { findAdapter, lockAdapter } from './adapter-rows.js';
 import { Alias } from './alias.entity.js';
 import { LATEST } from './alias-routes.js';
 import { BlobLedger } from './blob-ledger.service.js';
+import { whereLabels } from './label-filter.js';
 import { heldFiles, type Removal } from './removal.js';
 import { adapterResource } from './resources.js';
 
@@ -18,13 +20,22 @@ import { adapterResource } from './resources.js';
 export class AdaptersService {
   constructor(
     private readonly database: DataSource,
+    private readonly changes: AdapterChanges,
     private readonly ledger: BlobLedger,
   ) {}
 
   async create(tenantId: string, body: CreateAdapter): Promise<AdapterResource> {
     const adapter = newAdapter(tenantId, body);
     try {
-      await this.database.getRepository(Adapter).insert(adapter);
+      await this.database.transaction(async (manager) => {
+        await manager.insert(Adapter, adapter);
+        await AuditLog.record(manager, {
+          tenantId,
+          action: 'adapter.create',
+          subject: { type: 'adapter', id: adapter.id },
+          after: adapterResource(adapter),
+        });
+      });
     } catch (error) {
       if (!isUniqueViolation(error, 'adapters_tenant_id_name_key')) throw error;
       throw new AppError('already_exists', {
@@ -47,14 +58,7 @@ export class AdaptersService {
         throw new AppError('invalid_request', { message: '`after` is no id of this list.', param: 'after' });
       query.andWhere('adapter.id < :after', { after });
     }
-    for (const [index, filter] of [label ?? []].flat().entries()) {
-      const at = filter.indexOf('=');
-      if (at < 0) query.andWhere(`adapter.labels ? :key${index}`, { [`key${index}`]: filter });
-      else {
-        const pair = JSON.stringify({ [filter.slice(0, at)]: filter.slice(at + 1) });
-        query.andWhere(`adapter.labels @> :pair${index}::jsonb`, { [`pair${index}`]: pair });
-      }
-    }
+    whereLabels(query, label);
     return listPage((await query.getMany()).map(adapterResource), limit);
   }
 
@@ -65,23 +69,36 @@ export class AdaptersService {
   async patch(tenantId: string, name: string, body: PatchAdapter): Promise<AdapterResource> {
     return this.database.transaction(async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
+      const before = adapterResource(adapter);
       if (body.description !== undefined) adapter.description = body.description;
       if (body.labels !== undefined) adapter.labels = body.labels;
       adapter.updatedAt = new Date();
       const { description, labels, updatedAt } = adapter;
       await manager.update(Adapter, { id: adapter.id, tenantId }, { description, labels, updatedAt });
+      await AuditLog.record(manager, {
+        tenantId,
+        action: 'adapter.update',
+        subject: { type: 'adapter', id: adapter.id },
+        before,
+        after: adapterResource(adapter),
+      });
       return adapterResource(adapter);
     });
   }
 
   /** Refused while an alias other than the automatic one serves it, unless forced. */
   async remove(tenantId: string, name: string, options: { force: boolean }): Promise<Removal> {
-    const { id, files } = await this.database.transaction(async (manager) => {
+    const { id, files } = await this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
       if (!options.force) await refuseWhileServed(manager, adapter);
       const files = await heldFiles(manager, { tenantId, adapterId: adapter.id });
       await manager.delete(Adapter, { id: adapter.id, tenantId });
-      await publishChange(manager, { tenant: tenantId, adapter: name });
+      await AuditLog.record(manager, {
+        tenantId,
+        action: 'adapter.delete',
+        subject: { type: 'adapter', id: adapter.id },
+        before: adapterResource(adapter),
+      });
       return { id: adapter.id, files };
     });
     const freed = new Set(await this.ledger.free(files.map(({ sha256 }) => sha256)));

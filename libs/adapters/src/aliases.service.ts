@@ -2,9 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { AliasResource, AliasWithHistory, Route } from '#contracts/adapters-api.js';
 import type { List } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { DataSource, type EntityManager, In } from 'typeorm';
 import type { Adapter } from './adapter.entity.js';
-import { publishChange } from './adapter-changes.js';
+import { AdapterChanges } from './adapter-changes.js';
 import { findAdapter, lockAdapter } from './adapter-rows.js';
 import { AdapterVersion } from './adapter-version.entity.js';
 import { Alias } from './alias.entity.js';
@@ -23,7 +24,10 @@ export interface AliasAddress {
 
 @Injectable()
 export class AliasesService {
-  constructor(private readonly database: DataSource) {}
+  constructor(
+    private readonly database: DataSource,
+    private readonly changes: AdapterChanges,
+  ) {}
 
   async list(tenantId: string, adapterName: string): Promise<List<AliasResource>> {
     const { manager } = this.database;
@@ -49,7 +53,7 @@ export class AliasesService {
     keyId: string,
   ): Promise<AliasWithHistory> {
     if (alias === LATEST) throw automatic();
-    return this.database.transaction(async (manager) => {
+    return this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
       await requireReady(manager, adapter, routes);
       const current = await manager.findOne(Alias, {
@@ -57,7 +61,11 @@ export class AliasesService {
       });
       const parent = current?.revision ?? null;
       const row = await moveAlias(manager, adapter, { name: alias, routes, action: 'set', parent, keyId });
-      await publishChange(manager, { tenant: tenantId, adapter: name });
+      await AuditLog.record(manager, {
+        ...auditOf('set', adapter, alias),
+        ...(current ? { before: aliasResource(name, current) } : {}),
+        after: aliasResource(name, row),
+      });
       return withHistory(manager, adapter, row);
     });
   }
@@ -65,7 +73,7 @@ export class AliasesService {
   /** Goes back to where the alias pointed before; again, one step further. */
   async rollback({ tenantId, adapter: name, alias }: AliasAddress, keyId: string): Promise<AliasWithHistory> {
     if (alias === LATEST) throw automatic();
-    return this.database.transaction(async (manager) => {
+    return this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
       const current = await findAlias(manager, adapter, alias);
       const where = { tenantId, adapterId: adapter.id, alias };
@@ -85,7 +93,11 @@ export class AliasesService {
         parent,
         keyId,
       });
-      await publishChange(manager, { tenant: tenantId, adapter: name });
+      await AuditLog.record(manager, {
+        ...auditOf('rollback', adapter, alias),
+        before: aliasResource(name, current),
+        after: aliasResource(name, row),
+      });
       return withHistory(manager, adapter, row);
     });
   }
@@ -93,13 +105,21 @@ export class AliasesService {
   /** Takes the alias away; its history goes on when it is set again. */
   async remove({ tenantId, adapter: name, alias }: AliasAddress): Promise<void> {
     if (alias === LATEST) throw automatic();
-    await this.database.transaction(async (manager) => {
+    await this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
-      await findAlias(manager, adapter, alias);
+      const row = await findAlias(manager, adapter, alias);
+      await AuditLog.record(manager, {
+        ...auditOf('delete', adapter, alias),
+        before: aliasResource(name, row),
+      });
       await manager.delete(Alias, { tenantId, adapterId: adapter.id, name: alias });
-      await publishChange(manager, { tenant: tenantId, adapter: name });
     });
   }
+}
+
+function auditOf(verb: 'set' | 'rollback' | 'delete', { tenantId, name }: Adapter, alias: string) {
+  const subject = { type: 'adapter.alias', id: `${name}:${alias}` };
+  return { tenantId, action: `adapter.alias.${verb}`, subject };
 }
 
 function automatic(): AppError {

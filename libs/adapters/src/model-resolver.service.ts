@@ -1,34 +1,19 @@
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { EVERYONE } from '#contracts/shares-api.js';
 import { AppError } from '#runtime/app-error.js';
 import { asDependencyError } from '#stores/postgres/database-error.js';
 import { Notifications } from '#stores/postgres/notifications.js';
 import { ReadCache } from '#stores/read-cache.js';
 import { DataSource, In } from 'typeorm';
+import { AdapterChanges, type AdapterChangeNote, ADAPTERS_CHANNEL, parseChange } from './adapter-changes.js';
+import { AdapterShare } from './adapter-share.entity.js';
 import { Adapter } from './adapter.entity.js';
-import { ADAPTERS_CHANNEL, parseChange } from './adapter-changes.js';
-import { AdapterVersion } from './adapter-version.entity.js';
-import { Alias } from './alias.entity.js';
-import { LATEST, PRODUCTION } from './alias-routes.js';
 import { type ModelReference, parseModelReference } from './model-reference.js';
 import { chooseRoute, stickyPoint } from './route-choice.js';
+import { loadTarget, type ResolvedVersion, type ServedVersion, type Target } from './served-target.js';
+import { findActiveTenant, type TenantName } from './tenant-names.js';
 
-export interface ResolvedVersion {
-  readonly versionId: string;
-  readonly adapterId: string;
-  readonly ownerTenant: string;
-  /** The adapter's name. */
-  readonly adapter: string;
-  readonly version: number;
-  readonly digest: string;
-  readonly baseDigest: string;
-}
-
-/** Where a reference leads: one version, or several with weights. */
-interface Target {
-  /** Makes a user's choice independent from one alias to the next. */
-  readonly alias: string;
-  readonly routes: readonly { readonly weight: number; readonly version: ResolvedVersion }[];
-}
+export type { ResolvedVersion } from './served-target.js';
 
 const CACHE = { fresh_ms: 5_000, stale_ms: 15 * 60_000, limit: 50_000 };
 
@@ -36,136 +21,101 @@ const CACHE = { fresh_ms: 5_000, stale_ms: 15 * 60_000, limit: 50_000 };
 @Injectable()
 export class ModelResolver implements OnModuleInit, OnApplicationShutdown {
   readonly #targets = new ReadCache<Target>(CACHE);
-  #unsubscribe: () => void = () => undefined;
+  readonly #grants = new ReadCache<{ granted: true }>(CACHE);
+  readonly #owners = new ReadCache<TenantName>(CACHE);
+  readonly #unsubscribe: (() => void)[] = [];
 
   constructor(
     private readonly database: DataSource,
     private readonly notifications: Notifications,
+    private readonly changes: AdapterChanges,
   ) {}
 
   onModuleInit(): void {
-    this.#unsubscribe = this.notifications.subscribe(ADAPTERS_CHANNEL, {
-      changed: (payload) => {
-        const { tenant, adapter } = parseChange(payload);
-        const prefix = keyPrefix(tenant, adapter);
-        this.#targets.forgetWhere((key) => key.startsWith(prefix));
-      },
-      missed: () => this.#targets.expireAll(),
-    });
+    this.#unsubscribe.push(
+      this.changes.subscribe((note) => this.#forget(note)),
+      this.notifications.subscribe(ADAPTERS_CHANNEL, {
+        changed: (payload) => this.#forget(parseChange(payload)),
+        missed: () => {
+          this.#targets.expireAll();
+          this.#grants.expireAll();
+          this.#owners.expireAll();
+        },
+      }),
+    );
   }
 
   onApplicationShutdown(): void {
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
   /** Throws model_not_found, or version_not_ready where the adapter is there but cannot be called yet. */
   async resolve(tenantId: string, model: string, user: string | undefined): Promise<ResolvedVersion> {
     const reference = parseModelReference(model);
-    if (!reference) throw noModel(model);
-    const key = keyPrefix(tenantId, reference.adapter) + model;
     let target: Target | undefined;
     try {
-      target = await this.#targets.get(key, () => this.#load(tenantId, reference, model));
+      target = reference && (await this.#find(tenantId, reference));
     } catch (error) {
       throw asDependencyError(error);
     }
-    if (!target) throw noModel(model);
+    if (!reference || !target) throw noModel(model);
     const point =
-      user === undefined ? Math.random() : stickyPoint(`${reference.adapter}:${target.alias}`, user);
-    return chooseRoute(target.routes, point).version;
+      user === undefined
+        ? Math.random()
+        : stickyPoint(`${reference.adapter}:${target.alias?.name ?? ''}`, user);
+    const { version } = chooseRoute(target.routes, point);
+    return { ...version, alias: target.alias, callName: callName(tenantId, version, reference) };
   }
 
-  /** Adapters with a ready version that the tenant may call, by name. */
-  async listCallable(tenantId: string): Promise<readonly { name: string; createdAt: Date }[]> {
-    try {
-      return await this.database
-        .createQueryBuilder(Adapter, 'adapter')
-        .innerJoin(Alias, 'alias', 'alias.adapter_id = adapter.id AND alias.name = :latest', {
-          latest: LATEST,
-        })
-        .where('adapter.tenant_id = :tenantId', { tenantId })
-        .orderBy('adapter.name')
-        .getMany();
-    } catch (error) {
-      throw asDependencyError(error);
-    }
+  #forget({ tenant, adapter }: AdapterChangeNote): void {
+    const group = groupOf(tenant, adapter);
+    this.#targets.forgetGroup(group);
+    this.#grants.forgetGroup(group);
   }
 
-  async #load(tenantId: string, reference: ModelReference, model: string): Promise<Target | undefined> {
-    const { manager } = this.database;
-    if (reference.tenant !== undefined && !(await this.#isNamed(tenantId, reference.tenant)))
+  async #find(tenantId: string, reference: ModelReference): Promise<Target | undefined> {
+    const ownerId = await this.#ownerOf(tenantId, reference);
+    if (ownerId === undefined) return undefined;
+    const group = groupOf(ownerId, reference.adapter);
+    // Before anything of the adapter is looked at: who may not call it learns nothing of its state either.
+    if (ownerId !== tenantId && !(await this.#isGranted(group, ownerId, tenantId, reference.adapter)))
       return undefined;
-    const adapter = await manager.findOne(Adapter, { where: { tenantId, name: reference.adapter } });
-    if (!adapter) return undefined;
-    const { selector } = reference;
-    if (selector.kind === 'version') {
-      const where = { tenantId, adapterId: adapter.id, number: selector.version };
-      const version = await manager.findOne(AdapterVersion, { where, select: SERVED_COLUMNS });
-      if (!version) return undefined;
-      return { alias: '', routes: [{ weight: 1, version: served(adapter, version, model) }] };
-    }
-    const names = selector.kind === 'alias' ? [selector.alias] : [PRODUCTION, LATEST];
-    const aliases = await manager.find(Alias, {
-      where: { tenantId, adapterId: adapter.id, name: In(names) },
-    });
-    const alias = names
-      .map((name) => aliases.find((row) => row.name === name))
-      .find((row) => row !== undefined);
-    if (!alias) {
-      if (selector.kind === 'alias' && selector.alias !== LATEST) return undefined;
-      throw notReady(`The adapter ${reference.adapter} has no version that is ready.`);
-    }
-    return this.#targetOf(adapter, alias, model);
+    const key = `${group} ${JSON.stringify(reference.selector)}`;
+    return this.#targets.get(key, () => loadTarget(this.database.manager, ownerId, reference), group);
   }
 
-  async #targetOf(adapter: Adapter, alias: Alias, model: string): Promise<Target> {
-    const rows = await this.database.manager.find(AdapterVersion, {
-      where: {
-        tenantId: adapter.tenantId,
-        adapterId: adapter.id,
-        number: In(alias.routes.map(({ version }) => version)),
-      },
-      select: SERVED_COLUMNS,
-    });
-    const routes = alias.routes.flatMap(({ version: number, weight }) => {
-      const row = rows.find((candidate) => candidate.number === number);
-      return row ? [{ weight, version: served(adapter, row, model) }] : [];
-    });
-    // Routes and versions were read one after the other; a deletion may have come in between.
-    if (routes.length === 0) throw notReady(`${model} is being changed; try again.`);
-    return { alias: alias.name, routes };
+  /** The id of the tenant that the reference names; undefined when there is none that is active. */
+  async #ownerOf(tenantId: string, { tenant: name }: ModelReference): Promise<string | undefined> {
+    if (name === undefined) return tenantId;
+    return (await this.#owners.get(name, () => findActiveTenant(this.database, name)))?.id;
   }
 
-  async #isNamed(tenantId: string, name: string): Promise<boolean> {
-    const rows: unknown[] = await this.database.query('SELECT 1 FROM tenants WHERE id = $1 AND name = $2', [
-      tenantId,
-      name,
-    ]);
-    return rows.length > 0;
+  async #isGranted(group: string, ownerId: string, tenantId: string, adapter: string): Promise<boolean> {
+    const load = async () => {
+      const granted = await this.database.manager
+        .createQueryBuilder(AdapterShare, 'share')
+        .innerJoin(
+          Adapter,
+          'adapter',
+          'adapter.id = share.adapter_id AND adapter.tenant_id = share.tenant_id',
+        )
+        .where('adapter.tenant_id = :ownerId AND adapter.name = :adapter', { ownerId, adapter })
+        .andWhere({ grantee: In([tenantId, EVERYONE]) })
+        .getExists();
+      return granted ? { granted: true as const } : undefined;
+    };
+    return (await this.#grants.get(`${group} ${tenantId}`, load, group)) !== undefined;
   }
 }
 
-const SERVED_COLUMNS = { id: true, number: true, state: true, digest: true, baseDigest: true } as const;
-
-/** The start of every cache key of one adapter; names hold no space. */
-function keyPrefix(tenantId: string, adapter: string): string {
-  return `${tenantId} ${adapter} `;
+/** Everything cached of one adapter; names hold no space. */
+function groupOf(ownerId: string, adapter: string): string {
+  return `${ownerId} ${adapter}`;
 }
 
-function served(adapter: Adapter, version: AdapterVersion, model: string): ResolvedVersion {
-  const { id, number, state, digest, baseDigest } = version;
-  if (state !== 'ready' || digest === null || baseDigest === null) {
-    throw notReady(`Version ${number} of ${model.replace(/@.*$/, '')} is ${state}.`);
-  }
-  return {
-    versionId: id,
-    adapterId: adapter.id,
-    ownerTenant: adapter.tenantId,
-    adapter: adapter.name,
-    version: number,
-    digest,
-    baseDigest,
-  };
+/** The adapter's name as this caller writes it: another tenant's is never mixed up with one's own. */
+function callName(tenantId: string, version: ServedVersion, reference: ModelReference): string {
+  return version.ownerTenant === tenantId ? version.adapter : `${reference.tenant}/${version.adapter}`;
 }
 
 function noModel(model: string): AppError {
@@ -173,8 +123,4 @@ function noModel(model: string): AppError {
     message: `The model \`${model.slice(0, 300)}\` does not exist or you do not have access to it.`,
     param: 'model',
   });
-}
-
-function notReady(message: string): AppError {
-  return new AppError('version_not_ready', { message, param: 'model' });
 }

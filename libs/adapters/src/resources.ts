@@ -5,6 +5,7 @@ import type {
   AliasWithHistory,
   VersionResource,
 } from '#contracts/adapters-api.js';
+import type { VersionParent } from '#contracts/lineage-api.js';
 import type { Adapter } from './adapter.entity.js';
 import type { AdapterVersion } from './adapter-version.entity.js';
 import type { Alias } from './alias.entity.js';
@@ -26,10 +27,16 @@ export function adapterResource(row: Adapter): AdapterResource {
   };
 }
 
+/** What stands of a version in tables of its own. */
+export interface VersionParts {
+  readonly weights: Pick<VersionFile, 'sha256' | 'bytes'>;
+  readonly parents: VersionParent[];
+}
+
 export function versionResource(
   adapter: string,
   row: AdapterVersion,
-  weights: Pick<VersionFile, 'sha256' | 'bytes'>,
+  { weights, parents }: VersionParts,
 ): VersionResource {
   return {
     id: row.id,
@@ -48,6 +55,9 @@ export function versionResource(
     source: row.source,
     description: row.description,
     labels: row.labels,
+    parents,
+    training_job: row.trainingJob,
+    metrics: row.metrics,
     created_at: row.createdAt.toISOString(),
     ready_at: row.readyAt?.toISOString() ?? null,
   };

@@ -3,6 +3,7 @@ import type { VersionResource } from '#contracts/adapters-api.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
 import { newId } from '#stores/ids.js';
 import type { JobProducer } from '#stores/queue/job-queue.js';
@@ -18,6 +19,7 @@ import { versionResource } from './resources.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
 import { missingPart, WEIGHTS_FILE } from './upload-parts.js';
 import { type ReceivedFiles, UploadReader, type UploadSource } from './upload-reader.js';
+import { findParents, writeParents } from './version-parents.js';
 
 export interface UploadTarget {
   readonly tenantId: string;
@@ -66,7 +68,16 @@ export class UploadsService {
       await manager.insert(AdapterVersion, row);
       await this.ledger.record(manager, filesOf(row, received.files));
       await manager.update(Adapter, { id: adapter.id, tenantId }, { nextVersion: adapter.nextVersion + 1 });
-      return versionResource(name, row, weights);
+      const parents = await findParents(manager, tenantId, received.metadata.parents ?? []);
+      await writeParents(manager, row, parents);
+      const resource = versionResource(name, row, { weights, parents });
+      await AuditLog.record(manager, {
+        tenantId,
+        action: 'adapter.version.create',
+        subject: { type: 'adapter.version', id: row.id },
+        after: resource,
+      });
+      return resource;
     });
   }
 
@@ -116,6 +127,8 @@ function newVersion(adapter: Adapter, { metadata }: ReceivedFiles): AdapterVersi
     source: 'upload',
     description: metadata.description ?? null,
     labels: metadata.labels ?? {},
+    trainingJob: metadata.training_job ?? null,
+    metrics: metadata.metrics ?? {},
     createdAt: new Date(),
     readyAt: null,
   });

@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { AdapterReport } from '#contracts/adapter-report.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
-import { DataSource, type EntityManager, In } from 'typeorm';
+import { OutboxService } from '#stores/outbox/outbox.service.js';
+import { DataSource, type EntityManager, In, IsNull, Not } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
 import { publishChange } from './adapter-changes.js';
 import { lockAdapter } from './adapter-rows.js';
@@ -11,6 +12,7 @@ import { moveLatest } from './alias-routes.js';
 import { BlobLedger } from './blob-ledger.service.js';
 import { MANIFEST_FILE } from './removal.js';
 import { VersionFile } from './version-file.entity.js';
+import { readVersionResource } from './version-resources.js';
 
 /** States that still have work before them. */
 const UNSETTLED = ['uploaded', 'validating'] as const;
@@ -35,6 +37,7 @@ export class VersionStates {
   constructor(
     private readonly database: DataSource,
     private readonly ledger: BlobLedger,
+    private readonly outbox: OutboxService,
   ) {}
 
   /** Begins, or begins again after a crash; undefined when the version is settled or deleted. */
@@ -56,7 +59,6 @@ export class VersionStates {
   }
 
   /** Makes the version callable, and `latest` follow. False when it was deleted meanwhile. */
-  async ready(versionId: string, { manifest, base, report }: Accepted): Promise<boolean> {
     return this.#settle(versionId, async (manager, { version, adapter }) => {
       const { tenantId } = version;
       await this.ledger.record(manager, [{ versionId, tenantId, name: MANIFEST_FILE, ...manifest }]);
@@ -96,6 +98,19 @@ export class VersionStates {
     });
   }
 
+  /** Lets a version that was given up be validated anew; false when it is none. */
+  async reopen(versionId: string): Promise<boolean> {
+    return this.database.transaction(async (manager) => {
+      const where = { id: versionId, state: 'rejected' as const, failure: Not(IsNull()) };
+      const row = await manager.findOne(AdapterVersion, { where, relations: { adapter: true } });
+      if (!row?.adapter) return false;
+      await manager.update(AdapterVersion, where, { state: 'uploaded', failure: null, attempts: 0 });
+      const { tenantId, adapter } = row;
+      await publishChange(manager, { tenant: tenantId, adapter: adapter.name, version: versionId });
+      return true;
+    });
+  }
+
   /** Versions that still have work before them, oldest first. */
   async unsettled(limit: number): Promise<string[]> {
     const rows = await this.database.getRepository(AdapterVersion).find({
@@ -116,9 +131,17 @@ export class VersionStates {
       if (!found) return false;
       await change(manager, found);
       const { tenantId } = found.version;
+      await this.#tell(manager, found);
       await publishChange(manager, { tenant: tenantId, adapter: found.adapter.name, version: versionId });
       return true;
     });
+  }
+
+  async #tell(manager: EntityManager, { version: { id, tenantId }, adapter }: Found): Promise<void> {
+    const row = await manager.findOneByOrFail(AdapterVersion, { id, tenantId });
+    const payload = await readVersionResource(manager, adapter.name, row);
+    const type = row.state === 'ready' ? 'adapter.version.ready' : 'adapter.version.rejected';
+    await this.outbox.add(manager, { tenantId, type, payload });
   }
 }
 

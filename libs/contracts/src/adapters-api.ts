@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { AdapterReportSchema } from './adapter-report.js';
 import {
+  type VersionFacts,
+  VersionFactsSchema,
+  VersionMetricsSchema,
+  VersionParentSchema,
+} from './lineage-api.js';
+import {
   DescriptionSchema,
   LabelsSchema,
   listOf,
@@ -88,6 +94,9 @@ export const VersionSchema = z.object({
   source: z.string(),
   description: z.string().nullable(),
   labels: LabelsSchema,
+  parents: z.array(VersionParentSchema),
+  training_job: z.string().nullable(),
+  metrics: VersionMetricsSchema,
   created_at: TimeSchema,
   ready_at: TimeSchema.nullable(),
 });
@@ -95,11 +104,8 @@ export type VersionResource = z.infer<typeof VersionSchema>;
 export const VersionListSchema = listOf(VersionSchema);
 
 /** The optional part `metadata` of an upload. */
-export const UploadMetadataSchema = z.strictObject({
-  description: DescriptionSchema.optional(),
-  labels: LabelsSchema.optional(),
-});
-export type UploadMetadata = z.infer<typeof UploadMetadataSchema>;
+export const UploadMetadataSchema = VersionFactsSchema;
+export type UploadMetadata = VersionFacts;
 
 export const ImportSourceSchema = z.strictObject({ source: z.string().min(1) });
 

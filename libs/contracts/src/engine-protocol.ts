@@ -9,6 +9,7 @@ import { ERROR_CODES } from './errors.js';
  *   GET    /status              EngineStatus
  *   POST   /adapters/{digest}   load now (optional warm-up) -> 204
  *   DELETE /adapters/{digest}   drop once its last request ends -> 204
+ *   POST   /drain, /undrain     take no new requests (state `draining`), and take them again -> 204
  *   GET    /metrics, /health/live, /health/ready
  */
 
@@ -160,6 +161,7 @@ export const EngineStatusSchema = z.object({
   engine: z.string(),
   state: z.enum(['loading', 'ready', 'draining', 'failed']),
   device: z.string(),
+  startedAt: z.iso.datetime().optional(),
   /** Absent while loading. */
   base: BaseModelSchema.optional(),
   load: z.object({

@@ -35,6 +35,13 @@ export const ERROR_TABLE = {
   invalid_request: row(400, BAD, 'info', false, 'The request is malformed.'),
   context_length_exceeded: row(400, BAD, 'info', false, "The prompt does not fit the model's context."),
   invalid_api_key: row(401, 'authentication_error', 'info', false, 'The API key is missing or not valid.'),
+  invalid_signature: row(
+    401,
+    'authentication_error',
+    'info',
+    false,
+    "The webhook's signature is missing, wrong or too old.",
+  ),
   insufficient_scope: row(
     403,
     'permission_error',
@@ -58,6 +65,7 @@ export const ERROR_TABLE = {
   internal_error: row(500, 'server_error', 'error', true, 'Something failed on our side.'),
   engine_unavailable: row(503, 'server_error', 'warn', true, 'No engine can serve this now.'),
   overloaded: row(503, 'server_error', 'warn', true, 'Too many requests wait already.'),
+  maintenance: row(503, 'server_error', 'info', true, 'The service is under maintenance.'),
   dependency_unavailable: row(503, 'server_error', 'error', true, 'A service that this call needs is away.'),
 } as const satisfies Record<string, ErrorRow>;
 

@@ -71,6 +71,14 @@ export class EngineClient {
     await body.dump();
   }
 
+  /** Tells the engine to take no new requests, or to take them again. */
+  async setDrained(drained: boolean): Promise<void> {
+    const signal = AbortSignal.timeout(this.#statusTimeout_ms);
+    const path = drained ? '/drain' : '/undrain';
+    const { body } = await this.#call({ method: 'POST', path, signal });
+    await body.dump();
+  }
+
   /**
    * Resolves once the engine has taken the request; faults that it finds before are thrown with their code.
    * A fault after that is an `error` event, always the last one. An aborted `signal` closes the connection,

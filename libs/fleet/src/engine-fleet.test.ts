@@ -108,6 +108,30 @@ describe('EngineFleet', () => {
     expect(await serve()).toBe('fake-1');
   });
 
+  it('sends nothing to a drained engine, in any process, until it is undrained', async () => {
+    const other = new EngineFleet({
+      engineUrls: engines.map(({ url }) => url),
+      engineToken: 'token',
+      logger: pino({ level: 'silent' }),
+      pollTimes: { ...pollTimes, poll_ms: 60_000 },
+    });
+    other.onModuleInit();
+    await vi.waitFor(() => expect(other.ready()).toBe(true), 10_000);
+    await fleet.base();
+    expect(await fleet.setDrained('fake-0', true)).toMatchObject({ state: 'draining' });
+    expect([await serve(), await serve()]).toEqual(['fake-1', 'fake-1']);
+    const { engine } = await other.generate(request(), forever); // it has not heard of it
+    expect(engine).toBe('fake-1');
+    await fleet.setDrained('fake-1', true);
+    await expect(fleet.generate(request(), forever)).rejects.toMatchObject({ code: 'engine_unavailable' });
+    expect(await fleet.base()).toEqual(FAKE_BASE);
+    expect(fleet.ready()).toBe(false);
+    await fleet.setDrained(new URL(engines[0]?.url ?? '').host, false);
+    expect(await serve()).toBe('fake-0');
+    await expect(fleet.setDrained('fake-9', true)).rejects.toMatchObject({ code: 'not_found' });
+    await other.onModuleDestroy();
+  });
+
   it('does not offer a bad request to another engine', async () => {
     const [first, second] = engines as [FakeEngine, FakeEngine];
     first.script = (generation) => generation.refuse('invalid_request', 'bad');

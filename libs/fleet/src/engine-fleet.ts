@@ -59,7 +59,8 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
     const known = this.#readyBase();
     if (known) return known;
     await this.#refreshAll();
-    const base = this.#readyBase();
+    // A drained fleet still knows for which model an upload is validated.
+    const base = this.#readyBase() ?? this.#baseOf('draining');
     if (base) return base;
     throw unavailable();
   }
@@ -86,6 +87,29 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
     throw fault;
   }
 
+  /** By its host and port, or by its name where only one engine has it. */
+  find(idOrName: string): EngineView | undefined {
+    return this.#handleOf(idOrName)?.view;
+  }
+
+  /**
+   * Drains an engine: it finishes what it runs and takes nothing new, from any process, until it is undrained or
+   * restarts. Throws AppError not_found, or engine_unavailable when it does not answer.
+   */
+  async setDrained(idOrName: string, drained: boolean): Promise<EngineView> {
+    const handle = this.#handleOf(idOrName);
+    if (!handle) throw new AppError('not_found', { message: 'There is no such engine.' });
+    await handle.client.setDrained(drained);
+    await handle.pollNow();
+    return handle.view;
+  }
+
+  #handleOf(idOrName: string): EngineHandle | undefined {
+    const byId = this.#handles.find(({ client }) => new URL(client.url).host === idOrName);
+    const named = this.#handles.filter(({ view }) => view.status?.engine === idOrName);
+    return byId ?? (named.length === 1 ? named[0] : undefined);
+  }
+
   /** Tells every engine to drop the adapter; one that cannot be reached holds nothing that a restart would keep. */
   async dropAdapter(digest: string): Promise<void> {
     await Promise.all(
@@ -100,11 +124,13 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
   }
 
   #readyBase(): BaseModel | undefined {
-    for (const handle of this.#handles) {
-      const { state, status } = handle.view;
-      if (state === 'ready' && status?.base) return this.#noteBase(status.base);
-    }
-    return undefined;
+    const base = this.#baseOf('ready');
+    return base && this.#noteBase(base);
+  }
+
+  #baseOf(state: EngineView['state']): BaseModel | undefined {
+    return this.#handles.map(({ view }) => view).find((view) => view.state === state && view.status?.base)
+      ?.status?.base;
   }
 
   #noteBase(base: BaseModel): BaseModel {

@@ -86,6 +86,12 @@ export class EngineHandle {
     await this.#pollOnce();
   }
 
+  /** A status that was asked for after this call began. Never throws. */
+  async pollNow(): Promise<void> {
+    await this.#refreshing;
+    await this.#pollOnce();
+  }
+
   #pollOnce(): Promise<void> {
     this.#refreshing ??= this.#poll().finally(() => {
       this.#refreshing = undefined;

@@ -6,6 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import { ErrorFilter } from './error-filter.js';
 import { type Logger, nestLogger } from './logger.js';
 import { OpenStreams } from './open-streams.js';
+import { inRequest } from './request-context.js';
 import { followUnusedConnections } from './unused-connections.js';
 
 export interface HttpAppOptions {
@@ -38,6 +39,10 @@ export async function makeHttpApp(options: HttpAppOptions): Promise<NestFastifyA
   const fastify = adapter.getInstance();
   fastify.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
+  });
+  // The first hook after the body was read: what the socket's events started would not know of the request.
+  fastify.addHook('preValidation', (request, _reply, done) => {
+    inRequest({ requestId: request.id, address: request.ip }, done);
   });
   const closeUnused = followUnusedConnections(fastify.server);
   fastify.addHook('preClose', async () => closeUnused());

@@ -13,6 +13,12 @@ export function newId(now_ms: number = Date.now()): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
+/** The smallest id that `newId` gives at that time: ids from `a` until before `b` lie between the two. */
+export function firstIdAt(time_ms: number): string {
+  const hex = time_ms.toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+}
+
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Whether `text` may be given to a column of type uuid. */

@@ -44,7 +44,7 @@ describe('ReadCache', () => {
     clock.now_ms = 500;
     expect(await cache.get('a', refuse)).toEqual({ n: 1 });
     cache.expireAll();
-    clock.now_ms = 1_000;
+    clock.now_ms = 999;
     expect(await cache.get('a', refuse)).toEqual({ n: 1 });
     clock.now_ms = 2_000;
     await expect(cache.get('a', refuse)).rejects.toThrow('refused');
@@ -56,5 +56,36 @@ describe('ReadCache', () => {
     for (const key of ['a', 'b', 'a', 'c']) await cache.get(key, async () => ({ n: 1 }));
     expect(await cache.get('a', async () => ({ n: 2 }))).toEqual({ n: 1 });
     expect(await cache.get('b', async () => ({ n: 2 }))).toEqual({ n: 2 });
+  });
+
+  it('forgets a group at once, also where a load is under way, and nothing else', async () => {
+    const { cache } = make(3);
+    const load = (n: number) => async () => ({ n });
+    await cache.get('a1', load(1), 'a');
+    await cache.get('b1', load(1), 'b');
+    let release: (value: { n: number }) => void = () => undefined;
+    const old = cache.get('a2', () => new Promise((resolve) => (release = resolve)), 'a');
+    cache.forgetGroup('a');
+    release({ n: 1 });
+    await old;
+    expect(await cache.get('a1', load(2), 'a')).toEqual({ n: 2 });
+    expect(await cache.get('a2', load(2), 'a')).toEqual({ n: 2 });
+    expect(await cache.get('b1', load(2), 'b')).toEqual({ n: 1 });
+    cache.forgetGroup('a');
+    expect(await cache.get('a2', load(3), 'a')).toEqual({ n: 3 });
+  });
+
+  it('still forgets a group whose key was pushed out and loaded again', async () => {
+    const { cache } = make(1);
+    for (const key of ['a', 'x', 'a']) await cache.get(key, async () => ({ n: 1 }), key);
+    cache.forgetGroup('a');
+    expect(await cache.get('a', async () => ({ n: 2 }), 'a')).toEqual({ n: 2 });
+  });
+
+  it('serves what it knew no longer than promised, however often everything expires', async () => {
+    const { clock, cache } = make();
+    await cache.get('a', async () => ({ n: 1 }));
+    for (clock.now_ms = 0; clock.now_ms < 1_000; clock.now_ms += 200) cache.expireAll();
+    await expect(cache.get('a', () => Promise.reject(away))).rejects.toThrow('refused');
   });
 });

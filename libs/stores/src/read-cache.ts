@@ -11,6 +11,12 @@ export interface ReadCacheOptions {
 interface Entry<V> {
   readonly value: V;
   readonly loadedAt_ms: number;
+  readonly group: string | undefined;
+}
+
+interface Loading<V> {
+  readonly value: Promise<V | undefined>;
+  readonly group: string | undefined;
 }
 
 /**
@@ -20,14 +26,17 @@ interface Entry<V> {
  */
 export class ReadCache<V extends object> {
   readonly #entries = new Map<string, Entry<V>>();
-  readonly #loading = new Map<string, Promise<V | undefined>>();
+  readonly #loading = new Map<string, Loading<V>>();
+  /** Keys by their group, so that a change to one thing costs what is known of it, not what is known of all. */
+  readonly #groups = new Map<string, Set<string>>();
 
   constructor(
     private readonly options: ReadCacheOptions,
     private readonly now_ms: () => number = Date.now,
   ) {}
 
-  async get(key: string, load: () => Promise<V | undefined>): Promise<V | undefined> {
+  /** `group` names what the value depends on; all keys of a group are forgotten together. */
+  async get(key: string, load: () => Promise<V | undefined>, group?: string): Promise<V | undefined> {
     const entry = this.#entries.get(key);
     if (entry && this.now_ms() - entry.loadedAt_ms < this.options.fresh_ms) {
       this.#entries.delete(key); // to the young end of the map's order
@@ -35,7 +44,7 @@ export class ReadCache<V extends object> {
       return entry.value;
     }
     try {
-      return await (this.#loading.get(key) ?? this.#load(key, load));
+      return await (this.#loading.get(key)?.value ?? this.#load(key, load, group));
     } catch (error) {
       const known = this.#entries.get(key);
       if (known && isAway(error) && this.now_ms() - known.loadedAt_ms < this.options.stale_ms)
@@ -46,44 +55,61 @@ export class ReadCache<V extends object> {
 
   /** Forgets one key, also where its load is under way. */
   forget(key: string): void {
+    const group = (this.#entries.get(key) ?? this.#loading.get(key))?.group;
     this.#entries.delete(key);
     this.#loading.delete(key);
+    this.#leaveGroup(key, group);
   }
 
-  /** Forgets every key for which `matches` holds. */
-  forgetWhere(matches: (key: string) => boolean): void {
-    for (const key of [...this.#entries.keys(), ...this.#loading.keys()]) if (matches(key)) this.forget(key);
+  /** Forgets every key that was loaded with this group. */
+  forgetGroup(group: string): void {
+    for (const key of [...(this.#groups.get(group) ?? [])]) this.forget(key);
   }
 
   /** Makes every value be asked for again at its next use, yet keeps it for the time that the source is away. */
   expireAll(): void {
-    for (const [key, { value }] of this.#entries) {
-      this.#entries.set(key, { value, loadedAt_ms: this.now_ms() - this.options.fresh_ms });
+    const expired_ms = this.now_ms() - this.options.fresh_ms;
+    for (const [key, entry] of this.#entries) {
+      this.#entries.set(key, { ...entry, loadedAt_ms: Math.min(entry.loadedAt_ms, expired_ms) });
     }
+    for (const [key, { group }] of this.#loading) if (!this.#entries.has(key)) this.#leaveGroup(key, group);
     this.#loading.clear();
   }
 
-  #load(key: string, load: () => Promise<V | undefined>): Promise<V | undefined> {
-    const loading: Promise<V | undefined> = load()
-      .then((value) => {
-        // A load that was forgotten meanwhile may have read what stood before the change.
-        if (this.#loading.get(key) === loading) this.#store(key, value);
-        return value;
-      })
-      .finally(() => {
-        if (this.#loading.get(key) === loading) this.#loading.delete(key);
-      });
+  #load(key: string, load: () => Promise<V | undefined>, group?: string): Promise<V | undefined> {
+    const loading: Loading<V> = {
+      group,
+      value: load()
+        .then((value) => {
+          // A load that was forgotten meanwhile may have read what stood before the change.
+          if (this.#loading.get(key) === loading) this.#store(key, value, group);
+          return value;
+        })
+        .finally(() => {
+          if (this.#loading.get(key) !== loading) return;
+          this.#loading.delete(key);
+          if (!this.#entries.has(key)) this.#leaveGroup(key, group);
+        }),
+    };
     this.#loading.set(key, loading);
-    return loading;
+    if (group !== undefined) this.#groups.set(group, (this.#groups.get(group) ?? new Set()).add(key));
+    return loading.value;
   }
 
-  #store(key: string, value: V | undefined): void {
+  #store(key: string, value: V | undefined, group: string | undefined): void {
     this.#entries.delete(key);
     if (value === undefined) return;
-    this.#entries.set(key, { value, loadedAt_ms: this.now_ms() });
+    this.#entries.set(key, { value, group, loadedAt_ms: this.now_ms() });
     if (this.#entries.size > this.options.limit) {
       const [oldest] = this.#entries.keys();
-      if (oldest !== undefined) this.#entries.delete(oldest);
+      if (oldest !== undefined) this.forget(oldest);
     }
+  }
+
+  #leaveGroup(key: string, group: string | undefined): void {
+    if (group === undefined) return;
+    const keys = this.#groups.get(group);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#groups.delete(group);
   }
 }

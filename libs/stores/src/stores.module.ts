@@ -2,11 +2,19 @@ import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { DataSource, type MigrationInterface } from 'typeorm';
+import { AuditEntry } from './audit/audit-entry.entity.js';
+import { AuditLog } from './audit/audit-log.service.js';
 import { openBlobStore } from './blobs/open-blob-store.js';
+import { MaintenanceRow } from './maintenance/maintenance.entity.js';
 import { connect, type EntityClass, makeDataSource } from './postgres/data-source.js';
+import { OutboxEvent } from './outbox/outbox-event.entity.js';
+import { OutboxService } from './outbox/outbox.service.js';
 import { Notifications } from './postgres/notifications.js';
 import { BullQueues } from './queue/bull-queues.js';
 import type { storesSettings } from './settings.js';
+
+/** Tables that no other library owns; every process that uses a database has them. */
+export const storesEntities = [OutboxEvent, AuditEntry, MaintenanceRow];
 
 /** Injection tokens of what has no class of its own. */
 export const BLOBS = Symbol('BLOBS');
@@ -37,9 +45,10 @@ class StoresShutdown implements OnApplicationShutdown {
 
 @Module({})
 export class StoresModule {
-  /** Global: provides DataSource, Notifications, BLOBS (BlobStore) and QUEUES (Queues). */
+  /** Global: provides DataSource, Notifications, OutboxService, AuditLog, BLOBS (BlobStore) and QUEUES (Queues). */
   static forRoot({ settings, logger, ...rest }: StoresOptions): DynamicModule {
     const { databaseUrl, databasePoolSize, redisUrl, storageUrl } = settings;
+    const entities = [...storesEntities, ...rest.entities];
     return {
       module: StoresModule,
       global: true,
@@ -48,7 +57,7 @@ export class StoresModule {
           provide: DataSource,
           useFactory: () =>
             connect(
-              makeDataSource({ url: databaseUrl, poolSize: databasePoolSize, logger, ...rest }),
+              makeDataSource({ url: databaseUrl, poolSize: databasePoolSize, logger, ...rest, entities }),
               logger,
               DATABASE_PATIENCE_MS,
             ),
@@ -61,6 +70,8 @@ export class StoresModule {
             return notifications;
           },
         },
+        OutboxService,
+        AuditLog,
         { provide: BLOBS, useFactory: () => openBlobStore(storageUrl) },
         { provide: QUEUES, useFactory: () => new BullQueues({ redisUrl, databaseUrl, logger }) },
         {
@@ -70,7 +81,7 @@ export class StoresModule {
             new StoresShutdown(database, notifications),
         },
       ],
-      exports: [DataSource, Notifications, BLOBS, QUEUES],
+      exports: [DataSource, Notifications, OutboxService, AuditLog, BLOBS, QUEUES],
     };
   }
 }

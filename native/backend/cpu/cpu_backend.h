@@ -86,8 +86,9 @@ class CpuBackend final : public Backend {
   struct QuantizedRows {
     int8_t* q = nullptr;  // [rows, stride]
     int64_t stride = 0;
-    float* scale = nullptr;  // [rows, groups]
-    int32_t* offset = nullptr;
+    float* scale = nullptr;  // [rows, scales]
+    int64_t scales = 0;
+    int32_t* offset = nullptr;  // [rows, groups]
     int64_t groups = 0;
   };
   struct LinearCall;

@@ -20,6 +20,7 @@ struct DotAvx2 {
   static I set1(int32_t x) { return _mm256_set1_epi32(x); }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }  // a b + c
   static F to_float(I a) { return _mm256_cvtepi32_ps(a); }
   static F load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, F a) { _mm256_storeu_ps(p, a); }

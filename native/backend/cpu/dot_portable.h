@@ -24,6 +24,10 @@ struct DotPortable {
   static I set1(int32_t x) { return I{x, x, x, x}; }
   static F add(F a, F b) { return a + b; }
   static F mul(F a, F b) { return a * b; }
+  static F fma(F a, F b, F c) {  // a b + c
+    for (int lane = 0; lane < W; ++lane) c[lane] = std::fma(a[lane], b[lane], c[lane]);
+    return c;
+  }
   static F to_float(I a) { return __builtin_convertvector(a, F); }
   static F load(const float* p) {
     F value;

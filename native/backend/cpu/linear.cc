@@ -92,7 +92,9 @@ struct CpuBackend::LinearCall {
              .acc_stride = width,
              .x = q.q + begin * q.stride + group * group_size(packed.quantization()),
              .x_stride = q.stride,
-             .x_scale = q.scale + begin * q.groups + group,
+             .x_scale =
+                 q.scale + begin * q.scales + group * group_size(packed.quantization()) / kActivationGroup,
+             .x_scale_stride = q.scales,
              .x_offset = q.offset + begin * q.groups + group,
              .group_stride = q.groups,
              .rows = static_cast<int>(end - begin),
@@ -212,11 +214,12 @@ CpuBackend::QuantizedRows CpuBackend::reserve_quantized(int64_t rows, const CpuL
   QuantizedRows q;
   const int group = group_size(weight.quantization);
   q.groups = (weight.k + group - 1) / group;
+  q.scales = (weight.k + kActivationGroup - 1) / kActivationGroup;
   q.stride = q.groups * group;
   q.q = reinterpret_cast<int8_t*>(
       quantized_values_.floats(static_cast<size_t>(rows * q.stride) / sizeof(float)));
-  q.scale = quantized_factors_.floats(static_cast<size_t>(2 * rows * q.groups));
-  q.offset = reinterpret_cast<int32_t*>(q.scale + rows * q.groups);
+  q.scale = quantized_factors_.floats(static_cast<size_t>(rows * (q.scales + q.groups)));
+  q.offset = reinterpret_cast<int32_t*>(q.scale + rows * q.scales);
   return q;
 }
 
@@ -249,7 +252,7 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
   const auto run_quantize = [&](int64_t item) {
     for (int64_t row = item * kQuantizeRows; row < std::min(rows, (item + 1) * kQuantizeRows); ++row) {
       quantized_kernels_.quantize_row({.q = q.q + row * q.stride,
-                                       .scale = q.scale + row * q.groups,
+                                       .scale = q.scale + row * q.scales,
                                        .offset = q.offset + row * q.groups,
                                        .x = x + row * base.k,
                                        .k = base.k,

@@ -10,13 +10,14 @@
 namespace lorikeet::cpu {
 
 // acc [rows, 2 W of acc_stride] (+)= x * block: a run of groups of one block of 2 W outputs
-// (quantized_weight.h).
+// (quantized_weight.h), from the start of an activation group.
 struct QuantizedProduct {
   float* acc;
   int64_t acc_stride;
   const int8_t* x;  // [rows, x_stride]
   int64_t x_stride;
-  const float* x_scale;     // [rows, group_stride]
+  const float* x_scale;  // [rows, x_scale_stride] of kActivationGroup inputs
+  int64_t x_scale_stride;
   const int32_t* x_offset;  // [rows, group_stride] -zero_point * sum of the group's x
   int64_t group_stride;
   int rows;
@@ -28,8 +29,8 @@ struct QuantizedProduct {
 // One row of activations: whole groups, padded with zeros beyond k.
 struct QuantizeRow {
   int8_t* q;
-  float* scale;     // [groups]
-  int32_t* offset;  // [groups]
+  float* scale;     // [k / kActivationGroup]
+  int32_t* offset;  // [k / group]
   const float* x;   // [k]
   int64_t k;
   int group;

@@ -44,10 +44,9 @@ namespace {
 std::vector<double> quantized_row(const float* x, int64_t k, Quantization quantization) {
   std::vector<double> row(x, x + k);
   if (quantization == Quantization::none) return row;
-  const int group = group_size(quantization);
-  for (int64_t begin = 0; begin < k; begin += group) {
-    const int count = static_cast<int>(std::min<int64_t>(group, k - begin));
-    int8_t q[kMaxGroup];
+  for (int64_t begin = 0; begin < k; begin += kActivationGroup) {
+    const int count = static_cast<int>(std::min<int64_t>(kActivationGroup, k - begin));
+    int8_t q[kActivationGroup];
     const double scale = quantize_activations(q, x + begin, count);
     for (int i = 0; i < count; ++i) row[begin + i] = scale * q[i];
   }

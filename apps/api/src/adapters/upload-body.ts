@@ -13,7 +13,10 @@ export const UPLOAD_BODY: ApiBodyOptions = {
       'chat_template.jinja': file,
       'generation_config.json': file,
       'README.md': file,
-      metadata: { type: 'string', description: 'JSON: {"description"?: string, "labels"?: {name: value}}' },
+      metadata: {
+        type: 'string',
+        description: 'JSON: {"description"?, "labels"?, "parents"?, "training_job"?, "metrics"?} as in PATCH',
+      },
     },
   },
 };

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Req, Res } from '@nestjs/common';
 import {
   ApiBody,
   ApiConsumes,
@@ -11,6 +11,7 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
+import { LineageService } from '#adapters/lineage.service.js';
 import { UploadsService } from '#adapters/uploads.service.js';
 import { VersionWaiter } from '#adapters/version-waiter.service.js';
 import { VersionsService } from '#adapters/versions.service.js';
@@ -23,12 +24,15 @@ import {
   VersionSchema,
 } from '#contracts/adapters-api.js';
 import {
-  DeletedSchema,
-  type List,
-  NameSchema,
-  type PageQuery,
-  PageQuerySchema,
-} from '#contracts/resource.js';
+  type Lineage,
+  LineageQuerySchema,
+  LineageSchema,
+  type PatchVersion,
+  PatchVersionSchema,
+  type VersionFilter,
+  VersionFilterSchema,
+} from '#contracts/lineage-api.js';
+import { DeletedSchema, type List, NameSchema } from '#contracts/resource.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import { AppError } from '#runtime/app-error.js';
 import { OpenStreams } from '#runtime/open-streams.js';
@@ -54,6 +58,7 @@ export class VersionsController {
   constructor(
     private readonly versions: VersionsService,
     private readonly uploads: UploadsService,
+    private readonly lineage: LineageService,
     private readonly waiter: VersionWaiter,
     private readonly rules: BaseModelRules,
     private readonly fleet: EngineFleet,
@@ -99,7 +104,7 @@ export class VersionsController {
   list(
     @CurrentCaller() { tenant }: Caller,
     @Param('adapter') adapter: string,
-    @Query({ schema: PageQuerySchema }) query: PageQuery,
+    @Query({ schema: VersionFilterSchema }) query: VersionFilter,
   ): Promise<List<VersionResource>> {
     return this.versions.list(tenant.id, adapter, query);
   }
@@ -112,6 +117,31 @@ export class VersionsController {
     @Param({ schema: VersionPathSchema }) { adapter, version }: VersionPath,
   ): Promise<VersionResource> {
     return this.versions.get(tenant.id, adapter, version);
+  }
+
+  @Patch(':version')
+  @ApiOperation({
+    summary: 'Change what is said of a version',
+    description: 'Each field that is given replaces what stood there. What the version holds never changes.',
+  })
+  @ApiOkResponse({ standardSchema: VersionSchema })
+  patch(
+    @CurrentCaller() { tenant }: Caller,
+    @Param({ schema: VersionPathSchema }) { adapter, version }: VersionPath,
+    @Body({ schema: PatchVersionSchema }) body: PatchVersion,
+  ): Promise<VersionResource> {
+    return this.versions.patch(tenant.id, adapter, version, body);
+  }
+
+  @Get(':version/lineage')
+  @ApiOperation({ summary: 'Get the versions from which one was made, and those made from it' })
+  @ApiOkResponse({ standardSchema: LineageSchema })
+  getLineage(
+    @CurrentCaller() { tenant }: Caller,
+    @Param({ schema: VersionPathSchema }) { adapter, version }: VersionPath,
+    @Query({ schema: LineageQuerySchema }) { depth }: z.infer<typeof LineageQuerySchema>,
+  ): Promise<Lineage> {
+    return this.lineage.get(tenant.id, adapter, version, depth);
   }
 
   @Delete(':version')

@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Param, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RequireOperator } from '#accounts/caller.js';
 import { KeysService } from '#accounts/keys.service.js';
@@ -12,6 +12,8 @@ import {
   CreateKeySchema,
   type PatchKey,
   PatchKeySchema,
+  type RotateKey,
+  RotateKeySchema,
 } from '#contracts/admin-api.js';
 import { type List, type PageQuery, PageQuerySchema } from '#contracts/resource.js';
 
@@ -42,7 +44,7 @@ export class KeysController {
   }
 
   @Patch(':key')
-  @ApiOperation({ summary: "Change a key's name, scopes or expiry" })
+  @ApiOperation({ summary: "Change a key's name, scopes, limits or expiry" })
   @ApiOkResponse({ standardSchema: ApiKeySchema })
   patch(
     @Param('tenant') tenant: string,
@@ -50,6 +52,21 @@ export class KeysController {
     @Body({ schema: PatchKeySchema }) body: PatchKey,
   ): Promise<ApiKeyResource> {
     return this.keys.patch(tenant, key, body);
+  }
+
+  @Post(':key/rotate')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Give a key a new secret',
+    description: 'The answer shows it this once. The key keeps its id, scopes, limits and usage.',
+  })
+  @ApiOkResponse({ standardSchema: CreatedKeySchema })
+  rotate(
+    @Param('tenant') tenant: string,
+    @Param('key') key: string,
+    @Body({ schema: RotateKeySchema }) body: RotateKey,
+  ): Promise<CreatedKey> {
+    return this.keys.rotate(tenant, key, body);
   }
 
   @Delete(':key')

@@ -23,7 +23,7 @@ export class TenantsController {
   @ApiOperation({ summary: 'Create a tenant' })
   @ApiCreatedResponse({ standardSchema: TenantSchema })
   create(@Body({ schema: CreateTenantSchema }) body: CreateTenant): Promise<TenantResource> {
-    return this.tenants.create(body.name);
+    return this.tenants.create(body);
   }
 
   @Get()
@@ -41,7 +41,7 @@ export class TenantsController {
   }
 
   @Patch(':tenant')
-  @ApiOperation({ summary: 'Suspend a tenant or make it active again' })
+  @ApiOperation({ summary: "Change a tenant's state, quotas or weight" })
   @ApiOkResponse({ standardSchema: TenantSchema })
   patch(
     @Param('tenant') tenant: string,

@@ -125,6 +125,8 @@ describe('the inference API', () => {
         error: false,
         ttft_ms: expect.any(Number),
         total_ms: expect.any(Number),
+        tpotSequences: 1,
+        tpot_ms: expect.any(Number),
       },
     ]);
   });

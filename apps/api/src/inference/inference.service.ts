@@ -116,13 +116,13 @@ export class InferenceService {
   }
 
   #settle(call: InferenceCall, { version }: ServedModel, meter: RequestMeter, fault: unknown): void {
-    const { usage, ttft_ms, total_ms } = meter;
+    const { usage, ttft_ms, total_ms, tpot } = meter;
     this.metrics.observe({ fault, usage, ttft_ms, total_ms });
     this.usage.record({
       tenantId: call.caller.tenant.id,
       keyId: call.caller.keyId,
       adapterId: version?.adapterId,
-      adapter: version?.adapter,
+      adapter: version?.callName,
       version: version?.version,
       model: call.plan.model,
       requestId: call.requestId,
@@ -132,6 +132,8 @@ export class InferenceService {
       error: fault !== undefined,
       ttft_ms,
       total_ms,
+      tpotSequences: tpot.sequences,
+      tpot_ms: tpot.sum_ms,
     });
   }
 }

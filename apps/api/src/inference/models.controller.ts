@@ -1,7 +1,14 @@
-import { Controller, Get, Param } from '@nestjs/common';
+import { Controller, Get, Param, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
-import { type Model, type ModelList, ModelListSchema, ModelSchema } from '#contracts/openai/model.js';
+import {
+  type Model,
+  type ModelList,
+  ModelListSchema,
+  type ModelQuery,
+  ModelQuerySchema,
+  ModelSchema,
+} from '#contracts/openai/model.js';
 import { ModelsService } from './models.service.js';
 
 @ApiTags('Inference')
@@ -11,10 +18,16 @@ export class ModelsController {
   constructor(private readonly models: ModelsService) {}
 
   @Get()
-  @ApiOperation({ summary: 'List the base model and the adapters that the key may call' })
+  @ApiOperation({
+    summary: 'List the base model and the adapters that the key may call',
+    description: "The tenant's own adapters, then those shared with it as `owner/adapter`.",
+  })
   @ApiOkResponse({ standardSchema: ModelListSchema })
-  list(@CurrentCaller() caller: Caller): Promise<ModelList> {
-    return this.models.list(caller.tenant);
+  list(
+    @CurrentCaller() caller: Caller,
+    @Query({ schema: ModelQuerySchema }) query: ModelQuery,
+  ): Promise<ModelList> {
+    return this.models.list(caller.tenant, query);
   }
 
   // A wildcard, as names may hold slashes (`tenant/adapter`), encoded or not.

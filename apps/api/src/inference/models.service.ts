@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
+import { type CallableModel, CallableModels } from '#adapters/callable-models.service.js';
 import { ModelResolver } from '#adapters/model-resolver.service.js';
 import type { BaseModel } from '#contracts/base-model.js';
-import type { Model, ModelList } from '#contracts/openai/model.js';
+import type { Model, ModelList, ModelQuery } from '#contracts/openai/model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import { checkBase } from './served-model.js';
 
@@ -22,15 +23,23 @@ export class ModelsService {
   constructor(
     private readonly fleet: EngineFleet,
     private readonly resolver: ModelResolver,
+    private readonly callable: CallableModels,
   ) {}
 
-  async list(tenant: Tenant): Promise<ModelList> {
+  /** The base model first; with `limit`, a page of at most so many. */
+  async list(tenant: Tenant, { limit, after }: ModelQuery = {}): Promise<ModelList> {
     const base = await this.fleet.base();
-    const adapters = await this.resolver.listCallable(tenant.id);
-    const data = adapters
-      .filter(({ name }) => name !== base.name)
-      .map(({ name, createdAt }) => adapterModel(name, tenant, base, createdAt));
-    return { object: 'list', data: [this.#baseModel(base), ...data] };
+    // The base model may have been on the last page: its name is no adapter's.
+    const fresh = after === undefined;
+    const adapters = await this.callable.list(tenant, {
+      after: after === base.name ? undefined : after,
+      ...(limit === undefined ? {} : { limit: limit + 1 }),
+    });
+    const rest = adapters.filter(({ name }) => name !== base.name).map((each) => adapterModel(each, base));
+    const data = fresh ? [this.#baseModel(base), ...rest] : rest;
+    if (limit === undefined) return { object: 'list', data };
+    const page = data.slice(0, limit);
+    return { object: 'list', data: page, has_more: data.length > limit, last_id: page.at(-1)?.id ?? null };
   }
 
   /** One name as it may stand in `model`, also with a version or alias; throws model_not_found. */
@@ -39,9 +48,8 @@ export class ModelsService {
     if (id === base.name) return this.#baseModel(base);
     const version = await this.resolver.resolve(tenant.id, id, undefined);
     checkBase({ base, version });
-    const callable = await this.resolver.listCallable(tenant.id);
-    const known = callable.find(({ name }) => name === withoutVersion(id) || name === version.adapter);
-    return adapterModel(id, tenant, base, known?.createdAt ?? this.#started);
+    const owner = id.includes('/') ? id.slice(0, id.indexOf('/')) : tenant.name;
+    return adapterModel({ name: id, owner, createdAt: version.adapterCreatedAt }, base);
   }
 
   #baseModel(base: BaseModel): Model {
@@ -56,21 +64,15 @@ export class ModelsService {
   }
 }
 
-function adapterModel(id: string, tenant: Tenant, base: BaseModel, createdAt: Date): Model {
-  const owner = id.includes('/') ? id.slice(0, id.indexOf('/')) : tenant.name;
+function adapterModel({ name, owner, createdAt }: CallableModel, base: BaseModel): Model {
   return {
-    id,
+    id: name,
     object: 'model',
     created: unixSeconds(createdAt),
     owned_by: owner,
     parent: base.name,
     max_model_len: base.maxContext,
   };
-}
-
-/** `adapter@3` and `adapter:alias` without what follows the adapter's name. */
-function withoutVersion(id: string): string {
-  return id.replace(/[@:].*$/, '');
 }
 
 function unixSeconds(date: Date): number {

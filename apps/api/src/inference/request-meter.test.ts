@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { finish, start, tokens } from '../../../../test/support/engine-events.js';
 import { RequestMeter } from './request-meter.js';
 
@@ -28,6 +28,20 @@ describe('RequestMeter', () => {
     meter.note(0, tokens('', [3]));
     expect(meter.usage).toMatchObject({ prompt_tokens: 10, completion_tokens: 3 });
     expect(meter.ttft_ms).toBeGreaterThanOrEqual(0);
+  });
+
+  it('sums the time per token after the first over all generations that have one', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const meter = new RequestMeter([{ prompt: 0 }, { prompt: 0 }, { prompt: 0 }]);
+    meter.note(0, tokens('a', [1]));
+    vi.advanceTimersByTime(10);
+    meter.note(1, tokens('b', [1, 2]));
+    meter.note(2, tokens('c', [1]));
+    vi.advanceTimersByTime(30);
+    meter.note(0, tokens('a', [2, 3]));
+    meter.note(1, tokens('b', [3]));
+    expect(meter.tpot).toEqual({ sequences: 2, sum_ms: 40 / 2 + 30 / 2 });
+    vi.useRealTimers();
   });
 
   it('counts the prompt of an alternative when the first one never started', () => {

@@ -7,6 +7,8 @@ interface Counted {
   promptTokens: number;
   cachedTokens: number;
   completionTokens: number;
+  firstToken_ms: number | undefined;
+  lastToken_ms: number;
 }
 
 /** Counts what a request has used so far, also when it never finishes. */
@@ -21,6 +23,8 @@ export class RequestMeter {
       promptTokens: 0,
       cachedTokens: 0,
       completionTokens: 0,
+      firstToken_ms: undefined,
+      lastToken_ms: 0,
     }));
   }
 
@@ -30,7 +34,9 @@ export class RequestMeter {
     if (event.type === 'start') counted.promptTokens = event.promptTokens;
     if (event.type === 'tokens') {
       counted.completionTokens += event.ids.length;
-      this.#ttft_ms ??= this.total_ms;
+      counted.lastToken_ms = this.total_ms;
+      counted.firstToken_ms ??= counted.lastToken_ms;
+      this.#ttft_ms ??= counted.lastToken_ms;
     }
     if (event.type === 'finish') Object.assign(counted, event.usage);
   }
@@ -42,6 +48,16 @@ export class RequestMeter {
 
   get total_ms(): number {
     return performance.now() - this.#began_ms;
+  }
+
+  /** Times per token after the first, (last - first) / (tokens - 1): their sum over all generations that have one. */
+  get tpot(): { readonly sequences: number; readonly sum_ms: number } {
+    const times = this.#sequences.flatMap(({ firstToken_ms, lastToken_ms, completionTokens }) =>
+      firstToken_ms === undefined || completionTokens < 2
+        ? []
+        : [(lastToken_ms - firstToken_ms) / (completionTokens - 1)],
+    );
+    return { sequences: times.length, sum_ms: times.reduce((sum, time_ms) => sum + time_ms, 0) };
   }
 
   /** A prompt counts once, however many alternatives it has; every generated token counts. */

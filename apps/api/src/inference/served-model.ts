@@ -15,7 +15,7 @@ const SHOWN_DIGEST_LENGTH = 12;
 /** OpenAI's `system_fingerprint`: engine, base digest, and the adapter with its version. */
 export function fingerprint(engines: readonly string[], { base, version }: ServedModel): string {
   const parts = [[...new Set(engines)].join('+'), base.digest.slice(0, SHOWN_DIGEST_LENGTH)];
-  if (version) parts.push(`${version.adapter}@${version.version}`);
+  if (version) parts.push(`${version.callName}@${version.version}`);
   return parts.join('/');
 }
 
@@ -24,7 +24,7 @@ export function checkBase({ base, version }: ServedModel): void {
   if (!version || version.baseDigest === base.digest) return;
   throw new AppError('version_not_ready', {
     message:
-      `${version.adapter}@${version.version} was made for another base model than "${base.name}", ` +
+      `${version.callName}@${version.version} was made for another base model than "${base.name}", ` +
       'which is served now; upload it again to have it validated for this one.',
     param: 'model',
   });

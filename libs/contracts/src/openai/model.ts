@@ -12,5 +12,18 @@ export const ModelSchema = z.object({
 });
 export type Model = z.infer<typeof ModelSchema>;
 
-export const ModelListSchema = z.object({ object: z.literal('list'), data: z.array(ModelSchema) });
+/** OpenAI lists all at once; with `limit`, a page. */
+export const ModelQuerySchema = z.object({
+  limit: z.coerce.number().int().min(1).max(1000).optional().describe('Without it, all models'),
+  after: z.string().max(300).optional().describe("The last page's last_id"),
+});
+export type ModelQuery = z.infer<typeof ModelQuerySchema>;
+
+export const ModelListSchema = z.object({
+  object: z.literal('list'),
+  data: z.array(ModelSchema),
+  /** With `limit` only. */
+  has_more: z.boolean().optional(),
+  last_id: z.string().nullable().optional(),
+});
 export type ModelList = z.infer<typeof ModelListSchema>;

@@ -18,6 +18,9 @@ export interface Queryable {
 const CHANNEL = /^[a-z_]{1,60}$/;
 const RECONNECT_MIN_MS = 50;
 const RECONNECT_MAX_MS = 2_000;
+/** A connection whose peer vanished without a word is found out by a question that gets no answer. */
+const HEARTBEAT_MS = 1_000;
+const HEARTBEAT_TIMEOUT_MS = 2_000;
 
 /**
  * PostgreSQL's LISTEN/NOTIFY on one dedicated connection, re-established whenever it breaks. A notification sent in a
@@ -28,6 +31,7 @@ export class Notifications {
   readonly #closing = new AbortController();
   #client: pg.Client | undefined;
   #running: Promise<void> | undefined;
+  #listening = false;
 
   constructor(
     private readonly url: string,
@@ -37,6 +41,11 @@ export class Notifications {
   /** Announces a change to every process; part of the transaction when `database` is its manager. */
   static async publish(database: Queryable, channel: string, payload: string): Promise<void> {
     await database.query('SELECT pg_notify($1, $2)', [channel, payload]);
+  }
+
+  /** Whether changes are heard at this moment; while they are not, who caches must ask again. */
+  get listening(): boolean {
+    return this.#listening;
   }
 
   /** Starts to listen, in the background and for ever. */
@@ -79,12 +88,16 @@ export class Notifications {
       application_name: 'lorikeet listen',
       keepAlive: true,
       keepAliveInitialDelayMillis: 5_000,
+      query_timeout: HEARTBEAT_TIMEOUT_MS,
       connectionTimeoutMillis: 3_000,
     });
+    let lose = (): void => undefined;
     const broken = new Promise<void>((resolve) => {
+      lose = resolve;
       client.once('end', resolve);
       client.once('error', () => resolve());
     });
+    let heartbeat: NodeJS.Timeout | undefined;
     client.on('error', () => undefined);
     client.on('notification', ({ channel, payload }) => {
       for (const listener of this.#listeners.get(channel) ?? []) listener.changed(payload ?? '');
@@ -93,13 +106,21 @@ export class Notifications {
       await client.connect();
       this.#client = client;
       for (const channel of this.#listeners.keys()) await client.query(`LISTEN ${channel}`);
-      // Whatever changed before this moment was not heard.
-      for (const listeners of this.#listeners.values()) for (const listener of listeners) listener.missed();
+      heartbeat = setInterval(() => void client.query('SELECT 1').catch(lose), HEARTBEAT_MS);
+      this.#listening = true;
+      this.#tellMissed(); // whatever changed before this moment
       listening();
       if (!this.#closing.signal.aborted) await broken;
     } finally {
+      clearInterval(heartbeat);
+      this.#listening = false;
       this.#client = undefined;
+      this.#tellMissed(); // whatever changes from now on
       await client.end().catch(() => undefined);
     }
+  }
+
+  #tellMissed(): void {
+    for (const listeners of this.#listeners.values()) for (const listener of listeners) listener.missed();
   }
 }

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { createPostgresBackend, Queue, withBackend, Worker } from 'bullmq';
-import { AppError } from '#runtime/app-error.js';
+import { createPostgresBackend, type Job, Queue, withBackend, Worker } from 'bullmq';
 import type { Logger } from '#runtime/logger.js';
-import type { JobConsumer, JobHandling, JobProducer, Queues } from './job-queue.js';
+import { BullInspector, type BullQueue } from './bull-inspector.js';
+import { closeInTime, inTime } from './in-time.js';
+import type { JobConsumer, JobHandling, JobInspector, JobProducer, JobRun, Queues } from './job-queue.js';
 
 /** The PostgreSQL schema of BullMQ's own tables, apart from ours. */
 export const QUEUE_SCHEMA = 'bullmq';
@@ -12,24 +12,19 @@ const LOCK_MS = 15_000;
 const STALLED_CHECK_MS = 5_000;
 /** After a death in the middle a job starts again; the version's own count of attempts bounds it. */
 const MAX_STALLED = 1_000;
-const ADD_TIMEOUT_MS = 3_000;
-const CLOSE_TIMEOUT_MS = 4_000;
 
-/** A failed job leaves no trace in the queue: its outcome stands in our own tables, and a sweep may add it again. */
-const KEEP_NOTHING = { removeOnComplete: true, removeOnFail: true } as const;
+/** Ended jobs stay for the operator to look at; what they did stands in our own tables. */
+const KEPT = {
+  removeOnComplete: { age: 3_600, count: 200 },
+  removeOnFail: { age: 7 * 86_400, count: 2_000 },
+} as const;
+/** Lines of a job's log. */
+const KEPT_LOG_LINES = 500;
 
 export interface BullOptions {
   readonly redisUrl: string | undefined;
   readonly databaseUrl: string;
   readonly logger: Logger;
-}
-
-/** What Queue of both backends has in common, as far as we use it. */
-interface BullQueue {
-  add(name: string, data: unknown, options: object): Promise<unknown>;
-  getJobCounts(...types: 'waiting'[]): Promise<unknown>;
-  on(event: 'error', listener: (error: Error) => void): unknown;
-  close(): Promise<void>;
 }
 
 interface BullWorker {
@@ -38,7 +33,7 @@ interface BullWorker {
   close(force?: boolean): Promise<void>;
 }
 
-type Process = (job: { data: unknown }) => Promise<void>;
+type Process = (job: Job) => Promise<void>;
 
 /** Jobs on BullMQ: on Redis where REDIS_URL names one, else on its PostgreSQL backend. */
 export class BullQueues implements Queues {
@@ -49,7 +44,7 @@ export class BullQueues implements Queues {
     queue.on('error', (err) => this.options.logger.warn({ err, kind }, 'the job queue is away'));
     return {
       add: async (id, data) => {
-        await inTime(queue.add(kind, data, { jobId: id, ...KEEP_NOTHING }));
+        await inTime(addAnew(queue, kind, id, data));
       },
       ready: () =>
         inTime(queue.getJobCounts('waiting')).then(
@@ -63,7 +58,7 @@ export class BullQueues implements Queues {
   consumer<Data>(kind: string, handling: JobHandling<Data>): JobConsumer {
     const closing = new AbortController();
     const worker = this.#worker(kind, handling.concurrency, (job) =>
-      handling.handle(job.data as Data, closing.signal),
+      handling.handle(job.data as Data, closing.signal, this.#runOf(job, kind)),
     );
     worker.on('error', (err) => this.options.logger.warn({ err, kind }, 'the job queue is away'));
     worker.on('failed', (job, err) => this.options.logger.error({ err, kind, job: job?.id }, 'a job failed'));
@@ -72,6 +67,26 @@ export class BullQueues implements Queues {
         closing.abort(new Error('the worker is closing'));
         await closeInTime(worker.close());
       },
+    };
+  }
+
+  inspector(kinds: readonly string[]): JobInspector {
+    return new BullInspector(kinds, (kind) => {
+      const queue = this.#queue(kind);
+      queue.on('error', (err) => this.options.logger.warn({ err, kind }, 'the job queue is away'));
+      return queue;
+    });
+  }
+
+  #runOf(job: Job, kind: string): JobRun {
+    const quietly = async (work: Promise<unknown>): Promise<void> => {
+      await work.catch((err: unknown) =>
+        this.options.logger.warn({ err, kind, job: job.id }, 'a job could not tell how far it is'),
+      );
+    };
+    return {
+      log: (line) => quietly(job.log(`${new Date().toISOString()} ${line}`)),
+      progress: (progress) => quietly(job.updateProgress(progress)),
     };
   }
 
@@ -92,8 +107,7 @@ export class BullQueues implements Queues {
       lockDuration: LOCK_MS,
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: MAX_STALLED,
-      removeOnComplete: { count: 0 },
-      removeOnFail: { count: 0 },
+      ...KEPT,
     };
     if (redisUrl === undefined) {
       const bound = withBackend(createPostgresBackend);
@@ -110,28 +124,9 @@ export class BullQueues implements Queues {
   }
 }
 
-/** Waits for a close, though not for a server that is away: its connection ends with the process. */
-async function closeInTime(closing: Promise<void>): Promise<void> {
-  const timer = new AbortController();
-  const late = sleep(CLOSE_TIMEOUT_MS, undefined, { signal: timer.signal }).catch(() => undefined);
-  closing.catch(() => undefined);
-  await Promise.race([closing, late]);
-  timer.abort();
-}
-
-/** Rejects with dependency_unavailable when the queue fails or does not answer. */
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  const timer = new AbortController();
-  const late = sleep(ADD_TIMEOUT_MS, undefined, { signal: timer.signal }).then(() => {
-    throw new Error('the job queue does not answer');
-  });
-  late.catch(() => undefined);
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } catch (cause) {
-    throw new AppError('dependency_unavailable', { retryAfter_s: 2, cause });
-  } finally {
-    timer.abort();
-  }
+/** BullMQ takes no job with the id of one that it knows, so one that has ended is dropped first. */
+async function addAnew(queue: BullQueue, kind: string, id: string, data: unknown): Promise<void> {
+  const known = await queue.getJob(id);
+  if (known?.finishedOn !== undefined) await known.remove();
+  await queue.add(kind, data, { jobId: id, keepLogs: KEPT_LOG_LINES, ...KEPT });
 }

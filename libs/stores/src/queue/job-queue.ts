@@ -1,7 +1,9 @@
+import type { JOB_STATES } from '#contracts/jobs-api.js';
+
 /** Puts jobs of one kind into the queue. */
 export interface JobProducer<Data> {
   /**
-   * Adds a job once: while a job with the same id waits or runs, nothing happens.
+   * Adds a job once: while a job with the same id waits or runs, nothing happens. One that has ended gives way.
    * Throws AppError dependency_unavailable when the queue is away.
    */
   add(id: string, data: Data): Promise<void>;
@@ -10,9 +12,25 @@ export interface JobProducer<Data> {
   close(): Promise<void>;
 }
 
+/** How a running job tells an operator about itself. Neither call fails the job when the queue is away. */
+export interface JobRun {
+  /** One line in the job's log. */
+  log(line: string): Promise<void>;
+  /** Where it stands; shown as it is given. */
+  progress(progress: JobProgress): Promise<void>;
+}
+
+export interface JobProgress {
+  /** What is being done, e.g. `fetching`. */
+  readonly stage: string;
+  readonly done?: number;
+  /** What `done` will be at the end, in the same unit. */
+  readonly total?: number;
+}
+
 export interface JobHandling<Data> {
   /** Runs one job; a job whose worker died is given to another worker. `signal` aborts when this worker closes. */
-  readonly handle: (data: Data, signal: AbortSignal) => Promise<void>;
+  readonly handle: (data: Data, signal: AbortSignal, run: JobRun) => Promise<void>;
   readonly concurrency: number;
 }
 
@@ -25,4 +43,46 @@ export interface JobConsumer {
 export interface Queues {
   producer<Data>(kind: string): JobProducer<Data>;
   consumer<Data>(kind: string, handling: JobHandling<Data>): JobConsumer;
+  inspector(kinds: readonly string[]): JobInspector;
+}
+
+export type JobState = (typeof JOB_STATES)[number];
+export type JobCounts = Readonly<Record<JobState, number>>;
+
+export interface JobView {
+  readonly id: string;
+  readonly kind: string;
+  readonly state: JobState;
+  readonly data: unknown;
+  readonly progress: JobProgress | undefined;
+  /** How often it was begun. */
+  readonly attempts: number;
+  /** Why the last attempt failed. */
+  readonly failure: string | undefined;
+  readonly createdAt: Date;
+  /** When it is due, while it is delayed. */
+  readonly dueAt: Date | undefined;
+  readonly startedAt: Date | undefined;
+  readonly endedAt: Date | undefined;
+}
+
+export interface JobPage {
+  readonly jobs: readonly JobView[];
+  readonly total: number;
+}
+
+/** Looks at the jobs of some kinds from outside. Throws AppError dependency_unavailable when the queue is away. */
+export interface JobInspector {
+  readonly kinds: readonly string[];
+  counts(kind: string): Promise<JobCounts>;
+  /** Newest first within a state, states in the order of JOB_STATES; ended jobs are kept for a while only. */
+  list(kind: string, states: readonly JobState[], page: { offset: number; limit: number }): Promise<JobPage>;
+  get(kind: string, id: string): Promise<JobView | undefined>;
+  /** Its last lines, oldest first. */
+  logs(kind: string, id: string, limit: number): Promise<readonly string[]>;
+  /** Runs a failed job again. */
+  retry(kind: string, id: string): Promise<void>;
+  /** Takes away a job that nobody runs. False: a worker holds it by now. */
+  remove(kind: string, id: string): Promise<boolean>;
+  close(): Promise<void>;
 }

@@ -1,0 +1,108 @@
+import { Injectable } from '@nestjs/common';
+import { type DigestOwner, DigestOwners } from '#adapters/digest-owners.service.js';
+import type { EngineStatus } from '#contracts/engine-protocol.js';
+import type { EngineResource } from '#contracts/engines-api.js';
+import type { List } from '#contracts/resource.js';
+import { EngineFleet } from '#fleet/engine-fleet.js';
+import type { EngineView } from '#fleet/engine-handle.js';
+import { AppError } from '#runtime/app-error.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
+import { DataSource } from 'typeorm';
+
+type Owners = ReadonlyMap<string, readonly DigestOwner[]>;
+
+/** The fleet as an operator sees it. */
+@Injectable()
+export class EnginesService {
+  constructor(
+    private readonly fleet: EngineFleet,
+    private readonly owners: DigestOwners,
+    private readonly database: DataSource,
+  ) {}
+
+  /** Every engine of ENGINE_URLS, in that order. */
+  async list(): Promise<List<EngineResource>> {
+    const views = this.fleet.statuses();
+    const owners = await this.#ownersOf(views);
+    const data = views.map((view) => engineResource(view, owners));
+    return { object: 'list', data, has_more: false, last_id: data.at(-1)?.id ?? null };
+  }
+
+  async get(idOrName: string): Promise<EngineResource> {
+    const view = this.fleet.find(idOrName);
+    if (!view) throw new AppError('not_found', { message: 'There is no such engine.' });
+    return engineResource(view, await this.#ownersOf([view]));
+  }
+
+  async setDrained(idOrName: string, drained: boolean): Promise<EngineResource> {
+    const before = await this.get(idOrName);
+    const view = await this.database.transaction(async (manager) => {
+      await AuditLog.record(manager, {
+        action: drained ? 'engine.drain' : 'engine.undrain',
+        subject: { type: 'engine', id: before.id },
+        before: { name: before.name, state: before.state },
+      });
+      return this.fleet.setDrained(idOrName, drained); // a failure takes the entry back
+    });
+    return engineResource(view, await this.#ownersOf([view]));
+  }
+
+  #ownersOf(views: readonly EngineView[]): Promise<Owners> {
+    return this.owners.find(
+      views.flatMap(({ status }) => status?.adapters.resident.map(({ digest }) => digest) ?? []),
+    );
+  }
+}
+
+const NOTHING: Pick<EngineStatus, 'load' | 'kv' | 'adapters'> = {
+  load: { runningRequests: 0, waitingRequests: 0, queuedTokens: 0 },
+  kv: { pages: 0, freePages: 0, pageTokens: 0, bytes: 0 },
+  adapters: { bytes: 0, limitBytes: 0, resident: [] },
+};
+
+function engineResource(
+  { url, state, status, error, openStreams }: EngineView,
+  owners: Owners,
+): EngineResource {
+  const { load, kv, adapters } = state === 'unreachable' || !status ? NOTHING : status;
+  const startedAt = status?.startedAt;
+  return {
+    id: new URL(url).host,
+    object: 'engine',
+    name: status?.engine ?? null,
+    state,
+    error: error ?? null,
+    device: status?.device ?? null,
+    started_at: startedAt ?? null,
+    uptime_s: startedAt === undefined ? null : (Date.now() - Date.parse(startedAt)) / 1000,
+    base_model: baseModel(status),
+    load: {
+      running_requests: load.runningRequests,
+      waiting_requests: load.waitingRequests,
+      queued_tokens: load.queuedTokens,
+      open_streams: openStreams,
+    },
+    kv: {
+      pages: kv.pages,
+      free_pages: kv.freePages,
+      cached_pages: kv.cachedPages ?? null,
+      page_tokens: kv.pageTokens,
+      bytes: kv.bytes,
+    },
+    adapters: {
+      bytes: adapters.bytes,
+      limit_bytes: adapters.limitBytes,
+      host_bytes: adapters.hostBytes ?? null,
+      resident: adapters.resident.map((each) => ({
+        ...each,
+        versions: [...(owners.get(each.digest) ?? [])],
+      })),
+    },
+  };
+}
+
+function baseModel(status: EngineStatus | undefined): EngineResource['base_model'] {
+  if (!status?.base) return null;
+  const { name, digest, architecture, quantization, maxContext } = status.base;
+  return { name, digest, architecture, quantization, max_context: maxContext };
+}

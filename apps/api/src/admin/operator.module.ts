@@ -1,0 +1,44 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import { AccountTotalsService } from '#accounts/account-totals.service.js';
+import { AdapterTotalsService } from '#adapters/adapter-totals.service.js';
+import { DigestOwners } from '#adapters/digest-owners.service.js';
+import { MaintenanceService } from '#stores/maintenance/maintenance.service.js';
+import { HealthService } from '../health/health.service.js';
+import { AuditController } from './audit.controller.js';
+import { EnginesController } from './engines.controller.js';
+import { EnginesService } from './engines.service.js';
+import { JobsController } from './jobs.controller.js';
+import { JobsService } from './jobs.service.js';
+import { MaintenanceController } from './maintenance.controller.js';
+import { MaintenanceInterceptor } from './maintenance.interceptor.js';
+import { OverviewController } from './overview.controller.js';
+import { OverviewService } from './overview.service.js';
+
+@Module({})
+export class OperatorModule {
+  /** How an operator sees and steers the whole: audit log, engines, jobs, maintenance, overview. */
+  static forRoot(): DynamicModule {
+    return {
+      module: OperatorModule,
+      controllers: [
+        OverviewController,
+        EnginesController,
+        JobsController,
+        AuditController,
+        MaintenanceController,
+      ],
+      providers: [
+        AccountTotalsService,
+        AdapterTotalsService,
+        DigestOwners,
+        EnginesService,
+        HealthService,
+        JobsService,
+        MaintenanceService,
+        OverviewService,
+        { provide: APP_INTERCEPTOR, useClass: MaintenanceInterceptor },
+      ],
+    };
+  }
+}

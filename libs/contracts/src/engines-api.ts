@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { listOf, NameSchema, TimeSchema } from './resource.js';
+
+/** `/v1/admin/engines`: what the operator sees of the data plane. */
+
+export const ENGINE_STATES = ['loading', 'ready', 'draining', 'failed', 'unreachable'] as const;
+
+const ServedVersionSchema = z.object({ tenant: NameSchema, adapter: NameSchema, version: z.int() });
+
+const ResidentAdapterSchema = z.object({
+  digest: z.string(),
+  bytes: z.int(),
+  /** Requests that pin it: its memory is freed only after the last one. */
+  requests: z.int(),
+  /** Versions with these very bytes, at most 10; none: deleted. */
+  versions: z.array(ServedVersionSchema),
+});
+
+export const EngineSchema = z.object({
+  /** Host and port, as in ENGINE_URLS. */
+  id: z.string(),
+  object: z.literal('engine'),
+  /** ENGINE_NAME; null until it has answered once. */
+  name: z.string().nullable(),
+  state: z.enum(ENGINE_STATES),
+  /** Why it does not answer. */
+  error: z.string().nullable(),
+  device: z.string().nullable(),
+  started_at: TimeSchema.nullable(),
+  uptime_s: z.number().nullable(),
+  base_model: z
+    .object({
+      name: z.string(),
+      digest: z.string(),
+      architecture: z.string(),
+      quantization: z.string(),
+      max_context: z.int(),
+    })
+    .nullable(),
+  load: z.object({
+    running_requests: z.int(),
+    waiting_requests: z.int(),
+    queued_tokens: z.int(),
+    /** Streams that this API process has open to it. */
+    open_streams: z.int(),
+  }),
+  kv: z.object({
+    pages: z.int(),
+    free_pages: z.int(),
+    cached_pages: z.int().nullable(),
+    page_tokens: z.int(),
+    bytes: z.int(),
+  }),
+  adapters: z.object({
+    bytes: z.int(),
+    limit_bytes: z.int(),
+    host_bytes: z.int().nullable(),
+    resident: z.array(ResidentAdapterSchema),
+  }),
+});
+export type EngineResource = z.infer<typeof EngineSchema>;
+export const EngineListSchema = listOf(EngineSchema);

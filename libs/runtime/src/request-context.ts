@@ -1,0 +1,35 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Actor } from '#contracts/audit-api.js';
+
+/** What is known of the request that this code runs for, however deep it stands. */
+export interface RequestContext {
+  /** Undefined: no HTTP request, e.g. a job. */
+  readonly requestId: string | undefined;
+  readonly address: string | undefined;
+  /** Undefined until a guard knows who calls. */
+  actor: Actor | undefined;
+}
+
+const contexts = new AsyncLocalStorage<RequestContext>();
+
+/** Runs `work`, and all that it starts, for this request. */
+export function inRequest<T>(request: { requestId: string; address: string }, work: () => T): T {
+  return contexts.run({ ...request, actor: undefined }, work);
+}
+
+/** Runs `work` in the name of an actor other than the caller: a job, or a webhook whose signature was checked. */
+export function actAs<T>(actor: Actor, work: () => T): T {
+  const { requestId, address } = contexts.getStore() ?? {};
+  return contexts.run({ requestId, address, actor }, work);
+}
+
+/** Undefined outside of any request or job. */
+export function currentRequest(): RequestContext | undefined {
+  return contexts.getStore();
+}
+
+/** Tells who makes the current request, once a guard has found out. */
+export function noteActor(actor: Actor): void {
+  const context = contexts.getStore();
+  if (context) context.actor = actor;
+}

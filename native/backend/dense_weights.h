@@ -1,0 +1,28 @@
+// The reference backend's weights as plain numbers that may be changed in place, before the first step.
+// The independent path of the parity check merges an adapter into them (model/dense_merge.h), so that no code
+// of the low-rank path has a part in its answer. The objects must come from the reference backend.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace lorikeet {
+
+// One part of a linear map, quantized weights already turned back into numbers.
+struct DenseLinear {
+  std::span<float> weight;                  // [n, k]
+  std::optional<std::vector<float>>& bias;  // [n]
+  int64_t n = 0;
+  int64_t k = 0;
+};
+DenseLinear dense_linear(Linear& linear, int part);
+
+// [V, H]. A table that was tied to the head becomes one of its own: an adapter may change either alone.
+std::span<float> dense_table(Embedding& embedding);
+
+std::span<float> dense_gain(NormGain& gain);  // [H]
+
+}  // namespace lorikeet

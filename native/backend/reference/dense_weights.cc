@@ -1,0 +1,26 @@
+#include "backend/dense_weights.h"
+
+#include "backend/reference/types.h"
+
+namespace lorikeet {
+
+DenseLinear dense_linear(Linear& linear, int part) {
+  auto& dense = static_cast<reference::RefLinear&>(linear);
+  reference::RefLinear::Part& found = dense.parts[static_cast<size_t>(part)];
+  return {found.weight, found.bias, found.n, dense.k};
+}
+
+std::span<float> dense_table(Embedding& embedding) {
+  auto& table = static_cast<reference::RefEmbedding&>(embedding);
+  if (table.head != nullptr) {
+    table.own = table.head->parts.front().weight;
+    table.head = nullptr;
+  }
+  return table.own;
+}
+
+std::span<float> dense_gain(NormGain& gain) {
+  return static_cast<reference::RefNormGain&>(gain).gain;
+}
+
+}  // namespace lorikeet

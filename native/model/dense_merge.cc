@@ -1,0 +1,193 @@
+#include "model/dense_merge.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "backend/dense_weights.h"
+#include "backend/dtype.h"
+#include "model/safetensors.h"
+
+namespace lorikeet {
+
+namespace {
+
+using nlohmann::json;
+using Values = std::vector<double>;
+
+constexpr int64_t kAnySize = 0;
+
+double number_at(const std::byte* data, const std::string& dtype, int64_t index) {
+  if (dtype == "F64") {
+    double value;
+    std::memcpy(&value, data + index * static_cast<int64_t>(sizeof value), sizeof value);
+    return value;
+  }
+  const DType narrow = dtype == "F32" ? DType::f32 : dtype == "F16" ? DType::f16 : DType::bf16;
+  return load_f32(data, narrow, index);
+}
+
+// One module's change. Every product is summed in float64: this path defines right.
+class ModuleMerge {
+ public:
+  ModuleMerge(const SafetensorsFile& file, const json& change, const Module& module)
+      : file_(file), change_(change), module_(module) {}
+
+  Status apply(Weights& weights) {
+    switch (module_.kind) {
+      case ModuleKind::linear:
+        return into_linear(linear_of(weights));
+      case ModuleKind::embedding:
+        return into_table(dense_table(*weights.embed));
+      case ModuleKind::norm:
+        return into_gain(dense_gain(norm_of(weights)));
+    }
+    return {};
+  }
+
+ private:
+  DenseLinear linear_of(Weights& weights) const {
+    if (module_.place == ModulePlace::head) return dense_linear(*weights.head, 0);
+    auto& layer = weights.layers[static_cast<size_t>(module_.layer)];
+    return dense_linear(*layer.linear[static_cast<size_t>(module_.linear_site)], module_.part);
+  }
+
+  NormGain& norm_of(Weights& weights) const {
+    if (module_.place == ModulePlace::final_norm) return *weights.final_norm;
+    return *weights.layers[static_cast<size_t>(module_.layer)].norm[static_cast<size_t>(module_.norm_site)];
+  }
+
+  // W [out, in], row by row of the output.
+  Status into_linear(DenseLinear linear) {
+    Values w, a, b, magnitude, bias, lora_bias;
+    if (Status s = read("weight", linear.n * linear.k, w); !s) return s;
+    if (Status s = read_low_rank(linear.k, linear.n, a, b); !s) return s;
+    if (Status s = read("magnitude", linear.n, magnitude); !s) return s;
+    if (Status s = read("bias", linear.n, bias); !s) return s;
+    if (Status s = read("loraBias", linear.n, lora_bias); !s) return s;
+    std::copy(w.begin(), w.end(), linear.weight.begin());
+    if (!bias.empty()) linear.bias.emplace(bias.begin(), bias.end());
+    if (!lora_bias.empty() && !linear.bias) linear.bias.emplace(static_cast<size_t>(linear.n), 0.0f);
+    Values row(static_cast<size_t>(linear.k));
+    for (int64_t i = 0; i < linear.n; ++i) {
+      float* const stored = &linear.weight[static_cast<size_t>(i * linear.k)];
+      std::copy_n(stored, linear.k, row.begin());
+      for (int64_t r = 0; r < rank_; ++r) {
+        const double factor = scale_ * b[static_cast<size_t>(i * rank_ + r)];
+        for (int64_t j = 0; j < linear.k; ++j) row[j] += factor * a[static_cast<size_t>(r * linear.k + j)];
+      }
+      double ratio = 1;
+      if (!magnitude.empty()) {
+        double squares = 0;
+        for (const double value : row) squares += value * value;
+        ratio = magnitude[i] / std::sqrt(squares);
+      }
+      for (int64_t j = 0; j < linear.k; ++j) stored[j] = static_cast<float>(ratio * row[j]);
+      if (!lora_bias.empty()) (*linear.bias)[i] += static_cast<float>(ratio * scale_ * lora_bias[i]);
+    }
+    return {};
+  }
+
+  // The table [V, H] is the transpose of what PEFT calls the module's weight: A [rank, V], B [H, rank], and
+  // DoRA's norms run along V.
+  Status into_table(std::span<float> table) {
+    const int64_t vocab = module_.in;
+    const int64_t hidden = module_.out;
+    Values w, a, b, magnitude;
+    if (Status s = read("weight", vocab * hidden, w); !s) return s;
+    if (Status s = read_low_rank(vocab, hidden, a, b); !s) return s;
+    if (Status s = read("magnitude", hidden, magnitude); !s) return s;
+    std::copy(w.begin(), w.end(), table.begin());
+    Values column(static_cast<size_t>(vocab));
+    for (int64_t h = 0; h < hidden && (rank_ > 0 || !magnitude.empty()); ++h) {
+      double squares = 0;
+      for (int64_t v = 0; v < vocab; ++v) {
+        double value = table[v * hidden + h];
+        for (int64_t r = 0; r < rank_; ++r) value += scale_ * b[h * rank_ + r] * a[r * vocab + v];
+        column[v] = value;
+        squares += value * value;
+      }
+      const double ratio = magnitude.empty() ? 1 : magnitude[h] / std::sqrt(squares);
+      for (int64_t v = 0; v < vocab; ++v) table[v * hidden + h] = static_cast<float>(ratio * column[v]);
+    }
+    return replace_rows(table, hidden);
+  }
+
+  Status replace_rows(std::span<float> table, int64_t hidden) {
+    if (!change_.contains("rows")) return {};
+    const json& indices = change_["rows"]["indices"];
+    Values rows;
+    const auto count = static_cast<int64_t>(indices.size());
+    if (Status s = read_tensor(change_["rows"]["tensor"], count * hidden, rows); !s) return s;
+    for (int64_t i = 0; i < count; ++i) {
+      const auto index = indices[static_cast<size_t>(i)].get<int64_t>();
+      if (index < 0 || index >= module_.in) return Error{"row " + std::to_string(index) + " does not exist"};
+      std::copy_n(&rows[i * hidden], hidden, &table[index * hidden]);
+    }
+    return {};
+  }
+
+  Status into_gain(std::span<float> gain) {
+    Values w;
+    if (Status s = read("weight", static_cast<int64_t>(gain.size()), w); !s) return s;
+    std::copy(w.begin(), w.end(), gain.begin());
+    return {};
+  }
+
+  Status read_low_rank(int64_t inputs, int64_t outputs, Values& a, Values& b) {
+    if (!change_.contains("lowRank")) return {};
+    const json& low_rank = change_["lowRank"];
+    scale_ = low_rank["scale"].get<double>();
+    if (Status s = read_tensor(low_rank["a"], kAnySize, a); !s) return s;
+    rank_ = static_cast<int64_t>(a.size()) / inputs;
+    if (rank_ < 1 || rank_ * inputs != static_cast<int64_t>(a.size())) return Error{"A does not fit"};
+    return read_tensor(low_rank["b"], outputs * rank_, b);
+  }
+
+  Status read(const char* field, int64_t size, Values& to) {
+    return change_.contains(field) ? read_tensor(change_[field], size, to) : Status{};
+  }
+
+  Status read_tensor(const json& name, int64_t size, Values& to) {
+    const TensorInfo* info = file_.find(name.get<std::string>());
+    if (info == nullptr) return Error{"the file has no tensor " + name.get<std::string>()};
+    int64_t count = 1;
+    for (const int64_t dimension : info->shape) count *= dimension;
+    if (size != kAnySize && count != size) {
+      return Error{"tensor " + name.get<std::string>() + " has shape " + shape_text(info->shape) +
+                   ", which is not " + std::to_string(size) + " numbers"};
+    }
+    to.resize(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) to[i] = number_at(file_.data(*info), info->dtype, i);
+    return {};
+  }
+
+  const SafetensorsFile& file_;
+  const json& change_;
+  const Module& module_;
+  int64_t rank_ = 0;  // 0: no low-rank delta
+  double scale_ = 0;
+};
+
+}  // namespace
+
+Status merge_dense(Weights& weights, const std::vector<Module>& base_modules, const std::string& weights_path,
+                   const std::string& changes_json) {
+  Result<SafetensorsFile> file = SafetensorsFile::open(weights_path);
+  if (!file) return file.error();
+  const json changes = json::parse(changes_json, nullptr, /*allow_exceptions=*/false);
+  if (!changes.is_array()) return Error{"the dense changes must be an array"};
+  dense_table(*weights.embed);  // before anything changes the head: an untied copy is the base's
+  for (const json& change : changes) {
+    const auto name = change.value("module", std::string());
+    const auto module = std::find_if(base_modules.begin(), base_modules.end(),
+                                     [&](const Module& candidate) { return candidate.name == name; });
+    if (module == base_modules.end()) return Error{"the base model has no module " + name};
+    if (Status s = ModuleMerge(*file, change, *module).apply(weights); !s)
+      return Error{name + ": " + s.error().message};
+  }
+  return {};
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,201 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AuditEntryResource } from '#contracts/audit-api.js';
+import type { EngineResource } from '#contracts/engines-api.js';
+import type { Overview } from '#contracts/overview-api.js';
+import { Client } from '../support/client.js';
+import { goldenFolder } from '../support/golden-base.js';
+import { ADMIN_KEY, Platform } from '../support/platform.js';
+
+const FOLDER = join(goldenFolder('llama-gqa'), 'adapters/qv-r8');
+
+let platform: Platform;
+let acme: Client;
+let secondUrl: string;
+beforeAll(async () => {
+  platform = await Platform.start();
+  acme = await platform.tenant('acme');
+  secondUrl = await platform.startApi();
+}, 120_000);
+afterAll(() => platform?.close());
+
+const complete = (client: Client, model = 'llama-gqa') =>
+  client.call('POST', '/v1/completions', { model, prompt: 'hello', max_tokens: 1 });
+
+describe('an operator and the engines', () => {
+  it('sees health, load, pages and who owns what is resident', async () => {
+    const { body } = await acme.uploadFolder('bot', FOLDER);
+    const digest = body.digest ?? '';
+    platform.engine.status = {
+      ...platform.engine.status,
+      startedAt: new Date(Date.now() - 5_000).toISOString(),
+      load: { runningRequests: 2, waitingRequests: 1, queuedTokens: 40 },
+      adapters: { bytes: 64, limitBytes: 128, resident: [{ digest, bytes: 64, requests: 2 }] },
+    };
+    const read = () => platform.admin.expect<EngineResource>(200, 'GET', '/v1/admin/engines/fake-0');
+    await expect.poll(async () => (await read()).load.running_requests, { timeout: 10_000 }).toBe(2);
+    const engine = await read();
+    expect(engine).toMatchObject({
+      id: new URL(platform.engine.url).host,
+      name: 'fake-0',
+      state: 'ready',
+      base_model: { name: 'llama-gqa', quantization: 'none' },
+      load: { running_requests: 2, waiting_requests: 1, queued_tokens: 40 },
+      kv: { pages: 8, free_pages: 8 },
+      adapters: {
+        bytes: 64,
+        limit_bytes: 128,
+        resident: [
+          { digest, bytes: 64, requests: 2, versions: [{ tenant: 'acme', adapter: 'bot', version: 1 }] },
+        ],
+      },
+    });
+    expect(engine.uptime_s).toBeGreaterThan(4);
+    expect(await platform.admin.expect(200, 'GET', '/v1/admin/engines')).toMatchObject({
+      data: [{ id: engine.id }],
+      has_more: false,
+    });
+    expect(await platform.admin.call('GET', '/v1/admin/engines/none')).toMatchObject({ status: 404 });
+  });
+
+  it('drains an engine for every API process at once, and undrains it', async () => {
+    const drained = await platform.admin.expect<EngineResource>(
+      200,
+      'POST',
+      '/v1/admin/engines/fake-0/drain',
+    );
+    expect(drained.state).toBe('draining');
+    for (const url of [platform.url, secondUrl]) {
+      expect(await complete(new Client(url, acme.key))).toMatchObject({
+        status: 503,
+        body: { error: { code: 'engine_unavailable' } },
+      });
+    }
+    expect(await platform.admin.expect(200, 'POST', `/v1/admin/engines/${drained.id}/undrain`)).toMatchObject(
+      { state: 'ready' },
+    );
+  });
+});
+
+describe('maintenance mode', () => {
+  const set = (body: object) => platform.admin.expect(200, 'PUT', '/v1/admin/maintenance', body);
+
+  it('stops inference and changes in every API process within a second; reads and operators go on', async () => {
+    const second = new Client(secondUrl, acme.key);
+    await set({ enabled: true, message: 'Back at noon.', retry_after_s: 120 });
+    const stopped = performance.now();
+    await expect
+      .poll(async () => (await complete(second)).body, { interval: 20, timeout: 5_000 })
+      .toMatchObject({ error: { code: 'maintenance' } });
+    expect(performance.now() - stopped).toBeLessThan(1_000);
+    for (const client of [acme, second]) {
+      const answer = await client.call('POST', '/v1/adapters', { name: 'new' });
+      expect(answer).toMatchObject({
+        status: 503,
+        body: { error: { code: 'maintenance', message: 'Back at noon.', type: 'server_error' } },
+      });
+      expect(answer.headers.get('retry-after')).toBe('120');
+      expect((await client.call('GET', '/v1/adapters')).status).toBe(200);
+      expect((await client.call('DELETE', '/v1/adapters/bot')).status).toBe(503);
+    }
+    const operator = new Client(secondUrl, ADMIN_KEY, { 'x-tenant': 'acme' });
+    expect((await operator.call('PATCH', '/v1/adapters/bot', { description: 'x' })).status).toBe(200);
+    await expect
+      .poll(async () => (await fetch(`${secondUrl}/health/ready`)).status, { timeout: 10_000 })
+      .toBe(200);
+    expect(await new Client(platform.url, 'lk_none').call('POST', '/v1/adapters', {})).toMatchObject({
+      status: 401,
+    });
+  });
+
+  it('outlives a restart of the API, and ends everywhere', async () => {
+    const third = new Client(await platform.startApi(), acme.key);
+    expect(await complete(third)).toMatchObject({ status: 503, body: { error: { code: 'maintenance' } } });
+    expect(await set({ enabled: false })).toMatchObject({ enabled: false });
+    await expect
+      .poll(async () => (await third.call('POST', '/v1/adapters', { name: 'again' })).status, {
+        timeout: 5_000,
+      })
+      .not.toBe(503);
+    expect(await platform.admin.call('PUT', '/v1/admin/maintenance', { enabled: 'no' })).toMatchObject({
+      status: 400,
+    });
+  });
+});
+
+describe('the overview', () => {
+  it('shows everything in one answer', async () => {
+    await platform.admin.expect(200, 'PATCH', '/v1/admin/tenants/acme', { state: 'active' });
+    const overview = await platform.admin.expect<Overview>(200, 'GET', '/v1/admin/overview');
+    expect(overview).toMatchObject({
+      checks: { database: 'up', queue: 'up', engine: 'up' },
+      maintenance: { enabled: false },
+      base_model: 'llama-gqa',
+      engines: { total: 1, ready: 1, kv_pages: 8 },
+      tenants: { active: 1, suspended: 0 },
+      versions: { ready: 1, rejected: 0 },
+    });
+    expect(overview.adapters).toBeGreaterThanOrEqual(1);
+    expect(overview.queues?.map(({ id }) => id)).toContain('ingest-adapter');
+    expect(overview.audit.length).toBeGreaterThan(3);
+    expect(await acme.call('GET', '/v1/admin/overview')).toMatchObject({ status: 403 });
+  });
+});
+
+describe('the audit log over HTTP', () => {
+  type Entries = { data: AuditEntryResource[]; has_more: boolean; last_id: string };
+  const read = (query: string) => platform.admin.expect<Entries>(200, 'GET', `/v1/admin/audit?${query}`);
+
+  it('tells who, what, from where, before and after', async () => {
+    const admin = platform.admin;
+    const { id } = await admin.expect<{ id: string }>(201, 'POST', '/v1/admin/tenants', { name: 'told' });
+    const response = await fetch(`${platform.url}/v1/admin/tenants/told`, {
+      method: 'PATCH',
+      headers: {
+        authorization: `Bearer ${ADMIN_KEY}`,
+        'content-type': 'application/json',
+        'x-request-id': 'who-1',
+      },
+      body: JSON.stringify({ state: 'suspended' }),
+    });
+    expect(response.status).toBe(200);
+    const { data } = await read('tenant=told');
+    expect(data).toMatchObject([
+      {
+        action: 'tenant.update',
+        actor: { type: 'operator' },
+        subject: { type: 'tenant', id },
+        before: { state: 'active' },
+        after: { state: 'suspended' },
+        request_id: 'who-1',
+        address: '127.0.0.1',
+      },
+      { action: 'tenant.create', before: null, after: { name: 'told' } },
+    ]);
+  });
+
+  it('filters by actor, action, subject and time, and pages without loss', async () => {
+    const from = new Date().toISOString();
+    for (const name of ['a', 'b', 'c']) await acme.expect(201, 'POST', '/v1/adapters', { name });
+    await platform.admin.expect(201, 'POST', '/v1/admin/tenants', { name: 'later' });
+    const ofKeys = await read(`actor=api_key&action=adapter.create&from=${from}`);
+    expect(ofKeys.data.map(({ after }) => after?.name)).toEqual(['c', 'b', 'a']);
+    const [newest] = ofKeys.data;
+    expect((await read(`actor=${newest?.actor.id}&from=${from}`)).data).toHaveLength(3);
+    expect((await read(`subject=${newest?.subject.id}`)).data).toHaveLength(1);
+    expect((await read(`action=adapter.*&from=${from}`)).data).toHaveLength(3);
+    expect((await read(`action=adapt.*&from=${from}`)).data).toHaveLength(0);
+    expect((await read(`from=${from}&to=${from}`)).data).toHaveLength(0);
+    const first = await read(`action=adapter.create&limit=2&from=${from}`);
+    const second = await read(`action=adapter.create&limit=2&from=${from}&after=${first.last_id}`);
+    expect([first.has_more, second.has_more]).toEqual([true, false]);
+    expect([...first.data, ...second.data].map(({ after }) => after?.name)).toEqual(['c', 'b', 'a']);
+  });
+
+  it('refuses what it does not know, and everyone but operators', async () => {
+    for (const query of ['after=x', 'limit=0', 'who=me', 'from=yesterday'])
+      expect(await platform.admin.call('GET', `/v1/admin/audit?${query}`)).toMatchObject({ status: 400 });
+    expect(await platform.admin.call('GET', '/v1/admin/audit?tenant=none')).toMatchObject({ status: 404 });
+    expect(await acme.call('GET', '/v1/admin/audit')).toMatchObject({ status: 403 });
+  });
+});
