@@ -138,7 +138,7 @@ function describeBase(
     vocabSize,
     maxContext,
     tieWordEmbeddings,
-    quantization: description.quantization,
+    quantization: settings.quantization,
     modules: [...description.modules],
   };
 }
