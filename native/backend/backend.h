@@ -25,7 +25,7 @@
 namespace lorikeet {
 
 enum class DType : uint8_t { f32, f16, bf16 };
-enum class Quantization : uint8_t { none, int8, int4 };  // backend/quantization.h says what they mean
+enum class Quantization : uint8_t { none, int8, int4, nf4 };  // backend/quantization.h says what they mean
 
 // A tensor in host memory in checkpoint layout, row-major. Only looked at during the call that takes it.
 struct HostTensor {
@@ -33,12 +33,18 @@ struct HostTensor {
   DType dtype = DType::f32;
   int64_t rows = 0;  // 1 for a vector
   int64_t cols = 0;
+  // Where set, whoever has read bytes for the last time says so, on any thread: their memory may go while the
+  // rest of a large tensor is still being repacked. Reading them again is slow, not wrong.
+  void (*done_with)(const std::byte* begin, const std::byte* end) = nullptr;
 };
 
 // One linear map stacked from parts along N, e.g. q|k|v or gate|up: y = [W0; W1; ..] x + [b0; b1; ..].
 struct LinearPart {
   HostTensor weight;               // [n, K]
   std::optional<HostTensor> bias;  // [n]
+  // Not empty: the checkpoint holds the weight in NF4 already (backend/nf4.h). weight.data is then its packed
+  // codes, this the largest value of each block [n, K / 64], and the map's quantization nf4.
+  std::vector<float> nf4_absmax = {};
 };
 struct LinearDesc {
   std::vector<LinearPart> parts;

@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "backend/dtype.h"
+#include "backend/nf4.h"
+#include "backend/parallel.h"
 
 namespace lorikeet {
 namespace {
@@ -71,6 +73,10 @@ float int4_scale(const float* w, float largest) {
   return best;
 }
 
+float largest_of(const float* w, int count) {
+  return std::bit_cast<float>(largest_magnitude(w, count));
+}
+
 }  // namespace
 
 void load_padded_row(float* to, const HostTensor& tensor, int64_t row, int group) {
@@ -102,6 +108,82 @@ float quantize_weights(int8_t* q, const float* w, Quantization quantization) {
   if (largest < 0x1p-100f) return write(q, w, count, 0.0f, 0.0f, 0.0f);
   if (quantization == Quantization::int4) return write(q, w, count, int4_scale(w, largest), -8.0f, 7.0f);
   return write(q, w, count, round_to_bf16(largest / 127.0f), -127.0f, 127.0f);
+}
+
+std::vector<float> nf4_block_maxima(const HostTensor& tensor, int threads) {
+  const int64_t blocks = (tensor.cols + kNf4Block - 1) / kNf4Block;
+  std::vector<float> maxima(static_cast<size_t>(tensor.rows * blocks));
+  parallel_ranges(threads, tensor.rows, [&](int64_t begin, int64_t end) {
+    std::vector<float> row(static_cast<size_t>(blocks * kNf4Block));
+    for (int64_t n = begin; n < end; ++n) {
+      load_padded_row(row.data(), tensor, n, kNf4Block);
+      for (int64_t block = 0; block < blocks; ++block) {
+        maxima[static_cast<size_t>(n * blocks + block)] =
+            largest_of(row.data() + block * kNf4Block, kNf4Block);
+      }
+    }
+  });
+  return maxima;
+}
+
+WeightGroups::WeightGroups(const HostTensor& tensor, Quantization quantization,
+                           std::span<const float> nf4_absmax, int threads)
+    : tensor_(tensor),
+      quantization_(quantization),
+      packed_(!nf4_absmax.empty()),
+      groups_((tensor.cols + group_size(quantization) - 1) / group_size(quantization)),
+      absmax_(nf4_absmax) {
+  if (quantization == Quantization::nf4 && !packed_) {
+    own_absmax_ =
+        unnest_absmax(nest_absmax(nf4_block_maxima(tensor, threads)), dynamic_map(), kNf4NestedBlock);
+    absmax_ = own_absmax_;
+  }
+}
+
+bool WeightGroups::read_row(int8_t* q, float* scale, int64_t row) const {
+  if (packed_) {
+    read_packed_row(q, row);
+  } else if (!quantize_row(q, scale, row)) {
+    return false;
+  }
+  if (quantization_ != Quantization::nf4) return true;
+  for (int64_t g = 0; g < groups_; ++g) {
+    scale[g] = round_to_bf16(absmax_[static_cast<size_t>(row * groups_ + g)] / kNf4Multiplier);
+    if (!std::isfinite(scale[g])) return false;
+  }
+  return true;
+}
+
+void WeightGroups::read_packed_row(int8_t* q, int64_t row) const {
+  const auto* const codes = reinterpret_cast<const uint8_t*>(tensor_.data);
+  for (int64_t k = 0; k < tensor_.cols; ++k) {
+    q[k] = kNf4Integers[nf4_packed_code(codes, row * tensor_.cols + k)];
+  }
+}
+
+bool WeightGroups::quantize_row(int8_t* q, float* scale, int64_t row) const {
+  const int group = group_size(quantization_);
+  std::vector<float> w(static_cast<size_t>(groups_ * group));
+  load_padded_row(w.data(), tensor_, row, group);
+  for (int64_t g = 0; g < groups_; ++g, q += group) {
+    const float* const from = w.data() + g * group;
+    if (quantization_ == Quantization::nf4) {
+      const float largest = largest_of(from, group);
+      if (!std::isfinite(largest)) return false;
+      nf4_integers(q, from, largest);
+    } else {
+      scale[g] = quantize_weights(q, from, quantization_);
+      if (!std::isfinite(scale[g])) return false;
+    }
+  }
+  return true;
+}
+
+void WeightGroups::release_rows(int64_t begin, int64_t end) const {
+  if (tensor_.done_with == nullptr) return;
+  const int64_t bits = packed_ ? 4 : 8 * static_cast<int64_t>(dtype_bytes(tensor_.dtype));
+  tensor_.done_with(tensor_.data + begin * tensor_.cols * bits / 8,
+                    tensor_.data + end * tensor_.cols * bits / 8);
 }
 
 ActivationScale activation_scale(uint32_t largest_bits) {

@@ -97,7 +97,7 @@ Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value) {
   options.path = arguments.text("modelPath");
   options.backend = choice<BackendKind>(arguments, "backend", {"cpu", "reference"});
   options.backend_options.threads = static_cast<int>(arguments.integer("threads", 1, 1024));
-  options.quantization = choice<Quantization>(arguments, "quantization", {"none", "int8", "int4"});
+  options.quantization = choice<Quantization>(arguments, "quantization", {"none", "int8", "int4", "nf4"});
   options.background = arguments.get("background").ToBoolean().Value();
   if (!arguments.get("isa").IsUndefined()) options.backend_options.isa = arguments.text("isa");
   options.max_rows = static_cast<int32_t>(arguments.integer("maxStepTokens", 1, 1 << 20));

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -42,7 +43,7 @@ Result<DType> checkpoint_dtype(const std::string& name, const std::string& dtype
   if (dtype == "F16") return DType::f16;
   if (dtype == "BF16") return DType::bf16;
   return Error{"tensor " + name + " has dtype " + dtype +
-               "; only F32, F16 and BF16 checkpoints are implemented"};
+               "; only F32, F16, BF16 and bitsandbytes' NF4 are implemented"};
 }
 
 }  // namespace
@@ -114,7 +115,15 @@ Result<HostTensor> Checkpoint::take_shaped(const std::string& name, const std::v
   Result<DType> dtype = checkpoint_dtype(name, tensor.dtype);
   if (!dtype) return dtype.error();
   taken_.insert(name);
-  return HostTensor{shards_[where_.at(name)].data(tensor), *dtype, 0, 0};
+  return HostTensor{shards_[where_.at(name)].data(tensor), *dtype, 0, 0, MappedFile::drop};
+}
+
+Result<RawTensor> Checkpoint::take_raw(const std::string& name) {
+  if (!has(name)) return Error{"the checkpoint has no tensor " + name};
+  const TensorInfo& tensor = info(name);
+  taken_.insert(name);
+  const std::span bytes(shards_[where_.at(name)].data(tensor), tensor.end - tensor.begin);
+  return RawTensor{bytes, tensor.dtype, tensor.shape, MappedFile::drop};
 }
 
 std::vector<std::string> Checkpoint::untaken() const {
@@ -126,11 +135,20 @@ std::vector<std::string> Checkpoint::untaken() const {
 }
 
 bool Checkpoint::same_bytes(const std::string& a, const std::string& b) const {
+  constexpr uint64_t kPiece = uint64_t{4} << 20;  // of each, so that comparing takes no memory to speak of
   const TensorInfo& left = info(a);
   const TensorInfo& right = info(b);
-  return left.dtype == right.dtype && left.shape == right.shape &&
-         std::memcmp(shards_[where_.at(a)].data(left), shards_[where_.at(b)].data(right),
-                     left.end - left.begin) == 0;
+  if (left.dtype != right.dtype || left.shape != right.shape) return false;
+  const std::byte* const left_bytes = shards_[where_.at(a)].data(left);
+  const std::byte* const right_bytes = shards_[where_.at(b)].data(right);
+  bool same = true;
+  for (uint64_t at = 0; same && at < left.end - left.begin; at += kPiece) {
+    const uint64_t size = std::min(kPiece, left.end - left.begin - at);
+    same = std::memcmp(left_bytes + at, right_bytes + at, size) == 0;
+    MappedFile::drop(left_bytes + at, left_bytes + at + size);
+    MappedFile::drop(right_bytes + at, right_bytes + at + size);
+  }
+  return same;
 }
 
 }  // namespace lorikeet

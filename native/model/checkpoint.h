@@ -3,6 +3,7 @@
 
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,14 @@
 #include "model/safetensors.h"
 
 namespace lorikeet {
+
+// A tensor whose type or shape is not the network's business.
+struct RawTensor {
+  std::span<const std::byte> bytes;
+  std::string dtype;
+  std::vector<int64_t> shape;
+  void (*done_with)(const std::byte* begin, const std::byte* end) = nullptr;  // HostTensor's
+};
 
 class Checkpoint {
  public:
@@ -20,6 +29,7 @@ class Checkpoint {
   // F32, F16, BF16 is an error. Remembers that the tensor was taken.
   Result<HostTensor> take(const std::string& name, int64_t rows, int64_t cols);
   Result<HostTensor> take_vector(const std::string& name, int64_t size);
+  Result<RawTensor> take_raw(const std::string& name);
   // Tensors that nothing took: weights which the network would silently go without.
   std::vector<std::string> untaken() const;
   // Byte for byte, dtype and shape included.

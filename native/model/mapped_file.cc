@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -29,6 +30,15 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   ::close(fd);
   if (address == MAP_FAILED) return Error{"cannot map " + path + ": " + std::strerror(map_errno)};
   return MappedFile({static_cast<const std::byte*>(address), size});
+}
+
+void MappedFile::drop(const std::byte* begin, const std::byte* end) {
+  // A private mapping that nobody writes to: dropping pages loses nothing. The pages at both ends may hold
+  // another tensor's bytes too, which then are read twice.
+  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t first = reinterpret_cast<uintptr_t>(begin) / page * page;
+  const uintptr_t last = (reinterpret_cast<uintptr_t>(end) + page - 1) / page * page;
+  if (first < last) (void)::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}

@@ -20,6 +20,10 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  // Takes the whole pages between two addresses of a mapping out of this process's memory. They come back
+  // from the file when they are read again.
+  static void drop(const std::byte* begin, const std::byte* end);
+
  private:
   explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
   std::span<const std::byte> bytes_;

@@ -21,6 +21,7 @@ Status Model::load(const ModelOptions& options) {
   Result<ModelConfig> config = read_model_config(options.path);
   if (!config) return Error{options.path + ": " + config.error().message};
   config_ = std::move(*config);
+  quantization_ = options.quantization;
   modules_ = list_modules(config_);
   kind_ = options.backend;
 

@@ -47,6 +47,10 @@ class Model {
 
   const ModelConfig& config() const { return config_; }
   const std::vector<Module>& modules() const { return modules_; }
+  // Of the layers' linear maps: the checkpoint's own where it is quantized already.
+  Quantization quantization() const {
+    return config_.format == CheckpointFormat::bitsandbytes_nf4 ? Quantization::nf4 : quantization_;
+  }
   std::string device() const { return backend_->caps().device; }
   int32_t kv_pages() const { return kv_desc_.pages; }
   size_t kv_page_bytes() const { return kv_page_bytes_; }
@@ -77,6 +81,7 @@ class Model {
   Status create_kv(const ModelOptions& options);
 
   BackendKind kind_ = BackendKind::cpu;
+  Quantization quantization_ = Quantization::none;  // asked for
   ModelConfig config_;
   std::vector<Module> modules_;
   // Declared so that what refers to another dies first.

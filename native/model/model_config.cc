@@ -111,9 +111,6 @@ void refuse_unimplemented(JsonFields& fields) {
   if (type != "llama") fields.refuse("model_type \"" + type + "\" is not implemented (llama is)");
   const std::string activation = fields.text("hidden_act").value_or("silu");
   if (activation != "silu") fields.refuse("hidden_act \"" + activation + "\" is not implemented (silu is)");
-  if (fields.has("quantization_config")) {
-    fields.refuse("quantization_config is present: quantized checkpoints are not implemented");
-  }
 }
 
 // One id, a list of ids, or nothing.
@@ -161,6 +158,7 @@ Result<ModelConfig> parse_model_config(const std::string& text,
     fields.refuse("architecture " + config.architecture + " is not implemented (LlamaForCausalLM is)");
   }
   refuse_unimplemented(fields);
+  config.format = read_checkpoint_format(fields);
   if (fields.error()) return *fields.error();  // the dimensions of another architecture mean nothing here
   read_dimensions(config, fields);
   config.norm_epsilon = static_cast<float>(fields.number("rms_norm_eps").value_or(1e-6));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/status.h"
+#include "model/quantization_config.h"
 
 namespace lorikeet {
 
@@ -44,6 +45,7 @@ struct ModelConfig {
   bool attention_bias = false;
   bool mlp_bias = false;
   bool tied_head = false;
+  CheckpointFormat format = CheckpointFormat::plain;
   RopeConfig rope;
   std::vector<int32_t> eos_token_ids;  // generation_config.json's when it names any
   std::optional<int32_t> bos_token_id;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/quantization.h"
+#include "model/nf4_checkpoint.h"
 
 namespace lorikeet {
 
@@ -39,20 +40,41 @@ class WeightLoader {
     return (tied ? "model.embed_tokens" : module.name) + ".weight";
   }
 
+  bool is_nf4(const Module& module) const {
+    return config_.format == CheckpointFormat::bitsandbytes_nf4 && has_nf4(checkpoint_, tensor_name(module));
+  }
+
+  Result<LinearPart> take_part(const Module& module) {
+    Result<HostTensor> weight = checkpoint_.take(tensor_name(module), module.out, module.in);
+    if (!weight) return weight.error();
+    return LinearPart{*weight, std::nullopt};
+  }
+
+  Result<LinearPart> take_nf4_part(const Module& module) {
+    Result<Nf4Weight> weight = take_nf4(checkpoint_, tensor_name(module), module.out, module.in);
+    if (!weight) return weight.error();
+    return LinearPart{weight->packed, std::nullopt, std::move(weight->absmax)};
+  }
+
   Status load_linear(std::span<const Module> parts) {
     LinearDesc desc;
     const bool head = parts.front().place == ModulePlace::head;
-    desc.quantization = head ? head_quantization(quantization_) : quantization_;
+    const bool nf4 = is_nf4(parts.front());
+    desc.quantization = nf4 ? Quantization::nf4 : head ? head_quantization(quantization_) : quantization_;
     for (const Module& module : parts) {
-      Result<HostTensor> weight = checkpoint_.take(tensor_name(module), module.out, module.in);
-      if (!weight) return weight.error();
-      LinearPart part{*weight, std::nullopt};
+      if (is_nf4(module) != nf4) {
+        return Error{"only one of " + parts.front().name + " and " + module.name +
+                     " is quantized in the checkpoint; that is not implemented"};
+      }
+      Result<LinearPart> taken = nf4 ? take_nf4_part(module) : take_part(module);
+      if (!taken) return taken.error();
+      LinearPart part = std::move(*taken);
       if (module.bias) {
         Result<HostTensor> bias = checkpoint_.take_vector(module.name + ".bias", module.out);
         if (!bias) return bias.error();
         part.bias = *bias;
       }
-      desc.parts.push_back(part);
+      desc.parts.push_back(std::move(part));
     }
     Result<std::unique_ptr<Linear>> linear = backend_.linear_create(desc);
     if (!linear) return linear.error();

@@ -74,15 +74,14 @@ inline std::optional<HostTensor> host_of(const std::optional<Tensor>& tensor) {
 inline Tensor dequantized(Tensor tensor, Quantization quantization) {
   if (quantization == Quantization::none) return tensor;
   const int group = group_size(quantization);
-  std::vector<float> row(static_cast<size_t>(tensor.cols + group));
+  const WeightGroups groups(tensor.host(), quantization, {}, 1);
+  std::vector<int8_t> q(static_cast<size_t>(groups.groups() * group));
+  std::vector<float> scale(static_cast<size_t>(groups.groups()));
   for (int64_t n = 0; n < tensor.rows; ++n) {
-    load_padded_row(row.data(), tensor.host(), n, group);
-    for (int64_t k = 0; k < tensor.cols; k += group) {
-      int8_t q[kMaxGroup];
-      const double scale = quantize_weights(q, &row[static_cast<size_t>(k)], quantization);
-      for (int64_t i = 0; i < std::min<int64_t>(group, tensor.cols - k); ++i) {
-        tensor.values[static_cast<size_t>(n * tensor.cols + k + i)] = scale * q[i];
-      }
+    REQUIRE(groups.read_row(q.data(), scale.data(), n));
+    for (int64_t k = 0; k < tensor.cols; ++k) {
+      tensor.values[static_cast<size_t>(n * tensor.cols + k)] =
+          static_cast<double>(scale[static_cast<size_t>(k / group)]) * q[static_cast<size_t>(k)];
     }
   }
   return tensor;

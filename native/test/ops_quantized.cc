@@ -10,7 +10,8 @@ using namespace lorikeet::test;
 
 namespace {
 
-constexpr Quantization kQuantizations[] = {Quantization::int8, Quantization::int4};
+constexpr Quantization kQuantizations[] = {Quantization::int8, Quantization::int4, Quantization::nf4};
+constexpr Quantization kUniform[] = {Quantization::int8, Quantization::int4};  // steps of one size
 
 LinearCase random_quantized(Random& random, int64_t k, std::vector<int64_t> outputs,
                             Quantization quantization, DType dtype = DType::bf16, bool bias = false) {
@@ -31,7 +32,7 @@ std::vector<const AdapterCase*> base_rows(int rows) {
 
 TEST_CASE("a weight moves by half a step at most, a step being the group's largest weight over 127 or 6.5") {
   Random random(81);
-  for (const Quantization quantization : kQuantizations) {
+  for (const Quantization quantization : kUniform) {
     const int group = group_size(quantization);
     for (int turn = 0; turn < 200; ++turn) {
       const auto w = random_floats(random, group, -0.3, turn % 2 == 0 ? 0.3 : 0.01);
@@ -51,7 +52,7 @@ TEST_CASE("a weight moves by half a step at most, a step being the group's large
 }
 
 TEST_CASE("groups of zeros, of numbers near zero and of one sign quantize") {
-  for (const Quantization quantization : kQuantizations) {
+  for (const Quantization quantization : kUniform) {
     for (const float value : {0.0f, 1e-38f, -1e-42f, 3.0f, -2.5e30f}) {
       const std::vector<float> w(static_cast<size_t>(group_size(quantization)), value);
       int8_t q[kMaxGroup];
@@ -196,7 +197,7 @@ TEST_CASE("weights that are not finite are refused with a message, as a linear m
   }
 }
 
-TEST_CASE("a quantized map holds 8.25 or 4.5 bits per weight") {
+TEST_CASE("a quantized map holds 8.25 (int8), 4.5 (int4) or 4.25 bits (nf4) per weight") {
   Random random(88);
   for (const auto& backend : all_backends()) {
     if (is_reference(*backend)) continue;  // it keeps float32
@@ -205,5 +206,7 @@ TEST_CASE("a quantized map holds 8.25 or 4.5 bits per weight") {
           weights * 33 / 32);
     CHECK(create(*backend, random_quantized(random, 256, {256}, Quantization::int4))->bytes() ==
           weights * 9 / 16);
+    CHECK(create(*backend, random_quantized(random, 256, {256}, Quantization::nf4))->bytes() ==
+          weights * 17 / 32);
   }
 }

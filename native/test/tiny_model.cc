@@ -51,6 +51,10 @@ std::string tensor_bytes(const TestTensor& tensor) {
       bytes.append(reinterpret_cast<const char*>(&wide), sizeof wide);
       continue;
     }
+    if (tensor.dtype == "U8") {
+      bytes.push_back(static_cast<char>(static_cast<uint8_t>(value)));
+      continue;
+    }
     const DType dtype = tensor.dtype == "F16"    ? DType::f16
                         : tensor.dtype == "BF16" ? DType::bf16
                                                  : DType::f32;

@@ -26,7 +26,7 @@ class TempFolder {
 struct TestTensor {
   std::vector<int64_t> shape;
   std::vector<float> values;
-  std::string dtype = "F32";  // F64, F32, F16, BF16
+  std::string dtype = "F32";  // F64, F32, F16, BF16, U8
 };
 using TestTensors = std::map<std::string, TestTensor>;
 

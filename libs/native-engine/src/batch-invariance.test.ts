@@ -21,6 +21,7 @@ const variants = [
   ['portable', 'none'],
   ['best', 'int8'],
   ['best', 'int4'],
+  ['best', 'nf4'],
 ] as const satisfies readonly (readonly [OpenOptions['isa'] | 'best', OpenOptions['quantization']])[];
 
 describe.each(variants)('the cpu backend, isa %s, quantization %s', (isa, quantization) => {

@@ -119,6 +119,7 @@ describe.each(['reference', 'cpu'] as const)('the %s backend', (backend) => {
     it.each([
       ['int8', 0.02],
       ['int4', 0.1],
+      ['nf4', 0.1],
     ] as const)(
       'scores alike with weights in %s, within a share that so few bits lose',
       async (format, tolerance) => {

@@ -16,7 +16,7 @@ describe('serving settings', () => {
   });
 
   it('takes every quantization that the engine has', () => {
-    for (const quantization of ['none', 'int8', 'int4']) {
+    for (const quantization of ['none', 'int8', 'int4', 'nf4']) {
       const settings = parseSettings(servingSettings, {
         MODEL_PATH: '/models/x',
         QUANTIZATION: quantization,
@@ -29,14 +29,14 @@ describe('serving settings', () => {
     const parse = (): unknown =>
       parseSettings(servingSettings, {
         DEVICE: 'cuda',
-        QUANTIZATION: 'nf4',
+        QUANTIZATION: 'int3',
         KV_CACHE_BYTES: 'much',
         MAX_CONTEXT: '0',
       });
     expect(parse).toThrow(SettingsError);
     expect(parse).toThrow(/MODEL_PATH: is required/);
     expect(parse).toThrow(/DEVICE: cuda is not available in this build/);
-    expect(parse).toThrow(/QUANTIZATION: nf4 is not available in this build yet/);
+    expect(parse).toThrow(/QUANTIZATION: expected one of none, int8, int4, nf4, got "int3"/);
     expect(parse).toThrow(/KV_CACHE_BYTES: expected bytes/);
     expect(parse).toThrow(/MAX_CONTEXT: expected a whole number/);
   });

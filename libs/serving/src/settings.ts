@@ -29,7 +29,7 @@ const optionalInteger = (min: number, max: number) =>
 const choice = <const V extends readonly [string, ...string[]]>(
   accepted: V,
   fallback: V[number],
-  later: Readonly<Record<string, string>>,
+  later: Readonly<Record<string, string>> = {},
 ) =>
   z
     .string()
@@ -62,12 +62,11 @@ export const servingSettings = {
   quantization: setting(
     {
       name: 'QUANTIZATION',
-      summary: 'How the base weights are kept: `none` (as in the checkpoint), `int8` or `int4`',
+      summary:
+        'How the base weights are kept: `none` (as in the checkpoint), `int8`, `int4` or `nf4`. A checkpoint that bitsandbytes quantized to NF4 keeps its own',
       defaultText: 'none',
     },
-    choice(['none', 'int8', 'int4'], 'none', {
-      nf4: 'nf4 is not available in this build yet; use int4, int8 or none',
-    }),
+    choice(['none', 'int8', 'int4', 'nf4'], 'none'),
   ),
   device: setting(
     { name: 'DEVICE', summary: '`auto` or `cpu`', defaultText: 'auto' },

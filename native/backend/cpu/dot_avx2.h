@@ -32,6 +32,11 @@ struct DotAvx2 {
   }
   static B low_nibbles(B a) { return _mm256_and_si256(a, _mm256_set1_epi8(15)); }
   static B high_nibbles(B a) { return _mm256_and_si256(_mm256_srli_epi16(a, 4), _mm256_set1_epi8(15)); }
+  // The same sixteen bytes in each 16-byte lane, so that a shuffle inside lanes looks them up.
+  static B load_table(const uint8_t* p) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static B look_up(B table, B index) { return _mm256_shuffle_epi8(table, index); }
   static F load_scales(const uint8_t* p) {
     const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));

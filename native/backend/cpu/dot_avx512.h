@@ -42,6 +42,11 @@ struct Dot512 {
   }
   static B low_nibbles(B a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
   static B high_nibbles(B a) { return _mm512_and_si512(_mm512_srli_epi16(a, 4), _mm512_set1_epi8(15)); }
+  // The same sixteen bytes in each 16-byte lane, so that a shuffle inside lanes looks them up.
+  static B load_table(const uint8_t* p) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static B look_up(B table, B index) { return _mm512_shuffle_epi8(table, index); }
   static F load_scales(const uint8_t* p) {
     const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));

@@ -53,6 +53,11 @@ struct DotPortable {
     for (uint8_t& byte : a.at) byte >>= 4;
     return a;
   }
+  static B load_table(const uint8_t* p) { return load(p); }
+  static B look_up(B table, B index) {
+    for (uint8_t& byte : index.at) byte = table.at[byte];
+    return index;
+  }
   static F load_scales(const uint8_t* p) {
     F value;
     for (int lane = 0; lane < W; ++lane) {

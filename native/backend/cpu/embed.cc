@@ -16,7 +16,13 @@ constexpr int64_t kGatheredReadCost = 8;  // an element out of the head's tiles 
 std::optional<Memory> copy_bytes(const HostTensor& tensor) {
   const size_t bytes = static_cast<size_t>(tensor.rows * tensor.cols) * dtype_bytes(tensor.dtype);
   auto memory = Memory::allocate(bytes);
-  if (memory) std::memcpy(memory->data(), tensor.data, bytes);
+  if (!memory) return memory;
+  constexpr size_t kPiece = size_t{4} << 20;  // so much of the checkpoint lies in memory twice
+  for (size_t at = 0; at < bytes; at += kPiece) {
+    const size_t size = std::min(kPiece, bytes - at);
+    std::memcpy(memory->data() + at, tensor.data + at, size);
+    if (tensor.done_with != nullptr) tensor.done_with(tensor.data + at, tensor.data + at + size);
+  }
   return memory;
 }
 
@@ -136,7 +142,7 @@ Result<std::unique_ptr<Embedding>> CpuBackend::embedding_create(const EmbeddingD
     }
     embedding->head = &head.parts.front().weight;
   } else if (desc.quantization != Quantization::none) {
-    auto quantized = QuantizedTable::pack(table);
+    auto quantized = QuantizedTable::pack(table, pool_.threads());
     if (!quantized) return quantized.error();
     embedding->quantized = std::move(*quantized);
   } else {

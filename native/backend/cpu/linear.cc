@@ -80,9 +80,11 @@ struct CpuBackend::LinearCall {
   }
 
   void product(const Tile& tile, int64_t begin, int64_t end, const QuantizedWeight& packed) const {
-    const bool int4 = packed.quantization() == Quantization::int4;
-    const auto run = int4 ? quantized_kernels.product4 : quantized_kernels.product8;
-    const int64_t block_groups = int4 ? 2 * kBlockGroups : kBlockGroups;
+    const Quantization quantization = packed.quantization();
+    const auto run = quantization == Quantization::int4  ? quantized_kernels.product4
+                     : quantization == Quantization::nf4 ? quantized_kernels.product_nf4
+                                                         : quantized_kernels.product8;
+    const int64_t block_groups = quantization == Quantization::int4 ? 2 * kBlockGroups : kBlockGroups;
     const int64_t width = packed.tile_outputs();
     for (int block = 0; block < packed.blocks(tile.index); ++block) {
       for (int64_t group = 0; group < q.groups; group += block_groups) {

@@ -148,13 +148,13 @@ Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const Adapte
   return part;
 }
 
-Result<BaseWeight> base_weight(const HostTensor& tensor, Quantization quantization, int lanes) {
-  if (quantization != Quantization::none) {
-    auto weight = QuantizedWeight::pack(tensor, quantization, lanes);
+Result<BaseWeight> base_weight(const WeightSource& source, int lanes, int threads) {
+  if (source.quantization != Quantization::none) {
+    auto weight = QuantizedWeight::pack(source, lanes, threads);
     if (!weight) return weight.error();
     return BaseWeight(std::move(*weight));
   }
-  auto weight = PackedWeight::pack(tensor, lanes);
+  auto weight = PackedWeight::pack(source.tensor, lanes, threads);
   if (!weight) return out_of_memory("the model's weights");
   return BaseWeight(std::move(*weight));
 }
@@ -184,7 +184,8 @@ Result<std::unique_ptr<Linear>> CpuBackend::linear_create(const LinearDesc& desc
       return status.error();
     }
     if (Status status = expect_vector(from.bias, from.weight.rows, "a bias"); !status) return status.error();
-    auto weight = base_weight(from.weight, desc.quantization, kernels_.lanes);
+    auto weight =
+        base_weight({from.weight, desc.quantization, from.nf4_absmax}, kernels_.lanes, pool_.threads());
     if (!weight) return weight.error();
     CpuLinear::Part part{
         .weight = std::move(*weight), .bias = {}, .output0 = linear->n, .tile0 = linear->tiles};

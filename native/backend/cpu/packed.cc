@@ -4,9 +4,12 @@
 #include <cstring>
 
 #include "backend/dtype.h"
+#include "backend/parallel.h"
 
 namespace lorikeet::cpu {
 namespace {
+
+constexpr int64_t kTilesPerRange = 4;  // of a thread's turn: so much of the checkpoint lies in memory twice
 
 // Where value j of a group of 2 W lies.
 int64_t slot_of(int64_t j, int64_t lanes, DType dtype) {
@@ -47,7 +50,7 @@ void pack_row(std::byte* to, const HostTensor& from, int64_t row, int64_t lanes)
 
 }  // namespace
 
-std::optional<PackedWeight> PackedWeight::pack(const HostTensor& tensor, int lanes) {
+std::optional<PackedWeight> PackedWeight::pack(const HostTensor& tensor, int lanes, int threads) {
   PackedWeight packed;
   packed.dtype_ = tensor.dtype;
   packed.n_ = tensor.rows;
@@ -57,15 +60,22 @@ std::optional<PackedWeight> PackedWeight::pack(const HostTensor& tensor, int lan
   auto memory = Memory::allocate(static_cast<size_t>(padded * tensor.cols) * dtype_bytes(tensor.dtype));
   if (!memory) return std::nullopt;
   packed.memory_ = std::move(*memory);
-  for (int64_t tile = 0; tile < packed.tiles(); ++tile) {
-    auto* const to = const_cast<std::byte*>(packed.tile(tile));
-    const int64_t first = tile * packed.tile_outputs_;
-    if (tensor.dtype == DType::f32) {
-      pack_tile<uint32_t>(to, tensor, first, packed.groups(tile), lanes);
-    } else {
-      pack_tile<uint16_t>(to, tensor, first, packed.groups(tile), lanes);
+  const auto pack_tiles = [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      auto* const to = const_cast<std::byte*>(packed.tile(tile));
+      const int64_t first = tile * packed.tile_outputs_;
+      if (tensor.dtype == DType::f32) {
+        pack_tile<uint32_t>(to, tensor, first, packed.groups(tile), lanes);
+      } else {
+        pack_tile<uint16_t>(to, tensor, first, packed.groups(tile), lanes);
+      }
     }
-  }
+    if (tensor.done_with == nullptr) return;
+    const auto row_bytes = tensor.cols * static_cast<int64_t>(dtype_bytes(tensor.dtype));
+    tensor.done_with(tensor.data + begin * packed.tile_outputs_ * row_bytes,
+                     tensor.data + std::min(tensor.rows, end * packed.tile_outputs_) * row_bytes);
+  };
+  parallel_ranges(threads, packed.tiles(), pack_tiles, kTilesPerRange);
   return packed;
 }
 

@@ -19,7 +19,7 @@ namespace lorikeet::cpu {
 class PackedWeight {
  public:
   // tensor [n, k]. nullopt when memory runs out.
-  static std::optional<PackedWeight> pack(const HostTensor& tensor, int lanes);
+  static std::optional<PackedWeight> pack(const HostTensor& tensor, int lanes, int threads = 1);
 
   DType dtype() const { return dtype_; }
   int64_t n() const { return n_; }

@@ -5,12 +5,23 @@
 // zero point): the dot product takes unsigned times signed bytes, and the sum starts at -zero_point * sum(x).
 #pragma once
 
+#include <array>
 #include <cstring>
 
 #include "backend/cpu/quantized_kernels.h"
+#include "backend/nf4.h"
 #include "backend/quantization.h"
 
 namespace lorikeet::cpu {
+
+// kNf4Integers plus the zero point.
+constexpr std::array<uint8_t, 16> kNf4Unsigned = [] {
+  std::array<uint8_t, 16> table{};
+  for (size_t code = 0; code < table.size(); ++code) {
+    table[code] = static_cast<uint8_t>(kNf4Integers[code] + zero_point(Quantization::nf4));
+  }
+  return table;
+}();
 
 template <class Q>
 struct QuantizedProductKernels {
@@ -87,7 +98,7 @@ struct QuantizedProductKernels {
   static void block(const QuantizedProduct& p, int row) {
     constexpr int kGroup = group_size(kKind);
     constexpr int kScaleBytes = 2 * W * 2;
-    constexpr int kGroupBytes = kScaleBytes + kGroup * 2 * W * (kKind == Quantization::int4 ? 4 : 8) / 8;
+    constexpr int kGroupBytes = kScaleBytes + kGroup * 2 * W * stored_bits(kKind) / 8;
     constexpr int kGroupsPerScale = kActivationGroup / kGroup;
     float* const out = p.acc + row * p.acc_stride;
     const int8_t* x = p.x + row * p.x_stride;
@@ -101,12 +112,14 @@ struct QuantizedProductKernels {
 #pragma GCC unroll 8
       for (int r = 0; r < MR; ++r) part[r][0] = part[r][1] = Q::zero();
       for (; group < end; ++group, x += kGroup, w += kGroupBytes) {
-        if constexpr (kKind == Quantization::int4 && MR > 2) prefetch<kGroupBytes>(w);
+        if constexpr (stored_bits(kKind) == 4 && MR > 2) prefetch<kGroupBytes>(w);
         I sum[MR][2];
 #pragma GCC unroll 8
         for (int r = 0; r < MR; ++r) sum[r][0] = sum[r][1] = Q::set1(x_offset[r * p.group_stride + group]);
         if constexpr (kKind == Quantization::int4) {
           group_int4<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
+        } else if constexpr (kKind == Quantization::nf4) {
+          group_nf4<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
         } else {
           group_int8<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
         }
@@ -153,6 +166,30 @@ struct QuantizedProductKernels {
     }
   }
 
+  // As int4, but the codes stand for the integers of a table.
+  template <int MR, int kGroup>
+  static void group_nf4(I (&sum)[MR][2], const int8_t* x, int64_t x_stride, const uint8_t* w) {
+    const B table = Q::load_table(kNf4Unsigned.data());
+#pragma GCC unroll 8
+    for (int pair = 0; pair < kGroup / 8; ++pair) {
+      const B low = Q::load(w + pair * 2 * kQuads), high = Q::load(w + pair * 2 * kQuads + kQuads);
+      quad8<MR>(sum, x + pair * 8, x_stride, Q::look_up(table, Q::low_nibbles(low)),
+                Q::look_up(table, Q::low_nibbles(high)));
+      quad8<MR>(sum, x + pair * 8 + 4, x_stride, Q::look_up(table, Q::high_nibbles(low)),
+                Q::look_up(table, Q::high_nibbles(high)));
+    }
+  }
+
+  template <int MR>
+  static void quad8(I (&sum)[MR][2], const int8_t* x, int64_t x_stride, B low, B high) {
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      const B value = Q::load_quad(x + r * x_stride);
+      sum[r][0] = Q::dot8(sum[r][0], low, value);
+      sum[r][1] = Q::dot8(sum[r][1], high, value);
+    }
+  }
+
   template <int MR>
   static void quad4(I (&sum)[MR][2], const int8_t* x, int64_t x_stride, B low, B high) {
 #pragma GCC unroll 8
@@ -180,6 +217,7 @@ constexpr QuantizedKernels make_quantized_kernels() {
                           .rows = Q::kRows,
                           .product8 = Kernels::template product<Quantization::int8>,
                           .product4 = Kernels::template product<Quantization::int4>,
+                          .product_nf4 = Kernels::template product<Quantization::nf4>,
                           .quantize_row = Kernels::quantize_row};
 }
 

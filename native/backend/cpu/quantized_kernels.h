@@ -42,6 +42,7 @@ struct QuantizedKernels {
   int rows;  // that a product holds in registers
   void (*product8)(const QuantizedProduct&);
   void (*product4)(const QuantizedProduct&);
+  void (*product_nf4)(const QuantizedProduct&);
   void (*quantize_row)(const QuantizeRow&);
 };
 

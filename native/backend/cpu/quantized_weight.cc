@@ -1,16 +1,21 @@
 #include "backend/cpu/quantized_weight.h"
 
 #include <algorithm>
-#include <cmath>
+#include <atomic>
 #include <cstring>
 #include <vector>
 
 #include "backend/dtype.h"
+#include "backend/nf4.h"
+#include "backend/parallel.h"
 
 namespace lorikeet::cpu {
 namespace {
 
 constexpr int64_t kScaleBytes = 2;
+constexpr int kTableGroup = group_size(Quantization::int8);
+constexpr int kInt4Zero = zero_point(Quantization::int4);
+constexpr int64_t kRowsPerRange = 256;  // of a thread's turn: so much of the checkpoint lies in memory twice
 
 float read_scale(const uint8_t* from) {
   uint16_t bits;
@@ -33,41 +38,54 @@ Error no_memory() {
 
 }  // namespace
 
-Result<QuantizedWeight> QuantizedWeight::pack(const HostTensor& tensor, Quantization quantization,
-                                              int lanes) {
+Result<QuantizedWeight> QuantizedWeight::pack(const WeightSource& source, int lanes, int threads) {
+  const HostTensor& tensor = source.tensor;
   QuantizedWeight packed;
-  packed.quantization_ = quantization;
+  packed.quantization_ = source.quantization;
   packed.n_ = tensor.rows;
   packed.k_ = tensor.cols;
   packed.lanes_ = lanes;
-  const int64_t width = 2 * lanes;
-  const int64_t groups = packed.k_groups();
-  const int64_t blocks = (tensor.rows + width - 1) / width;
-  auto memory = Memory::allocate(static_cast<size_t>(blocks * groups * packed.group_bytes()));
+  const int64_t blocks = (tensor.rows + 2 * lanes - 1) / (2 * lanes);
+  auto memory = Memory::allocate(static_cast<size_t>(blocks * packed.k_groups() * packed.group_bytes()));
   if (!memory) return no_memory();
   packed.memory_ = std::move(*memory);
-  const int group = group_size(quantization);
-  std::vector<float> row(static_cast<size_t>(groups * group));
-  int8_t q[kMaxGroup];
-  for (int64_t n = 0; n < blocks * width; ++n) {
-    if (n < tensor.rows) {
-      load_padded_row(row.data(), tensor, n, group);
-    } else {
-      std::fill(row.begin(), row.end(), 0.0f);
+  const WeightGroups groups(tensor, source.quantization, source.nf4_absmax, threads);
+  std::atomic<bool> finite = true;
+  const auto pack_blocks = [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end && finite.load(); ++block) {
+      if (!packed.pack_block(groups, block)) finite.store(false);
     }
-    auto* to = const_cast<uint8_t*>(packed.block_at(n / width));
-    for (int64_t g = 0; g < groups; ++g, to += packed.group_bytes()) {
-      const float scale = quantize_weights(q, row.data() + g * group, quantization);
-      if (!std::isfinite(scale)) return not_finite();
-      packed.write_group(to, n % width, q, scale);
-    }
-  }
+    groups.release_rows(begin * 2 * lanes, std::min(tensor.rows, end * 2 * lanes));
+  };
+  parallel_ranges(threads, blocks, pack_blocks, kRowsPerRange / (2 * lanes));
+  if (!finite.load()) return not_finite();
   return packed;
 }
 
+// False when a weight is not finite.
+bool QuantizedWeight::pack_block(const WeightGroups& from, int64_t block) {
+  const int group = group_size(quantization_);
+  const int64_t width = 2 * lanes_;
+  std::vector<int8_t> q(static_cast<size_t>(from.groups() * group));
+  std::vector<float> scale(static_cast<size_t>(from.groups()));
+  for (int64_t column = 0; column < width; ++column) {
+    const int64_t n = block * width + column;
+    if (n < n_) {
+      if (!from.read_row(q.data(), scale.data(), n)) return false;
+    } else {
+      std::fill(q.begin(), q.end(), int8_t{0});
+      std::fill(scale.begin(), scale.end(), 0.0f);
+    }
+    auto* to = const_cast<uint8_t*>(block_at(block));
+    for (int64_t g = 0; g < from.groups(); ++g, to += group_bytes()) {
+      write_group(to, column, q.data() + g * group, scale[static_cast<size_t>(g)]);
+    }
+  }
+  return true;
+}
+
 int64_t QuantizedWeight::group_bytes() const {
-  const int bits = quantization_ == Quantization::int4 ? 4 : 8;
-  return 2 * lanes_ * (kScaleBytes + group_size(quantization_) * bits / 8);
+  return 2 * lanes_ * (kScaleBytes + group_size(quantization_) * stored_bits(quantization_) / 8);
 }
 
 const uint8_t* QuantizedWeight::block_at(int64_t block) const {
@@ -84,10 +102,11 @@ void QuantizedWeight::write_group(uint8_t* group, int64_t column, const int8_t* 
     }
     return;
   }
-  for (int k = 0; k < group_size(Quantization::int4); k += 8) {
+  const bool nf4 = quantization_ == Quantization::nf4;
+  for (int k = 0; k < group_size(quantization_); k += 8) {
     for (int i = 0; i < 4; ++i) {
-      const int low = q[k + i] + zero_point(Quantization::int4),
-                high = q[k + 4 + i] + zero_point(Quantization::int4);
+      const int low = nf4 ? nf4_code_of(q[k + i]) : q[k + i] + kInt4Zero;
+      const int high = nf4 ? nf4_code_of(q[k + 4 + i]) : q[k + 4 + i] + kInt4Zero;
       to[k / 8 * quad_bytes + i] = static_cast<uint8_t>(low | (high << 4));
     }
   }
@@ -99,16 +118,17 @@ void QuantizedWeight::read_group(float* to, int64_t stride, const uint8_t* group
   const float scale = read_scale(group + column * kScaleBytes);
   const int64_t quad_bytes = 2 * lanes_ * 4;
   const uint8_t* const from = group + 2 * lanes_ * kScaleBytes + column * 4;
-  const int zero = zero_point(quantization_);
   for (int64_t k = 0; k < count; ++k) {
-    int stored;
+    int value;
     if (quantization_ == Quantization::int8) {
-      stored = from[k / 4 * quad_bytes + k % 4];
+      value = from[k / 4 * quad_bytes + k % 4] - zero_point(Quantization::int8);
     } else {
       const int byte = from[k / 8 * quad_bytes + k % 4];
-      stored = k % 8 < 4 ? byte & 15 : byte >> 4;
+      const int stored = k % 8 < 4 ? byte & 15 : byte >> 4;
+      value =
+          quantization_ == Quantization::nf4 ? kNf4Integers[static_cast<size_t>(stored)] : stored - kInt4Zero;
     }
-    to[k * stride] = scale * static_cast<float>(stored - zero);
+    to[k * stride] = scale * static_cast<float>(value);
   }
 }
 
@@ -131,31 +151,35 @@ void QuantizedWeight::read_tile(float* to, int64_t tile) const {
   }
 }
 
-Result<QuantizedTable> QuantizedTable::pack(const HostTensor& tensor) {
-  constexpr int kGroup = group_size(Quantization::int8);
+Result<QuantizedTable> QuantizedTable::pack(const HostTensor& tensor, int threads) {
   QuantizedTable table;
   table.cols_ = tensor.cols;
-  const int64_t groups = (tensor.cols + kGroup - 1) / kGroup;
-  table.row_bytes_ = groups * (kScaleBytes + kGroup);
+  const WeightGroups groups(tensor, Quantization::int8, {}, threads);
+  table.row_bytes_ = groups.groups() * (kScaleBytes + kTableGroup);
   auto memory = Memory::allocate(static_cast<size_t>(tensor.rows * table.row_bytes_));
   if (!memory) return no_memory();
   table.memory_ = std::move(*memory);
-  auto* to = reinterpret_cast<uint8_t*>(table.memory_.data());
-  std::vector<float> row(static_cast<size_t>(groups * kGroup));
-  for (int64_t n = 0; n < tensor.rows; ++n) {
-    load_padded_row(row.data(), tensor, n, kGroup);
-    for (int64_t g = 0; g < groups; ++g, to += kScaleBytes + kGroup) {
-      const float scale = quantize_weights(reinterpret_cast<int8_t*>(to + kScaleBytes),
-                                           row.data() + g * kGroup, Quantization::int8);
-      if (!std::isfinite(scale)) return not_finite();
-      write_scale(to, scale);
+  std::atomic<bool> finite = true;
+  const auto pack_rows = [&](int64_t begin, int64_t end) {
+    std::vector<int8_t> q(static_cast<size_t>(groups.groups() * kTableGroup));
+    std::vector<float> scale(static_cast<size_t>(groups.groups()));
+    auto* to = reinterpret_cast<uint8_t*>(table.memory_.data()) + begin * table.row_bytes_;
+    for (int64_t n = begin; n < end && finite.load(); ++n) {
+      if (!groups.read_row(q.data(), scale.data(), n)) finite.store(false);
+      for (int64_t g = 0; g < groups.groups(); ++g, to += kScaleBytes + kTableGroup) {
+        write_scale(to, scale[static_cast<size_t>(g)]);
+        std::memcpy(to + kScaleBytes, q.data() + g * kTableGroup, kTableGroup);
+      }
     }
-  }
+    groups.release_rows(begin, end);
+  };
+  parallel_ranges(threads, tensor.rows, pack_rows, kRowsPerRange);
+  if (!finite.load()) return not_finite();
   return table;
 }
 
 void QuantizedTable::read_row(float* to, int64_t row) const {
-  constexpr int64_t kGroup = group_size(Quantization::int8);
+  constexpr int64_t kGroup = kTableGroup;
   const auto* from = reinterpret_cast<const uint8_t*>(memory_.data()) + row * row_bytes_;
   for (int64_t k = 0; k < cols_; k += kGroup, from += kScaleBytes + kGroup) {
     const float scale = read_scale(from);

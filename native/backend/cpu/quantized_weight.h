@@ -5,10 +5,12 @@
 //   [block][group]{ bfloat16 scale [2 W], quads }
 //   int8: [k / 4][2][W][4]       one byte per weight, q + 128
 //   int4: [k / 8][2][W][4]       one byte per two: q + 8 of k in the low half, of k + 4 in the high half
+//   nf4:  the same with the code in place of q + 8
 // so a vector holds four consecutive inputs of W outputs. Outputs beyond n and inputs beyond k have q = 0.
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "backend/backend.h"
 #include "backend/cpu/memory.h"
@@ -17,10 +19,16 @@
 
 namespace lorikeet::cpu {
 
+struct WeightSource {
+  HostTensor tensor;  // [n, k]
+  Quantization quantization = Quantization::none;
+  std::span<const float> nf4_absmax = {};  // LinearPart's
+};
+
 class QuantizedWeight {
  public:
-  // tensor [n, k]. Fails when memory runs out or a weight is not finite.
-  static Result<QuantizedWeight> pack(const HostTensor& tensor, Quantization quantization, int lanes);
+  // Fails when memory runs out or a weight is not finite.
+  static Result<QuantizedWeight> pack(const WeightSource& source, int lanes, int threads);
 
   Quantization quantization() const { return quantization_; }
   int64_t n() const { return n_; }
@@ -40,6 +48,7 @@ class QuantizedWeight {
 
  private:
   const uint8_t* block_at(int64_t block) const;
+  bool pack_block(const WeightGroups& from, int64_t block);
   void write_group(uint8_t* group, int64_t column, const int8_t* q, float scale) const;
   void read_group(float* to, int64_t stride, const uint8_t* group, int64_t column, int64_t count) const;
 
@@ -53,7 +62,7 @@ class QuantizedWeight {
 // An embedding table [rows, cols] in int8, row by row: [row][group]{ bfloat16 scale, int8 [64] }.
 class QuantizedTable {
  public:
-  static Result<QuantizedTable> pack(const HostTensor& tensor);
+  static Result<QuantizedTable> pack(const HostTensor& tensor, int threads);
   void read_row(float* to, int64_t row) const;
   size_t bytes() const { return memory_.bytes(); }
   bool empty() const { return memory_.empty(); }

@@ -13,20 +13,20 @@ Floats to_floats(const HostTensor& tensor) {
   return values;
 }
 
-Result<Floats> to_floats(const HostTensor& tensor, Quantization quantization) {
+Result<Floats> to_floats(const HostTensor& tensor, Quantization quantization,
+                         std::span<const float> nf4_absmax) {
   if (quantization == Quantization::none) return to_floats(tensor);
   const int group = group_size(quantization);
+  const WeightGroups groups(tensor, quantization, nf4_absmax, 1);
   Floats values(static_cast<size_t>(tensor.rows * tensor.cols));
-  Floats row(static_cast<size_t>((tensor.cols + group - 1) / group * group));
+  std::vector<int8_t> q(static_cast<size_t>(groups.groups() * group));
+  Floats scale(static_cast<size_t>(groups.groups()));
   for (int64_t n = 0; n < tensor.rows; ++n) {
-    load_padded_row(row.data(), tensor, n, group);
-    for (int64_t k = 0; k < tensor.cols; k += group) {
-      int8_t q[kMaxGroup];
-      const float scale = quantize_weights(q, &row[k], quantization);
-      if (!std::isfinite(scale)) return Error{"a weight is NaN or infinite, so it cannot be quantized"};
-      for (int64_t i = 0; i < std::min<int64_t>(group, tensor.cols - k); ++i) {
-        values[n * tensor.cols + k + i] = scale * static_cast<float>(q[i]);
-      }
+    if (!groups.read_row(q.data(), scale.data(), n)) {
+      return Error{"a weight is NaN or infinite, so it cannot be quantized"};
+    }
+    for (int64_t k = 0; k < tensor.cols; ++k) {
+      values[n * tensor.cols + k] = scale[k / group] * static_cast<float>(q[k]);
     }
   }
   return values;

@@ -22,7 +22,8 @@ inline size_t bytes_of(const std::optional<Floats>& values) {
 
 Floats to_floats(const HostTensor& tensor);
 // The values of the tensor after quantization along its rows.
-Result<Floats> to_floats(const HostTensor& tensor, Quantization quantization);
+Result<Floats> to_floats(const HostTensor& tensor, Quantization quantization,
+                         std::span<const float> nf4_absmax = {});
 std::optional<Floats> to_floats(const std::optional<HostTensor>& tensor);
 
 struct RefLinear final : Linear {
