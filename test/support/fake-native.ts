@@ -78,6 +78,7 @@ export class FakeNative implements NativeModel {
       tieWordEmbeddings: false,
       eosTokenIds: [1],
       bosTokenId: 0,
+      quantization: 'none',
       modules: [],
       device: 'fake',
       kvPages: options.kvPages,

@@ -3,13 +3,18 @@ import type { BaseModule } from '#contracts/base-model.js';
 
 /* The typed face of the addon. One process opens one model; a step is one crossing into native. */
 
+export type Quantization = 'none' | 'int8' | 'int4' | 'nf4';
+
 export interface OpenOptions {
   /** Folder with config.json and *.safetensors. */
   readonly modelPath: string;
   readonly backend: 'cpu' | 'reference';
   readonly threads: number;
-  /** How the base's linear maps are kept; the head and the embedding are int8 when this is not `none`. */
-  readonly quantization: 'none' | 'int8' | 'int4';
+  /**
+   * How the base's linear maps are kept, unless the checkpoint is quantized already; the head and the embedding are int8
+   * when this is not `none`.
+   */
+  readonly quantization: Quantization;
   /** Forces an instruction set: tests only. */
   readonly isa?: 'portable' | 'avx2' | 'avx512' | 'avx512vnni';
   readonly maxStepTokens: number;
@@ -32,6 +37,8 @@ export interface ModelDescription {
   readonly eosTokenIds: readonly number[];
   readonly bosTokenId: number | undefined;
   readonly modules: readonly BaseModule[];
+  /** Of the layers' linear maps: the checkpoint's own where it is quantized already. */
+  readonly quantization: Quantization;
   /** e.g. "cpu avx512 2 threads". */
   readonly device: string;
   /** Pages that fit in kv.bytes. */

@@ -138,7 +138,7 @@ function describeBase(
     vocabSize,
     maxContext,
     tieWordEmbeddings,
-    quantization: settings.quantization,
+    quantization: description.quantization,
     modules: [...description.modules],
   };
 }
