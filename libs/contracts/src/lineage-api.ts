@@ -86,7 +86,7 @@ export const LineageNodeSchema = z.object({
   version: z.int().nullable(),
   digest: z.string().nullable(),
   /** `unknown`: deleted, or never stored here. */
-  state: z.enum(['uploaded', 'validating', 'ready', 'rejected', 'unknown']),
+  state: z.enum(['importing', 'uploaded', 'validating', 'ready', 'rejected', 'unknown']),
   description: z.string().nullable(),
   labels: LabelsSchema,
   training_job: z.string().nullable(),

@@ -1,0 +1,27 @@
+import type { ImportProgress } from '#contracts/imports-api.js';
+import { type EntityManager, In } from 'typeorm';
+import type { AdapterVersion } from '../adapter-version.entity.js';
+import { VersionImport } from './version-import.entity.js';
+
+/** How far the imports of these versions are, by version id; one that was uploaded has none. */
+export async function readImportProgress(
+  manager: EntityManager,
+  tenantId: string,
+  versions: readonly { readonly row: AdapterVersion }[],
+): Promise<ReadonlyMap<string, ImportProgress>> {
+  if (versions.length === 0) return new Map();
+  const versionId = In(versions.map(({ row }) => row.id));
+  const rows = await manager.find(VersionImport, { where: { tenantId, versionId } });
+  return new Map(rows.map((row) => [row.versionId, progressOf(row)]));
+}
+
+function progressOf(row: VersionImport): ImportProgress {
+  const waits = row.plan !== null && row.nextAttemptAt.getTime() > Date.now();
+  return {
+    bytes_done: row.doneBytes,
+    bytes_total: row.totalBytes,
+    attempts: row.attempts,
+    last_error: row.lastError,
+    next_attempt_at: waits ? row.nextAttemptAt.toISOString() : null,
+  };
+}

@@ -1,0 +1,169 @@
+import { Injectable } from '@nestjs/common';
+import type { BlobInfo } from '#stores/blobs/blob-store.js';
+import { DataSource, type EntityManager, LessThanOrEqual, Not, IsNull } from 'typeorm';
+import { publishChange } from '../adapter-changes.js';
+import { lockAdapter } from '../adapter-rows.js';
+import { AdapterVersion } from '../adapter-version.entity.js';
+import { BlobLedger } from '../blob-ledger.service.js';
+import { VersionStates } from '../version-states.service.js';
+import { type ImportSource, ImportSourceSchema } from './import-source.js';
+import { type FileProgress, VersionImport } from './version-import.entity.js';
+
+/** An import as a worker takes it up. */
+export interface ImportCase {
+  readonly versionId: string;
+  readonly tenantId: string;
+  readonly source: ImportSource;
+  readonly sha256: string | undefined;
+  /** How far each file was when that was last counted. */
+  readonly files: Readonly<Record<string, FileProgress>>;
+  /** Fences off a worker that lost the import without noticing. */
+  readonly attempt: number;
+  /** Attempts since the last byte came, this one included. */
+  readonly fruitless: number;
+}
+
+export interface Counted {
+  readonly files: Record<string, FileProgress>;
+  readonly doneBytes: number;
+  readonly totalBytes: number | null;
+  /** Bytes came since the last count. */
+  readonly moved: boolean;
+}
+
+type Holder = Pick<ImportCase, 'versionId' | 'attempt'>;
+
+/** The worker's side of an import: `importing -> uploaded | rejected`; each step in one transaction. */
+@Injectable()
+export class ImportStates {
+  constructor(
+    private readonly database: DataSource,
+    private readonly ledger: BlobLedger,
+    private readonly states: VersionStates,
+  ) {}
+
+  /** Undefined when the import is settled, cancelled, deleted, or not due yet. */
+  async begin(versionId: string): Promise<ImportCase | undefined> {
+    return this.database.transaction(async (manager) => {
+      const row = await manager.findOne(VersionImport, {
+        where: { versionId },
+        lock: { mode: 'pessimistic_write' },
+      });
+      if (!row?.plan || row.nextAttemptAt.getTime() > Date.now()) return undefined;
+      const [attempt, fruitless] = [row.attempts + 1, row.fruitless + 1];
+      await manager.update(VersionImport, { versionId }, { attempts: attempt, fruitless });
+      return {
+        versionId,
+        tenantId: row.tenantId,
+        source: ImportSourceSchema.parse(row.plan),
+        sha256: row.sha256 ?? undefined,
+        files: row.files,
+        attempt,
+        fruitless,
+      };
+    });
+  }
+
+  /** Writes down how far it is. False: this worker holds the import no more. */
+  async count({ versionId, attempt }: Holder, { moved, ...counted }: Counted): Promise<boolean> {
+    const progress = moved ? { fruitless: 1, lastError: null } : {};
+    const { affected } = await this.database.manager.update(
+      VersionImport,
+      { versionId, attempts: attempt, plan: Not(IsNull()) },
+      { ...counted, ...progress },
+    );
+    return affected === 1;
+  }
+
+  /** What a movable revision stood for, found once and kept for every later attempt. */
+  async pin({ versionId, attempt }: Holder, source: ImportSource, text: string): Promise<boolean> {
+    return this.database.transaction(async (manager) => {
+      const { affected } = await manager.update(
+        VersionImport,
+        { versionId, attempts: attempt, plan: Not(IsNull()) },
+        { plan: source },
+      );
+      if (affected === 1) await manager.update(AdapterVersion, { id: versionId }, { source: text });
+      return affected === 1;
+    });
+  }
+
+  async tryLater({ versionId, attempt }: Holder, error: string, at: Date): Promise<boolean> {
+    const { affected } = await this.database.manager.update(
+      VersionImport,
+      { versionId, attempts: attempt, plan: Not(IsNull()) },
+      { lastError: error, nextAttemptAt: at },
+    );
+    return affected === 1;
+  }
+
+  /** The files are stored: the version is uploaded. False when it was cancelled, deleted or taken over meanwhile. */
+  async complete({ versionId, attempt }: Holder, files: ReadonlyMap<string, BlobInfo>): Promise<boolean> {
+    return this.database.transaction(async (manager) => {
+      const version = await lockImporting(manager, versionId);
+      const held = await manager.existsBy(VersionImport, { versionId, attempts: attempt });
+      if (!version || !held) return false;
+      const { tenantId } = version;
+      const rows = [...files].map(([name, { sha256, bytes }]) => ({
+        versionId,
+        tenantId,
+        name,
+        sha256,
+        bytes,
+      }));
+      await this.ledger.record(manager, rows);
+      const doneBytes = rows.reduce((sum, { bytes }) => sum + bytes, 0);
+      await manager.update(AdapterVersion, { id: versionId }, { state: 'uploaded' });
+      await manager.update(
+        VersionImport,
+        { versionId },
+        { plan: null, files: {}, doneBytes, totalBytes: doneBytes, lastError: null },
+      );
+      await publishChange(manager, { tenant: tenantId, adapter: version.adapter, version: versionId });
+      return true;
+    });
+  }
+
+  /** Ends the import for good. False when it had ended already. */
+  async fail(versionId: string, failure: string): Promise<boolean> {
+    return this.states.giveUpImport(versionId, failure, async (manager) => {
+      await manager.update(VersionImport, { versionId }, { plan: null, files: {}, lastError: failure });
+    });
+  }
+
+  /** Imports whose next attempt is due. */
+  async due(limit: number): Promise<string[]> {
+    const rows = await this.database.manager.find(VersionImport, {
+      select: { versionId: true },
+      where: { plan: Not(IsNull()), nextAttemptAt: LessThanOrEqual(new Date()) },
+      order: { nextAttemptAt: 'ASC' },
+      take: limit,
+    });
+    return rows.map(({ versionId }) => versionId);
+  }
+
+  /** Whether anything is left to do for it. */
+  async isOpen(versionId: string): Promise<boolean> {
+    return this.database.manager.existsBy(VersionImport, { versionId, plan: Not(IsNull()) });
+  }
+}
+
+interface ImportingVersion {
+  readonly tenantId: string;
+  /** Its name. */
+  readonly adapter: string;
+}
+
+async function lockImporting(
+  manager: EntityManager,
+  versionId: string,
+): Promise<ImportingVersion | undefined> {
+  const row = await manager.findOne(AdapterVersion, {
+    where: { id: versionId },
+    relations: { adapter: true },
+  });
+  if (!row?.adapter) return undefined;
+  const adapter = await lockAdapter(manager, row.tenantId, row.adapter.name).catch(() => undefined);
+  const open = await manager.existsBy(AdapterVersion, { id: versionId, state: 'importing' });
+  return adapter && open ? { tenantId: row.tenantId, adapter: adapter.name } : undefined;
+}
