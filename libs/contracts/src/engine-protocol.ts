@@ -63,6 +63,8 @@ export const GenerateRequestSchema = z.object({
   ]),
   /** Absent: up to the end of the context. 0: only score the prompt. */
   maxTokens: z.int().nonnegative().optional(),
+  /** Tokens that prompt and completion may have in all; absent: what the model can. */
+  maxContext: z.int().positive().optional(),
   minTokens: z.int().nonnegative(),
   ignoreEos: z.boolean(),
   stop: z.array(z.string().min(1)),

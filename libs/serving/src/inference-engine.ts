@@ -5,7 +5,7 @@ import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { Registry } from 'prom-client';
 import type { AdapterVersion } from './adapter-residency.js';
 import { AdapterTiers } from './adapter-tiers.js';
-import { checkRequest, completionLimit } from './admission.js';
+import { checkRequest, completionLimit, limitsFor } from './admission.js';
 import { ChatTemplates } from './chat-template.js';
 import { EngineLoop } from './engine-loop.js';
 import { EventStream } from './event-stream.js';
@@ -126,7 +126,7 @@ export class InferenceEngine {
         this.#prompts.read(request.input, adapter?.manifest),
         this.#adapters.fetch(adapter),
       ]);
-      const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, base);
+      const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, limitsFor(request, base));
       signal.throwIfAborted();
       // Shutdown may have begun meanwhile; the loop takes nothing any more.
       if (this.#draining) throw shuttingDown();

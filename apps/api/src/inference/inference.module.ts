@@ -1,6 +1,7 @@
 import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
 import type { Logger } from '#runtime/logger.js';
 import { OpenStreams } from '#runtime/open-streams.js';
+import { AdmissionService } from './admission.service.js';
 import { AnswerService } from './answer.service.js';
 import { ChatController } from './chat.controller.js';
 import { CompletionsController } from './completions.controller.js';
@@ -18,7 +19,7 @@ export interface InferenceOptions {
   readonly imports?: NonNullable<ModuleMetadata['imports']>;
 }
 
-/** The OpenAI-compatible API. Needs EngineFleet, ModelResolver and UsageService. */
+/** The OpenAI-compatible API. Needs EngineFleet, ModelResolver, UsageService and RateLimiter. */
 @Module({})
 export class InferenceModule {
   static forRoot({ streams, logger, imports = [] }: InferenceOptions): DynamicModule {
@@ -27,6 +28,7 @@ export class InferenceModule {
       imports,
       controllers: [ModelsController, CompletionsController, ChatController],
       providers: [
+        AdmissionService,
         AnswerService,
         InferenceMetrics,
         InferenceService,

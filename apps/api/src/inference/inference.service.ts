@@ -75,14 +75,17 @@ export class InferenceService {
   }
 
   #open({ plan, caller, controller }: InferenceCall, { version }: ServedModel, id: string) {
+    const { tenant } = caller;
     return Promise.all(
       plan.sequences.map(({ request }, index) =>
         this.fleet.generate(
           {
             ...request,
             requestId: `${id}-${index}`,
-            cacheSalt: caller.tenant.id,
-            fairnessKey: caller.tenant.id,
+            cacheSalt: tenant.id,
+            fairnessKey: tenant.id,
+            fairnessWeight: tenant.weight,
+            ...(tenant.quotas.max_context === undefined ? {} : { maxContext: tenant.quotas.max_context }),
             ...(version ? { adapter: version.digest } : {}),
           },
           controller.signal,
