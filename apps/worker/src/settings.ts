@@ -1,5 +1,6 @@
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
+import { pipelinesSettings, pipelinesWorkerSettings } from '#pipelines/settings.js';
 import { logSettings } from '#runtime/logger.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
@@ -16,4 +17,6 @@ export const workerSettings = {
   ...outboundSettings,
   ...adaptersSettings,
   ...fleetSettings,
+  ...pipelinesSettings,
+  ...pipelinesWorkerSettings,
 };
