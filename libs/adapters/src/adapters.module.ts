@@ -10,6 +10,10 @@ import { AdapterVersion } from './adapter-version.entity.js';
 import { AdaptersService } from './adapters.service.js';
 import { Alias } from './alias.entity.js';
 import { AliasChange } from './alias-change.entity.js';
+import { AliasFiguresRow } from './alias-figures.entity.js';
+import { AliasFigures } from './alias-figures.service.js';
+import { AliasGuards } from './alias-guards.service.js';
+import { AliasShadows } from './alias-shadows.service.js';
 import { AliasesService } from './aliases.service.js';
 import { BlobLedger } from './blob-ledger.service.js';
 import { CallableModels } from './callable-models.service.js';
@@ -38,6 +42,7 @@ export const adaptersEntities = [
   AliasChange,
   AdapterShare,
   VersionParentRow,
+  AliasFiguresRow,
   VersionImport,
 ];
 
@@ -68,6 +73,9 @@ export class AdaptersModule implements OnApplicationShutdown {
       UploadsService,
       VersionWaiter,
       AliasesService,
+      AliasFigures,
+      AliasGuards,
+      AliasShadows,
       SharesService,
       ModelResolver,
       CallableModels,

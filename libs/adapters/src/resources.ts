@@ -1,6 +1,7 @@
 import type { AdapterReport } from '#contracts/adapter-report.js';
 import type {
   AdapterResource,
+  AliasChangeResource,
   AliasResource,
   AliasWithHistory,
   VersionResource,
@@ -74,8 +75,24 @@ export function aliasResource(adapter: string, row: Alias): AliasResource {
     adapter,
     name: row.name,
     routes: row.routes,
+    shadow: row.shadow,
+    guard: row.guard,
     revision: row.revision,
     updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+export function aliasChange(row: AliasChange): AliasChangeResource {
+  return {
+    revision: row.revision,
+    action: row.action,
+    routes: row.routes,
+    shadow: row.shadow,
+    guard: row.guard,
+    reason: row.reason,
+    breach: row.breach,
+    key_id: row.keyId,
+    created_at: row.createdAt.toISOString(),
   };
 }
 
@@ -84,14 +101,5 @@ export function aliasWithHistory(
   row: Alias,
   changes: readonly AliasChange[],
 ): AliasWithHistory {
-  return {
-    ...aliasResource(adapter, row),
-    history: changes.map(({ revision, action, routes, keyId, createdAt }) => ({
-      revision,
-      action,
-      routes,
-      key_id: keyId,
-      created_at: createdAt.toISOString(),
-    })),
-  };
+  return { ...aliasResource(adapter, row), history: changes.map(aliasChange) };
 }

@@ -3,7 +3,7 @@ import type { AdapterReport } from '#contracts/adapter-report.js';
 import type { VersionState } from '#contracts/adapters-api.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
-import { OutboxService } from '#stores/outbox/outbox.service.js';
+import { addEvent } from '#stores/outbox/outbox.service.js';
 import { DataSource, type EntityManager, In, IsNull, Not } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
 import { publishChange } from './adapter-changes.js';
@@ -39,7 +39,6 @@ export class VersionStates {
   constructor(
     private readonly database: DataSource,
     private readonly ledger: BlobLedger,
-    private readonly outbox: OutboxService,
   ) {}
 
   /** Begins, or begins again after a crash; undefined when the version is settled or deleted. */
@@ -157,7 +156,7 @@ export class VersionStates {
     const row = await manager.findOneByOrFail(AdapterVersion, { id, tenantId });
     const payload = await readVersionResource(manager, adapter.name, row);
     const type = row.state === 'ready' ? 'adapter.version.ready' : 'adapter.version.rejected';
-    await this.outbox.add(manager, { tenantId, type, payload });
+    await addEvent(manager, { tenantId, type, payload });
   }
 }
 

@@ -10,8 +10,8 @@ import type { Adapter } from './adapter.entity.js';
 import { AdapterChanges, publishChange } from './adapter-changes.js';
 import { findAdapter, findVersion, lockAdapter } from './adapter-rows.js';
 import { AdapterVersion } from './adapter-version.entity.js';
-import { Alias } from './alias.entity.js';
-import { LATEST, moveLatest } from './alias-routes.js';
+import { moveLatest } from './alias-routes.js';
+import { refuseWhileServed } from './alias-rows.js';
 import { BlobLedger } from './blob-ledger.service.js';
 import { whereLabels } from './label-filter.js';
 import { heldFiles, type Removal } from './removal.js';
@@ -121,13 +121,13 @@ export class VersionsService {
     });
   }
 
-  /** Refused while an alias other than the automatic one routes to it. */
+  /** Refused while an alias other than the automatic one needs it. */
   async remove(tenantId: string, adapterName: string, number: number): Promise<Removal> {
     const note = { tenant: tenantId, adapter: adapterName };
     const { id, files } = await this.changes.commit(note, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, adapterName);
       const version = await findVersion(manager, adapter, number);
-      await refuseWhileRouted(manager, adapter, number);
+      await refuseWhileServed(manager, adapter, number);
       const files = await heldFiles(manager, { tenantId, adapterId: adapter.id, number });
       await manager.delete(AdapterVersion, { id: version.id, tenantId });
       await moveLatest(manager, adapter);
@@ -190,16 +190,4 @@ async function cursorNumber(manager: EntityManager, adapter: Adapter, after: str
 
 function unknownCursor(): AppError {
   return new AppError('invalid_request', { message: '`after` is no id of this list.', param: 'after' });
-}
-
-async function refuseWhileRouted(manager: EntityManager, adapter: Adapter, number: number): Promise<void> {
-  const aliases = await manager.find(Alias, { where: { tenantId: adapter.tenantId, adapterId: adapter.id } });
-  const serving = aliases.filter(
-    ({ name, routes }) => name !== LATEST && routes.some(({ version }) => version === number),
-  );
-  if (serving.length === 0) return;
-  const names = serving.map(({ name }) => name).join(', ');
-  throw new AppError('conflict', {
-    message: `Version ${number} is served by the aliases ${names}; move them first.`,
-  });
 }
