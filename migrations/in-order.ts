@@ -23,6 +23,7 @@ import { Trainers1763600000028 } from './0028-trainers.js';
 import { FineTuning1763600000029 } from './0029-fine-tuning.js';
 import { Audit1763600000033 } from './0033-audit.js';
 import { Maintenance1763600000034 } from './0034-maintenance.js';
+import { VersionParity1763600000038 } from './0038-version-parity.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -50,4 +51,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   FineTuning1763600000029,
   Audit1763600000033,
   Maintenance1763600000034,
+  VersionParity1763600000038,
 ];

@@ -15,6 +15,15 @@ export const workerSettings = {
   ...logSettings,
   ...storesSettings,
   ...outboundSettings,
+  parityCheck: setting(
+    {
+      name: 'PARITY_CHECK',
+      summary:
+        'Compare each uploaded adapter, as it is served, with its weights merged densely into the base, before it becomes ready: `on`, `off`, or `auto`: on for base models of at most 200 million parameters (it takes 4 bytes of memory for each while it runs)',
+      defaultText: 'auto',
+    },
+    text.oneOf(['auto', 'on', 'off'], 'auto'),
+  ),
   ...adaptersSettings,
   ...fleetSettings,
   ...pipelinesSettings,

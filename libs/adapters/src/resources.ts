@@ -7,6 +7,7 @@ import type {
   VersionResource,
 } from '#contracts/adapters-api.js';
 import type { VersionParent } from '#contracts/lineage-api.js';
+import type { Parity } from '#contracts/parity.js';
 import type { ImportProgress } from '#contracts/imports-api.js';
 import type { Adapter } from './adapter.entity.js';
 import type { AdapterVersion } from './adapter-version.entity.js';
@@ -51,6 +52,7 @@ export function versionResource(
     state: row.state,
     digest: row.digest,
     report: row.report as AdapterReport | null,
+    parity: row.parity as Parity | null,
     failure: row.failure,
     import: progress ?? null,
     bytes: weights?.bytes ?? null,

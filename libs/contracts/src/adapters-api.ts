@@ -8,6 +8,7 @@ import {
   VersionMetricsSchema,
   VersionParentSchema,
 } from './lineage-api.js';
+import { ParitySchema } from './parity.js';
 import {
   DescriptionSchema,
   LabelsSchema,
@@ -82,6 +83,8 @@ export const VersionSchema = z.object({
   digest: z.string().nullable(),
   /** Every config field and tensor, once validated. */
   report: AdapterReportSchema.nullable(),
+  /** The parity check's result; null until it is done, or where PARITY_CHECK leaves it out. */
+  parity: ParitySchema.nullable(),
   /** Why validation itself could not be finished, when that is why the version was rejected. */
   failure: z.string().nullable(),
   /** How far the server is in fetching the files; null for a version whose files were sent. */

@@ -107,9 +107,14 @@ export class InferenceEngine {
 
   /**
    * Resolves once the request is admitted: tokenized, found good, its adapter resident. What is wrong before is thrown
-   * as AppError. Aborting `signal`, or leaving the iteration, ends the request within one step.
+   * as AppError. Aborting `signal`, or leaving the iteration, ends the request within one step. `chunkTokens` bounds what
+   * one step computes of it.
    */
-  async generate(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterable<GenerateEvent>> {
+  async generate(
+    request: GenerateRequest,
+    signal: AbortSignal,
+    chunkTokens?: number,
+  ): Promise<AsyncIterable<GenerateEvent>> {
     const arrival_ms = performance.now();
     const { base } = this.options.model;
     if (this.#draining) throw shuttingDown();
@@ -130,7 +135,7 @@ export class InferenceEngine {
       signal.throwIfAborted();
       // Shutdown may have begun meanwhile; the loop takes nothing any more.
       if (this.#draining) throw shuttingDown();
-      begun = this.#begin({ id, request, prompt, maxTokens, adapter, arrival_ms }, signal);
+      begun = this.#begin({ id, request, prompt, maxTokens, adapter, arrival_ms, chunkTokens }, signal);
     } catch (error) {
       this.#ended();
       throw error;
@@ -142,6 +147,10 @@ export class InferenceEngine {
   /** Loads an adapter before a request asks for it. */
   async loadAdapter(digest: string, signal: AbortSignal): Promise<void> {
     await this.#adapters.warm(digest, signal);
+  }
+
+  isResident(digest: string): boolean {
+    return this.#adapters.residency.isResident(digest);
   }
 
   /** Frees an adapter and its prefixes once its last request ends. One that is not resident is no fault. */
@@ -291,6 +300,7 @@ interface Admitted {
   readonly maxTokens: number;
   readonly adapter: AdapterVersion | undefined;
   readonly arrival_ms: number;
+  readonly chunkTokens: number | undefined;
 }
 
 interface Begun {
