@@ -15,6 +15,7 @@ import { BlobLedger } from './blob-ledger.service.js';
 import { whereLabels } from './label-filter.js';
 import { heldFiles, type Removal } from './removal.js';
 import { adapterResource } from './resources.js';
+import { checkAdapterQuota } from './tenant-quotas.js';
 
 @Injectable()
 export class AdaptersService {
@@ -28,6 +29,7 @@ export class AdaptersService {
     const adapter = newAdapter(tenantId, body);
     try {
       await this.database.transaction(async (manager) => {
+        await checkAdapterQuota(manager, tenantId);
         await manager.insert(Adapter, adapter);
         await AuditLog.record(manager, {
           tenantId,
@@ -114,6 +116,8 @@ export async function createUnlessThere(
   tenantId: string,
   name: string,
 ): Promise<void> {
+  if (await manager.existsBy(Adapter, { tenantId, name })) return;
+  await checkAdapterQuota(manager, tenantId);
   await manager
     .createQueryBuilder()
     .insert()

@@ -3,6 +3,8 @@ import { AppError } from '#runtime/app-error.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { BLOBS } from '#stores/stores.module.js';
 import { DataSource, type EntityManager } from 'typeorm';
+import { MANIFEST_FILE } from './removal.js';
+import { withinByteQuota } from './tenant-quotas.js';
 import { VersionFile } from './version-file.entity.js';
 
 /** Bytes of an upload that is still running have no owner yet; a sweep spares what was put so recently. */
@@ -20,7 +22,10 @@ export class BlobLedger {
     @Inject(BLOBS) private readonly blobs: BlobStore,
   ) {}
 
-  /** Records files in the caller's transaction. Throws (retryable) when one was freed since it was put. */
+  /**
+   * Records files of one tenant in the caller's transaction. Throws (retryable) when one was freed since it was put, and
+   * quota_exceeded when the tenant may not store so much; a manifest, which we make ourselves, always may be.
+   */
   async record(manager: EntityManager, files: readonly Omit<VersionFile, 'version'>[]): Promise<void> {
     for (const sha256 of [...new Set(files.map((file) => file.sha256))].sort()) {
       await lockBlob(manager, sha256);
@@ -30,7 +35,10 @@ export class BlobLedger {
         retryAfter_s: 1,
       });
     }
-    await manager.insert(VersionFile, [...files]);
+    const uploaded = files.find(({ name }) => name !== MANIFEST_FILE);
+    const store = () => manager.insert(VersionFile, [...files]);
+    if (uploaded) await withinByteQuota(manager, uploaded.tenantId, store);
+    else await store();
   }
 
   /** Deletes those blobs that no version holds. Returns the hashes that are gone. */
