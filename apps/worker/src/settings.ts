@@ -1,6 +1,8 @@
+import { importSettings } from '#adapters/imports/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
 import { pipelinesSettings, pipelinesWorkerSettings } from '#pipelines/settings.js';
+import { dataDirSettings } from '#runtime/data-dir.js';
 import { logSettings } from '#runtime/logger.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
@@ -25,6 +27,8 @@ export const workerSettings = {
     text.oneOf(['auto', 'on', 'off'], 'auto'),
   ),
   ...adaptersSettings,
+  ...importSettings,
+  ...dataDirSettings,
   ...fleetSettings,
   ...pipelinesSettings,
   ...pipelinesWorkerSettings,

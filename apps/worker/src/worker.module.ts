@@ -7,6 +7,8 @@ import type { Logger } from '#runtime/logger.js';
 import { OutboundModule } from '#runtime/outbound/outbound.module.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { StoresModule } from '#stores/stores.module.js';
+import { ImportAdapter } from './import-adapter.js';
+import { ImportOrigins } from './import-origins.service.js';
 import { IngestAdapter } from './ingest-adapter.js';
 import { WorkerPipelinesModule } from './pipelines/worker-pipelines.module.js';
 import type { workerSettings } from './settings.js';
@@ -41,6 +43,8 @@ export class WorkerModule {
         { provide: WORKER_SETTINGS, useValue: settings },
         { provide: WORKER_LOGGER, useValue: logger },
         IngestAdapter,
+        ImportOrigins,
+        ImportAdapter,
         RollUpUsage,
         Sweeper,
       ],

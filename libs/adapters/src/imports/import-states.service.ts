@@ -142,6 +142,13 @@ export class ImportStates {
     return rows.map(({ versionId }) => versionId);
   }
 
+  /** What decides on another attempt; undefined when the import has ended. */
+  async look(versionId: string): Promise<{ fruitless: number; createdAt: Date } | undefined> {
+    const where = { versionId, plan: Not(IsNull()) };
+    const row = await this.database.manager.findOne(VersionImport, { where, relations: { version: true } });
+    return row?.version && { fruitless: row.fruitless, createdAt: row.version.createdAt };
+  }
+
   /** Whether anything is left to do for it. */
   async isOpen(versionId: string): Promise<boolean> {
     return this.database.manager.existsBy(VersionImport, { versionId, plan: Not(IsNull()) });

@@ -3,6 +3,7 @@ import { setting } from '#runtime/settings.js';
 import { z } from 'zod';
 import type { BlobStore } from './blob-store.js';
 import { FileBlobStore } from './file-store.js';
+import { s3Settings } from './s3-client.js';
 
 /** A `file:` URL to the folder that it names; undefined when it is none. */
 function folderOf(url: string): string | undefined {
@@ -14,6 +15,12 @@ function folderOf(url: string): string | undefined {
   }
 }
 
+/** The bucket and prefix (without slashes at its ends) of an `s3:` URL; undefined when it is none. */
+export function parseS3Url(url: string): { bucket: string; prefix: string } | undefined {
+  const match = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/+(.*?))?\/*$/.exec(url);
+  return match ? { bucket: match[1] ?? '', prefix: match[2] ?? '' } : undefined;
+}
+
 const storageUrl = z
   .string({ error: 'is required: a folder such as file:///var/lib/lorikeet/blobs' })
   .superRefine((value, context) => {
@@ -22,6 +29,7 @@ const storageUrl = z
   });
 
 export const storageSettings = {
+  ...s3Settings,
   storageUrl: setting(
     {
       name: 'STORAGE_URL',
