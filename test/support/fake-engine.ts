@@ -73,7 +73,7 @@ export const FAKE_PARITY: Parity = {
   passed: true,
   max_abs_diff: 0.001,
   mean_abs_diff: 0.0001,
-  tolerance: 0.01,
+  tolerance: { max_abs_diff: 0.005, mean_abs_diff: 0.0005 },
   token_agreement: 1,
   effect: 2,
   prompts: 4,
@@ -87,7 +87,7 @@ export class FakeEngine {
   readonly requests: GenerateRequest[] = [];
   readonly dropped: string[] = [];
   readonly parityRequests: ParityRequest[] = [];
-  /** What it says of every adapter. */
+  /** What it says of every adapter; a rejection cuts the connection. */
   parity: () => Parity | Promise<Parity> = () => FAKE_PARITY;
   statusCalls = 0;
   status: EngineStatus;
@@ -143,7 +143,11 @@ export class FakeEngine {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
       this.parityRequests.push(ParityRequestSchema.parse(JSON.parse(Buffer.concat(chunks).toString('utf8'))));
-      response.end(JSON.stringify(await this.parity()));
+      try {
+        response.end(JSON.stringify(await this.parity()));
+      } catch {
+        response.destroy(); // as a killed process does
+      }
     } else if (request.method === 'DELETE') {
       this.dropped.push(decodeURIComponent(request.url?.slice('/adapters/'.length) ?? ''));
       response.writeHead(204).end();

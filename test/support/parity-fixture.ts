@@ -16,6 +16,7 @@ import type { NativeModel } from '../../libs/native-engine/src/native.js';
 import { InferenceEngine } from '../../libs/serving/src/inference-engine.js';
 import { openModel, type OpenedModel } from '../../libs/serving/src/model-opening.js';
 import { ParityCheck } from '../../libs/serving/src/parity-check.js';
+import { generateRequest } from './generate-request.js';
 import { servingSettings } from '../../libs/serving/src/settings.js';
 
 export interface ParityFixtureOptions {
@@ -87,6 +88,19 @@ export class ParityFixture {
     const { manifest, parity } = await this.validate(adapterFolder);
     const { sha256 } = await this.#put(Buffer.from(JSON.stringify(corrupt(manifest))));
     return this.check.run({ adapter: sha256, ...parity }, new AbortController().signal);
+  }
+
+  /** What the base generates for a fixed prompt, as a tenant's request. */
+  async greedy(tokens: number): Promise<number[]> {
+    const request = generateRequest(
+      { kind: 'tokens', tokens: [5, 6, 7, 8] },
+      { maxTokens: tokens, ignoreEos: true },
+    );
+    const ids: number[] = [];
+    for await (const event of await this.engine.generate(request, new AbortController().signal)) {
+      if (event.type === 'tokens') ids.push(...event.ids);
+    }
+    return ids;
   }
 
   async close(): Promise<void> {

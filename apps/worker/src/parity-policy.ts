@@ -22,16 +22,16 @@ function parametersOf({
 }
 
 export function parityProblem(parity: Parity): AdapterProblem {
-  const { max_abs_diff, tolerance, token_agreement, tokens, failure, path } = parity;
-  const what =
-    max_abs_diff === null
-      ? (failure ?? 'the log-probabilities are not finite')
-      : `log-probabilities differ by up to ${max_abs_diff.toPrecision(3)}`;
-  const agreement = `the likeliest token agrees at ${(100 * token_agreement).toFixed(1)} % of ${tokens} positions`;
+  const { max_abs_diff, mean_abs_diff, tolerance, token_agreement, tokens, failure, path } = parity;
+  const found =
+    max_abs_diff === null || mean_abs_diff === null
+      ? (failure ?? 'no finite number')
+      : `${max_abs_diff.toPrecision(3)}, on average ${mean_abs_diff.toPrecision(3)}`;
+  const agreement = `the likeliest token is the same at ${(100 * token_agreement).toFixed(1)} % of ${tokens} positions`;
   return {
     code: 'parity_failed',
-    message: `The parity check failed (${path}): ${what}; ${agreement}.`,
-    expected: `at most ${tolerance}`,
-    found: max_abs_diff === null ? 'no number' : max_abs_diff.toPrecision(3),
+    message: `The parity check failed (${path}): log-probabilities differ: ${found}; ${agreement}.`,
+    expected: `at most ${tolerance.max_abs_diff}, on average ${tolerance.mean_abs_diff}`,
+    found,
   };
 }

@@ -35,8 +35,8 @@ export const ParitySchema = z.object({
   /** Largest difference of a token's log-probability; null when either path gave no finite number. */
   max_abs_diff: z.number().nullable(),
   mean_abs_diff: z.number().nullable(),
-  /** Largest max_abs_diff that passes on this base. */
-  tolerance: z.number(),
+  /** Largest of both that pass on this base. */
+  tolerance: z.object({ max_abs_diff: z.number(), mean_abs_diff: z.number() }),
   /** Share of positions at which both paths hold the same token for the likeliest. */
   token_agreement: z.number(),
   /** Largest difference of a log-probability that the adapter makes to the base, for comparison. */

@@ -1,4 +1,5 @@
 import type { Parity } from '#contracts/parity.js';
+import type { ParityTolerance } from './parity-tolerance.js';
 
 /** A text's log-probabilities: entry i belongs to tokens[i + 1], given all before. */
 export interface ScoredTokens {
@@ -17,17 +18,18 @@ export interface ComparedPaths {
 
 export function compareScores(
   { served, merged, base }: ComparedPaths,
-  tolerance: number,
+  tolerance: ParityTolerance,
 ): Omit<Parity, 'path' | 'failure'> {
   const differences = served.flatMap((run, i) => differencesOf(run, merged[i]));
   const changes = base.flatMap((run, i) => differencesOf(run, served[i]));
   const matches = served.flatMap((run, i) => (run.best ?? []).map((id, at) => id === merged[i]?.best?.[at]));
   const largest = largestOf(differences);
+  const mean = largest === null ? null : sum(differences) / differences.length;
   return {
-    passed: largest !== null && largest <= tolerance,
+    passed: largest !== null && largest <= tolerance.max && mean !== null && mean <= tolerance.mean,
     max_abs_diff: largest,
-    mean_abs_diff: largest === null ? null : sum(differences) / differences.length,
-    tolerance,
+    mean_abs_diff: mean,
+    tolerance: { max_abs_diff: tolerance.max, mean_abs_diff: tolerance.mean },
     token_agreement: matches.length === 0 ? 0 : matches.filter(Boolean).length / matches.length,
     effect: largestOf(changes),
     prompts: served.length,
