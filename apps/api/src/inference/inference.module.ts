@@ -10,6 +10,8 @@ import { InferenceService } from './inference.service.js';
 import { INFERENCE_LOGGER } from './inference-tokens.js';
 import { ModelsController } from './models.controller.js';
 import { ModelsService } from './models.service.js';
+import { RequestTrials } from './request-trials.service.js';
+import { ShadowTraffic } from './shadow-traffic.service.js';
 
 export interface InferenceOptions {
   /** The process's open responses, ended at shutdown. */
@@ -33,6 +35,8 @@ export class InferenceModule {
         InferenceMetrics,
         InferenceService,
         ModelsService,
+        RequestTrials,
+        ShadowTraffic,
         { provide: OpenStreams, useValue: streams },
         { provide: INFERENCE_LOGGER, useValue: logger },
       ],
