@@ -51,6 +51,7 @@ struct CpuBackend::LinearCall {
     int64_t index;
     int64_t begin, end;
     float* acc;  // [end - begin, tile outputs]
+    Ahead* ahead;
   };
 
   static const CpuAdapterLinear::Part* part_of(const LinearSegment& segment, int part) {
@@ -100,7 +101,8 @@ struct CpuBackend::LinearCall {
              .rows = static_cast<int>(end - begin),
              .weight = packed.block(tile.index, block) + group * packed.group_bytes(),
              .groups = std::min(block_groups, q.groups - group),
-             .accumulate = group > 0});
+             .accumulate = group > 0,
+             .ahead = tile.ahead});
       }
     }
   }
@@ -173,7 +175,22 @@ struct CpuBackend::LinearCall {
     while (left.load(std::memory_order_acquire) > 0) backoff.wait();
   }
 
-  void run(const Tile& tile) const {
+  // The adapters' B of the tile, scattered over their own memory.
+  Ahead look_ahead(const Tile& tile, std::span<Ahead::Run> runs) const {
+    size_t count = 0;
+    for_segments(tile, [&](int64_t, int64_t, const CpuAdapterLinear::Part& part) {
+      if (part.rank == 0) return;
+      const auto* const b = static_cast<const std::byte*>(part.b.tile(tile.index));
+      const int64_t values = part.rank * part.b.groups(tile.index) * part.b.tile_outputs() / 2;
+      runs[count++] = {b, b + values * static_cast<int64_t>(dtype_bytes(part.b.dtype()))};
+    });
+    return {runs.data() + count, runs.data()};
+  }
+
+  void run(Tile tile) const {
+    Ahead::Run runs[kChunkRows];
+    Ahead ahead = look_ahead(tile, runs);
+    tile.ahead = &ahead;
     await_zero(quantize_left);
     base(tile);
     await_zero(shrinks_left);
@@ -285,7 +302,8 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
               .index = tile - base.parts[static_cast<size_t>(part)].tile0,
               .begin = begin,
               .end = std::min(rows, begin + chunk_rows),
-              .acc = accumulators_[static_cast<size_t>(thread)].floats(kChunkRows * kMaxTile)});
+              .acc = accumulators_[static_cast<size_t>(thread)].floats(kChunkRows * kMaxTile),
+              .ahead = nullptr});
   };
   const auto run_item = [&](int64_t item, int thread) {
     if (item < quantizes) {

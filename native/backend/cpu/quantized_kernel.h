@@ -113,6 +113,7 @@ struct QuantizedProductKernels {
       for (int r = 0; r < MR; ++r) part[r][0] = part[r][1] = Q::zero();
       for (; group < end; ++group, x += kGroup, w += kGroupBytes) {
         if constexpr (stored_bits(kKind) == 4 && MR > 2) prefetch<kGroupBytes>(w);
+        p.ahead->ask<kGroup / 16>();
         I sum[MR][2];
 #pragma GCC unroll 8
         for (int r = 0; r < MR; ++r) sum[r][0] = sum[r][1] = Q::set1(x_offset[r * p.group_stride + group]);
