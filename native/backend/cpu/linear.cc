@@ -15,6 +15,7 @@ namespace lorikeet::cpu {
 namespace {
 
 constexpr int64_t kChunkRows = 96;  // rows of an item; their accumulators are 24 KiB
+constexpr int64_t kRowBlocks = 24;  // rows of an item are whole blocks of every product: of 6 and of 8
 constexpr int64_t kBlockInputs =
     1024;  // of k: a tile's block (128 KiB in bfloat16) stays in L2 while the rows use it
 constexpr int64_t kBlockGroups = 32;  // of a quantized tile: as many inputs, in half the bytes or less
@@ -264,7 +265,7 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
                         quantize_left};
   const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
   const int64_t even = (rows + chunks - 1) / std::max<int64_t>(chunks, 1);
-  const int64_t chunk_rows = std::min((even + kernels_.rows - 1) / kernels_.rows * kernels_.rows, kChunkRows);
+  const int64_t chunk_rows = std::min((even + kRowBlocks - 1) / kRowBlocks * kRowBlocks, kChunkRows);
 
   const auto run_quantize = [&](int64_t item) {
     for (int64_t row = item * kQuantizeRows; row < std::min(rows, (item + 1) * kQuantizeRows); ++row) {
