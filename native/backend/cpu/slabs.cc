@@ -21,6 +21,7 @@ namespace {
 
 constexpr size_t kSlabBytes = size_t{8} << 20;
 constexpr size_t kKeptEmpty = 4;
+constexpr size_t kPageBytes = 4096;
 constexpr size_t kAlignment = 64;
 
 class Heap {
@@ -42,12 +43,37 @@ class Heap {
     const std::lock_guard lock(mutex_);
     if (--slab->blocks > 0) return;
     slab->used = 0;
-    const auto empty = [](const auto& each) { return each->blocks == 0; };
-    if (static_cast<size_t>(std::count_if(slabs_.begin(), slabs_.end(), empty)) <= kKeptEmpty) return;
+    if (count_empty() <= kKeptEmpty) return;
     std::erase_if(slabs_, [&](const auto& each) { return each.get() == slab; });
   }
 
+  void prepare() {
+    while (true) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (count_empty() >= kKeptEmpty) return;
+      }
+      auto memory = Memory::allocate(kSlabBytes);
+      if (!memory) return;  // whoever needs it will say so
+      for (size_t i = 0; i < kSlabBytes; i += kPageBytes) memory->data()[i] = std::byte{0};
+      const std::lock_guard lock(mutex_);
+      add(std::move(*memory));
+    }
+  }
+
  private:
+  size_t count_empty() const {
+    return static_cast<size_t>(
+        std::count_if(slabs_.begin(), slabs_.end(), [](const auto& slab) { return slab->blocks == 0; }));
+  }
+
+  Slab* add(Memory memory) {
+    auto slab = std::make_unique<Slab>();
+    slab->memory = std::move(memory);
+    slabs_.push_back(std::move(slab));
+    return slabs_.back().get();
+  }
+
   // The fullest slab that still has room, so that what is empty stays so.
   Slab* slab_with(size_t size) {
     Slab* best = nullptr;
@@ -57,10 +83,7 @@ class Heap {
     if (best != nullptr) return best;
     auto memory = Memory::allocate(kSlabBytes);
     if (!memory) return nullptr;
-    auto slab = std::make_unique<Slab>();
-    slab->memory = std::move(*memory);
-    slabs_.push_back(std::move(slab));
-    return slabs_.back().get();
+    return add(std::move(*memory));
   }
 
   std::mutex mutex_;
@@ -77,6 +100,10 @@ Heap& heap() {
 
 SlabBlock slab_allocate(size_t bytes) {
   return heap().allocate(bytes);
+}
+
+void slabs_prepare() {
+  heap().prepare();
 }
 
 void slab_release(Slab* slab) {
