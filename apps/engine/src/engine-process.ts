@@ -52,7 +52,8 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
       openNative,
       digestCachePath: join(settings.dataDir, 'engine', 'content-hashes.json'),
     });
-    const blobs = await openBlobStore(settings.storageUrl);
+    const cache = { folder: join(settings.dataDir, 'blob-cache'), limitBytes: settings.blobCacheBytes };
+    const blobs = await openBlobStore(settings, cache);
     const engine = new InferenceEngine({ model, settings, blobs, registry, logger });
     const { device, kv } = engine.status();
     const { name, digest, maxContext } = model.base;

@@ -3,7 +3,7 @@ import { dataDirSettings } from '#runtime/data-dir.js';
 import { logSettings } from '#runtime/logger.js';
 import { setting, text } from '#runtime/settings.js';
 import { servingSettings } from '#serving/settings.js';
-import { storageSettings } from '#stores/blobs/open-blob-store.js';
+import { blobCacheSettings, storageSettings } from '#stores/blobs/open-blob-store.js';
 
 /** Everything that the engine process reads from its environment. */
 export const engineSettings = {
@@ -32,6 +32,7 @@ export const engineSettings = {
   ),
   ...dataDirSettings,
   ...storageSettings,
+  ...blobCacheSettings,
   ...servingSettings,
   ...logSettings,
 };

@@ -50,7 +50,7 @@ class StoresShutdown implements OnApplicationShutdown {
 export class StoresModule {
   /** Global: provides DataSource, Notifications, OutboxService, AuditLog, BLOBS (BlobStore), QUEUES (Queues) and REDIS. */
   static forRoot({ settings, logger, ...rest }: StoresOptions): DynamicModule {
-    const { databaseUrl, databasePoolSize, redisUrl, storageUrl } = settings;
+    const { databaseUrl, databasePoolSize, redisUrl } = settings;
     const entities = [...storesEntities, ...rest.entities];
     return {
       module: StoresModule,
@@ -75,7 +75,7 @@ export class StoresModule {
         },
         OutboxService,
         AuditLog,
-        { provide: BLOBS, useFactory: () => openBlobStore(storageUrl) },
+        { provide: BLOBS, useFactory: () => openBlobStore(settings) },
         {
           provide: REDIS,
           useFactory: () => (redisUrl === undefined ? undefined : makeRedis(redisUrl, logger)),
