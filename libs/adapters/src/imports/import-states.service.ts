@@ -124,10 +124,15 @@ export class ImportStates {
     });
   }
 
-  /** Ends the import for good. False when it had ended already. */
-  async fail(versionId: string, failure: string): Promise<boolean> {
+  /** Ends the import for good, with `also` in the same transaction. False when it had ended already. */
+  async fail(
+    versionId: string,
+    failure: string,
+    also: (manager: EntityManager) => Promise<void> = async () => undefined,
+  ): Promise<boolean> {
     return this.states.giveUpImport(versionId, failure, async (manager) => {
       await manager.update(VersionImport, { versionId }, { plan: null, files: {}, lastError: failure });
+      await also(manager);
     });
   }
 
