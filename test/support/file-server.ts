@@ -64,9 +64,7 @@ export class FileServer {
   }
 
   /** Answers what is no plain file; false: it is one. */
-  protected route(_request: SeenRequest, _response: ServerResponse): boolean {
-    return false;
-  }
+  route: (request: SeenRequest, response: ServerResponse) => boolean = () => false;
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? '/', this.url);
