@@ -16,6 +16,7 @@ import { Outbox1763600000014 } from './0014-outbox.js';
 import { AdapterShares1763600000015 } from './0015-adapter-shares.js';
 import { VersionLineage1763600000016 } from './0016-version-lineage.js';
 import { AliasTrials1763600000017 } from './0017-alias-trials.js';
+import { ReleasedFiles1763600000018 } from './0018-released-files.js';
 import { VersionImports1763600000021 } from './0021-version-imports.js';
 import { Hooks1763600000026 } from './0026-hooks.js';
 import { WebhookEndpoints1763600000027 } from './0027-webhook-endpoints.js';
@@ -44,6 +45,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   AdapterShares1763600000015,
   VersionLineage1763600000016,
   AliasTrials1763600000017,
+  ReleasedFiles1763600000018,
   VersionImports1763600000021,
   Hooks1763600000026,
   WebhookEndpoints1763600000027,

@@ -14,6 +14,15 @@ export const workerSettings = {
     { name: 'WORKER_CONCURRENCY', summary: 'Adapters that one worker validates at once', defaultText: '2' },
     text.integer(2, 1, 64),
   ),
+  deleteGrace_s: setting(
+    {
+      name: 'DELETE_GRACE_S',
+      summary:
+        "Seconds for which a deleted version's files are kept at least, for requests that began before",
+      defaultText: '10',
+    },
+    text.integer(10, 0, 3_600),
+  ),
   ...logSettings,
   ...storesSettings,
   ...outboundSettings,

@@ -12,6 +12,7 @@ import { ImportOrigins } from './import-origins.service.js';
 import { IngestAdapter } from './ingest-adapter.js';
 import { WorkerPipelinesModule } from './pipelines/worker-pipelines.module.js';
 import type { workerSettings } from './settings.js';
+import { ReleaseFiles } from './release-files.js';
 import { RollUpUsage } from './roll-up-usage.js';
 import { Sweeper } from './sweeper.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
@@ -45,6 +46,7 @@ export class WorkerModule {
         IngestAdapter,
         ImportOrigins,
         ImportAdapter,
+        ReleaseFiles,
         RollUpUsage,
         Sweeper,
       ],

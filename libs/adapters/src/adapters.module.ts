@@ -23,6 +23,7 @@ import { ImportsService } from './imports/imports.service.js';
 import { VersionImport } from './imports/version-import.entity.js';
 import { INGEST_JOB, INGEST_PRODUCER, type IngestJob } from './ingest-job.js';
 import { ModelResolver } from './model-resolver.service.js';
+import { ReleasedFile } from './released-file.entity.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
 import { SharesService } from './shares.service.js';
 import { UploadsService } from './uploads.service.js';
@@ -43,6 +44,7 @@ export const adaptersEntities = [
   AdapterShare,
   VersionParentRow,
   AliasFiguresRow,
+  ReleasedFile,
   VersionImport,
 ];
 

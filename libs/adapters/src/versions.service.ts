@@ -14,7 +14,7 @@ import { moveLatest } from './alias-routes.js';
 import { refuseWhileServed } from './alias-rows.js';
 import { BlobLedger } from './blob-ledger.service.js';
 import { whereLabels } from './label-filter.js';
-import { heldFiles, type Removal } from './removal.js';
+import { digestsOf, type Removal } from './removal.js';
 import { findParents, writeParents } from './version-parents.js';
 import { parentsOf, type Relative } from './version-relatives.js';
 import { readVersionResource, readVersionResources } from './version-resources.js';
@@ -124,11 +124,13 @@ export class VersionsService {
   /** Refused while an alias other than the automatic one needs it. */
   async remove(tenantId: string, adapterName: string, number: number): Promise<Removal> {
     const note = { tenant: tenantId, adapter: adapterName };
-    const { id, files } = await this.changes.commit(note, async (manager) => {
+    const { id, digests } = await this.changes.commit(note, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, adapterName);
       const version = await findVersion(manager, adapter, number);
       await refuseWhileServed(manager, adapter, number);
-      const files = await heldFiles(manager, { tenantId, adapterId: adapter.id, number });
+      const released = { tenantId, adapterId: adapter.id, number };
+      const digests = await digestsOf(manager, released);
+      await this.ledger.release(manager, released);
       await manager.delete(AdapterVersion, { id: version.id, tenantId });
       await moveLatest(manager, adapter);
       const { number: versionNumber, digest, state } = version;
@@ -139,13 +141,9 @@ export class VersionsService {
         before: { adapter: adapterName, version: versionNumber, digest, state },
       });
       await publishChange(manager, { ...note, version: version.id });
-      return { id: version.id, files };
+      return { id: version.id, digests };
     });
-    const freed = new Set(await this.ledger.free(files.map(({ sha256 }) => sha256)));
-    return {
-      id,
-      digests: files.filter((file) => file.isManifest && freed.has(file.sha256)).map(({ sha256 }) => sha256),
-    };
+    return { id, digests: await this.ledger.unheld(digests) };
   }
 }
 

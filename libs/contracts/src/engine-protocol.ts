@@ -187,6 +187,8 @@ export const EngineStatusSchema = z.object({
     /** Weights kept on the host, on their way to the device. */
     hostBytes: z.int().optional(),
     resident: z.array(z.object({ digest: z.string(), bytes: z.int(), requests: z.int() })),
+    /** Adapters for which requests wait, on their way to the device or again. */
+    waiting: z.array(z.object({ digest: z.string(), requests: z.int() })).optional(),
   }),
 });
 export type EngineStatus = z.infer<typeof EngineStatusSchema>;

@@ -183,6 +183,7 @@ export class InferenceEngine {
         limitBytes: residency.limitBytes,
         hostBytes,
         resident: residency.resident(),
+        waiting: residency.waiting(),
       },
     };
   }
