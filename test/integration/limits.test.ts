@@ -225,3 +225,33 @@ describe('while Redis is away', () => {
     expect(statuses(await flood(fresh.apis, 12)).ok).toBe(5);
   });
 });
+
+describe('without Redis', () => {
+  it('each of two processes grants half, and one alone all', async () => {
+    const alone = await Platform.start({ worker: false, queue: 'postgres' });
+    try {
+      alone.engine.script = answer;
+      const made = async (name: string, quotas: object) => {
+        await alone.admin.expect(201, 'POST', '/v1/admin/tenants', { name, quotas });
+        const path = `/v1/admin/tenants/${name}/keys`;
+        return (await alone.admin.expect<{ key: string }>(201, 'POST', path, { name: 'k' })).key;
+      };
+      const one = new Client(alone.url, await made('one', { requests_per_minute: 6 }));
+      const granted = await flood([one], 10);
+      expect(statuses(granted)).toEqual({ ok: 6, refused: 4 });
+      expect(granted[0]?.headers.get('x-ratelimit-limit-requests')).toBe('6');
+
+      const otherUrl = await alone.startApi();
+      const key = await made('two', { requests_per_minute: 6, concurrent_requests: 4 });
+      const both = [new Client(alone.url, key), new Client(otherUrl, key)];
+      let limit: string | null | undefined;
+      do {
+        limit = (await complete(both[0] as Client)).headers.get('x-ratelimit-limit-requests');
+      } while (limit !== '3');
+      expect(statuses(await flood(both, 12)).ok).toBeLessThanOrEqual(6);
+      expect(await degraded(alone.url)).toBe('0');
+    } finally {
+      await alone.close();
+    }
+  });
+});
