@@ -1,7 +1,9 @@
 import { join } from 'node:path';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEntryResource } from '#contracts/audit-api.js';
 import type { EngineResource } from '#contracts/engines-api.js';
+import type { TenantUse, WebhookOverview } from '#contracts/operator-lists-api.js';
 import type { Overview } from '#contracts/overview-api.js';
 import { Client } from '../support/client.js';
 import { goldenFolder } from '../support/golden-base.js';
@@ -18,6 +20,16 @@ beforeAll(async () => {
   secondUrl = await platform.startApi();
 }, 120_000);
 afterAll(() => platform?.close());
+
+async function sql(statement: string, values: readonly unknown[] = []): Promise<void> {
+  const client = new pg.Client({ connectionString: platform.postgres.url });
+  await client.connect();
+  try {
+    await client.query(statement, [...values]);
+  } finally {
+    await client.end();
+  }
+}
 
 const complete = (client: Client, model = 'llama-gqa') =>
   client.call('POST', '/v1/completions', { model, prompt: 'hello', max_tokens: 1 });
@@ -139,6 +151,80 @@ describe('the overview', () => {
     expect(overview.queues?.map(({ id }) => id)).toContain('ingest-adapter');
     expect(overview.audit.length).toBeGreaterThan(3);
     expect(await acme.call('GET', '/v1/admin/overview')).toMatchObject({ status: 403 });
+  });
+});
+
+describe('lists over all tenants', () => {
+  it('show what each tenant may use and uses', async () => {
+    const quotas = { requests_per_minute: 5, stored_bytes: 10_000_000 };
+    await platform.admin.expect(200, 'PATCH', '/v1/admin/tenants/acme', { quotas });
+    const now = Date.now();
+    await sql(
+      `INSERT INTO usage_minutes (tenant_id, minute, key_id, served, requests, prompt_tokens, completion_tokens)
+       SELECT id, date_trunc('minute', now()) - offsets.minutes * interval '1 minute', 'k', 'm', 3, 20, 10
+       FROM tenants, (VALUES (1), (2)) AS offsets (minutes) WHERE name = 'acme'`,
+    );
+    const { data } = await platform.admin.expect<{ data: TenantUse[] }>(200, 'GET', '/v1/admin/limits');
+    const use = data.find(({ tenant }) => tenant === 'acme');
+    expect(use).toMatchObject({ state: 'active', weight: 1, quotas: { ...quotas, adapters: null } });
+    expect(use?.used.adapters).toBeGreaterThanOrEqual(1);
+    expect(use?.used.stored_bytes).toBeGreaterThan(20_000);
+    // The minute may have turned meanwhile; the one before it was the same.
+    expect(use?.used).toMatchObject({ requests_per_minute: 3, tokens_per_minute: 30 });
+    expect(Date.now() - now).toBeLessThan(60_000);
+  });
+
+  it('show the webhooks of all tenants, and those alone that fail', async () => {
+    const first = await acme.expect<{ id: string }>(201, 'POST', '/v1/webhook-endpoints', {
+      url: 'https://example.com/a',
+      events: ['*'],
+    });
+    const second = await acme.expect<{ id: string }>(201, 'POST', '/v1/webhook-endpoints', {
+      url: 'https://example.com/b',
+      events: ['adapter.alias.changed'],
+    });
+    await acme.expect(200, 'PATCH', `/v1/webhook-endpoints/${first.id}`, { enabled: false });
+    await sql(
+      `INSERT INTO webhook_deliveries (id, tenant_id, target_kind, target_id, event_id, type, body, state, last_status)
+       SELECT gen_random_uuid(), tenant_id, 'endpoint', id, gen_random_uuid(), 'adapter.alias.changed', '{}', state, 200
+       FROM webhook_endpoints, (VALUES ('succeeded'), ('failed')) AS states (state) WHERE id = $1`,
+      [second.id],
+    );
+    type Page = { data: WebhookOverview[]; has_more: boolean; last_id: string };
+    const list = (query: string) => platform.admin.expect<Page>(200, 'GET', `/v1/admin/webhooks?${query}`);
+    const page = await list('limit=1');
+    expect(page).toMatchObject({
+      has_more: true,
+      data: [
+        {
+          id: second.id,
+          tenant: 'acme',
+          enabled: true,
+          recent: { pending: 0, succeeded: 1, failed: 1 },
+          last_delivery: { type: 'adapter.alias.changed', status: 200 },
+        },
+      ],
+    });
+    expect(page.data[0]?.last_delivery?.created_at).toMatch(/Z$/);
+    const rest = await list(`after=${page.last_id}`);
+    expect(rest.data).toMatchObject([{ id: first.id, enabled: false, last_delivery: null }]);
+    expect((await list('failing=true')).data.map(({ id }) => id)).toEqual([first.id]);
+    expect((await list('tenant=none')).data).toEqual([]);
+    expect(await platform.admin.call('GET', '/v1/admin/webhooks?after=x')).toMatchObject({ status: 400 });
+  });
+
+  it('show the pipelines of all tenants', async () => {
+    const { id } = await acme.expect<{ id: string }>(201, 'POST', '/v1/hooks', {
+      name: 'trl',
+      adapter: 'bot',
+    });
+    expect(await platform.admin.expect(200, 'GET', '/v1/admin/hooks?tenant=acme')).toMatchObject({
+      data: [
+        { id, tenant: 'acme', name: 'trl', recent: { open: 0, done: 0, failed: 0 }, last_delivery: null },
+      ],
+    });
+    for (const list of ['limits', 'webhooks', 'hooks'])
+      expect(await acme.call('GET', `/v1/admin/${list}`)).toMatchObject({ status: 403 });
   });
 });
 

@@ -10,6 +10,11 @@ export interface MinuteTotals {
   readonly completion_tokens: number;
 }
 
+export interface MinuteRate {
+  readonly requests_per_minute: number;
+  readonly tokens_per_minute: number;
+}
+
 /** Tenants and usage in all; for operators. */
 @Injectable()
 export class AccountTotalsService {
@@ -21,6 +26,19 @@ export class AccountTotalsService {
     )) as { state: string; count: number }[];
     const of = (state: string): number => rows.find((row) => row.state === state)?.count ?? 0;
     return { active: of('active'), suspended: of('suspended') };
+  }
+
+  /** What each of these tenants used in the last whole minute. */
+  async lastMinute(tenantIds: readonly string[]): Promise<ReadonlyMap<string, MinuteRate>> {
+    const rows = (await this.database.query(
+      `SELECT tenant_id AS id, sum(requests)::float8 AS requests_per_minute,
+         sum(prompt_tokens + completion_tokens)::float8 AS tokens_per_minute
+       FROM usage_minutes
+       WHERE tenant_id = ANY ($1::uuid[]) AND minute = date_trunc('minute', now()) - interval '1 minute'
+       GROUP BY tenant_id`,
+      [tenantIds],
+    )) as (MinuteRate & { id: string })[];
+    return new Map(rows.map(({ id, ...rate }) => [id, rate]));
   }
 
   /** Minutes of the last hour in which there was a request, oldest first. */

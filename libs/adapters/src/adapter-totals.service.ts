@@ -7,6 +7,11 @@ export interface AdapterTotals {
   readonly versions: Readonly<Record<VersionState, number>>;
 }
 
+export interface StoredUse {
+  readonly adapters: number;
+  readonly stored_bytes: number;
+}
+
 /** How much there is in all, over all tenants; for operators. */
 @Injectable()
 export class AdapterTotalsService {
@@ -23,5 +28,16 @@ export class AdapterTotalsService {
       adapters: adapters[0]?.count ?? 0,
       versions: Object.fromEntries(byState) as Record<VersionState, number>,
     };
+  }
+
+  /** How many adapters and distinct bytes each of these tenants has. */
+  async storedBy(tenantIds: readonly string[]): Promise<ReadonlyMap<string, StoredUse>> {
+    const rows = (await this.database.query(
+      `SELECT wanted.id, coalesce(storage.stored_bytes, 0)::float8 AS stored_bytes,
+         (SELECT count(*)::float8 FROM adapters WHERE tenant_id = wanted.id) AS adapters
+       FROM unnest($1::uuid[]) AS wanted (id) LEFT JOIN tenant_storage storage ON storage.tenant_id = wanted.id`,
+      [tenantIds],
+    )) as (StoredUse & { id: string })[];
+    return new Map(rows.map(({ id, ...use }) => [id, use]));
   }
 }

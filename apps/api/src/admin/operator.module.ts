@@ -3,6 +3,7 @@ import { APP_INTERCEPTOR } from '@nestjs/core';
 import { AccountTotalsService } from '#accounts/account-totals.service.js';
 import { AdapterTotalsService } from '#adapters/adapter-totals.service.js';
 import { DigestOwners } from '#adapters/digest-owners.service.js';
+import { PipelinesOverview } from '#pipelines/pipelines-overview.service.js';
 import { MaintenanceService } from '#stores/maintenance/maintenance.service.js';
 import { HealthService } from '../health/health.service.js';
 import { AuditController } from './audit.controller.js';
@@ -12,8 +13,10 @@ import { JobsController } from './jobs.controller.js';
 import { JobsService } from './jobs.service.js';
 import { MaintenanceController } from './maintenance.controller.js';
 import { MaintenanceInterceptor } from './maintenance.interceptor.js';
+import { OperatorListsController } from './operator-lists.controller.js';
 import { OverviewController } from './overview.controller.js';
 import { OverviewService } from './overview.service.js';
+import { TenantUseService } from './tenant-use.service.js';
 
 @Module({})
 export class OperatorModule {
@@ -26,6 +29,7 @@ export class OperatorModule {
         EnginesController,
         JobsController,
         AuditController,
+        OperatorListsController,
         MaintenanceController,
       ],
       providers: [
@@ -37,6 +41,8 @@ export class OperatorModule {
         JobsService,
         MaintenanceService,
         OverviewService,
+        PipelinesOverview,
+        TenantUseService,
         { provide: APP_INTERCEPTOR, useClass: MaintenanceInterceptor },
       ],
     };
