@@ -75,10 +75,8 @@ export class BlobLedger {
 
   /** Those of the hashes that no version holds. */
   async unheld(hashes: readonly string[]): Promise<string[]> {
-    const rows = await this.database.manager.find(VersionFile, {
-      select: { versionId: true, name: true, sha256: true },
-      where: { sha256: In([...hashes]) },
-    });
+    const sql = 'SELECT DISTINCT sha256 FROM version_files WHERE sha256 = ANY($1)';
+    const rows = await this.database.query<{ sha256: string }[]>(sql, [[...hashes]]);
     const held = new Set(rows.map(({ sha256 }) => sha256));
     return [...new Set(hashes)].filter((sha256) => !held.has(sha256));
   }

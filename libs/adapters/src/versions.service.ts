@@ -5,8 +5,8 @@ import { type List, listPage } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId } from '#stores/ids.js';
-import { DataSource, type EntityManager, LessThan } from 'typeorm';
-import type { Adapter } from './adapter.entity.js';
+import { DataSource, type EntityManager, In, LessThan } from 'typeorm';
+import { Adapter } from './adapter.entity.js';
 import { AdapterChanges, publishChange } from './adapter-changes.js';
 import { findAdapter, findVersion, lockAdapter } from './adapter-rows.js';
 import { AdapterVersion } from './adapter-version.entity.js';
@@ -68,12 +68,14 @@ export class VersionsService {
         ...(digest === undefined ? {} : { digest }),
         ...(training_job === undefined ? {} : { trainingJob: training_job }),
       },
-      relations: { adapter: true },
-      relationLoadStrategy: 'query',
       order: { id: 'DESC' },
       take: limit + 1,
     });
-    const named = rows.map((row) => ({ adapter: row.adapter?.name ?? '', row }));
+    const names = await adapterNames(this.database.manager, tenantId, rows);
+    const named = rows.flatMap((row) => {
+      const adapter = names.get(row.adapterId); // absent: deleted since the rows were read
+      return adapter === undefined ? [] : [{ adapter, row }];
+    });
     return listPage(await readVersionResources(this.database.manager, tenantId, named), limit);
   }
 
@@ -177,6 +179,19 @@ async function refuseCycle(
     const next = new Map(links.map(({ to }) => [to.key, to]));
     generation = [...next.values()].filter(({ key }) => !seen.has(key));
   }
+}
+
+async function adapterNames(
+  manager: EntityManager,
+  tenantId: string,
+  rows: readonly AdapterVersion[],
+): Promise<ReadonlyMap<string, string>> {
+  const ids = [...new Set(rows.map(({ adapterId }) => adapterId))];
+  const adapters = await manager.find(Adapter, {
+    select: { id: true, name: true },
+    where: { tenantId, id: In(ids) },
+  });
+  return new Map(adapters.map(({ id, name }) => [id, name]));
 }
 
 async function cursorNumber(manager: EntityManager, adapter: Adapter, after: string): Promise<number> {
