@@ -51,6 +51,29 @@ describe('ReadCache', () => {
     await expect(cache.get('b', refuse)).rejects.toThrow('refused');
   });
 
+  it('goes on with what it knows while the database says nothing, and takes the answer when it comes', async () => {
+    const { clock, cache } = make();
+    await cache.get('a', async () => ({ n: 1 }));
+    clock.now_ms = 500;
+    let answer: (value: { n: number }) => void = () => undefined;
+    const silent = () => new Promise<{ n: number }>((resolve) => (answer = resolve));
+    expect(await cache.get('a', silent)).toEqual({ n: 1 });
+    answer({ n: 2 });
+    await Promise.resolve();
+    await expect.poll(() => cache.get('a', silent)).toEqual({ n: 2 });
+  });
+
+  it('waits for a silent database rather than use what was forgotten', async () => {
+    const { clock, cache } = make();
+    await cache.get('a', async () => ({ n: 1 }));
+    clock.now_ms = 500;
+    let answer: (value: undefined) => void = () => undefined;
+    const asked = cache.get('a', () => new Promise<undefined>((resolve) => (answer = resolve)));
+    cache.forget('a');
+    setTimeout(() => answer(undefined), 700);
+    expect(await asked).toBeUndefined();
+  });
+
   it('lets the least recently used go first', async () => {
     const { cache } = make(2);
     for (const key of ['a', 'b', 'a', 'c']) await cache.get(key, async () => ({ n: 1 }));

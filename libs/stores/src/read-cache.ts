@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isAway } from './postgres/database-error.js';
 
 export interface ReadCacheOptions {
@@ -8,11 +9,18 @@ export interface ReadCacheOptions {
   readonly limit: number;
 }
 
+/** How long a reader that has an old value waits for the new one. */
+const PATIENCE_MS = 500;
+/** After a wait in vain, old values are used at once for so long: the source is asked again, but nobody waits. */
+const RETRY_MS = 1_000;
+
 interface Entry<V> {
   readonly value: V;
   readonly loadedAt_ms: number;
   readonly group: string | undefined;
 }
+
+const SILENT = Symbol('silent');
 
 interface Loading<V> {
   readonly value: Promise<V | undefined>;
@@ -30,6 +38,8 @@ export class ReadCache<V extends object> {
   /** Keys by their group, so that a change to one thing costs what is known of it, not what is known of all. */
   readonly #groups = new Map<string, Set<string>>();
 
+  #silentUntil_ms = Number.NEGATIVE_INFINITY;
+
   constructor(
     private readonly options: ReadCacheOptions,
     private readonly now_ms: () => number = Date.now,
@@ -43,14 +53,34 @@ export class ReadCache<V extends object> {
       this.#entries.set(key, entry);
       return entry.value;
     }
+    const loading = this.#loading.get(key)?.value ?? this.#load(key, load, group);
     try {
-      return await (this.#loading.get(key)?.value ?? this.#load(key, load, group));
+      return await (entry && this.#stillUsable(entry) ? this.#orOld(loading, key, entry.value) : loading);
     } catch (error) {
       const known = this.#entries.get(key);
-      if (known && isAway(error) && this.now_ms() - known.loadedAt_ms < this.options.stale_ms)
-        return known.value;
+      if (known && isAway(error) && this.#stillUsable(known)) return known.value;
       throw error;
     }
+  }
+
+  #stillUsable(entry: Entry<V>): boolean {
+    return this.now_ms() - entry.loadedAt_ms < this.options.stale_ms;
+  }
+
+  /**
+   * What the source says in time, else the old value: a source that is silent must not hold up what can go on without. A
+   * key that is forgotten meanwhile is waited for.
+   */
+  async #orOld(loading: Promise<V | undefined>, key: string, old: V): Promise<V | undefined> {
+    loading.catch(() => undefined); // the race may have ended before
+    const patience_ms = this.now_ms() < this.#silentUntil_ms ? 0 : PATIENCE_MS;
+    const stop = new AbortController();
+    const patience = sleep(patience_ms, SILENT, { signal: stop.signal }).catch(() => SILENT);
+    const answer = await Promise.race([loading, patience]).finally(() => stop.abort());
+    if (answer !== SILENT) return answer;
+    if (this.#entries.get(key)?.value !== old) return loading;
+    if (patience_ms > 0) this.#silentUntil_ms = this.now_ms() + RETRY_MS;
+    return old;
   }
 
   /** Forgets one key, also where its load is under way. */

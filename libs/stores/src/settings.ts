@@ -44,5 +44,14 @@ export const storesSettings = {
     },
     text.integer(10, 2, 200),
   ),
+  databaseStatement_ms: setting(
+    {
+      name: 'DATABASE_STATEMENT_MS',
+      summary:
+        'Longest time of one statement; a second later PostgreSQL counts as away, and what waits is answered 503',
+      defaultText: '10000',
+    },
+    text.integer(10_000, 1_000, 600_000),
+  ),
   ...storageSettings,
 };

@@ -50,7 +50,12 @@ class StoresShutdown implements OnApplicationShutdown {
 export class StoresModule {
   /** Global: provides DataSource, Notifications, OutboxService, AuditLog, BLOBS (BlobStore), QUEUES (Queues) and REDIS. */
   static forRoot({ settings, logger, ...rest }: StoresOptions): DynamicModule {
-    const { databaseUrl, databasePoolSize, redisUrl } = settings;
+    const {
+      databaseUrl,
+      databasePoolSize: poolSize,
+      databaseStatement_ms: statement_ms,
+      redisUrl,
+    } = settings;
     const entities = [...storesEntities, ...rest.entities];
     return {
       module: StoresModule,
@@ -60,7 +65,7 @@ export class StoresModule {
           provide: DataSource,
           useFactory: () =>
             connect(
-              makeDataSource({ url: databaseUrl, poolSize: databasePoolSize, logger, ...rest, entities }),
+              makeDataSource({ url: databaseUrl, poolSize, statement_ms, logger, ...rest, entities }),
               logger,
               DATABASE_PATIENCE_MS,
             ),

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '#runtime/logger.js';
 import { DataSource, type EntitySchema, type MigrationInterface } from 'typeorm';
 import { isAway } from './database-error.js';
+import { watchedClient } from './watched-client.js';
 
 // eslint-disable-next-line typescript/no-unsafe-function-type -- TypeORM's own type for an entity class
 export type EntityClass = EntitySchema | (new () => object);
@@ -13,13 +14,18 @@ export interface DataSourceOptions {
   readonly entities: readonly EntityClass[];
   readonly migrations?: readonly (new () => MigrationInterface)[];
   readonly logger: Logger;
+  /** Longest time that one statement may take; absent: as long as a migration may. */
+  readonly statement_ms?: number;
 }
 
 /** Fails a query that waits for a connection or a lock this long, so that a caller hears of it. */
 const CONNECT_TIMEOUT_MS = 3_000;
-const STATEMENT_TIMEOUT_MS = 30_000;
+const LONGEST_STATEMENT_MS = 30_000;
+/** PostgreSQL ends a statement by itself; only one that is away misses its time by so much. */
+const SILENCE_MS = 1_000;
 
 export function makeDataSource(options: DataSourceOptions): DataSource {
+  const { statement_ms = LONGEST_STATEMENT_MS } = options;
   return new DataSource({
     type: 'postgres',
     url: options.url,
@@ -33,7 +39,11 @@ export function makeDataSource(options: DataSourceOptions): DataSource {
     connectTimeoutMS: CONNECT_TIMEOUT_MS,
     // An idle connection that breaks is replaced by the next query; nothing else has to happen.
     poolErrorHandler: (err: unknown) => options.logger.warn({ err }, 'a database connection broke'),
-    extra: { keepAlive: true, statement_timeout: STATEMENT_TIMEOUT_MS },
+    extra: {
+      keepAlive: true,
+      statement_timeout: statement_ms,
+      Client: watchedClient(statement_ms + SILENCE_MS),
+    },
   });
 }
 
