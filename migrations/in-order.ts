@@ -18,6 +18,7 @@ import { VersionLineage1763600000016 } from './0016-version-lineage.js';
 import { AliasTrials1763600000017 } from './0017-alias-trials.js';
 import { ReleasedFiles1763600000018 } from './0018-released-files.js';
 import { VersionImports1763600000021 } from './0021-version-imports.js';
+import { ResumableUploads1763600000022 } from './0022-resumable-uploads.js';
 import { Hooks1763600000026 } from './0026-hooks.js';
 import { WebhookEndpoints1763600000027 } from './0027-webhook-endpoints.js';
 import { Trainers1763600000028 } from './0028-trainers.js';
@@ -47,6 +48,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   AliasTrials1763600000017,
   ReleasedFiles1763600000018,
   VersionImports1763600000021,
+  ResumableUploads1763600000022,
   Hooks1763600000026,
   WebhookEndpoints1763600000027,
   Trainers1763600000028,

@@ -16,6 +16,7 @@ import { BaseModelRules } from './adapters/base-model-rules.service.js';
 import { SharesController } from './adapters/shares.controller.js';
 import { VersionSearchController } from './adapters/version-search.controller.js';
 import { VersionFilesController } from './adapters/version-files.controller.js';
+import { TusController } from './adapters/tus.controller.js';
 import { VersionsController } from './adapters/versions.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { OperatorModule } from './admin/operator.module.js';
@@ -69,6 +70,7 @@ export class AppModule {
         OperatorKeysController,
         AdaptersController,
         VersionsController,
+        TusController,
         VersionFilesController,
         AliasesController,
         SharesController,

@@ -119,6 +119,7 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
       });
       if (!(await whileAway(() => this.states.complete(begun, files), signal))) throw new ImportLost();
       await this.#fetcher.forget(versionId);
+      await this.origins.used(begun);
       await this.ingests.add(versionId, { versionId }).catch((err: unknown) => {
         this.logger.warn({ err, versionId }, 'the job could not be queued; a sweep will queue it');
       });
@@ -137,7 +138,7 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
     { stored, run, signal }: { stored: string[]; run: JobRun; signal: AbortSignal },
   ) {
     const limits = { bytesOf: (name: string) => limitOfPart(name, this.settings.maxUploadBytes) };
-    const origin = await this.origins.open(begun.source, limits, signal);
+    const origin = await this.origins.open(begun, limits, signal);
     const text = describeSource(origin.pinned);
     if (text !== describeSource(begun.source) && !(await this.states.pin(begun, origin.pinned, text))) {
       throw new ImportLost();

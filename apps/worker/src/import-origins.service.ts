@@ -3,8 +3,10 @@ import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { httpsOrigin } from '#adapters/imports/https-origin.js';
 import { type Hub, hubOrigin } from '#adapters/imports/hub-origin.js';
 import type { ImportOrigin, OriginLimits } from '#adapters/imports/import-origin.js';
-import type { ImportSource } from '#adapters/imports/import-source.js';
+import type { ImportCase } from '#adapters/imports/import-states.service.js';
 import { type S3Access, s3Origin } from '#adapters/imports/s3-origin.js';
+import { uploadsOrigin } from '#adapters/imports/uploads-origin.js';
+import { ResumableUploads } from '#adapters/resumable/resumable-uploads.service.js';
 import { OutboundHttp } from '#runtime/outbound/outbound-http.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { parseS3Url } from '#stores/blobs/open-blob-store.js';
@@ -21,6 +23,7 @@ export class ImportOrigins implements OnApplicationShutdown {
 
   constructor(
     private readonly http: OutboundHttp,
+    private readonly uploads: ResumableUploads,
     @Inject(WORKER_SETTINGS) settings: SettingsOf<typeof workerSettings>,
   ) {
     const { hfEndpoint, hfToken, allowPrivateImports, importS3Buckets, storageUrl } = settings;
@@ -40,7 +43,11 @@ export class ImportOrigins implements OnApplicationShutdown {
   }
 
   /** Throws ImportError or OutboundError. */
-  async open(source: ImportSource, limits: OriginLimits, signal: AbortSignal): Promise<ImportOrigin> {
+  async open(
+    { source, tenantId }: Pick<ImportCase, 'source' | 'tenantId'>,
+    limits: OriginLimits,
+    signal: AbortSignal,
+  ): Promise<ImportOrigin> {
     switch (source.kind) {
       case 'https':
         return httpsOrigin(source, this.http, limits);
@@ -49,7 +56,13 @@ export class ImportOrigins implements OnApplicationShutdown {
       case 's3':
         return s3Origin(source, this.#s3);
       case 'uploads':
-        throw new Error('not yet');
+        return uploadsOrigin(source, this.uploads, tenantId);
     }
+  }
+
+  /** The version is made: frees what only its import needed. What cannot be freed now expires. */
+  async used({ source, tenantId }: Pick<ImportCase, 'source' | 'tenantId'>): Promise<void> {
+    if (source.kind !== 'uploads') return;
+    await this.uploads.used(tenantId, Object.values(source.files)).catch(() => undefined);
   }
 }

@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy }
 import { UsageService } from '#accounts/usage.service.js';
 import { BlobLedger } from '#adapters/blob-ledger.service.js';
 import { INGEST_PRODUCER, type IngestJob } from '#adapters/ingest-job.js';
+import { ResumableUploads } from '#adapters/resumable/resumable-uploads.service.js';
 import { VersionStates } from '#adapters/version-states.service.js';
 import type { Logger } from '#runtime/logger.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
@@ -25,6 +26,7 @@ export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly states: VersionStates,
     private readonly ledger: BlobLedger,
+    private readonly uploads: ResumableUploads,
     private readonly usage: UsageService,
     @Inject(INGEST_PRODUCER) private readonly queue: JobProducer<IngestJob>,
     @Inject(BLOBS) private readonly blobs: BlobStore,
@@ -53,6 +55,7 @@ export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
   async clean(): Promise<void> {
     const temporary = await this.blobs.sweep(TEMPORARY_AGE_MS);
     const unowned = await this.ledger.sweep(this.#closing.signal);
+    await this.uploads.sweep();
     await this.usage.prune();
     if (temporary + unowned > 0) this.logger.info({ temporary, unowned }, 'removed what crashes left behind');
   }

@@ -23,6 +23,9 @@ import { ImportsService } from './imports/imports.service.js';
 import { VersionImport } from './imports/version-import.entity.js';
 import { INGEST_JOB, INGEST_PRODUCER, type IngestJob } from './ingest-job.js';
 import { ModelResolver } from './model-resolver.service.js';
+import { ResumableUpload } from './resumable/resumable-upload.entity.js';
+import { ResumableUploads } from './resumable/resumable-uploads.service.js';
+import { UploadPart } from './resumable/upload-part.entity.js';
 import { ReleasedFile } from './released-file.entity.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
 import { SharesService } from './shares.service.js';
@@ -46,6 +49,8 @@ export const adaptersEntities = [
   AliasFiguresRow,
   ReleasedFile,
   VersionImport,
+  ResumableUpload,
+  UploadPart,
 ];
 
 export interface AdaptersOptions {
@@ -84,6 +89,7 @@ export class AdaptersModule implements OnApplicationShutdown {
       VersionStates,
       ImportsService,
       ImportStates,
+      ResumableUploads,
       BlobLedger,
     ];
     return {

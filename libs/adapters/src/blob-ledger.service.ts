@@ -6,6 +6,7 @@ import { DataSource, type EntityManager, In, LessThanOrEqual } from 'typeorm';
 import { ReleasedFile } from './released-file.entity.js';
 import { MANIFEST_FILE } from './removal.js';
 import { withinByteQuota } from './tenant-quotas.js';
+import { UploadPart } from './resumable/upload-part.entity.js';
 import { VersionFile } from './version-file.entity.js';
 
 /** Bytes of an upload that is still running have no owner yet; a sweep spares what was put so recently. */
@@ -81,6 +82,13 @@ export class BlobLedger {
     return [...new Set(hashes)].filter((sha256) => !held.has(sha256));
   }
 
+  /** Keeps a blob from being freed while the caller's transaction makes a row that holds it. */
+  async hold(manager: EntityManager, sha256: string): Promise<void> {
+    await lockBlob(manager, sha256);
+    if (await this.blobs.stat(sha256)) return;
+    throw new AppError('dependency_unavailable', { retryAfter_s: 1 });
+  }
+
   /** Deletes those blobs that no version holds and no request may read. Returns the hashes that are gone. */
   async free(hashes: Iterable<string>): Promise<string[]> {
     const freed: string[] = [];
@@ -89,6 +97,7 @@ export class BlobLedger {
         await lockBlob(manager, sha256);
         if (await manager.existsBy(VersionFile, { sha256 })) return false;
         if (await manager.existsBy(ReleasedFile, { sha256 })) return false;
+        if (await manager.existsBy(UploadPart, { sha256 })) return false;
         await this.blobs.delete(sha256);
         return true;
       });

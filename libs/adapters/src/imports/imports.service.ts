@@ -15,6 +15,7 @@ import { findAdapter, findVersion, lockAdapter } from '../adapter-rows.js';
 import { AdapterVersion } from '../adapter-version.entity.js';
 import { createUnlessThere } from '../adapters.service.js';
 import { newVersion } from '../new-version.js';
+import { ResumableUploads } from '../resumable/resumable-uploads.service.js';
 import { ADAPTERS_LOGGER } from '../settings.js';
 import { findParents, writeParents } from '../version-parents.js';
 import { readVersionResource } from '../version-resources.js';
@@ -43,6 +44,7 @@ export class ImportsService {
     private readonly database: DataSource,
     private readonly versions: VersionsService,
     private readonly states: ImportStates,
+    private readonly uploads: ResumableUploads,
     private readonly http: OutboundHttp,
     @Inject(IMPORT_PRODUCER) private readonly queue: JobProducer<ImportJob>,
     @Inject(ADAPTERS_LOGGER) private readonly logger: Logger,
@@ -110,6 +112,7 @@ export class ImportsService {
       const id = order.versionId ?? newId();
       const known = await manager.findOneBy(AdapterVersion, { id, tenantId, adapterId: adapter.id });
       if (known) return readVersionResource(manager, name, known);
+      if (source.kind === 'uploads') await this.uploads.claim(manager, tenantId, Object.values(source.files));
       const row = newVersion(adapter, { id, state: 'importing', source: describeSource(source), facts });
       await manager.insert(AdapterVersion, row);
       await manager.insert(VersionImport, {
