@@ -55,6 +55,20 @@ describe('hooks', () => {
     expect(await postSigned(hook.url, hook.secret, succeeded())).toMatchObject({ status: 401 });
   });
 
+  it('are changed in place, their URL and secret stay', async () => {
+    const hook = await makeHook({ adapter: 'bot' });
+    const policy = { alias: 'production', evaluate: { prompts: [{ prompt: 'a', expected: 'b' }] } };
+    const changed = await acme.expect(200, 'PATCH', `/v1/hooks/${hook.id}`, {
+      promote: policy,
+      adapter: null,
+    });
+    expect(changed).toMatchObject({ id: hook.id, adapter: null, promote: { evaluate: { min_score: 1 } } });
+    expect(await acme.expect(200, 'GET', `/v1/hooks/${hook.id}`)).toEqual(changed);
+    const cleared = await acme.expect(200, 'PATCH', `/v1/hooks/${hook.id}`, { promote: null });
+    expect(cleared).toMatchObject({ promote: null });
+    expect((await postSigned(hook.url, hook.secret, succeeded())).status).toBe(202);
+  });
+
   it('keep their secret encrypted, and audit who made them', async () => {
     const hook = await makeHook();
     const { Client: Postgres } = (await import('pg')).default;
@@ -102,6 +116,7 @@ describe('hooks', () => {
     for (const [method, path] of [
       ['GET', ''],
       ['DELETE', ''],
+      ['PATCH', ''],
       ['POST', '/rotate'],
       ['GET', '/deliveries'],
       ['GET', `/deliveries/${delivery?.id}`],
@@ -109,12 +124,12 @@ describe('hooks', () => {
       const theirs = await globex.call(
         method,
         `/v1/hooks/${hook.id}${path}`,
-        method === 'POST' ? {} : undefined,
+        /^P/.test(method) ? {} : undefined,
       );
       const none = await globex.call(
         method,
         `/v1/hooks/${nobodys}${path}`,
-        method === 'POST' ? {} : undefined,
+        /^P/.test(method) ? {} : undefined,
       );
       expect([path, theirs.status, theirs.body]).toEqual([path, 404, none.body]);
     }

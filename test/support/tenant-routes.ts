@@ -52,6 +52,7 @@ export const BODIES: Readonly<Record<string, () => unknown>> = {
   'PATCH /v1/adapters/{adapter}/versions/{version}': () => ({ description: 'mine now' }),
   'PUT /v1/adapters/{adapter}/aliases/{alias}': () => ({ routes: [{ version: 1 }] }),
   'PUT /v1/adapters/{adapter}/shares/{tenant}': () => ({}),
+  'PATCH /v1/hooks/{hook}': () => ({ name: 'mine now' }),
   'PATCH /v1/webhook-endpoints/{endpoint}': () => ({ events: ['adapter.version.ready'] }),
 };
 

@@ -32,6 +32,16 @@ export const CreateHookSchema = storable(
 );
 export type CreateHook = z.infer<typeof CreateHookSchema>;
 
+/** Each field that is given replaces what stood there; null takes it away. */
+export const PatchHookSchema = storable(
+  z.strictObject({
+    name: HookNameSchema.optional(),
+    adapter: NameSchema.nullable().optional(),
+    promote: PromoteSchema.nullable().optional(),
+  }),
+);
+export type PatchHook = z.infer<typeof PatchHookSchema>;
+
 /** The only answers that ever hold a secret. */
 export const CreatedHookSchema = HookSchema.extend({ secret: z.string() });
 export type CreatedHook = z.infer<typeof CreatedHookSchema>;

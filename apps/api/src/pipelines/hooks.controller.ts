@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Req } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
@@ -14,6 +14,8 @@ import {
   HookListSchema,
   type HookResource,
   HookSchema,
+  type PatchHook,
+  PatchHookSchema,
   type RotateSecret,
   RotateSecretSchema,
 } from '#contracts/hooks-api.js';
@@ -66,6 +68,18 @@ export class HooksController {
     @Req() request: FastifyRequest,
   ): Promise<HookResource> {
     return this.hooks.get(tenant.id, hook, this.baseUrl.for(request));
+  }
+
+  @Patch(':hook')
+  @ApiOperation({ summary: "Change a hook's name, adapter or policy" })
+  @ApiOkResponse({ standardSchema: HookSchema })
+  patch(
+    @CurrentCaller() { tenant }: Caller,
+    @Param('hook') hook: string,
+    @Body({ schema: PatchHookSchema }) body: PatchHook,
+    @Req() request: FastifyRequest,
+  ): Promise<HookResource> {
+    return this.hooks.patch(tenant.id, hook, body, this.baseUrl.for(request));
   }
 
   @Post(':hook/rotate')

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { CreatedHook, CreateHook, HookResource, RotateSecret } from '#contracts/hooks-api.js';
+import type { CreatedHook, CreateHook, HookResource, PatchHook, RotateSecret } from '#contracts/hooks-api.js';
 import { type List, listPage, type PageQuery } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
@@ -52,6 +52,22 @@ export class HooksService {
     return toResource(await findHook(this.database.manager, tenantId, id), baseUrl);
   }
 
+  /** What is on its way goes on under the new policy. */
+  async patch(tenantId: string, id: string, body: PatchHook, baseUrl: string): Promise<HookResource> {
+    return this.database.transaction(async (manager) => {
+      const hook = await findHook(manager, tenantId, id, 'pessimistic_write');
+      const before = toResource(hook, baseUrl);
+      if (body.name !== undefined) hook.name = body.name;
+      if (body.adapter !== undefined) hook.adapter = body.adapter;
+      if (body.promote !== undefined) hook.promote = body.promote;
+      const { name, adapter, promote } = hook;
+      await manager.update(Hook, { id, tenantId }, { name, adapter, promote: promote as never });
+      const after = toResource(hook, baseUrl);
+      await AuditLog.record(manager, { ...auditOf('update', hook), before, after });
+      return after;
+    });
+  }
+
   async rotate(tenantId: string, id: string, body: RotateSecret, baseUrl: string): Promise<CreatedHook> {
     return this.database.transaction(async (manager) => {
       const hook = await findHook(manager, tenantId, id, 'pessimistic_write');
@@ -90,7 +106,7 @@ export async function findHook(
   return hook;
 }
 
-function auditOf(verb: 'create' | 'rotate' | 'delete', { id, tenantId }: Hook) {
+function auditOf(verb: 'create' | 'update' | 'rotate' | 'delete', { id, tenantId }: Hook) {
   return { tenantId, action: `hook.${verb}`, subject: { type: 'hook', id } };
 }
 

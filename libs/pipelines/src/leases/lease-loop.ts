@@ -5,8 +5,9 @@ import type { DataSource } from 'typeorm';
 import { Bell } from './bell.js';
 import { claimSql, type Lease, type LeasedTable, releaseSql, renewSql } from './lease-rules.js';
 
-const LEASE_S = 60;
-const RENEW_EVERY_MS = 20_000;
+/** Work whose worker died waits this long for another. */
+const LEASE_S = 15;
+const RENEW_EVERY_MS = 5_000;
 /** Should nobody ring, due work is found after this long. */
 const LOOK_EVERY_MS = 1_000;
 const AWAY_PAUSE_MS = 2_000;
