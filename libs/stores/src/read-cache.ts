@@ -75,7 +75,10 @@ export class ReadCache<V extends object> {
     loading.catch(() => undefined); // the race may have ended before
     const patience_ms = this.now_ms() < this.#silentUntil_ms ? 0 : PATIENCE_MS;
     const stop = new AbortController();
-    const patience = sleep(patience_ms, SILENT, { signal: stop.signal }).catch(() => SILENT);
+    const patience: Promise<typeof SILENT> = sleep(patience_ms, undefined, { signal: stop.signal }).then(
+      () => SILENT,
+      () => SILENT,
+    );
     const answer = await Promise.race([loading, patience]).finally(() => stop.abort());
     if (answer !== SILENT) return answer;
     if (this.#entries.get(key)?.value !== old) return loading;
