@@ -39,7 +39,9 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   fastify.removeContentTypeParser('text/plain'); // no route takes it
   // An upload's body is read by its handler, straight from the socket.
   fastify.addContentTypeParser('multipart/form-data', (_request, payload, done) => done(null, payload));
-  fastify.addContentTypeParser('application/offset+octet-stream', (_request, payload, done) => done(null, payload));
+  fastify.addContentTypeParser('application/offset+octet-stream', (_request, payload, done) =>
+    done(null, payload),
+  );
   await app.register(helmet, HELMET);
   keepSignedBodies(fastify);
   serveDocs(app);
