@@ -1,11 +1,11 @@
 // Opens one model in a process of its own, loads adapters, runs a full step, and prints what that took as JSON:
 //   node bench/load/open-model.mjs MODEL FORMAT THREADS KV_BYTES [ADAPTER_FOLDER ...]
 // A separate process, because the kernel's high-water mark of resident memory (VmHWM) never falls.
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { openModel } from '#native-engine/load.js';
 import { SAMPLE_FLOAT } from '#native-engine/native.js';
 import { makeStepPlan } from '#native-engine/step-plan.js';
+import { manifestOf } from './manifest.mjs';
 
 const MAX_STEP_TOKENS = 512;
 const MAX_SEQUENCES = 64;
@@ -14,31 +14,6 @@ const ALPHA_OVER_RANK = 2;
 
 const peakBytes = () =>
   Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1024;
-
-/** The manifest's modules of a plain LoRA adapter. @param {string} weightsPath */
-function modulesOf(weightsPath) {
-  // The header only: the whole file would count as this process's memory.
-  const file = openSync(weightsPath, 'r');
-  const length = Buffer.alloc(8);
-  readSync(file, length, 0, 8, 0);
-  const text = Buffer.alloc(Number(length.readBigUInt64LE(0)));
-  readSync(file, text, 0, text.length, 8);
-  closeSync(file);
-  const start = 8 + text.length;
-  const header = JSON.parse(text.toString());
-  const tensor = (/** @type {string} */ name) => {
-    const { dtype, shape, data_offsets: at } = header[name];
-    return { name, dtype, shape, begin: start + at[0], end: start + at[1] };
-  };
-  return Object.keys(header)
-    .filter((name) => name.endsWith('.lora_A.weight'))
-    .map((name) => {
-      const a = tensor(name);
-      const b = tensor(name.replace('lora_A', 'lora_B'));
-      const module = name.slice('base_model.model.'.length, -'.lora_A.weight'.length);
-      return { module, lora: { rank: a.shape[0], scale: ALPHA_OVER_RANK, a, b } };
-    });
-}
 
 /** Prefills one sequence as long as a step may be. @param {any} model */
 async function runFullStep(model) {
@@ -87,8 +62,7 @@ const open_ms = performance.now() - begin;
 const { user, system } = process.cpuUsage(cpuBegin);
 const openPeakBytes = peakBytes();
 for (const folder of folders) {
-  const weightsPath = join(folder, 'adapter_model.safetensors');
-  await model.loadAdapter({ weightsPath, modules: modulesOf(weightsPath) });
+  await model.loadAdapter(manifestOf(folder, ALPHA_OVER_RANK));
 }
 await runFullStep(model);
 const held = model.memory();
