@@ -15,6 +15,8 @@ import { UsageDays1763600000013 } from './0013-usage-days.js';
 import { Outbox1763600000014 } from './0014-outbox.js';
 import { AdapterShares1763600000015 } from './0015-adapter-shares.js';
 import { VersionLineage1763600000016 } from './0016-version-lineage.js';
+import { AliasTrials1763600000017 } from './0017-alias-trials.js';
+import { ReleasedFiles1763600000018 } from './0018-released-files.js';
 import { VersionImports1763600000021 } from './0021-version-imports.js';
 import { Hooks1763600000026 } from './0026-hooks.js';
 import { WebhookEndpoints1763600000027 } from './0027-webhook-endpoints.js';
@@ -22,6 +24,7 @@ import { Trainers1763600000028 } from './0028-trainers.js';
 import { FineTuning1763600000029 } from './0029-fine-tuning.js';
 import { Audit1763600000033 } from './0033-audit.js';
 import { Maintenance1763600000034 } from './0034-maintenance.js';
+import { VersionParity1763600000038 } from './0038-version-parity.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -41,6 +44,8 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Outbox1763600000014,
   AdapterShares1763600000015,
   VersionLineage1763600000016,
+  AliasTrials1763600000017,
+  ReleasedFiles1763600000018,
   VersionImports1763600000021,
   Hooks1763600000026,
   WebhookEndpoints1763600000027,
@@ -48,4 +53,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   FineTuning1763600000029,
   Audit1763600000033,
   Maintenance1763600000034,
+  VersionParity1763600000038,
 ];

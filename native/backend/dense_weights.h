@@ -11,9 +11,11 @@
 
 namespace lorikeet {
 
-// One part of a linear map, quantized weights already turned back into numbers.
+// One part of a linear map, quantized weights already turned back into numbers. A quantized map quantizes the
+// activations, too, but not for what an adapter adds: that has a place of its own.
 struct DenseLinear {
-  std::span<float> weight;                  // [n, k]
+  std::span<float> weight;  // [n, k]
+  std::span<float> added;   // [n, k], zero; empty when the map is not quantized: add to `weight`
   std::optional<std::vector<float>>& bias;  // [n]
   int64_t n = 0;
   int64_t k = 0;

@@ -1,7 +1,9 @@
 #include "backend/sampling.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 namespace lorikeet {
@@ -11,19 +13,31 @@ namespace {
 using Candidate = SampleScratch::Candidate;
 
 bool all_finite(const float* logits, int64_t vocab) {
-  // NaN and Inf are the values whose product with 0 is not 0.
-  float probe = 0;
-  for (int64_t i = 0; i < vocab; ++i) probe += logits[i] * 0.0f;
-  return probe == 0.0f;
+  constexpr uint32_t kExponent = 0x7f800000u;
+  uint32_t bad = 0;
+  for (int64_t i = 0; i < vocab; ++i) {
+    bad |= (std::bit_cast<uint32_t>(logits[i]) & kExponent) == kExponent ? 1u : 0u;
+  }
+  return bad == 0;
 }
 
-// Lowest id wins a tie.
-int32_t argmax(const float* logits, int64_t vocab) {
-  int64_t best = 0;
-  for (int64_t i = 1; i < vocab; ++i) {
-    if (logits[i] > logits[best]) best = i;
+// Of finite numbers and -Inf.
+float largest(const float* logits, int64_t vocab) {
+  constexpr int kLanes = 16;  // so that the loop vectorizes: a single maximum would be one long chain
+  float lanes[kLanes];
+  std::fill(lanes, lanes + kLanes, logits[0]);
+  int64_t i = 0;
+  for (; i + kLanes <= vocab; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = std::max(lanes[lane], logits[i + lane]);
   }
-  return static_cast<int32_t>(best);
+  for (; i < vocab; ++i) lanes[0] = std::max(lanes[0], logits[i]);
+  return *std::max_element(lanes, lanes + kLanes);
+}
+
+// Lowest id wins a tie; 0 when the first is NaN.
+int32_t argmax(const float* logits, int64_t vocab) {
+  const float* const best = std::find(logits, logits + vocab, largest(logits, vocab));
+  return best == logits + vocab ? 0 : static_cast<int32_t>(best - logits);
 }
 
 double log_sum_exp(const float* logits, int64_t vocab) {

@@ -119,6 +119,7 @@ Napi::Value Session::open(const Napi::CallbackInfo& info) {
         auto model = guarded<std::unique_ptr<Model>>([&] { return Model::open(self->options_); });
         if (model) {
           self->model_ = std::move(*model);
+          self->loader_.post([self] { self->model_->prepare_adapters(); });
         } else {
           *status = model.error();
         }
@@ -181,6 +182,7 @@ Napi::Value Session::load_adapter(const Napi::CallbackInfo& info) {
         object["bytes"] = static_cast<double>((*loaded)->bytes);
         deferred.Resolve(object);
       });
+  loader_.post([this] { model_->prepare_adapters(); });
   return deferred.Promise();
 }
 

@@ -66,27 +66,43 @@ class ModuleMerge {
     if (Status s = read("magnitude", linear.n, magnitude); !s) return s;
     if (Status s = read("bias", linear.n, bias); !s) return s;
     if (Status s = read("loraBias", linear.n, lora_bias); !s) return s;
-    std::copy(w.begin(), w.end(), linear.weight.begin());
     if (!bias.empty()) linear.bias.emplace(bias.begin(), bias.end());
     if (!lora_bias.empty() && !linear.bias) linear.bias.emplace(static_cast<size_t>(linear.n), 0.0f);
-    Values row(static_cast<size_t>(linear.k));
+    Values added(static_cast<size_t>(linear.k));  // one row
     for (int64_t i = 0; i < linear.n; ++i) {
-      float* const stored = &linear.weight[static_cast<size_t>(i * linear.k)];
-      std::copy_n(stored, linear.k, row.begin());
+      const std::span<float> row = linear.weight.subspan(static_cast<size_t>(i * linear.k), added.size());
+      std::fill(added.begin(), added.end(), 0.0);
+      if (!w.empty()) {
+        std::copy_n(&w[static_cast<size_t>(i * linear.k)], linear.k, added.begin());
+        std::fill(row.begin(), row.end(), 0.0f);
+      }
       for (int64_t r = 0; r < rank_; ++r) {
-        const double factor = scale_ * b[static_cast<size_t>(i * rank_ + r)];
-        for (int64_t j = 0; j < linear.k; ++j) row[j] += factor * a[static_cast<size_t>(r * linear.k + j)];
+        const double factor = scale_ * b[i * rank_ + r];
+        for (int64_t j = 0; j < linear.k; ++j) added[j] += factor * a[r * linear.k + j];
       }
       double ratio = 1;
       if (!magnitude.empty()) {
         double squares = 0;
-        for (const double value : row) squares += value * value;
+        for (int64_t j = 0; j < linear.k; ++j) squares += (row[j] + added[j]) * (row[j] + added[j]);
         ratio = magnitude[i] / std::sqrt(squares);
       }
-      for (int64_t j = 0; j < linear.k; ++j) stored[j] = static_cast<float>(ratio * row[j]);
+      store(linear, i, added, ratio);
       if (!lora_bias.empty()) (*linear.bias)[i] += static_cast<float>(ratio * scale_ * lora_bias[i]);
     }
     return {};
+  }
+
+  // Row i becomes ratio * (row + added).
+  static void store(DenseLinear& linear, int64_t i, const Values& added, double ratio) {
+    for (int64_t j = 0; j < linear.k; ++j) {
+      float& weight = linear.weight[i * linear.k + j];
+      if (linear.added.empty()) {
+        weight = static_cast<float>(ratio * (weight + added[j]));
+      } else {
+        weight = static_cast<float>(ratio * weight);
+        linear.added[i * linear.k + j] = static_cast<float>(ratio * added[j]);
+      }
+    }
   }
 
   // The table [V, H] is the transpose of what PEFT calls the module's weight: A [rank, V], B [H, rank], and

@@ -15,7 +15,8 @@ constexpr const char* kK = "model.layers.0.self_attn.k_proj";
 constexpr const char* kUp = "model.layers.1.mlp.up_proj";
 
 struct Fixture {
-  explicit Fixture(bool tied = false) : tied(tied) {
+  explicit Fixture(bool tied = false, Quantization quantization = Quantization::none)
+      : quantization(quantization) {
     write_tiny_model(folder.path(), tiny_config(tied), tiny_tensors(tied));
     write_safetensors(path(), {{"k.a", random_tensor({3, kHidden}, 1)},
                                {"k.b", random_tensor({kHeadDim, 3}, 2, "BF16")},
@@ -35,25 +36,33 @@ struct Fixture {
 
   // What the low-rank path of the same backend says.
   std::vector<SampleResult> served(const json& module) const {
-    const auto model = open_tiny(folder.path());
+    const auto model = open();
     const auto loaded = model->load_adapter(path(), json::array({module}).dump());
     REQUIRE_MESSAGE(static_cast<bool>(loaded), (loaded ? "" : loaded.error().message));
     return *run(*model, plan_of({1, 9, 5, 9}, loaded->handle));
   }
   std::vector<SampleResult> merged(const json& change) const {
-    const auto model = open_tiny(folder.path());
+    const auto model = open();
     const Status status = model->merge_adapter(path(), json::array({change}).dump());
     REQUIRE_MESSAGE(static_cast<bool>(status), (status ? "" : status.error().message));
     return *run(*model, plan_of({1, 9, 5, 9}));
   }
   std::string fault(const json& changes) const {
-    const auto model = open_tiny(folder.path());
+    const auto model = open();
     const Status status = model->merge_adapter(path(), changes.dump());
     REQUIRE_FALSE(static_cast<bool>(status));
     return status.error().message;
   }
 
-  bool tied;
+  std::unique_ptr<Model> open() const {
+    ModelOptions options = tiny_options(folder.path());
+    options.quantization = quantization;
+    auto model = Model::open(options);
+    REQUIRE(static_cast<bool>(model));
+    return std::move(*model);
+  }
+
+  Quantization quantization;
   TempFolder folder;
 };
 
@@ -69,8 +78,11 @@ json low_rank(const char* a, const char* b, double scale) {
 }  // namespace
 
 TEST_CASE("a densely merged adapter answers as the low-rank one") {
-  for (const bool tied : {false, true}) {
-    const Fixture f(tied);
+  const auto quantizations = {Quantization::none, Quantization::int8, Quantization::int4};
+  for (const Quantization quantization : quantizations) {
+    const bool tied = quantization != Quantization::int8;
+    CAPTURE(static_cast<int>(quantization));
+    const Fixture f(tied, quantization);
     const auto lora = [&](const char* a, const char* b, int rank) -> json {
       return {{"rank", rank}, {"scale", 0.5}, {"a", f.ref(a)}, {"b", f.ref(b)}};
     };

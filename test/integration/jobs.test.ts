@@ -1,21 +1,14 @@
-import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEntryResource } from '#contracts/audit-api.js';
 import type { JobList, JobResource, JobWithLogs } from '#contracts/jobs-api.js';
+import { takeBlobAway } from '../support/blob-files.js';
 import type { Client, VersionBody } from '../support/client.js';
 import { goldenFolder } from '../support/golden-base.js';
 import { Platform } from '../support/platform.js';
 
 const FOLDER = join(goldenFolder('llama-gqa'), 'adapters/qv-r8');
 const QUEUE = '/v1/admin/jobs/ingest-adapter';
-
-async function blobPath(platform: Platform, sha256: string): Promise<string> {
-  const entries = await readdir(join(platform.folder, 'blobs'), { recursive: true, withFileTypes: true });
-  const entry = entries.find((each) => each.isFile() && each.name.includes(sha256));
-  if (!entry) throw new Error('the blob is not there');
-  return join(entry.parentPath, entry.name);
-}
 
 describe.each(['redis', 'postgres'] as const)('an operator and the jobs in %s', (queue) => {
   let platform: Platform;
@@ -47,14 +40,13 @@ describe.each(['redis', 'postgres'] as const)('an operator and the jobs in %s', 
     expect((await list()).data.map(({ id }) => id)).not.toContain(cancelled);
     expect(await platform.admin.call('POST', `${QUEUE}/${cancelled}/cancel`)).toMatchObject({ status: 404 });
     expect(await platform.admin.expect(200, 'GET', '/v1/admin/jobs')).toMatchObject({
-      data: [{ id: 'ingest-adapter', counts: { waiting: 2, active: 0 } }],
+      data: [{ id: 'ingest-adapter', counts: { waiting: 2, active: 0 } }, { id: 'import-adapter' }],
     });
   });
 
   it('runs a job again that had failed, and its version becomes ready', async () => {
     const { body } = await acme.uploadFolder('bot', FOLDER, 0);
-    const path = await blobPath(platform, body.weights_sha256);
-    await rename(path, `${path}.away`);
+    const putBack = await takeBlobAway(platform, body.weights_sha256);
     await platform.startWorker();
     await expect.poll(async () => (await job(body.id)).state, { timeout: 30_000 }).toBe('failed');
     const failed = await job(body.id);
@@ -63,7 +55,7 @@ describe.each(['redis', 'postgres'] as const)('an operator and the jobs in %s', 
     expect(await version(body.version)).toMatchObject({ state: 'rejected' });
     expect((await list('?state=failed,delayed')).data.map(({ id }) => id)).toContain(body.id);
 
-    await rename(`${path}.away`, path);
+    await putBack();
     await platform.admin.expect(200, 'POST', `${QUEUE}/${body.id}/retry`);
     await expect.poll(async () => (await version(body.version)).state, { timeout: 20_000 }).toBe('ready');
     const entries = await platform.admin.expect<{ data: AuditEntryResource[] }>(

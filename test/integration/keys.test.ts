@@ -158,7 +158,8 @@ describe('rotation', () => {
     await untilBoth(first.key, dead);
     await untilBoth(second.key, dead);
     await platform.admin.expect(409, 'POST', `${KEYS}/${first.id}/rotate`, {});
-    await platform.admin.expect(400, 'POST', `${KEYS}/${first.id}/rotate`, { grace_seconds: -1 });
+    const wrong = await platform.admin.call('POST', `${KEYS}/${first.id}/rotate`, { grace_seconds: -1 });
+    expect(wrong.status).toBe(400);
   });
 });
 
@@ -219,10 +220,10 @@ describe('while no notification can be heard', () => {
     await client.connect();
     const { key, id } = await makeKey({ scopes: ['inference'] });
     await untilBoth(key, [200, undefined]);
-    let deaf = true;
+    const hearing = new AbortController();
     // Whoever listens is cut off again and again.
     const cutting = (async () => {
-      while (deaf) {
+      while (!hearing.signal.aborted) {
         await client.query(
           "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lorikeet listen'",
         );
@@ -233,7 +234,7 @@ describe('while no notification can be heard', () => {
     await platform.admin.expect(200, 'DELETE', `${KEYS}/${id}`);
     // Their caches keep a key for 5 seconds when they can hear.
     expect(await untilBoth(key, [401, 'invalid_api_key'])).toBeLessThan(3_000);
-    deaf = false;
+    hearing.abort();
     await cutting;
     await client.end();
   });

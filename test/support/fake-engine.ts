@@ -6,6 +6,7 @@ import {
   type GenerateRequest,
   GenerateRequestSchema,
 } from '#contracts/engine-protocol.js';
+import { type Parity, type ParityRequest, ParityRequestSchema } from '#contracts/parity.js';
 import { ERROR_TABLE, type ErrorCode } from '#contracts/errors.js';
 
 /** One answer to POST /generate, written as the test's script says. */
@@ -68,10 +69,26 @@ export const FAKE_BASE = {
   modules: [],
 } satisfies EngineStatus['base'];
 
+export const FAKE_PARITY: Parity = {
+  passed: true,
+  max_abs_diff: 0.001,
+  mean_abs_diff: 0.0001,
+  tolerance: { max_abs_diff: 0.005, mean_abs_diff: 0.0005 },
+  token_agreement: 1,
+  effect: 2,
+  prompts: 4,
+  tokens: 120,
+  failure: null,
+  path: 'fake against merged float32',
+};
+
 /** An engine without a model: real HTTP, scripted events. */
 export class FakeEngine {
   readonly requests: GenerateRequest[] = [];
   readonly dropped: string[] = [];
+  readonly parityRequests: ParityRequest[] = [];
+  /** What it says of every adapter; a rejection cuts the connection. */
+  parity: () => Parity | Promise<Parity> = () => FAKE_PARITY;
   statusCalls = 0;
   status: EngineStatus;
   script: Script = (generation) => generation.refuse('internal_error', 'no script');
@@ -122,6 +139,15 @@ export class FakeEngine {
     } else if (request.url === '/drain' || request.url === '/undrain') {
       this.status = { ...this.status, state: request.url === '/drain' ? 'draining' : 'ready' };
       response.writeHead(204).end();
+    } else if (request.url === '/parity') {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      this.parityRequests.push(ParityRequestSchema.parse(JSON.parse(Buffer.concat(chunks).toString('utf8'))));
+      try {
+        response.end(JSON.stringify(await this.parity()));
+      } catch {
+        response.destroy(); // as a killed process does
+      }
     } else if (request.method === 'DELETE') {
       this.dropped.push(decodeURIComponent(request.url?.slice('/adapters/'.length) ?? ''));
       response.writeHead(204).end();

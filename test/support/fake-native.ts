@@ -95,6 +95,10 @@ export class FakeNative implements NativeModel {
     return { handle, bytes: 80 };
   }
 
+  async mergeAdapter(): Promise<void> {
+    throw new Error('only the reference backend can merge');
+  }
+
   dropAdapter(handle: number): void {
     if (this.#inUse.has(handle)) throw new Error(`adapter ${handle} is used by the running step`);
     if (!this.adapters.delete(handle)) throw new Error(`no adapter ${handle}`);

@@ -2,7 +2,10 @@ import { Module } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { pino } from 'pino';
 import { KeyDirectory } from '#accounts/key-directory.service.js';
+import { RateLimiter } from '#accounts/limits/rate-limiter.service.js';
 import { type UsageRecord, UsageService } from '#accounts/usage.service.js';
+import { AliasGuards } from '#adapters/alias-guards.service.js';
+import { AliasShadows } from '#adapters/alias-shadows.service.js';
 import { CallableModels } from '#adapters/callable-models.service.js';
 import { ModelResolver } from '#adapters/model-resolver.service.js';
 import { FleetModule } from '#fleet/fleet.module.js';
@@ -80,6 +83,9 @@ export async function startInferenceApp(): Promise<InferenceApp> {
     { provide: KeyDirectory, useValue: keys },
     { provide: ModelResolver, useValue: models },
     { provide: CallableModels, useValue: callable },
+    { provide: AliasGuards, useValue: { note: () => undefined } },
+    { provide: AliasShadows, useValue: { note: () => undefined } },
+    { provide: RateLimiter, useValue: { isLimited: () => false } },
     { provide: UsageService, useValue: { record: (record: UsageRecord) => usage.push(record) } },
   ];
   @Module({ providers, exports: providers.map(({ provide }) => provide) })

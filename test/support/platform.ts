@@ -76,6 +76,7 @@ export class Platform {
       DATABASE_URL: postgres.url,
       ...(redis ? { REDIS_URL: redis.url } : {}),
       STORAGE_URL: pathToFileURL(join(folder, 'blobs')).href,
+      DATA_DIR: join(folder, 'data'),
       ENGINE_URLS: engine.url,
       ENGINE_TOKEN,
       PORT: '0',

@@ -20,11 +20,14 @@ import { VersionsController } from './adapters/versions.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { OperatorModule } from './admin/operator.module.js';
 import { OperatorKeysController } from './admin/operator-keys.controller.js';
+import { TenantLimitsController } from './admin/tenant-limits.controller.js';
 import { TenantsController } from './admin/tenants.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HealthService } from './health/health.service.js';
 import { InferenceModule } from './inference/inference.module.js';
 import { PipelinesApiModule } from './pipelines/pipelines-api.module.js';
+import { LimitsController } from './limits/limits.controller.js';
+import { LimitsService } from './limits/limits.service.js';
 import type { apiSettings } from './settings.js';
 import { AdminUsageController } from './usage/admin-usage.controller.js';
 import { UsageController } from './usage/usage.controller.js';
@@ -60,6 +63,8 @@ export class AppModule {
       ],
       controllers: [
         TenantsController,
+        TenantLimitsController,
+        LimitsController,
         KeysController,
         OperatorKeysController,
         AdaptersController,
@@ -73,7 +78,7 @@ export class AppModule {
         WhoamiController,
         HealthController,
       ],
-      providers: [BaseModelRules, HealthService, { provide: OpenStreams, useValue: streams }],
+      providers: [LimitsService, BaseModelRules, HealthService, { provide: OpenStreams, useValue: streams }],
     };
   }
 }

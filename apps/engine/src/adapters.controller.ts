@@ -21,6 +21,6 @@ export class AdaptersController {
   @Delete(':digest')
   @HttpCode(204)
   drop(@Param('digest') digest: string): void {
-    this.host.loaded().dropAdapter(digest);
+    this.host.loaded().engine.dropAdapter(digest);
   }
 }

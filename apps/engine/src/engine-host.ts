@@ -1,24 +1,30 @@
 import type { EngineStatus } from '#contracts/engine-protocol.js';
 import { AppError } from '#runtime/app-error.js';
 import type { InferenceEngine } from '#serving/inference-engine.js';
+import type { ParityCheck } from '#serving/parity-check.js';
+
+export interface LoadedEngine {
+  readonly engine: InferenceEngine;
+  readonly parity: ParityCheck;
+}
 
 /** The engine from the process's start to its end: HTTP answers before the model is loaded and while it drains. */
 export class EngineHost {
   #state: EngineStatus['state'] = 'loading';
   #drained = false;
   readonly #startedAt = new Date();
-  #engine: InferenceEngine | undefined;
+  #loaded: LoadedEngine | undefined;
 
   constructor(private readonly name: string) {}
 
   /** Takes the engine that `load` makes; a load that fails leaves the state `failed`. */
-  async open(load: () => Promise<InferenceEngine>): Promise<void> {
+  async open(load: () => Promise<LoadedEngine>): Promise<void> {
     try {
-      const engine = await load();
+      const loaded = await load();
       if (this.#state !== 'loading')
-        await engine.close(0); // shutdown came first
+        await loaded.engine.close(0); // shutdown came first
       else {
-        this.#engine = engine;
+        this.#loaded = loaded;
         this.#state = 'ready';
       }
     } catch (error) {
@@ -44,14 +50,14 @@ export class EngineHost {
 
   /** Throws AppError engine_unavailable unless requests can be served. */
   engine(): InferenceEngine {
-    const engine = this.loaded();
+    const { engine } = this.loaded();
     if (!this.#drained) return engine;
     throw new AppError('engine_unavailable', { message: 'The engine is drained.', retryAfter_s: 5 });
   }
 
   /** As `engine`, for what a drained engine does as well. */
-  loaded(): InferenceEngine {
-    if (this.#engine !== undefined && this.#state === 'ready') return this.#engine;
+  loaded(): LoadedEngine {
+    if (this.#loaded !== undefined && this.#state === 'ready') return this.#loaded;
     const why = {
       loading: 'The engine is still loading its model.',
       draining: 'The engine is shutting down.',
@@ -72,12 +78,12 @@ export class EngineHost {
       engine: this.name,
       state: this.#state === 'ready' && this.#drained ? 'draining' : this.#state,
       startedAt: this.#startedAt.toISOString(),
-      ...(this.#engine?.status() ?? nothing),
+      ...(this.#loaded?.engine.status() ?? nothing),
     };
   }
 
   async close(drain_ms: number): Promise<void> {
     this.#state = 'draining';
-    await this.#engine?.close(drain_ms);
+    await this.#loaded?.engine.close(drain_ms);
   }
 }

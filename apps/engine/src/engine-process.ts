@@ -9,8 +9,9 @@ import type { SettingsOf } from '#runtime/settings.js';
 import type { Closable } from '#runtime/shutdown.js';
 import { InferenceEngine } from '#serving/inference-engine.js';
 import { openModel } from '#serving/model-opening.js';
+import { ParityCheck } from '#serving/parity-check.js';
 import { openBlobStore } from '#stores/blobs/open-blob-store.js';
-import { EngineHost } from './engine-host.js';
+import { EngineHost, type LoadedEngine } from './engine-host.js';
 import { EngineModule } from './engine.module.js';
 import type { engineSettings } from './settings.js';
 
@@ -43,7 +44,7 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
   });
   await app.listen(settings.enginePort, settings.engineHost);
   logger.info({ url: await app.getUrl() }, 'engine listens');
-  const load = async (): Promise<InferenceEngine> => {
+  const load = async (): Promise<LoadedEngine> => {
     const start = performance.now();
     sayDevice(settings, logger);
     const model = await openModel({
@@ -51,12 +52,14 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
       openNative,
       digestCachePath: join(settings.dataDir, 'engine', 'content-hashes.json'),
     });
-    const blobs = await openBlobStore(settings.storageUrl);
+    const cache = { folder: join(settings.dataDir, 'blob-cache'), limitBytes: settings.blobCacheBytes };
+    const blobs = await openBlobStore(settings, cache);
     const engine = new InferenceEngine({ model, settings, blobs, registry, logger });
     const { device, kv } = engine.status();
     const { name, digest, maxContext } = model.base;
     logger.info({ model: name, digest, maxContext, device, kv, took_ms: performance.now() - start }, 'ready');
-    return engine;
+    const parity = new ParityCheck({ engine, model, settings, openNative, blobs, registry });
+    return { engine, parity };
   };
   const closables = [
     { name: 'engine', close: () => host.close(DRAIN_MS) },

@@ -8,6 +8,7 @@ import { DrainController } from './drain.controller.js';
 import { EngineHost } from './engine-host.js';
 import { GenerateController } from './generate.controller.js';
 import { HealthController } from './health.controller.js';
+import { ParityController } from './parity.controller.js';
 import { StatusController } from './status.controller.js';
 import { TokenGuard } from './token.guard.js';
 
@@ -28,6 +29,7 @@ export class EngineModule {
         GenerateController,
         StatusController,
         DrainController,
+        ParityController,
         AdaptersController,
         HealthController,
       ],

@@ -12,7 +12,7 @@ import {
   type GenerateRequest,
 } from '#contracts/engine-protocol.js';
 import { parseSettings } from '#runtime/settings.js';
-import { openBlobStore } from '#stores/blobs/open-blob-store.js';
+import { openBlobStore, storageSettings } from '#stores/blobs/open-blob-store.js';
 import { finishOf, generateRequest, idsOf, textOf } from '../../../test/support/generate-request.js';
 import { comparableTokens, type GoldenRun, loadGolden } from '../../../test/support/golden.js';
 import { storePlainLora } from '../../../test/support/plain-lora.js';
@@ -50,7 +50,7 @@ beforeAll(async () => {
   engine = await startEngine(settings);
   url = `http://127.0.0.1:${(engine.app.getHttpServer().address() as AddressInfo).port}`;
   await engine.loaded;
-  const blobs = await openBlobStore(storageUrl);
+  const blobs = await openBlobStore(parseSettings(storageSettings, { STORAGE_URL: storageUrl }));
   const base = (await status()).base?.digest ?? '';
   for (const name of ADAPTERS) {
     digests.set(name, await storePlainLora(blobs, join(golden.folder, 'adapters', name), base));

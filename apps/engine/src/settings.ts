@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { dataDirSettings } from '#runtime/data-dir.js';
 import { logSettings } from '#runtime/logger.js';
 import { setting, text } from '#runtime/settings.js';
 import { servingSettings } from '#serving/settings.js';
-import { storageSettings } from '#stores/blobs/open-blob-store.js';
+import { blobCacheSettings, storageSettings } from '#stores/blobs/open-blob-store.js';
 
 /** Everything that the engine process reads from its environment. */
 export const engineSettings = {
@@ -29,15 +30,9 @@ export const engineSettings = {
     { name: 'ENGINE_NAME', summary: 'Stable name of this engine', defaultText: 'cpu-0' },
     text.string('cpu-0'),
   ),
-  dataDir: setting(
-    {
-      name: 'DATA_DIR',
-      summary: 'Folder for what the engine may keep between starts',
-      defaultText: './data',
-    },
-    text.string('./data'),
-  ),
+  ...dataDirSettings,
   ...storageSettings,
+  ...blobCacheSettings,
   ...servingSettings,
   ...logSettings,
 };

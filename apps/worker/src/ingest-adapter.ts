@@ -2,8 +2,9 @@ import { Readable } from 'node:stream';
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { INGEST_JOB, type IngestJob } from '#adapters/ingest-job.js';
 import { canonicalJson } from '#adapters/peft/canonical-json.js';
+import { rejectWith } from '#adapters/peft/read-adapter.js';
 import { BlobLedger } from '#adapters/blob-ledger.service.js';
-import { type IngestCase, VersionStates } from '#adapters/version-states.service.js';
+import { type IngestCase, type Refused, VersionStates } from '#adapters/version-states.service.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Logger } from '#runtime/logger.js';
@@ -11,6 +12,7 @@ import type { SettingsOf } from '#runtime/settings.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { JobConsumer, JobRun, Queues } from '#stores/queue/job-queue.js';
 import { BLOBS, QUEUES } from '#stores/stores.module.js';
+import { parityProblem, wantsParity } from './parity-policy.js';
 import { backoff, whileAway } from './patience.js';
 import type { workerSettings } from './settings.js';
 import { validateAdapter } from '#adapters/validate-adapter.js';
@@ -86,16 +88,35 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
   async #settle({ versionId, files }: IngestCase, base: BaseModel, signal: AbortSignal): Promise<string> {
     const result = await validateAdapter({ files, base, blobs: this.blobs, signal });
     if (result.verdict === 'rejected') {
-      await this.states.reject(versionId, result.report, base);
-      this.logger.info({ versionId, errors: result.report.errors.slice(0, 3) }, 'version rejected');
-      return `rejected: ${result.report.errors[0]?.message ?? 'see its report'}`;
+      return this.#reject(versionId, { base, report: result.report, parity: undefined });
     }
     const bytes = Buffer.from(canonicalJson(result.manifest));
     const manifest = await this.blobs.put(Readable.from([bytes]), { limitBytes: bytes.length, signal });
-    const visible = await this.states.ready(versionId, { manifest, base, report: result.report });
+    const parity = wantsParity(this.settings.parityCheck, base)
+      ? await whileAway(
+          () => this.fleet.parity({ adapter: manifest.sha256, ...result.parity }, signal),
+          signal,
+        )
+      : undefined;
+    if (parity?.passed === false) {
+      await this.ledger.free([manifest.sha256]);
+      return this.#reject(versionId, {
+        base,
+        report: rejectWith(result.report, [parityProblem(parity)]),
+        parity,
+      });
+    }
+    const visible = await this.states.ready(versionId, { manifest, base, report: result.report, parity });
     if (!visible) await this.ledger.free([manifest.sha256]); // deleted while it was validated
     this.logger.info({ versionId, digest: manifest.sha256, visible }, 'version validated');
     return visible ? `ready: ${manifest.sha256}` : 'deleted or cancelled while it was validated';
+  }
+
+  async #reject(versionId: string, refused: Refused): Promise<string> {
+    await this.states.reject(versionId, refused);
+    const { errors } = refused.report;
+    this.logger.info({ versionId, errors: errors.slice(0, 3) }, 'version rejected');
+    return `rejected: ${errors[0]?.message ?? 'see its report'}`;
   }
 }
 

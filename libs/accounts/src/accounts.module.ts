@@ -9,6 +9,8 @@ import { KeyLastUse } from './key-last-use.service.js';
 import { KeysService } from './keys.service.js';
 import { OperatorKey } from './operator-key.entity.js';
 import { OperatorKeysService } from './operator-keys.service.js';
+import { ApiProcesses } from './limits/api-processes.service.js';
+import { RateLimiter } from './limits/rate-limiter.service.js';
 import { ACCOUNTS_LOGGER, ACCOUNTS_SETTINGS, type accountsSettings } from './settings.js';
 import { Tenant } from './tenant.entity.js';
 import { TenantsService } from './tenants.service.js';
@@ -47,6 +49,7 @@ export class AccountsModule {
       KeyGuard,
       UsageService,
       UsageReports,
+      RateLimiter,
     ];
     return {
       module: AccountsModule,
@@ -55,6 +58,7 @@ export class AccountsModule {
         { provide: ACCOUNTS_SETTINGS, useValue: settings },
         { provide: ACCOUNTS_LOGGER, useValue: logger },
         KeyLastUse,
+        ApiProcesses,
         ...services,
       ],
       exports: services,

@@ -55,6 +55,10 @@ export class AdapterVersion {
   @Column('text', { nullable: true })
   failure!: string | null;
 
+  /** A Parity; null when none was asked for. */
+  @Column('jsonb', { nullable: true })
+  parity!: object | null;
+
   /** How often a worker has begun to validate it. */
   @Column('integer', { default: 0 })
   attempts!: number;

@@ -10,6 +10,10 @@ import { AdapterVersion } from './adapter-version.entity.js';
 import { AdaptersService } from './adapters.service.js';
 import { Alias } from './alias.entity.js';
 import { AliasChange } from './alias-change.entity.js';
+import { AliasFiguresRow } from './alias-figures.entity.js';
+import { AliasFigures } from './alias-figures.service.js';
+import { AliasGuards } from './alias-guards.service.js';
+import { AliasShadows } from './alias-shadows.service.js';
 import { AliasesService } from './aliases.service.js';
 import { BlobLedger } from './blob-ledger.service.js';
 import { CallableModels } from './callable-models.service.js';
@@ -19,6 +23,7 @@ import { ImportsService } from './imports/imports.service.js';
 import { VersionImport } from './imports/version-import.entity.js';
 import { INGEST_JOB, INGEST_PRODUCER, type IngestJob } from './ingest-job.js';
 import { ModelResolver } from './model-resolver.service.js';
+import { ReleasedFile } from './released-file.entity.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
 import { SharesService } from './shares.service.js';
 import { UploadsService } from './uploads.service.js';
@@ -38,6 +43,8 @@ export const adaptersEntities = [
   AliasChange,
   AdapterShare,
   VersionParentRow,
+  AliasFiguresRow,
+  ReleasedFile,
   VersionImport,
 ];
 
@@ -68,6 +75,9 @@ export class AdaptersModule implements OnApplicationShutdown {
       UploadsService,
       VersionWaiter,
       AliasesService,
+      AliasFigures,
+      AliasGuards,
+      AliasShadows,
       SharesService,
       ModelResolver,
       CallableModels,

@@ -13,8 +13,9 @@ import { Alias } from './alias.entity.js';
 import { LATEST } from './alias-routes.js';
 import { BlobLedger } from './blob-ledger.service.js';
 import { whereLabels } from './label-filter.js';
-import { heldFiles, type Removal } from './removal.js';
+import { digestsOf, type Removal } from './removal.js';
 import { adapterResource } from './resources.js';
+import { checkAdapterQuota } from './tenant-quotas.js';
 
 @Injectable()
 export class AdaptersService {
@@ -28,6 +29,7 @@ export class AdaptersService {
     const adapter = newAdapter(tenantId, body);
     try {
       await this.database.transaction(async (manager) => {
+        await checkAdapterQuota(manager, tenantId);
         await manager.insert(Adapter, adapter);
         await AuditLog.record(manager, {
           tenantId,
@@ -88,24 +90,25 @@ export class AdaptersService {
 
   /** Refused while an alias other than the automatic one serves it, unless forced. */
   async remove(tenantId: string, name: string, options: { force: boolean }): Promise<Removal> {
-    const { id, files } = await this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
-      const adapter = await lockAdapter(manager, tenantId, name);
-      if (!options.force) await refuseWhileServed(manager, adapter);
-      const files = await heldFiles(manager, { tenantId, adapterId: adapter.id });
-      await manager.delete(Adapter, { id: adapter.id, tenantId });
-      await AuditLog.record(manager, {
-        tenantId,
-        action: 'adapter.delete',
-        subject: { type: 'adapter', id: adapter.id },
-        before: adapterResource(adapter),
-      });
-      return { id: adapter.id, files };
-    });
-    const freed = new Set(await this.ledger.free(files.map(({ sha256 }) => sha256)));
-    return {
-      id,
-      digests: files.filter((file) => file.isManifest && freed.has(file.sha256)).map(({ sha256 }) => sha256),
-    };
+    const { id, digests } = await this.changes.commit(
+      { tenant: tenantId, adapter: name },
+      async (manager) => {
+        const adapter = await lockAdapter(manager, tenantId, name);
+        if (!options.force) await refuseWhileServed(manager, adapter);
+        const released = { tenantId, adapterId: adapter.id };
+        const digests = await digestsOf(manager, released);
+        await this.ledger.release(manager, released);
+        await manager.delete(Adapter, { id: adapter.id, tenantId });
+        await AuditLog.record(manager, {
+          tenantId,
+          action: 'adapter.delete',
+          subject: { type: 'adapter', id: adapter.id },
+          before: adapterResource(adapter),
+        });
+        return { id: adapter.id, digests };
+      },
+    );
+    return { id, digests: await this.ledger.unheld(digests) };
   }
 }
 
@@ -114,6 +117,8 @@ export async function createUnlessThere(
   tenantId: string,
   name: string,
 ): Promise<void> {
+  if (await manager.existsBy(Adapter, { tenantId, name })) return;
+  await checkAdapterQuota(manager, tenantId);
   await manager
     .createQueryBuilder()
     .insert()

@@ -1,4 +1,5 @@
 import type { Route } from '#contracts/adapters-api.js';
+import type { ArmedGuard, GuardBreach, Shadow } from '#contracts/alias-trials.js';
 import { Check, Column, Entity, JoinColumn, ManyToOne, PrimaryColumn, type Relation } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
 
@@ -6,7 +7,7 @@ const PRIMARY = { primaryKeyConstraintName: 'alias_changes_pkey' };
 
 /** One step of an alias's history; rows are only added. */
 @Entity('alias_changes')
-@Check('alias_changes_action_check', "action IN ('set', 'rollback', 'automatic')")
+@Check('alias_changes_action_check', "action IN ('set', 'rollback', 'automatic', 'guard')")
 export class AliasChange {
   @PrimaryColumn('uuid', { name: 'adapter_id', ...PRIMARY })
   adapterId!: string;
@@ -25,10 +26,23 @@ export class AliasChange {
   tenantId!: string;
 
   @Column('text')
-  action!: 'set' | 'rollback' | 'automatic';
+  action!: 'set' | 'rollback' | 'automatic' | 'guard';
 
   @Column('jsonb')
   routes!: Route[];
+
+  @Column('jsonb', { nullable: true })
+  shadow!: Shadow | null;
+
+  @Column('jsonb', { nullable: true })
+  guard!: ArmedGuard | null;
+
+  /** Why the server made the change by itself. */
+  @Column('text', { nullable: true })
+  reason!: string | null;
+
+  @Column('jsonb', { nullable: true })
+  breach!: GuardBreach | null;
 
   /** The revision that a rollback from here returns to; null: nothing stood before. */
   @Column('integer', { nullable: true })

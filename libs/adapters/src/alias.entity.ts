@@ -1,4 +1,5 @@
 import type { Route } from '#contracts/adapters-api.js';
+import type { ArmedGuard, Shadow } from '#contracts/alias-trials.js';
 import { Column, Entity, JoinColumn, ManyToOne, PrimaryColumn, type Relation } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
 
@@ -22,6 +23,13 @@ export class Alias {
 
   @Column('jsonb')
   routes!: Route[];
+
+  @Column('jsonb', { nullable: true })
+  shadow!: Shadow | null;
+
+  /** Of its newest change. */
+  @Column('jsonb', { nullable: true })
+  guard!: ArmedGuard | null;
 
   /** Its newest change. */
   @Column('integer')

@@ -1,25 +1,42 @@
 import { Injectable } from '@nestjs/common';
-import type { AliasResource, AliasWithHistory, Route } from '#contracts/adapters-api.js';
+import type { AliasResource, AliasWithHistory, PutAlias, Route } from '#contracts/adapters-api.js';
+import type { ArmedGuard, GuardBreach } from '#contracts/alias-trials.js';
 import type { List } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
-import { DataSource, type EntityManager, In } from 'typeorm';
-import type { Adapter } from './adapter.entity.js';
+import { DataSource, type EntityManager } from 'typeorm';
+import { Adapter } from './adapter.entity.js';
 import { AdapterChanges } from './adapter-changes.js';
 import { findAdapter, lockAdapter } from './adapter-rows.js';
-import { AdapterVersion } from './adapter-version.entity.js';
 import { Alias } from './alias.entity.js';
 import { AliasChange } from './alias-change.entity.js';
-import { LATEST, moveAlias } from './alias-routes.js';
+import { type AliasPrecondition, checkPrecondition } from './alias-precondition.js';
+import { type AliasMove, deleteAlias, LATEST, moveAlias } from './alias-routes.js';
+import { findAlias, requireReady } from './alias-rows.js';
+import type { Figures } from './figures.js';
+import { armGuard, breachOf } from './guard-rule.js';
 import { aliasResource, aliasWithHistory } from './resources.js';
 
 const HISTORY_LIMIT = 100;
 
-/** Which adapter's alias, and by whose key it is changed. */
+/** Which adapter's alias. */
 export interface AliasAddress {
   readonly tenantId: string;
   readonly adapter: string;
   readonly alias: string;
+}
+
+/** Who changes it, and what they expect to find. */
+export interface AliasWriter {
+  readonly keyId: string;
+  readonly expected?: AliasPrecondition | undefined;
+}
+
+/** One alias as a change of it meets it, its adapter's row locked. */
+interface Held {
+  readonly manager: EntityManager;
+  readonly adapter: Adapter;
+  readonly current: Alias | null;
 }
 
 @Injectable()
@@ -46,78 +63,114 @@ export class AliasesService {
     return withHistory(manager, adapter, await findAlias(manager, adapter, alias));
   }
 
+  /** Points the alias at these versions and nothing else. */
+  put(address: AliasAddress, routes: Route[], keyId: string): Promise<AliasWithHistory> {
+    return this.set(address, { routes }, { keyId });
+  }
+
   /** Points the alias at these versions, all at once; each must be ready. */
-  async put(
+  async set(
+    address: AliasAddress,
+    change: PutAlias,
+    { keyId, expected }: AliasWriter,
+  ): Promise<AliasWithHistory> {
+    return this.#change(address, expected, async ({ manager, adapter, current }) => {
+      const { routes, shadow } = change;
+      await requireReady(manager, adapter, {
+        routes: routes.map(({ version }) => version),
+        shadow: shadow ? [shadow.version] : [],
+      });
+      const guard = armedGuard(change, current);
+      const parent = current?.revision ?? null;
+      return { name: address.alias, routes, shadow, guard, action: 'set', parent, keyId };
+    });
+  }
+
+  /** Goes back to where the alias pointed before; again, one step further. Shadow and guard end. */
+  async rollback(address: AliasAddress, { keyId, expected }: AliasWriter): Promise<AliasWithHistory> {
+    return this.#change(address, expected, async (held) => ({
+      ...(await stepBack(held, address.alias)),
+      action: 'rollback',
+      keyId,
+    }));
+  }
+
+  /** Goes back when a guarded version has broken a bound and nobody has moved the alias meanwhile. */
+  async rollbackOnBreach(
+    { tenantId, adapterId, alias, revision }: BrokenAlias,
+    figures: ReadonlyMap<number, Figures>,
+  ): Promise<GuardBreach | undefined> {
+    const { manager } = this.database;
+    const where = { tenantId, adapterId, name: alias, revision };
+    const guard = (await manager.findOne(Alias, { where }))?.guard;
+    const breach = guard ? breachOf(guard, figures) : undefined;
+    const adapter = breach && (await manager.findOne(Adapter, { where: { tenantId, id: adapterId } }));
+    if (!breach || !adapter) return undefined;
+    const address = { tenantId, adapter: adapter.name, alias };
+    try {
+      await this.#change(address, { kind: 'revision', revision }, async (held) => ({
+        ...(await stepBack(held, alias)),
+        action: 'guard',
+        keyId: null,
+        breach,
+      }));
+      return breach;
+    } catch (error) {
+      if (error instanceof AppError && GONE.has(error.code)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Takes the alias away; its history goes on when it is set again. */
+  async remove({ tenantId, adapter: name, alias }: AliasAddress, { expected }: AliasWriter): Promise<void> {
+    if (alias === LATEST) throw automatic();
+    await this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
+      const adapter = await lockAdapter(manager, tenantId, name);
+      const row = await findAlias(manager, adapter, alias);
+      checkPrecondition(row, expected);
+      await AuditLog.record(manager, {
+        ...auditOf('delete', adapter, alias),
+        before: aliasResource(name, row),
+      });
+      await deleteAlias(manager, adapter, row);
+    });
+  }
+
+  async #change(
     { tenantId, adapter: name, alias }: AliasAddress,
-    routes: Route[],
-    keyId: string,
+    expected: AliasPrecondition | undefined,
+    move: (held: Held) => Promise<AliasMove>,
   ): Promise<AliasWithHistory> {
     if (alias === LATEST) throw automatic();
     return this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
-      await requireReady(manager, adapter, routes);
       const current = await manager.findOne(Alias, {
         where: { tenantId, adapterId: adapter.id, name: alias },
       });
-      const parent = current?.revision ?? null;
-      const row = await moveAlias(manager, adapter, { name: alias, routes, action: 'set', parent, keyId });
+      checkPrecondition(current, expected);
+      const made = await move({ manager, adapter, current });
+      const row = await moveAlias(manager, adapter, made);
       await AuditLog.record(manager, {
-        ...auditOf('set', adapter, alias),
+        ...auditOf(made.action, adapter, alias),
         ...(current ? { before: aliasResource(name, current) } : {}),
         after: aliasResource(name, row),
       });
       return withHistory(manager, adapter, row);
     });
   }
-
-  /** Goes back to where the alias pointed before; again, one step further. */
-  async rollback({ tenantId, adapter: name, alias }: AliasAddress, keyId: string): Promise<AliasWithHistory> {
-    if (alias === LATEST) throw automatic();
-    return this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
-      const adapter = await lockAdapter(manager, tenantId, name);
-      const current = await findAlias(manager, adapter, alias);
-      const where = { tenantId, adapterId: adapter.id, alias };
-      const now = await manager.findOneByOrFail(AliasChange, { ...where, revision: current.revision });
-      if (now.parent === null) {
-        throw new AppError('conflict', { message: 'The alias has pointed nowhere else before.' });
-      }
-      const { routes, parent } = await manager.findOneByOrFail(AliasChange, {
-        ...where,
-        revision: now.parent,
-      });
-      await requireReady(manager, adapter, routes);
-      const row = await moveAlias(manager, adapter, {
-        name: alias,
-        routes,
-        action: 'rollback',
-        parent,
-        keyId,
-      });
-      await AuditLog.record(manager, {
-        ...auditOf('rollback', adapter, alias),
-        before: aliasResource(name, current),
-        after: aliasResource(name, row),
-      });
-      return withHistory(manager, adapter, row);
-    });
-  }
-
-  /** Takes the alias away; its history goes on when it is set again. */
-  async remove({ tenantId, adapter: name, alias }: AliasAddress): Promise<void> {
-    if (alias === LATEST) throw automatic();
-    await this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
-      const adapter = await lockAdapter(manager, tenantId, name);
-      const row = await findAlias(manager, adapter, alias);
-      await AuditLog.record(manager, {
-        ...auditOf('delete', adapter, alias),
-        before: aliasResource(name, row),
-      });
-      await manager.delete(Alias, { tenantId, adapterId: adapter.id, name: alias });
-    });
-  }
 }
 
-function auditOf(verb: 'set' | 'rollback' | 'delete', { tenantId, name }: Adapter, alias: string) {
+interface BrokenAlias {
+  readonly tenantId: string;
+  readonly adapterId: string;
+  readonly alias: string;
+  readonly revision: number;
+}
+
+/** Somebody else was first. */
+const GONE: ReadonlySet<string> = new Set(['precondition_failed', 'not_found']);
+
+function auditOf(verb: AliasMove['action'] | 'delete', { tenantId, name }: Adapter, alias: string) {
   const subject = { type: 'adapter.alias', id: `${name}:${alias}` };
   return { tenantId, action: `adapter.alias.${verb}`, subject };
 }
@@ -128,35 +181,30 @@ function automatic(): AppError {
   });
 }
 
-async function findAlias(manager: EntityManager, adapter: Adapter, name: string): Promise<Alias> {
-  const alias = await manager.findOne(Alias, {
-    where: { tenantId: adapter.tenantId, adapterId: adapter.id, name },
+function armedGuard({ routes, guard }: PutAlias, current: Alias | null): ArmedGuard | null {
+  if (!guard) return null;
+  const armed = current && armGuard({ guard, before: current.routes, after: routes, now_ms: Date.now() });
+  if (armed) return armed;
+  throw new AppError('invalid_request', {
+    message: current
+      ? 'guard: no version gets a larger share by this change, so there is nothing to watch.'
+      : 'guard: the alias points nowhere yet, so there is nothing to go back to.',
+    param: 'guard',
   });
-  if (!alias) throw new AppError('not_found', { message: 'There is no such alias.' });
-  return alias;
 }
 
-async function requireReady(
-  manager: EntityManager,
-  adapter: Adapter,
-  routes: readonly Route[],
-): Promise<void> {
+/** Where the alias pointed before its newest change. */
+async function stepBack({ manager, adapter, current }: Held, name: string) {
   const { id: adapterId, tenantId } = adapter;
-  const numbers = routes.map(({ version }) => version);
-  const rows = await manager.find(AdapterVersion, {
-    select: { number: true, state: true },
-    where: { adapterId, tenantId, number: In(numbers) },
-  });
-  for (const number of numbers) {
-    const row = rows.find((candidate) => candidate.number === number);
-    if (!row) throw new AppError('not_found', { message: `There is no version ${number}.`, param: 'routes' });
-    if (row.state !== 'ready') {
-      throw new AppError('version_not_ready', {
-        message: `Version ${number} is ${row.state}.`,
-        param: 'routes',
-      });
-    }
+  const where = { tenantId, adapterId, alias: name };
+  const { revision } = current ?? (await findAlias(manager, adapter, name));
+  const now = await manager.findOneByOrFail(AliasChange, { ...where, revision });
+  if (now.parent === null) {
+    throw new AppError('conflict', { message: 'The alias has pointed nowhere else before.' });
   }
+  const { routes, parent } = await manager.findOneByOrFail(AliasChange, { ...where, revision: now.parent });
+  await requireReady(manager, adapter, { routes: routes.map(({ version }) => version) });
+  return { name, routes, parent };
 }
 
 async function withHistory(

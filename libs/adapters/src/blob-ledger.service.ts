@@ -2,7 +2,10 @@ import { Inject, Injectable } from '@nestjs/common';
 import { AppError } from '#runtime/app-error.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { BLOBS } from '#stores/stores.module.js';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource, type EntityManager, In, LessThanOrEqual } from 'typeorm';
+import { ReleasedFile } from './released-file.entity.js';
+import { MANIFEST_FILE } from './removal.js';
+import { withinByteQuota } from './tenant-quotas.js';
 import { VersionFile } from './version-file.entity.js';
 
 /** Bytes of an upload that is still running have no owner yet; a sweep spares what was put so recently. */
@@ -20,7 +23,10 @@ export class BlobLedger {
     @Inject(BLOBS) private readonly blobs: BlobStore,
   ) {}
 
-  /** Records files in the caller's transaction. Throws (retryable) when one was freed since it was put. */
+  /**
+   * Records files of one tenant in the caller's transaction. Throws (retryable) when one was freed since it was put, and
+   * quota_exceeded when the tenant may not store so much; a manifest, which we make ourselves, always may be.
+   */
   async record(manager: EntityManager, files: readonly Omit<VersionFile, 'version'>[]): Promise<void> {
     for (const sha256 of [...new Set(files.map((file) => file.sha256))].sort()) {
       await lockBlob(manager, sha256);
@@ -30,16 +36,61 @@ export class BlobLedger {
         retryAfter_s: 1,
       });
     }
-    await manager.insert(VersionFile, [...files]);
+    const uploaded = files.find(({ name }) => name !== MANIFEST_FILE);
+    const store = () => manager.insert(VersionFile, [...files]);
+    if (uploaded) await withinByteQuota(manager, uploaded.tenantId, store);
+    else await store();
   }
 
-  /** Deletes those blobs that no version holds. Returns the hashes that are gone. */
+  /**
+   * Keeps the files of versions that are about to be deleted, in the same transaction, for the requests that still
+   * run with them.
+   */
+  async release(manager: EntityManager, where: ReleasedVersions): Promise<void> {
+    await manager.query(
+      `INSERT INTO released_files (id, sha256, digest, released_at)
+       SELECT gen_random_uuid(), file.sha256, version.digest, clock_timestamp()
+       FROM adapter_versions version JOIN version_files file ON file.version_id = version.id
+       WHERE version.tenant_id = $1 AND version.adapter_id = $2 AND ($3::integer IS NULL OR version.number = $3)`,
+      [where.tenantId, where.adapterId, where.number ?? null],
+    );
+  }
+
+  /** What was released at least so long ago, oldest first. */
+  async released(olderThan_ms: number, limit: number): Promise<ReleasedFile[]> {
+    const before = new Date(Date.now() - olderThan_ms);
+    const files = this.database.getRepository(ReleasedFile);
+    return files.find({
+      where: { releasedAt: LessThanOrEqual(before) },
+      order: { releasedAt: 'ASC' },
+      take: limit,
+    });
+  }
+
+  /** Lets go of released files that nobody reads any more. Returns the hashes that are gone with them. */
+  async finishRelease(files: readonly ReleasedFile[]): Promise<string[]> {
+    await this.database.manager.delete(ReleasedFile, { id: In(files.map(({ id }) => id)) });
+    return this.free(files.map(({ sha256 }) => sha256));
+  }
+
+  /** Those of the hashes that no version holds. */
+  async unheld(hashes: readonly string[]): Promise<string[]> {
+    const rows = await this.database.manager.find(VersionFile, {
+      select: { versionId: true, name: true, sha256: true },
+      where: { sha256: In([...hashes]) },
+    });
+    const held = new Set(rows.map(({ sha256 }) => sha256));
+    return [...new Set(hashes)].filter((sha256) => !held.has(sha256));
+  }
+
+  /** Deletes those blobs that no version holds and no request may read. Returns the hashes that are gone. */
   async free(hashes: Iterable<string>): Promise<string[]> {
     const freed: string[] = [];
     for (const sha256 of new Set(hashes)) {
       const gone = await this.database.transaction(async (manager) => {
         await lockBlob(manager, sha256);
         if (await manager.existsBy(VersionFile, { sha256 })) return false;
+        if (await manager.existsBy(ReleasedFile, { sha256 })) return false;
         await this.blobs.delete(sha256);
         return true;
       });
@@ -57,6 +108,13 @@ export class BlobLedger {
     }
     return freed;
   }
+}
+
+/** All versions of an adapter, or one of them. */
+export interface ReleasedVersions {
+  readonly tenantId: string;
+  readonly adapterId: string;
+  readonly number?: number;
 }
 
 async function lockBlob(manager: EntityManager, sha256: string): Promise<void> {

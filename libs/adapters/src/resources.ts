@@ -1,11 +1,13 @@
 import type { AdapterReport } from '#contracts/adapter-report.js';
 import type {
   AdapterResource,
+  AliasChangeResource,
   AliasResource,
   AliasWithHistory,
   VersionResource,
 } from '#contracts/adapters-api.js';
 import type { VersionParent } from '#contracts/lineage-api.js';
+import type { Parity } from '#contracts/parity.js';
 import type { ImportProgress } from '#contracts/imports-api.js';
 import type { Adapter } from './adapter.entity.js';
 import type { AdapterVersion } from './adapter-version.entity.js';
@@ -50,6 +52,7 @@ export function versionResource(
     state: row.state,
     digest: row.digest,
     report: row.report as AdapterReport | null,
+    parity: row.parity as Parity | null,
     failure: row.failure,
     import: progress ?? null,
     bytes: weights?.bytes ?? null,
@@ -74,8 +77,24 @@ export function aliasResource(adapter: string, row: Alias): AliasResource {
     adapter,
     name: row.name,
     routes: row.routes,
+    shadow: row.shadow,
+    guard: row.guard,
     revision: row.revision,
     updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+export function aliasChange(row: AliasChange): AliasChangeResource {
+  return {
+    revision: row.revision,
+    action: row.action,
+    routes: row.routes,
+    shadow: row.shadow,
+    guard: row.guard,
+    reason: row.reason,
+    breach: row.breach,
+    key_id: row.keyId,
+    created_at: row.createdAt.toISOString(),
   };
 }
 
@@ -84,14 +103,5 @@ export function aliasWithHistory(
   row: Alias,
   changes: readonly AliasChange[],
 ): AliasWithHistory {
-  return {
-    ...aliasResource(adapter, row),
-    history: changes.map(({ revision, action, routes, keyId, createdAt }) => ({
-      revision,
-      action,
-      routes,
-      key_id: keyId,
-      created_at: createdAt.toISOString(),
-    })),
-  };
+  return { ...aliasResource(adapter, row), history: changes.map(aliasChange) };
 }

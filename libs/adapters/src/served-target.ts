@@ -1,3 +1,4 @@
+import type { ArmedGuard } from '#contracts/alias-trials.js';
 import { AppError } from '#runtime/app-error.js';
 import { type EntityManager, In } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
@@ -10,6 +11,14 @@ import type { ModelReference } from './model-reference.js';
 export interface ServedAlias {
   readonly name: string;
   readonly revision: number;
+  readonly guard: ArmedGuard | null;
+  readonly shadow: ServedShadow | undefined;
+}
+
+/** A candidate that gets a copy of a share of the requests. */
+export interface ServedShadow {
+  readonly version: ServedVersion;
+  readonly share: number;
 }
 
 /** One version that can be called. */
@@ -62,15 +71,29 @@ export async function loadTarget(
 }
 
 async function targetOf(manager: EntityManager, adapter: Adapter, alias: Alias): Promise<Target> {
+  const { name, revision, guard } = alias;
   const numbers = alias.routes.map(({ version }) => version);
-  const rows = await readVersions(manager, adapter, numbers);
+  const rows = await readVersions(
+    manager,
+    adapter,
+    alias.shadow ? [...numbers, alias.shadow.version] : numbers,
+  );
   const routes = alias.routes.flatMap(({ version: number, weight }) => {
     const row = rows.find((candidate) => candidate.number === number);
     return row ? [{ weight, version: served(adapter, row) }] : [];
   });
   // Routes and versions were read one after the other; a deletion may have come in between.
-  if (routes.length === 0) throw notReady(`${adapter.name}:${alias.name} is being changed; try again.`);
-  return { alias: { name: alias.name, revision: alias.revision }, routes };
+  if (routes.length === 0) throw notReady(`${adapter.name}:${name} is being changed; try again.`);
+  return { alias: { name, revision, guard, shadow: servedShadow(adapter, alias, rows) }, routes };
+}
+
+function servedShadow(
+  adapter: Adapter,
+  { shadow }: Alias,
+  rows: readonly AdapterVersion[],
+): ServedShadow | undefined {
+  const row = shadow && rows.find(({ number }) => number === shadow.version);
+  return shadow && row ? { version: served(adapter, row), share: shadow.share } : undefined;
 }
 
 const SERVED_COLUMNS = { id: true, number: true, state: true, digest: true, baseDigest: true } as const;

@@ -18,6 +18,7 @@ import { INGEST_PRODUCER, type IngestJob } from './ingest-job.js';
 import { newVersion } from './new-version.js';
 import { versionResource } from './resources.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
+import { checkAnyRoom } from './tenant-quotas.js';
 import { missingPart, WEIGHTS_FILE } from './upload-parts.js';
 import { type ReceivedFiles, UploadReader, type UploadSource } from './upload-reader.js';
 import { findParents, writeParents } from './version-parents.js';
@@ -44,6 +45,7 @@ export class UploadsService {
   /** Stores the files, then makes the version visible with its number; whatever fails before leaves nothing. */
   async upload(target: UploadTarget, source: UploadSource): Promise<VersionResource> {
     if (!target.create) await findAdapter(this.database.manager, target.tenantId, target.adapter);
+    await checkAnyRoom(this.database, target.tenantId);
     if (!(await this.queue.ready())) throw new AppError('dependency_unavailable', { retryAfter_s: 2 });
     const reader = new UploadReader(this.blobs, { weightsBytes: this.settings.maxUploadBytes });
     try {

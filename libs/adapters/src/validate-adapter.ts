@@ -4,10 +4,12 @@ import { scanWeights } from './peft/scan-weights.js';
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { AdapterReport } from '#contracts/adapter-report.js';
 import type { BaseModel } from '#contracts/base-model.js';
+import type { ParityRequest } from '#contracts/parity.js';
 import { SafetensorsError } from '#safetensors/error.js';
 import type { SafetensorsHeader } from '#safetensors/header.js';
 import { SafetensorsValidator } from '#safetensors/validator.js';
 import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
+import { type DenseConfig, denseChanges } from './dense/dense-changes.js';
 import { CONFIG_FILE, limitOfPart, TEMPLATE_FILE, WEIGHTS_FILE } from './upload-parts.js';
 
 export interface ValidationInput {
@@ -19,7 +21,13 @@ export interface ValidationInput {
 }
 
 export type Validation =
-  | { readonly verdict: 'accepted'; readonly manifest: AdapterManifest; readonly report: AdapterReport }
+  | {
+      readonly verdict: 'accepted';
+      readonly manifest: AdapterManifest;
+      readonly report: AdapterReport;
+      /** The same adapter by another reading, for the parity check. */
+      readonly parity: Pick<ParityRequest, 'weights' | 'changes'>;
+    }
   | { readonly verdict: 'rejected'; readonly report: AdapterReport };
 
 /** Reads a version's config and weights against the base model; the bytes are streamed, at most twice. */
@@ -35,7 +43,9 @@ export async function validateAdapter({ files, base, blobs, signal }: Validation
     const { manifest, report } = result;
     const chunks = verified(blobs, weights, signal);
     const problems = await scanWeights({ chunks, header, manifest, signal });
-    return problems.length === 0 ? result : { verdict: 'rejected', report: rejectWith(report, problems) };
+    if (problems.length > 0) return { verdict: 'rejected', report: rejectWith(report, problems) };
+    const changes = denseChanges({ config: JSON.parse(configJson) as DenseConfig, header, base });
+    return { ...result, parity: { weights: weights.sha256, changes } };
   } catch (error) {
     if (error instanceof SafetensorsError) return { verdict: 'rejected', report: rejectUnreadable(error) };
     throw error;

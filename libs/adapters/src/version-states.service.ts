@@ -2,8 +2,9 @@ import { Injectable } from '@nestjs/common';
 import type { AdapterReport } from '#contracts/adapter-report.js';
 import type { VersionState } from '#contracts/adapters-api.js';
 import type { BaseModel } from '#contracts/base-model.js';
+import type { Parity } from '#contracts/parity.js';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
-import { OutboxService } from '#stores/outbox/outbox.service.js';
+import { addEvent } from '#stores/outbox/outbox.service.js';
 import { DataSource, type EntityManager, In, IsNull, Not } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
 import { publishChange } from './adapter-changes.js';
@@ -31,7 +32,10 @@ export interface Accepted {
   readonly manifest: BlobInfo;
   readonly base: BaseModel;
   readonly report: AdapterReport;
+  readonly parity: Parity | undefined;
 }
+
+export type Refused = Omit<Accepted, 'manifest'>;
 
 /** The worker's side of a version's life: `uploaded -> validating -> ready | rejected`, each step in one transaction. */
 @Injectable()
@@ -39,7 +43,6 @@ export class VersionStates {
   constructor(
     private readonly database: DataSource,
     private readonly ledger: BlobLedger,
-    private readonly outbox: OutboxService,
   ) {}
 
   /** Begins, or begins again after a crash; undefined when the version is settled or deleted. */
@@ -61,6 +64,7 @@ export class VersionStates {
   }
 
   /** Makes the version callable, and `latest` follow. False when it was deleted meanwhile. */
+  async ready(versionId: string, { manifest, base, report, parity }: Accepted): Promise<boolean> {
     return this.#settle(versionId, async (manager, { version, adapter }) => {
       const { tenantId } = version;
       await this.ledger.record(manager, [{ versionId, tenantId, name: MANIFEST_FILE, ...manifest }]);
@@ -71,6 +75,7 @@ export class VersionStates {
           state: 'ready',
           digest: manifest.sha256,
           report,
+          parity: parity ?? null,
           readyAt: new Date(),
           rank: report.summary.ranks.at(-1) ?? null,
           modules: moduleKinds(report),
@@ -83,12 +88,12 @@ export class VersionStates {
   }
 
   /** Refuses the version for what stands in its report. */
-  async reject(versionId: string, report: AdapterReport, base: BaseModel): Promise<boolean> {
+  async reject(versionId: string, { base, report, parity }: Refused): Promise<boolean> {
     return this.#settle(versionId, async (manager) => {
       await manager.update(
         AdapterVersion,
         { id: versionId },
-        { state: 'rejected', report, baseModel: base.name },
+        { state: 'rejected', report, parity: parity ?? null, baseModel: base.name },
       );
     });
   }
@@ -157,7 +162,7 @@ export class VersionStates {
     const row = await manager.findOneByOrFail(AdapterVersion, { id, tenantId });
     const payload = await readVersionResource(manager, adapter.name, row);
     const type = row.state === 'ready' ? 'adapter.version.ready' : 'adapter.version.rejected';
-    await this.outbox.add(manager, { tenantId, type, payload });
+    await addEvent(manager, { tenantId, type, payload });
   }
 }
 

@@ -10,11 +10,11 @@ import type { Adapter } from './adapter.entity.js';
 import { AdapterChanges, publishChange } from './adapter-changes.js';
 import { findAdapter, findVersion, lockAdapter } from './adapter-rows.js';
 import { AdapterVersion } from './adapter-version.entity.js';
-import { Alias } from './alias.entity.js';
-import { LATEST, moveLatest } from './alias-routes.js';
+import { moveLatest } from './alias-routes.js';
+import { refuseWhileServed } from './alias-rows.js';
 import { BlobLedger } from './blob-ledger.service.js';
 import { whereLabels } from './label-filter.js';
-import { heldFiles, type Removal } from './removal.js';
+import { digestsOf, type Removal } from './removal.js';
 import { findParents, writeParents } from './version-parents.js';
 import { parentsOf, type Relative } from './version-relatives.js';
 import { readVersionResource, readVersionResources } from './version-resources.js';
@@ -121,14 +121,16 @@ export class VersionsService {
     });
   }
 
-  /** Refused while an alias other than the automatic one routes to it. */
+  /** Refused while an alias other than the automatic one needs it. */
   async remove(tenantId: string, adapterName: string, number: number): Promise<Removal> {
     const note = { tenant: tenantId, adapter: adapterName };
-    const { id, files } = await this.changes.commit(note, async (manager) => {
+    const { id, digests } = await this.changes.commit(note, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, adapterName);
       const version = await findVersion(manager, adapter, number);
-      await refuseWhileRouted(manager, adapter, number);
-      const files = await heldFiles(manager, { tenantId, adapterId: adapter.id, number });
+      await refuseWhileServed(manager, adapter, number);
+      const released = { tenantId, adapterId: adapter.id, number };
+      const digests = await digestsOf(manager, released);
+      await this.ledger.release(manager, released);
       await manager.delete(AdapterVersion, { id: version.id, tenantId });
       await moveLatest(manager, adapter);
       const { number: versionNumber, digest, state } = version;
@@ -139,13 +141,9 @@ export class VersionsService {
         before: { adapter: adapterName, version: versionNumber, digest, state },
       });
       await publishChange(manager, { ...note, version: version.id });
-      return { id: version.id, files };
+      return { id: version.id, digests };
     });
-    const freed = new Set(await this.ledger.free(files.map(({ sha256 }) => sha256)));
-    return {
-      id,
-      digests: files.filter((file) => file.isManifest && freed.has(file.sha256)).map(({ sha256 }) => sha256),
-    };
+    return { id, digests: await this.ledger.unheld(digests) };
   }
 }
 
@@ -190,16 +188,4 @@ async function cursorNumber(manager: EntityManager, adapter: Adapter, after: str
 
 function unknownCursor(): AppError {
   return new AppError('invalid_request', { message: '`after` is no id of this list.', param: 'after' });
-}
-
-async function refuseWhileRouted(manager: EntityManager, adapter: Adapter, number: number): Promise<void> {
-  const aliases = await manager.find(Alias, { where: { tenantId: adapter.tenantId, adapterId: adapter.id } });
-  const serving = aliases.filter(
-    ({ name, routes }) => name !== LATEST && routes.some(({ version }) => version === number),
-  );
-  if (serving.length === 0) return;
-  const names = serving.map(({ name }) => name).join(', ');
-  throw new AppError('conflict', {
-    message: `Version ${number} is served by the aliases ${names}; move them first.`,
-  });
 }

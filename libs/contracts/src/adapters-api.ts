@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import { AdapterReportSchema } from './adapter-report.js';
 import { ImportFromSchema, ImportProgressSchema } from './imports-api.js';
+import { ArmedGuardSchema, GuardBreachSchema, GuardSchema, ShadowSchema } from './alias-trials.js';
 import {
   type VersionFacts,
   VersionFactsSchema,
   VersionMetricsSchema,
   VersionParentSchema,
 } from './lineage-api.js';
+import { ParitySchema } from './parity.js';
 import {
   DescriptionSchema,
   LabelsSchema,
@@ -15,6 +17,7 @@ import {
   PageQuerySchema,
   TimeSchema,
 } from './resource.js';
+import { VersionStateSchema } from './version-state.js';
 
 /** `/v1/adapters/...`: adapters, their versions and aliases. */
 
@@ -68,9 +71,7 @@ export const UploadQuerySchema = z.object({
 export type UploadQuery = z.infer<typeof UploadQuerySchema>;
 export const isSet = (flag: z.infer<typeof FlagSchema>): boolean => flag === 'true' || flag === '';
 
-export const VERSION_STATES = ['importing', 'uploaded', 'validating', 'ready', 'rejected'] as const;
-export const VersionStateSchema = z.enum(VERSION_STATES);
-export type VersionState = z.infer<typeof VersionStateSchema>;
+export { VERSION_STATES, VersionStateSchema, type VersionState } from './version-state.js';
 
 export const VersionSchema = z.object({
   id: z.string(),
@@ -82,6 +83,8 @@ export const VersionSchema = z.object({
   digest: z.string().nullable(),
   /** Every config field and tensor, once validated. */
   report: AdapterReportSchema.nullable(),
+  /** The parity check's result; null until it is done, or where PARITY_CHECK leaves it out. */
+  parity: ParitySchema.nullable(),
   /** Why validation itself could not be finished, when that is why the version was rejected. */
   failure: z.string().nullable(),
   /** How far the server is in fetching the files; null for a version whose files were sent. */
@@ -128,22 +131,37 @@ export const RoutesSchema = z
   );
 export type Route = z.infer<typeof RouteSchema>;
 
-export const PutAliasSchema = z.strictObject({ routes: RoutesSchema });
+export const PutAliasSchema = z.strictObject({
+  routes: RoutesSchema,
+  shadow: ShadowSchema.nullable().optional().describe('Copies requests to a candidate; absent: none'),
+  guard: GuardSchema.nullable()
+    .optional()
+    .describe('Goes back by itself when a version that gets more traffic breaks a bound; absent: never'),
+});
 export type PutAlias = z.infer<typeof PutAliasSchema>;
 
 export const AliasChangeSchema = z.object({
   revision: z.int().positive(),
-  action: z.enum(['set', 'rollback', 'automatic']),
+  /** `automatic`: `latest` followed a new version; `guard`: a version broke the bound of its change. */
+  action: z.enum(['set', 'rollback', 'automatic', 'guard']),
   routes: z.array(RouteSchema),
+  shadow: ShadowSchema.nullable(),
+  guard: ArmedGuardSchema.nullable(),
+  /** Why the server made the change by itself. */
+  reason: z.string().nullable(),
+  breach: GuardBreachSchema.nullable(),
   /** The key that made the change; null: the server itself. */
   key_id: z.string().nullable(),
   created_at: TimeSchema,
 });
+export type AliasChangeResource = z.infer<typeof AliasChangeSchema>;
 export const AliasSchema = z.object({
   object: z.literal('adapter.alias'),
   adapter: NameSchema,
   name: NameSchema,
   routes: z.array(RouteSchema),
+  shadow: ShadowSchema.nullable(),
+  guard: ArmedGuardSchema.nullable(),
   revision: z.int().positive(),
   updated_at: TimeSchema,
 });

@@ -63,6 +63,8 @@ export const GenerateRequestSchema = z.object({
   ]),
   /** Absent: up to the end of the context. 0: only score the prompt. */
   maxTokens: z.int().nonnegative().optional(),
+  /** Tokens that prompt and completion may have in all; absent: what the model can. */
+  maxContext: z.int().positive().optional(),
   minTokens: z.int().nonnegative(),
   ignoreEos: z.boolean(),
   stop: z.array(z.string().min(1)),
@@ -185,6 +187,8 @@ export const EngineStatusSchema = z.object({
     /** Weights kept on the host, on their way to the device. */
     hostBytes: z.int().optional(),
     resident: z.array(z.object({ digest: z.string(), bytes: z.int(), requests: z.int() })),
+    /** Adapters for which requests wait, on their way to the device or again. */
+    waiting: z.array(z.object({ digest: z.string(), requests: z.int() })).optional(),
   }),
 });
 export type EngineStatus = z.infer<typeof EngineStatusSchema>;

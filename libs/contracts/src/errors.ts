@@ -56,6 +56,7 @@ export const ERROR_TABLE = {
   already_exists: row(409, BAD, 'info', false, 'The resource exists already.'),
   conflict: row(409, BAD, 'info', false, "The resource's state does not allow this."),
   version_not_ready: row(409, BAD, 'info', true, 'The version is not ready to serve.'),
+  precondition_failed: row(412, BAD, 'info', false, 'The resource is not as the request expects it.'),
   payload_too_large: row(413, BAD, 'info', false, 'The request is larger than allowed.'),
   unsupported_media_type: row(415, BAD, 'info', false, 'The content type is not supported here.'),
   adapter_rejected: row(422, BAD, 'info', false, 'The adapter cannot be served correctly; see its report.'),

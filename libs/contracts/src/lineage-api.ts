@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DescriptionSchema, LabelsSchema, NameSchema, PageQuerySchema, TimeSchema } from './resource.js';
+import { VERSION_STATES, VersionStateSchema } from './version-state.js';
 
 /** Where a version comes from: what it was trained from, by which job, and how good it was found. */
 
@@ -53,7 +54,7 @@ export const VersionParentSchema = z.object({
 export type VersionParent = z.infer<typeof VersionParentSchema>;
 
 export const VersionFilterSchema = PageQuerySchema.extend({
-  state: z.enum(['importing', 'uploaded', 'validating', 'ready', 'rejected']).optional(),
+  state: VersionStateSchema.optional(),
   digest: z.string().regex(DIGEST, 'expected 64 hex digits in lower case').optional(),
   training_job: TrainingJobSchema.optional(),
   label: z
@@ -86,7 +87,7 @@ export const LineageNodeSchema = z.object({
   version: z.int().nullable(),
   digest: z.string().nullable(),
   /** `unknown`: deleted, or never stored here. */
-  state: z.enum(['importing', 'uploaded', 'validating', 'ready', 'rejected', 'unknown']),
+  state: z.enum([...VERSION_STATES, 'unknown']),
   description: z.string().nullable(),
   labels: LabelsSchema,
   training_job: z.string().nullable(),

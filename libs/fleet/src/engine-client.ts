@@ -1,3 +1,4 @@
+import { ZodError } from 'zod';
 import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import {
@@ -8,6 +9,7 @@ import {
   type GenerateRequest,
 } from '#contracts/engine-protocol.js';
 import { ErrorEnvelopeSchema, type ErrorCode } from '#contracts/errors.js';
+import { type Parity, type ParityRequest, ParitySchema } from '#contracts/parity.js';
 import { AppError } from '#runtime/app-error.js';
 import { readLines } from './ndjson.js';
 
@@ -77,6 +79,23 @@ export class EngineClient {
     const path = drained ? '/drain' : '/undrain';
     const { body } = await this.#call({ method: 'POST', path, signal });
     await body.dump();
+  }
+
+  /** Compares an adapter as served with its dense merge; takes as long as it takes. */
+  async parity(request: ParityRequest, signal: AbortSignal): Promise<Parity> {
+    const { body } = await this.#call({
+      method: 'POST',
+      path: '/parity',
+      signal,
+      body: JSON.stringify(request),
+    });
+    try {
+      return ParitySchema.parse(await body.json());
+    } catch (error) {
+      throw error instanceof SyntaxError || error instanceof ZodError
+        ? new AppError('internal_error', { message: 'The engine gave no valid comparison.', cause: error })
+        : asFault(error, signal);
+    }
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { OnModuleDestroy, OnModuleInit } from '@nestjs/common';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import type { Parity, ParityRequest } from '#contracts/parity.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { EngineClient } from './engine-client.js';
@@ -85,6 +86,24 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
       }
     }
     throw fault;
+  }
+
+  /** On an engine that serves, or on a drained one: it still answers for its own model. Throws engine_unavailable without. */
+  async parity(request: ParityRequest, signal: AbortSignal): Promise<Parity> {
+    const { digest } = await this.base();
+    const candidates = this.#handles.map((handle) => ({ handle, ...handle.candidate }));
+    const [best] = rankEngines(candidates, { base: digest, adapter: request.adapter });
+    const drained = this.#handles.find(
+      ({ view }) => view.state === 'draining' && view.status?.base?.digest === digest,
+    );
+    const handle = best?.handle ?? drained;
+    if (handle === undefined) throw unavailable();
+    try {
+      return await handle.client.parity(request, signal);
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'engine_unavailable') void handle.refresh();
+      throw error;
+    }
   }
 
   /** By its host and port, or by its name where only one engine has it. */

@@ -1,5 +1,6 @@
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { BaseModule } from '#contracts/base-model.js';
+import type { DenseChange } from '#contracts/parity.js';
 
 /* The typed face of the addon. One process opens one model; a step is one crossing into native. */
 
@@ -15,6 +16,8 @@ export interface OpenOptions {
    * when this is not `none`.
    */
   readonly quantization: Quantization;
+  /** Its threads give way to all others of the machine. */
+  readonly background?: boolean;
   /** Forces an instruction set: tests only. */
   readonly isa?: 'portable' | 'avx2' | 'avx512' | 'avx512vnni';
   readonly maxStepTokens: number;
@@ -56,6 +59,12 @@ export interface LoadedAdapter {
   /** Small positive integer, valid until dropAdapter. */
   readonly handle: number;
   readonly bytes: number;
+}
+
+export interface DenseMergeSpec {
+  /** The safetensors file. */
+  readonly weightsPath: string;
+  readonly changes: readonly DenseChange[];
 }
 
 export interface MemoryUse {
@@ -128,6 +137,11 @@ export interface NativeModel {
   readonly description: ModelDescription;
   /** Reads and repacks on a loader thread; steps go on meanwhile. */
   loadAdapter(spec: AdapterSpec): Promise<LoadedAdapter>;
+  /**
+   * With the `reference` backend only, and before the first step: from then on the model is the base with the adapter's
+   * weights merged into its own. After a rejection it is neither, and only to be closed.
+   */
+  mergeAdapter(spec: DenseMergeSpec): Promise<void>;
   /** Frees at once. Rejected with a throw while a step that uses the handle runs. */
   dropAdapter(handle: number): void;
   /** Copies KV pages, all layers; between steps only. */

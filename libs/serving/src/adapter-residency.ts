@@ -130,6 +130,13 @@ export class AdapterResidency {
       .map(({ digest, bytes, pins }) => ({ digest, bytes, requests: pins }));
   }
 
+  /** Those that requests wait for. */
+  waiting(): { digest: string; requests: number }[] {
+    return [...this.#entries.values()]
+      .filter(({ waiters }) => waiters.size > 0)
+      .map(({ digest, waiters }) => ({ digest, requests: waiters.size }));
+  }
+
   #enqueue(digest: string, manifest: AdapterManifest): Entry {
     const entry: Entry = {
       digest,

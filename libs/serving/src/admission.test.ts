@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { completionLimit } from './admission.js';
+import { completionLimit, limitsFor } from './admission.js';
 
 const limits = { vocabSize: 100, maxContext: 32 };
 
@@ -8,6 +8,12 @@ describe('admission', () => {
     expect(completionLimit(10, undefined, limits)).toBe(22);
     expect(completionLimit(10, 1000, limits)).toBe(22);
     expect(completionLimit(10, 5, limits)).toBe(5);
+  });
+
+  it("keeps a request to its own maximum, never to more than the model's", () => {
+    expect(completionLimit(10, undefined, limitsFor({ maxContext: 16 }, limits))).toBe(6);
+    expect(completionLimit(10, undefined, limitsFor({ maxContext: 64 }, limits))).toBe(22);
+    expect(() => completionLimit(20, 5, limitsFor({ maxContext: 16 }, limits))).toThrow('may have 16 in all');
   });
 
   it('refuses a prompt that leaves no room for the completion', () => {

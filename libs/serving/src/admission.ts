@@ -7,6 +7,14 @@ export interface ModelLimits {
   readonly maxContext: number;
 }
 
+/** The model's limits, or what is left of them for this request. */
+export function limitsFor(
+  { maxContext }: Pick<GenerateRequest, 'maxContext'>,
+  { vocabSize, maxContext: most }: ModelLimits,
+): ModelLimits {
+  return { vocabSize, maxContext: Math.min(maxContext ?? most, most) };
+}
+
 /** Refuses what is wrong with a request whatever its prompt's tokens are. */
 export function checkRequest(request: GenerateRequest, limits: ModelLimits): void {
   const inVocabulary = (ids: readonly number[], param: string): void => {

@@ -5,7 +5,7 @@ import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { Registry } from 'prom-client';
 import type { AdapterVersion } from './adapter-residency.js';
 import { AdapterTiers } from './adapter-tiers.js';
-import { checkRequest, completionLimit } from './admission.js';
+import { checkRequest, completionLimit, limitsFor } from './admission.js';
 import { ChatTemplates } from './chat-template.js';
 import { EngineLoop } from './engine-loop.js';
 import { EventStream } from './event-stream.js';
@@ -107,9 +107,14 @@ export class InferenceEngine {
 
   /**
    * Resolves once the request is admitted: tokenized, found good, its adapter resident. What is wrong before is thrown
-   * as AppError. Aborting `signal`, or leaving the iteration, ends the request within one step.
+   * as AppError. Aborting `signal`, or leaving the iteration, ends the request within one step. `chunkTokens` bounds what
+   * one step computes of it.
    */
-  async generate(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterable<GenerateEvent>> {
+  async generate(
+    request: GenerateRequest,
+    signal: AbortSignal,
+    chunkTokens?: number,
+  ): Promise<AsyncIterable<GenerateEvent>> {
     const arrival_ms = performance.now();
     const { base } = this.options.model;
     if (this.#draining) throw shuttingDown();
@@ -126,11 +131,11 @@ export class InferenceEngine {
         this.#prompts.read(request.input, adapter?.manifest),
         this.#adapters.fetch(adapter),
       ]);
-      const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, base);
+      const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, limitsFor(request, base));
       signal.throwIfAborted();
       // Shutdown may have begun meanwhile; the loop takes nothing any more.
       if (this.#draining) throw shuttingDown();
-      begun = this.#begin({ id, request, prompt, maxTokens, adapter, arrival_ms }, signal);
+      begun = this.#begin({ id, request, prompt, maxTokens, adapter, arrival_ms, chunkTokens }, signal);
     } catch (error) {
       this.#ended();
       throw error;
@@ -142,6 +147,10 @@ export class InferenceEngine {
   /** Loads an adapter before a request asks for it. */
   async loadAdapter(digest: string, signal: AbortSignal): Promise<void> {
     await this.#adapters.warm(digest, signal);
+  }
+
+  isResident(digest: string): boolean {
+    return this.#adapters.residency.isResident(digest);
   }
 
   /** Frees an adapter and its prefixes once its last request ends. One that is not resident is no fault. */
@@ -174,6 +183,7 @@ export class InferenceEngine {
         limitBytes: residency.limitBytes,
         hostBytes,
         resident: residency.resident(),
+        waiting: residency.waiting(),
       },
     };
   }
@@ -291,6 +301,7 @@ interface Admitted {
   readonly maxTokens: number;
   readonly adapter: AdapterVersion | undefined;
   readonly arrival_ms: number;
+  readonly chunkTokens: number | undefined;
 }
 
 interface Begun {

@@ -68,8 +68,12 @@ async function readConfig(modelPath: string): Promise<unknown> {
   return JSON.parse(await readFile(join(modelPath, 'config.json'), 'utf8'));
 }
 
+export function kvDtype(setting: ServingSettings['kvCacheDtype']): OpenOptions['kv']['dtype'] {
+  return setting === 'auto' ? 'f32' : setting;
+}
+
 function nativeOptions(settings: ServingSettings, modelPath: string, config: unknown): OpenOptions {
-  const dtype = settings.kvCacheDtype === 'auto' ? 'f32' : settings.kvCacheDtype;
+  const dtype = kvDtype(settings.kvCacheDtype);
   const geometry = KvGeometrySchema.safeParse(config);
   if (!geometry.success) {
     const issue = geometry.error.issues[0];

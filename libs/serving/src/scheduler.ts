@@ -33,6 +33,8 @@ export interface Schedulable extends Waiting {
   readonly passes: number;
   /** Number of the step that last granted it something. */
   readonly lastStep: number;
+  /** Most tokens that one step computes of it; absent: as many as fit. */
+  readonly chunkTokens?: number | undefined;
 }
 
 export interface ScheduleLimits {
@@ -96,6 +98,7 @@ export function schedule<R extends Schedulable>(input: ScheduleInput<R>): Schedu
 }
 
 const missing = (request: Schedulable): number => request.totalTokens - request.computedTokens;
+const chunkOf = (request: Schedulable): number => request.chunkTokens ?? Number.POSITIVE_INFINITY;
 
 /** Grants for the running requests, pages not yet considered. */
 function grantBudget<R extends Schedulable>(input: ScheduleInput<R>): Grant<R>[] {
@@ -124,7 +127,7 @@ function grantBudget<R extends Schedulable>(input: ScheduleInput<R>): Grant<R>[]
   let budget = limits.stepTokens - grants.length;
   for (const request of prefills) {
     if (budget === 0) break;
-    const tokens = Math.min(budget, missing(request));
+    const tokens = Math.min(budget, missing(request), chunkOf(request));
     grants.push({ request, tokens });
     budget -= tokens;
   }
@@ -236,7 +239,7 @@ function admit<R extends Schedulable>(
       entry.passed.set(other, passes + 1);
     }
     const wanted = request.totalTokens - reuse.tokens;
-    const tokens = Math.min(budgetTokens, wanted);
+    const tokens = Math.min(budgetTokens, wanted, chunkOf(request));
     order.charge(wanted / request.fairnessWeight);
     if (reuse.nextPage !== undefined) claimed.add(reuse.nextPage);
     entry.admitted.push(request);

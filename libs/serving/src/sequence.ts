@@ -28,6 +28,8 @@ export interface SequenceOptions {
   /** Undefined: no drafts. */
   readonly speculation: NgramSpeculation | undefined;
   readonly arrival_ms: number;
+  /** Most tokens that one step computes of it. */
+  readonly chunkTokens?: number | undefined;
   /** Its adapter is there for it; called again when it had to give it back. */
   readonly onAdapter: () => void;
   /** Called once, when everything that the request held is given back; `failure` is what ended it, if something did. */
@@ -44,6 +46,7 @@ export class Sequence implements Schedulable, PrefixHolder {
   readonly fairnessWeight: number;
   readonly promptTokens: number;
   readonly maxTokens: number;
+  readonly chunkTokens: number | undefined;
   readonly sampling: Sampling;
   readonly seed: bigint;
   readonly bias: readonly { readonly token: number; readonly bias: number }[];
@@ -102,6 +105,7 @@ export class Sequence implements Schedulable, PrefixHolder {
     );
     this.promptTokens = prompt.length;
     this.maxTokens = options.maxTokens;
+    this.chunkTokens = options.chunkTokens;
     this.sampling = request.sampling;
     this.seed = seedOf(request.sampling.seed);
     this.bias = request.sampling.logitBias;

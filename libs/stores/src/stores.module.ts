@@ -11,6 +11,7 @@ import { OutboxEvent } from './outbox/outbox-event.entity.js';
 import { OutboxService } from './outbox/outbox.service.js';
 import { Notifications } from './postgres/notifications.js';
 import { BullQueues } from './queue/bull-queues.js';
+import { makeRedis } from './redis/redis-connection.js';
 import type { storesSettings } from './settings.js';
 
 /** Tables that no other library owns; every process that uses a database has them. */
@@ -19,6 +20,8 @@ export const storesEntities = [OutboxEvent, AuditEntry, MaintenanceRow];
 /** Injection tokens of what has no class of its own. */
 export const BLOBS = Symbol('BLOBS');
 export const QUEUES = Symbol('QUEUES');
+/** A Redis of ioredis that is not connected yet; undefined without REDIS_URL. */
+export const REDIS = Symbol('REDIS');
 
 const DATABASE_PATIENCE_MS = 30_000;
 
@@ -45,9 +48,9 @@ class StoresShutdown implements OnApplicationShutdown {
 
 @Module({})
 export class StoresModule {
-  /** Global: provides DataSource, Notifications, OutboxService, AuditLog, BLOBS (BlobStore) and QUEUES (Queues). */
+  /** Global: provides DataSource, Notifications, OutboxService, AuditLog, BLOBS (BlobStore), QUEUES (Queues) and REDIS. */
   static forRoot({ settings, logger, ...rest }: StoresOptions): DynamicModule {
-    const { databaseUrl, databasePoolSize, redisUrl, storageUrl } = settings;
+    const { databaseUrl, databasePoolSize, redisUrl } = settings;
     const entities = [...storesEntities, ...rest.entities];
     return {
       module: StoresModule,
@@ -72,7 +75,11 @@ export class StoresModule {
         },
         OutboxService,
         AuditLog,
-        { provide: BLOBS, useFactory: () => openBlobStore(storageUrl) },
+        { provide: BLOBS, useFactory: () => openBlobStore(settings) },
+        {
+          provide: REDIS,
+          useFactory: () => (redisUrl === undefined ? undefined : makeRedis(redisUrl, logger)),
+        },
         { provide: QUEUES, useFactory: () => new BullQueues({ redisUrl, databaseUrl, logger }) },
         {
           provide: StoresShutdown,
@@ -81,7 +88,7 @@ export class StoresModule {
             new StoresShutdown(database, notifications),
         },
       ],
-      exports: [DataSource, Notifications, OutboxService, AuditLog, BLOBS, QUEUES],
+      exports: [DataSource, Notifications, OutboxService, AuditLog, BLOBS, QUEUES, REDIS],
     };
   }
 }

@@ -11,6 +11,7 @@
 #include "backend/cpu/memory.h"
 #include "backend/cpu/pool.h"
 #include "backend/cpu/quantized_kernels.h"
+#include "backend/cpu/slabs.h"
 #include "backend/cpu/weights.h"
 #include "backend/sampling.h"
 
@@ -39,6 +40,7 @@ class CpuBackend final : public Backend {
   Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
   Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override;
   Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override;
+  void adapters_prepare() override { slabs_prepare(); }
   Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
       const Linear& base, std::span<const AdapterPartDesc> parts) override;
   Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(

@@ -14,6 +14,7 @@ struct DotAvx2 {
   using B = __m256i;
   static constexpr int W = 8;
   static constexpr int kRows = 4;
+  static constexpr int kRowsInt4 = kRows;
 
   static F zero() { return _mm256_setzero_ps(); }
   static F set1(float x) { return _mm256_set1_ps(x); }

@@ -13,6 +13,7 @@ namespace lorikeet::cpu {
 struct DotPortable {
   static constexpr int W = 4;
   static constexpr int kRows = 2;
+  static constexpr int kRowsInt4 = kRows;
   typedef float F __attribute__((vector_size(16)));
   typedef int32_t I __attribute__((vector_size(16)));
   struct B {

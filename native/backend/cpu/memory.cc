@@ -4,16 +4,15 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <utility>
+
+#include "backend/cpu/slabs.h"
 
 namespace lorikeet::cpu {
 namespace {
 
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 constexpr size_t kSmallPageBytes = size_t{64} << 10;  // no machine's small page is larger
-constexpr size_t kCacheLineBytes = 64;
 
 size_t round_up(size_t value, size_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -24,11 +23,11 @@ size_t round_up(size_t value, size_t unit) {
 std::optional<Memory> Memory::allocate(size_t bytes) {
   Memory memory;
   if (bytes == 0) return memory;
-  if (bytes < kHugePageBytes) {
-    memory.map_ = std::aligned_alloc(kCacheLineBytes, round_up(bytes, kCacheLineBytes));
-    if (memory.map_ == nullptr) return std::nullopt;
-    std::memset(memory.map_, 0, bytes);
-    memory.data_ = static_cast<std::byte*>(memory.map_);
+  if (bytes <= kLargestSlabBlock) {
+    const SlabBlock block = slab_allocate(bytes);
+    if (block.data == nullptr) return std::nullopt;
+    memory.slab_ = block.slab;
+    memory.data_ = block.data;
   } else {
     // Huge pages up to the last one that would hold less than half a page of ours; small ones for that rest.
     const size_t rest = bytes % kHugePageBytes;
@@ -54,20 +53,19 @@ std::optional<Memory> Memory::allocate(size_t bytes) {
 }
 
 Memory::~Memory() {
-  if (map_bytes_ != 0) {
-    munmap(map_, map_bytes_);
-  } else {
-    std::free(map_);
-  }
+  if (slab_ != nullptr) slab_release(slab_);
+  if (map_ != nullptr) munmap(map_, map_bytes_);
 }
 
 Memory::Memory(Memory&& other) noexcept
-    : map_(std::exchange(other.map_, nullptr)),
+    : slab_(std::exchange(other.slab_, nullptr)),
+      map_(std::exchange(other.map_, nullptr)),
       map_bytes_(std::exchange(other.map_bytes_, 0)),
       data_(std::exchange(other.data_, nullptr)),
       bytes_(std::exchange(other.bytes_, 0)) {}
 
 Memory& Memory::operator=(Memory&& other) noexcept {
+  std::swap(slab_, other.slab_);
   std::swap(map_, other.map_);
   std::swap(map_bytes_, other.map_bytes_);
   std::swap(data_, other.data_);

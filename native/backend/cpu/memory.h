@@ -7,6 +7,8 @@
 
 namespace lorikeet::cpu {
 
+struct Slab;
+
 class Memory {
  public:
   Memory() = default;
@@ -24,8 +26,9 @@ class Memory {
   bool empty() const { return bytes_ == 0; }
 
  private:
-  void* map_ = nullptr;        // what munmap or free takes
-  size_t map_bytes_ = 0;       // 0: from the heap
+  Slab* slab_ = nullptr;  // small blocks
+  void* map_ = nullptr;   // the others: what munmap takes
+  size_t map_bytes_ = 0;
   std::byte* data_ = nullptr;  // 64-byte aligned, at 2 MiB when mapped
   size_t bytes_ = 0;
 };

@@ -38,13 +38,17 @@ void pack_tile(std::byte* to, const HostTensor& from, int64_t first_output, int6
   }
 }
 
-template <class U>
-void pack_row(std::byte* to, const HostTensor& from, int64_t row, int64_t lanes) {
-  U* const out = reinterpret_cast<U*>(to);
-  for (int64_t k = 0; k < from.cols; ++k) {
-    const int64_t group = k / (2 * lanes) * (2 * lanes);
-    std::memcpy(out + group + slot_of(k - group, lanes, from.dtype),
-                from.data + (row * from.cols + k) * static_cast<int64_t>(sizeof(U)), sizeof(U));
+// Outputs j and W + j of each group of bfloat16 beside each other.
+void interleave_row(std::byte* to, const std::byte* from, int64_t cols, int64_t lanes) {
+  constexpr int64_t kLargestGroup = 32;
+  auto* const out = reinterpret_cast<uint16_t*>(to);
+  for (int64_t begin = 0; begin < cols; begin += 2 * lanes) {
+    uint16_t group[kLargestGroup] = {};
+    std::memcpy(group, from + 2 * begin, static_cast<size_t>(std::min(2 * lanes, cols - begin)) * 2);
+    for (int64_t j = 0; j < lanes; ++j) {
+      out[begin + 2 * j] = group[j];
+      out[begin + 2 * j + 1] = group[lanes + j];
+    }
   }
 }
 
@@ -104,10 +108,12 @@ std::optional<PackedRows> PackedRows::pack(const HostTensor& tensor, int lanes) 
   packed.memory_ = std::move(*memory);
   for (int64_t row = 0; row < tensor.rows; ++row) {
     auto* const to = const_cast<std::byte*>(packed.row(row));
-    if (tensor.dtype == DType::f32) {
-      pack_row<uint32_t>(to, tensor, row, lanes);
+    const auto row_bytes = tensor.cols * static_cast<int64_t>(dtype_bytes(tensor.dtype));
+    const std::byte* const from = tensor.data + row * row_bytes;
+    if (tensor.dtype == DType::bf16) {
+      interleave_row(to, from, tensor.cols, lanes);
     } else {
-      pack_row<uint16_t>(to, tensor, row, lanes);
+      std::memcpy(to, from, static_cast<size_t>(row_bytes));
     }
   }
   return packed;

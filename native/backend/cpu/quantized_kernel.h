@@ -32,8 +32,11 @@ struct QuantizedProductKernels {
   static constexpr int kQuads = 4 * W;  // bytes of a vector: four inputs of W outputs
 
   template <Quantization kKind>
+  static constexpr int kRows = kKind == Quantization::int4 ? Q::kRowsInt4 : Q::kRows;
+
+  template <Quantization kKind>
   static void product(const QuantizedProduct& p) {
-    const int blocks = (p.rows + Q::kRows - 1) / Q::kRows;
+    const int blocks = (p.rows + kRows<kKind> - 1) / kRows<kKind>;
     int row = 0;
     for (int block = blocks; block > 0; --block) {
       const int rows = (p.rows - row + block - 1) / block;
@@ -78,16 +81,22 @@ struct QuantizedProductKernels {
       case 2:
         return block<kKind, 2>(p, row);
       case 3:
-        if constexpr (Q::kRows >= 3) return block<kKind, 3>(p, row);
+        if constexpr (kRows<kKind> >= 3) return block<kKind, 3>(p, row);
         break;
       case 4:
-        if constexpr (Q::kRows >= 4) return block<kKind, 4>(p, row);
+        if constexpr (kRows<kKind> >= 4) return block<kKind, 4>(p, row);
         break;
       case 5:
-        if constexpr (Q::kRows >= 5) return block<kKind, 5>(p, row);
+        if constexpr (kRows<kKind> >= 5) return block<kKind, 5>(p, row);
         break;
       case 6:
-        if constexpr (Q::kRows >= 6) return block<kKind, 6>(p, row);
+        if constexpr (kRows<kKind> >= 6) return block<kKind, 6>(p, row);
+        break;
+      case 7:
+        if constexpr (kRows<kKind> >= 7) return block<kKind, 7>(p, row);
+        break;
+      case 8:
+        if constexpr (kRows<kKind> >= 8) return block<kKind, 8>(p, row);
         break;
       default:
         break;
@@ -113,6 +122,7 @@ struct QuantizedProductKernels {
       for (int r = 0; r < MR; ++r) part[r][0] = part[r][1] = Q::zero();
       for (; group < end; ++group, x += kGroup, w += kGroupBytes) {
         if constexpr (stored_bits(kKind) == 4 && MR > 2) prefetch<kGroupBytes>(w);
+        p.ahead->ask<kGroup / 16>();
         I sum[MR][2];
 #pragma GCC unroll 8
         for (int r = 0; r < MR; ++r) sum[r][0] = sum[r][1] = Q::set1(x_offset[r * p.group_stride + group]);

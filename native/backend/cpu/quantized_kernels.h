@@ -5,9 +5,32 @@
 // same ones.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace lorikeet::cpu {
+
+// Memory that comes after a product and that the hardware cannot foresee: the product asks for it on its way,
+// a few lines per group, into the second-level cache.
+struct Ahead {
+  struct Run {
+    const std::byte* next;
+    const std::byte* end;
+  };
+  const Run* last;  // behind the runs
+  Run* run;
+
+  template <int kLines>
+  void ask() {
+#pragma GCC unroll 4
+    for (int line = 0; line < kLines; ++line) {
+      if (run == last) return;
+      __builtin_prefetch(run->next, 0, 2);
+      run->next += 64;
+      if (run->next >= run->end) ++run;
+    }
+  }
+};
 
 // acc [rows, 2 W of acc_stride] (+)= x * block: a run of groups of one block of 2 W outputs
 // (quantized_weight.h), from the start of an activation group.
@@ -24,6 +47,7 @@ struct QuantizedProduct {
   const uint8_t* weight;
   int64_t groups;
   bool accumulate;
+  Ahead* ahead;
 };
 
 // One row of activations: whole groups, padded with zeros beyond k.

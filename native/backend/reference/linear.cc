@@ -11,7 +11,7 @@ namespace lorikeet::reference {
 
 size_t RefLinear::bytes() const {
   size_t total = 0;
-  for (const Part& part : parts) total += bytes_of(part.weight) + bytes_of(part.bias);
+  for (const Part& part : parts) total += bytes_of(part.weight) + bytes_of(part.bias) + bytes_of(part.merged);
   return total;
 }
 
@@ -103,6 +103,7 @@ void part_row(float* y, const Row& row, const RefLinear::Part& base, const RefAd
   const std::optional<Floats>& bias = adapter != nullptr && adapter->bias ? adapter->bias : base.bias;
   for (int64_t i = 0; i < base.n; ++i) {
     double value = replaced ? dot(&(*adapter->weight)[i * k], x, k) : dot(&base.weight[i * k], for_base, k);
+    if (!base.merged.empty()) value += dot(&base.merged[i * k], x, k);
     if (adapter != nullptr) {
       if (adapter->rank > 0) value += dot(&adapter->b[i * adapter->rank], ax.data(), adapter->rank);
       if (adapter->lora_bias) value += (*adapter->lora_bias)[i];

@@ -32,6 +32,8 @@ struct RefLinear final : Linear {
     int64_t n = 0;
     Floats weight;               // [n, K], dequantized
     std::optional<Floats> bias;  // [n]
+    // [n, K] or empty: what a dense merge adds to a quantized map. Sees the activations unquantized.
+    Floats merged = {};
   };
   Quantization quantization = Quantization::none;
   int64_t k = 0;

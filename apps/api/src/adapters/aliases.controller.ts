@@ -1,7 +1,9 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query, Req, Res } from '@nestjs/common';
+import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
+import { AliasShadows } from '#adapters/alias-shadows.service.js';
 import { AliasesService } from '#adapters/aliases.service.js';
 import {
   AliasListSchema,
@@ -11,15 +13,27 @@ import {
   type PutAlias,
   PutAliasSchema,
 } from '#contracts/adapters-api.js';
+import { ShadowQuerySchema, type ShadowReport, ShadowReportSchema } from '#contracts/alias-trials.js';
 import { DeletedSchema, type List, NameSchema } from '#contracts/resource.js';
+import { etagOf, preconditionOf } from './alias-precondition-header.js';
 
 const AliasPathSchema = z.object({ adapter: z.string(), alias: NameSchema });
+type AliasPath = z.infer<typeof AliasPathSchema>;
+
+const IF_MATCH = {
+  name: 'If-Match',
+  required: false,
+  description: 'The etag of the alias that is to be changed, or `*`; 412 when it is another by then',
+};
 
 @ApiTags('Adapters')
 @Controller('v1/adapters/:adapter/aliases')
 @RequireScope('adapters')
 export class AliasesController {
-  constructor(private readonly aliases: AliasesService) {}
+  constructor(
+    private readonly aliases: AliasesService,
+    private readonly shadows: AliasShadows,
+  ) {}
 
   @Get()
   @ApiOperation({ summary: 'List aliases by name' })
@@ -29,48 +43,86 @@ export class AliasesController {
   }
 
   @Get(':alias')
-  @ApiOperation({ summary: 'Get an alias with its history' })
+  @ApiOperation({ summary: 'Get an alias with its history', description: 'Its `etag` is its revision.' })
   @ApiOkResponse({ standardSchema: AliasWithHistorySchema })
-  get(
+  async get(
     @CurrentCaller() { tenant }: Caller,
     @Param('adapter') adapter: string,
     @Param('alias') alias: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AliasWithHistory> {
-    return this.aliases.get({ tenantId: tenant.id, adapter, alias });
+    return tagged(reply, await this.aliases.get({ tenantId: tenant.id, adapter, alias }));
   }
 
   @Put(':alias')
-  @ApiOperation({ summary: 'Point an alias at one version or at a weighted set of versions' })
+  @ApiOperation({
+    summary: 'Point an alias at one version or at a weighted set of versions',
+    description:
+      'The whole alias is replaced: without `shadow` and `guard` there are none. `If-None-Match: *` only creates.',
+  })
+  @ApiHeader(IF_MATCH)
   @ApiOkResponse({ standardSchema: AliasWithHistorySchema })
-  put(
+  async put(
     @CurrentCaller() { tenant, keyId }: Caller,
-    @Param({ schema: AliasPathSchema }) { adapter, alias }: z.infer<typeof AliasPathSchema>,
-    @Body({ schema: PutAliasSchema }) { routes }: PutAlias,
+    @Param({ schema: AliasPathSchema }) { adapter, alias }: AliasPath,
+    @Body({ schema: PutAliasSchema }) body: PutAlias,
+    @Req() { headers }: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AliasWithHistory> {
-    return this.aliases.put({ tenantId: tenant.id, adapter, alias }, routes, keyId);
+    const writer = { keyId, expected: preconditionOf(headers) };
+    return tagged(reply, await this.aliases.set({ tenantId: tenant.id, adapter, alias }, body, writer));
   }
 
   @Post(':alias/rollback')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Point an alias back at what it pointed at before' })
+  @ApiOperation({
+    summary: 'Point an alias back at what it pointed at before',
+    description: 'Again, one step further. A shadow and a guard end with it.',
+  })
+  @ApiHeader(IF_MATCH)
   @ApiOkResponse({ standardSchema: AliasWithHistorySchema })
-  rollback(
+  async rollback(
     @CurrentCaller() { tenant, keyId }: Caller,
+    @Param({ schema: z.object({ adapter: z.string(), alias: z.string() }) }) { adapter, alias }: AliasPath,
+    @Req() { headers }: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<AliasWithHistory> {
+    const writer = { keyId, expected: preconditionOf(headers) };
+    return tagged(reply, await this.aliases.rollback({ tenantId: tenant.id, adapter, alias }, writer));
+  }
+
+  @Get(':alias/shadow')
+  @ApiOperation({
+    summary: 'Get how the candidate does that gets copies of the traffic',
+    description: 'Counted since the newest change of the alias, or for an earlier `revision`.',
+  })
+  @ApiOkResponse({ standardSchema: ShadowReportSchema })
+  getShadow(
+    @CurrentCaller() { tenant }: Caller,
     @Param('adapter') adapter: string,
     @Param('alias') alias: string,
-  ): Promise<AliasWithHistory> {
-    return this.aliases.rollback({ tenantId: tenant.id, adapter, alias }, keyId);
+    @Query({ schema: ShadowQuerySchema }) { revision }: z.infer<typeof ShadowQuerySchema>,
+  ): Promise<ShadowReport> {
+    return this.shadows.report({ tenantId: tenant.id, adapter, alias }, revision);
   }
 
   @Delete(':alias')
   @ApiOperation({ summary: 'Delete an alias' })
+  @ApiHeader(IF_MATCH)
   @ApiOkResponse({ standardSchema: DeletedSchema })
   async remove(
-    @CurrentCaller() { tenant }: Caller,
+    @CurrentCaller() { tenant, keyId }: Caller,
     @Param('adapter') adapter: string,
     @Param('alias') alias: string,
+    @Req() { headers }: FastifyRequest,
   ): Promise<z.infer<typeof DeletedSchema>> {
-    await this.aliases.remove({ tenantId: tenant.id, adapter, alias });
+    const writer = { keyId, expected: preconditionOf(headers) };
+    await this.aliases.remove({ tenantId: tenant.id, adapter, alias }, writer);
     return { id: alias, object: 'adapter.alias', deleted: true };
   }
+}
+
+function tagged(reply: FastifyReply, alias: AliasWithHistory): AliasWithHistory {
+  void reply.header('etag', etagOf(alias.revision));
+  return alias;
 }

@@ -12,6 +12,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { LineageService } from '#adapters/lineage.service.js';
+import { ImportsService } from '#adapters/imports/imports.service.js';
 import { UploadsService } from '#adapters/uploads.service.js';
 import { VersionWaiter } from '#adapters/version-waiter.service.js';
 import { VersionsService } from '#adapters/versions.service.js';
@@ -38,6 +39,7 @@ import { AppError } from '#runtime/app-error.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { followClient } from '../inference/client-connection.js';
 import { BaseModelRules } from './base-model-rules.service.js';
+import { parseImportBody } from './import-body.js';
 import { UPLOAD_BODY } from './upload-body.js';
 
 const AdapterPathSchema = z.object({ adapter: NameSchema });
@@ -58,6 +60,7 @@ export class VersionsController {
   constructor(
     private readonly versions: VersionsService,
     private readonly uploads: UploadsService,
+    private readonly imports: ImportsService,
     private readonly lineage: LineageService,
     private readonly waiter: VersionWaiter,
     private readonly rules: BaseModelRules,
@@ -68,11 +71,11 @@ export class VersionsController {
   @Post()
   @HttpCode(201)
   @ApiOperation({
-    summary: 'Upload a version',
+    summary: 'Upload a version, or import one',
     description:
-      'Parts are known by their file names and may come in any order. With `wait`, a rejected version answers 422.',
+      'Files are sent as `multipart/form-data` (parts are known by their file names and may come in any order), or named in JSON, from where the server fetches them as a job. With `wait`, a rejected version answers 422.',
   })
-  @ApiConsumes('multipart/form-data')
+  @ApiConsumes('multipart/form-data', 'application/json')
   @ApiBody(UPLOAD_BODY)
   @ApiCreatedResponse({ standardSchema: VersionSchema })
   async upload(
@@ -83,10 +86,13 @@ export class VersionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<VersionResource> {
     const { body, headers } = request;
-    if (!(body instanceof Readable)) throw notMultipart();
     const create = isSet(query.create);
+    const target = { tenantId: tenant.id, adapter, create };
+    const order = body instanceof Readable ? undefined : parseImportBody(body);
     if (create) await this.rules.check({ name: adapter });
-    const version = await this.uploads.upload({ tenantId: tenant.id, adapter, create }, { headers, body });
+    const version = order
+      ? await this.imports.start({ ...target, ...order })
+      : await this.uploads.upload(target, { headers, body: body as Readable });
     if (query.wait === 0) return version;
     const { controller, done } = followClient(reply, this.streams);
     try {
@@ -144,6 +150,20 @@ export class VersionsController {
     return this.lineage.get(tenant.id, adapter, version, depth);
   }
 
+  @Post(':version/cancel')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Cancel an import',
+    description: 'The version is rejected and what was fetched is freed. 409 for a version that is not being imported.',
+  })
+  @ApiOkResponse({ standardSchema: VersionSchema })
+  cancel(
+    @CurrentCaller() { tenant }: Caller,
+    @Param({ schema: VersionPathSchema }) { adapter, version }: VersionPath,
+  ): Promise<VersionResource> {
+    return this.imports.cancel(tenant.id, adapter, version);
+  }
+
   @Delete(':version')
   @ApiOperation({
     summary: 'Delete a version',
@@ -159,13 +179,6 @@ export class VersionsController {
     await Promise.all(digests.map((digest) => this.fleet.dropAdapter(digest)));
     return { id, object: 'adapter.version', deleted: true };
   }
-}
-
-function notMultipart(): AppError {
-  return new AppError('invalid_request', {
-    message: 'Upload the files as multipart/form-data; importing from a `source` is not supported yet.',
-    param: 'source',
-  });
 }
 
 function rejected(version: VersionResource): AppError {

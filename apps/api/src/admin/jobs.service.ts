@@ -1,4 +1,6 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { IMPORT_JOB } from '#adapters/imports/import-job.js';
+import { ImportStates } from '#adapters/imports/import-states.service.js';
 import { INGEST_JOB } from '#adapters/ingest-job.js';
 import { VersionStates } from '#adapters/version-states.service.js';
 import {
@@ -17,7 +19,7 @@ import { type JobInspector, type JobState, type JobView, type Queues } from '#st
 import { QUEUES } from '#stores/stores.module.js';
 import { DataSource } from 'typeorm';
 
-const KINDS = [INGEST_JOB];
+const KINDS = [INGEST_JOB, IMPORT_JOB];
 const LOG_LINES = 200;
 const CANCELLED = 'Cancelled by an operator.';
 
@@ -29,6 +31,7 @@ export class JobsService implements OnApplicationShutdown {
   constructor(
     @Inject(QUEUES) queues: Queues,
     private readonly versions: VersionStates,
+    private readonly imports: ImportStates,
     private readonly database: DataSource,
   ) {
     this.#inspector = queues.inspector(KINDS);
@@ -82,8 +85,9 @@ export class JobsService implements OnApplicationShutdown {
     const job = await this.#find(queue, id);
     requireState(job, ['active', 'waiting', 'delayed'], 'The job has ended already');
     await this.#audited('job.cancel', job, async () => {
-      // A worker that runs it finds the version settled and ends without a trace.
+      // A worker that runs it finds the version settled, and ends.
       if (queue === INGEST_JOB) await this.versions.giveUp(id, CANCELLED);
+      else await this.imports.fail(id, CANCELLED);
       await this.#inspector.remove(queue, id);
     });
     return { ...jobResource(job), state: 'failed', failure: CANCELLED };

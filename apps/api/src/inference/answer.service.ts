@@ -5,6 +5,7 @@ import { ERROR_TABLE } from '#contracts/errors.js';
 import { AppError, toEnvelope } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { OpenStreams } from '#runtime/open-streams.js';
+import { AdmissionService, type Admitted } from './admission.service.js';
 import type { AnswerFormat, AnswerHead } from './answer-format.js';
 import { type ClientConnection, followClient } from './client-connection.js';
 import type { GenerationPlan } from './generation-plan.js';
@@ -24,6 +25,7 @@ export interface Question {
 @Injectable()
 export class AnswerService {
   constructor(
+    private readonly admission: AdmissionService,
     private readonly inference: InferenceService,
     private readonly streams: OpenStreams,
     @Inject(INFERENCE_LOGGER) private readonly logger: Logger,
@@ -32,14 +34,18 @@ export class AnswerService {
   /** Faults before the first byte are thrown, later ones are told in the stream. */
   async answer(question: Question, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const connection = followClient(reply, this.streams);
+    const { plan, caller } = question;
+    let admitted: Admitted | undefined;
+    let generation: Generation | undefined;
     try {
-      const { plan, caller } = question;
+      admitted = await this.admission.admit(plan, caller, reply);
       const { controller } = connection;
-      const generation = await this.inference.start({ plan, caller, requestId: request.id, controller });
+      generation = await this.inference.start({ plan, caller, requestId: request.id, controller });
       const format = question.format(generation.head);
       if (question.stream) await this.#stream({ question, generation, format, connection, request, reply });
       else await reply.send(await wholeAnswer(generation, format));
     } finally {
+      admitted?.settle(generation?.usage().total_tokens ?? 0);
       connection.done();
     }
   }

@@ -1,7 +1,10 @@
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
 
 /** What one choice asks of the engine; who asks, and with which adapter, is added when it is sent. */
-export type SequenceRequest = Omit<GenerateRequest, 'requestId' | 'cacheSalt' | 'fairnessKey' | 'adapter'>;
+export type SequenceRequest = Omit<
+  GenerateRequest,
+  'requestId' | 'cacheSalt' | 'fairnessKey' | 'fairnessWeight' | 'adapter' | 'maxContext'
+>;
 
 /** One token sequence to generate. */
 export interface Sequence {

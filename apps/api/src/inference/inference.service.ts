@@ -12,6 +12,7 @@ import type { GenerationPlan } from './generation-plan.js';
 import { InferenceMetrics } from './inference-metrics.js';
 import { type Merged, mergeStreams } from './merge-streams.js';
 import { RequestMeter } from './request-meter.js';
+import { type EngineScope, type RequestTrial, RequestTrials } from './request-trials.service.js';
 import { checkBase, fingerprint, type ServedModel } from './served-model.js';
 
 export interface InferenceCall {
@@ -38,6 +39,7 @@ export class InferenceService {
     private readonly models: ModelResolver,
     private readonly usage: UsageService,
     private readonly metrics: InferenceMetrics,
+    private readonly trials: RequestTrials,
   ) {}
 
   /** Throws what is wrong with the request; after that `events` must be read to its end or left. */
@@ -45,9 +47,11 @@ export class InferenceService {
     const { plan, controller } = call;
     const model = await this.#resolve(call);
     const meter = new RequestMeter(plan.sequences);
+    const trial = this.trials.begin(model.version, plan.sequences, engineScope(call.caller));
+    const running = { call, model, meter, trial };
     const id = randomUUID().replaceAll('-', '');
     try {
-      const streams = await this.#open(call, model, id);
+      const streams = await this.#open(running, id);
       const head = {
         id,
         created: Math.floor(Date.now() / 1000),
@@ -58,11 +62,12 @@ export class InferenceService {
         ),
       };
       const merged = mergeStreams(streams.map(({ events }) => events));
-      return { head, events: this.#metered(merged, call, model, meter), usage: () => meter.usage };
+      return { head, events: this.#metered(merged, running), usage: () => meter.usage };
     } catch (error) {
+      const fault = faultOf(error, controller.signal);
+      this.#settle(running, fault);
       controller.abort(error);
-      this.#settle(call, model, meter, error);
-      throw inFieldsOf(plan, faultOf(error, controller.signal));
+      throw inFieldsOf(plan, fault);
     }
   }
 
@@ -74,15 +79,17 @@ export class InferenceService {
     return model;
   }
 
-  #open({ plan, caller, controller }: InferenceCall, { version }: ServedModel, id: string) {
+  #open({ call: { caller, controller }, model: { version }, trial }: Running, id: string) {
+    const { tenant } = caller;
     return Promise.all(
-      plan.sequences.map(({ request }, index) =>
+      trial.sequences.map(({ request }, index) =>
         this.fleet.generate(
           {
             ...request,
+            ...engineScope(caller),
             requestId: `${id}-${index}`,
-            cacheSalt: caller.tenant.id,
-            fairnessKey: caller.tenant.id,
+            fairnessKey: tenant.id,
+            fairnessWeight: tenant.weight,
             ...(version ? { adapter: version.digest } : {}),
           },
           controller.signal,
@@ -93,14 +100,14 @@ export class InferenceService {
 
   async *#metered(
     merged: AsyncIterable<Merged<GenerateEvent>>,
-    call: InferenceCall,
-    model: ServedModel,
-    meter: RequestMeter,
+    running: Running,
   ): AsyncGenerator<Merged<GenerateEvent>> {
+    const { call, meter, trial } = running;
     let fault: AppError | undefined = new AppError('client_closed_request');
     try {
       for await (const item of merged) {
         meter.note(item.source, item.value);
+        trial.note(item.source, item.value);
         if (item.value.type === 'error') throw new AppError(item.value.code, { message: item.value.message });
         yield item;
       }
@@ -109,15 +116,17 @@ export class InferenceService {
       fault = faultOf(error, call.controller.signal);
       throw fault;
     } finally {
+      this.#settle(running, fault);
       // The other sequences of a failed or abandoned request end with it.
       call.controller.abort(fault ?? new AppError('client_closed_request'));
-      this.#settle(call, model, meter, fault);
     }
   }
 
-  #settle(call: InferenceCall, { version }: ServedModel, meter: RequestMeter, fault: unknown): void {
+  #settle({ call, model: { version }, meter, trial }: Running, fault: AppError | undefined): void {
     const { usage, ttft_ms, total_ms, tpot } = meter;
     this.metrics.observe({ fault, usage, ttft_ms, total_ms });
+    // What the client or a shutdown ended says nothing of the version.
+    if (!call.controller.signal.aborted) trial.end(fault, meter);
     this.usage.record({
       tenantId: call.caller.tenant.id,
       keyId: call.caller.keyId,
@@ -136,6 +145,20 @@ export class InferenceService {
       tpot_ms: tpot.sum_ms,
     });
   }
+}
+
+/** A request between its admission and its end. */
+interface Running {
+  readonly call: InferenceCall;
+  readonly model: ServedModel;
+  readonly meter: RequestMeter;
+  readonly trial: RequestTrial;
+}
+
+/** What holds for everything that is asked on a caller's behalf. */
+function engineScope({ tenant }: Caller): EngineScope {
+  const { max_context } = tenant.quotas;
+  return { cacheSalt: tenant.id, ...(max_context === undefined ? {} : { maxContext: max_context }) };
 }
 
 /** Why a request failed; an abort says more in its reason than in the error that it caused. */

@@ -37,17 +37,23 @@ export function samplingOf(request: SamplingFields, alternative: number): Sampli
 
 type EndingFields = Pick<
   CompletionRequest,
-  'min_tokens' | 'ignore_eos' | 'stop' | 'stop_token_ids' | 'include_stop_str_in_output' | 'return_token_ids'
+  | 'min_tokens'
+  | 'ignore_eos'
+  | 'stop'
+  | 'stop_token_ids'
+  | 'include_stop_str_in_output'
+  | 'return_token_ids'
+  | 'speculation'
 >;
 
-/** What both requests say of a generation's end, and whether the prompt's ids are wanted. */
+/** What both requests say of a generation's end, whether the prompt's ids are wanted, and how to guess ahead. */
 export function endingOf(
   request: EndingFields,
 ): Pick<
   SequenceRequest,
-  'minTokens' | 'ignoreEos' | 'stop' | 'stopTokenIds' | 'includeStop' | 'returnPromptTokens'
+  'minTokens' | 'ignoreEos' | 'stop' | 'stopTokenIds' | 'includeStop' | 'returnPromptTokens' | 'speculation'
 > {
-  const { stop } = request;
+  const { stop, speculation } = request;
   return {
     minTokens: request.min_tokens ?? 0,
     ignoreEos: request.ignore_eos ?? false,
@@ -55,5 +61,12 @@ export function endingOf(
     stopTokenIds: request.stop_token_ids ?? [],
     includeStop: request.include_stop_str_in_output ?? false,
     returnPromptTokens: request.return_token_ids ?? false,
+    ...(speculation ? { speculation: speculationOf(speculation) } : {}),
   };
+}
+
+function speculationOf({
+  ngram,
+}: NonNullable<EndingFields['speculation']>): NonNullable<SequenceRequest['speculation']> {
+  return ngram ? { ngram: { maxDraft: ngram.max_draft, minMatch: ngram.min_match } } : {};
 }

@@ -46,6 +46,16 @@ export class LocalLimiter {
     }
   }
 
+  /** What is missing until the subject's buckets are full. */
+  spent(subject: Subject): { readonly requests: number; readonly tokens: number } {
+    const { requests_per_minute = 0, tokens_per_minute = 0 } = subject.limits;
+    const { requests, tokens } = this.#remaining(subject);
+    return {
+      requests: requests_per_minute - (requests ?? requests_per_minute),
+      tokens: tokens_per_minute - (tokens ?? tokens_per_minute),
+    };
+  }
+
   #refusal({ subjects, tokens }: Ask): Refusal | undefined {
     for (const [index, subject] of subjects.entries()) {
       const { requests_per_minute, tokens_per_minute, concurrent_requests } = subject.limits;

@@ -1,4 +1,5 @@
 import type { Redis, Result } from 'ioredis';
+import { inTime } from '#stores/redis/in-time.js';
 import { ADMIT, RENEW, SETTLE } from './limit-scripts.js';
 import {
   type Ask,
@@ -29,7 +30,10 @@ const NO_LEASE = '';
 
 /** The limits as all API processes see them together: one round trip for an admission. */
 export class RedisLimiter {
-  constructor(private readonly redis: Redis) {
+  constructor(
+    private readonly redis: Redis,
+    private readonly lease_ms = LEASE_MS,
+  ) {
     redis.defineCommand('lorikeetAdmit', { lua: ADMIT });
     redis.defineCommand('lorikeetSettle', { lua: SETTLE });
     redis.defineCommand('lorikeetRenew', { lua: RENEW });
@@ -40,8 +44,8 @@ export class RedisLimiter {
     const limits = subjects.flatMap(({ limits: { requests_per_minute, tokens_per_minute, ...rest } }) =>
       [requests_per_minute, tokens_per_minute, rest.concurrent_requests].map(textOf),
     );
-    const args = [lease, String(LEASE_MS), String(tokens), ...limits];
-    const answer = await this.redis.lorikeetAdmit(keys.length, ...keys, ...args);
+    const args = [lease, String(this.lease_ms), String(tokens), ...limits];
+    const answer = await inTime(this.redis.lorikeetAdmit(keys.length, ...keys, ...args));
     const [refused, kind, wait, ...left] = answer.map(String);
     return {
       refusal:
@@ -72,7 +76,7 @@ export class RedisLimiter {
   /** Says that these requests still run. */
   async renew(tenantId: string, subject: Subject, leases: readonly string[]): Promise<void> {
     const [, running] = keysOf(tenantId, [subject]);
-    await this.redis.lorikeetRenew(1, running ?? '', String(LEASE_MS), ...leases);
+    await inTime(this.redis.lorikeetRenew(1, running ?? '', String(this.lease_ms), ...leases));
   }
 
   async #settle(tenantId: string, charges: readonly Charge[], lease: string): Promise<void> {
@@ -86,7 +90,7 @@ export class RedisLimiter {
       String(tokens),
       textOf(limits.tokens_per_minute),
     ]);
-    await this.redis.lorikeetSettle(keys.length, ...keys, lease, ...args);
+    await inTime(this.redis.lorikeetSettle(keys.length, ...keys, lease, ...args));
   }
 }
 

@@ -1,7 +1,8 @@
 import type { ImportProgress } from '#contracts/imports-api.js';
 import { type EntityManager, In } from 'typeorm';
 import type { AdapterVersion } from '../adapter-version.entity.js';
-import { VersionImport } from './version-import.entity.js';
+import { REQUIRED_FILES } from './import-source.js';
+import { type FileProgress, VersionImport } from './version-import.entity.js';
 
 /** How far the imports of these versions are, by version id; one that was uploaded has none. */
 export async function readImportProgress(
@@ -23,5 +24,18 @@ function progressOf(row: VersionImport): ImportProgress {
     attempts: row.attempts,
     last_error: row.lastError,
     next_attempt_at: waits ? row.nextAttemptAt.toISOString() : null,
+  };
+}
+
+/** The sum over the files; its total is known once that of every file without which there is no adapter is. */
+export function countProgress(files: Readonly<Record<string, FileProgress>>): {
+  doneBytes: number;
+  totalBytes: number | null;
+} {
+  const all = Object.values(files);
+  const known = REQUIRED_FILES.every((name) => typeof files[name]?.totalBytes === 'number');
+  return {
+    doneBytes: all.reduce((sum, { doneBytes }) => sum + doneBytes, 0),
+    totalBytes: known ? all.reduce((sum, { totalBytes }) => sum + (totalBytes ?? 0), 0) : null,
   };
 }

@@ -124,10 +124,15 @@ export class ImportStates {
     });
   }
 
-  /** Ends the import for good. False when it had ended already. */
-  async fail(versionId: string, failure: string): Promise<boolean> {
+  /** Ends the import for good, with `also` in the same transaction. False when it had ended already. */
+  async fail(
+    versionId: string,
+    failure: string,
+    also: (manager: EntityManager) => Promise<void> = async () => undefined,
+  ): Promise<boolean> {
     return this.states.giveUpImport(versionId, failure, async (manager) => {
       await manager.update(VersionImport, { versionId }, { plan: null, files: {}, lastError: failure });
+      await also(manager);
     });
   }
 
@@ -140,6 +145,13 @@ export class ImportStates {
       take: limit,
     });
     return rows.map(({ versionId }) => versionId);
+  }
+
+  /** What decides on another attempt; undefined when the import has ended. */
+  async look(versionId: string): Promise<{ fruitless: number; createdAt: Date } | undefined> {
+    const where = { versionId, plan: Not(IsNull()) };
+    const row = await this.database.manager.findOne(VersionImport, { where, relations: { version: true } });
+    return row?.version && { fruitless: row.fruitless, createdAt: row.version.createdAt };
   }
 
   /** Whether anything is left to do for it. */

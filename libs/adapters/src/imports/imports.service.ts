@@ -9,7 +9,7 @@ import { OutboundHttp } from '#runtime/outbound/outbound-http.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { newId } from '#stores/ids.js';
 import type { JobProducer } from '#stores/queue/job-queue.js';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { Adapter } from '../adapter.entity.js';
 import { findAdapter, findVersion, lockAdapter } from '../adapter-rows.js';
 import { AdapterVersion } from '../adapter-version.entity.js';
@@ -73,7 +73,17 @@ export class ImportsService {
   async cancel(tenantId: string, adapterName: string, number: number): Promise<VersionResource> {
     const { manager } = this.database;
     const version = await findVersion(manager, await findAdapter(manager, tenantId, adapterName), number);
-    if (version.state !== 'importing' || !(await this.states.fail(version.id, 'The import was cancelled.'))) {
+    const failure = 'The import was cancelled.';
+    const note = { adapter: adapterName, version: number };
+    const record = (within: EntityManager): Promise<void> =>
+      AuditLog.record(within, {
+        tenantId,
+        action: 'adapter.version.cancel',
+        subject: { type: 'adapter.version', id: version.id },
+        before: { ...note, state: version.state },
+        after: { ...note, state: 'rejected', failure },
+      });
+    if (version.state !== 'importing' || !(await this.states.fail(version.id, failure, record))) {
       throw new AppError('conflict', { message: `Version ${number} is not being imported.` });
     }
     return this.versions.get(tenantId, adapterName, number);

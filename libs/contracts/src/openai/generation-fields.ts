@@ -75,6 +75,14 @@ export const answerFields = {
       include_obfuscation: z.boolean().nullish().describe('Ignored'),
     })
     .nullish(),
+  speculation: z
+    .strictObject({
+      ngram: z
+        .strictObject({ max_draft: z.int().min(1).max(32), min_match: z.int().min(1).max(16) })
+        .nullish(),
+    })
+    .nullish()
+    .describe('Guess tokens ahead; the answer stays the same. `{}`: do not; absent: as the engine is set'),
   return_token_ids: z.boolean().nullish().describe('Adds `token_ids` and `prompt_token_ids`'),
 };
 

@@ -50,7 +50,7 @@ export class HookDelivery {
   @Column('jsonb')
   data!: Record<string, unknown>;
 
-  /** Written as soon as the import began, so that it begins once. */
+  /** Chosen before the import begins, so that it begins once. */
   @Column('uuid', { name: 'version_id', nullable: true })
   versionId!: string | null;
 

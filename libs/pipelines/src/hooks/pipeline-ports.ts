@@ -5,8 +5,8 @@ import type { EvaluationCase } from '#contracts/promotion.js';
 /** What a pipeline needs of the adapters and of the engines; the worker brings both together. */
 
 export interface ImportOrder {
-  /** Of the delivery: an order given twice begins one import. */
-  readonly orderId: string;
+  /** The version's id, chosen beforehand: an order given twice makes one version. */
+  readonly versionId: string;
   readonly tenantId: string;
   readonly adapter: string;
   readonly artifact: Artifact;
@@ -43,9 +43,7 @@ export interface PromoteOrder {
 
 export abstract class PipelinePorts {
   /** Makes the version and begins to fetch its files. Throws AppError for what will never work. */
-  abstract importArtifact(
-    order: ImportOrder,
-  ): Promise<{ readonly versionId: string; readonly version: number }>;
+  abstract importArtifact(order: ImportOrder): Promise<{ readonly version: number }>;
   abstract outcomeOf(address: VersionAddress): Promise<VersionOutcome>;
   /** The version's greedy answer. Throws AppError; engine_unavailable and overloaded pass. */
   abstract answer(question: Question, signal: AbortSignal): Promise<string>;

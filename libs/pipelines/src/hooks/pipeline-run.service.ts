@@ -4,6 +4,7 @@ import type { SucceededData } from '#contracts/fine-tune-events.js';
 import type { PromotePolicy, Promotion } from '#contracts/promotion.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
+import { newId } from '#stores/ids.js';
 import { isAway } from '#stores/postgres/database-error.js';
 import { DataSource, type EntityManager } from 'typeorm';
 import { hasEnded, JobReports, lockJob } from '../fine-tuning/job-reports.js';
@@ -62,7 +63,7 @@ export class PipelineRun {
   async #next(row: HookDelivery, signal: AbortSignal): Promise<Step> {
     switch (row.state) {
       case 'accepted':
-        return { state: 'importing', dueAt: new Date() };
+        return { state: 'importing', versionId: newId(), dueAt: new Date() };
       case 'importing':
         return this.#import(row);
       case 'validating':
@@ -77,8 +78,8 @@ export class PipelineRun {
   async #import(row: HookDelivery): Promise<Step> {
     const data = row.data as unknown as SucceededData;
     const { artifact, sha256, job_id: training_job, metrics, description, labels, parents } = data;
-    const { versionId, version } = await this.ports.importArtifact({
-      orderId: row.id,
+    const { version } = await this.ports.importArtifact({
+      versionId: row.versionId as string,
       tenantId: row.tenantId,
       adapter: row.adapter as string,
       artifact,
@@ -86,7 +87,7 @@ export class PipelineRun {
       facts: { training_job, metrics, description, labels, parents },
       hookId: row.sourceId,
     });
-    return { state: 'validating', versionId, version, dueAt: new Date() };
+    return { state: 'validating', version, dueAt: new Date() };
   }
 
   async #await(row: HookDelivery): Promise<Step> {

@@ -11,6 +11,8 @@ export type ResolveName = (hostname: string) => Promise<readonly LookupAddress[]
 export interface GuardedConnectorOptions {
   /** Judges the numeric address that a socket is about to connect to. */
   readonly mayConnect: (address: string) => boolean;
+  /** Origins whose addresses are not judged. */
+  readonly isTrusted: (origin: string) => boolean;
   readonly resolve?: ResolveName;
   readonly connectTimeout_ms: number;
 }
@@ -21,13 +23,16 @@ export interface GuardedConnectorOptions {
  * A host that is an address itself skips the lookup, so it is judged first; and the peer is judged once more.
  */
 export function guardedConnector(options: GuardedConnectorOptions): buildConnector.connector {
-  const { mayConnect, resolve = resolveBySystem, connectTimeout_ms } = options;
-  const connect = buildConnector({
-    timeout: connectTimeout_ms,
-    lookup: guardedLookup(resolve, mayConnect),
-    autoSelectFamily: true,
-  });
+  const { mayConnect, isTrusted, resolve = resolveBySystem, connectTimeout_ms } = options;
+  const connector = (judge: (address: string) => boolean): buildConnector.connector =>
+    buildConnector({
+      timeout: connectTimeout_ms,
+      lookup: guardedLookup(resolve, judge),
+      autoSelectFamily: true,
+    });
+  const [connect, connectTrusted] = [connector(mayConnect), connector(() => true)];
   return (target, callback) => {
+    if (isTrusted(originOf(target))) return connectTrusted(target, callback);
     const host = target.hostname.replace(/^\[(.*)\]$/, '$1');
     if (isIP(host) !== 0 && !mayConnect(host)) return callback(addressRefused(), null);
     connect(target, (...[error, socket]) => {
@@ -37,6 +42,11 @@ export function guardedConnector(options: GuardedConnectorOptions): buildConnect
       callback(addressRefused(), null);
     });
   };
+}
+
+function originOf({ protocol, hostname, port }: buildConnector.Options): string {
+  const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname;
+  return new URL(`${protocol}//${host}${port === '' ? '' : `:${port}`}`).origin;
 }
 
 function guardedLookup(resolve: ResolveName, mayConnect: (address: string) => boolean): LookupFunction {

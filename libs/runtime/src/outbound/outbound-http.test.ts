@@ -125,6 +125,17 @@ describe('OutboundHttp', () => {
     expect(requests).toBe(0);
   });
 
+  it('calls a trusted origin wherever it is, and judges where it redirects to', async () => {
+    handle = (incoming, response) => {
+      if (incoming.url === '/away') response.writeHead(302, { location: at('/', other) }).end();
+      else response.end('trusted');
+    };
+    const http = client({ allowPrivate: false, trustedOrigins: [at('/')] });
+    expect(await text((await http.fetch(at('/'), request())).body)).toBe('trusted');
+    await expect(http.fetch(at('/away'), request())).rejects.toMatchObject({ fault: 'url_refused' });
+    await expect(http.fetch(at('/', other), request())).rejects.toMatchObject({ fault: 'url_refused' });
+  });
+
   it('follows redirects with the headers of their own origin only', async () => {
     const seen: IncomingMessage['headers'][] = [];
     handle = (incoming, response) => {

@@ -15,6 +15,8 @@ const USER_AGENT = 'lorikeet';
 export interface OutboundOptions {
   /** Private addresses and plain http are reached too (ALLOW_PRIVATE_IMPORTS). */
   readonly allowPrivate: boolean;
+  /** Origins that the operator named, e.g. a mirror in the own network: called wherever they are. */
+  readonly trustedOrigins?: readonly string[];
   readonly connectTimeout_ms?: number;
   /** From the request sent to the answer's head. */
   readonly headersTimeout_ms?: number;
@@ -53,13 +55,16 @@ export interface OutboundResponse {
 export class OutboundHttp {
   readonly #agent: Agent;
   readonly #allowPrivate: boolean;
+  readonly #trusted: ReadonlySet<string>;
 
   constructor(options: OutboundOptions) {
     const times = { ...DEFAULTS, ...options };
     this.#allowPrivate = options.allowPrivate;
+    this.#trusted = new Set(options.trustedOrigins?.map((url) => new URL(url).origin));
     this.#agent = new Agent({
       connect: guardedConnector({
         mayConnect: options.mayConnect ?? (options.allowPrivate ? () => true : isPublicAddress),
+        isTrusted: (origin) => this.#trusted.has(origin),
         connectTimeout_ms: times.connectTimeout_ms,
         ...(options.resolve ? { resolve: options.resolve } : {}),
       }),
@@ -88,7 +93,8 @@ export class OutboundHttp {
 
   /** The URL if its text may be called at all; throws OutboundError. For telling a caller early what is wrong. */
   check(url: string): URL {
-    return parseOutboundUrl(url, { allowPrivate: this.#allowPrivate });
+    const trusted = URL.canParse(url) && this.#trusted.has(new URL(url).origin);
+    return parseOutboundUrl(url, { allowPrivate: this.#allowPrivate || trusted });
   }
 
   /** Cuts what still runs. */

@@ -15,14 +15,21 @@ export interface NewEvent {
   readonly payload: object;
 }
 
-/** Events that are told exactly when the change that they tell of is committed. */
+/** Part of the transaction of `manager`: the event is told exactly when the change is committed. Returns its id. */
+export async function addEvent(
+  manager: EntityManager,
+  { tenantId, type, payload }: NewEvent,
+): Promise<string> {
+  const id = newId();
+  await manager.insert(OutboxEvent, { id, tenantId, type, payload, dispatchedAt: null });
+  await Notifications.publish(manager, OUTBOX_CHANNEL, id);
+  return id;
+}
+
+/** `addEvent` for those who have it injected. */
 @Injectable()
 export class OutboxService {
-  /** Part of the transaction of `manager`. Returns the event's id. */
-  async add(manager: EntityManager, { tenantId, type, payload }: NewEvent): Promise<string> {
-    const id = newId();
-    await manager.insert(OutboxEvent, { id, tenantId, type, payload, dispatchedAt: null });
-    await Notifications.publish(manager, OUTBOX_CHANNEL, id);
-    return id;
+  add(manager: EntityManager, event: NewEvent): Promise<string> {
+    return addEvent(manager, event);
   }
 }

@@ -1,0 +1,39 @@
+import type { Command } from './command.js';
+import { adapterCommands } from './commands/adapters.js';
+import { aliasCommands } from './commands/aliases.js';
+import { audit } from './commands/audit.js';
+import { bench } from './commands/bench.js';
+import { chat } from './commands/chat.js';
+import { engineCommands } from './commands/engines.js';
+import { jobCommands } from './commands/jobs.js';
+import { keyCommands } from './commands/keys.js';
+import { login, logout, whoami } from './commands/login.js';
+import { maintenanceCommands } from './commands/maintenance.js';
+import { models } from './commands/models.js';
+import { pull } from './commands/pull.js';
+import { push } from './commands/push.js';
+import { status } from './commands/status.js';
+import { tenantCommands } from './commands/tenants.js';
+import { usage } from './commands/usage.js';
+
+/** Every command, in the order of the help. */
+export const COMMANDS: readonly Command[] = [
+  login,
+  logout,
+  whoami,
+  models,
+  chat,
+  ...adapterCommands,
+  push,
+  pull,
+  ...aliasCommands,
+  usage,
+  ...tenantCommands,
+  ...keyCommands,
+  status,
+  ...engineCommands,
+  ...jobCommands,
+  audit,
+  ...maintenanceCommands,
+  bench,
+];

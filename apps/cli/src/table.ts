@@ -1,0 +1,46 @@
+export type Row = readonly (string | number | null | undefined)[];
+
+/** Columns as wide as they must be; numbers to the right, nothing as `-`. */
+export function tableText(head: readonly string[], rows: readonly Row[]): string {
+  const cells = rows.map((row) =>
+    row.map((cell) => (cell === null || cell === undefined || cell === '' ? '-' : oneLine(String(cell)))),
+  );
+  const widths = head.map((name, at) => Math.max(name.length, ...cells.map((row) => row[at]?.length ?? 0)));
+  const numeric = head.map((_, at) => rows.every((row) => typeof row[at] === 'number' || row[at] === null));
+  const line = (texts: readonly string[]): string =>
+    texts
+      .map((text, at) => (numeric[at] ? text.padStart(widths[at] ?? 0) : text.padEnd(widths[at] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  return [line(head), ...cells.map(line)].join('\n');
+}
+
+/** Names and values below each other. */
+export function recordText(record: Readonly<Record<string, unknown>>): string {
+  const width = Math.max(...Object.keys(record).map((name) => name.length));
+  return Object.entries(record)
+    .map(([name, value]) => `${name.padEnd(width)}  ${valueText(value)}`)
+    .join('\n');
+}
+
+function valueText(value: unknown): string {
+  if (value === null || value === undefined || value === '') return '-';
+  if (Array.isArray(value) && value.every((each) => typeof each !== 'object')) return value.join(', ') || '-';
+  return typeof value === 'object'
+    ? JSON.stringify(value)
+    : oneLine(String(value as string | number | boolean));
+}
+
+/** Nothing that a server says may move the cursor or start a new row. */
+function oneLine(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what it is for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+export function bytesText(bytes: number): string {
+  let [value, unit] = [bytes, 0];
+  for (; value >= 1024 && unit < UNITS.length - 1; unit += 1) value /= 1024;
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}

@@ -1,0 +1,52 @@
+import { z } from 'zod';
+
+const tensorName = z.string();
+
+/**
+ * What an adapter does to one base module, as the dense path reads it: tensors by their names in the safetensors file.
+ *   W' = weight ?? W;  V = W' + scale B A;  V = (magnitude / ||V||_row) V;  b' = (bias ?? b) + ratio scale loraBias
+ * Derived apart from the manifest, so that a fault in either shows as a difference.
+ */
+export const DenseChangeSchema = z.object({
+  module: z.string(),
+  weight: tensorName.optional(),
+  lowRank: z.object({ a: tensorName, b: tensorName, scale: z.number() }).optional(),
+  loraBias: tensorName.optional(),
+  magnitude: tensorName.optional(),
+  bias: tensorName.optional(),
+  /** Rows of the embedding, replaced one by one. */
+  rows: z.object({ indices: z.array(z.int().nonnegative()), tensor: tensorName }).optional(),
+});
+export type DenseChange = z.infer<typeof DenseChangeSchema>;
+
+/** Body of the engine's POST /parity. */
+export const ParityRequestSchema = z.object({
+  /** The version's digest; its manifest lies in the blob store. */
+  adapter: z.string(),
+  /** SHA-256 of the weights as they were uploaded, whatever the manifest says. */
+  weights: z.string(),
+  changes: z.array(DenseChangeSchema).min(1),
+});
+export type ParityRequest = z.infer<typeof ParityRequestSchema>;
+
+/** How an adapter as it is served compares with its base's weights after a dense merge in float32. */
+export const ParitySchema = z.object({
+  passed: z.boolean(),
+  /** Largest difference of a token's log-probability; null when either path gave no finite number. */
+  max_abs_diff: z.number().nullable(),
+  mean_abs_diff: z.number().nullable(),
+  /** Largest of both that pass on this base. */
+  tolerance: z.object({ max_abs_diff: z.number(), mean_abs_diff: z.number() }),
+  /** Share of positions at which both paths hold the same token for the likeliest. */
+  token_agreement: z.number(),
+  /** Largest difference of a log-probability that the adapter makes to the base, for comparison. */
+  effect: z.number().nullable(),
+  prompts: z.int(),
+  /** Tokens whose log-probabilities were compared. */
+  tokens: z.int(),
+  /** Why a path gave no numbers, where that is so. */
+  failure: z.string().nullable(),
+  /** The two paths, e.g. `cpu avx2 2 threads against merged float32`. */
+  path: z.string(),
+});
+export type Parity = z.infer<typeof ParitySchema>;

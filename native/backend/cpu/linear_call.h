@@ -1,0 +1,256 @@
+// One call of CpuBackend::linear: its items, in the order in which linear.cc describes them.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/dtype.h"
+
+namespace lorikeet::cpu {
+
+constexpr int64_t kChunkRows = 96;  // rows of an item; their accumulators are 24 KiB
+constexpr int64_t kRowBlocks = 24;  // rows of an item are whole blocks of every product: of 6 and of 8
+// Of k: a tile's block (128 KiB in bfloat16) stays in the second-level cache while the rows use it.
+constexpr int64_t kBlockInputs = 1024;
+constexpr int64_t kBlockGroups = 32;  // of a quantized tile: as many inputs, in half the bytes or less
+constexpr int64_t kQuantizeRows = 4;  // rows of an item that turns activations into integers
+
+struct CpuBackend::LinearCall {
+  const Kernels& kernels;
+  const QuantizedKernels& quantized_kernels;
+  float* y;
+  const float* x;
+  int64_t rows;
+  const CpuLinear& weight;
+  std::span<const LinearSegment> segments;
+  bool add;
+  float* s;  // [rows, s_stride], null when no segment has a low-rank delta
+  int64_t s_stride;
+  QuantizedRows q;
+  // Items of each kind: how many there are, and how many have not ended.
+  int64_t quantizes;
+  std::atomic<int64_t> quantizes_left{quantizes};
+  std::span<const ShrinkItem> shrinks;
+  std::atomic<int64_t> shrinks_left{static_cast<int64_t>(shrinks.size())};
+
+  // Rows are cut evenly, so that no item is much shorter than the others.
+  int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
+  int64_t chunk_rows = rows_of_a_chunk();
+
+  int64_t rows_of_a_chunk() const {
+    const int64_t even = (rows + chunks - 1) / std::max<int64_t>(chunks, 1);
+    return std::min((even + kRowBlocks - 1) / kRowBlocks * kRowBlocks, kChunkRows);
+  }
+  int64_t items() const { return quantizes + static_cast<int64_t>(shrinks.size()) + weight.tiles * chunks; }
+
+  // acc [kChunkRows, tile outputs]: the thread's own
+  void run_item(int64_t item, float* acc) {
+    if (item < quantizes) return run_quantize(item);
+    item -= quantizes;
+    const auto shrink_items = static_cast<int64_t>(shrinks.size());
+    if (item < shrink_items) return run_shrink(shrinks[static_cast<size_t>(item)]);
+    item -= shrink_items;
+    const int64_t tile = item / chunks;
+    int part = static_cast<int>(weight.parts.size()) - 1;
+    while (weight.parts[static_cast<size_t>(part)].tile0 > tile) --part;
+    const int64_t begin = item % chunks * chunk_rows;
+    run_tile({.part = part,
+              .index = tile - weight.parts[static_cast<size_t>(part)].tile0,
+              .begin = begin,
+              .end = std::min(rows, begin + chunk_rows),
+              .acc = acc,
+              .ahead = nullptr});
+  }
+
+ private:
+  void run_quantize(int64_t item) {
+    for (int64_t row = item * kQuantizeRows; row < std::min(rows, (item + 1) * kQuantizeRows); ++row) {
+      quantized_kernels.quantize_row({.q = q.q + row * q.stride,
+                                      .scale = q.scale + row * q.scales,
+                                      .offset = q.offset + row * q.groups,
+                                      .x = x + row * weight.k,
+                                      .k = weight.k,
+                                      .group = group_size(weight.quantization),
+                                      .zero_point = zero_point(weight.quantization)});
+    }
+    quantizes_left.fetch_sub(1, std::memory_order_release);
+  }
+
+  void run_shrink(const ShrinkItem& item) {
+    const CpuAdapterLinear::Part& part = *item.part;
+    kernels.shrink[static_cast<int>(part.a.dtype())](
+        {.s = s + item.row0 * s_stride + part.s_offset + item.rank0,
+         .s_stride = s_stride,
+         .x = x + item.row0 * weight.k,
+         .x_stride = weight.k,
+         .rows = item.rows,
+         .a = part.a.row(item.rank0),
+         .a_stride = part.a.stride(),
+         .k = weight.k,
+         .ranks = item.ranks,
+         .scale = part.scale});
+    shrinks_left.fetch_sub(1, std::memory_order_release);
+  }
+
+  // A tile of one part and the rows of one item.
+  struct Tile {
+    int part;
+    int64_t index;
+    int64_t begin, end;
+    float* acc;  // [end - begin, tile outputs]
+    Ahead* ahead;
+  };
+
+  static const CpuAdapterLinear::Part* part_of(const LinearSegment& segment, int part) {
+    const auto& own = static_cast<const CpuAdapterLinear*>(segment.adapter)->parts[static_cast<size_t>(part)];
+    return own ? &*own : nullptr;
+  }
+
+  // Calls body(begin, end, part) for the rows of the tile's item under each segment whose adapter touches the
+  // part.
+  template <class Body>
+  void for_segments(const Tile& tile, Body&& body) const {
+    auto segment = std::partition_point(segments.begin(), segments.end(), [&](const LinearSegment& s) {
+      return s.row0 + s.rows <= tile.begin;
+    });
+    for (; segment != segments.end() && segment->row0 < tile.end; ++segment) {
+      const CpuAdapterLinear::Part* const part = part_of(*segment, tile.part);
+      if (part == nullptr) continue;
+      body(std::max<int64_t>(segment->row0, tile.begin),
+           std::min<int64_t>(segment->row0 + segment->rows, tile.end), *part);
+    }
+  }
+
+  void product(const Tile& tile, int64_t begin, int64_t end, const BaseWeight& from) const {
+    if (const QuantizedWeight* const quantized = from.quantized())
+      return product(tile, begin, end, *quantized);
+    product(tile, begin, end, *from.packed());
+  }
+
+  void product(const Tile& tile, int64_t begin, int64_t end, const QuantizedWeight& packed) const {
+    const Quantization quantization = packed.quantization();
+    const auto run = quantization == Quantization::int4  ? quantized_kernels.product4
+                     : quantization == Quantization::nf4 ? quantized_kernels.product_nf4
+                                                         : quantized_kernels.product8;
+    const int64_t block_groups = quantization == Quantization::int4 ? 2 * kBlockGroups : kBlockGroups;
+    const int64_t width = packed.tile_outputs();
+    for (int block = 0; block < packed.blocks(tile.index); ++block) {
+      for (int64_t group = 0; group < q.groups; group += block_groups) {
+        run({.acc = tile.acc + (begin - tile.begin) * width + block * width / 2,
+             .acc_stride = width,
+             .x = q.q + begin * q.stride + group * group_size(packed.quantization()),
+             .x_stride = q.stride,
+             .x_scale =
+                 q.scale + begin * q.scales + group * group_size(packed.quantization()) / kActivationGroup,
+             .x_scale_stride = q.scales,
+             .x_offset = q.offset + begin * q.groups + group,
+             .group_stride = q.groups,
+             .rows = static_cast<int>(end - begin),
+             .weight = packed.block(tile.index, block) + group * packed.group_bytes(),
+             .groups = std::min(block_groups, q.groups - group),
+             .accumulate = group > 0,
+             .ahead = tile.ahead});
+      }
+    }
+  }
+
+  void product(const Tile& tile, int64_t begin, int64_t end, const PackedWeight& packed) const {
+    const auto run = kernels.tile_product[static_cast<int>(packed.dtype())];
+    const int groups = packed.groups(tile.index);
+    const auto k_bytes =
+        static_cast<int64_t>(dtype_bytes(packed.dtype())) * groups * packed.tile_outputs() / 2;
+    for (int64_t k = 0; k < weight.k; k += kBlockInputs) {
+      run({.acc = tile.acc + (begin - tile.begin) * packed.tile_outputs(),
+           .x = x + begin * weight.k + k,
+           .x_stride = weight.k,
+           .rows = static_cast<int>(end - begin),
+           .weight = packed.tile(tile.index) + k * k_bytes,
+           .k = std::min(kBlockInputs, weight.k - k),
+           .groups = groups,
+           .accumulate = k > 0});
+    }
+  }
+
+  void base(const Tile& tile) const {
+    const BaseWeight& packed = weight.parts[static_cast<size_t>(tile.part)].weight;
+    int64_t row = tile.begin;
+    for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part) {
+      if (!part.weight) return;
+      if (row < begin) product(tile, row, begin, packed);
+      product(tile, begin, end, *part.weight);
+      row = end;
+    });
+    if (row < tile.end) product(tile, row, tile.end, packed);
+  }
+
+  void expand(const Tile& tile) const {
+    for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part) {
+      if (part.rank == 0) return;
+      kernels.tile_product[static_cast<int>(part.b.dtype())](
+          {.acc = tile.acc + (begin - tile.begin) * part.b.tile_outputs(),
+           .x = s + begin * s_stride + part.s_offset,
+           .x_stride = s_stride,
+           .rows = static_cast<int>(end - begin),
+           .weight = part.b.tile(tile.index),
+           .k = part.rank,
+           .groups = part.b.groups(tile.index),
+           .accumulate = true});
+    });
+  }
+
+  void finish(const Tile& tile, int64_t begin, int64_t end, const CpuAdapterLinear::Part* own) const {
+    const CpuLinear::Part& part = weight.parts[static_cast<size_t>(tile.part)];
+    const int64_t width = part.weight.tile_outputs();
+    const int64_t first = tile.index * width;
+    const bool own_bias = own != nullptr && own->bias.at(0) != nullptr;
+    TileFinish args{.y = nullptr,
+                    .acc = nullptr,
+                    .lora_bias = own == nullptr ? nullptr : own->lora_bias.at(first),
+                    .ratio = own == nullptr ? nullptr : own->ratio.at(first),
+                    .bias = own_bias ? own->bias.at(first) : part.bias.at(first),
+                    .n = static_cast<int>(std::min(width, part.weight.n() - first)),
+                    .add = add};
+    for (int64_t row = begin; row < end; ++row) {
+      args.y = y + row * weight.n + part.output0 + first;
+      args.acc = tile.acc + (row - tile.begin) * width;
+      kernels.tile_finish(args);
+    }
+  }
+
+  static void await_zero(const std::atomic<int64_t>& left) {
+    Backoff backoff;
+    while (left.load(std::memory_order_acquire) > 0) backoff.wait();
+  }
+
+  // The adapters' B of the tile, scattered over their own memory.
+  Ahead look_ahead(const Tile& tile, std::span<Ahead::Run> runs) const {
+    size_t count = 0;
+    for_segments(tile, [&](int64_t, int64_t, const CpuAdapterLinear::Part& part) {
+      if (part.rank == 0) return;
+      const auto* const b = static_cast<const std::byte*>(part.b.tile(tile.index));
+      const int64_t values = part.rank * part.b.groups(tile.index) * part.b.tile_outputs() / 2;
+      runs[count++] = {b, b + values * static_cast<int64_t>(dtype_bytes(part.b.dtype()))};
+    });
+    return {runs.data() + count, runs.data()};
+  }
+
+  void run_tile(Tile tile) const {
+    Ahead::Run runs[kChunkRows];
+    Ahead ahead = look_ahead(tile, runs);
+    tile.ahead = &ahead;
+    await_zero(quantizes_left);
+    base(tile);
+    await_zero(shrinks_left);
+    if (s != nullptr) expand(tile);
+    int64_t row = tile.begin;
+    for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part) {
+      finish(tile, row, begin, nullptr);
+      finish(tile, begin, end, &part);
+      row = end;
+    });
+    finish(tile, row, tile.end, nullptr);
+  }
+};
+
+}  // namespace lorikeet::cpu

@@ -1,0 +1,107 @@
+import { formOf, goldenFiles } from './adapter-form.js';
+import type { Client } from './client.js';
+
+/** One operation of the OpenAPI document. */
+export interface Route {
+  readonly method: string;
+  readonly path: string;
+}
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+export const nameOf = ({ method, path }: Route): string => `${method} ${path}`;
+export const parametersOf = ({ path }: Route): string[] =>
+  [...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name ?? '');
+
+export async function everyRoute(client: Client): Promise<Route[]> {
+  const { paths } = await client.expect<Document>(200, 'GET', '/openapi.json');
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })),
+  );
+}
+
+/** Routes that ask for no key: what they answer has nothing of a tenant, or is signed. */
+export const WITHOUT_KEY = new Set([
+  'GET /health/live',
+  'GET /health/ready',
+  'GET /metrics',
+  'POST /v1/hooks/fine-tune/{id}', // by the hook's own signature
+]);
+
+/** Routes without a parameter that change something, yet can name nothing that another tenant has. */
+export const NAMES_NOTHING = new Set([
+  'POST /v1/adapters',
+  'POST /v1/hooks',
+  'POST /v1/webhook-endpoints',
+  'POST /v1/trainers',
+  'POST /v1/fine_tuning/jobs', // its model is the base model; its trainer is found among the caller's own
+]);
+
+/** Routes that name a model in their body. */
+export const MODEL_BODIES: Readonly<Record<string, (model: string) => object>> = {
+  'POST /v1/completions': (model) => ({ model, prompt: 'x' }),
+  'POST /v1/chat/completions': (model) => ({ model, messages: [{ role: 'user', content: 'x' }] }),
+};
+
+/** A body that each route takes, so that only the missing resource can be at fault; no entry: it takes none. */
+export const BODIES: Readonly<Record<string, () => unknown>> = {
+  'PATCH /v1/adapters/{adapter}': () => ({ description: 'mine now' }),
+  'POST /v1/adapters/{adapter}/versions': () => formOf(Object.entries(goldenFiles('qv-r8'))),
+  'PATCH /v1/adapters/{adapter}/versions/{version}': () => ({ description: 'mine now' }),
+  'PUT /v1/adapters/{adapter}/aliases/{alias}': () => ({ routes: [{ version: 1 }] }),
+  'PUT /v1/adapters/{adapter}/shares/{tenant}': () => ({}),
+  'PATCH /v1/webhook-endpoints/{endpoint}': () => ({ events: ['adapter.version.ready'] }),
+};
+
+/** What a tenant has, by the parameters that name it. */
+export type Belongings = Readonly<Record<string, string>>;
+
+const FILE = 'https://example.com/data.jsonl';
+const NOBODYS_ID = '0190a000-0000-7000-8000-000000000001';
+
+/** Gives a tenant one of each thing that a route can name. */
+export async function makeBelongings(owner: Client): Promise<Belongings> {
+  const made = async (path: string, body: object, status = 201) =>
+    (await owner.expect<{ id: string }>(status, 'POST', path, body)).id;
+  const form = formOf(Object.entries(goldenFiles('qv-r8')));
+  await owner.expect(201, 'POST', '/v1/adapters/bot/versions?create=true&wait=60', form);
+  await owner.expect(200, 'PUT', '/v1/adapters/bot/aliases/production', { routes: [{ version: 1 }] });
+  const trainer = await made('/v1/trainers', { name: 'gpu', url: 'https://example.com/train' });
+  return {
+    adapter: 'bot',
+    version: '1',
+    alias: 'production',
+    tenant: 'acme',
+    file: 'adapter_config.json',
+    hook: await made('/v1/hooks', { name: 'nightly' }),
+    endpoint: await made('/v1/webhook-endpoints', {
+      url: 'https://example.com/hook',
+      events: ['adapter.version.ready'],
+    }),
+    trainer,
+    job: await made('/v1/fine_tuning/jobs', { model: 'llama-gqa', training_file: FILE }, 200),
+    // Of something that is the owner's: the parent alone decides.
+    delivery: NOBODYS_ID,
+    path: 'acme%2Fbot',
+  };
+}
+
+/** The same names of things that nobody has. */
+export const NOBODYS: Belongings = {
+  adapter: 'bat',
+  hook: NOBODYS_ID,
+  endpoint: NOBODYS_ID,
+  trainer: NOBODYS_ID,
+  job: `ftjob-${NOBODYS_ID}`,
+  path: 'acme%2Fbat',
+};
+
+/** The route's path to what the owner has, and to the like that nobody has. */
+export function pathsTo(route: Route, belongings: Belongings): { theirs: string; nobodys: string } {
+  const [first = ''] = parametersOf(route);
+  const fill = (things: Belongings) =>
+    route.path.replace(/\{([^}]+)\}/g, (_, name: string) => things[name] ?? `{${name}}`);
+  return { theirs: fill(belongings), nobodys: fill({ ...belongings, [first]: NOBODYS[first] ?? '' }) };
+}
