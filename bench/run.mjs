@@ -11,10 +11,10 @@ import { HELP, readBenchOptions } from './options.mjs';
 
 /** Minutes on a quiet machine of two cores, by shape: what to expect, not what was measured. */
 const MINUTES = /** @type {Record<string, Record<Suite, number>>} */ ({
-  tiny: { kernels: 4, serving: 12, peers: 3, many: 3 },
-  '160m': { kernels: 4, serving: 15, peers: 6, many: 8 },
-  '1b': { kernels: 4, serving: 30, peers: 20, many: 60 },
-  '8b': { kernels: 4, serving: 120, peers: 90, many: 400 },
+  tiny: { kernels: 4, serving: 12, peers: 3, many: 3, load: 1, quality: 1 },
+  '160m': { kernels: 4, serving: 15, peers: 6, many: 8, load: 1, quality: 1 },
+  '1b': { kernels: 4, serving: 30, peers: 20, many: 60, load: 2, quality: 1 },
+  '8b': { kernels: 4, serving: 120, peers: 90, many: 400, load: 15, quality: 1 },
 });
 
 /** What stands in the JSON of the options. @param {BenchOptions} options */
@@ -34,6 +34,14 @@ async function runSuite(options, suite) {
       import('./peers/render.mjs'),
     ]);
     return { result: await runPeers(options), markdown: peersMarkdown };
+  }
+  if (suite === 'quality') {
+    const { qualityMarkdown, runQuality } = await import('./quality/suite.mjs');
+    return { result: await runQuality(options), markdown: qualityMarkdown };
+  }
+  if (suite === 'load') {
+    const { loadMarkdown, runLoad } = await import('./load/suite.mjs');
+    return { result: await runLoad(options), markdown: loadMarkdown };
   }
   if (suite === 'many') {
     const { manyMarkdown, runMany } = await import('./serving/many-adapters.mjs');
@@ -62,7 +70,10 @@ async function measure(options, suite, machine) {
     complain(`SKIPPED ${suite}: ${result.skipped}`);
     return;
   }
-  const stem = suite === 'kernels' ? 'kernels' : `${options.shape.name}-${suite}-${options.format}`;
+  const everyFormat = suite === 'load' ? `${options.shape.name}-load` : suite;
+  const stem = ['kernels', 'load', 'quality'].includes(suite)
+    ? everyFormat
+    : `${options.shape.name}-${suite}-${options.format}`;
   const path = resultPath(`${stem}${options.quick ? '-quick' : ''}`, new Date());
   const run = { machine, load, options: shownOptions(options), result };
   const text = markdown({ ...run, svgName: svg && `${basename(path)}.svg` });

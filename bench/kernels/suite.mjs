@@ -41,12 +41,12 @@ export async function runKernels({ threads, quick }) {
     const before = await probeMachine(threads);
     say(`  ${describeProbe(before)}`);
     const on = `on ${count} thread${count > 1 ? 's' : ''}`;
-    const output = await measured(`measuring the ops ${on}`, program, [String(count)]);
-    const between = await probeMachine(threads);
     const lines = await measured(`measuring the linear op over ranks and popularity ${on}`, sweep, [
       String(count),
       ...(quick ? ['quick'] : []),
     ]);
+    const between = await probeMachine(threads);
+    const output = await measured(`measuring the ops ${on}`, program, [String(count)]);
     const after = await probeMachine(threads);
     runs.push({
       threads: count,

@@ -51,8 +51,18 @@ constexpr std::array<int8_t, 16> kNf4Integers = [] {
 // q [kNf4Block]: the integers of the codes nearest to a block's weights over their largest absolute value;
 // halfway between two, the lower one's.
 void nf4_integers(int8_t* q, const float* w, float largest);
-// The code of one of kNf4Integers.
-uint8_t nf4_code_of(int8_t integer);
+
+// By integer + 128: the code of one of kNf4Integers.
+constexpr std::array<uint8_t, 256> kNf4Codes = [] {
+  std::array<uint8_t, 256> codes{};
+  for (size_t code = 0; code < kNf4Integers.size(); ++code) {
+    codes[static_cast<size_t>(kNf4Integers[code] + 128)] = static_cast<uint8_t>(code);
+  }
+  return codes;
+}();
+inline uint8_t nf4_code_of(int8_t integer) {
+  return kNf4Codes[static_cast<size_t>(integer + 128)];
+}
 
 // The codes of a packed tensor: two a byte, the first in the high half.
 inline uint8_t nf4_packed_code(const uint8_t* packed, int64_t index) {

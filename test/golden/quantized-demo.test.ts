@@ -61,14 +61,16 @@ async function accuracy(quantization: OpenOptions['quantization']): Promise<Reco
 }
 
 describe('the demo adapters on a quantized base', () => {
-  it('answer as many held-out examples as on the full base: less at most a point (int8) or three (int4)', async () => {
+  it('answer as many held-out examples as on the full base: less at most a point (int8) or three (int4, nf4)', async () => {
     const full = await accuracy('none');
     const int8 = await accuracy('int8');
     const int4 = await accuracy('int4');
+    const nf4 = await accuracy('nf4');
     const mean = (values: Record<string, number>): number =>
       Object.values(values).reduce((sum, value) => sum + value, 0) / Object.keys(values).length;
     expect(mean(full)).toBeGreaterThan(0.95);
     expect(mean(int8)).toBeGreaterThanOrEqual(mean(full) - 0.01);
     expect(mean(int4)).toBeGreaterThanOrEqual(mean(full) - 0.03);
+    expect(mean(nf4)).toBeGreaterThanOrEqual(mean(full) - 0.03);
   }, 300_000);
 });

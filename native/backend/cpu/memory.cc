@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -11,6 +12,7 @@ namespace lorikeet::cpu {
 namespace {
 
 constexpr size_t kHugePageBytes = size_t{2} << 20;
+constexpr size_t kSmallPageBytes = size_t{64} << 10;  // no machine's small page is larger
 
 size_t round_up(size_t value, size_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -27,15 +29,24 @@ std::optional<Memory> Memory::allocate(size_t bytes) {
     memory.slab_ = block.slab;
     memory.data_ = block.data;
   } else {
-    const size_t map_bytes = round_up(bytes, kHugePageBytes) + kHugePageBytes;
+    // Huge pages up to the last one that would hold less than half a page of ours; small ones for that rest.
+    const size_t rest = bytes % kHugePageBytes;
+    const size_t huge_bytes = rest < kHugePageBytes / 2 ? bytes - rest : round_up(bytes, kHugePageBytes);
+    const size_t used_bytes = std::max(huge_bytes, round_up(bytes, kSmallPageBytes));
+    const size_t map_bytes = used_bytes + kHugePageBytes;
     void* map = mmap(nullptr, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED) return std::nullopt;
     const auto address = round_up(reinterpret_cast<uintptr_t>(map), kHugePageBytes);
-    memory.map_ = map;
-    memory.map_bytes_ = map_bytes;
     memory.data_ = reinterpret_cast<std::byte*>(address);
+    // What surrounds the block goes back: behind a rest in small pages, nothing may tempt the kernel to a
+    // huge one.
+    const size_t before = address - reinterpret_cast<uintptr_t>(map);
+    if (before > 0) munmap(map, before);
+    if (map_bytes - before > used_bytes) munmap(memory.data_ + used_bytes, map_bytes - before - used_bytes);
+    memory.map_ = memory.data_;
+    memory.map_bytes_ = used_bytes;
     // A kernel without huge pages refuses; the memory works all the same.
-    (void)madvise(memory.data_, round_up(bytes, kHugePageBytes), MADV_HUGEPAGE);
+    (void)madvise(memory.data_, huge_bytes, MADV_HUGEPAGE);
   }
   memory.bytes_ = bytes;
   return memory;
