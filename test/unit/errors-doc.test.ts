@@ -16,7 +16,7 @@ Every error has OpenAI's envelope, and \`code\` is one of this closed list:
 
 - \`message\` says what was wrong and what was expected; the text below is what it says where nothing more is known.
 - \`param\` names the field at fault, where there is one.
-- Answers 429 and 503 carry \`retry-after\` in seconds. "Again" below says whether the same call may succeed later.
+- \`rate_limit_exceeded\` and answers 503 carry \`retry-after\` in seconds; \`quota_exceeded\` carries \`quota\`, \`used\` and \`limit\`. "Again" below says whether the same call may succeed later.
 - \`adapter_rejected\` (an upload with \`?wait\`) also carries \`version\` with its whole report: [adapter reports](adapter-report.md).
 - A stream that has begun tells its error as its last event, in the same envelope.
 - 499 is only logged: nobody is there to read it.

@@ -30,7 +30,7 @@ export const storesSettings = {
   redisUrl: setting(
     {
       name: 'REDIS_URL',
-      summary: 'Redis >= 6.2 for the job queue; without it the queue lies in PostgreSQL',
+      summary: 'Redis >= 6.2 for the job queue and rate limits; without it the queue lies in PostgreSQL',
       defaultText: 'a local redis-server if found (set by `npm start`), else none',
       secret: true,
     },
