@@ -197,6 +197,7 @@ describe('a fine-tuning job', () => {
   it.each([
     [{ model: 'gpt-4o' }, 404, 'model'],
     [{ trainer: 'nobody' }, 400, 'trainer'],
+    [{ suffix: MODEL }, 409, 'suffix'],
     [{ suffix: 'a b' }, 400, 'suffix'],
     [{ training_file: '' }, 400, 'training_file'],
     [{ hyperparams: {} }, 400, 'hyperparams'],

@@ -126,6 +126,8 @@ describe('an announced artifact', () => {
       state: 'failed',
       reason: expect.stringContaining('broken@1 was rejected') as string,
     });
+    const named = await finished(await makeHook({}), { adapter: 'llama-gqa' });
+    expect(named).toMatchObject({ state: 'failed', reason: "llama-gqa is the base model's name." });
     const missing = await finished(hook, { artifact: { url: `${storage.url}/nowhere/` } });
     expect(missing).toMatchObject({
       state: 'failed',

@@ -49,6 +49,12 @@ export class FineTuningJobsController {
         param: 'model',
       });
     }
+    if ((body.adapter ?? body.suffix) === base.name) {
+      throw new AppError('already_exists', {
+        message: `${base.name} is the base model's name.`,
+        param: body.adapter === undefined ? 'suffix' : 'adapter',
+      });
+    }
     return this.jobs.create(tenant, body, this.baseUrl.for(request));
   }
 

@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { AliasesService } from '#adapters/aliases.service.js';
+import type { AliasPrecondition } from '#adapters/alias-precondition.js';
+import { type AliasAddress, AliasesService } from '#adapters/aliases.service.js';
 import { ImportsService } from '#adapters/imports/imports.service.js';
 import { VersionsService } from '#adapters/versions.service.js';
-import type { VersionResource } from '#contracts/adapters-api.js';
+import type { AliasResource, VersionResource } from '#contracts/adapters-api.js';
+import { EngineFleet } from '#fleet/engine-fleet.js';
 import {
   type ImportOrder,
   PipelinePorts,
@@ -23,6 +25,7 @@ export class WorkerPorts extends PipelinePorts {
     private readonly versions: VersionsService,
     private readonly aliases: AliasesService,
     private readonly answers: VersionAnswers,
+    private readonly fleet: EngineFleet,
   ) {
     super();
   }
@@ -30,6 +33,9 @@ export class WorkerPorts extends PipelinePorts {
   override async importArtifact(order: ImportOrder): Promise<{ version: number }> {
     const { tenantId, adapter, versionId, facts, sha256, hookId } = order;
     const { url: source, config_url, weights_url } = order.artifact;
+    // As for every new adapter: its name must not hide the base model, where that is known.
+    if (this.fleet.ready() && adapter === (await this.fleet.base()).name)
+      throw new AppError('already_exists', { message: `${adapter} is the base model's name.` });
     const from = { source, config_url, weights_url, sha256 };
     return actAs({ type: 'hook', id: hookId }, () =>
       this.imports.start({ tenantId, adapter, create: true, from, facts, versionId }),
@@ -49,25 +55,36 @@ export class WorkerPorts extends PipelinePorts {
     return this.answers.ask(question, signal);
   }
 
-  override async promote({ address, alias, hookId }: PromoteOrder): Promise<string | undefined> {
+  /** Decides again when somebody else moved the alias meanwhile, so that it never goes back to an older version. */
+  override async promote(order: PromoteOrder): Promise<string | undefined> {
+    const { address, alias, hookId } = order;
     const { tenantId, adapter, version } = address;
-    const current = await this.#routed({ tenantId, adapter, alias });
-    const newest = Math.max(0, ...current);
-    if (newest > version) return `The alias ${alias} points at version ${newest} already, which is newer.`;
-    if (newest === version && current.length === 1) return undefined; // by this job, before it was interrupted
-    const routes = [{ version, weight: 1 }];
-    await actAs({ type: 'hook', id: hookId }, () =>
-      this.aliases.put({ tenantId, adapter, alias }, routes, hookId),
-    );
-    return undefined;
+    for (;;) {
+      const current = await this.#current({ tenantId, adapter, alias });
+      const numbers = current?.routes.map((route) => route.version) ?? [];
+      const newest = Math.max(0, ...numbers);
+      if (newest > version) return `The alias ${alias} points at version ${newest} already, which is newer.`;
+      if (newest === version && numbers.length === 1) return undefined; // by this job, before it was interrupted
+      const expected: AliasPrecondition = current
+        ? { kind: 'revision', revision: current.revision }
+        : { kind: 'absent' };
+      const change = { routes: [{ version, weight: 1 }] };
+      try {
+        await actAs({ type: 'hook', id: hookId }, () =>
+          this.aliases.set({ tenantId, adapter, alias }, change, { keyId: hookId, expected }),
+        );
+        return undefined;
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== 'precondition_failed') throw error;
+      }
+    }
   }
 
-  /** The versions that the alias points at. */
-  async #routed(address: { tenantId: string; adapter: string; alias: string }): Promise<number[]> {
+  async #current(address: AliasAddress): Promise<AliasResource | undefined> {
     try {
-      return (await this.aliases.get(address)).routes.map(({ version }) => version);
+      return await this.aliases.get(address);
     } catch (error) {
-      if (error instanceof AppError && error.code === 'not_found') return [];
+      if (error instanceof AppError && error.code === 'not_found') return undefined;
       throw error;
     }
   }

@@ -129,9 +129,11 @@ export class PipelineRun {
   }
 
   #afterFault(row: HookDelivery, error: unknown): Step {
-    const passes = isAway(error) || (error instanceof AppError && ERROR_TABLE[error.code].retryable);
-    if (passes) return { dueAt: new Date(Date.now() + AWAY_PAUSE_MS) };
-    if (error instanceof AppError) return { state: 'failed', reason: error.message };
+    const code = error instanceof AppError ? error.code : undefined;
+    const mayPass = code !== undefined && code !== 'internal_error' && ERROR_TABLE[code].retryable;
+    if (isAway(error) || mayPass) return { dueAt: new Date(Date.now() + AWAY_PAUSE_MS) };
+    if (error instanceof AppError && code !== 'internal_error')
+      return { state: 'failed', reason: error.message };
     this.logger.error({ err: error, delivery: row.id, state: row.state }, 'a step of a pipeline failed');
     const faults = row.faults + 1;
     if (faults >= MAX_FAULTS)
