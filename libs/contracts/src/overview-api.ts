@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { VersionStateSchema } from './adapters-api.js';
 import { AuditEntrySchema } from './audit-api.js';
 import { JobQueueSchema } from './jobs-api.js';
 import { MaintenanceSchema } from './maintenance-api.js';
@@ -27,7 +28,7 @@ export const OverviewSchema = z.object({
   }),
   tenants: z.object({ active: z.int(), suspended: z.int() }),
   adapters: z.int(),
-  versions: z.object({ uploaded: z.int(), validating: z.int(), ready: z.int(), rejected: z.int() }),
+  versions: z.record(VersionStateSchema, z.int()),
   /** Null: the queue does not answer. */
   queues: z.array(JobQueueSchema).nullable(),
   /** The last 60 minutes in which there was a request, oldest first. */
