@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { AliasWithHistory, VersionResource } from '#contracts/adapters-api.js';
+import { formOf, goldenFiles } from '../support/adapter-form.js';
+import { Client } from '../support/client.js';
+import { answerWith } from '../support/fake-answers.js';
+import { Platform } from '../support/platform.js';
+
+/** Below the five seconds for which a process believes what it has read. */
+const HEARD = { timeout: 3_500, interval: 20 };
+
+let platform: Platform;
+let acme: Client;
+/** The same tenant at another API process. */
+let elsewhere: Client;
+/** By version, from 1. */
+const digests: (string | null)[] = [null];
+beforeAll(async () => {
+  platform = await Platform.start();
+  acme = await platform.tenant('acme');
+  elsewhere = new Client(await platform.startApi(), acme.key);
+  platform.engine.script = answerWith([1]);
+  for (const name of ['qv-r8', 'rslora-r4']) {
+    const form = formOf(Object.entries(goldenFiles(name)));
+    const path = '/v1/adapters/bot/versions?create=true&wait=60';
+    digests.push((await acme.expect<VersionResource>(201, 'POST', path, form)).digest);
+  }
+});
+afterAll(() => platform?.close());
+
+const point = (version: number) =>
+  acme.expect<AliasWithHistory>(200, 'PUT', '/v1/adapters/bot/aliases/production', { routes: [{ version }] });
+
+async function servedBy(client: Client): Promise<number> {
+  await client.expect(200, 'POST', '/v1/completions', { model: 'bot', prompt: 'x' });
+  return digests.indexOf(platform.engine.requests.at(-1)?.adapter ?? null);
+}
+
+const heardElsewhere = (version: number) =>
+  vi.waitFor(async () => expect(await servedBy(elsewhere)).toBe(version), HEARD);
+
+/** Ends every connection that listens; says how many there were. */
+async function cutListeners(): Promise<number> {
+  const rows = await platform.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lorikeet listen'",
+  );
+  return rows.length;
+}
+
+describe('what a process knows of an alias', () => {
+  it('is renewed by a change at another process long before it would grow old', async () => {
+    for (const version of [1, 2, 1, 2]) {
+      await point(version);
+      expect(await servedBy(acme)).toBe(version);
+      await heardElsewhere(version);
+    }
+  });
+
+  it('is renewed also when the change came while nobody listened', async () => {
+    await point(1);
+    await heardElsewhere(1);
+    expect(await cutListeners()).toBeGreaterThanOrEqual(3); // two APIs and a worker
+    await point(2);
+    await heardElsewhere(2);
+    await point(1);
+    await heardElsewhere(1);
+  });
+});
