@@ -23,6 +23,9 @@ interface Document {
 const WITHOUT_BODY =
   /\/(rollback|drain|undrain|retry|cancel|replay|enable|disable)$|\/shares\/\{tenant\}$/;
 
+/** That protocol answers in headers. */
+const SPEAKS_TUS = /^(post|head|patch|delete|options) \/v1\/uploads/;
+
 const get = (path: string, init?: RequestInit) => fetch(platform.url + path, init);
 
 describe('the OpenAPI document', () => {
@@ -51,12 +54,14 @@ describe('the OpenAPI document', () => {
         name,
         summary: expect.stringMatching(/./) as string,
       });
-      expect({ name, success }).toMatchObject({ name, success: { content: {} } });
-      expect(Object.keys(success?.content ?? {})).toEqual(
-        name.endsWith('/files/{file}')
-          ? ['application/octet-stream']
-          : expect.arrayContaining(['application/json']),
-      );
+      if (!SPEAKS_TUS.test(name)) {
+        expect({ name, success }).toMatchObject({ name, success: { content: {} } });
+        expect(Object.keys(success?.content ?? {})).toEqual(
+          name.endsWith('/files/{file}')
+            ? ['application/octet-stream']
+            : expect.arrayContaining(['application/json']),
+        );
+      }
       expect({ name, ...operation.responses.default }).toMatchObject({
         name,
         content: { 'application/json': {} },

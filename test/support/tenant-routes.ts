@@ -36,6 +36,8 @@ export const NAMES_NOTHING = new Set([
   'POST /v1/hooks',
   'POST /v1/webhook-endpoints',
   'POST /v1/trainers',
+  'POST /v1/uploads',
+  'OPTIONS /v1/uploads',
   'POST /v1/fine_tuning/jobs', // its model is the base model; its trainer is found among the caller's own
 ]);
 
@@ -83,10 +85,17 @@ export async function makeBelongings(owner: Client): Promise<Belongings> {
     }),
     trainer,
     job: await made('/v1/fine_tuning/jobs', { model: 'llama-gqa', training_file: FILE }, 200),
+    upload: await makeUpload(owner),
     // Of something that is the owner's: the parent alone decides.
     delivery: NOBODYS_ID,
     path: 'acme%2Fbot',
   };
+}
+
+async function makeUpload({ url, key }: Client): Promise<string> {
+  const headers = { authorization: `Bearer ${key}`, 'tus-resumable': '1.0.0', 'upload-length': '4' };
+  const { headers: answer } = await fetch(`${url}/v1/uploads`, { method: 'POST', headers });
+  return answer.get('location')?.split('/').at(-1) ?? '';
 }
 
 /** The same names of things that nobody has. */
@@ -95,6 +104,7 @@ export const NOBODYS: Belongings = {
   hook: NOBODYS_ID,
   endpoint: NOBODYS_ID,
   trainer: NOBODYS_ID,
+  upload: NOBODYS_ID,
   job: `ftjob-${NOBODYS_ID}`,
   path: 'acme%2Fbat',
 };

@@ -1,5 +1,13 @@
 import { Controller, Delete, Get, Head, Options, Param, Patch, Post, Req, Res } from '@nestjs/common';
-import { ApiHeader, ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiConsumes,
+  ApiHeader,
+  ApiOkResponse,
+  ApiOperation,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import { MemoryLocker, Server } from '@tus/server';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -14,6 +22,8 @@ const PATH = '/v1/uploads';
 const UploadPathSchema = z.object({ upload: z.uuid() });
 type UploadPath = z.infer<typeof UploadPathSchema>;
 
+const OCTETS = 'application/offset+octet-stream';
+const BYTES = { type: 'string', format: 'binary' } as const;
 const TUS_RESUMABLE = { name: 'tus-resumable', schema: { type: 'string' as const, enum: ['1.0.0'] } };
 const UPLOAD_OFFSET = { name: 'upload-offset', schema: { type: 'integer' as const } };
 
@@ -35,6 +45,8 @@ export class TusController {
   })
   @ApiHeader(TUS_RESUMABLE)
   @ApiHeader({ name: 'upload-length', required: true, schema: { type: 'integer' } })
+  @ApiConsumes(OCTETS)
+  @ApiBody({ schema: BYTES, required: false })
   @ApiHeader({ name: 'upload-metadata', description: '`filename <base64>`, ...' })
   @ApiResponse({ status: 201, description: 'Made; `location` is its URL' })
   create(
@@ -62,11 +74,11 @@ export class TusController {
   @ApiResponse({ status: 200, description: '`upload-offset`: the bytes that have come' })
   head(
     @CurrentCaller() caller: Caller,
-    @Param({ schema: UploadPathSchema }) _path: UploadPath,
+    @Param({ schema: UploadPathSchema }) { upload }: UploadPath,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    return this.#speakTus(caller, request, reply);
+    return this.#speakTusOf(upload, caller, { request, reply });
   }
 
   @Get(':upload')
@@ -94,15 +106,17 @@ export class TusController {
     description: 'The body is `application/offset+octet-stream`.',
   })
   @ApiHeader(TUS_RESUMABLE)
+  @ApiConsumes(OCTETS)
+  @ApiBody({ schema: BYTES })
   @ApiHeader({ ...UPLOAD_OFFSET, required: true })
   @ApiResponse({ status: 204, description: '`upload-offset`: the bytes that have come' })
   patch(
     @CurrentCaller() caller: Caller,
-    @Param({ schema: UploadPathSchema }) _path: UploadPath,
+    @Param({ schema: UploadPathSchema }) { upload }: UploadPath,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    return this.#speakTus(caller, request, reply);
+    return this.#speakTusOf(upload, caller, { request, reply });
   }
 
   @Delete(':upload')
@@ -111,11 +125,21 @@ export class TusController {
   @ApiResponse({ status: 204, description: 'Gone' })
   remove(
     @CurrentCaller() caller: Caller,
-    @Param({ schema: UploadPathSchema }) _path: UploadPath,
+    @Param({ schema: UploadPathSchema }) { upload }: UploadPath,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    return this.#speakTus(caller, request, reply);
+    return this.#speakTusOf(upload, caller, { request, reply });
+  }
+
+  /** What is nobody's is told as everywhere, before the protocol has its say. */
+  async #speakTusOf(
+    id: string,
+    caller: Caller,
+    { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+  ): Promise<void> {
+    await this.uploads.get({ tenantId: caller.tenant.id, id });
+    await this.#speakTus(caller, request, reply);
   }
 
   /** Answers on the raw connection: the body of a request streams into storage, as it comes. */

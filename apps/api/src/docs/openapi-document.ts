@@ -51,7 +51,8 @@ function addErrors(document: OpenAPIObject): void {
     content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
   };
   for (const path of Object.values(document.paths)) {
-    for (const operation of [path.get, path.post, path.put, path.patch, path.delete]) {
+    const { get, head, options, post, put, patch, delete: remove } = path;
+    for (const operation of [get, head, options, post, put, patch, remove]) {
       if (operation) operation.responses = { ...operation.responses, default: answer };
     }
   }
