@@ -11,6 +11,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '25' },
     clients: { type: 'string', default: '4' },
     'outage-s': { type: 'string', default: '60' },
+    keep: { type: 'boolean', default: false },
   },
 });
 const report = await runFaults({
@@ -19,6 +20,7 @@ const report = await runFaults({
   kills: Number(values.kills),
   clients: Number(values.clients),
   outage_s: Number(values['outage-s']),
+  keep: values.keep,
   say,
 });
 say(`kills: ${report.kills.map(({ victim, after_s }) => `${victim} at ${after_s} s`).join(', ')}`);

@@ -20,6 +20,7 @@ import { Watcher } from './watcher.mjs';
  * @property {number} kills  in all, spread over api, worker, engine, postgres and redis
  * @property {number} clients  that call adapters all the time
  * @property {number} outage_s  how long PostgreSQL and then Redis are frozen; 0: not at all
+ * @property {boolean} [keep]  keep the data folder with its logs
  * @property {(line: string) => void} say
  */
 
@@ -39,7 +40,8 @@ export async function runFaults(options) {
     return await new FaultRun(options, product).run();
   } finally {
     await product.stop();
-    await rm(dataDir, { recursive: true, force: true });
+    if (options.keep) options.say(`the data and logs are in ${dataDir}`);
+    else await rm(dataDir, { recursive: true, force: true });
   }
 }
 

@@ -11,6 +11,10 @@ describe('isAway', () => {
     ['a server that shuts down', error({ code: '57P01' })],
     ['a server that starts', error({ driverError: error({ code: '57P03' }) })],
     ['a broken connection', error({}, 'Connection terminated unexpectedly')],
+    [
+      'a transaction whose connection broke',
+      error({}, 'Query runner already released. Cannot run queries anymore.'),
+    ],
     ['no free connection in time', error({}, 'timeout exceeded when trying to connect')],
     ['a missing socket', error({ code: 'ENOENT', syscall: 'connect' })],
   ])('knows %s', (_, thrown) => {
