@@ -128,6 +128,7 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
   'POST /v1/hooks': async (call, made) => {
     made.hook = await idOf(call('POST', '/v1/hooks', { name: 'pipeline' }));
   },
+  'PATCH /v1/hooks/{hook}': (call, { hook }) => call('PATCH', `/v1/hooks/${hook}`, { name: 'renamed' }),
   'POST /v1/hooks/{hook}/rotate': (call, { hook }) => call('POST', `/v1/hooks/${hook}/rotate`, {}),
   'DELETE /v1/hooks/{hook}': (call, { hook }) => call('DELETE', `/v1/hooks/${hook}`),
 
@@ -218,6 +219,23 @@ describe('the audit log', () => {
     expect(await platform.admin.expect(200, 'GET', '/v1/admin/audit?limit=1000')).not.toMatchObject({
       data: expect.arrayContaining([expect.objectContaining({ request_id: 'refused-1' })]) as object,
     });
+  });
+
+  it('tells of an adapter that came with its first version, once', async () => {
+    const tenant = await platform.tenant('implicit');
+    const files = Object.entries(goldenFiles('qv-r8'));
+    await tenant.expect(201, 'POST', '/v1/adapters/new/versions?create=true', formOf(files));
+    await tenant.expect(201, 'POST', '/v1/adapters/new/versions?create=true', formOf(files));
+    const { data } = await platform.admin.expect<{ data: AuditEntryResource[] }>(
+      200,
+      'GET',
+      '/v1/admin/audit?tenant=implicit&action=adapter.*',
+    );
+    expect(data.map(({ action }) => action)).toEqual([
+      'adapter.version.create',
+      'adapter.version.create',
+      'adapter.create',
+    ]);
   });
 
   it('tells which key of which tenant acted', async () => {

@@ -6,13 +6,18 @@ export function tableText(head: readonly string[], rows: readonly Row[]): string
     row.map((cell) => (cell === null || cell === undefined || cell === '' ? '-' : oneLine(String(cell)))),
   );
   const widths = head.map((name, at) => Math.max(name.length, ...cells.map((row) => row[at]?.length ?? 0)));
-  const numeric = head.map((_, at) => rows.every((row) => typeof row[at] === 'number' || row[at] === null));
+  const numeric = head.map((_, at) => isNumeric(rows.map((row) => row[at])));
   const line = (texts: readonly string[]): string =>
     texts
       .map((text, at) => (numeric[at] ? text.padStart(widths[at] ?? 0) : text.padEnd(widths[at] ?? 0)))
       .join('  ')
       .trimEnd();
   return [line(head), ...cells.map(line)].join('\n');
+}
+
+function isNumeric(cells: Row): boolean {
+  const known = cells.filter((cell) => cell !== null && cell !== undefined);
+  return known.length > 0 && known.every((cell) => typeof cell === 'number');
 }
 
 /** Names and values below each other. */

@@ -31,12 +31,7 @@ export class AdaptersService {
       await this.database.transaction(async (manager) => {
         await checkAdapterQuota(manager, tenantId);
         await manager.insert(Adapter, adapter);
-        await AuditLog.record(manager, {
-          tenantId,
-          action: 'adapter.create',
-          subject: { type: 'adapter', id: adapter.id },
-          after: adapterResource(adapter),
-        });
+        await auditCreation(manager, adapter);
       });
     } catch (error) {
       if (!isUniqueViolation(error, 'adapters_tenant_id_name_key')) throw error;
@@ -119,13 +114,19 @@ export async function createUnlessThere(
 ): Promise<void> {
   if (await manager.existsBy(Adapter, { tenantId, name })) return;
   await checkAdapterQuota(manager, tenantId);
-  await manager
-    .createQueryBuilder()
-    .insert()
-    .into(Adapter)
-    .values(newAdapter(tenantId, { name }))
-    .orIgnore()
-    .execute();
+  const adapter = newAdapter(tenantId, { name });
+  const insert = manager.createQueryBuilder().insert().into(Adapter).values(adapter).orIgnore();
+  const { raw } = (await insert.returning('id').execute()) as { raw: readonly unknown[] };
+  if (raw.length > 0) await auditCreation(manager, adapter); // else somebody else was faster
+}
+
+async function auditCreation(manager: EntityManager, adapter: Adapter): Promise<void> {
+  await AuditLog.record(manager, {
+    tenantId: adapter.tenantId,
+    action: 'adapter.create',
+    subject: { type: 'adapter', id: adapter.id },
+    after: adapterResource(adapter),
+  });
 }
 
 export function newAdapter(tenantId: string, body: CreateAdapter): Adapter {
