@@ -1,4 +1,4 @@
-import { Controller, Delete, Get, Head, Options, Param, Patch, Post, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, Head, Logger, Options, Param, Patch, Post, Req, Res } from '@nestjs/common';
 import {
   ApiBody,
   ApiConsumes,
@@ -13,9 +13,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { ResumableUploads } from '#adapters/resumable/resumable-uploads.service.js';
+import { ERROR_TABLE } from '#contracts/errors.js';
 import { type UploadResource, UploadSchema } from '#contracts/uploads-api.js';
-import { AppError, toEnvelope } from '#runtime/app-error.js';
+import { toEnvelope } from '#runtime/app-error.js';
+import { asAppError } from '#runtime/error-filter.js';
 import { newId } from '#stores/ids.js';
+import { asDependencyError } from '#stores/postgres/database-error.js';
 import { TusStore } from './tus-store.js';
 
 const PATH = '/v1/uploads';
@@ -160,9 +163,13 @@ export class TusController {
   }
 }
 
+const logger = new Logger('tus');
+
 /** Our errors as tus answers; its own say themselves what is wrong. */
-function tusError(error: Error | { status_code: number; body: string }) {
-  if ('status_code' in error) return undefined;
-  const { status, body } = toEnvelope(error instanceof AppError ? error : new AppError('internal_error'));
+function tusError(thrown: Error | { status_code: number; body: string }) {
+  if ('status_code' in thrown) return undefined;
+  const error = asAppError(asDependencyError(thrown));
+  if (ERROR_TABLE[error.code].logLevel === 'error') logger.error(thrown.message, thrown.stack);
+  const { status, body } = toEnvelope(error);
   return { status_code: status, body: JSON.stringify(body) };
 }
