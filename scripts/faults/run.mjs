@@ -5,7 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { demoModel } from '../lib/demo.mjs';
 import { inRepository } from '../lib/paths.mjs';
 import { Caller } from './caller.mjs';
+import { Arrivals } from './arrivals.mjs';
 import { outage } from './outage.mjs';
+import { Outside } from './outside.mjs';
 import { Product, VICTIMS } from './product.mjs';
 import { Random } from './random.mjs';
 import { Traffic } from './traffic.mjs';
@@ -26,7 +28,14 @@ import { Watcher } from './watcher.mjs';
 
 /** @typedef {{ kills: { victim: string, after_s: number }[], findings: import('./verify.mjs').Finding[], faults: string[], numbers: Record<string, number> }} FaultReport */
 
+/** Imports read from this machine; webhooks try again soon, and long enough. */
+const ENVIRONMENT = {
+  ALLOW_PRIVATE_IMPORTS: 'true',
+  WEBHOOK_RETRY_SCHEDULE: '0,1,1,1,2,2,5,5,10,10,20,30,60',
+};
 const TENANT = 'faults';
+/** Uploads for each import, and for each signed event. */
+const UPLOADS_PER_ARRIVAL = 5;
 const ADAPTERS = 10;
 const DEMO_MODELS = ['ticket-router', 'text-to-sql'];
 /** Usage is written once a second; a write may take another while everything restarts. */
@@ -35,7 +44,7 @@ const UNFLUSHED_MS = 3_000;
 /** Starts the product, hurts it in every way, and says what is wrong afterwards. @param {FaultOptions} options @returns {Promise<FaultReport>} */
 export async function runFaults(options) {
   const dataDir = await mkdtemp(join(tmpdir(), 'lorikeet-faults-'));
-  const product = await Product.start({ dataDir });
+  const product = await Product.start({ dataDir, env: ENVIRONMENT });
   try {
     return await new FaultRun(options, product).run();
   } finally {
@@ -90,8 +99,16 @@ class FaultRun {
     });
     watcher.start();
 
+    const outside = new Outside({ variants, random: new Random(options.seed + 2) });
+    await outside.listen();
+    const count = Math.ceil(options.uploads / UPLOADS_PER_ARRIVAL);
+    const arrivals = new Arrivals({ caller: owner, outside, count, onFault: fault });
+    await arrivals.prepare();
     const start_ms = Date.now();
-    const { accepted, tries } = await this.#uploadUnderKills({ caller: owner, variants, adapters: ADAPTERS });
+    const [{ accepted, tries }] = await Promise.all([
+      this.#uploadUnderKills({ caller: owner, variants, adapters: ADAPTERS }),
+      arrivals.run(),
+    ]);
     const uploaded_s = (Date.now() - start_ms) / 1000;
     await product.untilReady();
     const versions = await settledVersions(owner, adapters);
@@ -106,7 +123,10 @@ class FaultRun {
     await traffic.stop();
     const all = options.outage_s > 0 ? await settledVersions(owner, [...adapters, 'outage']) : versions;
 
+    const arrived = await arrivals.check();
+    await outside.close();
     const findings = [
+      ...arrived,
       ...checkVersions({ versions: all, accepted, seenReady: watcher.ready }),
       await checkAnswers(owner, all),
       ...(await this.#usage(traffic)),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,14 +16,24 @@ export class Variants {
   }
 
   /** @param {number} n */
-  form(n) {
+  weightsOf(n) {
     const weights = Buffer.from(this.weights);
     // The lowest bytes of two float32 of the first tensor: no greedy answer hangs on them.
     weights[this.data] = n & 0xff;
     weights[this.data + 4] = (n >> 8) & 0xff;
+    return weights;
+  }
+
+  /** @param {number} n */
+  sha256(n) {
+    return createHash('sha256').update(this.weightsOf(n)).digest('hex');
+  }
+
+  /** @param {number} n */
+  form(n) {
     const form = new FormData();
     form.append('files', new Blob([this.config]), 'adapter_config.json');
-    form.append('files', new Blob([weights]), 'adapter_model.safetensors');
+    form.append('files', new Blob([this.weightsOf(n)]), 'adapter_model.safetensors');
     return form;
   }
 }

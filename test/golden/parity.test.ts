@@ -8,8 +8,11 @@ import { ParityFixture, type ParityFixtureOptions } from '../support/parity-fixt
 import { ROOT } from '../support/stack.js';
 
 const MODELS = [
-  ...['cases/llama-gqa', 'cases/llama3-rope-tied-sharded'],
-  ...['peft-cases/gqa', 'peft-cases/biased', 'peft-cases/tied'],
+  'cases/llama-gqa',
+  'cases/llama3-rope-tied-sharded',
+  'peft-cases/gqa',
+  'peft-cases/biased',
+  'peft-cases/tied',
 ].map((name) => {
   const { modelPath, folder } = loadGolden(name);
   return { name, modelPath, adapters: join(folder, 'adapters') };
@@ -48,8 +51,13 @@ describe('the parity check passes every adapter that PEFT itself vouches for', (
     const opened = await open({ modelPath });
     for (const adapter of readdirSync(adapters)) {
       const parity = await opened.compare(join(adapters, adapter));
-      expect(parity, adapter).toMatchObject({ passed: true, prompts: 4, tokens: 124, token_agreement: 1 });
-      expect(parity.effect, adapter).toBeGreaterThan(0.1);
+      expect(parity, `${adapter}`).toMatchObject({
+        passed: true,
+        prompts: 4,
+        tokens: 124,
+        token_agreement: 1,
+      });
+      expect(parity.effect, `${adapter}`).toBeGreaterThan(0.1);
     }
     expect(opened.engine.status().adapters.resident, 'what only the check loaded').toEqual([]);
   });
@@ -57,7 +65,9 @@ describe('the parity check passes every adapter that PEFT itself vouches for', (
   it.each(['int8', 'int4'])('of the demo on an %s base', async (QUANTIZATION) => {
     const opened = await open({ ...DEMO, env: { QUANTIZATION } });
     for (const adapter of readdirSync(DEMO.adapters)) {
-      expect(await opened.compare(join(DEMO.adapters, adapter)), adapter).toMatchObject({ passed: true });
+      expect(await opened.compare(join(DEMO.adapters, adapter)), `${adapter}`).toMatchObject({
+        passed: true,
+      });
     }
   });
 });
