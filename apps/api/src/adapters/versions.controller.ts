@@ -154,7 +154,8 @@ export class VersionsController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Cancel an import',
-    description: 'The version is rejected and what was fetched is freed. 409 for a version that is not being imported.',
+    description:
+      'The version is rejected and what was fetched is freed. 409 for a version that is not being imported.',
   })
   @ApiOkResponse({ standardSchema: VersionSchema })
   cancel(
