@@ -15,6 +15,13 @@ describe('isAway', () => {
       'a transaction whose connection broke',
       error({}, 'Query runner already released. Cannot run queries anymore.'),
     ],
+    [
+      'the first query of a transaction whose connection broke',
+      error(
+        {},
+        'Database connection provided by a query runner was already released, cannot continue to use its querying methods anymore.',
+      ),
+    ],
     ['no free connection in time', error({}, 'timeout exceeded when trying to connect')],
     ['a missing socket', error({ code: 'ENOENT', syscall: 'connect' })],
   ])('knows %s', (_, thrown) => {

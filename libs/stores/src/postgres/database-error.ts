@@ -15,7 +15,7 @@ const SOCKET_CODES = new Set([
 const STATE_CODES = /^(08...|57P0[1-5]|53300)$/;
 /** node-postgres gives these no code; the last is TypeORM's, for the next query of a transaction whose connection broke. */
 const MESSAGES =
-  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Connection is closed|not queryable|Driver not Connected|Query runner already released/i;
+  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Connection is closed|not queryable|Driver not Connected|query runner (?:was )?already released/i;
 
 interface DriverError {
   readonly code?: unknown;
