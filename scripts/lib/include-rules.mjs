@@ -1,5 +1,5 @@
 /**
- * Who may include whom in native/: binding -> model -> backend/backend.h <- backend/{reference,cpu,cuda}.
+ * Who may include whom in native/: binding and tools -> model -> backend/backend.h <- backend/{reference,cpu,cuda}.
  * A file directly in backend/ (the interface and what all backends share) includes only its like.
  */
 const MAY_INCLUDE = /** @type {const} */ ({
@@ -9,6 +9,7 @@ const MAY_INCLUDE = /** @type {const} */ ({
   'backend/cuda': ['backend', 'backend/cuda'],
   model: ['model', 'backend'],
   binding: ['binding', 'model', 'backend'],
+  tools: ['model', 'backend'],
   emulator: ['emulator'],
   test: ['test', 'emulator', 'model', 'backend', 'backend/reference', 'backend/cpu', 'backend/cuda'],
 });

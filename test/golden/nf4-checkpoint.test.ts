@@ -100,7 +100,8 @@ describe('a checkpoint that bitsandbytes quantized to NF4', () => {
       const written = await tensorsOf(join(folder, 'out/model.safetensors'));
       const theirs = await tensorsOf(join(golden.modelPath, 'model.safetensors'));
       expect([...written.keys()].toSorted()).toEqual([...theirs.keys()].toSorted());
-      for (const [name, tensor] of theirs) expect({ name, tensor: written.get(name) }).toEqual({ name, tensor });
+      for (const [name, tensor] of theirs)
+        expect({ name, tensor: written.get(name) }).toEqual({ name, tensor });
     } finally {
       await rm(folder, { recursive: true });
     }

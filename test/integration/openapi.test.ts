@@ -20,8 +20,15 @@ interface Document {
 }
 
 /** Calls whose path says everything. */
-const WITHOUT_BODY =
-  /\/(rollback|drain|undrain|retry|cancel|replay|enable|disable)$|\/shares\/\{tenant\}$/;
+const WITHOUT_BODY = /\/(rollback|drain|undrain|retry|cancel|replay|enable|disable)$|\/shares\/\{tenant\}$/;
+
+/** The content types of a success. */
+function answered(name: string): unknown {
+  if (SPEAKS_TUS.test(name)) return ANY_LIST;
+  return name.endsWith('/files/{file}') ? ['application/octet-stream'] : WITH_JSON;
+}
+const ANY_LIST: unknown = expect.any(Array);
+const WITH_JSON: unknown = expect.arrayContaining(['application/json']);
 
 /** That protocol answers in headers. */
 const SPEAKS_TUS = /^(post|head|patch|delete|options) \/v1\/uploads/;
@@ -54,14 +61,7 @@ describe('the OpenAPI document', () => {
         name,
         summary: expect.stringMatching(/./) as string,
       });
-      if (!SPEAKS_TUS.test(name)) {
-        expect({ name, success }).toMatchObject({ name, success: { content: {} } });
-        expect(Object.keys(success?.content ?? {})).toEqual(
-          name.endsWith('/files/{file}')
-            ? ['application/octet-stream']
-            : expect.arrayContaining(['application/json']),
-        );
-      }
+      expect({ name, types: Object.keys(success?.content ?? {}) }).toEqual({ name, types: answered(name) });
       expect({ name, ...operation.responses.default }).toMatchObject({
         name,
         content: { 'application/json': {} },

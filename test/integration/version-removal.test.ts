@@ -47,7 +47,10 @@ async function engineRuns(
 ) {
   const { status } = platform.engine;
   const entry = { digest: digest ?? '', bytes: 1, requests };
-  platform.engine.status = { ...status, adapters: { ...status.adapters, resident: [], waiting: [], [field]: [entry] } };
+  platform.engine.status = {
+    ...status,
+    adapters: { ...status.adapters, resident: [], waiting: [], [field]: [entry] },
+  };
   const polls = platform.engine.statusCalls;
   await vi.waitFor(() => expect(platform.engine.statusCalls).toBeGreaterThan(polls + 4), WAIT);
 }

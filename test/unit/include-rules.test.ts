@@ -30,6 +30,6 @@ describe('the include rules of native/', () => {
   });
 
   it('wants a rule for a new folder', () => {
-    expect(faults('tools/main.cc')[0]).toMatch(/no rule says/);
+    expect(faults('sketches/main.cc')[0]).toMatch(/no rule says/);
   });
 });

@@ -22,7 +22,10 @@ import { Adapter } from './adapter.entity.js';
   where: 'training_job IS NOT NULL',
 })
 @Index('adapter_versions_digest_idx', ['tenantId', 'digest', 'id'], { where: 'digest IS NOT NULL' })
-@Check('adapter_versions_state_check', "state IN ('importing', 'uploaded', 'validating', 'ready', 'rejected')")
+@Check(
+  'adapter_versions_state_check',
+  "state IN ('importing', 'uploaded', 'validating', 'ready', 'rejected')",
+)
 @Check('adapter_versions_ready_check', "state <> 'ready' OR digest IS NOT NULL")
 export class AdapterVersion {
   @PrimaryColumn('uuid', { primaryKeyConstraintName: 'adapter_versions_pkey' })
@@ -52,12 +55,12 @@ export class AdapterVersion {
   @Column('jsonb', { nullable: true })
   report!: object | null;
 
-  @Column('text', { nullable: true })
-  failure!: string | null;
-
   /** A Parity; null when none was asked for. */
   @Column('jsonb', { nullable: true })
   parity!: object | null;
+
+  @Column('text', { nullable: true })
+  failure!: string | null;
 
   /** How often a worker has begun to validate it. */
   @Column('integer', { default: 0 })
@@ -86,8 +89,10 @@ export class AdapterVersion {
 
   @Column('text', { name: 'training_job', nullable: true })
   trainingJob!: string | null;
+
   @Column('jsonb', { default: () => "'{}'" })
   metrics!: VersionMetrics;
+
   @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
   createdAt!: Date;
 

@@ -96,7 +96,7 @@ export class ReadCache<V extends object> {
 
   /** Forgets every key that was loaded with this group. */
   forgetGroup(group: string): void {
-    for (const key of [...(this.#groups.get(group) ?? [])]) this.forget(key);
+    for (const key of this.#groups.get(group) ?? []) this.forget(key);
   }
 
   /** Makes every value be asked for again at its next use, yet keeps it for the time that the source is away. */
