@@ -1,0 +1,22 @@
+import { expect, it } from 'vitest';
+import { runFaults } from '../../scripts/faults/run.mjs';
+
+/* The short form of scripts/faults.mjs; docs/operations.md has the outcomes of the long one. */
+
+it('loses nothing, shows nothing half and counts nothing twice while every part is killed and frozen', async () => {
+  const said: string[] = [];
+  const report = await runFaults({
+    seed: 7,
+    uploads: 15,
+    kills: 5,
+    clients: 2,
+    outage_s: 4,
+    say: (line) => said.push(line),
+  });
+  expect(report.faults, said.join('\n')).toEqual([]);
+  expect(
+    report.findings.filter(({ ok }) => !ok),
+    said.join('\n'),
+  ).toEqual([]);
+  expect(report.kills.length).toBeGreaterThanOrEqual(4);
+});
