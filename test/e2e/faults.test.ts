@@ -7,10 +7,10 @@ it('loses nothing, shows nothing half and counts nothing twice while every part 
   const said: string[] = [];
   const report = await runFaults({
     seed: 7,
-    uploads: 15,
+    uploads: 10,
     kills: 5,
     clients: 2,
-    outage_s: 4,
+    outage_s: 3,
     say: (line) => said.push(line),
   });
   const wrong = report.findings.filter(({ ok }) => !ok);
