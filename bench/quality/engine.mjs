@@ -27,8 +27,8 @@ export class Engine {
     this.#model = model;
   }
 
-  /** @param {string} modelPath @param {string} quantization @param {number} threads */
-  static async open(modelPath, quantization, threads) {
+  /** @param {string} modelPath @param {{ quantization: string, cache: string, threads: number }} options */
+  static async open(modelPath, { quantization, cache, threads }) {
     const model = await openModel({
       modelPath,
       backend: 'cpu',
@@ -36,7 +36,7 @@ export class Engine {
       quantization: /** @type {any} */ (quantization),
       maxStepTokens: MAX_ROWS,
       maxSequences: MAX_SEQUENCES,
-      kv: { bytes: 256 << 20, pageTokens: PAGE_TOKENS, dtype: 'f32' },
+      kv: { bytes: 256 << 20, pageTokens: PAGE_TOKENS, dtype: /** @type {any} */ (cache) },
     });
     return new Engine(model);
   }

@@ -7,7 +7,15 @@ import { manifestOf } from '../load/manifest.mjs';
 import { conditions, loadLine, markdownTable } from '../report.mjs';
 import { Engine } from './engine.mjs';
 
-export const FORMATS = ['none', 'int8', 'int4', 'nf4'];
+/** Of the base's weights and of the KV cache. @typedef {{ format: string, cache: string }} Kept */
+
+/** @type {readonly Kept[]} */
+export const KEPT = [
+  ...['none', 'int8', 'int4', 'nf4'].map((format) => ({ format, cache: 'f32' })),
+  { format: 'none', cache: 'bf16' },
+  { format: 'none', cache: 'int8' },
+  { format: 'int4', cache: 'int8' },
+];
 const NEW_TOKENS = 80;
 const BATCH = 50;
 /** alpha / r, and alpha / sqrt(r) for the rank-stabilized one: the same for all four. */
@@ -15,28 +23,28 @@ const SCALE = 2;
 const demo = inRepository('models', 'demo');
 
 /** @typedef {{ adapter: string, messages: { role: string, content: string }[], expected: string }} Example */
-/** @typedef {{ format: string, weightBytes: number, promptPerplexity: number, answerPerplexity: number, matches: Record<string, number>, mean: number }} Quality */
+/** @typedef {Kept & { weightBytes: number, promptPerplexity: number, answerPerplexity: number, matches: Record<string, number>, mean: number }} Quality */
 
-/** The demo model's accuracy in every format, on examples that neither base nor adapters were trained on. @param {{ threads: number, basePath?: string, formats?: readonly string[] }} options */
-export async function runQuality({ threads, basePath = join(demo, 'base'), formats = FORMATS }) {
+/** The demo model's accuracy in every format and with every cache, on examples that neither base nor adapters were trained on. @param {{ threads: number, basePath?: string, kept?: readonly Kept[] }} options */
+export async function runQuality({ threads, basePath = join(demo, 'base'), kept = KEPT }) {
   const examples = /** @type {Example[]} */ (
     JSON.parse(readFileSync(join(demo, 'eval/heldout.json'), 'utf8'))
   );
   const tokenizer = await Tokenizer.load(join(demo, 'base'));
   const rows = [];
-  for (const format of formats) {
+  for (const { format, cache } of kept) {
     rows.push(
-      await step(`the demo model in ${format}`, () =>
-        measure({ basePath, format, threads, examples, tokenizer }),
+      await step(`the demo model in ${format}, cache in ${cache}`, () =>
+        measure({ basePath, format, cache, threads, examples, tokenizer }),
       ),
     );
   }
   return { examples: examples.length, rows };
 }
 
-/** @param {{ basePath: string, format: string, threads: number, examples: readonly Example[], tokenizer: Tokenizer }} what @returns {Promise<Quality>} */
-async function measure({ basePath, format, threads, examples, tokenizer }) {
-  const engine = await Engine.open(basePath, format, threads);
+/** @param {Kept & { basePath: string, threads: number, examples: readonly Example[], tokenizer: Tokenizer }} what @returns {Promise<Quality>} */
+async function measure({ basePath, format, cache, threads, examples, tokenizer }) {
+  const engine = await Engine.open(basePath, { quantization: format, cache, threads });
   const prompt = { sum: 0, count: 0 };
   const answer = { sum: 0, count: 0 };
   const matches = /** @type {Record<string, number>} */ ({});
@@ -68,6 +76,7 @@ async function measure({ basePath, format, threads, examples, tokenizer }) {
   const mean = Object.values(matches).reduce((a, b) => a + b, 0) / Object.keys(matches).length;
   return {
     format,
+    cache,
     weightBytes,
     promptPerplexity: perplexity(prompt),
     answerPerplexity: perplexity(answer),
@@ -106,13 +115,14 @@ export function qualityMarkdown({ machine, load, result }) {
   const names = Object.keys(result.rows[0]?.matches ?? {});
   const percent = (/** @type {number} */ share) => `${(share * 100).toFixed(1)} %`;
   return [
-    '# Quality of quantized bases',
+    '# Quality of quantized bases and caches',
     conditions(machine, { load: loadLine(load) }),
     `The demo model and its four adapters on ${result.examples} held-out examples. Perplexity per token: of the prompts under the base alone, of the expected answers under the adapters. Exact match: greedy answers that equal the expected one.`,
     markdownTable(
-      ['format', 'weights, MiB', 'perplexity of prompts', 'of answers', ...names, 'mean'],
-      result.rows.map(({ format, weightBytes, promptPerplexity, answerPerplexity, matches, mean }) => [
+      ['format', 'KV cache', 'weights, MiB', 'perplexity of prompts', 'of answers', ...names, 'mean'],
+      result.rows.map(({ format, cache, weightBytes, promptPerplexity, answerPerplexity, matches, mean }) => [
         format,
+        cache,
         (weightBytes / 2 ** 20).toFixed(2),
         promptPerplexity.toFixed(4),
         answerPerplexity.toFixed(4),

@@ -25,6 +25,8 @@
 namespace lorikeet {
 
 enum class DType : uint8_t { f32, f16, bf16 };
+// Of keys and values in the cache (backend/kv_type.h); those of DType come first, in its order.
+enum class KvType : uint8_t { f32, f16, bf16, int8 };
 enum class Quantization : uint8_t { none, int8, int4, nf4 };  // backend/quantization.h says what they mean
 
 // A tensor in host memory in checkpoint layout, row-major. Only looked at during the call that takes it.
@@ -118,9 +120,10 @@ struct KvDesc {
   int page_tokens = 0;
   int kv_heads = 0;
   int head_dim = 0;
-  DType dtype = DType::f32;
+  KvType type = KvType::f32;
 };
-// Per layer: [pages][2][kv_heads][page_tokens][head_dim].
+// Per layer: [pages][2][kv_heads][page_tokens][head_dim], in int8 also scales
+// [pages][2][kv_heads][page_tokens].
 class KvCache {
  public:
   virtual ~KvCache() = default;

@@ -83,7 +83,7 @@ class WeightGroups {
 };
 
 // q [count] of x [count]; returns the scale. Values that are not finite make the scale NaN, so that the
-// product is too.
+// product is too. An int8 KV cache keeps keys and values the same way.
 float quantize_activations(int8_t* q, const float* x, int count);
 
 // The factors between a group of activations and its integers, from the largest absolute value's bits.

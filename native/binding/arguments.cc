@@ -105,7 +105,7 @@ Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value) {
   Arguments kv = arguments.object("kv");
   options.kv_bytes = static_cast<uint64_t>(kv.integer("bytes", 1, kMaxSafeInteger));
   options.page_tokens = static_cast<int32_t>(kv.integer("pageTokens", 1, 1 << 16));
-  options.kv_dtype = choice<DType>(kv, "dtype", {"f32", "f16", "bf16"});
+  options.kv_type = choice<KvType>(kv, "dtype", {"f32", "f16", "bf16", "int8"});
   if (arguments.error()) return *arguments.error();
   if (kv.error()) return *kv.error();
   return options;

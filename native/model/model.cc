@@ -1,6 +1,6 @@
 #include "model/model.h"
 
-#include "backend/dtype.h"
+#include "backend/kv_type.h"
 #include "model/checkpoint.h"
 #include "model/dense_merge.h"
 
@@ -48,9 +48,8 @@ Status Model::load(const ModelOptions& options) {
 }
 
 Status Model::create_kv(const ModelOptions& options) {
-  const auto page_bytes = static_cast<uint64_t>(config_.layers) * 2 *
-                          static_cast<uint64_t>(config_.kv_width()) *
-                          static_cast<uint64_t>(options.page_tokens) * dtype_bytes(options.kv_dtype);
+  kv_desc_ = {config_.layers, 0, options.page_tokens, config_.kv_heads, config_.head_dim, options.kv_type};
+  const auto page_bytes = static_cast<uint64_t>(config_.layers) * lorikeet::kv_page_bytes(kv_desc_);
   const uint64_t pages = options.kv_bytes / page_bytes;
   if (pages == 0) {
     return Error{"kv.bytes is " + std::to_string(options.kv_bytes) + ", but one page needs " +
@@ -60,8 +59,7 @@ Status Model::create_kv(const ModelOptions& options) {
   if (pages > static_cast<uint64_t>(INT32_MAX / options.page_tokens))
     return Error{"kv.bytes holds too many slots"};
   kv_page_bytes_ = page_bytes;
-  kv_desc_ = {config_.layers,   static_cast<int>(pages), options.page_tokens,
-              config_.kv_heads, config_.head_dim,        options.kv_dtype};
+  kv_desc_.pages = static_cast<int>(pages);
   auto kv = backend_->kv_create(kv_desc_);
   if (!kv) return kv.error();
   kv_ = std::move(*kv);

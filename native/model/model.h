@@ -26,7 +26,7 @@ struct ModelOptions {
   int32_t max_sequences = 0;
   uint64_t kv_bytes = 0;
   int32_t page_tokens = 0;
-  DType kv_dtype = DType::f32;
+  KvType kv_type = KvType::f32;
 };
 
 struct MemoryUse {

@@ -221,7 +221,7 @@ void bench_shape(Backend& backend, int64_t k, int64_t n, Quantization quantizati
 }
 
 // Sequences of equal context on pages in order, each with `rows` new rows: 32 query heads, 8 KV heads of 64.
-void bench_attention(Backend& backend, int sequences, int rows, int context, DType dtype) {
+void bench_attention(Backend& backend, int sequences, int rows, int context, KvType type) {
   constexpr int kPageTokens = 16;
   const AttentionDesc desc{32, 8, 64, 0.125f};
   const int pages = (context + kPageTokens - 1) / kPageTokens;
@@ -230,7 +230,7 @@ void bench_attention(Backend& backend, int sequences, int rows, int context, DTy
                                .page_tokens = kPageTokens,
                                .kv_heads = 8,
                                .head_dim = 64,
-                               .dtype = dtype});
+                               .type = type});
   if (!kv) std::exit(1);
   std::vector<int32_t> token, position, slot, q_start{0}, kv_len, table;
   for (int sequence = 0; sequence < sequences; ++sequence) {
@@ -283,12 +283,13 @@ int main(int argc, char** argv) {
     }
   }
   if (!only.empty() && only != "attention") return 0;
-  for (const DType dtype : {DType::f32, DType::bf16}) {
-    std::printf("KV cache in %s\n", dtype == DType::f32 ? "f32" : "bf16");
-    bench_attention(**backend, 1, 1, 4096, dtype);
-    bench_attention(**backend, 16, 1, 512, dtype);
-    bench_attention(**backend, 1, 512, 512, dtype);
-    bench_attention(**backend, 1, 256, 4096, dtype);
+  for (const auto& [name, type] :
+       {std::pair{"f32", KvType::f32}, std::pair{"bf16", KvType::bf16}, std::pair{"int8", KvType::int8}}) {
+    std::printf("KV cache in %s\n", name);
+    bench_attention(**backend, 1, 1, 4096, type);
+    bench_attention(**backend, 16, 1, 512, type);
+    bench_attention(**backend, 1, 512, 512, type);
+    bench_attention(**backend, 1, 256, 4096, type);
   }
   return 0;
 }

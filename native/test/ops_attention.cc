@@ -60,9 +60,9 @@ AttentionDesc describe(const Shape& shape) {
 
 // Runs the steps in order, each a list of chunks, after the positions before a sequence's first chunk were
 // filled in.
-void check_attention(const Shape& shape, DType dtype, std::vector<int> lengths,
+void check_attention(const Shape& shape, KvType type, std::vector<int> lengths,
                      const std::vector<std::vector<Chunk>>& steps, Random& random) {
-  const KvCase kv = random_kv(random, shape.heads, shape.page_tokens, dtype, lengths);
+  const KvCase kv = random_kv(random, shape.heads, shape.page_tokens, type, lengths);
   const AttentionDesc desc = describe(shape);
   std::vector<std::vector<double>> values(steps.size()), bounds(steps.size());
   for (size_t i = 0; i < steps.size(); ++i) {
@@ -87,7 +87,7 @@ void check_attention(const Shape& shape, DType dtype, std::vector<int> lengths,
       const auto out = attend(*backend, *cache, 1, step_of(kv, steps[i]), no_rotation(shape.heads), desc);
       INFO(device_of(*backend), " step ", i, " page_tokens=", shape.page_tokens,
            " head_dim=", shape.heads.head_dim, " window=", shape.window, " softcap=", shape.softcap, " ",
-           name_of(dtype));
+           name_of(type));
       CHECK(worst_ratio(out.data(), values[i], bounds[i]) <= 1.0);
     }
   }
@@ -97,10 +97,10 @@ void check_attention(const Shape& shape, DType dtype, std::vector<int> lengths,
 
 TEST_CASE("attention sees exactly its own past, at any page size, head layout and cache type") {
   Random random(41);
-  for (const DType dtype : kAllDTypes) {
+  for (const KvType type : kAllKvTypes) {
     for (const int page_tokens : {1, 3, 16, 32}) {
       for (const HeadShape heads : {HeadShape{4, 2, 16}, {3, 3, 8}, {8, 1, 64}, {6, 2, 20}, {2, 1, 6}}) {
-        check_attention({heads, page_tokens}, dtype, {1, 2, 17, 33, 50},
+        check_attention({heads, page_tokens}, type, {1, 2, 17, 33, 50},
                         {{{0, 0, 1}, {2, 0, 16}, {3, 0, 20}, {4, 0, 49}},
                          {{1, 0, 2}, {2, 16, 17}, {3, 20, 33}, {4, 49, 50}}},
                         random);
@@ -111,10 +111,10 @@ TEST_CASE("attention sees exactly its own past, at any page size, head layout an
 
 TEST_CASE("attention honours windows and soft caps") {
   Random random(42);
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const KvType type : {KvType::f32, KvType::bf16, KvType::int8}) {
     for (const int window : {1, 2, 5, 16, 40, 1000}) {
       for (const float softcap : {0.0f, 3.0f, 50.0f}) {
-        check_attention({{4, 2, 24}, 16, window, softcap}, dtype, {70, 9},
+        check_attention({{4, 2, 24}, 16, window, softcap}, type, {70, 9},
                         {{{0, 0, 41}, {1, 0, 9}}, {{0, 41, 69}}, {{0, 69, 70}}}, random);
       }
     }
@@ -125,35 +125,50 @@ TEST_CASE("attention over long contexts merges its splits rightly, with and with
   Random random(43);
   for (const int window : {0, 300, 257}) {
     for (const int page_tokens : {16, 7}) {
-      check_attention({{4, 2, 16}, page_tokens, window}, DType::f16, {1301, 300},
+      check_attention({{4, 2, 16}, page_tokens, window}, KvType::f16, {1301, 300},
                       {{{0, 1250, 1300}, {1, 240, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
-      check_attention({{4, 2, 16}, page_tokens, window}, DType::bf16, {2301},
+      check_attention({{4, 2, 16}, page_tokens, window}, KvType::bf16, {2301},
                       {{{0, 2290, 2300}}, {{0, 2300, 2301}}}, random);
+      check_attention({{4, 2, 16}, page_tokens, window}, KvType::int8, {1301, 300},
+                      {{{0, 1250, 1300}, {1, 240, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
     }
   }
 }
 
-TEST_CASE("attention does not let a later row's infinity into an earlier row") {
+TEST_CASE("attention does not let a later row's infinity into an earlier row, nor hide it from a later one") {
   Random random(44);
-  KvCase kv = random_kv(random, {4, 2, 16}, 16, DType::f32, {40});
-  const AttentionDesc desc = describe({kv.heads, 16});
-  const int width = kv.heads.width();
-  const int first_value = (kv.heads.q_heads + kv.heads.kv_heads) * kv.heads.head_dim;
-  for (int i = 0; i < width - first_value; ++i)
-    kv.sequences[0].qkv[static_cast<size_t>(30 * width + first_value + i)] = INFINITY;
-  for (const auto& backend : all_backends()) {
-    const auto cache = create_kv(*backend, kv, 1);
-    const auto out = attend(*backend, *cache, 0, step_of(kv, {{0, 0, 40}}), no_rotation(kv.heads), desc);
-    INFO(device_of(*backend));
-    bool earlier_finite = true, later_finite = false;
-    for (size_t i = 0; i < out.size(); ++i) {
-      const bool finite = std::isfinite(out[i]);
-      if (i < 30 * 64)
-        earlier_finite = earlier_finite && finite;
-      else
-        later_finite = later_finite || finite;
+  for (const KvType type : kAllKvTypes) {
+    for (const bool key : {true, false}) {
+      for (const float bad : {INFINITY, NAN}) {
+        KvCase kv = random_kv(random, {4, 2, 16}, 16, type, {40, 40});
+        const AttentionDesc desc = describe({kv.heads, 16});
+        const int width = kv.heads.width();
+        // One element of each KV head.
+        for (int head = 0; head < kv.heads.kv_heads; ++head) {
+          const int at = kv.heads.q_heads + (key ? 0 : kv.heads.kv_heads) + head;
+          const int d = key ? 3 : head;
+          kv.sequences[0].qkv[static_cast<size_t>(30 * width + at * kv.heads.head_dim + d)] = bad;
+        }
+        for (const auto& backend : all_backends()) {
+          const auto cache = create_kv(*backend, kv, 1);
+          const auto out =
+              attend(*backend, *cache, 0, step_of(kv, {{0, 0, 40}, {1, 0, 40}}), no_rotation(kv.heads), desc);
+          INFO(device_of(*backend), " ", name_of(type), key ? " key " : " value ", bad);
+          bool others_finite = true, later_heads_show_it = true;
+          for (size_t head = 0; head < out.size() / 16; ++head) {
+            bool finite = true;
+            for (size_t d = 0; d < 16; ++d) finite = finite && std::isfinite(out[head * 16 + d]);
+            const size_t row = head / 4;
+            if (row < 30 || row >= 40) {
+              others_finite = others_finite && finite;
+            } else {
+              later_heads_show_it = later_heads_show_it && !finite;
+            }
+          }
+          CHECK(others_finite);
+          CHECK(later_heads_show_it);
+        }
+      }
     }
-    CHECK(earlier_finite);
-    CHECK_FALSE(later_finite);
   }
 }

@@ -30,6 +30,14 @@ std::vector<std::string> all_isas() {
   return result;
 }
 
+std::vector<std::pair<std::string, KvType>> isas_and_types(const std::vector<KvType>& types) {
+  std::vector<std::pair<std::string, KvType>> result;
+  for (const std::string& isa : all_isas()) {
+    for (const KvType type : types) result.emplace_back(isa, type);
+  }
+  return result;
+}
+
 }  // namespace
 
 TEST_CASE("a linear row has the same bits alone and at any place of any batch, whatever runs beside it") {
@@ -111,9 +119,10 @@ TEST_CASE("a long segment of one adapter has the same bits as its rows one by on
 
 TEST_CASE("attention has the same bits however a sequence is chunked, batched and spread over threads") {
   Random random(63);
-  for (const int window : {0, 270}) {
+  for (const auto& [window, type] : {std::pair{0, KvType::bf16}, std::pair{270, KvType::bf16},
+                                     std::pair{0, KvType::int8}, std::pair{270, KvType::int8}}) {
     for (const HeadShape heads : {HeadShape{4, 2, 40}, {8, 1, 16}}) {
-      const KvCase kv = random_kv(random, heads, 16, DType::bf16, {800, 530, 33});
+      const KvCase kv = random_kv(random, heads, 16, type, {800, 530, 33});
       const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.2f, window, 0.0f};
       const int64_t width = heads.q_heads * heads.head_dim;
       const std::vector<std::vector<std::vector<Chunk>>> plans{
@@ -140,7 +149,8 @@ TEST_CASE("attention has the same bits however a sequence is chunked, batched an
             }
             for (size_t sequence = 0; sequence < 3; ++sequence) {
               if (first[sequence].empty()) first[sequence] = result[sequence];
-              INFO(device_of(*backend), " plan ", plan, " sequence ", sequence, " window ", window);
+              INFO(device_of(*backend), " plan ", plan, " sequence ", sequence, " window ", window, " ",
+                   name_of(type));
               REQUIRE(result[sequence].size() == first[sequence].size());
               CHECK(same_bits(result[sequence].data(), first[sequence].data(),
                               static_cast<int64_t>(first[sequence].size())));
@@ -156,10 +166,10 @@ TEST_CASE(
     "attention of one row over a long context has the same bits on any number of threads and beside others") {
   Random random(65);
   const HeadShape heads{4, 2, 16};
-  const KvCase kv = random_kv(random, heads, 16, DType::f16, {2600, 700, 40});
   const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.25f, 0, 0.0f};
   const int64_t width = heads.q_heads * heads.head_dim;
-  for (const std::string& isa : all_isas()) {
+  for (const auto& [isa, type] : isas_and_types({KvType::f16, KvType::int8})) {
+    const KvCase kv = random_kv(random, heads, 16, type, {2600, 700, 40});
     std::vector<float> first;
     for (Backend* backend : backends_of(isa)) {
       const auto cache = create_kv(*backend, kv, 1);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "backend/kv_type.h"
+#include "backend/quantization.h"
 #include "ops_fixture.h"
 
 namespace lorikeet::test {
@@ -15,17 +17,40 @@ struct HeadShape {
   int width() const { return (q_heads + 2 * kv_heads) * head_dim; }
 };
 
-// q | k | v of every position, before rotation. Keys and values are exact in the cache's element type.
+constexpr KvType kAllKvTypes[] = {KvType::f32, KvType::f16, KvType::bf16, KvType::int8};
+
+inline const char* name_of(KvType type) {
+  return type == KvType::int8 ? "int8" : name_of(dtype_of(type));
+}
+
+// What the cache is to hold of a vector.
+inline std::vector<double> as_cached(const float* from, int count, KvType type) {
+  std::vector<double> result;
+  std::vector<int8_t> q(static_cast<size_t>(count));
+  const float scale = type == KvType::int8 ? quantize_activations(q.data(), from, count) : 0.0f;
+  for (int i = 0; i < count; ++i) {
+    if (type == KvType::int8) {
+      result.push_back(static_cast<double>(scale) * q[static_cast<size_t>(i)]);
+      continue;
+    }
+    std::byte bytes[4];
+    store_f32(bytes, dtype_of(type), 0, from[i]);
+    result.push_back(load_f32(bytes, dtype_of(type), 0));
+  }
+  return result;
+}
+
 struct SequenceCase {
   int length = 0;
-  std::vector<float> qkv;      // [length, (HQ + 2 HKV) D]
+  std::vector<float> qkv;      // [length, (HQ + 2 HKV) D] q | k | v of every position, before rotation
+  std::vector<double> cached;  // the same; k and v as an unrotated cache keeps them
   std::vector<int32_t> pages;  // page table
 };
 
 struct KvCase {
   HeadShape heads;
   int page_tokens = 16;
-  DType dtype = DType::f32;
+  KvType type = KvType::f32;
   int pages = 0;
   std::vector<SequenceCase> sequences;
 
@@ -37,24 +62,26 @@ struct KvCase {
   }
   double at(int sequence, int position, int head, int d) const {
     return sequences[static_cast<size_t>(sequence)]
-        .qkv[static_cast<size_t>(position * heads.width() + head * heads.head_dim + d)];
+        .cached[static_cast<size_t>(position * heads.width() + head * heads.head_dim + d)];
   }
 };
 
-inline KvCase random_kv(Random& random, HeadShape heads, int page_tokens, DType dtype,
+inline KvCase random_kv(Random& random, HeadShape heads, int page_tokens, KvType type,
                         std::vector<int> lengths) {
-  KvCase result{heads, page_tokens, dtype, 3, {}};
+  KvCase result{heads, page_tokens, type, 3, {}};
   for (const int length : lengths) result.pages += (length + page_tokens - 1) / page_tokens;
   std::vector<int32_t> free(static_cast<size_t>(result.pages));
   std::iota(free.begin(), free.end(), 0);
   for (size_t i = free.size() - 1; i > 0; --i)
     std::swap(free[i], free[static_cast<size_t>(random.integer(0, static_cast<int>(i)))]);
   for (const int length : lengths) {
-    SequenceCase sequence{length, random_floats(random, int64_t{length} * heads.width(), -2, 2), {}};
-    for (float& value : sequence.qkv) {
-      std::byte bytes[4];
-      store_f32(bytes, dtype, 0, value);
-      value = load_f32(bytes, dtype, 0);
+    SequenceCase sequence{length, random_floats(random, int64_t{length} * heads.width(), -2, 2), {}, {}};
+    const int queries = heads.q_heads * heads.head_dim;
+    for (int64_t i = 0; i < int64_t{length} * heads.width(); i += heads.head_dim) {
+      const float* const from = &sequence.qkv[static_cast<size_t>(i)];
+      const bool query = i % heads.width() < queries;
+      const auto vector = as_cached(from, heads.head_dim, query ? KvType::f32 : type);
+      sequence.cached.insert(sequence.cached.end(), vector.begin(), vector.end());
     }
     const auto pages = static_cast<size_t>((length + page_tokens - 1) / page_tokens);
     sequence.pages.assign(free.end() - static_cast<int64_t>(pages), free.end());
@@ -110,7 +137,7 @@ inline std::unique_ptr<KvCache> create_kv(Backend& backend, const KvCase& kv, in
                                   .page_tokens = kv.page_tokens,
                                   .kv_heads = kv.heads.kv_heads,
                                   .head_dim = kv.heads.head_dim,
-                                  .dtype = kv.dtype});
+                                  .type = kv.type});
   REQUIRE(cache);
   return std::move(*cache);
 }

@@ -45,7 +45,7 @@ void expect_rotated(const StepCase& step, const HeadShape& heads, const RopeDesc
 TEST_CASE("rope_kv rotates queries and keys by their own position and leaves values alone") {
   Random random(51);
   for (const HeadShape heads : {HeadShape{4, 2, 64}, {3, 1, 20}, {2, 2, 2}}) {
-    KvCase kv = random_kv(random, heads, 16, DType::f32, {60, 12, 70000});
+    KvCase kv = random_kv(random, heads, 16, KvType::f32, {60, 12, 70000});
     const StepCase step = step_of(kv, {{0, 3, 60}, {1, 0, 1}, {2, 69990, 70000}});
     for (const float factor : {1.0f, 1.3f}) {
       const RopeDesc rope = some_rotation(heads, factor);
@@ -67,7 +67,7 @@ TEST_CASE("rope_kv rotates queries and keys by their own position and leaves val
 TEST_CASE("rope_kv keeps two rotations of one step apart, and steps apart") {
   Random random(52);
   const HeadShape heads{2, 1, 8};
-  const KvCase kv = random_kv(random, heads, 4, DType::f32, {20});
+  const KvCase kv = random_kv(random, heads, 4, KvType::f32, {20});
   const RopeDesc first = some_rotation(heads, 1.0f);
   RopeDesc second = first;
   second.inv_freq[1] = 0.25f;
@@ -91,9 +91,9 @@ TEST_CASE("rope_kv keeps two rotations of one step apart, and steps apart") {
 TEST_CASE("kv_copy copies whole pages in all layers and nothing else") {
   Random random(53);
   const HeadShape heads{4, 2, 12};
-  for (const DType dtype : kAllDTypes) {
+  for (const KvType type : kAllKvTypes) {
     for (const int page_tokens : {1, 3, 16}) {
-      const KvCase kv = random_kv(random, heads, page_tokens, dtype, {3 * page_tokens});
+      const KvCase kv = random_kv(random, heads, page_tokens, type, {3 * page_tokens});
       // The copy: the same sequence on pages of its own, the middle one shared.
       KvCase copy = kv;
       std::vector<int32_t> unused;
@@ -127,11 +127,55 @@ TEST_CASE("kv_copy copies whole pages in all layers and nothing else") {
   }
 }
 
-TEST_CASE("a KV cache holds the bytes of its shape") {
-  for (const auto& backend : all_backends()) {
-    auto cache = backend->kv_create(
-        {.layers = 3, .pages = 10, .page_tokens = 5, .kv_heads = 2, .head_dim = 12, .dtype = DType::bf16});
-    REQUIRE(cache);
-    CHECK((*cache)->bytes() == size_t{3} * 10 * 2 * 5 * 2 * 12 * 2);
+TEST_CASE("a KV cache holds the bytes of its shape, in int8 with a float32 scale for each key and value") {
+  const std::pair<KvType, size_t> vector_bytes[] = {
+      {KvType::f32, 48}, {KvType::f16, 24}, {KvType::bf16, 24}, {KvType::int8, 16}};
+  for (const auto& [type, bytes] : vector_bytes) {
+    const KvDesc desc{
+        .layers = 3, .pages = 10, .page_tokens = 5, .kv_heads = 2, .head_dim = 12, .type = type};
+    CHECK(kv_page_bytes(desc) == 2 * 5 * 2 * bytes);
+    for (const auto& backend : all_backends()) {
+      auto cache = backend->kv_create(desc);
+      REQUIRE(cache);
+      CHECK((*cache)->bytes() == 3 * 10 * kv_page_bytes(desc));
+    }
   }
+}
+
+TEST_CASE("an int8 cache keeps a value within half a step of its largest, at any size of it") {
+  Random random(54);
+  const HeadShape heads{1, 1, 22};
+  const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 1.0f};
+  for (const float size : {1e-29f, 1e-20f, 1.0f, 1e20f, 3e38f}) {
+    KvCase kv = random_kv(random, heads, 3, KvType::int8, {1});
+    const size_t value = 2 * 22;
+    for (size_t d = 0; d < 3 * 22; ++d) {
+      float& x = kv.sequences[0].qkv[d];
+      x = d < value ? 0.0f : x / 2 * size;
+    }
+    kv.sequences[0].qkv[value + 20] = -size;
+    for (const auto& backend : all_backends()) {
+      const auto cache = create_kv(*backend, kv, 1);
+      // Alone in its context, a value is the output.
+      const auto out = attend(*backend, *cache, 0, step_of(kv, {{0, 0, 1}}), no_rotation(heads), desc);
+      INFO(device_of(*backend), " size ", size);
+      double worst = 0;
+      for (size_t d = 0; d < 22; ++d) {
+        const double x = kv.sequences[0].qkv[value + d];
+        worst = std::max(worst, std::abs(static_cast<double>(out[d]) - x) / static_cast<double>(size));
+      }
+      CHECK(worst <= 0.5 / 127 * 1.00001);
+      CHECK(worst >= 0.1 / 127);
+      CHECK(std::abs(static_cast<double>(out[20]) / static_cast<double>(size) + 1) <= 4 * kEpsilon);
+    }
+  }
+}
+
+TEST_CASE("an int8 cache of heads of odd size is refused on the CPU backend") {
+  const auto backend = make_cpu_backend({});
+  REQUIRE(backend);
+  const auto cache = (*backend)->kv_create(
+      {.layers = 1, .pages = 1, .page_tokens = 1, .kv_heads = 1, .head_dim = 5, .type = KvType::int8});
+  REQUIRE_FALSE(cache);
+  CHECK(cache.error().message.find("odd") != std::string::npos);
 }

@@ -8,7 +8,7 @@ import {
   type TestSequence,
 } from '../../../test/support/step-driver.js';
 import { openModel } from './load.js';
-import type { NativeModel, OpenOptions } from './native.js';
+import type { KvDtype, NativeModel, OpenOptions } from './native.js';
 
 /* A request's tokens do not depend on its neighbours: every comparison here is of float bits. */
 
@@ -17,14 +17,20 @@ const golden = loadGolden('cases/llama-gqa');
 const prompt = golden.prompts[3] as readonly number[]; // 70 tokens: over several pages
 
 const variants = [
-  ['best', 'none'],
-  ['portable', 'none'],
-  ['best', 'int8'],
-  ['best', 'int4'],
-  ['best', 'nf4'],
-] as const satisfies readonly (readonly [OpenOptions['isa'] | 'best', OpenOptions['quantization']])[];
+  ['best', 'none', 'f32'],
+  ['portable', 'none', 'f32'],
+  ['best', 'int8', 'f32'],
+  ['best', 'int4', 'f32'],
+  ['best', 'nf4', 'f32'],
+  ['best', 'none', 'int8'],
+  ['best', 'int4', 'int8'],
+] as const satisfies readonly (readonly [
+  OpenOptions['isa'] | 'best',
+  OpenOptions['quantization'],
+  KvDtype,
+])[];
 
-describe.each(variants)('the cpu backend, isa %s, quantization %s', (isa, quantization) => {
+describe.each(variants)('the cpu backend, isa %s, quantization %s, cache %s', (isa, quantization, dtype) => {
   let model: NativeModel;
   let driver: StepDriver;
   const handles: (number | undefined)[] = [undefined];
@@ -38,7 +44,7 @@ describe.each(variants)('the cpu backend, isa %s, quantization %s', (isa, quanti
       ...(isa === 'best' ? {} : { isa }),
       maxStepTokens: LIMITS.maxStepTokens,
       maxSequences: LIMITS.maxSequences,
-      kv: { bytes: 4 << 20, pageTokens: LIMITS.pageTokens, dtype: 'f32' },
+      kv: { bytes: 4 << 20, pageTokens: LIMITS.pageTokens, dtype },
     });
     driver = new StepDriver(model, LIMITS);
     for (const adapter of ['qv-r8', 'all-r16-bf16', 'dora-r8', 'embed-lm-head', 'save-lm-head']) {

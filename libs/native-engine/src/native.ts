@@ -5,6 +5,8 @@ import type { DenseChange } from '#contracts/parity.js';
 /* The typed face of the addon. One process opens one model; a step is one crossing into native. */
 
 export type Quantization = 'none' | 'int8' | 'int4' | 'nf4';
+/** Of keys and values; `int8` with a float32 scale for each key and each value. */
+export type KvDtype = 'f32' | 'f16' | 'bf16' | 'int8';
 
 export interface OpenOptions {
   /** Folder with config.json and *.safetensors. */
@@ -25,7 +27,7 @@ export interface OpenOptions {
   readonly kv: {
     readonly bytes: number;
     readonly pageTokens: number;
-    readonly dtype: 'f32' | 'f16' | 'bf16';
+    readonly dtype: KvDtype;
   };
 }
 

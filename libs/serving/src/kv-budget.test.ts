@@ -28,6 +28,11 @@ describe('the size of the KV cache', () => {
     expect(kvBudgetBytes({ ...options, dtype: 'bf16', maxContext: 256 })).toBe((bytesPerToken / 2) * 256 * 4);
   });
 
+  it('counts the scales of an int8 cache', () => {
+    const bytesPerToken = 2 * 2 * 2 * (16 + 4); // keys and values, layers, heads, head size and its scale
+    expect(kvBudgetBytes({ ...options, dtype: 'int8' })).toBe(bytesPerToken * 512 * 4);
+  });
+
   it('takes a quarter of the free memory where that is less', () => {
     expect(kvBudgetBytes({ ...options, availableBytes: 400_000 })).toBe(100_000);
   });

@@ -1,3 +1,4 @@
+import type { KvDtype } from '#native-engine/native.js';
 import { z } from 'zod';
 import { pagesFor } from './kv-pages.js';
 
@@ -16,18 +17,17 @@ export const KvGeometrySchema = z
     max_position_embeddings: z.int().positive(),
   })
   .transform((config) => ({
-    elementsPerToken:
-      2 *
-      config.num_hidden_layers *
-      (config.num_key_value_heads ?? config.num_attention_heads) *
-      (config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads)),
+    /** A key and a value for each layer and KV head. */
+    vectorsPerToken:
+      2 * config.num_hidden_layers * (config.num_key_value_heads ?? config.num_attention_heads),
+    headSize: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
     maxPositions: config.max_position_embeddings,
   }));
 export type KvGeometry = z.infer<typeof KvGeometrySchema>;
 
 export interface KvBudgetOptions {
   readonly geometry: KvGeometry;
-  readonly dtype: 'f32' | 'f16' | 'bf16';
+  readonly dtype: KvDtype;
   /** KV_CACHE_BYTES, when it is set. */
   readonly wantedBytes: number | undefined;
   readonly maxContext: number | undefined;
@@ -35,12 +35,21 @@ export interface KvBudgetOptions {
   readonly availableBytes: number;
 }
 
+const ELEMENT_BYTES: Readonly<Record<KvDtype, number>> = { f32: 4, f16: 2, bf16: 2, int8: 1 };
+const SCALE_BYTES = 4;
+
+/** What a page costs in native (native/backend/kv_type.h). */
+function kvPageBytes({ vectorsPerToken, headSize }: KvGeometry, dtype: KvDtype): number {
+  const vectorBytes = headSize * ELEMENT_BYTES[dtype] + (dtype === 'int8' ? SCALE_BYTES : 0);
+  return PAGE_TOKENS * vectorsPerToken * vectorBytes;
+}
+
 /** Bytes for the KV cache: as asked for, else a share of the free memory and no more than full batches of full contexts need. */
 export function kvBudgetBytes(options: KvBudgetOptions): number {
   if (options.wantedBytes !== undefined) return options.wantedBytes;
   const { geometry, dtype, maxSequences } = options;
   const contextTokens = Math.min(options.maxContext ?? geometry.maxPositions, geometry.maxPositions);
-  const pageBytes = PAGE_TOKENS * geometry.elementsPerToken * (dtype === 'f32' ? 4 : 2);
+  const pageBytes = kvPageBytes(geometry, dtype);
   const mostBytes = pageBytes * pagesFor(contextTokens, PAGE_TOKENS) * maxSequences;
   const shareBytes = Math.floor(options.availableBytes * SHARE_OF_FREE_MEMORY);
   return Math.max(pageBytes, Math.min(mostBytes, shareBytes));

@@ -89,10 +89,11 @@ export const servingSettings = {
   kvCacheDtype: setting(
     {
       name: 'KV_CACHE_DTYPE',
-      summary: 'Element type of the KV cache: `f32`, `f16` or `bf16`; `auto` is f32, the highest fidelity',
+      summary:
+        'Element type of the KV cache: `f32`, `f16`, `bf16` or `int8` (docs/quantization.md); `auto` is f32, the highest fidelity',
       defaultText: 'auto',
     },
-    text.oneOf(['auto', 'f32', 'f16', 'bf16'], 'auto'),
+    text.oneOf(['auto', 'f32', 'f16', 'bf16', 'int8'], 'auto'),
   ),
   adapterCacheBytes: setting(
     { name: 'ADAPTER_CACHE_BYTES', summary: 'Adapters resident on the device', defaultText: '1G' },

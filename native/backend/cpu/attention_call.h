@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/dtype.h"
+#include "backend/kv_type.h"
 
 namespace lorikeet::cpu {
 
@@ -53,6 +53,7 @@ struct CpuBackend::AttentionCall {
   };
 
   int head_dim() const { return desc.head_dim; }
+  bool quantized() const { return kv.desc.type == KvType::int8; }
   int queries_of(const Item& item) const { return item.heads.size() * item.block.rows * group; }
   int64_t query_of(const Item& item, int head, int row) const {
     return (int64_t{head - item.heads.begin} * item.block.rows + row) * group;
@@ -116,7 +117,7 @@ struct CpuBackend::AttentionCall {
   }
 
   void score(const Item& item, int split, Range rows, const Work& work) const {
-    const auto run = kernels.key_product[static_cast<int>(kv.desc.dtype)];
+    const auto run = kernels.key_product[static_cast<int>(kv.desc.type)];
     const Range positions{seen_in(item.block, rows.begin, split).begin,
                           seen_in(item.block, rows.end - 1, split).end};
     for_pages(item.block.sequence, positions, [&](int64_t page, int first, int count, int position) {
@@ -127,8 +128,9 @@ struct CpuBackend::AttentionCall {
              .q = work.q + query * head_dim(),
              .queries = rows.size() * group,
              .d = head_dim(),
-             .k = kv.keys(layer, page, head) + first * static_cast<int64_t>(dtype_bytes(kv.desc.dtype)),
+             .k = kv.keys(layer, page, head) + first * static_cast<int64_t>(kv_element_bytes(kv.desc.type)),
              .k_stride = kv.desc.page_tokens,
+             .k_scale = quantized() ? kv.key_scales(layer, page, head) + first : nullptr,
              .n = count});
       }
     });
@@ -153,19 +155,29 @@ struct CpuBackend::AttentionCall {
     }
   }
 
-  // work.split.o of the rows' queries += weights * values of the positions
+  // work.split.o of the rows' queries += weights * values of the positions, once per row and position: in
+  // int8 the weights are scaled in place.
   void add_values(const Item& item, int split, Range rows, Range positions, const Work& work) const {
-    const auto run = kernels.value_product[static_cast<int>(kv.desc.dtype)];
+    const auto run = kernels.value_product[static_cast<int>(kv.desc.type)];
     for_pages(item.block.sequence, positions, [&](int64_t page, int first, int count, int position) {
       for (int head = item.heads.begin; head < item.heads.end; ++head) {
         const int64_t query = query_of(item, head, rows.begin);
+        const int queries = rows.size() * group;
+        float* const weights = work.scores + query * kScoreStride + (position - split * kSplit);
+        if (quantized()) {
+          kernels.scale_weights({.p = weights,
+                                 .p_stride = kScoreStride,
+                                 .queries = queries,
+                                 .scale = kv.value_scales(layer, page, head) + first,
+                                 .n = count});
+        }
         run({.o = work.split.o + query * head_dim(),
-             .p = work.scores + query * kScoreStride + (position - split * kSplit),
+             .p = weights,
              .p_stride = kScoreStride,
-             .queries = rows.size() * group,
+             .queries = queries,
              .d = head_dim(),
              .v = kv.values(layer, page, head) +
-                  int64_t{first} * head_dim() * static_cast<int64_t>(dtype_bytes(kv.desc.dtype)),
+                  int64_t{first} * head_dim() * static_cast<int64_t>(kv_element_bytes(kv.desc.type)),
              .n = count});
       }
     });

@@ -6,6 +6,9 @@
 // the split).
 #pragma once
 
+#include <type_traits>
+
+#include "backend/cpu/elements.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/math_kernel.h"
 
@@ -50,13 +53,23 @@ struct AttentionKernels {
     for (; n + W <= p.n; n += W) {
       keys_vector<MR>(
           p, query, n, [&](int64_t d) { return S::load(k + d * p.k_stride + n); },
-          [](float* scores, F acc) { S::store(scores, acc); });
+          [&](float* scores, F acc) {
+            S::store(scores, scaled(acc, [&] { return S::load(p.k_scale + n); }));
+          });
     }
     const int left = p.n - n;
     if (left == 0) return;
     keys_vector<MR>(
         p, query, n, [&](int64_t d) { return S::load_partial(k + d * p.k_stride + n, left); },
-        [&](float* scores, F acc) { S::store_partial(scores, acc, left); });
+        [&](float* scores, F acc) {
+          S::store_partial(scores, scaled(acc, [&] { return S::load_partial(p.k_scale + n, left); }), left);
+        });
+  }
+
+  template <class Load>
+  static F scaled(F acc, Load load_scale) {
+    if constexpr (std::is_same_v<T, I8>) return S::mul(acc, load_scale());
+    return acc;
   }
 
   template <int MR, class Load, class Store>
@@ -146,6 +159,18 @@ struct SoftmaxKernels {
       sum = S::add(sum, weight);
     }
     p.sum = S::sum(sum);
+  }
+
+  static void scale_weights(const WeightScale& p) {
+    for (int query = 0; query < p.queries; ++query) {
+      float* const row = p.p + query * p.p_stride;
+      int n = 0;
+      for (; n + W <= p.n; n += W) S::store(row + n, S::mul(S::load(row + n), S::load(p.scale + n)));
+      const int left = p.n - n;
+      if (left == 0) continue;
+      const F product = S::mul(S::load_partial(row + n, left), S::load_partial(p.scale + n, left));
+      S::store_partial(row + n, product, left);
+    }
   }
 
   static void attention_merge(const AttentionMerge& p) {

@@ -93,6 +93,12 @@ class CpuBackend final : public Backend {
     int32_t* offset = nullptr;  // [rows, groups]
     int64_t groups = 0;
   };
+  // Where a key and a value of one head go.
+  struct KvPlace {
+    int layer;
+    int32_t slot;
+    int head;
+  };
   struct LinearCall;
   struct AttentionCall;
 
@@ -104,6 +110,7 @@ class CpuBackend final : public Backend {
   QuantizedRows reserve_quantized(int64_t rows, const CpuLinear& weight);
   int plan_attention(const AttentionDesc& desc);
   const float* rope_angles(const RopeDesc& rope);
+  void store_kv(const CpuKvCache& cache, const KvPlace& place, const float* key, const float* value) const;
 
   const Isa isa_;
   const Kernels& kernels_;

@@ -1,4 +1,5 @@
-// Element types of weights and KV pages as they lie in memory. Registers hold float32 only.
+// Element types of weights and KV pages as they lie in memory; I8 means scale * bits, the scale elsewhere.
+// Registers hold float32 only.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,9 @@ struct F16 {
 };
 struct BF16 {
   uint16_t bits;
+};
+struct I8 {
+  int8_t bits;
 };
 
 }  // namespace lorikeet::cpu

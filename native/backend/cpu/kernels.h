@@ -1,5 +1,5 @@
 // The inner loops of one instruction set behind plain function pointers: the ops (linear.cc, attention.cc,
-// ...) split the work and call these. Arrays over element types are indexed by DType.
+// ...) split the work and call these. Arrays over element types are indexed by DType or KvType.
 //
 // This header is compiled under every instruction set, so it holds declarations and plain structs only.
 #pragma once
@@ -9,6 +9,7 @@
 namespace lorikeet::cpu {
 
 constexpr int kElementTypes = 3;
+constexpr int kKvTypes = 4;
 constexpr int kMaxLanes = 16;
 // A weight tile is 4 vectors of outputs wide (packed.h).
 constexpr int kTileVectors = 4;
@@ -76,15 +77,16 @@ struct NormRow {
   float epsilon;
 };
 
-// scores [queries, n] = q [queries, d] * K
+// scores [queries, n] = q [queries, d] * K, in int8 times the tokens' scales
 struct KeyProduct {
   float* scores;
   int64_t score_stride;
   const float* q;  // [queries, d]
   int queries;
   int d;
-  const void* k;     // [d, k_stride], tokens along the row
-  int64_t k_stride;  // tokens of a page
+  const void* k;         // [d, k_stride], tokens along the row
+  int64_t k_stride;      // tokens of a page
+  const float* k_scale;  // [n], int8 only
   int n;
 };
 
@@ -98,6 +100,15 @@ struct SoftmaxRow {
   // Results.
   float max;
   float sum;
+};
+
+// p [queries, n] *= scale [n]: in int8 the values' scales go into the weights.
+struct WeightScale {
+  float* p;
+  int64_t p_stride;
+  int queries;
+  const float* scale;
+  int n;
 };
 
 // o [queries, d] += p [queries, n] * V
@@ -131,9 +142,10 @@ struct Kernels {
   void (*tile_finish)(const TileFinish&);
   void (*tile_row_norms[kElementTypes])(const TileRowNorms&);
   void (*norm_row)(const NormRow&);
-  void (*key_product[kElementTypes])(const KeyProduct&);
+  void (*key_product[kKvTypes])(const KeyProduct&);
   void (*softmax_row)(SoftmaxRow&);
-  void (*value_product[kElementTypes])(const ValueProduct&);
+  void (*scale_weights)(const WeightScale&);
+  void (*value_product[kKvTypes])(const ValueProduct&);
   void (*attention_merge)(const AttentionMerge&);
   void (*scale_row)(float* y, const float* x, float factor, int64_t n);
   // y = silu(gate) * up

@@ -2,27 +2,32 @@
 #include <cstring>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/dtype.h"
+#include "backend/kv_type.h"
 
 namespace lorikeet::cpu {
-
-size_t CpuKvCache::page_bytes() const {
-  return static_cast<size_t>(2 * desc.kv_heads * block_elements()) * dtype_bytes(desc.dtype);
-}
 
 std::byte* CpuKvCache::page(int layer, int64_t page) const {
   assert(layer >= 0 && layer < desc.layers && page >= 0 && page < desc.pages);
   return memory.data() +
          (static_cast<size_t>(layer) * static_cast<size_t>(desc.pages) + static_cast<size_t>(page)) *
-             page_bytes();
+             kv_page_bytes(desc);
 }
 
 std::byte* CpuKvCache::keys(int layer, int64_t page, int kv_head) const {
-  return this->page(layer, page) + static_cast<size_t>(kv_head * block_elements()) * dtype_bytes(desc.dtype);
+  return this->page(layer, page) +
+         static_cast<size_t>(kv_head * block_elements()) * kv_element_bytes(desc.type);
 }
 
 std::byte* CpuKvCache::values(int layer, int64_t page, int kv_head) const {
   return keys(layer, page, desc.kv_heads + kv_head);
+}
+
+float* CpuKvCache::key_scales(int layer, int64_t page, int kv_head) const {
+  return reinterpret_cast<float*>(keys(layer, page, 2 * desc.kv_heads)) + int64_t{kv_head} * desc.page_tokens;
+}
+
+float* CpuKvCache::value_scales(int layer, int64_t page, int kv_head) const {
+  return key_scales(layer, page, desc.kv_heads + kv_head);
 }
 
 Result<std::unique_ptr<KvCache>> CpuBackend::kv_create(const KvDesc& desc) {
@@ -32,10 +37,14 @@ Result<std::unique_ptr<KvCache>> CpuBackend::kv_create(const KvDesc& desc) {
   if (desc.head_dim > kMaxHeadDim) {
     return Error{"head_dim " + std::to_string(desc.head_dim) + " is above " + std::to_string(kMaxHeadDim)};
   }
+  // Two vectors of even length fill whole floats, so the scales behind them are aligned.
+  if (desc.type == KvType::int8 && desc.head_dim % 2 != 0) {
+    return Error{"head_dim " + std::to_string(desc.head_dim) + " is odd: the cache cannot be int8"};
+  }
   auto kv = std::make_unique<CpuKvCache>();
   kv->desc = desc;
-  auto memory =
-      Memory::allocate(static_cast<size_t>(desc.layers) * static_cast<size_t>(desc.pages) * kv->page_bytes());
+  auto memory = Memory::allocate(static_cast<size_t>(desc.layers) * static_cast<size_t>(desc.pages) *
+                                 kv_page_bytes(desc));
   if (!memory) return out_of_memory("the KV cache");
   kv->memory = std::move(*memory);
   return std::unique_ptr<KvCache>(std::move(kv));
@@ -46,7 +55,7 @@ void CpuBackend::kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<c
   const auto& cache = static_cast<CpuKvCache&>(kv);
   for (int layer = 0; layer < cache.desc.layers; ++layer) {
     for (size_t i = 0; i < from.size(); ++i) {
-      std::memcpy(cache.page(layer, to[i]), cache.page(layer, from[i]), cache.page_bytes());
+      std::memcpy(cache.page(layer, to[i]), cache.page(layer, from[i]), kv_page_bytes(cache.desc));
     }
   }
 }

@@ -72,6 +72,22 @@ struct QuantizedProductKernels {
     }
   }
 
+  static float quantize_vector(int8_t* q, const float* x, int n) {
+    const int whole = n / W * W;
+    float tail[W] = {};
+    std::memcpy(tail, x + whole, static_cast<size_t>(n - whole) * sizeof(float));
+    const uint32_t of_tail = Q::largest_magnitude(tail, W);
+    const uint32_t of_whole = Q::largest_magnitude(x, whole);
+    const ActivationScale factors = activation_scale(of_whole > of_tail ? of_whole : of_tail);
+    if (factors.inverse == 0) {
+      std::memset(q, 0, static_cast<size_t>(n));
+    } else {
+      Q::quantize(q, x, factors.inverse, whole);
+      if (whole < n) Q::quantize(q + whole, tail, factors.inverse, W);
+    }
+    return factors.scale;
+  }
+
  private:
   template <Quantization kKind>
   static void row_block(const QuantizedProduct& p, int row, int rows) {
@@ -228,7 +244,8 @@ constexpr QuantizedKernels make_quantized_kernels() {
                           .product8 = Kernels::template product<Quantization::int8>,
                           .product4 = Kernels::template product<Quantization::int4>,
                           .product_nf4 = Kernels::template product<Quantization::nf4>,
-                          .quantize_row = Kernels::quantize_row};
+                          .quantize_row = Kernels::quantize_row,
+                          .quantize_vector = Kernels::quantize_vector};
 }
 
 }  // namespace lorikeet::cpu

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/dtype.h"
+#include "backend/kv_type.h"
 
 namespace lorikeet::cpu {
 namespace {
@@ -58,7 +58,6 @@ void CpuBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rop
   assert(static_cast<int64_t>(rope.inv_freq.size()) == half && head_dim % 2 == 0 && head_dim <= kMaxHeadDim);
   const float* const cos = rope_angles(rope);
   const float* const sin = cos + rows * half;
-  const int dtype = static_cast<int>(cache.desc.dtype);
   for_rows(rows, heads * head_dim, [&](int64_t row, int) {
     float* const q = qkv + row * heads * head_dim;
     float* const k = q + attention.q_heads * head_dim;
@@ -66,22 +65,41 @@ void CpuBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rop
       kernels_.rotate_row(head, head + half, cos + row * half, sin + row * half, static_cast<int>(half));
     }
     const int32_t slot = step_.kv_slot[static_cast<size_t>(row)];
-    const int64_t page = slot / cache.desc.page_tokens;
-    const int64_t offset = slot % cache.desc.page_tokens;
     for (int head = 0; head < attention.kv_heads; ++head) {
-      alignas(64) float key[kMaxHeadDim];
-      kernels_.store_row[dtype](key, k + head * head_dim, head_dim);
-      std::byte* const keys = cache.keys(layer, page, head);
-      if (cache.desc.dtype == DType::f32) {
-        scatter_key<uint32_t>(keys, key, head_dim, cache.desc.page_tokens, offset);
-      } else {
-        scatter_key<uint16_t>(keys, key, head_dim, cache.desc.page_tokens, offset);
-      }
-      const size_t at = static_cast<size_t>(offset * head_dim) * dtype_bytes(cache.desc.dtype);
-      kernels_.store_row[dtype](cache.values(layer, page, head) + at,
-                                k + (attention.kv_heads + head) * head_dim, head_dim);
+      const float* const key = k + head * head_dim;
+      store_kv(cache, {layer, slot, head}, key, key + attention.kv_heads * head_dim);
     }
   });
+}
+
+// One head's key and value of a row.
+void CpuBackend::store_kv(const CpuKvCache& cache, const KvPlace& place, const float* key,
+                          const float* value) const {
+  const KvDesc& desc = cache.desc;
+  const int64_t page = place.slot / desc.page_tokens;
+  const int64_t offset = place.slot % desc.page_tokens;
+  std::byte* const keys = cache.keys(place.layer, page, place.head);
+  std::byte* const to = cache.values(place.layer, page, place.head) +
+                        static_cast<size_t>(offset * desc.head_dim) * kv_element_bytes(desc.type);
+  if (desc.type == KvType::int8) {
+    alignas(64) int8_t q[kMaxHeadDim];
+    cache.key_scales(place.layer, page, place.head)[offset] =
+        quantized_kernels_.quantize_vector(q, key, desc.head_dim);
+    scatter_key<int8_t>(keys, q, desc.head_dim, desc.page_tokens, offset);
+    cache.value_scales(place.layer, page, place.head)[offset] =
+        quantized_kernels_.quantize_vector(q, value, desc.head_dim);
+    std::memcpy(to, q, static_cast<size_t>(desc.head_dim));
+    return;
+  }
+  alignas(64) float stored[kMaxHeadDim];
+  const auto store = kernels_.store_row[static_cast<int>(desc.type)];
+  store(stored, key, desc.head_dim);
+  if (desc.type == KvType::f32) {
+    scatter_key<uint32_t>(keys, stored, desc.head_dim, desc.page_tokens, offset);
+  } else {
+    scatter_key<uint16_t>(keys, stored, desc.head_dim, desc.page_tokens, offset);
+  }
+  store(to, value, desc.head_dim);
 }
 
 }  // namespace lorikeet::cpu

@@ -51,9 +51,15 @@ struct Avx2 {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
   static F load(const BF16* p) { return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static F load(const I8* p) { return widen_bytes(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))); }
   static F load_partial(const float* p, int n) { return _mm256_maskload_ps(p, mask(n)); }
   static F load_partial(const F16* p, int n) { return _mm256_cvtph_ps(load_halves(p, n)); }
   static F load_partial(const BF16* p, int n) { return widen(load_halves(p, n)); }
+  static F load_partial(const I8* p, int n) {
+    int8_t bytes[W] = {};
+    std::memcpy(bytes, p, static_cast<size_t>(n));
+    return widen_bytes(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes)));
+  }
 
   static void store(float* p, F a) { _mm256_storeu_ps(p, a); }
   static void store(F16* p, F a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_f16(a)); }
@@ -94,6 +100,7 @@ struct Avx2 {
   static F widen(__m128i halves) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
   }
+  static F widen_bytes(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)); }
   static __m128i to_f16(F a) { return _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static __m128i to_bf16(F a) {
     const __m256i bits = _mm256_castps_si256(a);

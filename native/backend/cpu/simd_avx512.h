@@ -52,10 +52,12 @@ struct Avx512 {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
   static F load(const BF16* p) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+  static F load(const I8* p) { return widen_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
   // The first n lanes, 0 < n < W; the others are 0 and their memory is not touched.
   static F load_partial(const float* p, int n) { return _mm512_maskz_loadu_ps(mask(n), p); }
   static F load_partial(const F16* p, int n) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask(n), p)); }
   static F load_partial(const BF16* p, int n) { return widen(_mm256_maskz_loadu_epi16(mask(n), p)); }
+  static F load_partial(const I8* p, int n) { return widen_bytes(_mm_maskz_loadu_epi8(mask(n), p)); }
 
   static void store(float* p, F a) { _mm512_storeu_ps(p, a); }
   static void store(F16* p, F a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), to_f16(a)); }
@@ -85,6 +87,7 @@ struct Avx512 {
   static F widen(__m256i halves) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
   }
+  static F widen_bytes(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)); }
   static __m256i to_f16(F a) { return _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // Round to nearest even; NaN stays NaN.
   static __m256i to_bf16(F a) {

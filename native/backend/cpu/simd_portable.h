@@ -54,6 +54,10 @@ struct Portable {
   static F load(const BF16* p) {
     return F{bf16_to_f32(p[0].bits), bf16_to_f32(p[1].bits), bf16_to_f32(p[2].bits), bf16_to_f32(p[3].bits)};
   }
+  static F load(const I8* p) {
+    return F{static_cast<float>(p[0].bits), static_cast<float>(p[1].bits), static_cast<float>(p[2].bits),
+             static_cast<float>(p[3].bits)};
+  }
   template <class T>
   static F load_partial(const T* p, int n) {
     T lanes[W] = {};

@@ -123,16 +123,19 @@ struct CpuNormGain final : NormGain {
 };
 
 // Per layer [pages][2][kv_heads], then keys as [head_dim][page_tokens] (a vector holds consecutive tokens, so
-// scores need no sum across lanes) and values as [page_tokens][head_dim].
+// scores need no sum across lanes) and values as [page_tokens][head_dim]. In int8 a page ends with its scales
+// [2][kv_heads][page_tokens].
 struct CpuKvCache final : KvCache {
   KvDesc desc;
   Memory memory;
 
   int64_t block_elements() const { return int64_t{desc.page_tokens} * desc.head_dim; }
-  size_t page_bytes() const;
   std::byte* page(int layer, int64_t page) const;
   std::byte* keys(int layer, int64_t page, int kv_head) const;
   std::byte* values(int layer, int64_t page, int kv_head) const;
+  // [page_tokens], int8 only
+  float* key_scales(int layer, int64_t page, int kv_head) const;
+  float* value_scales(int layer, int64_t page, int kv_head) const;
   size_t bytes() const override { return memory.bytes(); }
 };
 

@@ -18,37 +18,43 @@ struct Query {
   int kv_head;
 };
 
-double score(const Query& query, const RefKvCache& kv, const std::byte* pages, int32_t slot,
-             const AttentionDesc& desc) {
-  const int64_t k = kv.index(slot, 0, query.kv_head);
-  double sum = 0;
-  for (int i = 0; i < desc.head_dim; ++i) {
-    sum += static_cast<double>(query.q[i]) * load_f32(pages, kv.desc.dtype, k + i);
+// What a query sees of the cache.
+struct Cache {
+  const RefKvCache& kv;
+  int layer;
+
+  // `which` 0 is K, 1 is V
+  std::vector<double> vector(const Query& query, int32_t position, int which) const {
+    const int page_tokens = kv.desc.page_tokens;
+    const int32_t slot = query.page_table[position / page_tokens] * page_tokens + position % page_tokens;
+    std::vector<double> result(kv.desc.head_dim);
+    kv.load(result.data(), layer, slot, which, query.kv_head);
+    return result;
   }
+};
+
+double score(const Query& query, const std::vector<double>& key, const AttentionDesc& desc) {
+  double sum = 0;
+  for (int i = 0; i < desc.head_dim; ++i) sum += static_cast<double>(query.q[i]) * key[i];
   sum *= desc.scale;
   return desc.softcap > 0 ? desc.softcap * std::tanh(sum / desc.softcap) : sum;
 }
 
 // out [D] = sum over visible positions of softmax(score) * V
-void attend(float* out, const Query& query, const RefKvCache& kv, const std::byte* pages,
-            const AttentionDesc& desc) {
-  const auto slot_of = [&](int32_t position) {
-    return query.page_table[position / kv.desc.page_tokens] * kv.desc.page_tokens +
-           position % kv.desc.page_tokens;
-  };
+void attend(float* out, const Query& query, const Cache& cache, const AttentionDesc& desc) {
   std::vector<double> weight;
   double top = -INFINITY;
   for (int32_t position = query.first; position <= query.last; ++position) {
-    weight.push_back(score(query, kv, pages, slot_of(position), desc));
+    weight.push_back(score(query, cache.vector(query, position, 0), desc));
     top = std::max(top, weight.back());
   }
   double total = 0;
   for (double& w : weight) total += w = std::exp(w - top);
   std::vector<double> sum(desc.head_dim, 0.0);
   for (int32_t position = query.first; position <= query.last; ++position) {
-    const int64_t v = kv.index(slot_of(position), 1, query.kv_head);
+    const std::vector<double> value = cache.vector(query, position, 1);
     const double w = weight[position - query.first] / total;
-    for (int i = 0; i < desc.head_dim; ++i) sum[i] += w * load_f32(pages, kv.desc.dtype, v + i);
+    for (int i = 0; i < desc.head_dim; ++i) sum[i] += w * value[i];
   }
   for (int i = 0; i < desc.head_dim; ++i) out[i] = static_cast<float>(sum[i]);
 }
@@ -57,8 +63,7 @@ void attend(float* out, const Query& query, const RefKvCache& kv, const std::byt
 
 void ReferenceBackend::attention(float* out, const float* qkv, const KvCache& kv, int layer,
                                  const AttentionDesc& desc) {
-  const auto& cache = static_cast<const RefKvCache&>(kv);
-  const std::byte* pages = cache.layers[layer].data();
+  const Cache cache{static_cast<const RefKvCache&>(kv), layer};
   const int d = desc.head_dim;
   const int64_t width = static_cast<int64_t>(desc.q_heads + 2 * desc.kv_heads) * d;
   const int group = desc.q_heads / desc.kv_heads;
@@ -69,7 +74,7 @@ void ReferenceBackend::attention(float* out, const float* qkv, const KvCache& kv
       const int32_t first = desc.window > 0 ? std::max(0, last - desc.window + 1) : 0;
       for (int h = 0; h < desc.q_heads; ++h) {
         const Query query{qkv + row * width + int64_t{h} * d, table, first, last, h / group};
-        attend(out + (row * desc.q_heads + h) * d, query, cache, pages, desc);
+        attend(out + (row * desc.q_heads + h) * d, query, cache, desc);
       }
     }
   }

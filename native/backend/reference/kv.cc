@@ -12,18 +12,49 @@ size_t RefKvCache::bytes() const {
   return total;
 }
 
+size_t RefKvCache::offset(int32_t slot, int which, int kv_head) const {
+  const int64_t page = slot / desc.page_tokens;
+  const int64_t token = slot % desc.page_tokens;
+  const int64_t vector = ((page * 2 + which) * desc.kv_heads + kv_head) * desc.page_tokens + token;
+  return static_cast<size_t>(vector) *
+         (static_cast<size_t>(desc.head_dim) * kv_element_bytes(desc.type) + kv_scale_bytes(desc.type));
+}
+
+void RefKvCache::store(int layer, int32_t slot, int which, int kv_head, const float* from) {
+  std::byte* const to = layers[layer].data() + offset(slot, which, kv_head);
+  if (desc.type == KvType::int8) {
+    const float scale = quantize_activations(reinterpret_cast<int8_t*>(to), from, desc.head_dim);
+    std::memcpy(to + desc.head_dim, &scale, sizeof scale);
+    return;
+  }
+  for (int i = 0; i < desc.head_dim; ++i) store_f32(to, dtype_of(desc.type), i, from[i]);
+}
+
+void RefKvCache::load(double* to, int layer, int32_t slot, int which, int kv_head) const {
+  const std::byte* const from = layers[layer].data() + offset(slot, which, kv_head);
+  if (desc.type == KvType::int8) {
+    float scale;
+    std::memcpy(&scale, from + desc.head_dim, sizeof scale);
+    for (int i = 0; i < desc.head_dim; ++i) {
+      to[i] = static_cast<double>(scale) * static_cast<int8_t>(from[i]);
+    }
+    return;
+  }
+  for (int i = 0; i < desc.head_dim; ++i) to[i] = load_f32(from, dtype_of(desc.type), i);
+}
+
 Result<std::unique_ptr<KvCache>> ReferenceBackend::kv_create(const KvDesc& desc) {
   auto kv = std::make_unique<RefKvCache>();
   kv->desc = desc;
   kv->layers.resize(desc.layers);
-  for (auto& layer : kv->layers) layer.resize(desc.pages * kv->page_bytes());
+  for (auto& layer : kv->layers) layer.resize(static_cast<size_t>(desc.pages) * kv_page_bytes(desc));
   return std::unique_ptr<KvCache>(std::move(kv));
 }
 
 void ReferenceBackend::kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) {
   assert(from.size() == to.size());
   auto& cache = static_cast<RefKvCache&>(kv);
-  const size_t bytes = cache.page_bytes();
+  const size_t bytes = kv_page_bytes(cache.desc);
   for (auto& layer : cache.layers) {
     for (size_t i = 0; i < from.size(); ++i) {
       if (from[i] != to[i]) std::memcpy(&layer[to[i] * bytes], &layer[from[i] * bytes], bytes);

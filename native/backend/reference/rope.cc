@@ -30,7 +30,6 @@ void ReferenceBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDes
   auto& cache = static_cast<RefKvCache&>(kv);
   const int d = attention.head_dim;
   const int64_t width = static_cast<int64_t>(attention.q_heads + 2 * attention.kv_heads) * d;
-  std::byte* pages = cache.layers[layer].data();
   for (size_t row = 0; row < step_.token.size(); ++row) {
     float* heads = qkv + static_cast<int64_t>(row) * width;  // [HQ + 2 HKV, D]: q | k | v
     for (int h = 0; h < attention.q_heads + attention.kv_heads; ++h) {
@@ -39,8 +38,7 @@ void ReferenceBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDes
     for (int which = 0; which < 2; ++which) {
       for (int h = 0; h < attention.kv_heads; ++h) {
         const float* from = heads + int64_t{attention.q_heads + which * attention.kv_heads + h} * d;
-        const int64_t to = cache.index(step_.kv_slot[row], which, h);
-        for (int i = 0; i < d; ++i) store_f32(pages, cache.desc.dtype, to + i, from[i]);
+        cache.store(layer, step_.kv_slot[row], which, h, from);
       }
     }
   }

@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "backend/dtype.h"
+#include "backend/kv_type.h"
 #include "backend/quantization.h"
 
 namespace lorikeet::reference {
@@ -92,18 +93,17 @@ struct RefNormGain final : NormGain {
 
 struct RefKvCache final : KvCache {
   KvDesc desc;
-  std::vector<std::vector<std::byte>> layers;  // each [pages][2][kv_heads][page_tokens][head_dim]
+  // Each [pages][2][kv_heads][page_tokens] vectors: head_dim elements, in int8 followed by their scale.
+  std::vector<std::vector<std::byte>> layers;
 
   size_t bytes() const override;
-  size_t page_bytes() const {
-    return size_t{2} * desc.kv_heads * desc.page_tokens * desc.head_dim * dtype_bytes(desc.dtype);
-  }
-  // Index of element 0 of the head's vector; `which` 0 is K, 1 is V.
-  int64_t index(int32_t slot, int which, int kv_head) const {
-    const int64_t page = slot / desc.page_tokens;
-    const int64_t offset = slot % desc.page_tokens;
-    return (((page * 2 + which) * desc.kv_heads + kv_head) * desc.page_tokens + offset) * desc.head_dim;
-  }
+  // The head's vector; `which` 0 is K, 1 is V.
+  void store(int layer, int32_t slot, int which, int kv_head, const float* from);
+  // to [head_dim], dequantized
+  void load(double* to, int layer, int32_t slot, int which, int kv_head) const;
+
+ private:
+  size_t offset(int32_t slot, int which, int kv_head) const;
 };
 
 struct RefBuffer final : Buffer {
