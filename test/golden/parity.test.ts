@@ -62,6 +62,14 @@ describe('the parity check passes every adapter that PEFT itself vouches for', (
     expect(opened.engine.status().adapters.resident, 'what only the check loaded').toEqual([]);
   });
 
+  it.each([...MODELS, DEMO])('of $name with an int8 KV cache', async ({ modelPath, adapters }) => {
+    const opened = await open({ modelPath, env: { KV_CACHE_DTYPE: 'int8' } });
+    for (const adapter of readdirSync(adapters)) {
+      const parity = await opened.compare(join(adapters, adapter));
+      expect(parity, `${adapter}`).toMatchObject({ passed: true });
+    }
+  });
+
   it.each(['int8', 'int4'])('of the demo on an %s base', async (QUANTIZATION) => {
     const opened = await open({ ...DEMO, env: { QUANTIZATION } });
     for (const adapter of readdirSync(DEMO.adapters)) {
