@@ -291,7 +291,7 @@ describe('an upload that is no version', () => {
       'already_exists',
       'name',
     ]);
-    expect(await codes('POST', '/v1/adapters/none/versions?create=true', { source: 'https://x/y' })).toEqual([
+    expect(await codes('POST', '/v1/adapters/none/versions?create=true', { source: 'ftp://x/y' })).toEqual([
       400,
       'invalid_request',
       'source',
