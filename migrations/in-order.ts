@@ -26,6 +26,7 @@ import { FineTuning1763600000029 } from './0029-fine-tuning.js';
 import { Audit1763600000033 } from './0033-audit.js';
 import { Maintenance1763600000034 } from './0034-maintenance.js';
 import { VersionParity1763600000038 } from './0038-version-parity.js';
+import { StorageByStatement1763600000039 } from './0039-storage-by-statement.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -56,4 +57,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Audit1763600000033,
   Maintenance1763600000034,
   VersionParity1763600000038,
+  StorageByStatement1763600000039,
 ];
