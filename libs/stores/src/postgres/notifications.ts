@@ -32,6 +32,7 @@ export class Notifications {
   #client: pg.Client | undefined;
   #running: Promise<void> | undefined;
   #listening = false;
+  #lastAnswer: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly url: string,
@@ -58,7 +59,9 @@ export class Notifications {
     if (!CHANNEL.test(channel)) throw new Error(`not a channel name: ${channel}`);
     const listeners = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, listeners.add(listener));
-    if (listeners.size === 1) this.#client?.query(`LISTEN ${channel}`).catch(() => undefined); // a broken client reconnects
+    if (listeners.size === 1 && this.#client) {
+      this.#ask(this.#client, `LISTEN ${channel}`).catch(() => undefined); // a broken client reconnects
+    }
     return () => void listeners.delete(listener);
   }
 
@@ -105,8 +108,8 @@ export class Notifications {
     try {
       await client.connect();
       this.#client = client;
-      for (const channel of this.#listeners.keys()) await client.query(`LISTEN ${channel}`);
-      heartbeat = setInterval(() => void client.query('SELECT 1').catch(lose), HEARTBEAT_MS);
+      for (const channel of this.#listeners.keys()) await this.#ask(client, `LISTEN ${channel}`);
+      heartbeat = setInterval(() => void this.#ask(client, 'SELECT 1').catch(lose), HEARTBEAT_MS);
       this.#listening = true;
       this.#tellMissed(); // whatever changed before this moment
       listening();
@@ -118,6 +121,13 @@ export class Notifications {
       this.#tellMissed(); // whatever changes from now on
       await client.end().catch(() => undefined);
     }
+  }
+
+  /** One statement after the other: a client takes no second one meanwhile. */
+  #ask(client: pg.Client, sql: string): Promise<unknown> {
+    const answer = this.#lastAnswer.then(() => client.query(sql));
+    this.#lastAnswer = answer.catch(() => undefined);
+    return answer;
   }
 
   #tellMissed(): void {
