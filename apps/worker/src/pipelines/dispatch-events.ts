@@ -59,6 +59,6 @@ export class DispatchEvents implements OnApplicationBootstrap, OnModuleDestroy {
     const now = new Date();
     if (now.getTime() - this.#prunedAt_ms < PRUNE_EVERY_MS) return;
     this.#prunedAt_ms = now.getTime();
-    await this.fanOut.prune(now);
+    await this.fanOut.prune(now, this.#closing.signal);
   }
 }

@@ -9,11 +9,16 @@ import { announceDue } from './webhooks-channel.js';
 
 const BATCH = 100;
 const DAY_MS = 24 * 3600_000;
-/** Rows that are done, and for how many days they are kept. */
-const KEPT: readonly (readonly [table: string, done: string, days: number])[] = [
-  ['outbox_events', 'dispatched_at IS NOT NULL', 7],
-  ['webhook_deliveries', 'due_at IS NULL', 30],
-  ['hook_deliveries', 'due_at IS NULL', 90],
+const PRUNE_BATCH = 1_000;
+/** For how many days rows are kept after they were done; `done`: since before the time $2. */
+const KEPT: readonly { readonly table: string; readonly done: string; readonly days: number }[] = [
+  { table: 'outbox_events', done: 'dispatched_at < $2', days: 7 },
+  {
+    table: 'webhook_deliveries',
+    done: 'due_at IS NULL AND coalesce(finished_at, created_at) < $2',
+    days: 30,
+  },
+  { table: 'hook_deliveries', done: 'due_at IS NULL AND coalesce(finished_at, created_at) < $2', days: 90 },
 ];
 
 /** Makes, of each event of the outbox, one delivery for each endpoint that wants it: exactly once. */
@@ -43,11 +48,23 @@ export class EventFanOut {
     });
   }
 
-  /** Forgets what is long over. Ids begin with the time, so each is a walk along a primary key. */
-  async prune(now: Date): Promise<void> {
-    const before = (days: number): string => firstIdAt(now.getTime() - days * DAY_MS);
-    for (const [table, condition, days] of KEPT) {
-      await this.database.query(`DELETE FROM ${table} WHERE id < $1 AND ${condition}`, [before(days)]);
+  /**
+   * Forgets what is long over, a bounded number of rows per statement; stops between two when `signal` aborts. Any
+   * number of workers may call it at once.
+   */
+  async prune(now: Date, signal: AbortSignal): Promise<void> {
+    for (const { table, done, days } of KEPT) {
+      const before = new Date(now.getTime() - days * DAY_MS);
+      // Nothing is done before it is made, and ids begin with that time: each batch is a walk along a primary key.
+      const sql = `
+        DELETE FROM ${table} WHERE id IN (
+          SELECT id FROM ${table} WHERE id < $1 AND ${done} ORDER BY id LIMIT ${PRUNE_BATCH} FOR UPDATE SKIP LOCKED
+        )`;
+      let gone = PRUNE_BATCH;
+      while (gone === PRUNE_BATCH && !signal.aborted) {
+        const values = [firstIdAt(before.getTime()), before];
+        [, gone] = await this.database.query<[rows: unknown[], gone: number]>(sql, values);
+      }
     }
   }
 }
