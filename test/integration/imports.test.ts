@@ -3,10 +3,11 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { VersionResource } from '#contracts/adapters-api.js';
+import type { LimitsResource } from '#contracts/limits-api.js';
 import { CONFIG, goldenFiles, WEIGHTS } from '../support/adapter-form.js';
 import type { Client } from '../support/client.js';
 import { FileServer } from '../support/file-server.js';
-import { untilVersion } from '../support/imports.js';
+import { padded, untilVersion } from '../support/imports.js';
 import { Platform } from '../support/platform.js';
 
 let platform: Platform;
@@ -121,6 +122,38 @@ describe('an import', () => {
     const answer = await post('large', { source: `${server.url}/large` });
     expect(JSON.stringify(answer.body)).toContain('larger than the');
     expect(answer.status).toBe(422);
+  });
+
+  it('ends at once, with the reason, when its bytes pass the quota, and frees them', async () => {
+    const poor = await platform.tenant('poor');
+    const quotas = { stored_bytes: weights().length };
+    await platform.admin.expect(200, 'PATCH', '/v1/admin/tenants/poor', { quotas });
+    server.add('/unshared', { ...goldenFiles('qv-r8'), [WEIGHTS]: padded(weights(), weights().length + 8) });
+    const body = { source: `${server.url}/unshared` };
+    const answer = await poor.call('POST', '/v1/adapters/large/versions?create=true&wait=30', body);
+    expect({ status: answer.status, text: JSON.stringify(answer.body) }).toEqual({
+      status: 422,
+      text: expect.stringContaining(`its quota is ${quotas.stored_bytes}`),
+    });
+    const version = await poor.expect<VersionResource>(200, 'GET', '/v1/adapters/large/versions/1');
+    const failure = expect.stringMatching(
+      /^The tenant stores 0 bytes, and its quota is \d+; this needs/,
+    ) as string;
+    expect(version).toMatchObject({
+      state: 'rejected',
+      failure,
+      import: { attempts: 1, next_attempt_at: null },
+    });
+    expect(await poor.expect<LimitsResource>(200, 'GET', '/v1/limits')).toMatchObject({
+      used: { stored_bytes: 0 },
+    });
+    await expect.poll(partials).toEqual([]);
+    const [blob] = await platform.query('SELECT FROM version_files WHERE version_id = $1', [version.id]);
+    expect(blob).toBeUndefined();
+    const hash = sha256(padded(weights(), weights().length + 8));
+    expect(await readdir(join(platform.folder, 'blobs', 'sha256'), { recursive: true })).not.toContainEqual(
+      expect.stringContaining(hash),
+    );
   });
 
   it('tries again after failures that pass, not sooner than it was asked to', async () => {
