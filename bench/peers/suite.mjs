@@ -17,7 +17,7 @@ import { TransformersPeer, whyNoTransformers } from './transformers-peer.mjs';
 /** @typedef {import('../serving/workload.mjs').BenchRequest} BenchRequest */
 /** @typedef {import('../serving/outcome.mjs').Figures} Figures */
 /** @typedef {{ count: number, promptTokens: number, newTokens: number }} Load */
-/** @typedef {{ name: string, popularity: Popularity, load: Load, figure: 'tokensPerSecond' | 'laterTokensPerSecond' | 'prefill' }} Case */
+/** @typedef {{ name: string, popularity: Popularity, load: Load, figure: 'tokensPerSecond' | 'laterTokensPerSecond' | 'decodeTokensPerSecond' | 'prefill' }} Case */
 /**
  * One side of the comparison. `only`: the cases that it runs.
  * @typedef {{ name: string, wave: (requests: readonly BenchRequest[]) => Promise<Figures>, only?: (one: Case) => boolean }} Side
@@ -46,7 +46,7 @@ function casesOf({ wave, quick }) {
       name: `decode, ${wave.count} sequences`,
       popularity: 'none',
       load: { count: wave.count, promptTokens: 16, newTokens: few },
-      figure: 'laterTokensPerSecond',
+      figure: quick ? 'laterTokensPerSecond' : 'decodeTokensPerSecond',
     },
   ];
 }
