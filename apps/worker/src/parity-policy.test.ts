@@ -11,16 +11,16 @@ const module = (name: string, out: number, inputs: number): BaseModule => ({
 });
 
 describe('PARITY_CHECK', () => {
-  const small = { tieWordEmbeddings: false, modules: [module('a', 20_000, 10_000)] };
+  const small = { tieWordEmbeddings: false, modules: [module('a', 10_000, 5_000)] };
   const large = { tieWordEmbeddings: false, modules: [...small.modules, module('b', 1, 1)] };
 
-  it('auto checks on bases of at most 200 million parameters', () => {
+  it('auto checks on bases of at most 50 million parameters', () => {
     expect(wantsParity('auto', small)).toBe(true);
     expect(wantsParity('auto', large)).toBe(false);
   });
 
   it('counts a tied head once', () => {
-    const modules = [module('model.embed_tokens', 20_000, 10_000), module('lm_head', 20_000, 10_000)];
+    const modules = [module('model.embed_tokens', 10_000, 5_000), module('lm_head', 10_000, 5_000)];
     expect(wantsParity('auto', { tieWordEmbeddings: true, modules })).toBe(true);
     expect(wantsParity('auto', { tieWordEmbeddings: false, modules })).toBe(false);
   });

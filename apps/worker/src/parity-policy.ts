@@ -3,7 +3,7 @@ import type { BaseModel } from '#contracts/base-model.js';
 import type { Parity } from '#contracts/parity.js';
 
 /** Largest base model for which PARITY_CHECK=auto means on: the check holds it once more, in float32. */
-const AUTO_PARAMETERS = 200_000_000;
+const AUTO_PARAMETERS = 50_000_000;
 
 export function wantsParity(
   setting: 'auto' | 'on' | 'off',

@@ -30,7 +30,7 @@ export const workerSettings = {
     {
       name: 'PARITY_CHECK',
       summary:
-        'Compare each uploaded adapter, as it is served, with its weights merged densely into the base, before it becomes ready: `on`, `off`, or `auto`: on for base models of at most 200 million parameters (it takes 4 bytes of memory for each while it runs)',
+        'Compare each uploaded adapter, as it is served, with its weights merged densely into the base, before it becomes ready: `on`, `off`, or `auto`: on for base models of at most 50 million parameters (it takes 4 bytes of memory for each while it runs)',
       defaultText: 'auto',
     },
     text.oneOf(['auto', 'on', 'off'], 'auto'),
