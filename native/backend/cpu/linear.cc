@@ -65,6 +65,7 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
   const QuantizedRows q = reserve_quantized(rows, base);
   LinearCall call{.kernels = kernels_,
                   .quantized_kernels = quantized_kernels_,
+                  .threads = pool_.threads(),
                   .y = y,
                   .x = x,
                   .rows = rows,

@@ -19,6 +19,7 @@ constexpr int64_t kQuantizeRows = 4;  // rows of an item that turns activations 
 struct CpuBackend::LinearCall {
   const Kernels& kernels;
   const QuantizedKernels& quantized_kernels;
+  int threads;
   float* y;
   const float* x;
   int64_t rows;
@@ -52,18 +53,31 @@ struct CpuBackend::LinearCall {
     if (item < shrink_items) return run_shrink(shrinks[static_cast<size_t>(item)]);
     item -= shrink_items;
     const int64_t tile = item / chunks;
-    int part = static_cast<int>(weight.parts.size()) - 1;
-    while (weight.parts[static_cast<size_t>(part)].tile0 > tile) --part;
+    const int part = part_of_tile(tile);
     const int64_t begin = item % chunks * chunk_rows;
     run_tile({.part = part,
               .index = tile - weight.parts[static_cast<size_t>(part)].tile0,
               .begin = begin,
               .end = std::min(rows, begin + chunk_rows),
               .acc = acc,
-              .ahead = nullptr});
+              .ahead = nullptr,
+              .next_weight = weight_of_tile((item + threads) / chunks)});
   }
 
  private:
+  int part_of_tile(int64_t tile) const {
+    int part = static_cast<int>(weight.parts.size()) - 1;
+    while (weight.parts[static_cast<size_t>(part)].tile0 > tile) --part;
+    return part;
+  }
+
+  const uint8_t* weight_of_tile(int64_t tile) const {
+    if (tile >= weight.tiles) return nullptr;
+    const CpuLinear::Part& part = weight.parts[static_cast<size_t>(part_of_tile(tile))];
+    const QuantizedWeight* const packed = part.weight.quantized();
+    return packed == nullptr ? nullptr : packed->block(tile - part.tile0, 0);
+  }
+
   void run_quantize(int64_t item) {
     for (int64_t row = item * kQuantizeRows; row < std::min(rows, (item + 1) * kQuantizeRows); ++row) {
       quantized_kernels.quantize_row({.q = q.q + row * q.stride,
@@ -100,6 +114,8 @@ struct CpuBackend::LinearCall {
     int64_t begin, end;
     float* acc;  // [end - begin, tile outputs]
     Ahead* ahead;
+    // Of the tile that this thread is likely to take next: those between go to the other threads.
+    const uint8_t* next_weight;
   };
 
   static const CpuAdapterLinear::Part* part_of(const LinearSegment& segment, int part) {
@@ -135,8 +151,12 @@ struct CpuBackend::LinearCall {
                                                          : quantized_kernels.product8;
     const int64_t block_groups = quantization == Quantization::int4 ? 2 * kBlockGroups : kBlockGroups;
     const int64_t width = packed.tile_outputs();
-    for (int block = 0; block < packed.blocks(tile.index); ++block) {
+    const int blocks = packed.blocks(tile.index);
+    for (int block = 0; block < blocks; ++block) {
       for (int64_t group = 0; group < q.groups; group += block_groups) {
+        const uint8_t* const from = packed.block(tile.index, block) + group * packed.group_bytes();
+        const int64_t groups = std::min(block_groups, q.groups - group);
+        const bool last = block + 1 == blocks && group + groups == q.groups;
         run({.acc = tile.acc + (begin - tile.begin) * width + block * width / 2,
              .acc_stride = width,
              .x = q.q + begin * q.stride + group * group_size(packed.quantization()),
@@ -147,10 +167,11 @@ struct CpuBackend::LinearCall {
              .x_offset = q.offset + begin * q.groups + group,
              .group_stride = q.groups,
              .rows = static_cast<int>(end - begin),
-             .weight = packed.block(tile.index, block) + group * packed.group_bytes(),
-             .groups = std::min(block_groups, q.groups - group),
+             .weight = from,
+             .groups = groups,
              .accumulate = group > 0,
-             .ahead = tile.ahead});
+             .ahead = tile.ahead,
+             .next_weight = last ? tile.next_weight : from + groups * packed.group_bytes()});
       }
     }
   }

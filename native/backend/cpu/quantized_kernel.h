@@ -37,10 +37,12 @@ struct QuantizedProductKernels {
   template <Quantization kKind>
   static void product(const QuantizedProduct& p) {
     const int blocks = (p.rows + kRows<kKind> - 1) / kRows<kKind>;
+    Next next{p.next_weight, 0};
+    if (blocks > 1 && next.at != nullptr) next.lines = (kGroupBytes<kKind> / 64 + blocks - 1) / blocks;
     int row = 0;
     for (int block = blocks; block > 0; --block) {
       const int rows = (p.rows - row + block - 1) / block;
-      row_block<kKind>(p, row, rows);
+      row_block<kKind>(p, next, row, rows);
       row += rows;
     }
   }
@@ -89,30 +91,44 @@ struct QuantizedProductKernels {
   }
 
  private:
+  static constexpr int kScaleBytes = 2 * W * 2;
   template <Quantization kKind>
-  static void row_block(const QuantizedProduct& p, int row, int rows) {
+  static constexpr int kGroupBytes = kScaleBytes + group_size(kKind) * 2 * W * stored_bits(kKind) / 8;
+
+  // The next product's weights, and how many lines of them each group of each block of rows asks for.
+  struct Next {
+    const uint8_t* at;
+    int lines;
+
+    void ask() {
+      for (int line = 0; line < lines; ++line, at += 64) __builtin_prefetch(at, 0, 2);
+    }
+  };
+
+  template <Quantization kKind>
+  static void row_block(const QuantizedProduct& p, Next& next, int row, int rows) {
     switch (rows) {
       case 1:
-        return block<kKind, 1>(p, row);
+        return block<kKind, 1>(p, next, row);
       case 2:
-        return block<kKind, 2>(p, row);
+        return block<kKind, 2>(p, next, row);
       case 3:
-        if constexpr (kRows<kKind> >= 3) return block<kKind, 3>(p, row);
+        if constexpr (kRows<kKind> >= 3) return block<kKind, 3>(p, next, row);
         break;
       case 4:
-        if constexpr (kRows<kKind> >= 4) return block<kKind, 4>(p, row);
+        if constexpr (kRows<kKind> >= 4) return block<kKind, 4>(p, next, row);
         break;
       case 5:
-        if constexpr (kRows<kKind> >= 5) return block<kKind, 5>(p, row);
+        if constexpr (kRows<kKind> >= 5) return block<kKind, 5>(p, next, row);
         break;
       case 6:
-        if constexpr (kRows<kKind> >= 6) return block<kKind, 6>(p, row);
+        if constexpr (kRows<kKind> >= 6) return block<kKind, 6>(p, next, row);
         break;
       case 7:
-        if constexpr (kRows<kKind> >= 7) return block<kKind, 7>(p, row);
+        if constexpr (kRows<kKind> >= 7) return block<kKind, 7>(p, next, row);
         break;
       case 8:
-        if constexpr (kRows<kKind> >= 8) return block<kKind, 8>(p, row);
+        if constexpr (kRows<kKind> >= 8) return block<kKind, 8>(p, next, row);
         break;
       default:
         break;
@@ -120,10 +136,8 @@ struct QuantizedProductKernels {
   }
 
   template <Quantization kKind, int MR>
-  static void block(const QuantizedProduct& p, int row) {
+  static void block(const QuantizedProduct& p, Next& next, int row) {
     constexpr int kGroup = group_size(kKind);
-    constexpr int kScaleBytes = 2 * W * 2;
-    constexpr int kGroupBytes = kScaleBytes + kGroup * 2 * W * stored_bits(kKind) / 8;
     constexpr int kGroupsPerScale = kActivationGroup / kGroup;
     float* const out = p.acc + row * p.acc_stride;
     const int8_t* x = p.x + row * p.x_stride;
@@ -136,8 +150,11 @@ struct QuantizedProductKernels {
       F part[MR][2];
 #pragma GCC unroll 8
       for (int r = 0; r < MR; ++r) part[r][0] = part[r][1] = Q::zero();
-      for (; group < end; ++group, x += kGroup, w += kGroupBytes) {
-        if constexpr (stored_bits(kKind) == 4 && MR > 2) prefetch<kGroupBytes>(w);
+      for (; group < end; ++group, x += kGroup, w += kGroupBytes<kKind>) {
+        if constexpr (stored_bits(kKind) == 4 && MR > 2) {
+          if (next.lines == 0) prefetch<kGroupBytes<kKind>>(w);
+        }
+        next.ask();
         p.ahead->ask<kGroup / 16>();
         I sum[MR][2];
 #pragma GCC unroll 8

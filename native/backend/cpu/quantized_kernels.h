@@ -49,6 +49,9 @@ struct QuantizedProduct {
   int64_t groups;
   bool accumulate;
   Ahead* ahead;
+  // Where the weights of the next product lie, as many bytes as this one's; null when unknown. Asked for where
+  // several blocks of rows use one block of weights: the hardware's own prefetch sleeps through the later ones.
+  const uint8_t* next_weight;
 };
 
 // One row of activations: whole groups, padded with zeros beyond k.

@@ -1,0 +1,264 @@
+// Where a whole step's time goes: the decoder on a real checkpoint, each call of the backend timed. One JSON line per step
+// and op. Adapters are random, on all seven projections.
+//   step_profile CHECKPOINT [threads] [none|int8|int4|nf4] [rank] [steps] [only steps whose name begins so]
+// A step's time is the lower quartile of its runs, an op's the mean over those runs that are no slower than that.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <random>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/dtype.h"
+#include "model/adapter.h"
+#include "model/checkpoint.h"
+#include "model/decoder.h"
+#include "model/model_config.h"
+#include "model/step_plan.h"
+#include "model/weights.h"
+
+using namespace lorikeet;
+
+namespace {
+
+double now_ms() {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+template <class T>
+T must(Result<T> result) {
+  if (result) return std::move(*result);
+  std::fprintf(stderr, "%s\n", result.error().message.c_str());
+  std::exit(1);
+}
+
+// Hands every call to the backend that it wraps and adds up the time by op.
+class TimedBackend final : public Backend {
+ public:
+  explicit TimedBackend(Backend& inner) : inner_(inner) {}
+
+  std::map<const Linear*, std::string> names;  // of the linear maps
+  std::map<std::string, double> times_ms;
+
+  Caps caps() const override { return inner_.caps(); }
+  Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override {
+    return inner_.buffer_create(rows, cols);
+  }
+  Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override {
+    return inner_.linear_create(desc);
+  }
+  Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override {
+    return inner_.embedding_create(desc);
+  }
+  Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override {
+    return inner_.norm_create(gain);
+  }
+  Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
+      const Linear& base, std::span<const AdapterPartDesc> parts) override {
+    return inner_.adapter_linear_create(base, parts);
+  }
+  Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
+      const Embedding& base, const AdapterEmbeddingDesc& desc) override {
+    return inner_.adapter_embedding_create(base, desc);
+  }
+  Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) override { return inner_.kv_create(desc); }
+  void kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) override {
+    inner_.kv_copy(kv, from, to);
+  }
+
+  void step_begin(const StepView& step) override {
+    timed("begin", [&] { inner_.step_begin(step); });
+  }
+  void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) override {
+    timed("embed", [&] { inner_.embed(y, table, segments); });
+  }
+  void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
+            std::span<const NormSegment> segments) override {
+    timed("norm", [&] { inner_.norm(y, x, residual, rows, gain, epsilon, segments); });
+  }
+  void linear(float* y, const float* x, int64_t rows, const Linear& weight,
+              std::span<const LinearSegment> segments, LinearOutput output) override {
+    timed(names[&weight], [&] { inner_.linear(y, x, rows, weight, segments, output); });
+  }
+  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
+               const AttentionDesc& attention) override {
+    timed("rope_kv", [&] { inner_.rope_kv(qkv, kv, layer, rope, attention); });
+  }
+  void attention(float* out, const float* qkv, const KvCache& kv, int layer,
+                 const AttentionDesc& desc) override {
+    timed("attention", [&] { inner_.attention(out, qkv, kv, layer, desc); });
+  }
+  void glu(float* y, const float* gate_up, int64_t rows, int64_t width) override {
+    timed("glu", [&] { inner_.glu(y, gate_up, rows, width); });
+  }
+  void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override {
+    timed("gather", [&] { inner_.gather_rows(to, from, index, cols); });
+  }
+  void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
+              std::span<const SampleRow> rows) override {
+    timed("sample", [&] { inner_.sample(results, logits, vocab, rows); });
+  }
+
+ private:
+  template <class Call>
+  void timed(const std::string& name, Call&& call) {
+    const double begin = now_ms();
+    call();
+    times_ms[name] += now_ms() - begin;
+  }
+
+  Backend& inner_;
+};
+
+constexpr int32_t kPageTokens = 16;
+constexpr int32_t kMaxRows = 512;
+
+// `sequences` with `context` tokens in the cache after the step, of which the last `rows` are computed.
+StepPlan make_plan(int32_t sequences, int32_t rows, int32_t context, int32_t vocab, bool distinct) {
+  StepPlan plan;
+  std::minstd_rand random(9);
+  const int32_t pages = (context + kPageTokens - 1) / kPageTokens;
+  plan.page_table_stride = pages;
+  plan.q_start.push_back(0);
+  plan.history_start.push_back(0);
+  plan.bias_start.push_back(0);
+  for (int32_t s = 0; s < sequences; ++s) {
+    for (int32_t page = 0; page < pages; ++page) plan.page_table.push_back(s * pages + page);
+    if (distinct) plan.segment.insert(plan.segment.end(), {s * rows, rows, s});
+    for (int32_t position = context - rows; position < context; ++position) {
+      plan.token.push_back(static_cast<int32_t>(random() % static_cast<uint32_t>(vocab)));
+      plan.position.push_back(position);
+      plan.kv_slot.push_back(s * pages * kPageTokens + position);
+    }
+    plan.q_start.push_back(plan.rows());
+    plan.kv_len.push_back(context);
+    plan.sample_row.push_back(plan.rows() - 1);
+    plan.sample_int.insert(plan.sample_int.end(), {0, 0, 0, -1});
+    plan.sample_float.insert(plan.sample_float.end(), {0.0f, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f});
+    plan.sample_seed.insert(plan.sample_seed.end(), {0, 0});
+    plan.history_start.push_back(0);
+    plan.bias_start.push_back(0);
+  }
+  return plan;
+}
+
+std::vector<std::byte> random_bf16(size_t count) {
+  std::vector<std::byte> bytes(count * 2);
+  std::minstd_rand random(7);
+  std::uniform_real_distribution<float> uniform(-0.01f, 0.01f);
+  for (size_t i = 0; i < count; ++i) store_f32(bytes.data(), DType::bf16, static_cast<int64_t>(i), uniform(random));
+  return bytes;
+}
+
+Adapter make_adapter(const ModelConfig& config, const Weights& weights, Backend& backend, int rank) {
+  const int64_t q = config.q_width(), kv = config.kv_width(), ffn = config.ffn, hidden = config.hidden;
+  const std::array<std::vector<int64_t>, kLinearSites> parts{
+      std::vector<int64_t>{q, kv, kv}, {hidden}, {ffn, ffn}, {hidden}};
+  static const auto values = random_bf16(static_cast<size_t>(std::max(ffn, hidden) * rank));
+  Adapter adapter;
+  adapter.layers.resize(static_cast<size_t>(config.layers));
+  for (size_t layer = 0; layer < adapter.layers.size(); ++layer) {
+    for (size_t site = 0; site < kLinearSites; ++site) {
+      const Linear& base = *weights.layers[layer].linear[site];
+      std::vector<AdapterPartDesc> descs;
+      for (size_t part = 0; part < parts[site].size(); ++part) {
+        AdapterPartDesc desc;
+        desc.part = static_cast<int>(part);
+        desc.rank = rank;
+        desc.a = {values.data(), DType::bf16, rank, base.inputs()};
+        desc.b = {values.data(), DType::bf16, parts[site][part], rank};
+        descs.push_back(desc);
+      }
+      adapter.layers[layer].linear[site] = must(backend.adapter_linear_create(base, descs));
+    }
+  }
+  return adapter;
+}
+
+struct Profiler {
+  TimedBackend& backend;
+  Decoder& decoder;
+  const std::vector<Adapter>& adapters;
+  int steps;
+  std::string only;
+
+  void profile(const std::string& name, const StepPlan& plan) {
+    if (!name.starts_with(only)) return;
+    std::vector<const Adapter*> used;
+    for (int32_t g = 0; g < plan.segments(); ++g) used.push_back(&adapters[static_cast<size_t>(g)]);
+    std::vector<SampleResult> results(static_cast<size_t>(plan.samples()));
+    const std::atomic<bool> cancelled{false};
+    std::vector<std::pair<double, std::map<std::string, double>>> runs;
+    for (int run = -2; run < steps; ++run) {
+      backend.times_ms.clear();
+      const double begin = now_ms();
+      if (!decoder.run(plan, used, results, cancelled)) std::exit(1);
+      if (run >= 0) runs.emplace_back(now_ms() - begin, backend.times_ms);
+    }
+    std::sort(runs.begin(), runs.end());
+    const size_t kept = runs.size() / 4 + 1;
+    std::map<std::string, double> mean;
+    for (size_t i = 0; i < kept; ++i) {
+      for (const auto& [op, ms] : runs[i].second) mean[op] += ms / static_cast<double>(kept);
+    }
+    std::printf("{\"step\":\"%s\",\"rows\":%d,\"ms\":%.3f,\"ops\":{", name.c_str(), plan.rows(),
+                runs[kept - 1].first);
+    const char* comma = "";
+    for (const auto& [op, ms] : mean) std::printf("%s\"%s\":%.3f", std::exchange(comma, ","), op.c_str(), ms);
+    std::printf("}}\n");
+    std::fflush(stdout);
+  }
+};
+
+Quantization quantization_named(const std::string& name) {
+  if (name == "int8") return Quantization::int8;
+  if (name == "int4") return Quantization::int4;
+  if (name == "nf4") return Quantization::nf4;
+  return Quantization::none;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return 2;
+  const std::string path = argv[1];
+  const int threads = argc > 2 ? std::atoi(argv[2]) : 1;
+  const Quantization quantization = quantization_named(argc > 3 ? argv[3] : "int4");
+  const int rank = argc > 4 ? std::atoi(argv[4]) : 16;
+  const int steps = argc > 5 ? std::atoi(argv[5]) : 12;
+
+  const ModelConfig config = must(read_model_config(path));
+  const auto inner = must(make_cpu_backend({.threads = threads, .isa = ""}));
+  Checkpoint checkpoint = must(Checkpoint::open(path));
+  const Weights weights = must(load_weights(config, checkpoint, *inner, quantization));
+  TimedBackend backend(*inner);
+  const std::array<const char*, kLinearSites> sites{"qkv", "o", "gate_up", "down"};
+  for (const LayerWeights& layer : weights.layers) {
+    for (size_t site = 0; site < kLinearSites; ++site) backend.names[layer.linear[site].get()] = sites[site];
+  }
+  backend.names[weights.head.get()] = "head";
+  const auto kv = must(inner->kv_create({config.layers, 512, kPageTokens, config.kv_heads, config.head_dim, KvType::f32}));
+  const auto decoder = must(Decoder::create(config, weights, backend, *kv, kMaxRows));
+  std::vector<Adapter> adapters;
+  for (int i = 0; i < 16; ++i) adapters.push_back(make_adapter(config, weights, *inner, rank));
+
+  Profiler profiler{backend, *decoder, adapters, steps, argc > 6 ? argv[6] : ""};
+  const int32_t vocab = config.vocab;
+  profiler.profile("prefill 512", make_plan(1, 512, 512, vocab, false));
+  profiler.profile("prefill 4 x 128", make_plan(4, 128, 128, vocab, false));
+  profiler.profile("prefill 4 x 128 distinct", make_plan(4, 128, 128, vocab, true));
+  for (const int32_t sequences : {1, 4, 16}) {
+    const std::string name = "decode " + std::to_string(sequences);
+    profiler.profile(name, make_plan(sequences, 1, 160, vocab, false));
+    profiler.profile(name + " distinct", make_plan(sequences, 1, 160, vocab, true));
+  }
+  return 0;
+}
