@@ -245,7 +245,8 @@ int main(int argc, char** argv) {
     for (size_t site = 0; site < kLinearSites; ++site) backend.names[layer.linear[site].get()] = sites[site];
   }
   backend.names[weights.head.get()] = "head";
-  const auto kv = must(inner->kv_create({config.layers, 512, kPageTokens, config.kv_heads, config.head_dim, KvType::f32}));
+  const auto kv = must(inner->kv_create({config.layers, 512, kPageTokens, config.kv_heads, config.head_dim,
+                                       quantization == Quantization::none ? KvType::f32 : KvType::bf16}));
   const auto decoder = must(Decoder::create(config, weights, backend, *kv, kMaxRows));
   std::vector<Adapter> adapters;
   for (int i = 0; i < 16; ++i) adapters.push_back(make_adapter(config, weights, *inner, rank));

@@ -68,12 +68,17 @@ async function readConfig(modelPath: string): Promise<unknown> {
   return JSON.parse(await readFile(join(modelPath, 'config.json'), 'utf8'));
 }
 
-export function kvDtype(setting: ServingSettings['kvCacheDtype']): OpenOptions['kv']['dtype'] {
-  return setting === 'auto' ? 'f32' : setting;
+/** `auto` keeps float32 beside weights as in the checkpoint; quantized ones round far more than bfloat16 does. */
+export function kvDtype({
+  kvCacheDtype,
+  quantization,
+}: Pick<ServingSettings, 'kvCacheDtype' | 'quantization'>): OpenOptions['kv']['dtype'] {
+  if (kvCacheDtype !== 'auto') return kvCacheDtype;
+  return quantization === 'none' ? 'f32' : 'bf16';
 }
 
 function nativeOptions(settings: ServingSettings, modelPath: string, config: unknown): OpenOptions {
-  const dtype = kvDtype(settings.kvCacheDtype);
+  const dtype = kvDtype(settings);
   const geometry = KvGeometrySchema.safeParse(config);
   if (!geometry.success) {
     const issue = geometry.error.issues[0];

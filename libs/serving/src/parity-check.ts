@@ -112,7 +112,7 @@ export class ParityCheck {
         modelPath: settings.modelPath,
         quantization: settings.quantization,
         kv: {
-          dtype: kvDtype(settings.kvCacheDtype),
+          dtype: kvDtype(settings),
           pageBytes: model.native.description.kvBytesPerPage,
         },
         merge: { weightsPath, changes },

@@ -25,6 +25,6 @@ export function parityTolerance(
   settings: Pick<ServingSettings, 'quantization' | 'kvCacheDtype'>,
 ): ParityTolerance {
   if (settings.quantization !== 'none') return QUANTIZED;
-  const dtype = kvDtype(settings.kvCacheDtype);
+  const dtype = kvDtype(settings);
   return dtype === 'f32' ? FLOAT32 : ROUNDED_CACHE[dtype];
 }

@@ -90,7 +90,7 @@ export const servingSettings = {
     {
       name: 'KV_CACHE_DTYPE',
       summary:
-        'Element type of the KV cache: `f32`, `f16`, `bf16` or `int8` (docs/quantization.md); `auto` is f32, the highest fidelity',
+        'Element type of the KV cache: `f32`, `f16`, `bf16` or `int8` (docs/quantization.md); `auto` is `f32`, the highest fidelity, with `QUANTIZATION=none`, else `bf16`',
       defaultText: 'auto',
     },
     text.oneOf(['auto', 'f32', 'f16', 'bf16', 'int8'], 'auto'),
