@@ -88,6 +88,7 @@ class TimedBackend final : public Backend {
               std::span<const LinearSegment> segments, LinearOutput output) override {
     timed(names[&weight], [&] { inner_.linear(y, x, rows, weight, segments, output); });
   }
+  void linear_soon(std::span<const LinearSegment> segments) override { inner_.linear_soon(segments); }
   void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
                const AttentionDesc& attention) override {
     timed("rope_kv", [&] { inner_.rope_kv(qkv, kv, layer, rope, attention); });

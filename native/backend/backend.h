@@ -257,6 +257,9 @@ class Backend {
   // y [rows, N] = or += W x + b with the segments' adapters. x [rows, K].
   virtual void linear(float* y, const float* x, int64_t rows, const Linear& weight,
                       std::span<const LinearSegment> segments, LinearOutput output) = 0;
+  // The adapters of the linear op after the next one: a backend may bring their weights nearer while it computes
+  // that. Changes no result.
+  virtual void linear_soon(std::span<const LinearSegment> segments) { (void)segments; }
   // qkv [T, (HQ + 2 HKV) D]: rotates q and k in place by the rows' positions, writes k and v to the rows' KV
   // slots.
   virtual void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,

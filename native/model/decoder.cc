@@ -127,7 +127,15 @@ void Decoder::add_norm(int layer, NormSite site) {
                 segments_.norm(layer, site));
 }
 
+void Decoder::announce_next(int layer, LinearSite site) {
+  const bool last = site == LinearSite::down;
+  if (last && layer + 1 == config_.layers) return;
+  const auto next = last ? LinearSite::qkv : static_cast<LinearSite>(static_cast<int>(site) + 1);
+  backend_.linear_soon(segments_.linear(last ? layer + 1 : layer, next));
+}
+
 void Decoder::linear(Buffer& y, Buffer& x, int layer, LinearSite site) {
+  announce_next(layer, site);
   backend_.linear(y.f32(), x.f32(), rows_, *weights_.layers[layer].linear[static_cast<size_t>(site)],
                   segments_.linear(layer, site), LinearOutput::store);
 }

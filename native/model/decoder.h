@@ -35,6 +35,8 @@ class Decoder {
   // normed = rmsnorm(residual += update)
   void add_norm(int layer, NormSite site);
   void linear(Buffer& y, Buffer& x, int layer, LinearSite site);
+  // Names the adapters of the map after this one.
+  void announce_next(int layer, LinearSite site);
 
   // Rows of logits at a time: scoring a long prompt must not need [R, V] floats.
   static constexpr int32_t kHeadRows = 32;

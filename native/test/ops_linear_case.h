@@ -264,6 +264,7 @@ inline void check_linear(const LinearCase& base, const std::vector<const Adapter
       segments.push_back({row, 1, adapter});
     }
     auto y = before;
+    backend->linear_soon(segments);
     backend->linear(y.data(), x.data(), rows, *linear, segments, output);
     INFO(device_of(*backend), " k=", base.k, " n=", n, " rows=", rows);
     CHECK(worst_ratio(y.data(), expected.values, expected.bounds) <= 1.0);

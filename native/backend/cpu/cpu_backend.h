@@ -54,6 +54,7 @@ class CpuBackend final : public Backend {
             std::span<const NormSegment> segments) override;
   void linear(float* y, const float* x, int64_t rows, const Linear& weight,
               std::span<const LinearSegment> segments, LinearOutput output) override;
+  void linear_soon(std::span<const LinearSegment> segments) override;
   void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
                const AttentionDesc& attention) override;
   void attention(float* out, const float* qkv, const KvCache& kv, int layer,
@@ -120,6 +121,7 @@ class CpuBackend final : public Backend {
 
   std::vector<Scratch> accumulators_;  // per thread: [kChunkRows, tile] of linear
   std::vector<ShrinkItem> shrinks_;
+  std::vector<Ahead::Run> soon_;  // A of the linear op after the next one
   Scratch quantized_values_;
   Scratch quantized_factors_;               // scales, then offsets
   Scratch shrunk_;                          // s [rows, largest rank_total]

@@ -58,6 +58,15 @@ CpuBackend::QuantizedRows CpuBackend::reserve_quantized(int64_t rows, const CpuL
   return q;
 }
 
+void CpuBackend::linear_soon(std::span<const LinearSegment> segments) {
+  soon_.clear();
+  for (const LinearSegment& segment : segments) {
+    for (const auto& part : static_cast<const CpuAdapterLinear*>(segment.adapter)->parts) {
+      if (part && part->rank > 0) soon_.push_back({part->a.row(0), part->a.row(part->rank)});
+    }
+  }
+}
+
 void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& weight,
                         std::span<const LinearSegment> segments, LinearOutput output) {
   const auto& base = static_cast<const CpuLinear&>(weight);
@@ -76,7 +85,8 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
                   .s_stride = s_stride,
                   .q = q,
                   .quantizes = q.q == nullptr ? 0 : (rows + kQuantizeRows - 1) / kQuantizeRows,
-                  .shrinks = shrinks_};
+                  .shrinks = shrinks_,
+                  .soon = soon_};
   const auto run_item = [&](int64_t item, int thread) {
     call.run_item(item, accumulators_[static_cast<size_t>(thread)].floats(kChunkRows * kMaxTile));
   };
@@ -85,6 +95,7 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
   } else {
     pool_.run(call.items(), run_item);
   }
+  soon_.clear();
 }
 
 }  // namespace lorikeet::cpu

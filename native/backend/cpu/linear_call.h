@@ -14,6 +14,7 @@ constexpr int64_t kRowBlocks = 24;  // rows of an item are whole blocks of every
 // Of k: a tile's block (128 KiB in bfloat16) stays in the second-level cache while the rows use it.
 constexpr int64_t kBlockInputs = 1024;
 constexpr int64_t kBlockGroups = 32;  // of a quantized tile: as many inputs, in half the bytes or less
+constexpr int64_t kLeastRows = 8;     // that share a block's weights in the widest product
 constexpr int64_t kQuantizeRows = 4;  // rows of an item that turns activations into integers
 
 struct CpuBackend::LinearCall {
@@ -35,6 +36,10 @@ struct CpuBackend::LinearCall {
   std::span<const ShrinkItem> shrinks;
   std::atomic<int64_t> shrinks_left{static_cast<int64_t>(shrinks.size())};
 
+  // A of the next op's adapters: it needs them before its first product, so they come while this one multiplies.
+  std::span<const Ahead::Run> soon;
+  int64_t soon_bytes = bytes_of(soon);
+
   // Rows are cut evenly, so that no item is much shorter than the others.
   int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
   int64_t chunk_rows = rows_of_a_chunk();
@@ -55,7 +60,8 @@ struct CpuBackend::LinearCall {
     const int64_t tile = item / chunks;
     const int part = part_of_tile(tile);
     const int64_t begin = item % chunks * chunk_rows;
-    run_tile({.part = part,
+    run_tile({.item = item,
+              .part = part,
               .index = tile - weight.parts[static_cast<size_t>(part)].tile0,
               .begin = begin,
               .end = std::min(rows, begin + chunk_rows),
@@ -109,6 +115,7 @@ struct CpuBackend::LinearCall {
 
   // A tile of one part and the rows of one item.
   struct Tile {
+    int64_t item;  // of the tiles' items
     int part;
     int64_t index;
     int64_t begin, end;
@@ -244,7 +251,13 @@ struct CpuBackend::LinearCall {
     while (left.load(std::memory_order_acquire) > 0) backoff.wait();
   }
 
-  // The adapters' B of the tile, scattered over their own memory.
+  static int64_t bytes_of(std::span<const Ahead::Run> runs) {
+    int64_t bytes = 0;
+    for (const Ahead::Run& run : runs) bytes += run.end - run.next;
+    return bytes;
+  }
+
+  // The adapters' B of the tile, scattered over their own memory, and the item's share of the next op's A.
   Ahead look_ahead(const Tile& tile, std::span<Ahead::Run> runs) const {
     size_t count = 0;
     for_segments(tile, [&](int64_t, int64_t, const CpuAdapterLinear::Part& part) {
@@ -253,11 +266,35 @@ struct CpuBackend::LinearCall {
       const int64_t values = part.rank * part.b.groups(tile.index) * part.b.tile_outputs() / 2;
       runs[count++] = {b, b + values * static_cast<int64_t>(dtype_bytes(part.b.dtype()))};
     });
-    return {runs.data() + count, runs.data()};
+    // One block of rows is bound by memory, and asking for more in it gains nothing.
+    const int64_t row_blocks = (tile.end - tile.begin + kLeastRows - 1) / kLeastRows;
+    if (row_blocks > 1) count += share_of_soon(tile.item, runs.subspan(count));
+    const int64_t lines = bytes_of(runs.first(count)) / 64;
+    const int64_t asks = 2 * q.groups * row_blocks;
+    const auto per_ask = static_cast<int>((lines + asks - 1) / std::max<int64_t>(asks, 1));
+    return {runs.data() + count, runs.data(), per_ask};
+  }
+
+  // Writes the item's equal share of `soon` to runs; returns their number.
+  size_t share_of_soon(int64_t item, std::span<Ahead::Run> runs) const {
+    const int64_t count = weight.tiles * chunks;
+    int64_t begin = soon_bytes * item / count / 64 * 64;
+    int64_t left = soon_bytes * (item + 1) / count / 64 * 64 - begin;
+    size_t written = 0;
+    for (const Ahead::Run& run : soon) {
+      const int64_t bytes = run.end - run.next;
+      if (begin < bytes && left > 0 && written < runs.size()) {
+        const int64_t taken = std::min(left, bytes - begin);
+        runs[written++] = {run.next + begin, run.next + begin + taken};
+        left -= taken;
+      }
+      begin = std::max<int64_t>(0, begin - bytes);
+    }
+    return written;
   }
 
   void run_tile(Tile tile) const {
-    Ahead::Run runs[kChunkRows];
+    Ahead::Run runs[2 * kChunkRows];
     Ahead ahead = look_ahead(tile, runs);
     tile.ahead = &ahead;
     await_zero(quantizes_left);

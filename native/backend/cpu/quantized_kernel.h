@@ -155,7 +155,7 @@ struct QuantizedProductKernels {
           if (next.lines == 0) prefetch<kGroupBytes<kKind>>(w);
         }
         next.ask();
-        p.ahead->ask<kGroup / 16>();
+        p.ahead->ask();
         I sum[MR][2];
 #pragma GCC unroll 8
         for (int r = 0; r < MR; ++r) sum[r][0] = sum[r][1] = Q::set1(x_offset[r * p.group_stride + group]);

@@ -12,7 +12,7 @@
 namespace lorikeet::cpu {
 
 // Memory that comes after a product and that the hardware cannot foresee: the product asks for it on its way,
-// a few lines per group, into the second-level cache.
+// a few lines per group and block of rows, into the second-level cache.
 struct Ahead {
   struct Run {
     const std::byte* next;
@@ -20,11 +20,10 @@ struct Ahead {
   };
   const Run* last;  // behind the runs
   Run* run;
+  int lines;
 
-  template <int kLines>
   void ask() {
-#pragma GCC unroll 4
-    for (int line = 0; line < kLines; ++line) {
+    for (int line = 0; line < lines; ++line) {
       if (run == last) return;
       __builtin_prefetch(run->next, 0, 2);
       run->next += 64;
