@@ -240,7 +240,7 @@ class Backend {
       const Linear& base, std::span<const AdapterPartDesc> parts) = 0;
   virtual Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
       const Embedding& base, const AdapterEmbeddingDesc& desc) = 0;
-  // For the loader thread between two adapters: whatever makes the next one quicker to load.
+  // Whatever makes the next adapter quicker to load. On a thread of low priority, beside loads and steps.
   virtual void adapters_prepare() {}
   virtual Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) = 0;
   // Copies whole pages inside the cache (copy-on-write): from[i] -> to[i], all layers.

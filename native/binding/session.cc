@@ -61,8 +61,13 @@ Session::~Session() {
   detach();
 }
 
+void Session::prepare_adapters() {
+  preparer_.post([this] { model_->prepare_adapters(); });
+}
+
 void Session::stop_threads() {
-  loader_.stop();
+  loader_.stop();  // first: it posts to the preparer
+  preparer_.stop();
   stepper_.stop();
 }
 
@@ -107,6 +112,7 @@ Napi::Value Session::open(const Napi::CallbackInfo& info) {
   Result<ModelOptions> options = read_open_options(env, info[0]);
   if (!options) return rejected(env, options.error());
   const std::shared_ptr<Session> session(new Session(env, std::move(*options)));
+  session->preparer_.run_when_idle();
   if (session->options_.background) {
     session->loader_.run_in_background();
     session->stepper_.run_in_background();
@@ -119,7 +125,7 @@ Napi::Value Session::open(const Napi::CallbackInfo& info) {
         auto model = guarded<std::unique_ptr<Model>>([&] { return Model::open(self->options_); });
         if (model) {
           self->model_ = std::move(*model);
-          self->loader_.post([self] { self->model_->prepare_adapters(); });
+          self->prepare_adapters();
         } else {
           *status = model.error();
         }
@@ -174,6 +180,7 @@ Napi::Value Session::load_adapter(const Napi::CallbackInfo& info) {
       env, loader_,
       [this, path, modules_json = *text, loaded] {
         *loaded = guarded<LoadedAdapter>([&] { return model_->load_adapter(path, modules_json); });
+        prepare_adapters();
       },
       [loaded, deferred](Napi::Env js) {
         if (!*loaded) return deferred.Reject(error_value(js, loaded->error()));
@@ -182,7 +189,6 @@ Napi::Value Session::load_adapter(const Napi::CallbackInfo& info) {
         object["bytes"] = static_cast<double>((*loaded)->bytes);
         deferred.Resolve(object);
       });
-  loader_.post([this] { model_->prepare_adapters(); });
   return deferred.Promise();
 }
 

@@ -1,7 +1,8 @@
 // An opened model as JavaScript holds it: its threads, and the way back to the event loop.
 //
 // Threads: the JavaScript thread owns every field except where noted. The loader thread opens the model and
-// loads adapters, the step thread runs steps; both only run a Call's `work` and hand the Call back, so
+// loads adapters, the step thread runs steps, the preparing thread sees between loads to what makes the next
+// one quicker, while nobody else wants its core; they only run a Call's `work` and hand the Call back, so
 // whatever a Call captures (promises, references to JavaScript objects) is made and freed on the JavaScript
 // thread.
 #pragma once
@@ -39,6 +40,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void submit(Napi::Env env, Worker& worker, std::function<void()> work,
               std::function<void(Napi::Env)> settle);
   void stop_threads();
+  void prepare_adapters();
   // Gives back what keeps the environment waiting for this session.
   void detach();
   static void on_environment_exit(void* session);
@@ -65,6 +67,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Last, so that their threads end before what they use.
   Worker loader_;
   Worker stepper_;
+  Worker preparer_;
 };
 
 }  // namespace lorikeet::binding

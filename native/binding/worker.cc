@@ -1,6 +1,7 @@
 #include "binding/worker.h"
 
 #ifdef __linux__
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,6 +26,15 @@ void Worker::run_in_background() {
 #ifdef __linux__
     constexpr int kNice = 10;  // about a tenth of a busy core: background work still ends
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
+#endif
+  });
+}
+
+void Worker::run_when_idle() {
+  post([] {
+#ifdef __linux__
+    const sched_param none{};
+    ::sched_setscheduler(0, SCHED_IDLE, &none);  // of the calling thread
 #endif
   });
 }

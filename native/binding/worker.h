@@ -19,6 +19,8 @@ class Worker {
   void post(std::function<void()> job);
   // From the next job on, the thread gives way to all others (Linux; elsewhere nothing happens).
   void run_in_background();
+  // From the next job on, the thread runs only where a core would be idle.
+  void run_when_idle();
   // Runs the job on the thread and returns when it is done.
   void run(const std::function<void()>& job);
   // Finishes the queue and joins. Nothing may be posted afterwards.

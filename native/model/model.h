@@ -58,7 +58,7 @@ class Model {
 
   // Loader thread.
   Result<LoadedAdapter> load_adapter(const std::string& weights_path, const std::string& modules_json);
-  // Loader thread, between loads.
+  // Any thread, while loads and steps run.
   void prepare_adapters() { backend_->adapters_prepare(); }
   // Before the first step, with the reference backend: from now on the model is the base with the adapter
   // merged.

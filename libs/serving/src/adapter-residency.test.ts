@@ -51,9 +51,13 @@ class FakeDevice {
   }
 }
 
-function residency(limitBytes: number): { device: FakeDevice; adapters: AdapterResidency } {
+function residency(
+  limitBytes: number,
+  verify: () => Promise<void> = async () => {},
+): { device: FakeDevice; adapters: AdapterResidency } {
   const device = new FakeDevice();
-  const adapters = new AdapterResidency({ device, limitBytes, weightsPath: async () => '/weights' });
+  const weights = async () => ({ path: '/weights', verified: verify() });
+  const adapters = new AdapterResidency({ device, limitBytes, weights });
   return { device, adapters };
 }
 
@@ -74,6 +78,27 @@ describe('adapter residency', () => {
     expect(device.loads).toBe(1);
     expect(new Set(leases.map((lease) => lease.handle)).size).toBe(1);
     expect(adapters.resident()).toEqual([{ digest: 'a', bytes: 80, requests: 3 }]);
+  });
+
+  it('loads while the file is verified, and lends nothing before that is over', async () => {
+    let verified = (): void => {};
+    const { device, adapters } = residency(1000, () => new Promise((resolve) => (verified = resolve)));
+    const lease = adapters.acquire('a', manifest(80));
+    expect(await settled(lease)).toBe(false);
+    expect(device.loaded.size).toBe(1);
+    verified();
+    expect((await lease).handle).toBe(1);
+  });
+
+  it('takes weights that turn out to be damaged off the device, whatever the load said', async () => {
+    for (const failNext of [undefined, 'a shape does not fit']) {
+      const { device, adapters } = residency(1000, () => Promise.reject(new Error('damaged')));
+      device.failNext = failNext;
+      await expect(adapters.acquire('a', manifest(80))).rejects.toThrow('damaged');
+      expect(device.loaded.size).toBe(0);
+      expect(adapters.bytes).toBe(0);
+      expect(adapters.isResident('a')).toBe(false);
+    }
   });
 
   it('evicts the least recently used adapter that nobody uses', async () => {

@@ -1,6 +1,7 @@
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { AdapterSpec, LoadedAdapter } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
+import type { HostFile } from './host-adapters.js';
 import { withResolvers } from './with-resolvers.js';
 
 /** A request's hold on a resident adapter. The handle stays valid until `release`. */
@@ -24,8 +25,8 @@ export interface AdapterDevice {
 export interface ResidencyOptions {
   readonly device: AdapterDevice;
   readonly limitBytes: number;
-  /** A local file with the manifest's weights, verified. */
-  readonly weightsPath: (digest: string, manifest: AdapterManifest) => Promise<string>;
+  /** A local file with the manifest's weights; it is loaded while it is verified. */
+  readonly weights: (digest: string, manifest: AdapterManifest) => Promise<HostFile>;
   readonly onLoad?: (outcome: 'loaded' | 'failed', took_ms: number) => void;
   readonly onEvict?: () => void;
   /** One that was dropped has left the device: its last request is over. */
@@ -224,8 +225,8 @@ export class AdapterResidency {
     this.#bytes += reservedBytes;
     const start = performance.now();
     try {
-      const weightsPath = await this.options.weightsPath(entry.digest, entry.manifest);
-      const loaded = await this.#loadOnDevice({ weightsPath, modules: entry.manifest.modules });
+      const file = await this.options.weights(entry.digest, entry.manifest);
+      const loaded = await this.#loadVerified(file, entry.manifest);
       if (loaded.bytes > this.options.limitBytes) {
         this.options.device.dropAdapter(loaded.handle);
         throw tooLarge(loaded.bytes, this.options.limitBytes);
@@ -245,6 +246,20 @@ export class AdapterResidency {
     entry.waiters.clear();
     if (entry.dropped && entry.pins === 0) this.#unload(entry);
     this.#pump();
+  }
+
+  /** Weights that turn out to be others leave the device again, unused. */
+  async #loadVerified({ path, verified }: HostFile, { modules }: AdapterManifest): Promise<LoadedAdapter> {
+    const [loading, check] = await Promise.allSettled([
+      this.#loadOnDevice({ weightsPath: path, modules }),
+      verified,
+    ]);
+    if (check.status === 'rejected') {
+      if (loading.status === 'fulfilled') this.options.device.dropAdapter(loading.value.handle);
+      throw check.reason;
+    }
+    if (loading.status === 'rejected') throw loading.reason;
+    return loading.value;
   }
 
   async #loadOnDevice(spec: AdapterSpec): Promise<LoadedAdapter> {

@@ -28,7 +28,7 @@ export class AdapterTiers {
     this.residency = new AdapterResidency({
       device: options.device,
       limitBytes: options.deviceBytes,
-      weightsPath: (digest, manifest) => this.#host.path(digest, manifest),
+      weights: (digest, manifest) => this.#host.open(digest, manifest),
       onLoad: (outcome, took_ms) => {
         metrics.adapterLoads.inc({ outcome });
         metrics.adapterLoadSeconds.observe(took_ms / 1000);
@@ -50,7 +50,7 @@ export class AdapterTiers {
     const onDevice = this.residency.isResident(digest);
     const tier = onDevice ? 'device' : this.#host.has(digest) ? 'host' : 'storage';
     this.options.metrics.adapterLookups.inc({ tier });
-    if (!onDevice) await this.#host.path(digest, manifest);
+    if (!onDevice) await this.#host.open(digest, manifest);
   }
 
   /** Loads it although no request asks for it. */

@@ -22,7 +22,12 @@ function make(limitBytes: number) {
     },
   };
   const adapters = new HostAdapters({ blobs, limitBytes });
-  return { adapters, fetches: () => fetches };
+  const path = async (digest: string, manifest: AdapterManifest): Promise<string> => {
+    const file = await adapters.open(digest, manifest);
+    await file.verified;
+    return file.path;
+  };
+  return { adapters, path, fetches: () => fetches };
 }
 
 /** A file of ten bytes and a manifest that names it. */
@@ -35,18 +40,18 @@ function store(name: string): AdapterManifest {
 
 describe('adapters on the host', () => {
   it('fetches and verifies once for requests that come together and for those that come later', async () => {
-    const { adapters, fetches } = make(100);
+    const { adapters, path, fetches } = make(100);
     const manifest = store('a');
-    await Promise.all([1, 2, 3].map(() => adapters.path('a', manifest)));
-    await adapters.path('a', manifest);
+    await Promise.all([1, 2, 3].map(() => path('a', manifest)));
+    await path('a', manifest);
     expect(fetches()).toBe(1);
     expect(adapters.has('a')).toBe(true);
   });
 
   it('keeps the most recently used within its bytes, and none of a dropped one', async () => {
-    const { adapters, fetches } = make(25);
+    const { adapters, path, fetches } = make(25);
     const manifests = new Map(['a', 'b', 'c'].map((name) => [name, store(name)]));
-    const use = (name: string) => adapters.path(name, manifests.get(name) as AdapterManifest);
+    const use = (name: string) => path(name, manifests.get(name) as AdapterManifest);
     for (const name of ['a', 'b', 'a', 'c', 'a']) await use(name);
     expect(fetches()).toBe(3);
     expect(adapters.bytes).toBe(20);
@@ -57,20 +62,21 @@ describe('adapters on the host', () => {
   });
 
   it('verifies again when the file is another one, and refuses bytes that are not the manifest’s', async () => {
-    const { adapters, fetches } = make(100);
+    const { adapters, path, fetches } = make(100);
     const manifest = store('a');
-    const path = await adapters.path('a', manifest);
-    utimesSync(path, 1, 1);
-    await adapters.path('a', manifest);
+    const file = await path('a', manifest);
+    utimesSync(file, 1, 1);
+    await path('a', manifest);
     expect(fetches()).toBe(2);
-    writeFileSync(path, 'not it any');
-    await expect(adapters.path('a', manifest)).rejects.toThrow(/damaged/);
+    writeFileSync(file, 'not it any');
+    await expect(path('a', manifest)).rejects.toThrow(/damaged/);
+    expect(adapters.has('a')).toBe(false);
     expect(adapters.bytes).toBe(0);
   });
 
   it('serves an adapter that is larger than all it may keep, without keeping it', async () => {
-    const { adapters } = make(5);
-    expect(await adapters.path('a', store('a'))).toContain(folder);
+    const { adapters, path } = make(5);
+    expect(await path('a', store('a'))).toContain(folder);
     expect(adapters.bytes).toBe(0);
   });
 });

@@ -10,6 +10,13 @@ interface Kept {
   readonly bytes: number;
 }
 
+/** A local file with an adapter's weights. Nothing made of it may be used before `verified` resolves. */
+export interface HostFile {
+  readonly path: string;
+  /** Rejects when its bytes are not the manifest's. */
+  readonly verified: Promise<void>;
+}
+
 export interface HostAdaptersOptions {
   readonly blobs: Pick<BlobStore, 'stat' | 'localPath'>;
   readonly limitBytes: number;
@@ -23,7 +30,7 @@ export interface HostAdaptersOptions {
 export class HostAdapters {
   /** By digest; least recently used first. */
   readonly #kept = new Map<string, Kept>();
-  readonly #fetching = new Map<string, Promise<Kept>>();
+  readonly #fetching = new Map<string, Promise<HostFile>>();
   #bytes = 0;
 
   constructor(private readonly options: HostAdaptersOptions) {}
@@ -36,22 +43,17 @@ export class HostAdapters {
     return this.#kept.has(digest);
   }
 
-  /** The local, verified file. Requests for the same adapter share one fetch. */
-  async path(digest: string, manifest: AdapterManifest): Promise<string> {
+  /** The local file, as soon as it is there. Requests for the same adapter share one fetch and one verification. */
+  async open(digest: string, manifest: AdapterManifest): Promise<HostFile> {
+    const fetching = this.#fetching.get(digest);
+    if (fetching !== undefined) return fetching;
     const kept = this.#kept.get(digest);
     if (kept !== undefined && (await fileStamp(kept.path).catch(() => undefined)) === kept.stamp) {
       this.#keep(digest, kept);
-      return kept.path;
+      return { path: kept.path, verified: Promise.resolve() };
     }
     this.forget(digest);
-    let fetching = this.#fetching.get(digest);
-    if (fetching === undefined) {
-      fetching = this.#fetch(manifest).finally(() => this.#fetching.delete(digest));
-      this.#fetching.set(digest, fetching);
-    }
-    const fetched = await fetching;
-    this.#keep(digest, fetched);
-    return fetched.path;
+    return this.#fetching.get(digest) ?? this.#fetch(digest, manifest);
   }
 
   forget(digest: string): void {
@@ -70,18 +72,32 @@ export class HostAdapters {
     }
   }
 
-  async #fetch({ weights: { sha256, bytes } }: AdapterManifest): Promise<Kept> {
+  #fetch(digest: string, manifest: AdapterManifest): Promise<HostFile> {
+    const done = (): boolean => this.#fetching.delete(digest);
+    const fetching = this.#locate(manifest).then(({ path, stamp }) => {
+      const { sha256, bytes } = manifest.weights;
+      const verified = verify(path, sha256).then(() => this.#keep(digest, { path, stamp, bytes }));
+      verified.then(done, done);
+      return { path, verified };
+    });
+    fetching.catch(done);
+    this.#fetching.set(digest, fetching);
+    return fetching;
+  }
+
+  async #locate({ weights: { sha256 } }: AdapterManifest): Promise<{ path: string; stamp: string }> {
     const { blobs } = this.options;
     if ((await blobs.stat(sha256)) === undefined) {
       throw new AppError('internal_error', { message: "The adapter's weights are not in the blob store." });
     }
     const path = await blobs.localPath(sha256);
-    const stamp = await fileStamp(path);
-    if ((await hashFile(path)) !== sha256) {
-      throw new AppError('internal_error', {
-        message: "The adapter's stored weights are damaged: their SHA-256 is not the manifest's.",
-      });
-    }
-    return { path, stamp, bytes };
+    return { path, stamp: await fileStamp(path) };
   }
+}
+
+async function verify(path: string, sha256: string): Promise<void> {
+  if ((await hashFile(path)) === sha256) return;
+  throw new AppError('internal_error', {
+    message: "The adapter's stored weights are damaged: their SHA-256 is not the manifest's.",
+  });
 }
