@@ -97,9 +97,6 @@ class TimedBackend final : public Backend {
                  const AttentionDesc& desc) override {
     timed("attention", [&] { inner_.attention(out, qkv, kv, layer, desc); });
   }
-  void glu(float* y, const float* gate_up, int64_t rows, int64_t width) override {
-    timed("glu", [&] { inner_.glu(y, gate_up, rows, width); });
-  }
   void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override {
     timed("gather", [&] { inner_.gather_rows(to, from, index, cols); });
   }

@@ -182,7 +182,9 @@ struct AttentionDesc {
   float softcap = 0.0f;  // 0: none
 };
 
-enum class LinearOutput : uint8_t { store, add };  // y = f(x) or y += f(x)
+// y = f(x), y += f(x), or (a map of two parts of equal width, gate and up) y [rows, N / 2] = silu(gate) * up,
+// SwiGLU of Shazeer 2020.
+enum class LinearOutput : uint8_t { store, add, glu };
 
 enum class SampleMode : uint8_t { sample, score };
 
@@ -254,11 +256,11 @@ class Backend {
   // * gain. Zhang and Sennrich 2019. Sum of squares in float32, fixed order.
   virtual void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain,
                     float epsilon, std::span<const NormSegment> segments) = 0;
-  // y [rows, N] = or += W x + b with the segments' adapters. x [rows, K].
+  // y [rows, N] = or += W x + b with the segments' adapters, or the GLU of it. x [rows, K].
   virtual void linear(float* y, const float* x, int64_t rows, const Linear& weight,
                       std::span<const LinearSegment> segments, LinearOutput output) = 0;
-  // The adapters of the linear op after the next one: a backend may bring their weights nearer while it computes
-  // that. Changes no result.
+  // The adapters of the linear op after the next one: a backend may bring their weights nearer while it
+  // computes that. Changes no result.
   virtual void linear_soon(std::span<const LinearSegment> segments) { (void)segments; }
   // qkv [T, (HQ + 2 HKV) D]: rotates q and k in place by the rows' positions, writes k and v to the rows' KV
   // slots.
@@ -267,8 +269,6 @@ class Backend {
   // out [T, HQ D]: causal attention of each row over its sequence's pages.
   virtual void attention(float* out, const float* qkv, const KvCache& kv, int layer,
                          const AttentionDesc& desc) = 0;
-  // y [rows, F] = silu(gate) * up, gate_up [rows, 2 F] = gate | up
-  virtual void glu(float* y, const float* gate_up, int64_t rows, int64_t width) = 0;
   // to [index.size(), cols] = from[index]
   virtual void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) = 0;
   // logits [rows.size(), V], read only. Holtzman et al. 2020 (top-p), vLLM's meaning of the penalties.

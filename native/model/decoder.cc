@@ -42,7 +42,6 @@ Status Decoder::allocate(int32_t max_rows) {
       {normed_, max_rows, config_.hidden},
       {qkv_, max_rows, config_.q_width() + 2 * config_.kv_width()},
       {attended_, max_rows, config_.q_width()},
-      {gate_up_, max_rows, 2 * int64_t{config_.ffn}},
       {activated_, max_rows, config_.ffn},
       {sampled_residual_, max_rows, config_.hidden},
       {sampled_update_, max_rows, config_.hidden},
@@ -58,7 +57,7 @@ Status Decoder::allocate(int32_t max_rows) {
 
 size_t Decoder::scratch_bytes() const {
   size_t total = 0;
-  for (const auto* buffer : {&residual_, &update_, &normed_, &qkv_, &attended_, &gate_up_, &activated_,
+  for (const auto* buffer : {&residual_, &update_, &normed_, &qkv_, &attended_, &activated_,
                              &sampled_residual_, &sampled_update_, &logits_}) {
     total += (*buffer)->bytes();
   }
@@ -97,8 +96,7 @@ void Decoder::attention_block(int layer) {
 
 void Decoder::mlp_block(int layer) {
   add_norm(layer, NormSite::post_attention);
-  linear(*gate_up_, *normed_, layer, LinearSite::gate_up);
-  backend_.glu(activated_->f32(), gate_up_->f32(), rows_, config_.ffn);
+  linear(*activated_, *normed_, layer, LinearSite::gate_up, LinearOutput::glu);
   linear(*update_, *activated_, layer, LinearSite::down);
 }
 
@@ -134,10 +132,10 @@ void Decoder::announce_next(int layer, LinearSite site) {
   backend_.linear_soon(segments_.linear(last ? layer + 1 : layer, next));
 }
 
-void Decoder::linear(Buffer& y, Buffer& x, int layer, LinearSite site) {
+void Decoder::linear(Buffer& y, Buffer& x, int layer, LinearSite site, LinearOutput output) {
   announce_next(layer, site);
   backend_.linear(y.f32(), x.f32(), rows_, *weights_.layers[layer].linear[static_cast<size_t>(site)],
-                  segments_.linear(layer, site), LinearOutput::store);
+                  segments_.linear(layer, site), output);
 }
 
 }  // namespace lorikeet

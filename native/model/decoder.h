@@ -34,7 +34,7 @@ class Decoder {
   void head(const StepPlan& plan, std::span<SampleResult> results);
   // normed = rmsnorm(residual += update)
   void add_norm(int layer, NormSite site);
-  void linear(Buffer& y, Buffer& x, int layer, LinearSite site);
+  void linear(Buffer& y, Buffer& x, int layer, LinearSite site, LinearOutput output = LinearOutput::store);
   // Names the adapters of the map after this one.
   void announce_next(int layer, LinearSite site);
 
@@ -55,7 +55,6 @@ class Decoder {
   std::unique_ptr<Buffer> normed_;            // [T, H]
   std::unique_ptr<Buffer> qkv_;               // [T, (HQ + 2 HKV) D]
   std::unique_ptr<Buffer> attended_;          // [T, HQ D]
-  std::unique_ptr<Buffer> gate_up_;           // [T, 2 F]
   std::unique_ptr<Buffer> activated_;         // [T, F]
   std::unique_ptr<Buffer> sampled_residual_;  // [R, H]
   std::unique_ptr<Buffer> sampled_update_;    // [R, H]

@@ -1,52 +1,80 @@
 #include <cstring>
 
-#include "ops_fixture.h"
+#include "ops_linear_case.h"
 
 using namespace lorikeet;
 using namespace lorikeet::test;
 
+namespace {
+
+// A map that gives its weights for x = 1: [gate | up] of one row, as they are.
+LinearCase constant_map(const std::vector<double>& gate, const std::vector<double>& up) {
+  LinearCase map{1, {}, Quantization::none};
+  for (const auto& values : {gate, up}) {
+    Tensor tensor{static_cast<int64_t>(values.size()), 1, DType::f32, {}, {}};
+    tensor.bytes.resize(values.size() * sizeof(float) + 1);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const auto value = static_cast<float>(values[i]);
+      store_f32(tensor.bytes.data() + 1, DType::f32, static_cast<int64_t>(i), value);
+      tensor.values.push_back(static_cast<double>(value));
+    }
+    map.parts.push_back({std::move(tensor), std::nullopt});
+  }
+  return map;
+}
+
+}  // namespace
+
 TEST_CASE("glu is silu(gate) * up over the whole range of gates") {
   Random random(21);
-  for (const int64_t width : {1, 5, 16, 33, 200}) {
-    for (const int64_t rows : {1, 4, 150}) {
-      auto gate_up = random_floats(random, rows * 2 * width, -12, 12);
-      // Gates where the exponential overflows, vanishes, or is about 1.
-      const float extremes[] = {0.0f, -0.0f, 1e-30f, 88.0f, -88.0f, 120.0f, -120.0f, 1e37f, -1e37f};
-      for (size_t i = 0; i < std::size(extremes) && rows > 1; ++i) {
-        gate_up[i % static_cast<size_t>(width) +
-                (i % static_cast<size_t>(rows)) * 2 * static_cast<size_t>(width)] = extremes[i];
-      }
-      std::vector<double> values, bounds;
-      for (int64_t row = 0; row < rows; ++row) {
-        for (int64_t i = 0; i < width; ++i) {
-          const double gate = gate_up[static_cast<size_t>(row * 2 * width + i)];
-          const double up = gate_up[static_cast<size_t>(row * 2 * width + width + i)];
-          values.push_back(gate / (1.0 + std::exp(-gate)) * up);
-          // Two ulp of the exponential, whose own relative error grows by |gate| eps of its argument's
-          // rounding (it has none: the argument is exact), and four roundings. Results under 1e-35 may be
-          // flushed to zero.
-          bounds.push_back(8 * kEpsilon * std::abs(values.back()) + 1e-34);
-        }
-      }
-      for (const auto& backend : all_backends()) {
-        std::vector<float> y(static_cast<size_t>(rows * width));
-        backend->glu(y.data(), gate_up.data(), rows, width);
-        INFO(device_of(*backend), " width=", width, " rows=", rows);
-        CHECK(worst_ratio(y.data(), values, bounds) <= 1.0);
+  // Where the exponential overflows, vanishes, or is about 1.
+  std::vector<double> gate{0.0, -0.0, 1e-30, 88.0, -88.0, 120.0, -120.0, 1e37, -1e37};
+  while (gate.size() < 150) gate.push_back(random.uniform(-12, 12));
+  std::vector<double> up;
+  while (up.size() < gate.size()) up.push_back(random.uniform(-12, 12));
+  const LinearCase map = constant_map(gate, up);
+  const float one = 1.0f;
+  Expected linear = expect_row(map, nullptr, &one);
+  linear.bounds.assign(linear.bounds.size(), 0.0);  // a product with 1 is exact
+  const Expected expected = glu_of(linear);
+  for (const auto& backend : all_backends()) {
+    const auto built = create(*backend, map);
+    std::vector<float> y(gate.size());
+    backend->linear(y.data(), &one, 1, *built, {}, LinearOutput::glu);
+    INFO(device_of(*backend));
+    CHECK(worst_ratio(y.data(), expected.values, expected.bounds) <= 1.0);
+  }
+}
+
+TEST_CASE("glu takes base, adapters and biases together, in every format, width and number of rows") {
+  Random random(23);
+  for (const Quantization quantization :
+       {Quantization::none, Quantization::int8, Quantization::int4, Quantization::nf4}) {
+    for (const int64_t width : {5, 64, 150}) {
+      for (const size_t rows : {1, 7, 20, 100}) {
+        LinearCase map = random_linear(random, 130, {width, width}, DType::bf16, width == 64);
+        map.quantization = quantization;
+        const AdapterCase both{random_adapter_part(random, map, 0, {.rank = 8, .lora_bias = true}),
+                               random_adapter_part(random, map, 1, {.rank = 5, .dora = true})};
+        const AdapterCase up_only{random_adapter_part(random, map, 1, {.rank = 16})};
+        std::vector<const AdapterCase*> who(rows, nullptr);
+        for (size_t row = 0; row < rows; ++row)
+          who[row] = row % 4 == 0 ? &both : row % 4 == 1 ? &up_only : nullptr;
+        check_linear(map, who, random, LinearOutput::glu);
       }
     }
   }
 }
 
 TEST_CASE("glu does not hide a NaN") {
+  const LinearCase map = constant_map(std::vector<double>(20, 1.0), std::vector<double>(20, 1.0));
   for (const auto& backend : all_backends()) {
-    for (const size_t at : {size_t{3}, size_t{23}}) {
-      std::vector<float> gate_up(40, 1.0f), y(20);
-      gate_up[at] = NAN;
-      backend->glu(y.data(), gate_up.data(), 1, 20);
-      CHECK(std::isnan(y[3]));
-      CHECK_FALSE(std::isnan(y[4]));
-    }
+    const auto built = create(*backend, map);
+    const float x[2] = {NAN, 1.0f};
+    std::vector<float> y(40);
+    backend->linear(y.data(), x, 2, *built, {}, LinearOutput::glu);
+    CHECK(std::isnan(y[3]));
+    CHECK_FALSE(std::isnan(y[23]));
   }
 }
 

@@ -73,16 +73,22 @@ export class HostAdapters {
   }
 
   #fetch(digest: string, manifest: AdapterManifest): Promise<HostFile> {
-    const done = (): boolean => this.#fetching.delete(digest);
-    const fetching = this.#locate(manifest).then(({ path, stamp }) => {
-      const { sha256, bytes } = manifest.weights;
-      const verified = verify(path, sha256).then(() => this.#keep(digest, { path, stamp, bytes }));
-      verified.then(done, done);
-      return { path, verified };
+    const { sha256, bytes } = manifest.weights;
+    const fetching = this.#locate(manifest).then(({ path, stamp }): HostFile => {
+      return {
+        path,
+        verified: verify(path, sha256).then(() => this.#keep(digest, { path, stamp, bytes })),
+      };
     });
-    fetching.catch(done);
     this.#fetching.set(digest, fetching);
+    void this.#forgetFetch(digest, fetching);
     return fetching;
+  }
+
+  /** Whoever opens the file hears of what went wrong; here it only ends the sharing. */
+  async #forgetFetch(digest: string, fetching: Promise<HostFile>): Promise<void> {
+    await fetching.then(({ verified }) => verified).catch(() => undefined);
+    this.#fetching.delete(digest);
   }
 
   async #locate({ weights: { sha256 } }: AdapterManifest): Promise<{ path: string; stamp: string }> {

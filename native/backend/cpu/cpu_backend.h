@@ -59,7 +59,6 @@ class CpuBackend final : public Backend {
                const AttentionDesc& attention) override;
   void attention(float* out, const float* qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
-  void glu(float* y, const float* gate_up, int64_t rows, int64_t width) override;
   void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override;
   void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
               std::span<const SampleRow> rows) override;
@@ -119,7 +118,7 @@ class CpuBackend final : public Backend {
   Pool pool_;
   StepView step_;
 
-  std::vector<Scratch> accumulators_;  // per thread: [kChunkRows, tile] of linear
+  std::vector<Scratch> accumulators_;  // per thread: [2, kChunkRows, tile] of linear
   std::vector<ShrinkItem> shrinks_;
   std::vector<Ahead::Run> soon_;  // A of the linear op after the next one
   Scratch quantized_values_;

@@ -1,10 +1,12 @@
 // y = W x + b with the segments' adapters, in one parallel region.
 //
 // Items are handed out in order: first a quantized map's activations, then the shrinks (s = scale * A x per
-// segment and part), then output tiles. A tile's item computes the base product, waits for the shrinks (which
-// other threads took before), continues the same sums with s * B', and writes. So no barrier stands between
-// base and adapter, and a row without adapter runs the same instructions as in a step without any.
+// segment and part), then output tiles (of a GLU: a tile of the gate and the one of up). A tile's item
+// computes the base product, waits for the shrinks (which other threads took before), continues the same sums
+// with s * B', and writes. So no barrier stands between base and adapter, and a row without adapter runs the
+// same instructions as in a step without any.
 #include <algorithm>
+#include <cassert>
 
 #include "backend/cpu/linear_call.h"
 
@@ -70,6 +72,8 @@ void CpuBackend::linear_soon(std::span<const LinearSegment> segments) {
 void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& weight,
                         std::span<const LinearSegment> segments, LinearOutput output) {
   const auto& base = static_cast<const CpuLinear&>(weight);
+  assert(output != LinearOutput::glu ||
+         (base.parts.size() == 2 && base.parts[0].weight.n() == base.parts[1].weight.n()));
   const int64_t s_stride = plan_shrinks(segments);
   const QuantizedRows q = reserve_quantized(rows, base);
   LinearCall call{.kernels = kernels_,
@@ -80,7 +84,7 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
                   .rows = rows,
                   .weight = base,
                   .segments = segments,
-                  .add = output == LinearOutput::add,
+                  .output = output,
                   .s = s_stride == 0 ? nullptr : shrunk_.floats(static_cast<size_t>(rows * s_stride)),
                   .s_stride = s_stride,
                   .q = q,
@@ -88,7 +92,7 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
                   .shrinks = shrinks_,
                   .soon = soon_};
   const auto run_item = [&](int64_t item, int thread) {
-    call.run_item(item, accumulators_[static_cast<size_t>(thread)].floats(kChunkRows * kMaxTile));
+    call.run_item(item, accumulators_[static_cast<size_t>(thread)].floats(2 * kChunkRows * kMaxTile));
   };
   if (rows * base.k * base.n < kWorthSharing) {
     for (int64_t item = 0; item < call.items(); ++item) run_item(item, 0);

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/linear_ahead.h"
 #include "backend/dtype.h"
 
 namespace lorikeet::cpu {
@@ -26,7 +28,7 @@ struct CpuBackend::LinearCall {
   int64_t rows;
   const CpuLinear& weight;
   std::span<const LinearSegment> segments;
-  bool add;
+  LinearOutput output;
   float* s;  // [rows, s_stride], null when no segment has a low-rank delta
   int64_t s_stride;
   QuantizedRows q;
@@ -36,9 +38,9 @@ struct CpuBackend::LinearCall {
   std::span<const ShrinkItem> shrinks;
   std::atomic<int64_t> shrinks_left{static_cast<int64_t>(shrinks.size())};
 
-  // A of the next op's adapters: it needs them before its first product, so they come while this one multiplies.
+  // A of the next op's adapters: it needs them before its first product, so they come while this one
+  // multiplies.
   std::span<const Ahead::Run> soon;
-  int64_t soon_bytes = bytes_of(soon);
 
   // Rows are cut evenly, so that no item is much shorter than the others.
   int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
@@ -48,29 +50,30 @@ struct CpuBackend::LinearCall {
     const int64_t even = (rows + chunks - 1) / std::max<int64_t>(chunks, 1);
     return std::min((even + kRowBlocks - 1) / kRowBlocks * kRowBlocks, kChunkRows);
   }
-  int64_t items() const { return quantizes + static_cast<int64_t>(shrinks.size()) + weight.tiles * chunks; }
+  int64_t items() const { return quantizes + static_cast<int64_t>(shrinks.size()) + tiles() * chunks; }
 
-  // acc [kChunkRows, tile outputs]: the thread's own
+  // acc [2, kChunkRows, tile outputs]: the thread's own
   void run_item(int64_t item, float* acc) {
     if (item < quantizes) return run_quantize(item);
     item -= quantizes;
     const auto shrink_items = static_cast<int64_t>(shrinks.size());
     if (item < shrink_items) return run_shrink(shrinks[static_cast<size_t>(item)]);
     item -= shrink_items;
-    const int64_t tile = item / chunks;
-    const int part = part_of_tile(tile);
-    const int64_t begin = item % chunks * chunk_rows;
-    run_tile({.item = item,
-              .part = part,
-              .index = tile - weight.parts[static_cast<size_t>(part)].tile0,
-              .begin = begin,
-              .end = std::min(rows, begin + chunk_rows),
-              .acc = acc,
-              .ahead = nullptr,
-              .next_weight = weight_of_tile((item + threads) / chunks)});
+    const int64_t next = (item + threads) / chunks;
+    Tile tile = tile_of(item / chunks, item % chunks, acc);
+    tile.next_weight = next < tiles() ? weight_of_tile(next) : nullptr;
+    if (output != LinearOutput::glu) return run_tile(tile);
+    Tile up = tile_of(weight.parts[1].tile0 + item / chunks, item % chunks, acc + kChunkRows * kMaxTile);
+    up.next_weight = std::exchange(tile.next_weight, weight_of_tile(weight.parts[1].tile0 + item / chunks));
+    run_glu(tile, up);
   }
 
  private:
+  // That items stand for.
+  int64_t tiles() const {
+    return output == LinearOutput::glu ? weight.parts[0].weight.tiles() : weight.tiles;
+  }
+
   int part_of_tile(int64_t tile) const {
     int part = static_cast<int>(weight.parts.size()) - 1;
     while (weight.parts[static_cast<size_t>(part)].tile0 > tile) --part;
@@ -78,7 +81,6 @@ struct CpuBackend::LinearCall {
   }
 
   const uint8_t* weight_of_tile(int64_t tile) const {
-    if (tile >= weight.tiles) return nullptr;
     const CpuLinear::Part& part = weight.parts[static_cast<size_t>(part_of_tile(tile))];
     const QuantizedWeight* const packed = part.weight.quantized();
     return packed == nullptr ? nullptr : packed->block(tile - part.tile0, 0);
@@ -115,7 +117,7 @@ struct CpuBackend::LinearCall {
 
   // A tile of one part and the rows of one item.
   struct Tile {
-    int64_t item;  // of the tiles' items
+    int64_t number;  // of all tiles' chunks
     int part;
     int64_t index;
     int64_t begin, end;
@@ -124,6 +126,19 @@ struct CpuBackend::LinearCall {
     // Of the tile that this thread is likely to take next: those between go to the other threads.
     const uint8_t* next_weight;
   };
+
+  Tile tile_of(int64_t tile, int64_t chunk, float* acc) const {
+    const int part = part_of_tile(tile);
+    const int64_t begin = chunk * chunk_rows;
+    return {.number = tile * chunks + chunk,
+            .part = part,
+            .index = tile - weight.parts[static_cast<size_t>(part)].tile0,
+            .begin = begin,
+            .end = std::min(rows, begin + chunk_rows),
+            .acc = acc,
+            .ahead = nullptr,
+            .next_weight = nullptr};
+  }
 
   static const CpuAdapterLinear::Part* part_of(const LinearSegment& segment, int part) {
     const auto& own = static_cast<const CpuAdapterLinear*>(segment.adapter)->parts[static_cast<size_t>(part)];
@@ -238,10 +253,11 @@ struct CpuBackend::LinearCall {
                     .ratio = own == nullptr ? nullptr : own->ratio.at(first),
                     .bias = own_bias ? own->bias.at(first) : part.bias.at(first),
                     .n = static_cast<int>(std::min(width, part.weight.n() - first)),
-                    .add = add};
+                    .add = output == LinearOutput::add};
     for (int64_t row = begin; row < end; ++row) {
-      args.y = y + row * weight.n + part.output0 + first;
-      args.acc = tile.acc + (row - tile.begin) * width;
+      float* const acc = tile.acc + (row - tile.begin) * width;
+      args.y = output == LinearOutput::glu ? acc : y + row * weight.n + part.output0 + first;
+      args.acc = acc;
       kernels.tile_finish(args);
     }
   }
@@ -249,12 +265,6 @@ struct CpuBackend::LinearCall {
   static void await_zero(const std::atomic<int64_t>& left) {
     Backoff backoff;
     while (left.load(std::memory_order_acquire) > 0) backoff.wait();
-  }
-
-  static int64_t bytes_of(std::span<const Ahead::Run> runs) {
-    int64_t bytes = 0;
-    for (const Ahead::Run& run : runs) bytes += run.end - run.next;
-    return bytes;
   }
 
   // The adapters' B of the tile, scattered over their own memory, and the item's share of the next op's A.
@@ -268,29 +278,11 @@ struct CpuBackend::LinearCall {
     });
     // One block of rows is bound by memory, and asking for more in it gains nothing.
     const int64_t row_blocks = (tile.end - tile.begin + kLeastRows - 1) / kLeastRows;
-    if (row_blocks > 1) count += share_of_soon(tile.item, runs.subspan(count));
+    if (row_blocks > 1) count += write_share(soon, {tile.number, weight.tiles * chunks}, runs.subspan(count));
     const int64_t lines = bytes_of(runs.first(count)) / 64;
     const int64_t asks = 2 * q.groups * row_blocks;
     const auto per_ask = static_cast<int>((lines + asks - 1) / std::max<int64_t>(asks, 1));
     return {runs.data() + count, runs.data(), per_ask};
-  }
-
-  // Writes the item's equal share of `soon` to runs; returns their number.
-  size_t share_of_soon(int64_t item, std::span<Ahead::Run> runs) const {
-    const int64_t count = weight.tiles * chunks;
-    int64_t begin = soon_bytes * item / count / 64 * 64;
-    int64_t left = soon_bytes * (item + 1) / count / 64 * 64 - begin;
-    size_t written = 0;
-    for (const Ahead::Run& run : soon) {
-      const int64_t bytes = run.end - run.next;
-      if (begin < bytes && left > 0 && written < runs.size()) {
-        const int64_t taken = std::min(left, bytes - begin);
-        runs[written++] = {run.next + begin, run.next + begin + taken};
-        left -= taken;
-      }
-      begin = std::max<int64_t>(0, begin - bytes);
-    }
-    return written;
   }
 
   void run_tile(Tile tile) const {
@@ -308,6 +300,20 @@ struct CpuBackend::LinearCall {
       row = end;
     });
     finish(tile, row, tile.end, nullptr);
+  }
+
+  // Finished in their accumulators, which are still in the cache.
+  void run_glu(const Tile& gate, const Tile& up) const {
+    run_tile(gate);
+    run_tile(up);
+    const BaseWeight& packed = weight.parts[0].weight;
+    const int64_t width = packed.tile_outputs();
+    const int64_t first = gate.index * width;
+    for (int64_t row = gate.begin; row < gate.end; ++row) {
+      const int64_t at = (row - gate.begin) * width;
+      kernels.glu_row(y + row * packed.n() + first, gate.acc + at, up.acc + at,
+                      std::min(width, packed.n() - first));
+    }
   }
 };
 

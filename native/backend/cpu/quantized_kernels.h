@@ -48,8 +48,9 @@ struct QuantizedProduct {
   int64_t groups;
   bool accumulate;
   Ahead* ahead;
-  // Where the weights of the next product lie, as many bytes as this one's; null when unknown. Asked for where
-  // several blocks of rows use one block of weights: the hardware's own prefetch sleeps through the later ones.
+  // Where the weights of the next product lie, as many bytes as this one's; null when unknown. Asked for
+  // where several blocks of rows use one block of weights: the hardware's own prefetch sleeps through the
+  // later ones.
   const uint8_t* next_weight;
 };
 

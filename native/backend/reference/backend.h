@@ -30,7 +30,6 @@ class ReferenceBackend final : public Backend {
                const AttentionDesc& attention) override;
   void attention(float* out, const float* qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
-  void glu(float* y, const float* gate_up, int64_t rows, int64_t width) override;
   void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override;
   void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
               std::span<const SampleRow> rows) override;

@@ -114,6 +114,14 @@ void part_row(float* y, const Row& row, const RefLinear::Part& base, const RefAd
   }
 }
 
+// gate_up [2 width] -> y [width]
+void glu_row(float* y, const float* gate_up, int64_t width) {
+  for (int64_t i = 0; i < width; ++i) {
+    const double gate = gate_up[i];
+    y[i] = static_cast<float>(gate / (1.0 + std::exp(-gate)) * gate_up[width + i]);
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
@@ -145,12 +153,14 @@ Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
 void ReferenceBackend::linear(float* y, const float* x, int64_t rows, const Linear& weight,
                               std::span<const LinearSegment> segments, LinearOutput output) {
   const auto& linear = static_cast<const RefLinear&>(weight);
+  Floats gate_up(output == LinearOutput::glu ? static_cast<size_t>(linear.n) : 0);
   size_t segment = 0;
   for (int64_t row = 0; row < rows; ++row) {
     while (segment < segments.size() && row >= segments[segment].row0 + segments[segment].rows) ++segment;
     const bool inside = segment < segments.size() && row >= segments[segment].row0;
     const auto* adapter = inside ? static_cast<const RefAdapterLinear*>(segments[segment].adapter) : nullptr;
     const float* const x_row = x + row * linear.k;
+    float* const out = output == LinearOutput::glu ? gate_up.data() : y + row * linear.n;
     const std::vector<double> for_base = quantized_row(x_row, linear.k, linear.quantization);
     for (size_t p = 0; p < linear.parts.size(); ++p) {
       const RefAdapterLinear::Part* delta = nullptr;
@@ -160,8 +170,9 @@ void ReferenceBackend::linear(float* y, const float* x, int64_t rows, const Line
         }
       }
       const RefLinear::Part& part = linear.parts[p];
-      part_row(y + row * linear.n + part.first, {x_row, for_base.data(), linear.k}, part, delta, output);
+      part_row(out + part.first, {x_row, for_base.data(), linear.k}, part, delta, output);
     }
+    if (output == LinearOutput::glu) glu_row(y + row * linear.n / 2, out, linear.n / 2);
   }
 }
 
