@@ -75,20 +75,15 @@ export class HostAdapters {
   #fetch(digest: string, manifest: AdapterManifest): Promise<HostFile> {
     const { sha256, bytes } = manifest.weights;
     const fetching = this.#locate(manifest).then(({ path, stamp }): HostFile => {
-      return {
-        path,
-        verified: verify(path, sha256).then(() => this.#keep(digest, { path, stamp, bytes })),
-      };
+      const verified = verify(path, sha256)
+        .then(() => this.#keep(digest, { path, stamp, bytes }))
+        .finally(() => this.#fetching.delete(digest));
+      verified.catch(() => undefined); // whoever opens the file hears of it
+      return { path, verified };
     });
     this.#fetching.set(digest, fetching);
-    void this.#forgetFetch(digest, fetching);
+    fetching.catch(() => this.#fetching.delete(digest));
     return fetching;
-  }
-
-  /** Whoever opens the file hears of what went wrong; here it only ends the sharing. */
-  async #forgetFetch(digest: string, fetching: Promise<HostFile>): Promise<void> {
-    await fetching.then(({ verified }) => verified).catch(() => undefined);
-    this.#fetching.delete(digest);
   }
 
   async #locate({ weights: { sha256 } }: AdapterManifest): Promise<{ path: string; stamp: string }> {
