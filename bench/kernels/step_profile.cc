@@ -185,6 +185,7 @@ struct Profiler {
   TimedBackend& backend;
   Decoder& decoder;
   const std::vector<Adapter>& adapters;
+  size_t weight_bytes;
   int steps;
   std::string only;
 
@@ -207,8 +208,10 @@ struct Profiler {
     for (size_t i = 0; i < kept; ++i) {
       for (const auto& [op, ms] : runs[i].second) mean[op] += ms / static_cast<double>(kept);
     }
-    std::printf("{\"step\":\"%s\",\"rows\":%d,\"ms\":%.3f,\"ops\":{", name.c_str(), plan.rows(),
-                runs[kept - 1].first);
+    size_t adapter_bytes = 0;
+    for (const Adapter* adapter : used) adapter_bytes += adapter->bytes();
+    std::printf("{\"step\":\"%s\",\"rows\":%d,\"samples\":%d,\"weightBytes\":%zu,\"adapterBytes\":%zu,\"ms\":%.3f,\"ops\":{",
+                name.c_str(), plan.rows(), plan.samples(), weight_bytes, adapter_bytes, runs[kept - 1].first);
     const char* comma = "";
     for (const auto& [op, ms] : mean) std::printf("%s\"%s\":%.3f", std::exchange(comma, ","), op.c_str(), ms);
     std::printf("}}\n");
@@ -249,7 +252,7 @@ int main(int argc, char** argv) {
   std::vector<Adapter> adapters;
   for (int i = 0; i < 16; ++i) adapters.push_back(make_adapter(config, weights, *inner, rank));
 
-  Profiler profiler{backend, *decoder, adapters, steps, argc > 6 ? argv[6] : ""};
+  Profiler profiler{backend, *decoder, adapters, weights.bytes(), steps, argc > 6 ? argv[6] : ""};
   const int32_t vocab = config.vocab;
   profiler.profile("prefill 512", make_plan(1, 512, 512, vocab, false));
   profiler.profile("prefill 4 x 128", make_plan(4, 128, 128, vocab, false));
