@@ -7,7 +7,7 @@ import { POPULARITIES } from './serving/workload.mjs';
 
 /** @typedef {import('./serving/workload.mjs').Popularity} Popularity */
 
-export const SUITES = /** @type {const} */ (['kernels', 'serving', 'peers', 'many', 'load', 'quality']);
+export const SUITES = /** @type {const} */ (['kernels', 'steps', 'serving', 'peers', 'many', 'load', 'quality']);
 /** @typedef {(typeof SUITES)[number]} Suite */
 const DEFAULT_SUITES = /** @type {Suite[]} */ (['kernels', 'serving', 'peers']);
 const FORMATS = ['none', 'int8', 'int4', 'nf4'];
@@ -35,7 +35,7 @@ export const HELP = `npm run bench -- [options]
 
 Measures Lorikeet and writes JSON, tables and charts under bench/results (bench/README.md says how to read them).
 
-  --only SUITES     kernels, serving, peers, many, load, quality: one or several with commas (default ${DEFAULT_SUITES.join(',')})
+  --only SUITES     kernels, steps, serving, peers, many, load, quality: one or several with commas (default ${DEFAULT_SUITES.join(',')})
   --shape NAME      ${SHAPE_NAMES.join(', ')} (default 160m; the reference figures use 1b)
   --format NAME     our QUANTIZATION: ${FORMATS.join(', ')} (default int4); the peer gets its format of as many bits
   --ranks SET       adapters: ${Object.keys(RANK_SETS).join(', ')} (default r16)

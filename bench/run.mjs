@@ -11,10 +11,10 @@ import { HELP, readBenchOptions } from './options.mjs';
 
 /** Minutes on a quiet machine of two cores, by shape: what to expect, not what was measured. */
 const MINUTES = /** @type {Record<string, Record<Suite, number>>} */ ({
-  tiny: { kernels: 4, serving: 12, peers: 3, many: 3, load: 1, quality: 1 },
-  '160m': { kernels: 4, serving: 15, peers: 6, many: 8, load: 1, quality: 1 },
-  '1b': { kernels: 4, serving: 30, peers: 20, many: 60, load: 2, quality: 1 },
-  '8b': { kernels: 4, serving: 120, peers: 90, many: 400, load: 15, quality: 1 },
+  tiny: { kernels: 4, steps: 1, serving: 12, peers: 3, many: 3, load: 1, quality: 1 },
+  '160m': { kernels: 4, steps: 1, serving: 15, peers: 6, many: 8, load: 1, quality: 1 },
+  '1b': { kernels: 4, steps: 3, serving: 30, peers: 20, many: 60, load: 2, quality: 1 },
+  '8b': { kernels: 4, steps: 20, serving: 120, peers: 90, many: 400, load: 15, quality: 1 },
 });
 
 /** What stands in the JSON of the options. @param {BenchOptions} options */
@@ -27,6 +27,10 @@ async function runSuite(options, suite) {
   if (suite === 'kernels') {
     const { kernelsMarkdown, runKernels } = await import('./kernels/suite.mjs');
     return { result: await runKernels(options), markdown: kernelsMarkdown };
+  }
+  if (suite === 'steps') {
+    const { runSteps, stepsMarkdown } = await import('./kernels/steps.mjs');
+    return { result: await runSteps(options), markdown: stepsMarkdown };
   }
   if (suite === 'peers') {
     const [{ runPeers }, { peersMarkdown }] = await Promise.all([

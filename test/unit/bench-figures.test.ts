@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseOpsOutput } from '../../bench/kernels/parse-ops.mjs';
+import { parametersOf, roofline } from '../../bench/kernels/steps.mjs';
+import { shapeOf } from '../../bench/models/shapes.mjs';
 import { readBenchOptions } from '../../bench/options.mjs';
 import { agreement } from '../../bench/peers/same-tokens.mjs';
 import { markdownTable, short } from '../../bench/report.mjs';
@@ -29,6 +31,26 @@ describe('statistics', () => {
   it('takes ratios within a round, so that what slows both cancels', () => {
     expect(pairedRatio([2, 20, 200], [1, 10, 100])).toEqual({ median: 2, least: 2, most: 2, rounds: 3 });
     expect(() => spread([])).toThrow('no rounds');
+  });
+});
+
+describe('the floor of a step', () => {
+  it('counts the weights that rows and sampled rows multiply, and every byte once', () => {
+    const parameters = parametersOf(shapeOf('1b'));
+    expect(parameters).toEqual({ row: 973_078_528, sample: 262_668_288 }); // 1.2357 G in all, less the norms
+    const profile = {
+      step: '',
+      rows: 16,
+      samples: 16,
+      weightBytes: 700e6,
+      adapterBytes: 300e6,
+      ms: 0,
+      ops: {},
+    };
+    const machine = { threads: 2, readGBps: 50, int8Gops: 1000 };
+    const floor = roofline(profile, parameters, machine);
+    expect(floor.memory_ms).toBeCloseTo(20);
+    expect(floor.arithmetic_ms).toBeCloseTo(39.54, 1);
   });
 });
 
