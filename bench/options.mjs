@@ -7,7 +7,15 @@ import { POPULARITIES } from './serving/workload.mjs';
 
 /** @typedef {import('./serving/workload.mjs').Popularity} Popularity */
 
-export const SUITES = /** @type {const} */ (['kernels', 'steps', 'serving', 'peers', 'many', 'load', 'quality']);
+export const SUITES = /** @type {const} */ ([
+  'kernels',
+  'steps',
+  'serving',
+  'peers',
+  'many',
+  'load',
+  'quality',
+]);
 /** @typedef {(typeof SUITES)[number]} Suite */
 const DEFAULT_SUITES = /** @type {Suite[]} */ (['kernels', 'serving', 'peers']);
 const FORMATS = ['none', 'int8', 'int4', 'nf4'];

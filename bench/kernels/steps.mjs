@@ -6,7 +6,7 @@ import { inRepository } from '../../scripts/lib/paths.mjs';
 import { say, step } from '../../scripts/lib/print.mjs';
 import { StopError } from '../../scripts/lib/stop-error.mjs';
 import { ensureModel } from '../models/generate.mjs';
-import { conditions, loadLine, markdownTable, short } from '../report.mjs';
+import { conditions, loadLine, markdownTable } from '../report.mjs';
 import { median } from '../statistics.mjs';
 import { compile, describeProbe, probeMachine } from './probe.mjs';
 
@@ -68,15 +68,21 @@ export function roofline({ rows, samples, weightBytes, adapterBytes }, parameter
 
 /** @param {{ machine: any, load: any, options: any, result: Awaited<ReturnType<typeof runSteps>> }} run */
 export function stepsMarkdown({ machine, load, options, result: { runs, parameters } }) {
-  const points = runs.flatMap(({ probes }) => probes.map((probe) => probe.find((p) => p.threads === options.threads)));
+  const points = runs.flatMap(({ probes }) =>
+    probes.map((probe) => probe.find((p) => p.threads === options.threads)),
+  );
   const most = /** @param {'readGBps' | 'int8Gops' | 'fp32Gops'} of */ (of) =>
     Math.max(...points.map((point) => point?.[of] ?? 0));
-  const peak = { threads: options.threads, readGBps: most('readGBps'), int8Gops: most('int8Gops') || most('fp32Gops') };
+  const peak = {
+    threads: options.threads,
+    readGBps: most('readGBps'),
+    int8Gops: most('int8Gops') || most('fp32Gops'),
+  };
   const names = (runs[0]?.steps ?? []).map(({ step: name }) => name);
   const ofStep = (/** @type {string} */ name) =>
     runs.flatMap(({ steps }) => steps.filter(({ step: other }) => other === name));
-  const ops = [...new Set(runs.flatMap(({ steps }) => steps.flatMap((one) => Object.keys(one.ops))))].filter((op) =>
-    names.some((name) => ofStep(name).some((one) => (one.ops[op] ?? 0) > 0.02 * one.ms)),
+  const ops = [...new Set(runs.flatMap(({ steps }) => steps.flatMap((one) => Object.keys(one.ops))))].filter(
+    (op) => names.some((name) => ofStep(name).some((one) => (one.ops[op] ?? 0) > 0.02 * one.ms)),
   );
   return [
     `# Steps of ${options.shape}, op by op`,

@@ -98,6 +98,7 @@ export async function runPeers(options) {
       });
       await step('opening Transformers + PEFT', () => opening);
     } else say(`  Transformers + PEFT is left out: ${noTransformers}`);
+    await loadAdapters(options, product);
     const sides = sidesOf({ product, peer, ggufAdapters, transformers });
     const cases = await interleave(options, casesOf(options), sides);
     return {
@@ -114,6 +115,12 @@ export async function runPeers(options) {
   }
 }
 /** @typedef {Exclude<Awaited<ReturnType<typeof runPeers>>, { skipped: string }>} PeersResult */
+
+/** As the peers hold theirs before the clock starts. @param {BenchOptions} options @param {Product} product */
+async function loadAdapters({ shape, wave: { count } }, product) {
+  const load = { count, promptTokens: 16, newTokens: 2, seed: 999, vocabulary: shape.vocabulary };
+  await runWave(product, makeRequests({ ...load, popularity: 'distinct', adapters: count }));
+}
 
 /**
  * @param {{ product: Product, peer: LlamaCppPeer, ggufAdapters: readonly string[], transformers: TransformersPeer | undefined }} of
