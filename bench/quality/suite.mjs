@@ -14,6 +14,7 @@ export const KEPT = [
   ...['none', 'int8', 'int4', 'nf4'].map((format) => ({ format, cache: 'f32' })),
   { format: 'none', cache: 'bf16' },
   { format: 'none', cache: 'int8' },
+  { format: 'int4', cache: 'bf16' }, // what KV_CACHE_DTYPE=auto takes
   { format: 'int4', cache: 'int8' },
 ];
 const NEW_TOKENS = 80;
