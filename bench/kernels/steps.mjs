@@ -76,7 +76,8 @@ export function stepsMarkdown({ machine, load, options, result: { runs, paramete
   const peak = {
     threads: options.threads,
     readGBps: most('readGBps'),
-    int8Gops: most('int8Gops') || most('fp32Gops'),
+    // Unquantized weights are multiplied in float32.
+    int8Gops: (options.format === 'none' ? 0 : most('int8Gops')) || most('fp32Gops'),
   };
   const names = (runs[0]?.steps ?? []).map(({ step: name }) => name);
   const ofStep = (/** @type {string} */ name) =>

@@ -56,10 +56,11 @@ TEST_CASE("glu takes base, adapters and biases together, in every format, width 
         map.quantization = quantization;
         const AdapterCase both{random_adapter_part(random, map, 0, {.rank = 8, .lora_bias = true}),
                                random_adapter_part(random, map, 1, {.rank = 5, .dora = true})};
+        const AdapterCase replaced{random_adapter_part(random, map, 0, {.rank = 0, .weight = true})};
         const AdapterCase up_only{random_adapter_part(random, map, 1, {.rank = 16})};
         std::vector<const AdapterCase*> who(rows, nullptr);
         for (size_t row = 0; row < rows; ++row)
-          who[row] = row % 4 == 0 ? &both : row % 4 == 1 ? &up_only : nullptr;
+          who[row] = row % 4 == 0 ? &both : row % 4 == 1 ? &up_only : row % 4 == 2 ? &replaced : nullptr;
         check_linear(map, who, random, LinearOutput::glu);
       }
     }

@@ -93,7 +93,7 @@ struct QuantizedProductKernels {
  private:
   static constexpr int kScaleBytes = 2 * W * 2;
   template <Quantization kKind>
-  static constexpr int kGroupBytes = kScaleBytes + group_size(kKind) * 2 * W* stored_bits(kKind) / 8;
+  static constexpr int kGroupBytes = kScaleBytes + stored_bits(kKind) * group_size(kKind) / 8 * (2 * W);
 
   // The next product's weights, and how many lines of them each group of each block of rows asks for.
   struct Next {
