@@ -247,7 +247,7 @@ int main(int argc, char** argv) {
   }
   backend.names[weights.head.get()] = "head";
   const auto kv = must(inner->kv_create({config.layers, 512, kPageTokens, config.kv_heads, config.head_dim,
-                                       quantization == Quantization::none ? KvType::f32 : KvType::bf16}));
+                                       quantization == Quantization::none ? DType::f32 : DType::bf16}));
   const auto decoder = must(Decoder::create(config, weights, backend, *kv, kMaxRows));
   std::vector<Adapter> adapters;
   for (int i = 0; i < 16; ++i) adapters.push_back(make_adapter(config, weights, *inner, rank));

@@ -27,13 +27,14 @@ export class Engine {
     this.#model = model;
   }
 
-  /** @param {string} modelPath @param {{ quantization: string, cache: string, threads: number }} options */
-  static async open(modelPath, { quantization, cache, threads }) {
+  /** @param {string} modelPath @param {{ quantization: string, cache: string, adapters: string, threads: number }} options */
+  static async open(modelPath, { quantization, cache, adapters, threads }) {
     const model = await openModel({
       modelPath,
       backend: 'cpu',
       threads,
       quantization: /** @type {any} */ (quantization),
+      adapterDtype: /** @type {any} */ (adapters),
       maxStepTokens: MAX_ROWS,
       maxSequences: MAX_SEQUENCES,
       kv: { bytes: 256 << 20, pageTokens: PAGE_TOKENS, dtype: /** @type {any} */ (cache) },
@@ -45,9 +46,14 @@ export class Engine {
     return this.#model.description.weightBytes;
   }
 
+  /** Of all that were loaded. */
+  adapterBytes = 0;
+
   /** @param {object} spec */
   async load(spec) {
-    return (await this.#model.loadAdapter(spec)).handle;
+    const { handle, bytes } = await this.#model.loadAdapter(spec);
+    this.adapterBytes += bytes;
+    return handle;
   }
 
   close() {

@@ -7,15 +7,18 @@ import { manifestOf } from '../load/manifest.mjs';
 import { conditions, loadLine, markdownTable } from '../report.mjs';
 import { Engine } from './engine.mjs';
 
-/** Of the base's weights and of the KV cache. @typedef {{ format: string, cache: string }} Kept */
+/** Of the base's weights, of the KV cache and of the adapters. @typedef {{ format: string, cache: string, adapters: string }} Kept */
 
 /** @type {readonly Kept[]} */
 export const KEPT = [
-  ...['none', 'int8', 'int4', 'nf4'].map((format) => ({ format, cache: 'f32' })),
-  { format: 'none', cache: 'bf16' },
-  { format: 'none', cache: 'int8' },
-  { format: 'int4', cache: 'bf16' }, // what KV_CACHE_DTYPE=auto takes
-  { format: 'int4', cache: 'int8' },
+  ...['none', 'int8', 'int4', 'nf4'].map((format) => ({ format, cache: 'f32', adapters: 'stored' })),
+  { format: 'none', cache: 'bf16', adapters: 'stored' },
+  { format: 'none', cache: 'int8', adapters: 'stored' },
+  { format: 'none', cache: 'f32', adapters: 'bf16' },
+  { format: 'none', cache: 'f32', adapters: 'int8' },
+  { format: 'int4', cache: 'bf16', adapters: 'bf16' }, // what auto takes
+  { format: 'int4', cache: 'bf16', adapters: 'int8' },
+  { format: 'int4', cache: 'int8', adapters: 'bf16' },
 ];
 const NEW_TOKENS = 80;
 const BATCH = 50;
@@ -24,7 +27,7 @@ const SCALE = 2;
 const demo = inRepository('models', 'demo');
 
 /** @typedef {{ adapter: string, messages: { role: string, content: string }[], expected: string }} Example */
-/** @typedef {Kept & { weightBytes: number, promptPerplexity: number, answerPerplexity: number, matches: Record<string, number>, mean: number }} Quality */
+/** @typedef {Kept & { weightBytes: number, adapterBytes: number, promptPerplexity: number, answerPerplexity: number, matches: Record<string, number>, mean: number }} Quality */
 
 /** The demo model's accuracy in every format and with every cache, on examples that neither base nor adapters were trained on. @param {{ threads: number, basePath?: string, kept?: readonly Kept[] }} options */
 export async function runQuality({ threads, basePath = join(demo, 'base'), kept = KEPT }) {
@@ -33,10 +36,10 @@ export async function runQuality({ threads, basePath = join(demo, 'base'), kept 
   );
   const tokenizer = await Tokenizer.load(join(demo, 'base'));
   const rows = [];
-  for (const { format, cache } of kept) {
+  for (const { format, cache, adapters } of kept) {
     rows.push(
-      await step(`the demo model in ${format}, cache in ${cache}`, () =>
-        measure({ basePath, format, cache, threads, examples, tokenizer }),
+      await step(`the demo model in ${format}, cache in ${cache}, adapters ${adapters}`, () =>
+        measure({ basePath, format, cache, adapters, threads, examples, tokenizer }),
       ),
     );
   }
@@ -44,8 +47,8 @@ export async function runQuality({ threads, basePath = join(demo, 'base'), kept 
 }
 
 /** @param {Kept & { basePath: string, threads: number, examples: readonly Example[], tokenizer: Tokenizer }} what @returns {Promise<Quality>} */
-async function measure({ basePath, format, cache, threads, examples, tokenizer }) {
-  const engine = await Engine.open(basePath, { quantization: format, cache, threads });
+async function measure({ basePath, format, cache, adapters, threads, examples, tokenizer }) {
+  const engine = await Engine.open(basePath, { quantization: format, cache, adapters, threads });
   const prompt = { sum: 0, count: 0 };
   const answer = { sum: 0, count: 0 };
   const matches = /** @type {Record<string, number>} */ ({});
@@ -71,14 +74,16 @@ async function measure({ basePath, format, cache, threads, examples, tokenizer }
     }
     matches[name] = right / own.length;
   }
-  const { weightBytes } = engine;
+  const { weightBytes, adapterBytes } = engine;
   await engine.close();
   const perplexity = (/** @type {{ sum: number, count: number }} */ { sum, count }) => Math.exp(-sum / count);
   const mean = Object.values(matches).reduce((a, b) => a + b, 0) / Object.keys(matches).length;
   return {
     format,
     cache,
+    adapters,
     weightBytes,
+    adapterBytes,
     promptPerplexity: perplexity(prompt),
     answerPerplexity: perplexity(answer),
     matches,
@@ -116,19 +121,31 @@ export function qualityMarkdown({ machine, load, result }) {
   const names = Object.keys(result.rows[0]?.matches ?? {});
   const percent = (/** @type {number} */ share) => `${(share * 100).toFixed(1)} %`;
   return [
-    '# Quality of quantized bases and caches',
+    '# Quality of quantized bases, caches and adapters',
     conditions(machine, { load: loadLine(load) }),
     `The demo model and its four adapters on ${result.examples} held-out examples. Perplexity per token: of the prompts under the base alone, of the expected answers under the adapters. Exact match: greedy answers that equal the expected one.`,
     markdownTable(
-      ['format', 'KV cache', 'weights, MiB', 'perplexity of prompts', 'of answers', ...names, 'mean'],
-      result.rows.map(({ format, cache, weightBytes, promptPerplexity, answerPerplexity, matches, mean }) => [
+      [
+        'format',
+        'KV cache',
+        'adapters',
+        'weights, MiB',
+        'adapters, MiB',
+        'perplexity of prompts',
+        'of answers',
+        ...names,
+        'mean',
+      ],
+      result.rows.map(({ format, cache, adapters, weightBytes, adapterBytes, ...row }) => [
         format,
         cache,
+        adapters,
         (weightBytes / 2 ** 20).toFixed(2),
-        promptPerplexity.toFixed(4),
-        answerPerplexity.toFixed(4),
-        ...names.map((name) => percent(matches[name] ?? Number.NaN)),
-        percent(mean),
+        (adapterBytes / 2 ** 20).toFixed(2),
+        row.promptPerplexity.toFixed(4),
+        row.answerPerplexity.toFixed(4),
+        ...names.map((name) => percent(row.matches[name] ?? Number.NaN)),
+        percent(row.mean),
       ]),
     ),
   ].join('\n\n');

@@ -24,9 +24,9 @@
 
 namespace lorikeet {
 
-enum class DType : uint8_t { f32, f16, bf16 };
-// Of keys and values in the cache (backend/kv_type.h); those of DType come first, in its order.
-enum class KvType : uint8_t { f32, f16, bf16, int8 };
+// Elements of tensors and of the KV cache. int8: integers, and what they stand for is a scale elsewhere times
+// them; only an adapter's A and B (AdapterPartDesc) and the cache (backend/kv_type.h) are.
+enum class DType : uint8_t { f32, f16, bf16, int8 };
 enum class Quantization : uint8_t { none, int8, int4, nf4 };  // backend/quantization.h says what they mean
 
 // A tensor in host memory in checkpoint layout, row-major. Only looked at during the call that takes it.
@@ -67,8 +67,10 @@ struct AdapterPartDesc {
   int part = 0;  // index into LinearDesc::parts
   int rank = 0;  // 0: no low-rank delta
   float scale = 1.0f;
-  HostTensor a;                         // [rank, K]
-  HostTensor b;                         // [n, rank]
+  HostTensor a;  // [rank, K]
+  HostTensor b;  // [n, rank]
+  // [rank] of both in int8: what row r of A times column r of B has to be multiplied by. Empty otherwise.
+  std::span<const float> component_scale;
   std::optional<HostTensor> lora_bias;  // [n]
   std::optional<HostTensor> magnitude;  // [n], DoRA
   std::optional<HostTensor> weight;     // [n, K], replaces the part's weight
@@ -120,7 +122,7 @@ struct KvDesc {
   int page_tokens = 0;
   int kv_heads = 0;
   int head_dim = 0;
-  KvType type = KvType::f32;
+  DType type = DType::f32;
 };
 // Per layer: [pages][2][kv_heads][page_tokens][head_dim], in int8 also scales
 // [pages][2][kv_heads][page_tokens].

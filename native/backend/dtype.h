@@ -12,7 +12,7 @@
 namespace lorikeet {
 
 constexpr size_t dtype_bytes(DType dtype) {
-  return dtype == DType::f32 ? 4 : 2;
+  return dtype == DType::f32 ? 4 : dtype == DType::int8 ? 1 : 2;
 }
 
 inline float bf16_to_f32(uint16_t bits) {
@@ -59,11 +59,13 @@ inline float load_f32(const std::byte* data, DType dtype, int64_t index) {
     std::memcpy(&value, data + index * 4, 4);
     return value;
   }
+  if (dtype == DType::int8) return static_cast<float>(static_cast<int8_t>(data[index]));
   uint16_t bits;
   std::memcpy(&bits, data + index * 2, 2);
   return dtype == DType::f16 ? f16_to_f32(bits) : bf16_to_f32(bits);
 }
 
+// Not in int8.
 inline void store_f32(std::byte* data, DType dtype, int64_t index, float value) {
   if (dtype == DType::f32) {
     std::memcpy(data + index * 4, &value, 4);

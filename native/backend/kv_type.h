@@ -1,10 +1,9 @@
-// What the KV cache keeps of a key or a value, for all backends. The float types are DType's. In int8 a
-// vector of head_dim is quantized like a group of activations (backend/quantization.h, quantize_activations):
-// integers in [-127, 127] and one float32 scale, which is NaN where an element is not finite. A page keeps
-// its scales, so copying pages copies them.
+// What the KV cache keeps of a key or a value, for all backends. In int8 a vector of head_dim is quantized
+// like a group of activations (backend/quantization.h, quantize_activations): integers in [-127, 127] and one
+// float32 scale, which is NaN where an element is not finite. A page keeps its scales, so copying pages
+// copies them.
 #pragma once
 
-#include <cassert>
 #include <cstddef>
 
 #include "backend/backend.h"
@@ -12,26 +11,16 @@
 
 namespace lorikeet {
 
-constexpr DType dtype_of(KvType type) {
-  assert(type != KvType::int8);
-  return type == KvType::f32 ? DType::f32 : type == KvType::f16 ? DType::f16 : DType::bf16;
-}
-
-constexpr size_t kv_element_bytes(KvType type) {
-  return type == KvType::int8 ? 1 : dtype_bytes(dtype_of(type));
-}
-
 // Beside the elements of one vector.
-constexpr size_t kv_scale_bytes(KvType type) {
-  return type == KvType::int8 ? sizeof(float) : 0;
+constexpr size_t kv_scale_bytes(DType type) {
+  return type == DType::int8 ? sizeof(float) : 0;
 }
 
 // Of one layer, keys and values. libs/serving/src/kv-budget.ts counts the same.
 constexpr size_t kv_page_bytes(const KvDesc& desc) {
   const size_t vectors =
       size_t{2} * static_cast<size_t>(desc.kv_heads) * static_cast<size_t>(desc.page_tokens);
-  return vectors *
-         (static_cast<size_t>(desc.head_dim) * kv_element_bytes(desc.type) + kv_scale_bytes(desc.type));
+  return vectors * (static_cast<size_t>(desc.head_dim) * dtype_bytes(desc.type) + kv_scale_bytes(desc.type));
 }
 
 }  // namespace lorikeet

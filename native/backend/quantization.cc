@@ -110,6 +110,9 @@ void load_padded_row(float* to, const HostTensor& tensor, int64_t row, int group
     case DType::bf16:
       load([] { return DType::bf16; });
       break;
+    case DType::int8:
+      load([] { return DType::int8; });
+      break;
   }
   std::fill(to + tensor.cols, to + padded, 0.0f);
 }

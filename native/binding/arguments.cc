@@ -98,6 +98,9 @@ Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value) {
   options.backend = choice<BackendKind>(arguments, "backend", {"cpu", "reference"});
   options.backend_options.threads = static_cast<int>(arguments.integer("threads", 1, 1024));
   options.quantization = choice<Quantization>(arguments, "quantization", {"none", "int8", "int4", "nf4"});
+  if (!arguments.get("adapterDtype").IsUndefined()) {
+    options.adapter_type = choice<AdapterType>(arguments, "adapterDtype", {"stored", "bf16", "int8"});
+  }
   options.background = arguments.get("background").ToBoolean().Value();
   if (!arguments.get("isa").IsUndefined()) options.backend_options.isa = arguments.text("isa");
   options.max_rows = static_cast<int32_t>(arguments.integer("maxStepTokens", 1, 1 << 20));
@@ -105,7 +108,7 @@ Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value) {
   Arguments kv = arguments.object("kv");
   options.kv_bytes = static_cast<uint64_t>(kv.integer("bytes", 1, kMaxSafeInteger));
   options.page_tokens = static_cast<int32_t>(kv.integer("pageTokens", 1, 1 << 16));
-  options.kv_type = choice<KvType>(kv, "dtype", {"f32", "f16", "bf16", "int8"});
+  options.kv_type = choice<DType>(kv, "dtype", {"f32", "f16", "bf16", "int8"});
   if (arguments.error()) return *arguments.error();
   if (kv.error()) return *kv.error();
   return options;

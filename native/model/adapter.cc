@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+#include "model/narrow.h"
+
 namespace lorikeet {
 
 namespace {
@@ -18,6 +20,22 @@ class AdapterTensors {
     return tensor(ref, {rows, cols}, rows, cols);
   }
   Result<HostTensor> vector(const TensorRef& ref, int64_t size) { return tensor(ref, {size}, 1, size); }
+
+  HostTensor bf16(const HostTensor& from) {
+    if (from.dtype != DType::f32) return from;
+    const auto& values = narrowed_.emplace_back(to_bf16(from));
+    return {reinterpret_cast<const std::byte*>(values.data()), DType::bf16, from.rows, from.cols};
+  }
+  // False: A and B are to be kept otherwise.
+  bool int8(AdapterPartDesc& part) {
+    auto factors = to_int8(part.a, part.b);
+    if (!factors) return false;
+    const Int8Factors& kept = factors_.emplace_back(std::move(*factors));
+    part.a = {reinterpret_cast<const std::byte*>(kept.a.data()), DType::int8, part.a.rows, part.a.cols};
+    part.b = {reinterpret_cast<const std::byte*>(kept.b.data()), DType::int8, part.b.rows, part.b.cols};
+    part.component_scale = kept.scale;
+    return true;
+  }
 
  private:
   Result<HostTensor> tensor(const TensorRef& ref, const std::vector<int64_t>& shape, int64_t rows,
@@ -57,7 +75,10 @@ class AdapterTensors {
   }
 
   SafetensorsFile file_;
+  // Elements of a deque stay where they are.
   std::deque<std::vector<float>> converted_;
+  std::deque<std::vector<uint16_t>> narrowed_;
+  std::deque<Int8Factors> factors_;
 };
 
 // Takes an optional tensor into an optional of the descriptor.
@@ -72,8 +93,8 @@ Status take_optional(std::optional<HostTensor>& to, const std::optional<TensorRe
 
 class AdapterLoader {
  public:
-  AdapterLoader(AdapterTensors tensors, const Weights& base, Backend& backend)
-      : tensors_(std::move(tensors)), base_(base), backend_(backend) {
+  AdapterLoader(AdapterTensors tensors, const Weights& base, Backend& backend, AdapterType type)
+      : tensors_(std::move(tensors)), base_(base), backend_(backend), type_(type) {
     adapter_.layers.resize(base.layers.size());
   }
 
@@ -143,8 +164,17 @@ class AdapterLoader {
     if (Status s = take_optional(part.bias, change.bias, vector); !s) return s;
     const auto matrix = [&](const TensorRef& ref) { return tensors_.matrix(ref, module.out, module.in); };
     if (Status s = take_optional(part.weight, change.weight, matrix); !s) return s;
+    narrow(part);
     parts.push_back(part);
     return {};
+  }
+
+  void narrow(AdapterPartDesc& part) {
+    if (type_ == AdapterType::stored) return;
+    if (part.weight) part.weight = tensors_.bf16(*part.weight);
+    if (part.rank == 0 || (type_ == AdapterType::int8 && tensors_.int8(part))) return;
+    part.a = tensors_.bf16(part.a);
+    part.b = tensors_.bf16(part.b);
   }
 
   Status create_linear(const Module& first, const std::vector<AdapterPartDesc>& parts) {
@@ -175,6 +205,7 @@ class AdapterLoader {
     if (Status s = take_optional(desc.magnitude, change.magnitude, vector); !s) return s;
     const auto table = [&](const TensorRef& ref) { return tensors_.matrix(ref, module.in, module.out); };
     if (Status s = take_optional(desc.weight, change.weight, table); !s) return s;
+    if (desc.weight && type_ != AdapterType::stored) desc.weight = tensors_.bf16(*desc.weight);
     if (change.token_rows) {
       if (Status s = load_token_rows(desc, module, *change.token_rows); !s) return s;
     }
@@ -215,6 +246,7 @@ class AdapterLoader {
   AdapterTensors tensors_;
   const Weights& base_;
   Backend& backend_;
+  AdapterType type_;
   Adapter adapter_;
 };
 
@@ -235,10 +267,11 @@ size_t Adapter::bytes() const {
 }
 
 Result<Adapter> load_adapter(const AdapterSource& source, const std::vector<Module>& base_modules,
-                             const Weights& base, Backend& backend) {
+                             const Weights& base, Backend& backend, AdapterType type) {
   Result<SafetensorsFile> file = SafetensorsFile::open(source.weights_path);
   if (!file) return file.error();
-  return AdapterLoader(AdapterTensors(std::move(*file)), base, backend).load(source.modules, base_modules);
+  return AdapterLoader(AdapterTensors(std::move(*file)), base, backend, type)
+      .load(source.modules, base_modules);
 }
 
 }  // namespace lorikeet

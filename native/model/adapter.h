@@ -31,8 +31,13 @@ struct AdapterSource {
   std::vector<ManifestModule> modules;
 };
 
+// What the matrices of an adapter are kept in: as its file has them (float64 in float32); float32 in
+// bfloat16; or A and B of the linear maps in int8 where that loses little (narrow.h), the others as in bf16.
+// Vectors and the low-rank factors and single rows of the embedding stay as they are: they are few.
+enum class AdapterType : uint8_t { stored, bf16, int8 };
+
 // Refuses a module that the base lacks, a tensor that the file lacks or describes differently, a wrong shape.
 Result<Adapter> load_adapter(const AdapterSource& source, const std::vector<Module>& base_modules,
-                             const Weights& base, Backend& backend);
+                             const Weights& base, Backend& backend, AdapterType type = AdapterType::stored);
 
 }  // namespace lorikeet

@@ -7,6 +7,7 @@
 
 #include "backend/dense_weights.h"
 #include "backend/dtype.h"
+#include "model/narrow.h"
 #include "model/safetensors.h"
 
 namespace lorikeet {
@@ -28,11 +29,21 @@ double number_at(const std::byte* data, const std::string& dtype, int64_t index)
   return load_f32(data, narrow, index);
 }
 
+// The values in float32, as a tensor over `kept`.
+HostTensor in_f32(const Values& values, int64_t rows, int64_t cols, std::vector<float>& kept) {
+  kept.assign(values.begin(), values.end());
+  return {reinterpret_cast<const std::byte*>(kept.data()), DType::f32, rows, cols};
+}
+
+void round_to_bf16(Values& values) {
+  for (double& value : values) value = bf16_to_f32(f32_to_bf16(static_cast<float>(value)));
+}
+
 // One module's change. Every product is summed in float64: this path defines right.
 class ModuleMerge {
  public:
-  ModuleMerge(const SafetensorsFile& file, const json& change, const Module& module)
-      : file_(file), change_(change), module_(module) {}
+  ModuleMerge(const SafetensorsFile& file, const json& change, const Module& module, AdapterType type)
+      : file_(file), change_(change), module_(module), type_(type) {}
 
   Status apply(Weights& weights) {
     switch (module_.kind) {
@@ -61,8 +72,9 @@ class ModuleMerge {
   // W [out, in], row by row of the output.
   Status into_linear(DenseLinear linear) {
     Values w, a, b, magnitude, bias, lora_bias;
-    if (Status s = read("weight", linear.n * linear.k, w); !s) return s;
+    if (Status s = read_replaced(linear.n * linear.k, w); !s) return s;
     if (Status s = read_low_rank(linear.k, linear.n, a, b); !s) return s;
+    narrow(a, b);
     if (Status s = read("magnitude", linear.n, magnitude); !s) return s;
     if (Status s = read("bias", linear.n, bias); !s) return s;
     if (Status s = read("loraBias", linear.n, lora_bias); !s) return s;
@@ -111,7 +123,7 @@ class ModuleMerge {
     const int64_t vocab = module_.in;
     const int64_t hidden = module_.out;
     Values w, a, b, magnitude;
-    if (Status s = read("weight", vocab * hidden, w); !s) return s;
+    if (Status s = read_replaced(vocab * hidden, w); !s) return s;
     if (Status s = read_low_rank(vocab, hidden, a, b); !s) return s;
     if (Status s = read("magnitude", hidden, magnitude); !s) return s;
     std::copy(w.begin(), w.end(), table.begin());
@@ -161,6 +173,37 @@ class ModuleMerge {
     return read_tensor(low_rank["b"], outputs * rank_, b);
   }
 
+  // As adapter.cc keeps them.
+  void narrow(Values& a, Values& b) const {
+    if (type_ == AdapterType::stored || rank_ == 0) return;
+    std::vector<float> a32, b32;
+    const auto inputs = static_cast<int64_t>(a.size()) / rank_,
+               outputs = static_cast<int64_t>(b.size()) / rank_;
+    const auto factors = type_ == AdapterType::int8
+                             ? to_int8(in_f32(a, rank_, inputs, a32), in_f32(b, outputs, rank_, b32))
+                             : std::nullopt;
+    if (!factors) {
+      if (is_wide(change_["lowRank"]["a"])) round_to_bf16(a);
+      if (is_wide(change_["lowRank"]["b"])) round_to_bf16(b);
+      return;
+    }
+    a.assign(factors->a.begin(), factors->a.end());
+    for (size_t i = 0; i < b.size(); ++i) {
+      b[i] = static_cast<double>(factors->scale[i % static_cast<size_t>(rank_)]) * factors->b[i];
+    }
+  }
+
+  bool is_wide(const json& name) const {
+    const std::string& dtype = file_.find(name.get<std::string>())->dtype;
+    return dtype == "F64" || dtype == "F32";
+  }
+
+  Status read_replaced(int64_t size, Values& w) {
+    if (Status s = read("weight", size, w); !s || w.empty()) return s;
+    if (type_ != AdapterType::stored && is_wide(change_["weight"])) round_to_bf16(w);
+    return {};
+  }
+
   Status read(const char* field, int64_t size, Values& to) {
     return change_.contains(field) ? read_tensor(change_[field], size, to) : Status{};
   }
@@ -182,6 +225,7 @@ class ModuleMerge {
   const SafetensorsFile& file_;
   const json& change_;
   const Module& module_;
+  const AdapterType type_;
   int64_t rank_ = 0;  // 0: no low-rank delta
   double scale_ = 0;
 };
@@ -189,7 +233,7 @@ class ModuleMerge {
 }  // namespace
 
 Status merge_dense(Weights& weights, const std::vector<Module>& base_modules, const std::string& weights_path,
-                   const std::string& changes_json) {
+                   const std::string& changes_json, AdapterType type) {
   Result<SafetensorsFile> file = SafetensorsFile::open(weights_path);
   if (!file) return file.error();
   const json changes = json::parse(changes_json, nullptr, /*allow_exceptions=*/false);
@@ -200,7 +244,7 @@ Status merge_dense(Weights& weights, const std::vector<Module>& base_modules, co
     const auto module = std::find_if(base_modules.begin(), base_modules.end(),
                                      [&](const Module& candidate) { return candidate.name == name; });
     if (module == base_modules.end()) return Error{"the base model has no module " + name};
-    if (Status s = ModuleMerge(*file, change, *module).apply(weights); !s)
+    if (Status s = ModuleMerge(*file, change, *module, type).apply(weights); !s)
       return Error{name + ": " + s.error().message};
   }
   return {};

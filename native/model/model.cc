@@ -22,6 +22,7 @@ Status Model::load(const ModelOptions& options) {
   if (!config) return Error{options.path + ": " + config.error().message};
   config_ = std::move(*config);
   quantization_ = options.quantization;
+  adapter_type_ = options.adapter_type;
   modules_ = list_modules(config_);
   kind_ = options.backend;
 
@@ -73,8 +74,8 @@ MemoryUse Model::memory() const {
 Result<LoadedAdapter> Model::load_adapter(const std::string& weights_path, const std::string& modules_json) {
   auto modules = parse_manifest_modules(modules_json);
   if (!modules) return modules.error();
-  Result<Adapter> adapter =
-      lorikeet::load_adapter({weights_path, std::move(*modules)}, modules_, weights_, *backend_);
+  Result<Adapter> adapter = lorikeet::load_adapter({weights_path, std::move(*modules)}, modules_, weights_,
+                                                   *backend_, adapter_type_);
   if (!adapter) return adapter.error();
   const size_t bytes = adapter->bytes();
   return LoadedAdapter{adapters_.publish(std::move(*adapter)), bytes};
@@ -83,7 +84,7 @@ Result<LoadedAdapter> Model::load_adapter(const std::string& weights_path, const
 Status Model::merge_adapter(const std::string& weights_path, const std::string& changes_json) {
   if (kind_ != BackendKind::reference)
     return Error{"only the reference backend's weights can be merged with"};
-  return merge_dense(weights_, modules_, weights_path, changes_json);
+  return merge_dense(weights_, modules_, weights_path, changes_json, adapter_type_);
 }
 
 Status Model::pin_step() {

@@ -22,11 +22,12 @@ struct ModelOptions {
   bool background = false;  // its threads give way to all others of the machine
   BackendOptions backend_options;
   Quantization quantization = Quantization::none;
+  AdapterType adapter_type = AdapterType::stored;
   int32_t max_rows = 0;
   int32_t max_sequences = 0;
   uint64_t kv_bytes = 0;
   int32_t page_tokens = 0;
-  KvType kv_type = KvType::f32;
+  DType kv_type = DType::f32;
 };
 
 struct MemoryUse {
@@ -84,6 +85,7 @@ class Model {
 
   BackendKind kind_ = BackendKind::cpu;
   Quantization quantization_ = Quantization::none;  // asked for
+  AdapterType adapter_type_ = AdapterType::stored;
   ModelConfig config_;
   std::vector<Module> modules_;
   // Declared so that what refers to another dies first.

@@ -221,7 +221,7 @@ void bench_shape(Backend& backend, int64_t k, int64_t n, Quantization quantizati
 }
 
 // Sequences of equal context on pages in order, each with `rows` new rows: 32 query heads, 8 KV heads of 64.
-void bench_attention(Backend& backend, int sequences, int rows, int context, KvType type) {
+void bench_attention(Backend& backend, int sequences, int rows, int context, DType type) {
   constexpr int kPageTokens = 16;
   const AttentionDesc desc{32, 8, 64, 0.125f};
   const int pages = (context + kPageTokens - 1) / kPageTokens;
@@ -284,7 +284,7 @@ int main(int argc, char** argv) {
   }
   if (!only.empty() && only != "attention") return 0;
   for (const auto& [name, type] :
-       {std::pair{"f32", KvType::f32}, std::pair{"bf16", KvType::bf16}, std::pair{"int8", KvType::int8}}) {
+       {std::pair{"f32", DType::f32}, std::pair{"bf16", DType::bf16}, std::pair{"int8", DType::int8}}) {
     std::printf("KV cache in %s\n", name);
     bench_attention(**backend, 1, 1, 4096, type);
     bench_attention(**backend, 16, 1, 512, type);

@@ -15,14 +15,16 @@ constexpr const char* kK = "model.layers.0.self_attn.k_proj";
 constexpr const char* kUp = "model.layers.1.mlp.up_proj";
 
 struct Fixture {
-  explicit Fixture(bool tied = false, Quantization quantization = Quantization::none)
-      : quantization(quantization) {
+  explicit Fixture(bool tied = false, Quantization quantization = Quantization::none,
+                   AdapterType type = AdapterType::stored)
+      : quantization(quantization), type(type) {
     write_tiny_model(folder.path(), tiny_config(tied), tiny_tensors(tied));
     write_safetensors(path(), {{"k.a", random_tensor({3, kHidden}, 1)},
                                {"k.b", random_tensor({kHeadDim, 3}, 2, "BF16")},
                                {"k.bias", random_tensor({kHeadDim}, 3)},
                                {"k.m", random_tensor({kHeadDim}, 4)},
                                {"up.w", random_tensor({kFfn, kHidden}, 5, "F16")},
+                               {"up.wide", random_tensor({kFfn, kHidden}, 13)},
                                {"norm", random_tensor({kHidden}, 6, "F64")},
                                {"embed.a", random_tensor({2, kVocab}, 7)},
                                {"embed.b", random_tensor({kHidden, 2}, 8)},
@@ -57,12 +59,14 @@ struct Fixture {
   std::unique_ptr<Model> open() const {
     ModelOptions options = tiny_options(folder.path());
     options.quantization = quantization;
+    options.adapter_type = type;
     auto model = Model::open(options);
     REQUIRE(static_cast<bool>(model));
     return std::move(*model);
   }
 
   Quantization quantization;
+  AdapterType type;
   TempFolder folder;
 };
 
@@ -78,11 +82,16 @@ json low_rank(const char* a, const char* b, double scale) {
 }  // namespace
 
 TEST_CASE("a densely merged adapter answers as the low-rank one") {
-  const auto quantizations = {Quantization::none, Quantization::int8, Quantization::int4};
-  for (const Quantization quantization : quantizations) {
+  const std::pair<Quantization, AdapterType> kept[] = {{Quantization::none, AdapterType::stored},
+                                                       {Quantization::int8, AdapterType::stored},
+                                                       {Quantization::int4, AdapterType::bf16},
+                                                       {Quantization::none, AdapterType::bf16},
+                                                       {Quantization::none, AdapterType::int8}};
+  for (const auto& [quantization, type] : kept) {
     const bool tied = quantization != Quantization::int8;
     CAPTURE(static_cast<int>(quantization));
-    const Fixture f(tied, quantization);
+    CAPTURE(static_cast<int>(type));
+    const Fixture f(tied, quantization, type);
     const auto lora = [&](const char* a, const char* b, int rank) -> json {
       return {{"rank", rank}, {"scale", 0.5}, {"a", f.ref(a)}, {"b", f.ref(b)}};
     };
@@ -97,6 +106,7 @@ TEST_CASE("a densely merged adapter answers as the low-rank one") {
           {"loraBias", "k.bias"},
           {"magnitude", "k.m"}}},
         {{{"module", kUp}, {"weight", f.ref("up.w")}}, {{"module", kUp}, {"weight", "up.w"}}},
+        {{{"module", kUp}, {"weight", f.ref("up.wide")}}, {{"module", kUp}, {"weight", "up.wide"}}},
         {{{"module", "model.norm"}, {"weight", f.ref("norm")}},
          {{"module", "model.norm"}, {"weight", "norm"}}},
         {{{"module", "model.embed_tokens"},

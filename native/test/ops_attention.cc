@@ -60,7 +60,7 @@ AttentionDesc describe(const Shape& shape) {
 
 // Runs the steps in order, each a list of chunks, after the positions before a sequence's first chunk were
 // filled in.
-void check_attention(const Shape& shape, KvType type, std::vector<int> lengths,
+void check_attention(const Shape& shape, DType type, std::vector<int> lengths,
                      const std::vector<std::vector<Chunk>>& steps, Random& random) {
   const KvCase kv = random_kv(random, shape.heads, shape.page_tokens, type, lengths);
   const AttentionDesc desc = describe(shape);
@@ -97,7 +97,7 @@ void check_attention(const Shape& shape, KvType type, std::vector<int> lengths,
 
 TEST_CASE("attention sees exactly its own past, at any page size, head layout and cache type") {
   Random random(41);
-  for (const KvType type : kAllKvTypes) {
+  for (const DType type : kAllKvTypes) {
     for (const int page_tokens : {1, 3, 16, 32}) {
       for (const HeadShape heads : {HeadShape{4, 2, 16}, {3, 3, 8}, {8, 1, 64}, {6, 2, 20}, {2, 1, 6}}) {
         check_attention({heads, page_tokens}, type, {1, 2, 17, 33, 50},
@@ -111,7 +111,7 @@ TEST_CASE("attention sees exactly its own past, at any page size, head layout an
 
 TEST_CASE("attention honours windows and soft caps") {
   Random random(42);
-  for (const KvType type : {KvType::f32, KvType::bf16, KvType::int8}) {
+  for (const DType type : {DType::f32, DType::bf16, DType::int8}) {
     for (const int window : {1, 2, 5, 16, 40, 1000}) {
       for (const float softcap : {0.0f, 3.0f, 50.0f}) {
         check_attention({{4, 2, 24}, 16, window, softcap}, type, {70, 9},
@@ -125,11 +125,11 @@ TEST_CASE("attention over long contexts merges its splits rightly, with and with
   Random random(43);
   for (const int window : {0, 300, 257}) {
     for (const int page_tokens : {16, 7}) {
-      check_attention({{4, 2, 16}, page_tokens, window}, KvType::f16, {1301, 300},
+      check_attention({{4, 2, 16}, page_tokens, window}, DType::f16, {1301, 300},
                       {{{0, 1250, 1300}, {1, 240, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
-      check_attention({{4, 2, 16}, page_tokens, window}, KvType::bf16, {2301},
+      check_attention({{4, 2, 16}, page_tokens, window}, DType::bf16, {2301},
                       {{{0, 2290, 2300}}, {{0, 2300, 2301}}}, random);
-      check_attention({{4, 2, 16}, page_tokens, window}, KvType::int8, {1301, 300},
+      check_attention({{4, 2, 16}, page_tokens, window}, DType::int8, {1301, 300},
                       {{{0, 1250, 1300}, {1, 240, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
     }
   }
@@ -137,7 +137,7 @@ TEST_CASE("attention over long contexts merges its splits rightly, with and with
 
 TEST_CASE("attention does not let a later row's infinity into an earlier row, nor hide it from a later one") {
   Random random(44);
-  for (const KvType type : kAllKvTypes) {
+  for (const DType type : kAllKvTypes) {
     for (const bool key : {true, false}) {
       for (const float bad : {INFINITY, NAN}) {
         KvCase kv = random_kv(random, {4, 2, 16}, 16, type, {40, 40});

@@ -17,11 +17,12 @@
 
 namespace lorikeet::test {
 
-constexpr double kEpsilon = 5.9604644775390625e-8;  // 2^-24: the unit roundoff of float32
-constexpr DType kAllDTypes[] = {DType::f32, DType::f16, DType::bf16};
+constexpr double kEpsilon = 5.9604644775390625e-8;                     // 2^-24: the unit roundoff of float32
+constexpr DType kAllDTypes[] = {DType::f32, DType::f16, DType::bf16};  // of checkpoints
+constexpr DType kAdapterDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::int8};
 
 inline const char* name_of(DType dtype) {
-  return dtype == DType::f32 ? "f32" : dtype == DType::f16 ? "f16" : "bf16";
+  return dtype == DType::f32 ? "f32" : dtype == DType::f16 ? "f16" : dtype == DType::bf16 ? "bf16" : "int8";
 }
 
 class Random {
@@ -59,6 +60,17 @@ inline Tensor random_tensor(Random& random, int64_t rows, int64_t cols, DType dt
     store_f32(tensor.bytes.data() + 1, dtype, static_cast<int64_t>(i),
               static_cast<float>(random.uniform(low, high)));
     tensor.values[i] = load_f32(tensor.bytes.data() + 1, dtype, static_cast<int64_t>(i));
+  }
+  return tensor;
+}
+
+// Integers of [-127, 127].
+inline Tensor random_int8(Random& random, int64_t rows, int64_t cols) {
+  Tensor tensor{rows, cols, DType::int8, std::vector<std::byte>(static_cast<size_t>(rows * cols) + 1), {}};
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    const double value = std::floor(random.uniform(-127, 128));
+    tensor.bytes[static_cast<size_t>(i) + 1] = static_cast<std::byte>(static_cast<int8_t>(value));
+    tensor.values.push_back(value);
   }
   return tensor;
 }

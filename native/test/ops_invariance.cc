@@ -30,10 +30,18 @@ std::vector<std::string> all_isas() {
   return result;
 }
 
-std::vector<std::pair<std::string, KvType>> isas_and_types(const std::vector<KvType>& types) {
-  std::vector<std::pair<std::string, KvType>> result;
+std::vector<std::pair<Backend*, DType>> backends_and_dtypes(const std::vector<DType>& types) {
+  std::vector<std::pair<Backend*, DType>> result;
+  for (const auto& backend : all_backends()) {
+    for (const DType type : types) result.emplace_back(backend.get(), type);
+  }
+  return result;
+}
+
+std::vector<std::pair<std::string, DType>> isas_and_types(const std::vector<DType>& types) {
+  std::vector<std::pair<std::string, DType>> result;
   for (const std::string& isa : all_isas()) {
-    for (const KvType type : types) result.emplace_back(isa, type);
+    for (const DType type : types) result.emplace_back(isa, type);
   }
   return result;
 }
@@ -51,6 +59,7 @@ TEST_CASE("a linear row has the same bits alone and at any place of any batch, w
                        random_adapter_part(random, base, 1, {.rank = rank + 3, .lora_bias = true})});
     }
     cases.push_back({random_adapter_part(random, base, 0, {.rank = 4, .weight = true, .bias = true})});
+    cases.push_back({random_adapter_part(random, base, 0, {.rank = 21, .dtype = DType::int8, .dora = true})});
     const auto x = random_floats(random, 120 * base.k);
     for (const std::string& isa : all_isas()) {
       std::vector<std::vector<float>>
@@ -99,9 +108,9 @@ TEST_CASE("a linear row has the same bits alone and at any place of any batch, w
 TEST_CASE("a long segment of one adapter has the same bits as its rows one by one") {
   Random random(62);
   const auto base = random_linear(random, 96, {64}, DType::bf16, false);
-  const AdapterCase from{random_adapter_part(random, base, 0, {.rank = 20})};
-  const auto x = random_floats(random, 100 * base.k);
-  for (const auto& backend : all_backends()) {
+  for (const auto& [backend, dtype] : backends_and_dtypes({DType::bf16, DType::int8})) {
+    const AdapterCase from{random_adapter_part(random, base, 0, {.rank = 20, .dtype = dtype})};
+    const auto x = random_floats(random, 100 * base.k);
     const auto linear = create(*backend, base);
     const auto adapter = create(*backend, *linear, from);
     std::vector<float> together(100 * 64), one(64);
@@ -120,8 +129,8 @@ TEST_CASE("a long segment of one adapter has the same bits as its rows one by on
 
 TEST_CASE("attention has the same bits however a sequence is chunked, batched and spread over threads") {
   Random random(63);
-  for (const auto& [window, type] : {std::pair{0, KvType::bf16}, std::pair{270, KvType::bf16},
-                                     std::pair{0, KvType::int8}, std::pair{270, KvType::int8}}) {
+  for (const auto& [window, type] : {std::pair{0, DType::bf16}, std::pair{270, DType::bf16},
+                                     std::pair{0, DType::int8}, std::pair{270, DType::int8}}) {
     for (const HeadShape heads : {HeadShape{4, 2, 40}, {8, 1, 16}}) {
       const KvCase kv = random_kv(random, heads, 16, type, {800, 530, 33});
       const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.2f, window, 0.0f};
@@ -169,7 +178,7 @@ TEST_CASE(
   const HeadShape heads{4, 2, 16};
   const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.25f, 0, 0.0f};
   const int64_t width = heads.q_heads * heads.head_dim;
-  for (const auto& [isa, type] : isas_and_types({KvType::f16, KvType::int8})) {
+  for (const auto& [isa, type] : isas_and_types({DType::f16, DType::int8})) {
     const KvCase kv = random_kv(random, heads, 16, type, {2600, 700, 40});
     std::vector<float> first;
     for (Backend* backend : backends_of(isa)) {

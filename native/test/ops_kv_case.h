@@ -17,25 +17,21 @@ struct HeadShape {
   int width() const { return (q_heads + 2 * kv_heads) * head_dim; }
 };
 
-constexpr KvType kAllKvTypes[] = {KvType::f32, KvType::f16, KvType::bf16, KvType::int8};
-
-inline const char* name_of(KvType type) {
-  return type == KvType::int8 ? "int8" : name_of(dtype_of(type));
-}
+constexpr DType kAllKvTypes[] = {DType::f32, DType::f16, DType::bf16, DType::int8};
 
 // What the cache is to hold of a vector.
-inline std::vector<double> as_cached(const float* from, int count, KvType type) {
+inline std::vector<double> as_cached(const float* from, int count, DType type) {
   std::vector<double> result;
   std::vector<int8_t> q(static_cast<size_t>(count));
-  const float scale = type == KvType::int8 ? quantize_activations(q.data(), from, count) : 0.0f;
+  const float scale = type == DType::int8 ? quantize_activations(q.data(), from, count) : 0.0f;
   for (int i = 0; i < count; ++i) {
-    if (type == KvType::int8) {
+    if (type == DType::int8) {
       result.push_back(static_cast<double>(scale) * q[static_cast<size_t>(i)]);
       continue;
     }
     std::byte bytes[4];
-    store_f32(bytes, dtype_of(type), 0, from[i]);
-    result.push_back(load_f32(bytes, dtype_of(type), 0));
+    store_f32(bytes, type, 0, from[i]);
+    result.push_back(load_f32(bytes, type, 0));
   }
   return result;
 }
@@ -50,7 +46,7 @@ struct SequenceCase {
 struct KvCase {
   HeadShape heads;
   int page_tokens = 16;
-  KvType type = KvType::f32;
+  DType type = DType::f32;
   int pages = 0;
   std::vector<SequenceCase> sequences;
 
@@ -66,7 +62,7 @@ struct KvCase {
   }
 };
 
-inline KvCase random_kv(Random& random, HeadShape heads, int page_tokens, KvType type,
+inline KvCase random_kv(Random& random, HeadShape heads, int page_tokens, DType type,
                         std::vector<int> lengths) {
   KvCase result{heads, page_tokens, type, 3, {}};
   for (const int length : lengths) result.pages += (length + page_tokens - 1) / page_tokens;
@@ -80,7 +76,7 @@ inline KvCase random_kv(Random& random, HeadShape heads, int page_tokens, KvType
     for (int64_t i = 0; i < int64_t{length} * heads.width(); i += heads.head_dim) {
       const float* const from = &sequence.qkv[static_cast<size_t>(i)];
       const bool query = i % heads.width() < queries;
-      const auto vector = as_cached(from, heads.head_dim, query ? KvType::f32 : type);
+      const auto vector = as_cached(from, heads.head_dim, query ? DType::f32 : type);
       sequence.cached.insert(sequence.cached.end(), vector.begin(), vector.end());
     }
     const auto pages = static_cast<size_t>((length + page_tokens - 1) / page_tokens);

@@ -12,12 +12,19 @@ struct AdapterPartCase {
   int rank = 0;
   float scale = 1.0f;
   std::optional<Tensor> a = {}, b = {}, lora_bias = {}, magnitude = {}, weight = {}, bias = {};
+  std::vector<float> component_scale = {};
+
+  // Of row r of A times column r of B.
+  double factor(int r) const {
+    const double component = component_scale.empty() ? 1.0 : component_scale[static_cast<size_t>(r)];
+    return static_cast<double>(scale) * component;
+  }
 };
 using AdapterCase = std::vector<AdapterPartCase>;
 
 struct AdapterShape {
   int rank = 8;
-  DType dtype = DType::bf16;
+  DType dtype = DType::bf16;  // int8: of A and B, the others in bf16
   bool dora = false;
   bool lora_bias = false;
   bool weight = false;
@@ -55,10 +62,15 @@ inline AdapterPartCase random_adapter_part(Random& random, const LinearCase& bas
   const int64_t n = base.parts[static_cast<size_t>(part)].weight.rows;
   AdapterPartCase result{
       .part = part, .rank = shape.rank, .scale = static_cast<float>(random.uniform(0.3, 2.5))};
-  if (shape.rank > 0) {
+  if (shape.rank > 0 && shape.dtype == DType::int8) {
+    result.a = random_int8(random, shape.rank, base.k);
+    result.b = random_int8(random, n, shape.rank);
+    result.component_scale = random_floats(random, shape.rank, 1e-5, 1e-4);
+  } else if (shape.rank > 0) {
     result.a = random_tensor(random, shape.rank, base.k, shape.dtype);
     result.b = random_tensor(random, n, shape.rank, shape.dtype);
   }
+  if (shape.dtype == DType::int8) shape.dtype = DType::bf16;
   if (shape.dora) result.magnitude = random_tensor(random, 1, n, shape.dtype, 0.5, 2.0);
   if (shape.lora_bias) result.lora_bias = random_tensor(random, 1, n, shape.dtype);
   if (shape.weight) result.weight = random_tensor(random, n, base.k, shape.dtype);
@@ -117,6 +129,7 @@ inline std::vector<AdapterPartDesc> describe(const AdapterCase& from) {
                          .scale = part.scale,
                          .a = {},
                          .b = {},
+                         .component_scale = part.component_scale,
                          .lora_bias = {},
                          .magnitude = {},
                          .weight = {},
@@ -169,8 +182,8 @@ inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* ada
       size += std::abs(product);
     }
     for (int r = 0; r < rank; ++r) {
-      value += scale * adapter->b->at(n, r) * s[r];
-      size += scale * std::abs(adapter->b->at(n, r)) * s_size[r];
+      value += adapter->factor(r) * adapter->b->at(n, r) * s[r];
+      size += adapter->factor(r) * std::abs(adapter->b->at(n, r)) * s_size[r];
     }
     if (adapter != nullptr && adapter->lora_bias) {
       value += scale * adapter->lora_bias->at(0, n);
@@ -184,7 +197,7 @@ inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* ada
       double squares = 0;
       for (int64_t i = 0; i < k; ++i) {
         double w = weight.at(n, i);
-        for (int r = 0; r < rank; ++r) w += scale * adapter->b->at(n, r) * adapter->a->at(r, i);
+        for (int r = 0; r < rank; ++r) w += adapter->factor(r) * adapter->b->at(n, r) * adapter->a->at(r, i);
         squares += w * w;
       }
       const double ratio = adapter->magnitude->at(0, n) / std::sqrt(squares);

@@ -141,7 +141,9 @@ TEST_CASE("a quantized adapted row has the same bits alone and in a batch") {
   Random random(85);
   for (const Quantization quantization : kQuantizations) {
     const auto base = random_quantized(random, 330, {70}, quantization);
-    const AdapterCase from{random_adapter_part(random, base, 0, {.rank = 20, .dora = true, .bias = true})};
+    const DType dtype = quantization == Quantization::int8 ? DType::bf16 : DType::int8;
+    const AdapterCase from{
+        random_adapter_part(random, base, 0, {.rank = 20, .dtype = dtype, .dora = true, .bias = true})};
     const int rows = 100;
     const auto x = random_floats(random, rows * base.k);
     for (const auto& backend : all_backends()) {

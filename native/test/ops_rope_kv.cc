@@ -45,7 +45,7 @@ void expect_rotated(const StepCase& step, const HeadShape& heads, const RopeDesc
 TEST_CASE("rope_kv rotates queries and keys by their own position and leaves values alone") {
   Random random(51);
   for (const HeadShape heads : {HeadShape{4, 2, 64}, {3, 1, 20}, {2, 2, 2}}) {
-    KvCase kv = random_kv(random, heads, 16, KvType::f32, {60, 12, 70000});
+    KvCase kv = random_kv(random, heads, 16, DType::f32, {60, 12, 70000});
     const StepCase step = step_of(kv, {{0, 3, 60}, {1, 0, 1}, {2, 69990, 70000}});
     for (const float factor : {1.0f, 1.3f}) {
       const RopeDesc rope = some_rotation(heads, factor);
@@ -67,7 +67,7 @@ TEST_CASE("rope_kv rotates queries and keys by their own position and leaves val
 TEST_CASE("rope_kv keeps two rotations of one step apart, and steps apart") {
   Random random(52);
   const HeadShape heads{2, 1, 8};
-  const KvCase kv = random_kv(random, heads, 4, KvType::f32, {20});
+  const KvCase kv = random_kv(random, heads, 4, DType::f32, {20});
   const RopeDesc first = some_rotation(heads, 1.0f);
   RopeDesc second = first;
   second.inv_freq[1] = 0.25f;
@@ -91,7 +91,7 @@ TEST_CASE("rope_kv keeps two rotations of one step apart, and steps apart") {
 TEST_CASE("kv_copy copies whole pages in all layers and nothing else") {
   Random random(53);
   const HeadShape heads{4, 2, 12};
-  for (const KvType type : kAllKvTypes) {
+  for (const DType type : kAllKvTypes) {
     for (const int page_tokens : {1, 3, 16}) {
       const KvCase kv = random_kv(random, heads, page_tokens, type, {3 * page_tokens});
       // The copy: the same sequence on pages of its own, the middle one shared.
@@ -128,8 +128,8 @@ TEST_CASE("kv_copy copies whole pages in all layers and nothing else") {
 }
 
 TEST_CASE("a KV cache holds the bytes of its shape, in int8 with a float32 scale for each key and value") {
-  const std::pair<KvType, size_t> vector_bytes[] = {
-      {KvType::f32, 48}, {KvType::f16, 24}, {KvType::bf16, 24}, {KvType::int8, 16}};
+  const std::pair<DType, size_t> vector_bytes[] = {
+      {DType::f32, 48}, {DType::f16, 24}, {DType::bf16, 24}, {DType::int8, 16}};
   for (const auto& [type, bytes] : vector_bytes) {
     const KvDesc desc{
         .layers = 3, .pages = 10, .page_tokens = 5, .kv_heads = 2, .head_dim = 12, .type = type};
@@ -147,7 +147,7 @@ TEST_CASE("an int8 cache keeps a value within half a step of its largest, at any
   const HeadShape heads{1, 1, 22};
   const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 1.0f};
   for (const float size : {1e-29f, 1e-20f, 1.0f, 1e20f, 3e38f}) {
-    KvCase kv = random_kv(random, heads, 3, KvType::int8, {1});
+    KvCase kv = random_kv(random, heads, 3, DType::int8, {1});
     const size_t value = 2 * 22;
     for (size_t d = 0; d < 3 * 22; ++d) {
       float& x = kv.sequences[0].qkv[d];
@@ -175,7 +175,7 @@ TEST_CASE("an int8 cache of heads of odd size is refused on the CPU backend") {
   const auto backend = make_cpu_backend({});
   REQUIRE(backend);
   const auto cache = (*backend)->kv_create(
-      {.layers = 1, .pages = 1, .page_tokens = 1, .kv_heads = 1, .head_dim = 5, .type = KvType::int8});
+      {.layers = 1, .pages = 1, .page_tokens = 1, .kv_heads = 1, .head_dim = 5, .type = DType::int8});
   REQUIRE_FALSE(cache);
   CHECK(cache.error().message.find("odd") != std::string::npos);
 }

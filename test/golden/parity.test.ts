@@ -70,6 +70,15 @@ describe('the parity check passes every adapter that PEFT itself vouches for', (
     }
   });
 
+  it.each(['bf16', 'int8'])('of llama-gqa with adapters kept in %s', async (ADAPTER_DTYPE) => {
+    const opened = await open({ modelPath: LLAMA, env: { ADAPTER_DTYPE } });
+    const adapters = join(LLAMA, '../adapters');
+    for (const adapter of readdirSync(adapters)) {
+      const parity = await opened.compare(join(adapters, adapter));
+      expect(parity, `${adapter}`).toMatchObject({ passed: true, token_agreement: 1 });
+    }
+  });
+
   it.each(['int8', 'int4'])('of the demo on an %s base', async (QUANTIZATION) => {
     const opened = await open({ ...DEMO, env: { QUANTIZATION } });
     for (const adapter of readdirSync(DEMO.adapters)) {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { openModel } from '../../libs/native-engine/src/load.js';
-import type { KvDtype, NativeModel, OpenOptions } from '../../libs/native-engine/src/native.js';
+import type { AdapterDtype, KvDtype, NativeModel, OpenOptions } from '../../libs/native-engine/src/native.js';
 import { Tokenizer } from '../../libs/serving/src/tokenizer.js';
 import { handManifest } from '../support/hand-manifest.js';
 import { type DriverLimits, StepDriver, type TestSequence } from '../support/step-driver.js';
@@ -45,12 +45,14 @@ async function matches(model: NativeModel, tokenizer: Tokenizer, adapter: string
 async function accuracy(
   quantization: OpenOptions['quantization'],
   dtype: KvDtype = 'f32',
+  adapterDtype: AdapterDtype = 'stored',
 ): Promise<Record<string, number>> {
   const model = await openModel({
     modelPath: `${demo}base`,
     backend: 'cpu',
     threads: 2,
     quantization,
+    adapterDtype,
     maxStepTokens: LIMITS.maxStepTokens,
     maxSequences: LIMITS.maxSequences,
     kv: { bytes: 128 << 20, pageTokens: LIMITS.pageTokens, dtype },
@@ -67,15 +69,17 @@ const mean = (values: Record<string, number>): number =>
   Object.values(values).reduce((sum, value) => sum + value, 0) / Object.keys(values).length;
 
 describe('the demo adapters on a quantized base', () => {
-  it('answer as many held-out examples as on the full base: less at most a point (int8, an int8 cache) or three (int4, nf4)', async () => {
+  it('answer as many held-out examples as on the full base: less at most a point (int8, an int8 cache, int8 adapters) or three (int4, nf4)', async () => {
     const full = await accuracy('none');
     const int8 = await accuracy('int8');
     const int4 = await accuracy('int4');
     const nf4 = await accuracy('nf4');
     const int8Cache = await accuracy('none', 'int8');
+    const int8Adapters = await accuracy('none', 'f32', 'int8');
     expect(mean(full)).toBeGreaterThan(0.95);
     expect(mean(int8)).toBeGreaterThanOrEqual(mean(full) - 0.01);
     expect(mean(int8Cache)).toBeGreaterThanOrEqual(mean(full) - 0.01);
+    expect(mean(int8Adapters)).toBeGreaterThanOrEqual(mean(full) - 0.01);
     expect(mean(int4)).toBeGreaterThanOrEqual(mean(full) - 0.03);
     expect(mean(nf4)).toBeGreaterThanOrEqual(mean(full) - 0.03);
   }, 300_000);

@@ -7,6 +7,11 @@ import type { DenseChange } from '#contracts/parity.js';
 export type Quantization = 'none' | 'int8' | 'int4' | 'nf4';
 /** Of keys and values; `int8` with a float32 scale for each key and each value. */
 export type KvDtype = 'f32' | 'f16' | 'bf16' | 'int8';
+/**
+ * Of an adapter's matrices: as its file has them; float32 in bfloat16; or A and B of the linear maps in int8 with two scales
+ * for each rank, where that loses little, and the others as with `bf16`.
+ */
+export type AdapterDtype = 'stored' | 'bf16' | 'int8';
 
 export interface OpenOptions {
   /** Folder with config.json and *.safetensors. */
@@ -18,6 +23,8 @@ export interface OpenOptions {
    * when this is not `none`.
    */
   readonly quantization: Quantization;
+  /** `stored` when left out. mergeAdapter rounds in the same way. */
+  readonly adapterDtype?: AdapterDtype;
   /** Its threads give way to all others of the machine. */
   readonly background?: boolean;
   /** Forces an instruction set: tests only. */

@@ -2,7 +2,7 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { BaseModel } from '#contracts/base-model.js';
-import type { ModelDescription, NativeModel, OpenOptions } from '#native-engine/native.js';
+import type { AdapterDtype, ModelDescription, NativeModel, OpenOptions } from '#native-engine/native.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { baseDigest } from './base-digest.js';
 import { type NamedTemplates, readTemplates } from './chat-template.js';
@@ -77,6 +77,15 @@ export function kvDtype({
   return quantization === 'none' ? 'f32' : 'bf16';
 }
 
+/** `auto` keeps what the file has beside weights as in the checkpoint; beside quantized ones, bfloat16 loses nothing that shows. */
+export function adapterDtype({
+  adapterDtype: wanted,
+  quantization,
+}: Pick<ServingSettings, 'adapterDtype' | 'quantization'>): AdapterDtype {
+  if (wanted !== 'auto') return wanted;
+  return quantization === 'none' ? 'stored' : 'bf16';
+}
+
 function nativeOptions(settings: ServingSettings, modelPath: string, config: unknown): OpenOptions {
   const dtype = kvDtype(settings);
   const geometry = KvGeometrySchema.safeParse(config);
@@ -103,6 +112,7 @@ function nativeOptions(settings: ServingSettings, modelPath: string, config: unk
     backend: 'cpu',
     threads: settings.threads ?? physicalCores(),
     quantization: settings.quantization,
+    adapterDtype: adapterDtype(settings),
     maxStepTokens: settings.maxStepTokens,
     maxSequences: Math.min(settings.maxSequences, settings.maxStepTokens),
     kv: { bytes, pageTokens: PAGE_TOKENS, dtype },

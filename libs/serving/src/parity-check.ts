@@ -5,7 +5,7 @@ import { AppError } from '#runtime/app-error.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { InferenceEngine } from './inference-engine.js';
-import { kvDtype, type OpenedModel, type ServingSettings } from './model-opening.js';
+import { adapterDtype, kvDtype, type OpenedModel, type ServingSettings } from './model-opening.js';
 import { compareScores } from './parity-comparison.js';
 import { scoreMerged } from './parity-merged.js';
 import { parityPrompts } from './parity-prompts.js';
@@ -15,7 +15,7 @@ import { parityTolerance } from './parity-tolerance.js';
 export interface ParityCheckOptions {
   readonly engine: InferenceEngine;
   readonly model: OpenedModel;
-  readonly settings: Pick<ServingSettings, 'modelPath' | 'quantization' | 'kvCacheDtype'>;
+  readonly settings: Pick<ServingSettings, 'modelPath' | 'quantization' | 'kvCacheDtype' | 'adapterDtype'>;
   readonly openNative: (options: OpenOptions) => Promise<NativeModel>;
   readonly blobs: Pick<BlobStore, 'stat' | 'localPath'>;
   readonly registry: Registry;
@@ -111,6 +111,7 @@ export class ParityCheck {
         openNative,
         modelPath: settings.modelPath,
         quantization: settings.quantization,
+        adapterDtype: adapterDtype(settings),
         kv: {
           dtype: kvDtype(settings),
           pageBytes: model.native.description.kvBytesPerPage,

@@ -1,4 +1,5 @@
 import {
+  type AdapterDtype,
   MAX_TOP_LOGPROBS,
   type DenseMergeSpec,
   type NativeModel,
@@ -19,6 +20,8 @@ export interface MergedInput {
   readonly openNative: (options: OpenOptions) => Promise<NativeModel>;
   readonly modelPath: string;
   readonly quantization: OpenOptions['quantization'];
+  /** As the served path's, like the cache's. */
+  readonly adapterDtype: AdapterDtype;
   /** As the served path's, so that rounding keys and values is no difference. */
   readonly kv: { readonly dtype: OpenOptions['kv']['dtype']; readonly pageBytes: number };
   readonly merge: DenseMergeSpec;
@@ -38,6 +41,7 @@ export async function scoreMerged(input: MergedInput, signal: AbortSignal): Prom
     background: true,
     threads: 1,
     quantization: input.quantization,
+    adapterDtype: input.adapterDtype,
     maxStepTokens: rows,
     maxSequences: 1,
     kv: { bytes: pages * input.kv.pageBytes, pageTokens: PAGE_TOKENS, dtype: input.kv.dtype },

@@ -95,6 +95,15 @@ export const servingSettings = {
     },
     text.oneOf(['auto', 'f32', 'f16', 'bf16', 'int8'], 'auto'),
   ),
+  adapterDtype: setting(
+    {
+      name: 'ADAPTER_DTYPE',
+      summary:
+        "How adapters' matrices are kept on the device: `stored` (as in their files), `bf16`, or `int8` (docs/quantization.md); `auto` is `stored`, the highest fidelity, with `QUANTIZATION=none`, else `bf16`",
+      defaultText: 'auto',
+    },
+    text.oneOf(['auto', 'stored', 'bf16', 'int8'], 'auto'),
+  ),
   adapterCacheBytes: setting(
     { name: 'ADAPTER_CACHE_BYTES', summary: 'Adapters resident on the device', defaultText: '1G' },
     text.bytes(2 ** 30),

@@ -53,7 +53,7 @@ struct CpuBackend::AttentionCall {
   };
 
   int head_dim() const { return desc.head_dim; }
-  bool quantized() const { return kv.desc.type == KvType::int8; }
+  bool quantized() const { return kv.desc.type == DType::int8; }
   int queries_of(const Item& item) const { return item.heads.size() * item.block.rows * group; }
   int64_t query_of(const Item& item, int head, int row) const {
     return (int64_t{head - item.heads.begin} * item.block.rows + row) * group;
@@ -128,7 +128,7 @@ struct CpuBackend::AttentionCall {
              .q = work.q + query * head_dim(),
              .queries = rows.size() * group,
              .d = head_dim(),
-             .k = kv.keys(layer, page, head) + first * static_cast<int64_t>(kv_element_bytes(kv.desc.type)),
+             .k = kv.keys(layer, page, head) + first * static_cast<int64_t>(dtype_bytes(kv.desc.type)),
              .k_stride = kv.desc.page_tokens,
              .k_scale = quantized() ? kv.key_scales(layer, page, head) + first : nullptr,
              .n = count});
@@ -177,7 +177,7 @@ struct CpuBackend::AttentionCall {
              .queries = queries,
              .d = head_dim(),
              .v = kv.values(layer, page, head) +
-                  int64_t{first} * head_dim() * static_cast<int64_t>(kv_element_bytes(kv.desc.type)),
+                  int64_t{first} * head_dim() * static_cast<int64_t>(dtype_bytes(kv.desc.type)),
              .n = count});
       }
     });

@@ -1,5 +1,5 @@
 // The inner loops of one instruction set behind plain function pointers: the ops (linear.cc, attention.cc,
-// ...) split the work and call these. Arrays over element types are indexed by DType or KvType.
+// ...) split the work and call these. Arrays over element types are indexed by DType.
 //
 // This header is compiled under every instruction set, so it holds declarations and plain structs only.
 #pragma once
@@ -8,8 +8,8 @@
 
 namespace lorikeet::cpu {
 
-constexpr int kElementTypes = 3;
-constexpr int kKvTypes = 4;
+constexpr int kElementTypes = 4;
+constexpr int kFloatTypes = 3;  // all but int8, which comes last
 constexpr int kMaxLanes = 16;
 // A weight tile is 4 vectors of outputs wide (packed.h).
 constexpr int kTileVectors = 4;
@@ -30,7 +30,7 @@ struct TileProduct {
   bool accumulate;
 };
 
-// s [rows, ranks] = scale * x [rows, k] * A'
+// s [rows, ranks] = factor [ranks] * x [rows, k] * A'
 struct Shrink {
   float* s;
   int64_t s_stride;
@@ -41,7 +41,7 @@ struct Shrink {
   int64_t a_stride;
   int64_t k;
   int ranks;
-  float scale;
+  const float* factor;  // [ranks]
 };
 
 // y [n] = or += ratio * (acc + lora_bias) + bias; null pointers leave their term out. Vectors are padded to
@@ -140,12 +140,12 @@ struct Kernels {
   void (*tile_product[kElementTypes])(const TileProduct&);
   void (*shrink[kElementTypes])(const Shrink&);
   void (*tile_finish)(const TileFinish&);
-  void (*tile_row_norms[kElementTypes])(const TileRowNorms&);
+  void (*tile_row_norms[kFloatTypes])(const TileRowNorms&);
   void (*norm_row)(const NormRow&);
-  void (*key_product[kKvTypes])(const KeyProduct&);
+  void (*key_product[kElementTypes])(const KeyProduct&);
   void (*softmax_row)(SoftmaxRow&);
   void (*scale_weights)(const WeightScale&);
-  void (*value_product[kKvTypes])(const ValueProduct&);
+  void (*value_product[kElementTypes])(const ValueProduct&);
   void (*attention_merge)(const AttentionMerge&);
   void (*scale_row)(float* y, const float* x, float factor, int64_t n);
   // y = silu(gate) * up
@@ -156,8 +156,8 @@ struct Kernels {
   void (*multiply_row)(float* y, const float* x, int64_t n);
   // y += a * x
   void (*add_scaled)(float* y, const float* x, float a, int64_t n);
-  void (*load_row[kElementTypes])(float* to, const void* from, int64_t n);
-  void (*store_row[kElementTypes])(void* to, const float* from, int64_t n);
+  void (*load_row[kFloatTypes])(float* to, const void* from, int64_t n);
+  void (*store_row[kFloatTypes])(void* to, const float* from, int64_t n);
 };
 
 extern const Kernels kPortableKernels;

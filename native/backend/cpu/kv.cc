@@ -14,8 +14,7 @@ std::byte* CpuKvCache::page(int layer, int64_t page) const {
 }
 
 std::byte* CpuKvCache::keys(int layer, int64_t page, int kv_head) const {
-  return this->page(layer, page) +
-         static_cast<size_t>(kv_head * block_elements()) * kv_element_bytes(desc.type);
+  return this->page(layer, page) + static_cast<size_t>(kv_head * block_elements()) * dtype_bytes(desc.type);
 }
 
 std::byte* CpuKvCache::values(int layer, int64_t page, int kv_head) const {
@@ -38,7 +37,7 @@ Result<std::unique_ptr<KvCache>> CpuBackend::kv_create(const KvDesc& desc) {
     return Error{"head_dim " + std::to_string(desc.head_dim) + " is above " + std::to_string(kMaxHeadDim)};
   }
   // Two vectors of even length fill whole floats, so the scales behind them are aligned.
-  if (desc.type == KvType::int8 && desc.head_dim % 2 != 0) {
+  if (desc.type == DType::int8 && desc.head_dim % 2 != 0) {
     return Error{"head_dim " + std::to_string(desc.head_dim) + " is odd: the cache cannot be int8"};
   }
   auto kv = std::make_unique<CpuKvCache>();

@@ -111,7 +111,7 @@ struct CpuBackend::LinearCall {
          .a_stride = part.a.stride(),
          .k = weight.k,
          .ranks = item.ranks,
-         .scale = part.scale});
+         .factor = part.factor.data() + item.rank0});
     shrinks_left.fetch_sub(1, std::memory_order_release);
   }
 

@@ -145,7 +145,8 @@ struct LinearKernels {
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 8
-      for (int j = 0; j < NR; ++j) p.s[(row + r) * p.s_stride + rank + j] = p.scale * S::sum(acc[r][j]);
+      for (int j = 0; j < NR; ++j)
+        p.s[(row + r) * p.s_stride + rank + j] = p.factor[rank + j] * S::sum(acc[r][j]);
     }
   }
 

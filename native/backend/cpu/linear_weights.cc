@@ -1,5 +1,6 @@
 // Checks and repacks the weights of linear maps and of the adapters on them. Nothing here touches the
 // backend's mutable state: a loader thread may run it while a step runs.
+#include <cassert>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -26,6 +27,13 @@ Status expect_vector(const std::optional<HostTensor>& vector, int64_t count, con
                " values"};
 }
 
+// [rank] what A x is multiplied by before B.
+std::vector<float> factors(const AdapterPartDesc& desc) {
+  std::vector<float> factor(static_cast<size_t>(desc.rank), desc.scale);
+  for (size_t r = 0; r < desc.component_scale.size(); ++r) factor[r] *= desc.component_scale[r];
+  return factor;
+}
+
 Status check_adapter_part(const AdapterPartDesc& desc, const CpuLinear::Part& base) {
   const int64_t n = base.weight.n();
   const int64_t k = base.weight.k();
@@ -33,6 +41,9 @@ Status check_adapter_part(const AdapterPartDesc& desc, const CpuLinear::Part& ba
   if (desc.rank > 0) {
     if (Status status = expect_shape(desc.a, desc.rank, k, "lora_A"); !status) return status;
     if (Status status = expect_shape(desc.b, n, desc.rank, "lora_B"); !status) return status;
+    const size_t scales = desc.a.dtype == DType::int8 ? static_cast<size_t>(desc.rank) : 0;
+    assert((desc.a.dtype == DType::int8) == (desc.b.dtype == DType::int8) &&
+           desc.component_scale.size() == scales);
   }
   if (desc.weight) {
     if (Status status = expect_shape(*desc.weight, n, k, "a replaced weight"); !status) return status;
@@ -42,13 +53,13 @@ Status check_adapter_part(const AdapterPartDesc& desc, const CpuLinear::Part& ba
   return expect_vector(desc.bias, n, "a replaced bias");
 }
 
-// to [cols, rows] = the tensor's transpose times scale
-std::vector<float> transposed(const HostTensor& tensor, float scale) {
+// [cols, rows] the tensor's transpose
+std::vector<float> transposed(const HostTensor& tensor) {
   std::vector<float> result(static_cast<size_t>(tensor.rows * tensor.cols));
   for (int64_t row = 0; row < tensor.rows; ++row) {
     for (int64_t col = 0; col < tensor.cols; ++col) {
       result[static_cast<size_t>(col * tensor.rows + row)] =
-          scale * load_f32(tensor.data, tensor.dtype, row * tensor.cols + col);
+          load_f32(tensor.data, tensor.dtype, row * tensor.cols + col);
     }
   }
   return result;
@@ -84,15 +95,17 @@ Result<PaddedVector> dora_ratio(const Kernels& kernels, const AdapterPartDesc& d
   const int64_t width = weight.tile_outputs();
   auto ratio = pad_vector(*desc.magnitude, width, 1.0f);
   if (!ratio) return out_of_memory("an adapter");
-  const auto a = desc.rank > 0 ? transposed(desc.a, 1.0f) : std::vector<float>();
-  std::vector<float> b(static_cast<size_t>(desc.rank * width));  // [rank, tile], scale folded in
+  const auto a = desc.rank > 0 ? transposed(desc.a) : std::vector<float>();
+  const std::vector<float> factor = factors(desc);
+  std::vector<float> b(static_cast<size_t>(desc.rank * width));  // [rank, tile], factor folded in
   TileReader tiles(weight);
   for (int64_t tile = 0; tile < weight.tiles(); ++tile) {
     const int64_t outputs = std::min(width, weight.n() - tile * width);
     for (int64_t n = 0; n < outputs; ++n) {
       for (int r = 0; r < desc.rank; ++r) {
         b[static_cast<size_t>(r * width + n)] =
-            desc.scale * load_f32(desc.b.data, desc.b.dtype, (tile * width + n) * desc.rank + r);
+            factor[static_cast<size_t>(r)] *
+            load_f32(desc.b.data, desc.b.dtype, (tile * width + n) * desc.rank + r);
       }
     }
     double sums[kMaxTile] = {};
@@ -117,7 +130,7 @@ Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const Adapte
   if (Status status = check_adapter_part(desc, base); !status) return status.error();
   CpuAdapterLinear::Part part;
   part.rank = desc.rank;
-  part.scale = desc.scale;
+  part.factor = factors(desc);
   const int64_t tile = base.weight.tile_outputs();
   if (desc.rank > 0) {
     auto a = PackedRows::pack(desc.a, kernels.lanes);

@@ -68,10 +68,16 @@ std::optional<PackedWeight> PackedWeight::pack(const HostTensor& tensor, int lan
     for (int64_t tile = begin; tile < end; ++tile) {
       auto* const to = const_cast<std::byte*>(packed.tile(tile));
       const int64_t first = tile * packed.tile_outputs_;
-      if (tensor.dtype == DType::f32) {
-        pack_tile<uint32_t>(to, tensor, first, packed.groups(tile), lanes);
-      } else {
-        pack_tile<uint16_t>(to, tensor, first, packed.groups(tile), lanes);
+      switch (dtype_bytes(tensor.dtype)) {
+        case 1:
+          pack_tile<uint8_t>(to, tensor, first, packed.groups(tile), lanes);
+          break;
+        case 2:
+          pack_tile<uint16_t>(to, tensor, first, packed.groups(tile), lanes);
+          break;
+        default:
+          pack_tile<uint32_t>(to, tensor, first, packed.groups(tile), lanes);
+          break;
       }
     }
     if (tensor.done_with == nullptr) return;

@@ -4,7 +4,8 @@
 //   [tile][k][group][2 W]
 // so that for one k a tile is a run of consecutive memory and one vector holds W consecutive outputs. Inside
 // a group of bfloat16, output j and output W + j share a 32-bit word (low and high half): a shift and a mask
-// then widen a whole vector. The other types lie in order. Outputs beyond n are zero.
+// then widen a whole vector. The other types lie in order, int8 as integers: their scales are the caller's.
+// Outputs beyond n are zero.
 #pragma once
 
 #include <cstddef>

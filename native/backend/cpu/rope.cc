@@ -80,8 +80,8 @@ void CpuBackend::store_kv(const CpuKvCache& cache, const KvPlace& place, const f
   const int64_t offset = place.slot % desc.page_tokens;
   std::byte* const keys = cache.keys(place.layer, page, place.head);
   std::byte* const to = cache.values(place.layer, page, place.head) +
-                        static_cast<size_t>(offset * desc.head_dim) * kv_element_bytes(desc.type);
-  if (desc.type == KvType::int8) {
+                        static_cast<size_t>(offset * desc.head_dim) * dtype_bytes(desc.type);
+  if (desc.type == DType::int8) {
     alignas(64) int8_t q[kMaxHeadDim];
     cache.key_scales(place.layer, page, place.head)[offset] =
         quantized_kernels_.quantize_vector(q, key, desc.head_dim);
@@ -94,7 +94,7 @@ void CpuBackend::store_kv(const CpuKvCache& cache, const KvPlace& place, const f
   alignas(64) float stored[kMaxHeadDim];
   const auto store = kernels_.store_row[static_cast<int>(desc.type)];
   store(stored, key, desc.head_dim);
-  if (desc.type == KvType::f32) {
+  if (desc.type == DType::f32) {
     scatter_key<uint32_t>(keys, stored, desc.head_dim, desc.page_tokens, offset);
   } else {
     scatter_key<uint16_t>(keys, stored, desc.head_dim, desc.page_tokens, offset);

@@ -76,6 +76,10 @@ struct Avx2 {
     low = load(p);
     high = load(p + W);
   }
+  static void load_pair(const I8* p, F& low, F& high) {
+    low = load(p);
+    high = load(p + W);
+  }
   static void load_pair(const BF16* p, F& low, F& high) {
     const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     low = _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));

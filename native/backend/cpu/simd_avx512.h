@@ -75,6 +75,10 @@ struct Avx512 {
     low = load(p);
     high = load(p + W);
   }
+  static void load_pair(const I8* p, F& low, F& high) {
+    low = load(p);
+    high = load(p + W);
+  }
   static void load_pair(const BF16* p, F& low, F& high) {
     const __m512i words = _mm512_loadu_si512(p);
     low = _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));

@@ -86,6 +86,10 @@ struct Portable {
     low = load(p);
     high = load(p + W);
   }
+  static void load_pair(const I8* p, F& low, F& high) {
+    low = load(p);
+    high = load(p + W);
+  }
   static void load_pair(const BF16* p, F& low, F& high) {
     typedef uint32_t U __attribute__((vector_size(16)));
     U words;

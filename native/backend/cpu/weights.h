@@ -75,8 +75,9 @@ struct CpuLinear final : Linear {
 struct CpuAdapterLinear final : AdapterLinear {
   struct Part {
     int rank = 0;
-    float scale =
-        1.0f;  // goes into s = scale * A x: one rounding, as folding it into B, and B keeps its own type
+    // [rank] into s = factor * A x: the scale, in int8 times those of A's row and B's column. One rounding,
+    // as folding it into B, and B keeps its own type.
+    std::vector<float> factor;
     int s_offset = 0;  // of this part's s in its row
     PackedRows a;
     PackedWeight b;

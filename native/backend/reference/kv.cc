@@ -17,22 +17,22 @@ size_t RefKvCache::offset(int32_t slot, int which, int kv_head) const {
   const int64_t token = slot % desc.page_tokens;
   const int64_t vector = ((page * 2 + which) * desc.kv_heads + kv_head) * desc.page_tokens + token;
   return static_cast<size_t>(vector) *
-         (static_cast<size_t>(desc.head_dim) * kv_element_bytes(desc.type) + kv_scale_bytes(desc.type));
+         (static_cast<size_t>(desc.head_dim) * dtype_bytes(desc.type) + kv_scale_bytes(desc.type));
 }
 
 void RefKvCache::store(int layer, int32_t slot, int which, int kv_head, const float* from) {
   std::byte* const to = layers[layer].data() + offset(slot, which, kv_head);
-  if (desc.type == KvType::int8) {
+  if (desc.type == DType::int8) {
     const float scale = quantize_activations(reinterpret_cast<int8_t*>(to), from, desc.head_dim);
     std::memcpy(to + desc.head_dim, &scale, sizeof scale);
     return;
   }
-  for (int i = 0; i < desc.head_dim; ++i) store_f32(to, dtype_of(desc.type), i, from[i]);
+  for (int i = 0; i < desc.head_dim; ++i) store_f32(to, desc.type, i, from[i]);
 }
 
 void RefKvCache::load(double* to, int layer, int32_t slot, int which, int kv_head) const {
   const std::byte* const from = layers[layer].data() + offset(slot, which, kv_head);
-  if (desc.type == KvType::int8) {
+  if (desc.type == DType::int8) {
     float scale;
     std::memcpy(&scale, from + desc.head_dim, sizeof scale);
     for (int i = 0; i < desc.head_dim; ++i) {
@@ -40,7 +40,7 @@ void RefKvCache::load(double* to, int layer, int32_t slot, int which, int kv_hea
     }
     return;
   }
-  for (int i = 0; i < desc.head_dim; ++i) to[i] = load_f32(from, dtype_of(desc.type), i);
+  for (int i = 0; i < desc.head_dim; ++i) to[i] = load_f32(from, desc.type, i);
 }
 
 Result<std::unique_ptr<KvCache>> ReferenceBackend::kv_create(const KvDesc& desc) {

@@ -65,6 +65,14 @@ Floats scaled(Floats values, float scale) {
   return values;
 }
 
+// B [n, rank] with everything folded in that the delta is multiplied by.
+Floats scaled_b(const AdapterPartDesc& desc) {
+  Floats b = scaled(to_floats(desc.b), desc.scale);
+  const size_t rank = desc.component_scale.size();
+  for (size_t i = 0; rank > 0 && i < b.size(); ++i) b[i] *= desc.component_scale[i % rank];
+  return b;
+}
+
 // magnitude [n] / row norms of W' [n, K] + B [n, rank] A [rank, K]
 Result<Floats> dora_ratio(const Floats& magnitude, const Floats& weight, const RefAdapterLinear::Part& part,
                           int64_t k) {
@@ -134,7 +142,7 @@ Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
     part.rank = desc.rank;
     if (desc.rank > 0) {
       part.a = to_floats(desc.a);
-      part.b = scaled(to_floats(desc.b), desc.scale);
+      part.b = scaled_b(desc);
     }
     if (desc.lora_bias) part.lora_bias = scaled(to_floats(*desc.lora_bias), desc.scale);
     part.weight = to_floats(desc.weight);
