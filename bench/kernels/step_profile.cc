@@ -1,5 +1,5 @@
 // Where a whole step's time goes: the decoder on a real checkpoint, each call of the backend timed. One JSON line per step
-// and op. Adapters are random, on all seven projections.
+// and op. Adapters are random, on all seven projections, in bfloat16 where a step's name says no more.
 //   step_profile CHECKPOINT [threads] [none|int8|int4|nf4] [rank] [steps] [only steps whose name begins so]
 // A step's time is the lower quartile of its runs, an op's the mean over those runs that are no slower than that.
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <memory>
 #include <random>
@@ -22,6 +23,7 @@
 #include "model/checkpoint.h"
 #include "model/decoder.h"
 #include "model/model_config.h"
+#include "model/narrow.h"
 #include "model/step_plan.h"
 #include "model/weights.h"
 
@@ -156,7 +158,13 @@ std::vector<std::byte> random_bf16(size_t count) {
   return bytes;
 }
 
-Adapter make_adapter(const ModelConfig& config, const Weights& weights, Backend& backend, int rank) {
+void narrow(AdapterPartDesc& desc, const Int8Factors& factors) {
+  desc.a = {reinterpret_cast<const std::byte*>(factors.a.data()), DType::int8, desc.a.rows, desc.a.cols};
+  desc.b = {reinterpret_cast<const std::byte*>(factors.b.data()), DType::int8, desc.b.rows, desc.b.cols};
+  desc.component_scale = factors.scale;
+}
+
+Adapter make_adapter(const ModelConfig& config, const Weights& weights, Backend& backend, int rank, bool int8) {
   const int64_t q = config.q_width(), kv = config.kv_width(), ffn = config.ffn, hidden = config.hidden;
   const std::array<std::vector<int64_t>, kLinearSites> parts{
       std::vector<int64_t>{q, kv, kv}, {hidden}, {ffn, ffn}, {hidden}};
@@ -167,12 +175,14 @@ Adapter make_adapter(const ModelConfig& config, const Weights& weights, Backend&
     for (size_t site = 0; site < kLinearSites; ++site) {
       const Linear& base = *weights.layers[layer].linear[site];
       std::vector<AdapterPartDesc> descs;
+      std::deque<Int8Factors> kept;  // until the backend has them
       for (size_t part = 0; part < parts[site].size(); ++part) {
         AdapterPartDesc desc;
         desc.part = static_cast<int>(part);
         desc.rank = rank;
         desc.a = {values.data(), DType::bf16, rank, base.inputs()};
         desc.b = {values.data(), DType::bf16, parts[site][part], rank};
+        if (int8) narrow(desc, kept.emplace_back(to_int8(desc.a, desc.b).value()));
         descs.push_back(desc);
       }
       adapter.layers[layer].linear[site] = must(backend.adapter_linear_create(base, descs));
@@ -184,7 +194,7 @@ Adapter make_adapter(const ModelConfig& config, const Weights& weights, Backend&
 struct Profiler {
   TimedBackend& backend;
   Decoder& decoder;
-  const std::vector<Adapter>& adapters;
+  std::span<const Adapter> adapters;
   size_t weight_bytes;
   int steps;
   std::string only;
@@ -249,8 +259,11 @@ int main(int argc, char** argv) {
   const auto kv = must(inner->kv_create({config.layers, 512, kPageTokens, config.kv_heads, config.head_dim,
                                        quantization == Quantization::none ? DType::f32 : DType::bf16}));
   const auto decoder = must(Decoder::create(config, weights, backend, *kv, kMaxRows));
-  std::vector<Adapter> adapters;
-  for (int i = 0; i < 16; ++i) adapters.push_back(make_adapter(config, weights, *inner, rank));
+  std::vector<Adapter> adapters, int8_adapters;
+  for (int i = 0; i < 16; ++i) {
+    adapters.push_back(make_adapter(config, weights, *inner, rank, false));
+    int8_adapters.push_back(make_adapter(config, weights, *inner, rank, true));
+  }
 
   Profiler profiler{backend, *decoder, adapters, weights.bytes(), steps, argc > 6 ? argv[6] : ""};
   const int32_t vocab = config.vocab;
@@ -261,6 +274,9 @@ int main(int argc, char** argv) {
     const std::string name = "decode " + std::to_string(sequences);
     profiler.profile(name, make_plan(sequences, 1, 160, vocab, false));
     profiler.profile(name + " distinct", make_plan(sequences, 1, 160, vocab, true));
+    profiler.adapters = int8_adapters;
+    profiler.profile(name + " distinct int8", make_plan(sequences, 1, 160, vocab, true));
+    profiler.adapters = adapters;
   }
   return 0;
 }

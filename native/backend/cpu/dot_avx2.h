@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "backend/quantization.h"
+
 namespace lorikeet::cpu {
 
 struct DotAvx2 {
@@ -43,17 +45,37 @@ struct DotAvx2 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
   }
 
-  // Unsigned times signed bytes. maddubs would saturate 16 bits here, so even and odd bytes become 16-bit
-  // numbers.
-  static I dot8(I sum, B w, B x) {
-    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(255)),
-                                           _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8));
-    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(w, 8), _mm256_srai_epi16(x, 8));
-    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+  // maddubs adds two products of an unsigned and a signed byte in 16 bits, saturating: 255 * 127 * 2 would
+  // not fit, |w| <= 127 does. So weights of eight bits lose their zero point again, and sums theirs.
+  struct W8 {
+    B magnitude;
+    B sign;
+  };
+  static W8 weights8(B w) {
+    const B q = _mm256_xor_si256(w, _mm256_set1_epi8(static_cast<char>(0x80)));
+    return {_mm256_abs_epi8(q), q};
   }
-  // w < 16: pairs of products fit 16 bits.
+  static I start8(int32_t) { return _mm256_setzero_si256(); }
+  static I dot8(I sum, W8 w, B x) {
+    const __m256i pairs = _mm256_maddubs_epi16(w.magnitude, _mm256_sign_epi8(x, w.sign));
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    return chained(sum);
+  }
+  // w < 16: a whole group's pairs of products add up in 16 bits.
+  static_assert(group_size(Quantization::int4) / 4 * 2 * 15 * 127 <= INT16_MAX);
+  static I start4(int32_t) { return _mm256_setzero_si256(); }
   static I dot4(I sum, B w, B x) {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)));
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x));
+    return chained(sum);
+  }
+  static I finish4(I sum, int32_t offset) {
+    return _mm256_add_epi32(_mm256_madd_epi16(sum, _mm256_set1_epi16(1)), set1(offset));
+  }
+
+  // GCC would turn a chain of integer additions into a tree, for which a product's sums lack the registers.
+  static I chained(I sum) {
+    asm("" : "+x"(sum));
+    return sum;
   }
 
   static uint32_t largest_magnitude(const float* x, int count) {

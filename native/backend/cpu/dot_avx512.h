@@ -48,6 +48,13 @@ struct Dot512 {
     return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
   static B look_up(B table, B index) { return _mm512_shuffle_epi8(table, index); }
+  // What dot8 takes for weights: unsigned bytes here.
+  using W8 = B;
+  static W8 weights8(B w) { return w; }
+  // Sums of a group start at `offset`, -zero point times the sum of x, or get it at their end.
+  static I start8(int32_t offset) { return set1(offset); }
+  static I start4(int32_t offset) { return set1(offset); }
+  static I finish4(I sum, int32_t) { return sum; }
   static F load_scales(const uint8_t* p) {
     const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));

@@ -59,6 +59,13 @@ struct DotPortable {
     for (uint8_t& byte : index.at) byte = table.at[byte];
     return index;
   }
+  // What dot8 takes for weights: unsigned bytes here.
+  using W8 = B;
+  static W8 weights8(B w) { return w; }
+  // Sums of a group start at `offset`, -zero point times the sum of x, or get it at their end.
+  static I start8(int32_t offset) { return set1(offset); }
+  static I start4(int32_t offset) { return set1(offset); }
+  static I finish4(I sum, int32_t) { return sum; }
   static F load_scales(const uint8_t* p) {
     F value;
     for (int lane = 0; lane < W; ++lane) {

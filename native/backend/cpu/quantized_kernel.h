@@ -157,14 +157,17 @@ struct QuantizedProductKernels {
         next.ask();
         p.ahead->ask();
         I sum[MR][2];
-#pragma GCC unroll 8
-        for (int r = 0; r < MR; ++r) sum[r][0] = sum[r][1] = Q::set1(x_offset[r * p.group_stride + group]);
+        const int32_t* const offset = x_offset + group;
         if constexpr (kKind == Quantization::int4) {
-          group_int4<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
-        } else if constexpr (kKind == Quantization::nf4) {
-          group_nf4<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
+          group_int4<MR, kGroup>(sum, offset, p.group_stride, x, p.x_stride, w + kScaleBytes);
         } else {
-          group_int8<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
+#pragma GCC unroll 8
+          for (int r = 0; r < MR; ++r) sum[r][0] = sum[r][1] = Q::start8(offset[r * p.group_stride]);
+          if constexpr (kKind == Quantization::nf4) {
+            group_nf4<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
+          } else {
+            group_int8<MR, kGroup>(sum, x, p.x_stride, w + kScaleBytes);
+          }
         }
         const F low = Q::load_scales(w), high = Q::load_scales(w + 2 * W);
 #pragma GCC unroll 8
@@ -189,23 +192,26 @@ struct QuantizedProductKernels {
   static void group_int8(I (&sum)[MR][2], const int8_t* x, int64_t x_stride, const uint8_t* w) {
 #pragma GCC unroll 16
     for (int quad = 0; quad < kGroup / 4; ++quad) {
-      const B low = Q::load(w + quad * 2 * kQuads), high = Q::load(w + quad * 2 * kQuads + kQuads);
-#pragma GCC unroll 8
-      for (int r = 0; r < MR; ++r) {
-        const B value = Q::load_quad(x + r * x_stride + quad * 4);
-        sum[r][0] = Q::dot8(sum[r][0], low, value);
-        sum[r][1] = Q::dot8(sum[r][1], high, value);
-      }
+      quad8<MR>(sum, x + quad * 4, x_stride, Q::load(w + quad * 2 * kQuads),
+                Q::load(w + quad * 2 * kQuads + kQuads));
     }
   }
 
   template <int MR, int kGroup>
-  static void group_int4(I (&sum)[MR][2], const int8_t* x, int64_t x_stride, const uint8_t* w) {
+  static void group_int4(I (&sum)[MR][2], const int32_t* offset, int64_t offset_stride, const int8_t* x,
+                         int64_t x_stride, const uint8_t* w) {
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) sum[r][0] = sum[r][1] = Q::start4(offset[r * offset_stride]);
 #pragma GCC unroll 8
     for (int pair = 0; pair < kGroup / 8; ++pair) {
       const B low = Q::load(w + pair * 2 * kQuads), high = Q::load(w + pair * 2 * kQuads + kQuads);
       quad4<MR>(sum, x + pair * 8, x_stride, Q::low_nibbles(low), Q::low_nibbles(high));
       quad4<MR>(sum, x + pair * 8 + 4, x_stride, Q::high_nibbles(low), Q::high_nibbles(high));
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) sum[r][v] = Q::finish4(sum[r][v], offset[r * offset_stride]);
     }
   }
 
@@ -224,7 +230,8 @@ struct QuantizedProductKernels {
   }
 
   template <int MR>
-  static void quad8(I (&sum)[MR][2], const int8_t* x, int64_t x_stride, B low, B high) {
+  static void quad8(I (&sum)[MR][2], const int8_t* x, int64_t x_stride, B low_bytes, B high_bytes) {
+    const auto low = Q::weights8(low_bytes), high = Q::weights8(high_bytes);
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
       const B value = Q::load_quad(x + r * x_stride);
