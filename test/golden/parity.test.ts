@@ -71,7 +71,11 @@ describe('the parity check passes every adapter that PEFT itself vouches for', (
   });
 
   it.each(['bf16', 'int8'])('of llama-gqa with adapters kept in %s', async (ADAPTER_DTYPE) => {
+    const stored = await open({ modelPath: LLAMA });
+    const { effect } = await stored.compare(DORA);
+    await stored.close();
     const opened = await open({ modelPath: LLAMA, env: { ADAPTER_DTYPE } });
+    expect((await opened.compare(DORA)).effect, 'it is rounded').not.toBe(effect);
     const adapters = join(LLAMA, '../adapters');
     for (const adapter of readdirSync(adapters)) {
       const parity = await opened.compare(join(adapters, adapter));

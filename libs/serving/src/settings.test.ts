@@ -8,6 +8,7 @@ describe('serving settings', () => {
       quantization: 'none',
       device: 'auto',
       kvCacheDtype: 'auto',
+      adapterDtype: 'auto',
       adapterCacheBytes: 2 ** 30,
       maxSequences: 64,
       maxStepTokens: 512,
@@ -30,6 +31,7 @@ describe('serving settings', () => {
       parseSettings(servingSettings, {
         DEVICE: 'cuda',
         QUANTIZATION: 'int3',
+        ADAPTER_DTYPE: 'int4',
         KV_CACHE_BYTES: 'much',
         MAX_CONTEXT: '0',
       });
@@ -37,6 +39,7 @@ describe('serving settings', () => {
     expect(parse).toThrow(/MODEL_PATH: is required/);
     expect(parse).toThrow(/DEVICE: cuda is not available in this build/);
     expect(parse).toThrow(/QUANTIZATION: expected one of none, int8, int4, nf4, got "int3"/);
+    expect(parse).toThrow(/ADAPTER_DTYPE: expected one of auto, stored, bf16, int8/);
     expect(parse).toThrow(/KV_CACHE_BYTES: expected bytes/);
     expect(parse).toThrow(/MAX_CONTEXT: expected a whole number/);
   });
