@@ -81,6 +81,34 @@ TEST_CASE("a quantized map multiplies any shape at any number of rows, whole gro
   }
 }
 
+TEST_CASE("sums hold where every weight and every activation is as large as its integers go") {
+  for (const Quantization quantization : kQuantizations) {
+    for (const double sign : {1.0, -1.0}) {
+      Random random(89);
+      LinearCase base = random_quantized(random, 512, {40}, quantization, DType::f32);
+      Tensor& weight = base.parts[0].weight;
+      for (int64_t i = 0; i < weight.rows * weight.cols; ++i) {
+        // One that takes the scale's other end makes int4 take 7 for the others.
+        const double value = sign * (i % 32 == 0 ? -1.0 : 0.9);
+        store_f32(weight.bytes.data() + 1, DType::f32, i, static_cast<float>(value));
+        weight.values[static_cast<size_t>(i)] = static_cast<double>(static_cast<float>(value));
+      }
+      LinearCase effective = base;
+      effective.parts[0].weight = dequantized(weight, quantization);
+      for (const float activation : {1.0f, -1.0f}) {
+        const std::vector<float> x(static_cast<size_t>(6 * base.k), activation);
+        const Expected row = expect_row(effective, nullptr, x.data());
+        for (const auto& backend : all_backends()) {
+          std::vector<float> y(6 * 40);
+          backend->linear(y.data(), x.data(), 6, *create(*backend, base), {}, LinearOutput::store);
+          INFO(device_of(*backend));
+          for (int r = 0; r < 6; ++r) CHECK(worst_ratio(y.data() + r * 40, row.values, row.bounds) <= 1.0);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("a quantized map serves LoRA, DoRA, biases and replaced weights on the activations as they are") {
   Random random(83);
   for (const Quantization quantization : kQuantizations) {
