@@ -40,6 +40,50 @@ TEST_CASE("linear stacks parts of any size, with biases, and adds to what is the
   }
 }
 
+// Wide enough that under every instruction set several tiles become one item.
+TEST_CASE("linear takes few rows over many tiles, across parts and to the last one") {
+  Random random(10);
+  for (const Quantization quantization : {Quantization::none, Quantization::int8, Quantization::int4}) {
+    auto base = random_linear(random, 40, {1990, 130, 70}, DType::bf16, true);
+    base.quantization = quantization;
+    const AdapterCase all{random_adapter_part(random, base, 0, {.rank = 8, .dora = true}),
+                          random_adapter_part(random, base, 1, {.rank = 5, .weight = true, .bias = true}),
+                          random_adapter_part(random, base, 2, {.rank = 3, .lora_bias = true})};
+    const AdapterCase one{random_adapter_part(random, base, 0, {.rank = 2, .dtype = DType::int8})};
+    check_linear(base, {&one}, random);
+    check_linear(base, {nullptr, &all, &one}, random, LinearOutput::add);
+    check_linear(base, {&all, nullptr, nullptr, &one}, random);
+    check_linear(base, {&all, nullptr, nullptr, &one, &all}, random);
+    auto pair = random_linear(random, 40, {1990, 1990}, DType::bf16, true);
+    pair.quantization = quantization;
+    const AdapterCase gate{random_adapter_part(random, pair, 0, {.rank = 4})};
+    const AdapterCase up{random_adapter_part(random, pair, 1, {.rank = 4, .dora = true})};
+    check_linear(pair, {&gate}, random, LinearOutput::glu);
+    check_linear(pair, {nullptr, &gate, &up, nullptr}, random, LinearOutput::glu);
+  }
+}
+
+TEST_CASE("few rows over many tiles have the same bits as in a batch") {
+  Random random(11);
+  const auto base = random_linear(random, 70, {1990}, DType::bf16, false);
+  const AdapterCase from{random_adapter_part(random, base, 0, {.rank = 20})};
+  const auto x = random_floats(random, 9 * base.k);
+  for (const auto& backend : all_backends()) {
+    const auto linear = create(*backend, base);
+    const auto adapter = create(*backend, *linear, from);
+    const auto run = [&](int32_t rows) {
+      std::vector<float> y(static_cast<size_t>(rows) * 1990);
+      backend->linear(y.data(), x.data(), rows, *linear, std::vector<LinearSegment>{{0, rows, adapter.get()}},
+                      LinearOutput::store);
+      y.resize(1990);
+      return y;
+    };
+    const auto alone = run(1);
+    INFO(device_of(*backend));
+    for (const int32_t rows : {2, 4, 5, 9}) CHECK(run(rows) == alone);
+  }
+}
+
 TEST_CASE("linear adds low-rank deltas of any rank in every dtype") {
   Random random(4);
   for (const DType dtype : kAdapterDTypes) {

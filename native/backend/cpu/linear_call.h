@@ -18,6 +18,12 @@ constexpr int64_t kBlockInputs = 1024;
 constexpr int64_t kBlockGroups = 32;  // of a quantized tile: as many inputs, in half the bytes or less
 constexpr int64_t kLeastRows = 8;     // that share a block's weights in the widest product
 constexpr int64_t kQuantizeRows = 4;  // rows of an item that turns activations into integers
+// Few rows wait for memory, and each jump to another run of it costs about a microsecond: there an item is
+// several tiles, as long as that leaves each thread some items to balance with.
+constexpr int64_t kFewRows = 4;
+constexpr int64_t kRunBytes = int64_t{320} << 10;
+constexpr int64_t kMostTiles = 8;  // of an item: their accumulators share those of one chunk
+constexpr int64_t kItemsPerThread = 6;
 
 struct CpuBackend::LinearCall {
   const Kernels& kernels;
@@ -46,11 +52,22 @@ struct CpuBackend::LinearCall {
   int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
   int64_t chunk_rows = rows_of_a_chunk();
 
+  int64_t item_tiles = tiles_of_an_item();
+
+  int64_t tiles_of_an_item() const {
+    if (rows > kFewRows) return 1;
+    const BaseWeight& first = weight.parts[0].weight;
+    const int64_t tile_bytes = static_cast<int64_t>(first.bytes()) / first.tiles();
+    const int64_t balanced = tiles() / (kItemsPerThread * threads);
+    return std::clamp<int64_t>(std::min(kRunBytes / std::max<int64_t>(tile_bytes, 1), balanced), 1,
+                               kMostTiles);
+  }
+
   int64_t rows_of_a_chunk() const {
     const int64_t even = (rows + chunks - 1) / std::max<int64_t>(chunks, 1);
     return std::min((even + kRowBlocks - 1) / kRowBlocks * kRowBlocks, kChunkRows);
   }
-  int64_t items() const { return quantizes + static_cast<int64_t>(shrinks.size()) + tiles() * chunks; }
+  int64_t items() const { return quantizes + static_cast<int64_t>(shrinks.size()) + tile_items() * chunks; }
 
   // acc [2, kChunkRows, tile outputs]: the thread's own
   void run_item(int64_t item, float* acc) {
@@ -59,19 +76,39 @@ struct CpuBackend::LinearCall {
     const auto shrink_items = static_cast<int64_t>(shrinks.size());
     if (item < shrink_items) return run_shrink(shrinks[static_cast<size_t>(item)]);
     item -= shrink_items;
+    if (item_tiles > 1) return run_tiles(item * item_tiles, acc);
     const int64_t next = (item + threads) / chunks;
     Tile tile = tile_of(item / chunks, item % chunks, acc);
     tile.next_weight = next < tiles() ? weight_of_tile(next) : nullptr;
     if (output != LinearOutput::glu) return run_tile(tile);
     Tile up = tile_of(weight.parts[1].tile0 + item / chunks, item % chunks, acc + kChunkRows * kMaxTile);
     up.next_weight = std::exchange(tile.next_weight, weight_of_tile(weight.parts[1].tile0 + item / chunks));
-    run_glu(tile, up);
+    run_tile(tile);
+    run_tile(up);
+    finish_glu(tile, up);
   }
 
  private:
   // That items stand for.
   int64_t tiles() const {
     return output == LinearOutput::glu ? weight.parts[0].weight.tiles() : weight.tiles;
+  }
+
+  int64_t tile_items() const { return (tiles() + item_tiles - 1) / item_tiles; }
+
+  // Few rows of item_tiles tiles: all of the gate's before those of the up projection.
+  void run_tiles(int64_t first, float* acc) const {
+    const int64_t count = std::min(item_tiles, tiles() - first);
+    const int64_t stride = kFewRows * kMaxTile;
+    static_assert(kMostTiles * kFewRows <= kChunkRows);
+    for (int64_t i = 0; i < count; ++i) run_tile(tile_of(first + i, 0, acc + i * stride));
+    if (output != LinearOutput::glu) return;
+    float* const up_acc = acc + kChunkRows * kMaxTile;
+    const int64_t up = weight.parts[1].tile0 + first;
+    for (int64_t i = 0; i < count; ++i) run_tile(tile_of(up + i, 0, up_acc + i * stride));
+    for (int64_t i = 0; i < count; ++i) {
+      finish_glu(tile_of(first + i, 0, acc + i * stride), tile_of(up + i, 0, up_acc + i * stride));
+    }
   }
 
   int part_of_tile(int64_t tile) const {
@@ -302,10 +339,8 @@ struct CpuBackend::LinearCall {
     finish(tile, row, tile.end, nullptr);
   }
 
-  // Finished in their accumulators, which are still in the cache.
-  void run_glu(const Tile& gate, const Tile& up) const {
-    run_tile(gate);
-    run_tile(up);
+  // Both are in their accumulators, which are still in the cache.
+  void finish_glu(const Tile& gate, const Tile& up) const {
     const BaseWeight& packed = weight.parts[0].weight;
     const int64_t width = packed.tile_outputs();
     const int64_t first = gate.index * width;
