@@ -24,21 +24,29 @@ class QuantizedRows {
       size += std::abs(row[i]);
       error += std::abs(row[i] - scale * static_cast<float>(q_[begin + static_cast<size_t>(i)]));
     }
-    size_ += static_cast<double>(size);
-    error_ += static_cast<double>(error);
+    size_.push_back(static_cast<double>(size));
+    error_.push_back(static_cast<double>(error));
   }
 
-  // False for a value that is not finite, too: it makes both sums NaN or infinite.
-  bool close() const { return error_ <= kLargestLoss * size_ && std::isfinite(size_); }
+  // Each row counts as much as its outer product with `other`'s. False for a value that is not finite, too:
+  // it makes the sums NaN or infinite.
+  bool close(const QuantizedRows& other) const {
+    double size = 0, error = 0;
+    for (size_t r = 0; r < size_.size(); ++r) {
+      size += size_[r] * other.size_[r];
+      error += error_[r] * other.size_[r];
+    }
+    return error <= kLargestLoss * size && std::isfinite(size);
+  }
   std::vector<int8_t>& q() { return q_; }
   const std::vector<float>& scale() const { return scale_; }
 
  private:
   int64_t cols_;
-  std::vector<int8_t> q_;     // [rows, cols]
-  std::vector<float> scale_;  // [rows]
-  double size_ = 0;           // sum of absolute values
-  double error_ = 0;          // and of what the integers miss of them
+  std::vector<int8_t> q_;      // [rows, cols]
+  std::vector<float> scale_;   // [rows]
+  std::vector<double> size_;   // [rows] sum of absolute values
+  std::vector<double> error_;  // [rows] and of what the integers miss of them
 };
 
 // to [cols, rows] = from [rows, cols]
@@ -78,7 +86,7 @@ std::optional<Int8Factors> to_int8(const HostTensor& a, const HostTensor& b) {
   }
   const std::vector<float> b_columns = transposed(to_f32(b), b.rows, b.cols);
   for (int64_t r = 0; r < b.cols; ++r) columns.add(&b_columns[static_cast<size_t>(r * b.rows)]);
-  if (!rows.close() || !columns.close()) return std::nullopt;
+  if (!rows.close(columns) || !columns.close(rows)) return std::nullopt;
   Int8Factors factors{std::move(rows.q()), transposed(columns.q(), b.cols, b.rows), rows.scale()};
   for (size_t r = 0; r < factors.scale.size(); ++r) factors.scale[r] *= columns.scale()[r];
   return factors;

@@ -117,6 +117,16 @@ TEST_CASE("factors with an outlier that would round the others away are not take
   CHECK_FALSE(to_int8(host_of(a), host_of(b)).has_value());
 }
 
+TEST_CASE("a component counts by its product, however it is spread over its two factors") {
+  TestTensor a = random_tensor({2, 500}, 1), b = random_tensor({300, 2}, 2);
+  a.values[17] = 8;  // 16 deviations, in a row that is small beside the other one
+  for (int i = 0; i < 500; ++i) a.values[static_cast<size_t>(i)] *= 1e-3f;
+  for (int i = 0; i < 300; ++i) b.values[static_cast<size_t>(2 * i)] *= 1e6f;
+  CHECK_FALSE(to_int8(host_of(a), host_of(b)).has_value());
+  for (int i = 0; i < 300; ++i) b.values[static_cast<size_t>(2 * i)] *= 1e-9f;  // now it hardly counts
+  CHECK(to_int8(host_of(a), host_of(b)).has_value());
+}
+
 TEST_CASE("an adapter is kept in the type that was asked for, and answers nearly as it is in its file") {
   TempFolder folder;
   write_tiny_model(folder.path(), tiny_config(), tiny_tensors());
