@@ -1,11 +1,11 @@
 import { accountsEntities } from '../../dist/libs/accounts/src/accounts.module.js';
-import { AdapterChanges } from '../../dist/libs/adapters/src/adapter-changes.js';
+import { AdapterChanges } from '../../dist/libs/adapters/src/registry/adapter-changes.js';
 import { adaptersEntities } from '../../dist/libs/adapters/src/adapters.module.js';
-import { AdaptersService } from '../../dist/libs/adapters/src/adapters.service.js';
-import { AliasesService } from '../../dist/libs/adapters/src/aliases.service.js';
-import { CallableModels } from '../../dist/libs/adapters/src/callable-models.service.js';
-import { loadTarget } from '../../dist/libs/adapters/src/served-target.js';
-import { VersionsService } from '../../dist/libs/adapters/src/versions.service.js';
+import { AdaptersService } from '../../dist/libs/adapters/src/registry/adapters.service.js';
+import { AliasesService } from '../../dist/libs/adapters/src/aliases/aliases.service.js';
+import { CallableModels } from '../../dist/libs/adapters/src/registry/callable-models.service.js';
+import { loadTarget } from '../../dist/libs/adapters/src/registry/served-target.js';
+import { VersionsService } from '../../dist/libs/adapters/src/registry/versions.service.js';
 import { makeLogger } from '../../dist/libs/runtime/src/logger.js';
 import { makeDataSource } from '../../dist/libs/stores/src/postgres/data-source.js';
 import { storesEntities } from '../../dist/libs/stores/src/stores.module.js';
@@ -32,7 +32,7 @@ export async function openServices(url) {
     const any = () => 1 + Math.floor(random() * count);
     const page = { limit: 20 };
     const version = () => 1 + Math.floor(random() * VERSIONS_PER_ADAPTER);
-    /** @param {import('../../libs/adapters/src/model-reference.js').ModelReference['selector']} selector */
+    /** @param {import('../../libs/adapters/src/registry/model-reference.js').ModelReference['selector']} selector */
     const resolve = (selector) =>
       loadTarget(database.manager, TENANT.id, { adapter: adapterName(any()), selector });
     const writer = { keyId: 'bench' };

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tokenizer } from '#serving/tokenizer.js';
+import { Tokenizer } from '#serving/text/tokenizer.js';
 import { inRepository } from '../../scripts/lib/paths.mjs';
 import { step } from '../../scripts/lib/print.mjs';
 import { manifestOf } from '../load/manifest.mjs';

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { InferenceEngine } from '#serving/inference-engine.js';
-import { Tokenizer } from '#serving/tokenizer.js';
+import { InferenceEngine } from '#serving/loop/inference-engine.js';
+import { Tokenizer } from '#serving/text/tokenizer.js';
 import { FileBlobStore } from '#stores/blobs/file-store.js';
 
 const MODEL = join(import.meta.dirname, '../../test/golden/cases/llama-gqa/model');

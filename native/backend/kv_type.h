@@ -16,7 +16,7 @@ constexpr size_t kv_scale_bytes(DType type) {
   return type == DType::int8 ? sizeof(float) : 0;
 }
 
-// Of one layer, keys and values. libs/serving/src/kv-budget.ts counts the same.
+// Of one layer, keys and values. libs/serving/src/kv/kv-budget.ts counts the same.
 constexpr size_t kv_page_bytes(const KvDesc& desc) {
   const size_t vectors =
       size_t{2} * static_cast<size_t>(desc.kv_heads) * static_cast<size_t>(desc.page_tokens);

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { openModel } from '../../libs/native-engine/src/load.js';
 import type { AdapterDtype, KvDtype, NativeModel, OpenOptions } from '../../libs/native-engine/src/native.js';
-import { Tokenizer } from '../../libs/serving/src/tokenizer.js';
+import { Tokenizer } from '../../libs/serving/src/text/tokenizer.js';
 import { handManifest } from '../support/hand-manifest.js';
 import { type DriverLimits, StepDriver, type TestSequence } from '../support/step-driver.js';
 

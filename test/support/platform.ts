@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Queue } from 'bullmq';
 import pg from 'pg';
-import { INGEST_JOB } from '#adapters/ingest-job.js';
+import { INGEST_JOB } from '#adapters/intake/ingest-job.js';
 import { startApi } from '../../apps/api/src/api-process.js';
 import { migrateDatabase } from '../../apps/api/src/migrate-database.js';
 import { apiSettings } from '../../apps/api/src/settings.js';

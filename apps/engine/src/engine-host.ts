@@ -1,7 +1,7 @@
 import type { EngineStatus } from '#contracts/engine-protocol.js';
 import { AppError } from '#runtime/app-error.js';
-import type { InferenceEngine } from '#serving/inference-engine.js';
-import type { ParityCheck } from '#serving/parity-check.js';
+import type { InferenceEngine } from '#serving/loop/inference-engine.js';
+import type { ParityCheck } from '#serving/parity/parity-check.js';
 
 export interface LoadedEngine {
   readonly engine: InferenceEngine;

@@ -7,8 +7,8 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { BlobLedger } from '#adapters/blob-ledger.service.js';
-import { ADAPTERS_CHANNEL, parseChange } from '#adapters/adapter-changes.js';
+import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
+import { ADAPTERS_CHANNEL, parseChange } from '#adapters/registry/adapter-changes.js';
 import { FileFetcher } from '#adapters/imports/file-fetcher.js';
 import { asImportError, type ImportError } from '#adapters/imports/import-error.js';
 import { IMPORT_JOB, IMPORT_PRODUCER, type ImportJob } from '#adapters/imports/import-job.js';
@@ -16,8 +16,8 @@ import { describeSource } from '#adapters/imports/import-source.js';
 import { type ImportCase, ImportStates } from '#adapters/imports/import-states.service.js';
 import { MAX_FRUITLESS, pauseBeforeRetry } from '#adapters/imports/retry-rule.js';
 import { countProgress } from '#adapters/imports/import-progress.js';
-import { INGEST_PRODUCER, type IngestJob } from '#adapters/ingest-job.js';
-import { limitOfPart } from '#adapters/upload-parts.js';
+import { INGEST_PRODUCER, type IngestJob } from '#adapters/intake/ingest-job.js';
+import { limitOfPart } from '#adapters/intake/upload-parts.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';

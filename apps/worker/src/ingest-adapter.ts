@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream';
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
-import { INGEST_JOB, type IngestJob } from '#adapters/ingest-job.js';
+import { INGEST_JOB, type IngestJob } from '#adapters/intake/ingest-job.js';
 import { canonicalJson } from '#adapters/peft/canonical-json.js';
 import { rejectWith } from '#adapters/peft/read-adapter.js';
-import { BlobLedger } from '#adapters/blob-ledger.service.js';
-import { type IngestCase, type Refused, VersionStates } from '#adapters/version-states.service.js';
+import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
+import { type IngestCase, type Refused, VersionStates } from '#adapters/registry/version-states.service.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Logger } from '#runtime/logger.js';
@@ -15,7 +15,7 @@ import { BLOBS, QUEUES } from '#stores/stores.module.js';
 import { parityProblem, wantsParity } from './parity-policy.js';
 import { backoff, whileAway } from './patience.js';
 import type { workerSettings } from './settings.js';
-import { validateAdapter } from '#adapters/validate-adapter.js';
+import { validateAdapter } from '#adapters/intake/validate-adapter.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
 
 /** How often a validation may fail unexpectedly or take the worker down with it. */

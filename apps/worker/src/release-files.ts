@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import { BlobLedger } from '#adapters/blob-ledger.service.js';
-import type { ReleasedFile } from '#adapters/released-file.entity.js';
+import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
+import type { ReleasedFile } from '#adapters/blobs/released-file.entity.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';

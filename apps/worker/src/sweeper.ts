@@ -1,9 +1,9 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { UsageService } from '#accounts/usage.service.js';
-import { BlobLedger } from '#adapters/blob-ledger.service.js';
-import { INGEST_PRODUCER, type IngestJob } from '#adapters/ingest-job.js';
+import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
+import { INGEST_PRODUCER, type IngestJob } from '#adapters/intake/ingest-job.js';
 import { ResumableUploads } from '#adapters/resumable/resumable-uploads.service.js';
-import { VersionStates } from '#adapters/version-states.service.js';
+import { VersionStates } from '#adapters/registry/version-states.service.js';
 import type { Logger } from '#runtime/logger.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { JobProducer } from '#stores/queue/job-queue.js';

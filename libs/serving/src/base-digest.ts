@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { fileStamp, hashFile } from './file-hash.js';
+import { fileStamp, hashFile } from './residency/file-hash.js';
 
 const CONFIG_AND_TOKENIZER = [
   'config.json',

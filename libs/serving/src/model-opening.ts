@@ -5,11 +5,11 @@ import type { BaseModel } from '#contracts/base-model.js';
 import type { AdapterDtype, ModelDescription, NativeModel, OpenOptions } from '#native-engine/native.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { baseDigest } from './base-digest.js';
-import { type NamedTemplates, readTemplates } from './chat-template.js';
-import { KvGeometrySchema, kvBudgetBytes, PAGE_TOKENS } from './kv-budget.js';
+import { type NamedTemplates, readTemplates } from './text/chat-template.js';
+import { KvGeometrySchema, kvBudgetBytes, PAGE_TOKENS } from './kv/kv-budget.js';
 import { availableMemoryBytes, physicalCores } from './machine.js';
 import type { servingSettings } from './settings.js';
-import { readJsonIfThere, Tokenizer } from './tokenizer.js';
+import { readJsonIfThere, Tokenizer } from './text/tokenizer.js';
 
 export type ServingSettings = SettingsOf<typeof servingSettings>;
 

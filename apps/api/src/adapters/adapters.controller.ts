@@ -2,7 +2,7 @@ import { Body, Controller, Delete, Get, Param, Patch, Post, Query } from '@nestj
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
-import { AdaptersService } from '#adapters/adapters.service.js';
+import { AdaptersService } from '#adapters/registry/adapters.service.js';
 import {
   AdapterListSchema,
   type AdapterQuery,

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { AliasPrecondition } from '#adapters/alias-precondition.js';
+import type { AliasPrecondition } from '#adapters/aliases/alias-precondition.js';
 import { AppError } from '#runtime/app-error.js';
 
 /** The alias's revision as an entity tag. */

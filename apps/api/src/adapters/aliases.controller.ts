@@ -3,8 +3,8 @@ import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
-import { AliasShadows } from '#adapters/alias-shadows.service.js';
-import { AliasesService } from '#adapters/aliases.service.js';
+import { AliasShadows } from '#adapters/aliases/alias-shadows.service.js';
+import { AliasesService } from '#adapters/aliases/aliases.service.js';
 import {
   AliasListSchema,
   type AliasResource,

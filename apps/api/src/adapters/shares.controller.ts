@@ -2,7 +2,7 @@ import { Controller, Delete, Get, Param, Put, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
-import { SharesService } from '#adapters/shares.service.js';
+import { SharesService } from '#adapters/registry/shares.service.js';
 import { DeletedSchema, type List, type PageQuery, PageQuerySchema } from '#contracts/resource.js';
 import { GranteeSchema, ShareListSchema, type ShareResource, ShareSchema } from '#contracts/shares-api.js';
 

@@ -3,7 +3,7 @@ import { ApiHeader, ApiOkResponse, ApiOperation, ApiProduces, ApiResponse, ApiTa
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
-import { VersionFilesService } from '#adapters/version-files.service.js';
+import { VersionFilesService } from '#adapters/blobs/version-files.service.js';
 import type { List } from '#contracts/resource.js';
 import { VersionFileListSchema, type VersionFileResource } from '#contracts/version-files-api.js';
 import { AppError } from '#runtime/app-error.js';

@@ -1,7 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
-import { VersionsService } from '#adapters/versions.service.js';
+import { VersionsService } from '#adapters/registry/versions.service.js';
 import { VersionListSchema, type VersionResource } from '#contracts/adapters-api.js';
 import { type VersionSearch, VersionSearchSchema } from '#contracts/lineage-api.js';
 import type { List } from '#contracts/resource.js';

@@ -11,11 +11,11 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
-import { LineageService } from '#adapters/lineage.service.js';
+import { LineageService } from '#adapters/registry/lineage.service.js';
 import { ImportsService } from '#adapters/imports/imports.service.js';
-import { UploadsService } from '#adapters/uploads.service.js';
-import { VersionWaiter } from '#adapters/version-waiter.service.js';
-import { VersionsService } from '#adapters/versions.service.js';
+import { UploadsService } from '#adapters/intake/uploads.service.js';
+import { VersionWaiter } from '#adapters/registry/version-waiter.service.js';
+import { VersionsService } from '#adapters/registry/versions.service.js';
 import {
   isSet,
   type UploadQuery,

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type DigestOwner, DigestOwners } from '#adapters/digest-owners.service.js';
+import { type DigestOwner, DigestOwners } from '#adapters/registry/digest-owners.service.js';
 import type { EngineStatus } from '#contracts/engine-protocol.js';
 import type { EngineResource } from '#contracts/engines-api.js';
 import type { List } from '#contracts/resource.js';

@@ -1,8 +1,8 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { IMPORT_JOB } from '#adapters/imports/import-job.js';
 import { ImportStates } from '#adapters/imports/import-states.service.js';
-import { INGEST_JOB } from '#adapters/ingest-job.js';
-import { VersionStates } from '#adapters/version-states.service.js';
+import { INGEST_JOB } from '#adapters/intake/ingest-job.js';
+import { VersionStates } from '#adapters/registry/version-states.service.js';
 import {
   JOB_STATES,
   type JobList,

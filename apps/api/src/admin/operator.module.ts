@@ -1,8 +1,8 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { AccountTotalsService } from '#accounts/account-totals.service.js';
-import { AdapterTotalsService } from '#adapters/adapter-totals.service.js';
-import { DigestOwners } from '#adapters/digest-owners.service.js';
+import { AdapterTotalsService } from '#adapters/registry/adapter-totals.service.js';
+import { DigestOwners } from '#adapters/registry/digest-owners.service.js';
 import { PipelinesOverview } from '#pipelines/pipelines-overview.service.js';
 import { MaintenanceService } from '#stores/maintenance/maintenance.service.js';
 import { HealthService } from '../health/health.service.js';

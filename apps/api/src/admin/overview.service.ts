@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AccountTotalsService } from '#accounts/account-totals.service.js';
-import { AdapterTotalsService } from '#adapters/adapter-totals.service.js';
+import { AdapterTotalsService } from '#adapters/registry/adapter-totals.service.js';
 import type { Overview } from '#contracts/overview-api.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { EngineView } from '#fleet/engine-handle.js';

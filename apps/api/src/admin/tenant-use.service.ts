@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AccountTotalsService } from '#accounts/account-totals.service.js';
 import { TenantsService } from '#accounts/tenants.service.js';
-import { AdapterTotalsService } from '#adapters/adapter-totals.service.js';
+import { AdapterTotalsService } from '#adapters/registry/adapter-totals.service.js';
 import type { TenantUse } from '#contracts/operator-lists-api.js';
 import type { List, PageQuery } from '#contracts/resource.js';
 

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { INGEST_PRODUCER, type IngestJob } from '#adapters/ingest-job.js';
+import { INGEST_PRODUCER, type IngestJob } from '#adapters/intake/ingest-job.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { JobProducer } from '#stores/queue/job-queue.js';
 import { DataSource } from 'typeorm';

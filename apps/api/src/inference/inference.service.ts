@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import type { Caller } from '#accounts/caller.js';
 import { UsageService } from '#accounts/usage.service.js';
-import { ModelResolver } from '#adapters/model-resolver.service.js';
+import { ModelResolver } from '#adapters/registry/model-resolver.service.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import type { CompletionUsage } from '#contracts/openai/usage.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';

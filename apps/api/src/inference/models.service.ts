@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { type CallableModel, CallableModels } from '#adapters/callable-models.service.js';
-import { ModelResolver } from '#adapters/model-resolver.service.js';
+import { type CallableModel, CallableModels } from '#adapters/registry/callable-models.service.js';
+import { ModelResolver } from '#adapters/registry/model-resolver.service.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { Model, ModelList, ModelQuery } from '#contracts/openai/model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { AliasGuards } from '#adapters/alias-guards.service.js';
-import type { ResolvedVersion, ServedShadow } from '#adapters/served-target.js';
+import { AliasGuards } from '#adapters/aliases/alias-guards.service.js';
+import type { ResolvedVersion, ServedShadow } from '#adapters/registry/served-target.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import { ERROR_TABLE } from '#contracts/errors.js';
 import type { AppError } from '#runtime/app-error.js';

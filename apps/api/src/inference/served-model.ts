@@ -1,5 +1,5 @@
 import type { BaseModel } from '#contracts/base-model.js';
-import type { ResolvedVersion } from '#adapters/model-resolver.service.js';
+import type { ResolvedVersion } from '#adapters/registry/model-resolver.service.js';
 import { AppError } from '#runtime/app-error.js';
 
 /** What a request's `model` stood for when it was admitted. */

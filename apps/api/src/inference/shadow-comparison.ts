@@ -1,4 +1,4 @@
-import type { ShadowFigures } from '#adapters/alias-shadows.service.js';
+import type { ShadowFigures } from '#adapters/aliases/alias-shadows.service.js';
 import type { RequestMeter } from './request-meter.js';
 
 /** One answer's tokens and how the candidate answered the same. */

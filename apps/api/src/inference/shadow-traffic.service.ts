@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
-import { AliasShadows, type ShadowOutcome } from '#adapters/alias-shadows.service.js';
-import type { ResolvedVersion, ServedShadow } from '#adapters/served-target.js';
+import { AliasShadows, type ShadowOutcome } from '#adapters/aliases/alias-shadows.service.js';
+import type { ResolvedVersion, ServedShadow } from '#adapters/registry/served-target.js';
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import { AppError } from '#runtime/app-error.js';

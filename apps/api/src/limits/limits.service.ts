@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Caller } from '#accounts/caller.js';
 import { quotasResource, rateLimitsResource } from '#accounts/limits/rate-limits.js';
 import { TenantsService } from '#accounts/tenants.service.js';
-import { storageUse } from '#adapters/tenant-quotas.js';
+import { storageUse } from '#adapters/registry/tenant-quotas.js';
 import type { LimitsResource } from '#contracts/limits-api.js';
 import { DataSource } from 'typeorm';
 

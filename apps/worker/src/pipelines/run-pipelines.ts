@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import { ADAPTERS_CHANNEL, parseChange } from '#adapters/adapter-changes.js';
+import { ADAPTERS_CHANNEL, parseChange } from '#adapters/registry/adapter-changes.js';
 import { HOOKS_CHANNEL } from '#pipelines/hooks/inbound-events.service.js';
 import { PipelineRun } from '#pipelines/hooks/pipeline-run.service.js';
 import { LeaseLoop } from '#pipelines/leases/lease-loop.js';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { UsageService } from '#accounts/usage.service.js';
-import { ModelResolver, type ResolvedVersion } from '#adapters/model-resolver.service.js';
+import { ModelResolver, type ResolvedVersion } from '#adapters/registry/model-resolver.service.js';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Question } from '#pipelines/hooks/pipeline-ports.js';

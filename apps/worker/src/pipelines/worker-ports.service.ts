@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import type { AliasPrecondition } from '#adapters/alias-precondition.js';
-import { type AliasAddress, AliasesService } from '#adapters/aliases.service.js';
+import type { AliasPrecondition } from '#adapters/aliases/alias-precondition.js';
+import { type AliasAddress, AliasesService } from '#adapters/aliases/aliases.service.js';
 import { ImportsService } from '#adapters/imports/imports.service.js';
-import { VersionsService } from '#adapters/versions.service.js';
+import { VersionsService } from '#adapters/registry/versions.service.js';
 import type { AliasResource, VersionResource } from '#contracts/adapters-api.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import {

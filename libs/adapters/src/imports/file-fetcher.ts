@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
-import { WEIGHTS_FILE } from '../upload-parts.js';
+import { WEIGHTS_FILE } from '../intake/upload-parts.js';
 import { final, ImportError } from './import-error.js';
 import type { ImportOrigin, OpenedFile, OriginFile, OriginLimits } from './import-origin.js';
 import { REQUIRED_FILES } from './import-source.js';

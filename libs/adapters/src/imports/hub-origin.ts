@@ -1,7 +1,7 @@
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import type { OutboundHttp } from '#runtime/outbound/outbound-http.js';
-import { FILE_NAMES } from '../upload-parts.js';
+import { FILE_NAMES } from '../intake/upload-parts.js';
 import { openHttpFile } from './http-file.js';
 import type { HubSource } from './hub-source.js';
 import { final, ImportError } from './import-error.js';

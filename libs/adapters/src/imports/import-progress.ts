@@ -1,6 +1,6 @@
 import type { ImportProgress } from '#contracts/imports-api.js';
 import { type EntityManager, In } from 'typeorm';
-import type { AdapterVersion } from '../adapter-version.entity.js';
+import type { AdapterVersion } from '../registry/adapter-version.entity.js';
 import { REQUIRED_FILES } from './import-source.js';
 import { type FileProgress, VersionImport } from './version-import.entity.js';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ImportFrom } from '#contracts/imports-api.js';
 import { AppError } from '#runtime/app-error.js';
-import { CONFIG_FILE, FILE_NAMES, TEMPLATE_FILE, WEIGHTS_FILE } from '../upload-parts.js';
+import { CONFIG_FILE, FILE_NAMES, TEMPLATE_FILE, WEIGHTS_FILE } from '../intake/upload-parts.js';
 import { parseHubSource } from './hub-source.js';
 import { parseS3Source } from './s3-source.js';
 

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
 import { DataSource, type EntityManager, LessThanOrEqual, Not, IsNull } from 'typeorm';
-import { publishChange } from '../adapter-changes.js';
-import { lockAdapter } from '../adapter-rows.js';
-import { AdapterVersion } from '../adapter-version.entity.js';
-import { BlobLedger } from '../blob-ledger.service.js';
-import { VersionStates } from '../version-states.service.js';
+import { publishChange } from '../registry/adapter-changes.js';
+import { lockAdapter } from '../registry/adapter-rows.js';
+import { AdapterVersion } from '../registry/adapter-version.entity.js';
+import { BlobLedger } from '../blobs/blob-ledger.service.js';
+import { VersionStates } from '../registry/version-states.service.js';
 import { type ImportSource, ImportSourceSchema } from './import-source.js';
 import { type FileProgress, VersionImport } from './version-import.entity.js';
 

@@ -1,7 +1,7 @@
 import { GetObjectCommand, type GetObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3';
 import type { Readable } from 'node:stream';
 import { isNotFound, statusOf } from '#stores/blobs/s3-client.js';
-import { FILE_NAMES } from '../upload-parts.js';
+import { FILE_NAMES } from '../intake/upload-parts.js';
 import { final, ImportError } from './import-error.js';
 import type { ImportOrigin, OpenedFile, Resumption } from './import-origin.js';
 import { isRetryableStatus } from './retry-rule.js';

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn, type Relation } from 'typeorm';
-import { AdapterVersion } from '../adapter-version.entity.js';
+import { AdapterVersion } from '../registry/adapter-version.entity.js';
 
 const bigint = {
   to: (bytes: number | null) => bytes,

@@ -6,8 +6,8 @@ import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { BLOBS } from '#stores/stores.module.js';
 import { DataSource, type EntityManager, In, LessThan } from 'typeorm';
 import { ADAPTERS_SETTINGS, type adaptersSettings } from '../settings.js';
-import { BlobLedger } from '../blob-ledger.service.js';
-import { checkAnyRoom } from '../tenant-quotas.js';
+import { BlobLedger } from '../blobs/blob-ledger.service.js';
+import { checkAnyRoom } from '../registry/tenant-quotas.js';
 import { ResumableUpload } from './resumable-upload.entity.js';
 import { UploadPart } from './upload-part.entity.js';
 

@@ -1,0 +1,107 @@
+import type { AdapterReport } from '#contracts/adapter-report.js';
+import type {
+  AdapterResource,
+  AliasChangeResource,
+  AliasResource,
+  AliasWithHistory,
+  VersionResource,
+} from '#contracts/adapters-api.js';
+import type { VersionParent } from '#contracts/lineage-api.js';
+import type { Parity } from '#contracts/parity.js';
+import type { ImportProgress } from '#contracts/imports-api.js';
+import type { Adapter } from './adapter.entity.js';
+import type { AdapterVersion } from './adapter-version.entity.js';
+import type { Alias } from '../aliases/alias.entity.js';
+import type { AliasChange } from '../aliases/alias-change.entity.js';
+import type { VersionFile } from '../blobs/version-file.entity.js';
+
+/** Rows as the API shows them. */
+
+export function adapterResource(row: Adapter): AdapterResource {
+  return {
+    id: row.id,
+    object: 'adapter',
+    name: row.name,
+    description: row.description,
+    base_model: row.baseModel,
+    labels: row.labels,
+    created_at: row.createdAt.toISOString(),
+    updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+/** What stands of a version in tables of its own. */
+export interface VersionParts {
+  /** Undefined until they are there. */
+  readonly weights: Pick<VersionFile, 'sha256' | 'bytes'> | undefined;
+  readonly parents: VersionParent[];
+  /** Of a version whose files the server fetches itself. */
+  readonly progress: ImportProgress | undefined;
+}
+
+export function versionResource(
+  adapter: string,
+  row: AdapterVersion,
+  { weights, parents, progress }: VersionParts,
+): VersionResource {
+  return {
+    id: row.id,
+    object: 'adapter.version',
+    adapter,
+    version: row.number,
+    state: row.state,
+    digest: row.digest,
+    report: row.report as AdapterReport | null,
+    parity: row.parity as Parity | null,
+    failure: row.failure,
+    import: progress ?? null,
+    bytes: weights?.bytes ?? null,
+    weights_sha256: weights?.sha256 ?? null,
+    rank: row.rank,
+    modules: row.modules,
+    base_model: row.baseModel,
+    source: row.source,
+    description: row.description,
+    labels: row.labels,
+    parents,
+    training_job: row.trainingJob,
+    metrics: row.metrics,
+    created_at: row.createdAt.toISOString(),
+    ready_at: row.readyAt?.toISOString() ?? null,
+  };
+}
+
+export function aliasResource(adapter: string, row: Alias): AliasResource {
+  return {
+    object: 'adapter.alias',
+    adapter,
+    name: row.name,
+    routes: row.routes,
+    shadow: row.shadow,
+    guard: row.guard,
+    revision: row.revision,
+    updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+export function aliasChange(row: AliasChange): AliasChangeResource {
+  return {
+    revision: row.revision,
+    action: row.action,
+    routes: row.routes,
+    shadow: row.shadow,
+    guard: row.guard,
+    reason: row.reason,
+    breach: row.breach,
+    key_id: row.keyId,
+    created_at: row.createdAt.toISOString(),
+  };
+}
+
+export function aliasWithHistory(
+  adapter: string,
+  row: Alias,
+  changes: readonly AliasChange[],
+): AliasWithHistory {
+  return { ...aliasResource(adapter, row), history: changes.map(aliasChange) };
+}

@@ -1,0 +1,193 @@
+import { Injectable } from '@nestjs/common';
+import type { AdapterReport } from '#contracts/adapter-report.js';
+import type { VersionState } from '#contracts/adapters-api.js';
+import type { BaseModel } from '#contracts/base-model.js';
+import type { Parity } from '#contracts/parity.js';
+import type { BlobInfo } from '#stores/blobs/blob-store.js';
+import { addEvent } from '#stores/outbox/outbox.service.js';
+import { DataSource, type EntityManager, In, IsNull, Not } from 'typeorm';
+import { Adapter } from './adapter.entity.js';
+import { publishChange } from './adapter-changes.js';
+import { lockAdapter } from './adapter-rows.js';
+import { AdapterVersion } from './adapter-version.entity.js';
+import { moveLatest } from '../aliases/alias-routes.js';
+import { BlobLedger } from '../blobs/blob-ledger.service.js';
+import { MANIFEST_FILE } from '../blobs/removal.js';
+import { VersionFile } from '../blobs/version-file.entity.js';
+import { readVersionResource } from './version-resources.js';
+
+/** States whose files are there and that still have work before them. */
+const UNSETTLED: readonly VersionState[] = ['uploaded', 'validating'];
+const IMPORTING: readonly VersionState[] = ['importing'];
+
+/** An unsettled version as a worker takes it up. */
+export interface IngestCase {
+  readonly versionId: string;
+  /** How often its validation was begun, this time included. */
+  readonly attempt: number;
+  readonly files: ReadonlyMap<string, BlobInfo>;
+}
+
+export interface Accepted {
+  readonly manifest: BlobInfo;
+  readonly base: BaseModel;
+  readonly report: AdapterReport;
+  readonly parity: Parity | undefined;
+}
+
+export type Refused = Omit<Accepted, 'manifest'>;
+
+/** The worker's side of a version's life: `uploaded -> validating -> ready | rejected`, each step in one transaction. */
+@Injectable()
+export class VersionStates {
+  constructor(
+    private readonly database: DataSource,
+    private readonly ledger: BlobLedger,
+  ) {}
+
+  /** Begins, or begins again after a crash; undefined when the version is settled or deleted. */
+  async begin(versionId: string): Promise<IngestCase | undefined> {
+    return this.database.transaction(async (manager) => {
+      const found = await lockInState(manager, versionId, UNSETTLED);
+      if (!found) return undefined;
+      const attempt = found.version.attempts + 1;
+      await manager.update(AdapterVersion, { id: versionId }, { state: 'validating', attempts: attempt });
+      const { tenantId } = found.version;
+      await publishChange(manager, { tenant: tenantId, adapter: found.adapter.name, version: versionId });
+      const files = await manager.find(VersionFile, { where: { versionId, tenantId } });
+      return {
+        versionId,
+        attempt,
+        files: new Map(files.map(({ name, sha256, bytes }) => [name, { sha256, bytes }])),
+      };
+    });
+  }
+
+  /** Makes the version callable, and `latest` follow. False when it was deleted meanwhile. */
+  async ready(versionId: string, { manifest, base, report, parity }: Accepted): Promise<boolean> {
+    return this.#settle(versionId, async (manager, { version, adapter }) => {
+      const { tenantId } = version;
+      await this.ledger.record(manager, [{ versionId, tenantId, name: MANIFEST_FILE, ...manifest }]);
+      await manager.update(
+        AdapterVersion,
+        { id: versionId },
+        {
+          state: 'ready',
+          digest: manifest.sha256,
+          report,
+          parity: parity ?? null,
+          readyAt: new Date(),
+          rank: report.summary.ranks.at(-1) ?? null,
+          modules: moduleKinds(report),
+          baseModel: base.name,
+          baseDigest: base.digest,
+        },
+      );
+      await moveLatest(manager, adapter);
+    });
+  }
+
+  /** Refuses the version for what stands in its report. */
+  async reject(versionId: string, { base, report, parity }: Refused): Promise<boolean> {
+    return this.#settle(versionId, async (manager) => {
+      await manager.update(
+        AdapterVersion,
+        { id: versionId },
+        { state: 'rejected', report, parity: parity ?? null, baseModel: base.name },
+      );
+    });
+  }
+
+  /** Gives the version up because validation itself cannot be finished. */
+  async giveUp(versionId: string, failure: string): Promise<boolean> {
+    return this.#settle(versionId, async (manager) => {
+      await manager.update(AdapterVersion, { id: versionId }, { state: 'rejected', failure });
+    });
+  }
+
+  /** Gives the version up because its files could not be fetched; `also` is part of the transaction. */
+  async giveUpImport(
+    versionId: string,
+    failure: string,
+    also: (manager: EntityManager) => Promise<void>,
+  ): Promise<boolean> {
+    const change = async (manager: EntityManager): Promise<void> => {
+      await manager.update(AdapterVersion, { id: versionId }, { state: 'rejected', failure });
+      await also(manager);
+    };
+    return this.#settle(versionId, change, IMPORTING);
+  }
+
+  /** Lets a version that was given up be validated anew; false when it is none. */
+  async reopen(versionId: string): Promise<boolean> {
+    return this.database.transaction(async (manager) => {
+      const where = { id: versionId, state: 'rejected' as const, failure: Not(IsNull()) };
+      const row = await manager.findOne(AdapterVersion, { where, relations: { adapter: true } });
+      if (!row?.adapter || !(await manager.existsBy(VersionFile, { versionId }))) return false;
+      await manager.update(AdapterVersion, where, { state: 'uploaded', failure: null, attempts: 0 });
+      const { tenantId, adapter } = row;
+      await publishChange(manager, { tenant: tenantId, adapter: adapter.name, version: versionId });
+      return true;
+    });
+  }
+
+  /** Versions that still have work before them, oldest first. */
+  async unsettled(limit: number): Promise<string[]> {
+    const rows = await this.database.getRepository(AdapterVersion).find({
+      select: { id: true },
+      where: { state: In(UNSETTLED) },
+      order: { id: 'ASC' },
+      take: limit,
+    });
+    return rows.map(({ id }) => id);
+  }
+
+  async #settle(
+    versionId: string,
+    change: (manager: EntityManager, found: Found) => Promise<void>,
+    states = UNSETTLED,
+  ): Promise<boolean> {
+    return this.database.transaction(async (manager) => {
+      const found = await lockInState(manager, versionId, states);
+      if (!found) return false;
+      await change(manager, found);
+      const { tenantId } = found.version;
+      await this.#tell(manager, found);
+      await publishChange(manager, { tenant: tenantId, adapter: found.adapter.name, version: versionId });
+      return true;
+    });
+  }
+
+  async #tell(manager: EntityManager, { version: { id, tenantId }, adapter }: Found): Promise<void> {
+    const row = await manager.findOneByOrFail(AdapterVersion, { id, tenantId });
+    const payload = await readVersionResource(manager, adapter.name, row);
+    const type = row.state === 'ready' ? 'adapter.version.ready' : 'adapter.version.rejected';
+    await addEvent(manager, { tenantId, type, payload });
+  }
+}
+
+interface Found {
+  readonly version: AdapterVersion;
+  readonly adapter: Adapter;
+}
+
+/** Locks the adapter first, as everyone who changes it does, then reads the version. */
+async function lockInState(
+  manager: EntityManager,
+  versionId: string,
+  states: readonly VersionState[],
+): Promise<Found | undefined> {
+  const row = await manager.findOne(AdapterVersion, {
+    where: { id: versionId },
+    relations: { adapter: true },
+  });
+  if (!row?.adapter) return undefined;
+  const adapter = await lockAdapter(manager, row.tenantId, row.adapter.name).catch(() => undefined);
+  const version = await manager.findOne(AdapterVersion, { where: { id: versionId, state: In(states) } });
+  return adapter && version ? { adapter, version } : undefined;
+}
+
+/** The last part of each changed module's name, e.g. `q_proj`. */
+function moduleKinds(report: AdapterReport): string[] {
+  return [...new Set(report.tensors.map(({ module }) => module.slice(module.lastIndexOf('.') + 1)))].sort();
+}

@@ -1,0 +1,292 @@
+import type { NativeModel } from '#native-engine/native.js';
+import { AppError } from '#runtime/app-error.js';
+import type { Logger } from '#runtime/logger.js';
+import { AdapterAdmission } from '../residency/adapter-admission.js';
+import type { AdapterResidency } from '../residency/adapter-residency.js';
+import { type DraftedGrant, draftAhead } from './drafts.js';
+import type { KvPages } from '../kv/kv-pages.js';
+import type { PlanWriter, StepEntry } from './plan-writer.js';
+import type { PrefixCache } from '../kv/prefix-cache.js';
+import { PrefixEntry } from '../kv/prefix-entry.js';
+import type { RequestMetrics } from './request-metrics.js';
+import { type ScheduleLimits, schedule } from './scheduler.js';
+import type { Sequence } from './sequence.js';
+import { ServedTokens } from './served-tokens.js';
+import type { RequestOutcome, ServingMetrics } from './serving-metrics.js';
+import type { StepOutputs } from './step-outputs.js';
+import { WaitingOrder } from './waiting-order.js';
+import { WaitingQueues } from './waiting-queues.js';
+import { WakeSignal } from './wake-signal.js';
+
+export interface EngineLoopOptions {
+  readonly native: Pick<NativeModel, 'step' | 'copyPages'>;
+  readonly pages: KvPages;
+  readonly prefixes: PrefixCache;
+  readonly residency: AdapterResidency;
+  readonly writer: PlanWriter;
+  readonly outputs: StepOutputs;
+  readonly limits: ScheduleLimits;
+  readonly metrics: ServingMetrics;
+  readonly requestMetrics: RequestMetrics;
+  readonly logger: Logger;
+}
+
+/**
+ * schedule -> step -> postprocess, one step at a time. Everything but the step itself is synchronous, so what requests do
+ * meanwhile (submit, cancel) falls either while native computes or while the loop sleeps. It sleeps without a timer.
+ */
+export class EngineLoop {
+  readonly #running: Sequence[] = [];
+  readonly #waiting = new WaitingQueues<Sequence>();
+  readonly #served = new ServedTokens();
+  readonly #wake = new WakeSignal();
+  readonly #adapters: AdapterAdmission;
+  #step = 0;
+  #lastStepEnd_ms: number | undefined;
+  #closing = false;
+  #finished: Promise<void> | undefined;
+
+  constructor(private readonly options: EngineLoopOptions) {
+    this.#adapters = new AdapterAdmission({
+      residency: options.residency,
+      // Loads for as many requests as could enter at once; half of the passes before others must make room.
+      limits: {
+        loads: options.limits.sequences,
+        passes: Math.ceil(options.limits.passes / 2),
+        requests: 4 * options.limits.sequences,
+      },
+      onReady: () => this.#wake.notify(),
+      onFailed: (sequence, error) => this.fail(sequence, error),
+    });
+  }
+
+  start(): void {
+    this.#finished ??= this.#run();
+  }
+
+  get runningRequests(): number {
+    return this.#running.length;
+  }
+
+  get waitingRequests(): number {
+    return this.#waiting.size;
+  }
+
+  /** Tokens that are known and still to be computed. */
+  get queuedTokens(): number {
+    let tokens = 0;
+    for (const sequence of this.#running) tokens += sequence.totalTokens - sequence.computedTokens;
+    for (const sequence of this.#waiting) tokens += sequence.totalTokens;
+    return tokens;
+  }
+
+  submit(sequence: Sequence): void {
+    this.#served.enter(sequence.fairnessKey);
+    this.#waiting.add(sequence);
+    this.#wake.notify();
+  }
+
+  /** A request that asks for nothing to be computed. */
+  endWithoutStep(sequence: Sequence): void {
+    this.#served.enter(sequence.fairnessKey);
+    this.#retire(sequence, this.options.outputs.finish(sequence, { reason: 'length', stopReason: null }));
+  }
+
+  /** Ends a request whose reader is gone: now, or when the step that computes it is over. */
+  cancel(sequence: Sequence): void {
+    this.#end(sequence, 'cancelled');
+  }
+
+  /** The reader does not keep up: the request takes no part until `resume`. */
+  pause(sequence: Sequence): void {
+    sequence.paused = true;
+  }
+
+  resume(sequence: Sequence): void {
+    sequence.paused = false;
+    this.#wake.notify();
+  }
+
+  /** Fails a request from outside, with an error event. */
+  fail(sequence: Sequence, error: AppError): void {
+    if (sequence.state === 'ended') return;
+    sequence.failure = error;
+    sequence.options.events.push({ type: 'error', code: error.code, message: error.message });
+    this.#end(sequence, 'error');
+  }
+
+  /** Fails what is left with `error`, and resolves when no step runs any more. */
+  async close(error: AppError): Promise<void> {
+    this.#closing = true;
+    for (const sequence of [...this.#running, ...this.#waiting]) this.fail(sequence, error);
+    this.#wake.notify();
+    await this.#finished;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closing) {
+      const grants = this.#schedule();
+      if (grants === undefined) continue;
+      if (grants.length === 0) {
+        this.#lastStepEnd_ms = undefined; // idle time is no overhead
+        await this.#wake.wait();
+      } else await this.#runStep(grants);
+    }
+  }
+
+  /** Decides the next step and gives it its pages; undefined when something was preempted for nothing yet. */
+  #schedule(): readonly DraftedGrant[] | undefined {
+    const { pages, prefixes, limits, metrics } = this.options;
+    this.#claimAdapters();
+    const entry = new PrefixEntry(this.options);
+    const decision = schedule({
+      running: this.#running,
+      waiting: this.#waiting.byKey,
+      served: (key) => this.#served.of(key),
+      freePages: pages.freePages,
+      limits,
+      reuse: (sequence) => entry.find(sequence),
+      isComputed: (page) => prefixes.isComputed(page),
+    });
+    for (const [sequence, passes] of decision.passed) sequence.passes = passes;
+    for (const sequence of decision.admitted) {
+      this.#waiting.remove(sequence);
+      entry.attach(sequence);
+      sequence.state = 'running';
+      sequence.firstGrant_ms ??= performance.now();
+      this.#running.push(sequence);
+    }
+    for (const victim of decision.preempted) {
+      this.#removeRunning(victim);
+      prefixes.release(victim);
+      victim.state = 'waiting';
+      this.#waiting.add(victim);
+      metrics.preemptions.inc();
+    }
+    for (const { request, tokens } of decision.grants) {
+      pages.grow(request.pages, request.computedTokens + tokens);
+    }
+    entry.copyPages();
+    if (decision.grants.length === 0 && decision.preempted.size > 0) return undefined;
+    return draftAhead(decision.grants, limits.stepTokens, pages);
+  }
+
+  #claimAdapters(): void {
+    let wanted = false;
+    for (const sequence of this.#waiting) wanted ||= sequence.adapterState !== 'ready';
+    if (!wanted) return;
+    const order = new WaitingOrder(this.#waiting.byKey, (key) => this.#served.of(key));
+    this.#adapters.advance(inTurn(order), this.#waiting);
+  }
+
+  async #runStep(grants: readonly DraftedGrant[]): Promise<void> {
+    const { native, writer, metrics, logger } = this.options;
+    this.#step++;
+    let entries: readonly StepEntry[] = [];
+    for (const { request } of grants) {
+      request.inStep = true;
+      request.lastStep = this.#step;
+    }
+    try {
+      entries = writer.write(grants);
+      const begin_ms = performance.now();
+      if (this.#lastStepEnd_ms !== undefined) {
+        metrics.stepOutsideSeconds.observe((begin_ms - this.#lastStepEnd_ms) / 1000);
+      }
+      const { native_ms } = await native.step(writer.plan);
+      this.#lastStepEnd_ms = performance.now();
+      metrics.stepNativeSeconds.observe(native_ms / 1000);
+      metrics.stepRows.observe(writer.plan.rows);
+    } catch (err) {
+      logger.error({ err, requests: grants.length }, 'a step failed');
+      for (const { request } of grants) request.inStep = false;
+      const error = new AppError('internal_error', { message: 'The engine failed while it computed this.' });
+      for (const { request } of grants) {
+        if (request.endsAfterStep === undefined) this.fail(request, error);
+        else this.#retire(request, request.endsAfterStep);
+      }
+      return;
+    }
+    for (const { request } of grants) request.inStep = false;
+    for (const entry of entries) this.#afterStep(entry);
+  }
+
+  #afterStep(entry: StepEntry): void {
+    const { sequence, tokens } = entry;
+    sequence.computedTokens += tokens;
+    this.#charge(sequence, tokens);
+    if (sequence.endsAfterStep !== undefined) {
+      this.#retire(sequence, sequence.endsAfterStep);
+      return;
+    }
+    const { generated } = sequence;
+    try {
+      const outcome = this.options.outputs.read(entry, this.options.writer.plan);
+      this.#bill(sequence, (sequence.generated - generated) * OUTPUT_COST);
+      this.options.prefixes.publish(sequence);
+      if (outcome !== undefined) this.#retire(sequence, outcome);
+    } catch (err) {
+      this.options.logger.error({ err }, 'the results of a step could not be read');
+      this.fail(sequence, new AppError('internal_error'));
+    }
+  }
+
+  #charge(sequence: Sequence, tokens: number): void {
+    const { metrics } = this.options;
+    const fresh = Math.max(0, sequence.computedTokens - sequence.chargedTokens);
+    const freshPrompt = Math.max(
+      0,
+      Math.min(sequence.computedTokens, sequence.promptTokens) - sequence.chargedTokens,
+    );
+    if (freshPrompt > 0) metrics.tokens.inc({ kind: 'prompt' }, freshPrompt);
+    if (fresh < tokens) metrics.tokens.inc({ kind: 'recomputed' }, tokens - fresh);
+    sequence.chargedTokens += fresh;
+    this.#bill(sequence, freshPrompt * INPUT_COST);
+  }
+
+  #bill(sequence: Sequence, cost: number): void {
+    if (cost > 0) this.#served.charge(sequence.fairnessKey, cost / sequence.fairnessWeight);
+  }
+
+  /** Pages and adapter of a request stay until the step that uses them is over. */
+  #end(sequence: Sequence, outcome: RequestOutcome): void {
+    if (sequence.inStep) sequence.endsAfterStep ??= outcome;
+    else this.#retire(sequence, outcome);
+  }
+
+  /** The one way out: everything that the request holds goes back. */
+  #retire(sequence: Sequence, outcome: RequestOutcome): void {
+    if (sequence.state === 'ended') return;
+    if (sequence.state === 'running') this.#removeRunning(sequence);
+    else this.#waiting.remove(sequence);
+    sequence.state = 'ended';
+    clearTimeout(sequence.stallTimer);
+    // Whatever ended it, its reader must not wait for more; after a finish or an error this changes nothing.
+    const { events } = sequence.options;
+    events.push({ type: 'error', code: 'client_closed_request', message: 'The request was cancelled.' });
+    this.options.prefixes.release(sequence);
+    this.#served.leave(sequence.fairnessKey);
+    this.options.metrics.requests.inc({ outcome });
+    this.options.requestMetrics.ended(sequence, outcome);
+    this.#adapters.release(sequence);
+    sequence.options.onEnd(sequence.failure);
+    this.#wake.notify();
+  }
+
+  #removeRunning(sequence: Sequence): void {
+    const at = this.#running.indexOf(sequence);
+    if (at >= 0) this.#running.splice(at, 1);
+  }
+}
+
+/** What tokens count for in fairness, after Sheng et al.: a generated one takes a step of its own. */
+const INPUT_COST = 1;
+const OUTPUT_COST = 2;
+
+function* inTurn(order: WaitingOrder<Sequence>): Generator<Sequence> {
+  for (let next = order.next(); next !== undefined; next = order.next()) {
+    // As if each were served in its turn, so that the keys take turns here as they will in the batch.
+    order.charge((next.totalTokens - next.chargedTokens) / next.fairnessWeight);
+    yield next;
+  }
+}

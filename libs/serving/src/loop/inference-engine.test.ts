@@ -1,0 +1,145 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { fakeNext } from '../../../../test/support/fake-native.js';
+import { generateRequest, idsOf } from '../../../../test/support/generate-request.js';
+import {
+  collect,
+  EOS,
+  expectedIds,
+  promptOf,
+  putText,
+  ServingFixture,
+} from '../../../../test/support/serving-fixture.js';
+import type { InferenceEngine } from './inference-engine.js';
+
+let fixture: ServingFixture;
+beforeAll(async () => {
+  fixture = await ServingFixture.make();
+});
+afterEach(() => fixture.closeAll());
+afterAll(() => fixture.remove());
+
+const request = (tokens: readonly number[], overrides: Partial<GenerateRequest> = {}): GenerateRequest =>
+  generateRequest({ kind: 'tokens', tokens: [...tokens] }, overrides);
+
+const run = async (engine: InferenceEngine, body: GenerateRequest): Promise<GenerateEvent[]> =>
+  collect(await engine.generate(body, new AbortController().signal));
+
+describe('the inference engine', () => {
+  it('gives each of many mixed requests what it gives a request alone', async () => {
+    const { engine, native } = fixture.open({ kvPages: 40 });
+    const lengths = [1, 5, 16, 17, 31, 32, 33, 70, 100, 150, 3, 64];
+    const answers = await Promise.all(
+      lengths.map((length, i) => {
+        const adapter = fixture.digests[i % 6];
+        return run(engine, request(promptOf(length, i), adapter === undefined ? {} : { adapter }));
+      }),
+    );
+    const handleOf = new Map(
+      [...native.adapters].map(([handle, spec]) => [spec.modules[0]?.lora?.scale, handle]),
+    );
+    for (const [i, length] of lengths.entries()) {
+      const n = i % 6;
+      const handle = n === 5 ? 0 : (handleOf.get(n + 1) ?? -1);
+      expect(idsOf(answers[i] ?? []), `request ${i}`).toEqual(expectedIds(handle, promptOf(length, i), 20));
+    }
+    expect(native.maxRows).toBe(32);
+  });
+
+  it('bans the end of sequence until min_tokens, and obeys it after', async () => {
+    const { engine } = fixture.open();
+    const logitBias = [{ token: EOS, bias: 100 }];
+    const body = request([5, 6]);
+    const sampling = { ...body.sampling, logitBias };
+    const early = await run(engine, { ...body, sampling });
+    expect(idsOf(early)).toEqual([EOS]);
+    expect(early.at(-1)).toMatchObject({ reason: 'stop', stopReason: null, usage: { completionTokens: 1 } });
+    const late = await run(engine, { ...body, sampling, minTokens: 4 });
+    expect(idsOf(late)).toHaveLength(5);
+    expect(idsOf(late).at(-1)).toBe(EOS);
+    const never = await run(engine, { ...body, sampling, ignoreEos: true, maxTokens: 6 });
+    expect(idsOf(never)).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
+  it("gives penalties the prompt's and the generated tokens", async () => {
+    const { engine } = fixture.open();
+    const body = request(promptOf(40), { maxTokens: 200 });
+    const ids = idsOf(await run(engine, { ...body, sampling: { ...body.sampling, repetitionPenalty: 1.2 } }));
+    expect(new Set([...promptOf(40), ...ids]).size).toBe(new Set(promptOf(40)).size + 200);
+  });
+
+  it('repeats a draw for the same seed, and draws anew without one', async () => {
+    const { engine } = fixture.open();
+    const draw = async (seed?: number): Promise<number[]> => {
+      const body = request(promptOf(9));
+      const sampling = { ...body.sampling, temperature: 1, ...(seed === undefined ? {} : { seed }) };
+      return idsOf(await run(engine, { ...body, sampling }));
+    };
+    expect(await draw(-5)).toEqual(await draw(-5));
+    expect(await draw()).not.toEqual(await draw());
+  });
+
+  it('scores every prompt token but the first once, whatever the chunks and preemptions', async () => {
+    const { engine } = fixture.open({ kvPages: 10, maxPositions: 160 });
+    const bodies = [1, 2, 3].map((salt) =>
+      request(promptOf(75, salt), { promptLogprobs: 1, maxTokens: salt === 3 ? 0 : 40 }),
+    );
+    const answers = await Promise.all(bodies.map((body) => run(engine, body)));
+    for (const [i, answer] of answers.entries()) {
+      const tokens = promptOf(75, i + 1);
+      const scored = answer.find((event) => event.type === 'prompt');
+      expect(scored?.tokens.map((token) => token.id)).toEqual(tokens);
+      for (const [at, token] of (scored?.tokens ?? []).entries()) {
+        const best = at === 0 ? undefined : fakeNext(0, tokens.slice(0, at), 512);
+        expect(token.top[0]?.id).toBe(best);
+      }
+      expect(answer.map((event) => event.type).slice(0, 2)).toEqual(['start', 'prompt']);
+      expect(answer.at(-1)).toMatchObject({ usage: { completionTokens: i === 2 ? 0 : 40 } });
+    }
+  });
+
+  it("places every prompt token in the prompt's text", async () => {
+    const { engine } = fixture.open();
+    const text = 'hello <|user|>world é 🦜';
+    const body = request([], { input: { kind: 'text', text }, promptLogprobs: 0, maxTokens: 0 });
+    const scored = (await run(engine, body)).find((event) => event.type === 'prompt');
+    expect(scored?.text).toBe(text);
+    expect(scored?.tokens.every((token) => token.textOffset <= text.length)).toBe(true);
+    const user = scored?.tokens.find((token) => token.text === '<|user|>');
+    expect(text.slice(user?.textOffset)).toMatch(/^<\|user\|>/);
+  });
+
+  it('answers at once when there is nothing to compute', async () => {
+    const { engine, native } = fixture.open();
+    const none = await run(engine, request([5, 6, 7], { maxTokens: 0, returnPromptTokens: true }));
+    expect(none.map((event) => event.type)).toEqual(['start', 'finish']);
+    expect(none[0]).toMatchObject({ promptTokens: 3, promptTokenIds: [5, 6, 7] });
+    const one = await run(engine, request([5], { maxTokens: 0, promptLogprobs: 1 }));
+    expect(one.map((event) => event.type)).toEqual(['start', 'prompt', 'finish']);
+    expect(native.steps).toBe(0);
+  });
+
+  it('ends by length where the context ends', async () => {
+    const { engine } = fixture.open({ maxPositions: 40 });
+    const { maxTokens: _, ...unlimited } = request(promptOf(30));
+    const events = await run(engine, unlimited);
+    expect(idsOf(events)).toHaveLength(10);
+    expect(events.at(-1)).toMatchObject({ type: 'finish', reason: 'length' });
+    await expect(run(engine, request(promptOf(40)))).rejects.toMatchObject({
+      code: 'context_length_exceeded',
+    });
+  });
+
+  it('refuses an adapter of another base and one that it does not know', async () => {
+    const { engine } = fixture.open();
+    const foreign = JSON.stringify({
+      ...JSON.parse((await fixture.blobs.read(fixture.digests[0] ?? '', 10_000)).toString()),
+      base: 'x',
+    });
+    const adapter = (await putText(fixture.blobs, foreign)).sha256;
+    await expect(run(engine, request([5], { adapter }))).rejects.toMatchObject({ code: 'adapter_rejected' });
+    await expect(run(engine, request([5], { adapter: '0'.repeat(64) }))).rejects.toMatchObject({
+      code: 'model_not_found',
+    });
+  });
+});

@@ -1,0 +1,315 @@
+import type { EngineStatus, GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { AppError } from '#runtime/app-error.js';
+import type { Logger } from '#runtime/logger.js';
+import type { BlobStore } from '#stores/blobs/blob-store.js';
+import type { Registry } from 'prom-client';
+import type { AdapterVersion } from '../residency/adapter-residency.js';
+import { AdapterTiers } from '../residency/adapter-tiers.js';
+import { checkRequest, completionLimit, limitsFor } from './admission.js';
+import { ChatTemplates } from '../text/chat-template.js';
+import { EngineLoop } from './engine-loop.js';
+import { EventStream } from './event-stream.js';
+import { PAGE_TOKENS } from '../kv/kv-budget.js';
+import { KvPages } from '../kv/kv-pages.js';
+import type { OpenedModel, ServingSettings } from '../model-opening.js';
+import { PlanWriter } from './plan-writer.js';
+import { PrefixCache } from '../kv/prefix-cache.js';
+import { PromptReader } from '../text/prompt-reader.js';
+import { RequestMetrics } from './request-metrics.js';
+import { Sequence } from './sequence.js';
+import { ServingMetrics } from './serving-metrics.js';
+import { DEFAULT_SPECULATION, type NgramSpeculation } from './speculation.js';
+import { StepOutputs } from './step-outputs.js';
+import { StopRule } from './stop-rule.js';
+import type { EncodedText } from '../text/tokenizer.js';
+import { withResolvers } from './with-resolvers.js';
+
+export interface InferenceEngineOptions {
+  readonly model: OpenedModel;
+  readonly settings: Pick<
+    ServingSettings,
+    | 'adapterCacheBytes'
+    | 'hostAdapterCacheBytes'
+    | 'speculation'
+    | 'goodputTtft_ms'
+    | 'goodputTpot_ms'
+    | 'maxSequences'
+    | 'maxStepTokens'
+    | 'maxQueuedRequests'
+  >;
+  readonly blobs: BlobStore;
+  readonly registry: Registry;
+  readonly logger: Logger;
+}
+
+/** Tokens that may lie unread before a request pauses, and how long it may stay so. */
+const UNREAD_TOKENS = 512;
+const STALL_MS = 60_000;
+/** Times that others may enter before a request whose adapter finds no room. */
+const MOST_PASSES = 32;
+
+/** The engine's brain: takes requests, answers with their events. */
+export class InferenceEngine {
+  readonly #requestMetrics: RequestMetrics;
+  readonly #pages: KvPages;
+  readonly #prefixes: PrefixCache;
+  readonly #adapters: AdapterTiers;
+  readonly #templates: ChatTemplates;
+  readonly #prompts: PromptReader;
+  readonly #outputs: StepOutputs;
+  readonly #loop: EngineLoop;
+  /** From arrival to end: also those that are being tokenized or wait for their adapter. */
+  #requests = 0;
+  #nextId = 0;
+  #draining = false;
+  #idle: (() => void) | undefined;
+
+  constructor(private readonly options: InferenceEngineOptions) {
+    const { model, settings, blobs } = options;
+    const { native, base, tokenizer } = model;
+    const metrics = new ServingMetrics(options.registry, () => this.#gauges());
+    this.#requestMetrics = new RequestMetrics(options.registry, {
+      ttft_ms: settings.goodputTtft_ms,
+      tpot_ms: settings.goodputTpot_ms,
+    });
+    const sequences = Math.min(settings.maxSequences, settings.maxStepTokens);
+    this.#pages = new KvPages(native.description.kvPages, PAGE_TOKENS);
+    this.#prefixes = new PrefixCache(this.#pages, () => metrics.prefixEvictions.inc());
+    this.#adapters = new AdapterTiers({
+      blobs,
+      baseDigest: base.digest,
+      device: native,
+      deviceBytes: settings.adapterCacheBytes,
+      hostBytes: settings.hostAdapterCacheBytes,
+      metrics,
+      onForget: (digest) => {
+        this.#prefixes.forget(digest);
+        this.#requestMetrics.forget(digest);
+      },
+    });
+    this.#templates = new ChatTemplates(model.templates, tokenizer.specialTokens, blobs);
+    this.#prompts = new PromptReader(tokenizer, this.#templates, base.maxContext * tokenizer.longestToken);
+    this.#outputs = new StepOutputs(tokenizer, metrics);
+    this.#loop = new EngineLoop({
+      native,
+      pages: this.#pages,
+      prefixes: this.#prefixes,
+      residency: this.#adapters.residency,
+      writer: new PlanWriter(PAGE_TOKENS, { rows: settings.maxStepTokens, sequences }),
+      outputs: this.#outputs,
+      limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens: PAGE_TOKENS, passes: MOST_PASSES },
+      metrics,
+      requestMetrics: this.#requestMetrics,
+      logger: options.logger,
+    });
+    this.#loop.start();
+  }
+
+  /**
+   * Resolves once the request is admitted: tokenized, found good, its adapter resident. What is wrong before is thrown
+   * as AppError. Aborting `signal`, or leaving the iteration, ends the request within one step. `chunkTokens` bounds what
+   * one step computes of it.
+   */
+  async generate(
+    request: GenerateRequest,
+    signal: AbortSignal,
+    chunkTokens?: number,
+  ): Promise<AsyncIterable<GenerateEvent>> {
+    const arrival_ms = performance.now();
+    const { base } = this.options.model;
+    if (this.#draining) throw shuttingDown();
+    const { maxSequences, maxQueuedRequests } = this.options.settings;
+    if (this.#requests >= maxSequences + maxQueuedRequests) throw new AppError('overloaded');
+    checkRequest(request, base);
+    const id = this.#nextId++;
+    this.#requests++;
+    let begun: Begun;
+    try {
+      const adapter = await this.#adapters.version(request.adapter);
+      // From storage to the host while others compute; only then does it count as waiting for its turn.
+      const [prompt] = await Promise.all([
+        this.#prompts.read(request.input, adapter?.manifest),
+        this.#adapters.fetch(adapter),
+      ]);
+      const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, limitsFor(request, base));
+      signal.throwIfAborted();
+      // Shutdown may have begun meanwhile; the loop takes nothing any more.
+      if (this.#draining) throw shuttingDown();
+      begun = this.#begin({ id, request, prompt, maxTokens, adapter, arrival_ms, chunkTokens }, signal);
+    } catch (error) {
+      this.#ended();
+      throw error;
+    }
+    await begun.ready;
+    return begun.events;
+  }
+
+  /** Loads an adapter before a request asks for it. */
+  async loadAdapter(digest: string, signal: AbortSignal): Promise<void> {
+    await this.#adapters.warm(digest, signal);
+  }
+
+  isResident(digest: string): boolean {
+    return this.#adapters.residency.isResident(digest);
+  }
+
+  /** Frees an adapter and its prefixes once its last request ends. One that is not resident is no fault. */
+  dropAdapter(digest: string): void {
+    this.#adapters.drop(digest);
+  }
+
+  status(): Pick<EngineStatus, 'device' | 'base' | 'load' | 'kv' | 'adapters'> {
+    const { native, base } = this.options.model;
+    const { device, kvPages, kvBytesPerPage } = native.description;
+    const running = this.#loop.runningRequests;
+    const { residency, hostBytes } = this.#adapters;
+    return {
+      device,
+      base,
+      load: {
+        runningRequests: running,
+        waitingRequests: this.#requests - running,
+        queuedTokens: this.#loop.queuedTokens,
+      },
+      kv: {
+        pages: kvPages,
+        freePages: this.#pages.freePages,
+        cachedPages: this.#prefixes.cachedPages,
+        pageTokens: PAGE_TOKENS,
+        bytes: kvPages * kvBytesPerPage,
+      },
+      adapters: {
+        bytes: residency.bytes,
+        limitBytes: residency.limitBytes,
+        hostBytes,
+        resident: residency.resident(),
+        waiting: residency.waiting(),
+      },
+    };
+  }
+
+  /** Takes no new requests, lets the present ones run for `drain_ms`, fails the rest, and closes the model. */
+  async close(drain_ms: number): Promise<void> {
+    this.#draining = true;
+    if (this.#requests > 0) await this.#idleOrAfter(drain_ms);
+    await this.#loop.close(shuttingDown());
+    await this.#templates.close();
+    await this.options.model.native.close();
+  }
+
+  #begin(admitted: Admitted, signal: AbortSignal): Begun {
+    const { request, prompt, adapter } = admitted;
+    const { tokenizer, eosTokenIds } = this.options.model;
+    const events = new EventStream(UNREAD_TOKENS, {
+      full: () => this.#pause(sequence),
+      drained: () => this.#resume(sequence),
+      abandoned: () => this.#loop.cancel(sequence),
+    });
+    const cancel = (): void => this.#loop.cancel(sequence);
+    const { promise: ready, resolve: onAdapter, reject } = withResolvers<void>();
+    if (adapter === undefined) onAdapter();
+    const sequence: Sequence = new Sequence({
+      ...admitted,
+      prompt: prompt.ids,
+      kvPages: this.#pages,
+      speculation: this.#speculation(request),
+      addedTokens: prompt.added,
+      stopRule: new StopRule(tokenizer, { ...request, maxTokens: admitted.maxTokens, eosTokenIds }),
+      events,
+      onAdapter,
+      onEnd: (failure) => {
+        signal.removeEventListener('abort', cancel);
+        reject(failure ?? signal.reason); // without effect once the adapter was there
+        this.#ended();
+      },
+    });
+    events.push({
+      type: 'start',
+      promptTokens: sequence.promptTokens,
+      ...(request.returnPromptTokens ? { promptTokenIds: [...prompt.ids] } : {}),
+    });
+    this.#submit(sequence);
+    signal.addEventListener('abort', cancel, { once: true });
+    return { events, ready };
+  }
+
+  #speculation({ speculation }: GenerateRequest): NgramSpeculation | undefined {
+    if (speculation !== undefined) return speculation.ngram;
+    return this.options.settings.speculation === 'ngram' ? DEFAULT_SPECULATION : undefined;
+  }
+
+  /** Nothing to compute when no token is wanted and no score, or the prompt is one token, which has none. */
+  #submit(sequence: Sequence): void {
+    const scoresAny = sequence.promptLogprobs !== undefined;
+    if (scoresAny && sequence.promptTokens === 1) this.#outputs.emitPrompt(sequence);
+    if (sequence.maxTokens > 0 || (scoresAny && sequence.promptTokens > 1)) this.#loop.submit(sequence);
+    else {
+      sequence.options.onAdapter(); // it needs none
+      this.#loop.endWithoutStep(sequence);
+    }
+  }
+
+  #pause(sequence: Sequence): void {
+    this.#loop.pause(sequence);
+    sequence.stallTimer = setTimeout(() => {
+      this.#loop.fail(
+        sequence,
+        new AppError('client_closed_request', { message: 'The reader is too slow.' }),
+      );
+    }, STALL_MS);
+  }
+
+  #resume(sequence: Sequence): void {
+    clearTimeout(sequence.stallTimer);
+    this.#loop.resume(sequence);
+  }
+
+  #ended(): void {
+    this.#requests--;
+    if (this.#requests === 0) this.#idle?.();
+  }
+
+  async #idleOrAfter(limit_ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, limit_ms);
+      this.#idle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #gauges() {
+    const status = this.status();
+    return {
+      runningRequests: status.load.runningRequests,
+      waitingRequests: status.load.waitingRequests,
+      kvPagesUsed: status.kv.pages - status.kv.freePages,
+      kvPages: status.kv.pages,
+      cachedPages: this.#prefixes.cachedPages,
+      adapters: status.adapters.resident.length,
+      adapterBytes: status.adapters.bytes,
+      hostAdapterBytes: this.#adapters.hostBytes,
+    };
+  }
+}
+
+interface Admitted {
+  readonly id: number;
+  readonly request: GenerateRequest;
+  readonly prompt: EncodedText;
+  readonly maxTokens: number;
+  readonly adapter: AdapterVersion | undefined;
+  readonly arrival_ms: number;
+  readonly chunkTokens: number | undefined;
+}
+
+interface Begun {
+  readonly events: AsyncIterable<GenerateEvent>;
+  /** Settles when its adapter is there, or will not be. */
+  readonly ready: Promise<void>;
+}
+
+function shuttingDown(): AppError {
+  return new AppError('engine_unavailable', { message: 'The engine is shutting down.' });
+}

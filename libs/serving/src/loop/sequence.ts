@@ -1,0 +1,181 @@
+import { randomBytes } from 'node:crypto';
+import type { GenerateRequest, Sampling, ScoredToken } from '#contracts/engine-protocol.js';
+import type { AppError } from '#runtime/app-error.js';
+import type { AdapterState } from '../residency/adapter-demand.js';
+import type { AdapterLease, AdapterVersion } from '../residency/adapter-residency.js';
+import type { EventStream } from './event-stream.js';
+import type { KvPages } from '../kv/kv-pages.js';
+import type { PageNode, PrefixHolder } from '../kv/prefix-cache.js';
+import { PrefixKeys, scopeKey } from '../kv/prefix-keys.js';
+import type { Schedulable } from './scheduler.js';
+import type { RequestOutcome } from './serving-metrics.js';
+import { type NgramSpeculation, Speculation } from './speculation.js';
+import type { StopRule } from './stop-rule.js';
+import { TokenHistory } from './token-history.js';
+
+export interface SequenceOptions {
+  readonly id: number;
+  readonly request: GenerateRequest;
+  readonly prompt: Int32Array;
+  /** 1 where the tokenizer added a prompt token by itself; not part of the prompt's text. */
+  readonly addedTokens: Uint8Array;
+  /** Tokens to generate at most, 0 for only scoring the prompt. */
+  readonly maxTokens: number;
+  readonly stopRule: StopRule;
+  readonly events: EventStream;
+  readonly kvPages: KvPages;
+  readonly adapter: AdapterVersion | undefined;
+  /** Undefined: no drafts. */
+  readonly speculation: NgramSpeculation | undefined;
+  readonly arrival_ms: number;
+  /** Most tokens that one step computes of it. */
+  readonly chunkTokens?: number | undefined;
+  /** Its adapter is there for it; called again when it had to give it back. */
+  readonly onAdapter: () => void;
+  /** Called once, when everything that the request held is given back; `failure` is what ended it, if something did. */
+  readonly onEnd: (failure: AppError | undefined) => void;
+}
+
+/** A score of a prompt token; `scored` is made when the whole prompt's are there. */
+export type PromptScore = Pick<ScoredToken, 'logprob' | 'top'>;
+
+/** One admitted request: its tokens, what of them is in the KV cache, and where its results go. */
+export class Sequence implements Schedulable, PrefixHolder {
+  readonly id: number;
+  readonly fairnessKey: string;
+  readonly fairnessWeight: number;
+  readonly promptTokens: number;
+  readonly maxTokens: number;
+  readonly chunkTokens: number | undefined;
+  readonly sampling: Sampling;
+  readonly seed: bigint;
+  readonly bias: readonly { readonly token: number; readonly bias: number }[];
+  /** Alternatives to report with each generated token; absent: no log-probabilities. */
+  readonly logprobs: number | undefined;
+  readonly promptLogprobs: number | undefined;
+  /** Kept only when a penalty needs it. */
+  readonly history: TokenHistory | undefined;
+  /** Never with a history: the penalties of a draft's tokens would have to count those before them. */
+  readonly speculation: Speculation | undefined;
+
+  /** The version's digest; undefined: the base model. */
+  readonly adapter: string | undefined;
+  adapterState: AdapterState;
+  lease: AdapterLease | undefined;
+  /** Aborted when the lease that it waits for is not wanted any more. */
+  leaseWanted: AbortController | undefined;
+  waitsForRoom = false;
+  passes = 0;
+  readonly keys: PrefixKeys;
+  lastKnown: PageNode | undefined;
+  readonly pages: number[] = [];
+  computedTokens = 0;
+  /** Prompt tokens that were in the cache when the request first entered the batch. */
+  cachedTokens = 0;
+  /** Most tokens that were ever computed or found; a recomputation is not charged again. */
+  chargedTokens = 0;
+  generated = 0;
+  readonly promptScores: PromptScore[] = [];
+  state: 'waiting' | 'running' | 'ended' = 'waiting';
+  inStep = false;
+  paused = false;
+  lastStep = 0;
+  /** It was to end while a step with it was running, and ends with this outcome when the step is over. */
+  endsAfterStep: RequestOutcome | undefined;
+  failure: AppError | undefined;
+  stallTimer: NodeJS.Timeout | undefined;
+
+  firstGrant_ms: number | undefined;
+  firstToken_ms: number | undefined;
+  lastToken_ms = 0;
+
+  #tokens: Int32Array;
+  #length: number;
+
+  constructor(readonly options: SequenceOptions) {
+    const { request, prompt } = options;
+    this.id = options.id;
+    this.fairnessKey = request.fairnessKey;
+    this.fairnessWeight = request.fairnessWeight ?? 1;
+    this.adapter = request.adapter;
+    this.adapterState = request.adapter === undefined ? 'ready' : 'absent';
+    this.keys = new PrefixKeys(
+      scopeKey({ cacheSalt: request.cacheSalt, adapter: request.adapter }),
+      options.kvPages.pageTokens,
+    );
+    this.promptTokens = prompt.length;
+    this.maxTokens = options.maxTokens;
+    this.chunkTokens = options.chunkTokens;
+    this.sampling = request.sampling;
+    this.seed = seedOf(request.sampling.seed);
+    this.bias = request.sampling.logitBias;
+    this.logprobs = request.logprobs;
+    this.promptLogprobs = request.promptLogprobs;
+    this.history = hasPenalty(request.sampling) ? new TokenHistory(prompt) : undefined;
+    const speculates = options.speculation !== undefined && this.history === undefined;
+    this.speculation = speculates ? new Speculation(options.speculation) : undefined;
+    this.#tokens = new Int32Array(prompt.length + Math.min(options.maxTokens, 256));
+    this.#tokens.set(prompt);
+    this.#length = prompt.length;
+  }
+
+  /** The last prompt token's logits are only needed when a token follows. */
+  get totalTokens(): number {
+    return this.maxTokens === 0 ? this.promptTokens - 1 : this.#length;
+  }
+
+  get heldPages(): number {
+    return this.pages.length;
+  }
+
+  get ownPages(): number {
+    return this.options.kvPages.ownPages(this.pages);
+  }
+
+  get adapterHandle(): number {
+    return this.lease?.handle ?? 0;
+  }
+
+  /** All known tokens; valid until the next `append`. */
+  get tokens(): Int32Array {
+    return this.#tokens.subarray(0, this.#length);
+  }
+
+  tokenAt(index: number): number {
+    return this.#tokens[index] as number;
+  }
+
+  /** Position up to which prompt tokens have their scores (the first has none). */
+  get scoredTokens(): number {
+    return this.promptScores.length + 1;
+  }
+
+  /**
+   * How many of its tokens may come from the cache: all but the last known one, whose row gives the next; and none whose
+   * row still has to score a prompt token.
+   */
+  get reusableTokens(): number {
+    const unscored = this.promptLogprobs !== undefined && this.scoredTokens < this.promptTokens;
+    return unscored ? Math.min(this.scoredTokens, this.totalTokens) - 1 : this.totalTokens - 1;
+  }
+
+  append(token: number): void {
+    if (this.#length === this.#tokens.length) {
+      const larger = new Int32Array(this.#tokens.length * 2);
+      larger.set(this.#tokens);
+      this.#tokens = larger;
+    }
+    this.#tokens[this.#length++] = token;
+    this.generated++;
+    this.history?.addGenerated(token);
+  }
+}
+
+/** The same given seed draws the same tokens; without one each request has its own. */
+function seedOf(seed: number | undefined): bigint {
+  return seed === undefined ? randomBytes(8).readBigUInt64LE() : BigInt.asUintN(64, BigInt(seed));
+}
+
+function hasPenalty({ repetitionPenalty, presencePenalty, frequencyPenalty }: Sampling): boolean {
+  return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+}

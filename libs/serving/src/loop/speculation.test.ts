@@ -1,0 +1,165 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { generateRequest, idsOf, textOf } from '../../../../test/support/generate-request.js';
+import { collect, EOS, promptOf, ServingFixture } from '../../../../test/support/serving-fixture.js';
+import type { InferenceEngine } from './inference-engine.js';
+import { Speculation } from './speculation.js';
+
+let fixture: ServingFixture;
+beforeAll(async () => {
+  fixture = await ServingFixture.make();
+});
+afterEach(() => fixture.closeAll());
+afterAll(() => fixture.remove());
+
+const SPECULATION = { ngram: { maxDraft: 6, minMatch: 2 } };
+
+const request = (tokens: readonly number[], overrides: Partial<GenerateRequest> = {}): GenerateRequest =>
+  generateRequest({ kind: 'tokens', tokens: [...tokens] }, overrides);
+
+const run = async (engine: InferenceEngine, body: GenerateRequest): Promise<GenerateEvent[]> =>
+  collect(await engine.generate(body, new AbortController().signal));
+
+/** A model whose next token depends on the last one only, so that its text soon repeats itself. */
+const open = (overrides = {}) => fixture.open({ memoryTokens: 1, vocabSize: 24, kvPages: 200, ...overrides });
+
+const acceptedOf = (metrics: string): number =>
+  Number(/speculation_accepted_tokens_total (\d+)/.exec(metrics)?.[1]);
+
+describe('speculation in the engine', () => {
+  it('gives the tokens that it gives without, in fewer steps, greedy and drawn, with adapters', async () => {
+    const bodies = Array.from({ length: 12 }, (_, i) => {
+      const adapter = fixture.digests[i % 4];
+      const body = request(
+        promptOf(5 + i, i).map((token) => 7 + (token % 12)),
+        {
+          maxTokens: 60 + i,
+          ...(i % 4 === 3 || adapter === undefined ? {} : { adapter }),
+        },
+      );
+      const sampling = { ...body.sampling, ...(i % 3 === 0 ? { temperature: 1, seed: i } : {}) };
+      return { ...body, sampling };
+    });
+    const plain = open();
+    const { engine, native, registry } = open();
+    // What the fake's adapters say depends on the order in which they came.
+    for (const digest of fixture.digests) {
+      await plain.engine.loadAdapter(digest, new AbortController().signal);
+      await engine.loadAdapter(digest, new AbortController().signal);
+    }
+    const wanted = await Promise.all(bodies.map((body) => run(plain.engine, body)));
+    const got = await Promise.all(bodies.map((body) => run(engine, { ...body, speculation: SPECULATION })));
+    expect(got.map(idsOf)).toEqual(wanted.map(idsOf));
+    expect(got.map(textOf)).toEqual(wanted.map(textOf));
+    expect(got.map((all) => all.at(-1))).toMatchObject(
+      wanted.map((all) => {
+        const { timing: _, ...rest } = all.at(-1) as Extract<GenerateEvent, { type: 'finish' }>;
+        return rest;
+      }),
+    );
+    expect(native.steps).toBeLessThan(plain.native.steps);
+    expect(acceptedOf(await registry.metrics())).toBeGreaterThan(100);
+  });
+
+  it('is on for all by the setting, and off for one that says so', async () => {
+    const { engine, native, registry } = open({ speculation: 'ngram' });
+    await run(engine, request([8, 9], { maxTokens: 60, speculation: {} }));
+    expect(acceptedOf(await registry.metrics())).toBe(0);
+    const { steps } = native;
+    await run(engine, request([8, 9], { maxTokens: 60 }));
+    expect(native.steps - steps).toBeLessThan(40);
+    expect(acceptedOf(await registry.metrics())).toBeGreaterThan(0);
+  });
+
+  it('ends where it would end without: at max_tokens, a stop token, the end of sequence, a stop string', async () => {
+    const { engine } = open();
+    const text = await run(engine, request([8, 9], { maxTokens: 60 }));
+    const ids = idsOf(text);
+    const shown = textOf(text);
+    const cases: Partial<GenerateRequest>[] = [
+      ...[1, 2, 3, 29, 30, 31, 32, 33].map((maxTokens) => ({ maxTokens })),
+      { stopTokenIds: [ids[40] as number], minTokens: 38 },
+      { stop: [shown.slice(-6, -3)], minTokens: 40 },
+      { stop: [shown.slice(-9, -4)], includeStop: true, minTokens: 37 },
+    ];
+    for (const overrides of cases) {
+      const body = request([8, 9], { maxTokens: 60, ...overrides });
+      const wanted = await run(engine, body);
+      const got = await run(engine, { ...body, speculation: SPECULATION });
+      expect(idsOf(got)).toEqual(idsOf(wanted));
+      expect(textOf(got)).toBe(textOf(wanted));
+      expect(got.at(-1)).toMatchObject({
+        ...pick(wanted),
+        usage: { completionTokens: idsOf(wanted).length },
+      });
+    }
+    const banned = request([8, 9], { maxTokens: 60, minTokens: 45 });
+    const eos = { ...banned.sampling, logitBias: [{ token: EOS, bias: 100 }] };
+    const got = await run(engine, { ...banned, sampling: eos, speculation: SPECULATION });
+    expect(idsOf(got)).toHaveLength(46);
+    expect(idsOf(got).at(-1)).toBe(EOS);
+  });
+
+  it('leaves pages that a follow-up turn finds right, whatever was guessed wrong', async () => {
+    const { engine } = open();
+    const first = await run(engine, request([8, 9], { maxTokens: 50, speculation: SPECULATION }));
+    const turn = [8, 9, ...idsOf(first), 10, 11, 12];
+    const next = await run(engine, request(turn, { maxTokens: 20 })); // the fake checks every slot it reads
+    expect(next.at(-1)).toMatchObject({ usage: { cachedTokens: 51 } });
+  });
+
+  it('does not speculate under penalties', async () => {
+    const { engine, registry } = open({ vocabSize: 512 });
+    const body = request([8, 9], { maxTokens: 60, speculation: SPECULATION });
+    await run(engine, { ...body, sampling: { ...body.sampling, repetitionPenalty: 1.1 } });
+    expect(await registry.metrics()).toContain('speculation_drafted_tokens_total 0');
+  });
+
+  it('keeps its rows when pages are short, and loses no token to preemption', async () => {
+    const { engine } = open({ kvPages: 12 });
+    const plain = open();
+    const bodies = [1, 2, 3, 4].map((salt) =>
+      request([8, 9, 7 + salt], { maxTokens: 70, cacheSalt: `${salt}` }),
+    );
+    const wanted = await Promise.all(bodies.map((body) => run(plain.engine, body)));
+    const got = await Promise.all(bodies.map((body) => run(engine, { ...body, speculation: SPECULATION })));
+    expect(got.map(idsOf)).toEqual(wanted.map(idsOf));
+  });
+});
+
+const pick = (events: readonly GenerateEvent[]) => {
+  const finish = events.at(-1);
+  if (finish?.type !== 'finish') throw new Error('it did not finish');
+  return { reason: finish.reason, stopReason: finish.stopReason };
+};
+
+describe('how much is drafted', () => {
+  const repeating = Int32Array.from({ length: 400 }, (_, i) => i % 5);
+
+  it('grows while the guesses are right', () => {
+    const speculation = new Speculation({ maxDraft: 16, minMatch: 2 });
+    expect(speculation.draft(repeating, 99)).toHaveLength(4);
+    speculation.learn(4, 4, 100);
+    expect(speculation.draft(repeating, 99)).toHaveLength(8);
+    speculation.learn(8, 2, 100);
+    expect(speculation.draft(repeating, 99)).toHaveLength(3);
+    expect(speculation.draft(repeating, 1)).toHaveLength(1);
+  });
+
+  it('stops when it does not pay, and tries again after longer and longer pauses', () => {
+    const speculation = new Speculation({ maxDraft: 8, minMatch: 2 });
+    const pauses: number[] = [];
+    let since: number | undefined;
+    for (let length = 3; length < 400; length++) {
+      const { length: drafted } = speculation.draft(repeating.subarray(0, length), 8);
+      if (drafted > 0) {
+        if (since !== undefined && length - since > 5) pauses.push(length - since);
+        speculation.learn(drafted, 0, length);
+        since = length;
+      }
+    }
+    expect(pauses.length).toBeGreaterThan(1);
+    expect(pauses).toEqual([...pauses].sort((a, b) => a - b));
+    expect(pauses[1]).toBeGreaterThan((pauses[0] as number) * 1.5);
+  });
+});

@@ -1,0 +1,121 @@
+import type { GenerateEvent } from '#contracts/engine-protocol.js';
+import type { StepPlan } from '#native-engine/native.js';
+import type { StepEntry } from './plan-writer.js';
+import type { Sequence } from './sequence.js';
+import type { RequestOutcome, ServingMetrics } from './serving-metrics.js';
+import { promptEvent, promptScore, scoredToken } from './step-results.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+
+/** Turns what a step computed into the requests' events. */
+export class StepOutputs {
+  constructor(
+    private readonly tokenizer: Tokenizer,
+    private readonly metrics: ServingMetrics,
+  ) {}
+
+  /** Reads one request's results; says how the request ended when it did. */
+  read(entry: StepEntry, plan: StepPlan): RequestOutcome | undefined {
+    const { sequence, firstSample, samples, draws, draft } = entry;
+    const scores = draws ? samples - 1 - draft.length : samples;
+    for (let i = 0; i < scores; i++) {
+      if (plan.outFinite[firstSample + i] === 0) return this.#notFinite(sequence);
+      sequence.promptScores.push(promptScore(plan, firstSample + i, this.tokenizer));
+    }
+    const promptScored = scores > 0 && sequence.scoredTokens === sequence.promptTokens;
+    if (promptScored) this.emitPrompt(sequence);
+    if (draws) return this.#readDraws(entry, plan, firstSample + scores);
+    if (sequence.maxTokens > 0 || sequence.computedTokens < sequence.totalTokens) return undefined;
+    return this.finish(sequence, { reason: 'length', stopReason: null });
+  }
+
+  emitPrompt(sequence: Sequence): void {
+    const { events, addedTokens } = sequence.options;
+    events.push(promptEvent(sequence, addedTokens, this.tokenizer));
+  }
+
+  finish(
+    sequence: Sequence,
+    ending: Pick<Extract<GenerateEvent, { type: 'finish' }>, 'reason' | 'stopReason'>,
+  ): RequestOutcome {
+    const now_ms = performance.now();
+    const { arrival_ms, events } = sequence.options;
+    const firstToken_ms = sequence.firstToken_ms ?? now_ms;
+    const firstGrant_ms = sequence.firstGrant_ms ?? now_ms;
+    events.push({
+      type: 'finish',
+      reason: ending.reason,
+      stopReason: ending.stopReason,
+      text: '',
+      usage: {
+        promptTokens: sequence.promptTokens,
+        cachedTokens: sequence.cachedTokens,
+        completionTokens: sequence.generated,
+      },
+      timing: {
+        queue_ms: firstGrant_ms - arrival_ms,
+        ttft_ms: firstToken_ms - arrival_ms,
+        total_ms: now_ms - arrival_ms,
+      },
+    });
+    this.metrics.queueSeconds.observe((firstGrant_ms - arrival_ms) / 1000);
+    if (sequence.generated > 1) {
+      const perToken_ms = (sequence.lastToken_ms - firstToken_ms) / (sequence.generated - 1);
+      this.metrics.tpotSeconds.observe(perToken_ms / 1000);
+    }
+    return ending.reason;
+  }
+
+  /**
+   * A drafted token that equals the one that was drawn in its place was the right past for the next draw, which then is
+   * what a step of its own would have drawn: native draws by (seed, index of the token). The first that differs ends it.
+   */
+  #readDraws({ sequence, draft }: StepEntry, plan: StepPlan, first: number): RequestOutcome | undefined {
+    let outcome: RequestOutcome | undefined;
+    let accepted = 0;
+    for (;;) {
+      const sample = first + accepted;
+      if (plan.outFinite[sample] === 0) return this.#notFinite(sequence);
+      outcome = this.#readDraw(sequence, plan, sample);
+      if (outcome !== undefined || accepted === draft.length) break;
+      if (plan.outToken[sample] !== draft[accepted]) break;
+      accepted++;
+      sequence.computedTokens++;
+    }
+    if (draft.length > 0) {
+      sequence.speculation?.learn(draft.length, accepted, sequence.totalTokens);
+      this.metrics.draftedTokens.inc(draft.length);
+      this.metrics.acceptedTokens.inc(accepted);
+    }
+    return outcome;
+  }
+
+  #readDraw(sequence: Sequence, plan: StepPlan, sample: number): RequestOutcome | undefined {
+    const id = plan.outToken[sample] as number;
+    const { events, stopRule, arrival_ms } = sequence.options;
+    const now_ms = performance.now();
+    if (sequence.firstToken_ms === undefined) {
+      sequence.firstToken_ms = now_ms;
+      this.metrics.ttftSeconds.observe((now_ms - arrival_ms) / 1000);
+    }
+    sequence.lastToken_ms = now_ms;
+    sequence.append(id);
+    this.metrics.tokens.inc({ kind: 'completion' });
+    const { text, ending } = stopRule.push(id);
+    events.push({
+      type: 'tokens',
+      text,
+      ids: [id],
+      ...(sequence.logprobs === undefined ? {} : { scored: [scoredToken(plan, sample, this.tokenizer)] }),
+    });
+    return ending === undefined ? undefined : this.finish(sequence, ending);
+  }
+
+  #notFinite(sequence: Sequence): RequestOutcome {
+    sequence.options.events.push({
+      type: 'error',
+      code: 'internal_error',
+      message: 'The model gave no finite scores for the next token (NaN, infinite, or every token banned).',
+    });
+    return 'error';
+  }
+}

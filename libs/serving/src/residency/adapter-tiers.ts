@@ -1,0 +1,76 @@
+import type { BlobStore } from '#stores/blobs/blob-store.js';
+import { AdapterManifests } from './adapter-manifests.js';
+import { type AdapterDevice, AdapterResidency, type AdapterVersion } from './adapter-residency.js';
+import { HostAdapters } from './host-adapters.js';
+import type { ServingMetrics } from '../loop/serving-metrics.js';
+
+export interface AdapterTiersOptions {
+  readonly blobs: BlobStore;
+  readonly baseDigest: string;
+  readonly device: AdapterDevice;
+  readonly deviceBytes: number;
+  readonly hostBytes: number;
+  readonly metrics: ServingMetrics;
+  /** Nothing of this adapter is to be kept any more. */
+  readonly onForget: (digest: string) => void;
+}
+
+/** An adapter's way from storage over the host to the device, and back out. */
+export class AdapterTiers {
+  readonly residency: AdapterResidency;
+  readonly #manifests: AdapterManifests;
+  readonly #host: HostAdapters;
+
+  constructor(private readonly options: AdapterTiersOptions) {
+    const { blobs, metrics } = options;
+    this.#manifests = new AdapterManifests(blobs, options.baseDigest);
+    this.#host = new HostAdapters({ blobs, limitBytes: options.hostBytes });
+    this.residency = new AdapterResidency({
+      device: options.device,
+      limitBytes: options.deviceBytes,
+      weights: (digest, manifest) => this.#host.open(digest, manifest),
+      onLoad: (outcome, took_ms) => {
+        metrics.adapterLoads.inc({ outcome });
+        metrics.adapterLoadSeconds.observe(took_ms / 1000);
+      },
+      onEvict: () => metrics.adapterEvictions.inc(),
+      onDropped: (digest) => this.#forget(digest),
+    });
+  }
+
+  /** Undefined is the base model. Throws AppError for a digest that this engine cannot serve. */
+  async version(digest: string | undefined): Promise<AdapterVersion | undefined> {
+    return digest === undefined ? undefined : { digest, manifest: await this.#manifests.get(digest) };
+  }
+
+  /** Brings the weights to the host, for a request that will need them on the device. */
+  async fetch(adapter: AdapterVersion | undefined): Promise<void> {
+    if (adapter === undefined) return;
+    const { digest, manifest } = adapter;
+    const onDevice = this.residency.isResident(digest);
+    const tier = onDevice ? 'device' : this.#host.has(digest) ? 'host' : 'storage';
+    this.options.metrics.adapterLookups.inc({ tier });
+    if (!onDevice) await this.#host.open(digest, manifest);
+  }
+
+  /** Loads it although no request asks for it. */
+  async warm(digest: string, signal: AbortSignal): Promise<void> {
+    const manifest = await this.#manifests.get(digest);
+    (await this.residency.acquire(digest, manifest, signal)).release();
+  }
+
+  /** Frees it on all tiers, now or when its last request ends. */
+  drop(digest: string): void {
+    this.#forget(digest);
+    this.residency.drop(digest);
+  }
+
+  get hostBytes(): number {
+    return this.#host.bytes;
+  }
+
+  #forget(digest: string): void {
+    this.#host.forget(digest);
+    this.options.onForget(digest);
+  }
+}
