@@ -1,7 +1,6 @@
-#include <doctest/doctest.h>
-
 #include <nlohmann/json.hpp>
 
+#include "test/checks.h"
 #include "tiny_model.h"
 
 namespace lorikeet::test {
@@ -40,17 +39,17 @@ struct Fixture {
   json q_module() const { return {{"module", kQ}, {"lora", lora("q.a", "q.b", 3)}}; }
   std::string fault(const json& modules) {
     const auto loaded = model->load_adapter(path(), modules.dump());
-    REQUIRE_FALSE(static_cast<bool>(loaded));
+    REQUIRE_FALSE(loaded);
     return loaded.error().message;
   }
   int32_t load(const json& modules) {
     const auto loaded = model->load_adapter(path(), modules.dump());
-    REQUIRE_MESSAGE(static_cast<bool>(loaded), (loaded ? "" : loaded.error().message));
+    REQUIRE(loaded);
     return loaded->handle;
   }
   float logprob(int32_t handle) {
     const auto results = run(*model, plan_of({1, 5, 9}, handle));
-    REQUIRE(static_cast<bool>(results));
+    REQUIRE(results);
     return results->front().logprob;
   }
 
@@ -78,7 +77,7 @@ TEST_CASE("each kind of change alters the answer, and dropping it brings the bas
     CHECK(f.model->memory().adapter_bytes > 0);
     CHECK(f.logprob(handle) != base);
     CHECK(f.logprob(0) == base);
-    CHECK(static_cast<bool>(f.model->drop_adapter(handle)));
+    CHECK(f.model->drop_adapter(handle));
     CHECK(f.model->memory().adapter_bytes == 0);
   }
 }
@@ -143,7 +142,7 @@ TEST_CASE("a manifest that does not fit the base or the file is refused, and not
   CHECK(f.model->load_adapter(f.folder.path("absent"), json::array({f.q_module()}).dump())
             .error()
             .message.find("cannot open") != std::string::npos);
-  CHECK_FALSE(static_cast<bool>(f.model->load_adapter(f.path(), "[")));
+  CHECK_FALSE(f.model->load_adapter(f.path(), "["));
 }
 
 TEST_CASE("a DoRA row without a direction is refused") {
@@ -162,11 +161,11 @@ TEST_CASE("a DoRA row without a direction is refused") {
 TEST_CASE("handles are never reused, and unknown ones are refused") {
   Fixture f;
   const int32_t first = f.load(json::array({f.q_module()}));
-  CHECK(static_cast<bool>(f.model->drop_adapter(first)));
+  CHECK(f.model->drop_adapter(first));
   CHECK(f.load(json::array({f.q_module()})) != first);
-  CHECK_FALSE(static_cast<bool>(f.model->drop_adapter(first)));
+  CHECK_FALSE(f.model->drop_adapter(first));
   const auto stale = run(*f.model, plan_of({1, 2}, first));
-  REQUIRE_FALSE(static_cast<bool>(stale));
+  REQUIRE_FALSE(stale);
   CHECK(stale.error().message.find("no adapter has handle") != std::string::npos);
 }
 
@@ -174,10 +173,10 @@ TEST_CASE("an adapter that a step has pinned cannot be dropped before the step e
   Fixture f;
   const int32_t handle = f.load(json::array({f.q_module()}));
   f.model->plan() = plan_of({1, 2}, handle);
-  REQUIRE(static_cast<bool>(f.model->pin_step()));
-  CHECK_FALSE(static_cast<bool>(f.model->drop_adapter(handle)));
-  REQUIRE(static_cast<bool>(f.model->run_step()));
-  CHECK(static_cast<bool>(f.model->drop_adapter(handle)));
+  REQUIRE(f.model->pin_step());
+  CHECK_FALSE(f.model->drop_adapter(handle));
+  REQUIRE(f.model->run_step());
+  CHECK(f.model->drop_adapter(handle));
 }
 
 }  // namespace lorikeet::test

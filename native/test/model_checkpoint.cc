@@ -1,9 +1,8 @@
-#include <doctest/doctest.h>
-
 #include <functional>
 #include <nlohmann/json.hpp>
 
 #include "backend/dtype.h"
+#include "test/checks.h"
 #include "tiny_model.h"
 
 namespace lorikeet::test {
@@ -41,8 +40,8 @@ TEST_CASE("a sharded checkpoint answers as the same checkpoint in one file") {
   write_sharded(sharded.path(), tiny_tensors());
   const auto a = run(*open_tiny(single.path()), plan_of({1, 5, 9}));
   const auto b = run(*open_tiny(sharded.path()), plan_of({1, 5, 9}));
-  REQUIRE(static_cast<bool>(a));
-  REQUIRE(static_cast<bool>(b));
+  REQUIRE(a);
+  REQUIRE(b);
   CHECK(a->front().token == b->front().token);
   CHECK(a->front().logprob == b->front().logprob);
 }
@@ -183,7 +182,7 @@ TEST_CASE("biases are read where config.json asks for them") {
   }
   write_tiny_model(folder.path(), config.dump(), tensors);
   const auto biased = run(*open_tiny(folder.path()), plan_of({1, 5, 9}));
-  REQUIRE(static_cast<bool>(biased));
+  REQUIRE(biased);
   write_tiny_model(folder.path(), tiny_config(), tiny_tensors());
   CHECK(run(*open_tiny(folder.path()), plan_of({1, 5, 9}))->front().logprob != biased->front().logprob);
 }

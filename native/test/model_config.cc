@@ -1,8 +1,8 @@
 #include "model/model_config.h"
 
-#include <doctest/doctest.h>
-
 #include <nlohmann/json.hpp>
+
+#include "test/checks.h"
 
 namespace lorikeet {
 
@@ -21,7 +21,7 @@ Result<ModelConfig> parse(const json& object, std::optional<std::string> generat
 
 ModelConfig parsed(const json& object, std::optional<std::string> generation = std::nullopt) {
   Result<ModelConfig> config = parse(object, generation);
-  REQUIRE_MESSAGE(static_cast<bool>(config), (config ? "" : config.error().message));
+  REQUIRE(config);
   return *config;
 }
 
@@ -62,7 +62,7 @@ TEST_CASE("end tokens come as one id or a list, and generation_config.json's win
 }
 
 TEST_CASE("pretraining_tp is ignored: it splits matrices without changing the product") {
-  CHECK(static_cast<bool>(parse(with(minimal(), "pretraining_tp", 4))));
+  CHECK(parse(with(minimal(), "pretraining_tp", 4)));
 }
 
 TEST_CASE("a config that is not implemented or makes no sense is refused with the field's name") {
@@ -107,11 +107,11 @@ TEST_CASE("a config that is not implemented or makes no sense is refused with th
   for (const Case& test : cases) {
     CAPTURE(test.config.dump());
     const Result<ModelConfig> config = parse(test.config);
-    REQUIRE_FALSE(static_cast<bool>(config));
+    REQUIRE_FALSE(config);
     CHECK_MESSAGE(config.error().message.find(test.names) != std::string::npos, config.error().message);
   }
-  CHECK_FALSE(static_cast<bool>(parse_model_config("{", std::nullopt)));
-  CHECK_FALSE(static_cast<bool>(parse(minimal(), "[]")));
+  CHECK_FALSE(parse_model_config("{", std::nullopt));
+  CHECK_FALSE(parse(minimal(), "[]"));
 }
 
 }  // namespace lorikeet

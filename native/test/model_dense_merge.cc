@@ -1,8 +1,7 @@
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "test/checks.h"
 #include "tiny_model.h"
 
 namespace lorikeet::test {
@@ -40,19 +39,19 @@ struct Fixture {
   std::vector<SampleResult> served(const json& module) const {
     const auto model = open();
     const auto loaded = model->load_adapter(path(), json::array({module}).dump());
-    REQUIRE_MESSAGE(static_cast<bool>(loaded), (loaded ? "" : loaded.error().message));
+    REQUIRE(loaded);
     return *run(*model, plan_of({1, 9, 5, 9}, loaded->handle));
   }
   std::vector<SampleResult> merged(const json& change) const {
     const auto model = open();
     const Status status = model->merge_adapter(path(), json::array({change}).dump());
-    REQUIRE_MESSAGE(static_cast<bool>(status), (status ? "" : status.error().message));
+    REQUIRE(status);
     return *run(*model, plan_of({1, 9, 5, 9}));
   }
   std::string fault(const json& changes) const {
     const auto model = open();
     const Status status = model->merge_adapter(path(), changes.dump());
-    REQUIRE_FALSE(static_cast<bool>(status));
+    REQUIRE_FALSE(status);
     return status.error().message;
   }
 
@@ -61,7 +60,7 @@ struct Fixture {
     options.quantization = quantization;
     options.adapter_type = type;
     auto model = Model::open(options);
-    REQUIRE(static_cast<bool>(model));
+    REQUIRE(model);
     return std::move(*model);
   }
 
@@ -158,8 +157,8 @@ TEST_CASE("a dense change that does not fit is refused by name, and only the ref
   ModelOptions options = tiny_options(f.folder.path());
   options.backend = BackendKind::cpu;
   const auto fast = Model::open(options);
-  REQUIRE(static_cast<bool>(fast));
-  CHECK_FALSE(static_cast<bool>((*fast)->merge_adapter(f.path(), "[]")));
+  REQUIRE(fast);
+  CHECK_FALSE((*fast)->merge_adapter(f.path(), "[]"));
 }
 
 }  // namespace lorikeet::test

@@ -1,8 +1,7 @@
-#include <doctest/doctest.h>
-
 #include <cmath>
 
 #include "backend/dtype.h"
+#include "test/checks.h"
 
 namespace lorikeet {
 

@@ -1,11 +1,10 @@
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "backend/dtype.h"
 #include "model/narrow.h"
+#include "test/checks.h"
 #include "tiny_model.h"
 
 namespace lorikeet::test {
@@ -53,17 +52,17 @@ struct Served {
     options.backend = BackendKind::cpu;
     options.adapter_type = type;
     auto opened = Model::open(options);
-    REQUIRE(static_cast<bool>(opened));
+    REQUIRE(opened);
     model = std::move(*opened);
   }
   LoadedAdapter load(const std::string& path, const json& module) {
     auto loaded = model->load_adapter(path, json::array({module}).dump());
-    REQUIRE_MESSAGE(static_cast<bool>(loaded), (loaded ? "" : loaded.error().message));
+    REQUIRE(loaded);
     return *loaded;
   }
   SampleResult ask(int32_t handle) {
     const auto results = run(*model, plan_of({1, 5, 9}, handle));
-    REQUIRE(static_cast<bool>(results));
+    REQUIRE(results);
     return results->front();
   }
   std::unique_ptr<Model> model;

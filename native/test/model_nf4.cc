@@ -1,7 +1,5 @@
 // NF4: the definition's corners, and checkpoints in bitsandbytes' layout, written and read. What bitsandbytes
 // itself makes of a model is compared in test/golden/nf4-checkpoint.test.ts.
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -12,6 +10,7 @@
 #include "backend/nf4.h"
 #include "backend/quantization.h"
 #include "model/nf4_writer.h"
+#include "test/checks.h"
 #include "tiny_model.h"
 
 namespace lorikeet::test {
@@ -70,7 +69,7 @@ struct Written {
   Written() {
     write_tiny_model(plain.path(), nf4_config().dump(), nf4_tensors());
     const Status status = write_nf4_checkpoint(plain.path(), quantized.path(), 2);
-    REQUIRE_MESSAGE(static_cast<bool>(status), (status ? "" : status.error().message));
+    REQUIRE(status);
   }
 
   // Replaces every occurrence, the length staying the same.
@@ -91,10 +90,10 @@ std::vector<float> logprobs(const std::string& folder, Quantization quantization
   options.quantization = quantization;
   options.backend_options.threads = 2;
   auto model = Model::open(options);
-  REQUIRE_MESSAGE(static_cast<bool>(model), (model ? "" : model.error().message));
+  REQUIRE(model);
   CHECK((*model)->quantization() == Quantization::nf4);
   const auto results = run(**model, plan_of({1, 5, 9, 3}));
-  REQUIRE(static_cast<bool>(results));
+  REQUIRE(results);
   std::vector<float> values;
   for (const SampleResult& result : *results) {
     values.insert(values.end(), result.top_logprob, result.top_logprob + result.top_count);

@@ -1,7 +1,6 @@
-#include <doctest/doctest.h>
-
 #include "model/model_config.h"
 #include "model/rope.h"
+#include "test/checks.h"
 
 namespace lorikeet {
 
@@ -84,7 +83,7 @@ TEST_CASE("rope frequencies equal those of Transformers") {
             "num_hidden_layers": 1, "num_attention_heads": 4, "head_dim": 16, "max_position_embeddings": 2048)";
     if (*test.fields != '\0') text += std::string(", ") + test.fields;
     const Result<ModelConfig> config = parse_model_config(text + "}", std::nullopt);
-    REQUIRE_MESSAGE(static_cast<bool>(config), (config ? "" : config.error().message));
+    REQUIRE(config);
     const RopeDesc rope = make_rope(config->rope, config->head_dim);
     CHECK(rope.attention_factor == doctest::Approx(test.attention_factor).epsilon(1e-6));
     REQUIRE(rope.inv_freq.size() == 8);

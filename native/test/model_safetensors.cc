@@ -1,9 +1,8 @@
-#include <doctest/doctest.h>
-
 #include <cstring>
 #include <random>
 
 #include "model/safetensors.h"
+#include "test/checks.h"
 
 namespace lorikeet {
 
@@ -27,7 +26,7 @@ TEST_CASE("a well-formed file gives its tensors with offsets from the start of t
       R"({"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[3],"data_offsets":[16,22]},)"
       R"("a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"e":{"dtype":"F32","shape":[0,4],"data_offsets":[22,22]}})";
   const auto tensors = parse_safetensors_header(file_of(header, 22));
-  REQUIRE_MESSAGE(static_cast<bool>(tensors), (tensors ? "" : tensors.error().message));
+  REQUIRE(tensors);
   CHECK(tensors->size() == 3);
   const TensorInfo& b = tensors->at("b");
   CHECK(b.dtype == "BF16");
@@ -79,7 +78,7 @@ TEST_CASE("a malformed file is refused with its fault") {
   for (const Case& test : cases) {
     CAPTURE(test.says);
     const auto tensors = parse_safetensors_header(test.file);
-    REQUIRE_FALSE(static_cast<bool>(tensors));
+    REQUIRE_FALSE(tensors);
     CHECK_MESSAGE(tensors.error().message.find(test.says) != std::string::npos, tensors.error().message);
   }
 }

@@ -1,11 +1,10 @@
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <random>
 
 #include "backend/sampling.h"
+#include "test/checks.h"
 
 namespace lorikeet {
 

@@ -1,9 +1,8 @@
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <functional>
 #include <random>
 
+#include "test/checks.h"
 #include "tiny_model.h"
 
 namespace lorikeet::test {
@@ -47,7 +46,7 @@ StepPlan mixed_plan() {
 TEST_CASE("a mixed plan runs") {
   Fixture f;
   const auto results = run(*f.model, mixed_plan());
-  REQUIRE_MESSAGE(static_cast<bool>(results), (results ? "" : results.error().message));
+  REQUIRE(results);
   CHECK(results->size() == 2);
   CHECK(results->at(0).finite);
   CHECK(results->at(1).token == 4);
@@ -148,9 +147,9 @@ TEST_CASE("every broken plan is refused with what is broken, and the next one ru
     StepPlan plan = mixed_plan();
     test.edit(plan);
     const Status status = checker.check(plan);
-    REQUIRE_FALSE(static_cast<bool>(status));
+    REQUIRE_FALSE(status);
     CHECK_MESSAGE(status.error().message.find(test.says) != std::string::npos, status.error().message);
-    CHECK(static_cast<bool>(checker.check(mixed_plan())));
+    CHECK(checker.check(mixed_plan()));
   }
 }
 
@@ -179,7 +178,7 @@ TEST_CASE("no corrupt plan crashes a step") {
     if (run(*f.model, plan)) ++ran;
   }
   CHECK(ran > 0);  // some edits are harmless
-  CHECK(static_cast<bool>(run(*f.model, mixed_plan())));
+  CHECK(run(*f.model, mixed_plan()));
 }
 
 TEST_CASE("scoring more rows than one block of logits gives each row its own result") {
@@ -205,7 +204,7 @@ TEST_CASE("scoring more rows than one block of logits gives each row its own res
   plan.history_start.assign(49, 0);
   plan.bias_start.assign(49, 0);
   const auto all = run(**model, plan);
-  REQUIRE_MESSAGE(static_cast<bool>(all), (all ? "" : all.error().message));
+  REQUIRE(all);
   for (int32_t row = 0; row < 24; ++row) {
     StepPlan one = plan_of(std::vector<int32_t>(static_cast<size_t>(row) + 1, 3));
     one.sample_int = {1, 31 - row, 0, 0};
@@ -215,10 +214,10 @@ TEST_CASE("scoring more rows than one block of logits gives each row its own res
 
 TEST_CASE("copied pages continue as their originals") {
   Fixture f;
-  REQUIRE(static_cast<bool>(run(*f.model, plan_of({1, 5, 9, 4}))));
+  REQUIRE(run(*f.model, plan_of({1, 5, 9, 4})));
   const int32_t from[] = {0};
   const int32_t to[] = {3};
-  REQUIRE(static_cast<bool>(f.model->copy_pages(from, to)));
+  REQUIRE(f.model->copy_pages(from, to));
   StepPlan next = plan_of({1, 5, 9, 4, 6});
   next.token = {6};
   next.position = {4};
@@ -229,15 +228,15 @@ TEST_CASE("copied pages continue as their originals") {
   next.page_table = {3, 1};
   CHECK(run(*f.model, next)->front().logprob == original);
   const int32_t outside[] = {1000};
-  CHECK_FALSE(static_cast<bool>(f.model->copy_pages(from, outside)));
-  CHECK_FALSE(static_cast<bool>(f.model->copy_pages(from, {})));
+  CHECK_FALSE(f.model->copy_pages(from, outside));
+  CHECK_FALSE(f.model->copy_pages(from, {}));
 }
 
 TEST_CASE("a cancelled model ends its step with an error") {
   Fixture f;
   f.model->cancel();
   const auto results = run(*f.model, mixed_plan());
-  REQUIRE_FALSE(static_cast<bool>(results));
+  REQUIRE_FALSE(results);
   CHECK(results.error().message.find("cancelled") != std::string::npos);
 }
 

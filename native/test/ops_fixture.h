@@ -2,8 +2,6 @@
 // backends, and the comparison against a bound.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -14,6 +12,7 @@
 
 #include "backend/backend.h"
 #include "backend/dtype.h"
+#include "test/checks.h"
 
 namespace lorikeet::test {
 

@@ -1,10 +1,9 @@
-#include <doctest/doctest.h>
-
 #include <chrono>
 #include <thread>
 #include <vector>
 
 #include "backend/cpu/pool.h"
+#include "test/checks.h"
 
 using lorikeet::cpu::Pool;
 

@@ -1,6 +1,5 @@
 #include "tiny_model.h"
 
-#include <doctest/doctest.h>
 #include <stdlib.h>
 
 #include <cstring>
@@ -9,6 +8,7 @@
 #include <random>
 
 #include "backend/dtype.h"
+#include "test/checks.h"
 
 namespace lorikeet::test {
 
@@ -83,7 +83,7 @@ void write_safetensors(const std::string& path, const TestTensors& tensors) {
 
 std::string tensor_ref(const std::string& path, const std::string& name) {
   const Result<SafetensorsFile> file = SafetensorsFile::open(path);
-  REQUIRE(static_cast<bool>(file));
+  REQUIRE(file);
   const TensorInfo* tensor = file->find(name);
   REQUIRE(tensor != nullptr);
   const json ref = {{"name", name},
@@ -144,13 +144,13 @@ ModelOptions tiny_options(const std::string& folder) {
 
 std::unique_ptr<Model> open_tiny(const std::string& folder) {
   auto model = Model::open(tiny_options(folder));
-  REQUIRE_MESSAGE(static_cast<bool>(model), (model ? "" : model.error().message));
+  REQUIRE(model);
   return std::move(*model);
 }
 
 std::string open_fault(const std::string& folder) {
   const auto model = Model::open(tiny_options(folder));
-  REQUIRE_FALSE(static_cast<bool>(model));
+  REQUIRE_FALSE(model);
   return model.error().message;
 }
 
