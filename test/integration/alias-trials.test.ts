@@ -184,6 +184,27 @@ describe('shadow traffic', () => {
   });
 });
 
+/** What is no version's fault, before the stream and in it. */
+const ENGINE_FAILURES: ((generation: FakeGeneration) => void)[] = [
+  (generation) => generation.refuse('overloaded', 'busy'),
+  (generation) => generation.refuse('engine_unavailable', 'shutting down'),
+  (generation) => generation.refuse('invalid_api_key', 'another ENGINE_TOKEN'),
+  (generation) => generation.cut(),
+  (generation) => {
+    generation.send({ type: 'start', promptTokens: 1 }, { type: 'tokens', text: 't', ids: [1] });
+    setTimeout(() => generation.cut(), 5);
+  },
+  (generation) => {
+    generation.send({ type: 'start', promptTokens: 1 });
+    generation.send({ type: 'error', code: 'internal_error', message: 'a step failed', shared: true });
+    generation.end();
+  },
+  (generation) => {
+    generation.raw('{"type":"tokens","text":5}\n');
+    generation.end();
+  },
+];
+
 describe('a guarded change', () => {
   const guard = { max_error_rate: 0.2, min_requests: 10, window_s: 300 };
   const canary = { routes: [{ version: 1 }, { version: 2 }], guard };
@@ -232,8 +253,10 @@ describe('a guarded change', () => {
     for (let index = 0; index < 8; index += 1) await call('bot:fine');
     answers[2] = (generation) => generation.refuse('context_length_exceeded', 'too long');
     for (let index = 0; index < 8; index += 1) await call('bot:fine');
-    answers[2] = (generation) => generation.refuse('overloaded', 'busy');
-    for (let index = 0; index < 8; index += 1) await call('bot:fine');
+    for (const fails of ENGINE_FAILURES) {
+      answers[2] = fails;
+      for (let index = 0; index < 6; index += 1) expect((await call('bot:fine')).status).not.toBe(200);
+    }
     await acme.expect(200, 'GET', `${path('fine')}/shadow`); // writes what was counted
     expect(routesOf(await get('fine'))).toEqual([2]);
     const rows = await platform.query<{ requests: number; errors: number }>(

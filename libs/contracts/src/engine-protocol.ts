@@ -154,7 +154,13 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
     usage: z.object({ promptTokens: z.int(), cachedTokens: z.int(), completionTokens: z.int() }),
     timing: z.object({ queue_ms: z.number(), ttft_ms: z.number(), total_ms: z.number() }),
   }),
-  z.object({ type: z.literal('error'), code: z.enum(ERROR_CODES), message: z.string() }),
+  z.object({
+    type: z.literal('error'),
+    code: z.enum(ERROR_CODES),
+    message: z.string(),
+    /** It hit requests whatever their version is, e.g. a step that failed: it says nothing of this one's. */
+    shared: z.boolean().optional(),
+  }),
 ]);
 export type GenerateEvent = z.infer<typeof GenerateEventSchema>;
 

@@ -12,6 +12,7 @@ import { ErrorEnvelopeSchema, type ErrorCode } from '#contracts/errors.js';
 import { type Parity, type ParityRequest, ParitySchema } from '#contracts/parity.js';
 import { AppError } from '#runtime/app-error.js';
 import { readLines } from './ndjson.js';
+import { SharedFault } from './shared-fault.js';
 
 export interface EngineClientOptions {
   readonly url: string;
@@ -159,8 +160,9 @@ function parseEvent(line: string): GenerateEvent {
   throw new AppError('internal_error', { message: 'The engine sent what is no event.', cause: event.error });
 }
 
+/** A fault of the connection, so of no one request. */
 function errorEvent(fault: AppError): GenerateEvent {
-  return { type: 'error', code: fault.code, message: fault.message };
+  return { type: 'error', code: fault.code, message: fault.message, shared: true };
 }
 
 function unavailable(message: string, cause?: unknown): AppError {
@@ -186,7 +188,8 @@ async function faultOf(response: Dispatcher.ResponseData): Promise<AppError> {
   const envelope = ErrorEnvelopeSchema.safeParse(parseJson(body));
   if (!envelope.success || !FORWARDED_CODES.has(envelope.data.error.code)) {
     const cause = new Error(`the engine answered ${response.statusCode}: ${body.slice(0, 500)}`);
-    return new AppError('internal_error', { cause });
+    const own = envelope.success && envelope.data.error.code === 'internal_error';
+    return own ? new AppError('internal_error', { cause }) : new SharedFault('internal_error', { cause });
   }
   const { code, message, param } = envelope.data.error;
   const retryAfter_s = Number(response.headers['retry-after']);

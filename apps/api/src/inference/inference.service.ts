@@ -6,6 +6,7 @@ import { ModelResolver } from '#adapters/registry/model-resolver.service.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import type { CompletionUsage } from '#contracts/openai/usage.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
+import { faultOfEvent } from '#fleet/shared-fault.js';
 import { AppError } from '#runtime/app-error.js';
 import type { AnswerHead } from './answer-format.js';
 import type { GenerationPlan } from './generation-plan.js';
@@ -108,7 +109,7 @@ export class InferenceService {
       for await (const item of merged) {
         meter.note(item.source, item.value);
         trial.note(item.source, item.value);
-        if (item.value.type === 'error') throw new AppError(item.value.code, { message: item.value.message });
+        if (item.value.type === 'error') throw faultOfEvent(item.value);
         yield item;
       }
       fault = undefined;

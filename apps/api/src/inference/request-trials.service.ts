@@ -3,11 +3,11 @@ import { Injectable } from '@nestjs/common';
 import { AliasGuards } from '#adapters/aliases/alias-guards.service.js';
 import type { ResolvedVersion, ServedShadow } from '#adapters/registry/served-target.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
-import { ERROR_TABLE } from '#contracts/errors.js';
 import type { AppError } from '#runtime/app-error.js';
 import type { Sequence } from './generation-plan.js';
 import type { RequestMeter } from './request-meter.js';
 import { type EngineScope, ShadowTraffic } from './shadow-traffic.service.js';
+import { isVersionsFault } from './version-fault.js';
 
 export type { EngineScope } from './shadow-traffic.service.js';
 
@@ -62,7 +62,7 @@ export class RequestTrials {
   }
 
   #guard(version: ResolvedVersion | undefined, fault: AppError | undefined, meter: RequestMeter): void {
-    const failed = fault !== undefined && speaksAgainstVersion(fault);
+    const failed = fault !== undefined && isVersionsFault(fault);
     if (version && (failed || fault === undefined)) this.guards.note(version, { failed, tpot: meter.tpot });
   }
 }
@@ -72,17 +72,6 @@ interface CopiedRequest {
   readonly shadow: ServedShadow;
   readonly sequences: readonly Sequence[];
   readonly scope: EngineScope;
-}
-
-/** Faults on our side that every version would have met. */
-const NO_VERSIONS_FAULT: ReadonlySet<string> = new Set([
-  'overloaded',
-  'dependency_unavailable',
-  'maintenance',
-]);
-
-function speaksAgainstVersion({ code }: AppError): boolean {
-  return code === 'adapter_rejected' || (ERROR_TABLE[code].status >= 500 && !NO_VERSIONS_FAULT.has(code));
 }
 
 /** With a seed, as the engine would have drawn one: only then can both answers be held against each other. */

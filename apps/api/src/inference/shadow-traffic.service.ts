@@ -4,11 +4,13 @@ import { AliasShadows, type ShadowOutcome } from '#adapters/aliases/alias-shadow
 import type { ResolvedVersion, ServedShadow } from '#adapters/registry/served-target.js';
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
+import { faultOfEvent } from '#fleet/shared-fault.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Sequence } from './generation-plan.js';
 import { mergeStreams } from './merge-streams.js';
 import { RequestMeter } from './request-meter.js';
 import { compareAnswers } from './shadow-comparison.js';
+import { isVersionsFault } from './version-fault.js';
 
 /** What the engine is told of the tenant that asks. */
 export type EngineScope = Pick<GenerateRequest, 'cacheSalt' | 'maxContext'>;
@@ -106,9 +108,9 @@ export class ShadowTraffic implements OnModuleInit, OnModuleDestroy {
     try {
       this.#note(copy, await this.#ask(copy, controller.signal));
     } catch (error) {
-      const code = error instanceof AppError ? error.code : 'internal_error';
-      const gone = controller.signal.aborted || GAVE_WAY.has(code);
-      this.#note(copy, gone ? { fate: 'dropped' } : { fate: 'failed', error: code });
+      const fault = error instanceof AppError ? error : new AppError('internal_error', { cause: error });
+      const failed = !controller.signal.aborted && isVersionsFault(fault);
+      this.#note(copy, failed ? { fate: 'failed', error: fault.code } : { fate: 'dropped' });
     } finally {
       controller.abort(gaveWay()); // the other sequences of a copy that failed
     }
@@ -128,7 +130,7 @@ export class ShadowTraffic implements OnModuleInit, OnModuleDestroy {
     const candidate: number[][] = sequences.map(() => []);
     for await (const { source, value } of mergeStreams(streams.map(({ events }) => events))) {
       meter.note(source, value);
-      if (value.type === 'error') throw new AppError(value.code, { message: value.message });
+      if (value.type === 'error') throw faultOfEvent(value);
       if (value.type === 'tokens') candidate[source]?.push(...value.ids);
     }
     const pairs = served.map((tokens, index) => ({ served: tokens, candidate: candidate[index] ?? [] }));
@@ -139,9 +141,6 @@ export class ShadowTraffic implements OnModuleInit, OnModuleDestroy {
     this.shadows.note(version, outcome);
   }
 }
-
-/** No fault of the candidate. */
-const GAVE_WAY: ReadonlySet<string> = new Set(['overloaded', 'client_closed_request']);
 
 function gaveWay(): AppError {
   return new AppError('overloaded', { message: 'The engines have other work.' });

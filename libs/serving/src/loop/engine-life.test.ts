@@ -81,8 +81,8 @@ describe('the life of requests in the engine', () => {
       run(engine, request(promptOf(5))),
       run(engine, request(promptOf(6))),
     ]);
-    expect(first.at(-1)).toMatchObject({ type: 'error', code: 'internal_error' });
-    expect(second.at(-1)).toMatchObject({ type: 'error', code: 'internal_error' });
+    expect(first.at(-1)).toMatchObject({ type: 'error', code: 'internal_error', shared: true });
+    expect(second.at(-1)).toMatchObject({ type: 'error', code: 'internal_error', shared: true });
     expect(idsOf(await run(engine, request(promptOf(5))))).toEqual(expectedIds(0, promptOf(5), 20));
   });
 
@@ -94,6 +94,7 @@ describe('the life of requests in the engine', () => {
       run(engine, request([5, 499], { maxTokens: 3 })),
     ]);
     expect(bad.at(-1)).toMatchObject({ type: 'error', code: 'internal_error' });
+    expect(bad.at(-1)).not.toHaveProperty('shared');
     expect(good.at(-1)).toMatchObject({ type: 'finish' });
   });
 

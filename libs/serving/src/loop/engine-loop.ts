@@ -115,6 +115,15 @@ export class EngineLoop {
     this.#end(sequence, 'error');
   }
 
+  /** As `fail`, for what went wrong with the engine and not with this request. */
+  #failShared(sequence: Sequence, error: AppError): void {
+    const { code, message } = error;
+    if (sequence.state !== 'ended') {
+      sequence.options.events.push({ type: 'error', code, message, shared: true });
+    }
+    this.fail(sequence, error);
+  }
+
   /** Fails what is left with `error`, and resolves when no step runs any more. */
   async close(error: AppError): Promise<void> {
     this.#closing = true;
@@ -202,7 +211,7 @@ export class EngineLoop {
       for (const { request } of grants) request.inStep = false;
       const error = new AppError('internal_error', { message: 'The engine failed while it computed this.' });
       for (const { request } of grants) {
-        if (request.endsAfterStep === undefined) this.fail(request, error);
+        if (request.endsAfterStep === undefined) this.#failShared(request, error);
         else this.#retire(request, request.endsAfterStep);
       }
       return;
@@ -227,7 +236,7 @@ export class EngineLoop {
       if (outcome !== undefined) this.#retire(sequence, outcome);
     } catch (err) {
       this.options.logger.error({ err }, 'the results of a step could not be read');
-      this.fail(sequence, new AppError('internal_error'));
+      this.#failShared(sequence, new AppError('internal_error'));
     }
   }
 
