@@ -1,6 +1,7 @@
-const WARN = 40;
+const IMPORTANT = new Set(['warn', 'error', 'fatal']);
 
-/** @typedef {{ level?: unknown, msg?: unknown, err?: { message?: string } }} LogRecord */
+/** @typedef {{ message?: string, code?: string, cause?: LoggedError }} LoggedError */
+/** @typedef {{ level?: unknown, msg?: unknown, err?: LoggedError }} LogRecord */
 
 /** A line of our servers (pino's JSON). @param {string} line @returns {LogRecord | undefined} undefined: something else */
 function recordOf(line) {
@@ -15,11 +16,12 @@ function recordOf(line) {
 /** @param {LogRecord} record */
 function textOf({ msg, err }) {
   const text = String(msg ?? '');
-  return err?.message && !text.includes(err.message) ? `${text}: ${err.message}` : text;
+  const reason = err?.message ?? err?.code ?? err?.cause?.message ?? err?.cause?.code;
+  return reason && !text.includes(reason) ? `${text}: ${reason}` : text;
 }
 
 /** @param {LogRecord} record */
-const isImportant = ({ level }) => typeof level === 'number' && level >= WARN;
+const isImportant = ({ level }) => typeof level === 'string' && IMPORTANT.has(level);
 
 /**
  * What of a child's log line belongs on the terminal: warnings and worse of our own, PANIC of PostgreSQL.

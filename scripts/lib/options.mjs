@@ -13,6 +13,7 @@ import { StopError } from './stop-error.mjs';
  * @property {string | undefined} databaseUrl  undefined: embedded
  * @property {string | undefined} redisUrl
  * @property {string | undefined} adminKey
+ * @property {import('./log-file.mjs').Rotation} logs  of each server's log under DATA_DIR/logs
  */
 
 export const HELP = `npm start -- [options]
@@ -29,6 +30,9 @@ REDIS_URL name others. Installs and builds what is missing first. Ctrl-C stops e
 
 In brackets: the environment variable that says the same. All other settings are environment variables too:
 docs/settings.md.`;
+
+const DEFAULT_LOG_MB = 16;
+const DEFAULT_LOG_FILES = 4;
 
 /** Option and the variable that it stands for. */
 const VARIABLE = /** @type {const} */ ({
@@ -89,6 +93,17 @@ export function readOptions(argv, env) {
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     faults.push(`PORT: expected a whole number from 0 to 65535, got "${value('port')}"`);
   }
+  const whole = (/** @type {string} */ name, /** @type {number} */ max) => {
+    const text = variable(name);
+    const number = Number(text);
+    if (text === undefined || (Number.isInteger(number) && number >= 1 && number <= max)) {
+      return text === undefined ? undefined : number;
+    }
+    faults.push(`${name}: expected a whole number from 1 to ${max}, got "${text}"`);
+    return undefined;
+  };
+  const megabytes = whole('LOG_FILE_MB', 10_000);
+  const files = whole('LOG_FILES', 1_000);
   const modelPath = value('model');
   const demo = given['no-demo'] ? false : booleanOf(variable('DEMO'), modelPath === undefined);
   if (demo === undefined) faults.push(`DEMO: expected true or false, got "${env.DEMO}"`);
@@ -101,6 +116,10 @@ export function readOptions(argv, env) {
     databaseUrl: variable('DATABASE_URL'),
     redisUrl: variable('REDIS_URL'),
     adminKey: variable('ADMIN_API_KEY'),
+    logs: {
+      maxBytes: (megabytes ?? DEFAULT_LOG_MB) * 2 ** 20,
+      files: files ?? DEFAULT_LOG_FILES,
+    },
   };
   if (options.demo && modelPath !== undefined) {
     faults.push(

@@ -40,6 +40,14 @@ export async function startPostgres({ directory, port: wanted, onLine = () => {}
       `port=${port}`,
       '-c',
       'unix_socket_directories=',
+      // A failed statement is told to its client, who logs it without values; here its message, detail and text would
+      // hold what callers sent. What concerns the server itself is LOG and worse.
+      '-c',
+      'log_min_messages=log',
+      '-c',
+      'log_min_error_statement=panic',
+      '-c',
+      'log_error_verbosity=terse',
     ],
     env: postgresEnvironment(),
     cwd: directory,

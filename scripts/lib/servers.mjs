@@ -15,9 +15,9 @@ import { StopError } from './stop-error.mjs';
 /** The servers end in order within 10 s by themselves. */
 const SERVER_GRACE_MS = 12_000;
 
-/** @param {string} dataDir @param {string} name  every line to its log, the important ones to the terminal */
-function lineSink(dataDir, name) {
-  const write = openLog(join(dataDir, 'logs', `${name}.log`));
+/** @param {import('./options.mjs').StartOptions} options @param {string} name  every line to its log, the important ones to the terminal */
+function lineSink({ dataDir, logs }, name) {
+  const write = openLog(join(dataDir, 'logs', `${name}.log`), logs);
   return (/** @type {string} */ line) => {
     write(line);
     const text = terminalText(line);
@@ -78,7 +78,7 @@ export class Servers {
     if (this.#options.databaseUrl !== undefined) return;
     const directory = join(this.#options.dataDir, 'postgres');
     const port = await freePort();
-    const onLine = lineSink(this.#options.dataDir, 'postgres');
+    const onLine = lineSink(this.#options, 'postgres');
     await this.#start('postgres', async () => {
       const { child, url } = await startPostgres({ directory, port, onLine });
       this.#env.DATABASE_URL = url;
@@ -95,7 +95,7 @@ export class Servers {
       return;
     }
     const port = await freePort();
-    const onLine = lineSink(this.#options.dataDir, 'redis');
+    const onLine = lineSink(this.#options, 'redis');
     await this.#start('redis', async () => {
       const { child, url } = await startRedis({ directory, port, onLine });
       this.#env.REDIS_URL = url;
@@ -121,7 +121,7 @@ export class Servers {
 
   /** Brings the database to this version. */
   async migrate() {
-    const onLine = lineSink(this.#options.dataDir, 'migrate');
+    const onLine = lineSink(this.#options, 'migrate');
     const child = new Child({
       ...this.#program('migrate', join('api', 'src', 'migrate.js'), this.#env),
       onLine,
@@ -149,7 +149,7 @@ export class Servers {
 
   /** @param {string} name @param {NodeJS.ProcessEnv} env */
   async #startServer(name, env) {
-    const onLine = lineSink(this.#options.dataDir, name);
+    const onLine = lineSink(this.#options, name);
     const script = join(name, 'src', 'main.js');
     await this.#start(name, async () => new Child({ ...this.#program(name, script, env), onLine }));
   }

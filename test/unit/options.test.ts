@@ -39,6 +39,16 @@ describe('the options of npm start', () => {
     );
   });
 
+  it('reads how logs are kept', () => {
+    expect(readOptions([], {})).toMatchObject({ logs: { maxBytes: 16 * 2 ** 20, files: 4 } });
+    expect(readOptions([], { LOG_FILE_MB: '1', LOG_FILES: '2' })).toMatchObject({
+      logs: { maxBytes: 2 ** 20, files: 2 },
+    });
+    expect(() => readOptions([], { LOG_FILE_MB: '0', LOG_FILES: '1.5' })).toThrow(
+      /LOG_FILE_MB: .*"0"\n {2}LOG_FILES: .*"1.5"/,
+    );
+  });
+
   it('shows the options when one is unknown', () => {
     expect(() => readOptions(['--prot', '1'], {})).toThrow(/--prot[\s\S]*--port N/);
     expect(readOptions(['--help'], { PORT: 'x' })).toBe('help');

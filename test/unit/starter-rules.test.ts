@@ -8,15 +8,15 @@ import { curlOf } from '../../scripts/lib/welcome.mjs';
 
 describe('what of a log line is shown in the terminal', () => {
   it('shows warnings and worse with their reason', () => {
-    expect(terminalText('{"level":30,"msg":"listening"}')).toBeUndefined();
-    expect(terminalText('{"level":40,"msg":"slow"}')).toBe('slow');
-    expect(terminalText('{"level":50,"msg":"job failed","err":{"message":"no disk"}}')).toBe(
+    expect(terminalText('{"level":"info","msg":"listening"}')).toBeUndefined();
+    expect(terminalText('{"level":"warn","msg":"slow"}')).toBe('slow');
+    expect(terminalText('{"level":"error","msg":"job failed","err":{"message":"no disk"}}')).toBe(
       'job failed: no disk',
     );
   });
 
   it('leaves everything else in the log file, broken JSON too, but not a panic of PostgreSQL', () => {
-    expect(terminalText('{"level":50,')).toBeUndefined();
+    expect(terminalText('{"level":"error",')).toBeUndefined();
     expect(terminalText('2026-11-21 UTC [9] ERROR:  duplicate key')).toBeUndefined();
     expect(terminalText('2026-11-21 UTC [9] PANIC:  no space left')).toContain('PANIC');
   });
@@ -25,8 +25,8 @@ describe('what of a log line is shown in the terminal', () => {
 describe("a child's last lines", () => {
   it('are readable whether it logged or printed them', () => {
     const lines = [
-      '{"level":30,"msg":"starting"}',
-      '{"level":60,"msg":"no model"}',
+      '{"level":"info","msg":"starting"}',
+      '{"level":"fatal","msg":"no model"}',
       'Error: at last',
       '{broken',
     ];

@@ -31,6 +31,7 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
     logger,
     jsonLimitBytes: settings.jsonLimitBytes,
     streams,
+    accessLevel: 'info',
   });
   const fastify = app.getHttpAdapter().getInstance();
   // The one added last is the one that is asked.

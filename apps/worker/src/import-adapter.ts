@@ -190,7 +190,7 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
     const { versionId, attempt } = begun;
     await run.log(`attempt ${attempt} failed: ${failure.message}`);
     this.logger.info(
-      { err: failure, versionId, attempt, retryable: failure.retryable },
+      { err: failure.cause, versionId, attempt, retryable: failure.retryable },
       'an import attempt failed',
     );
     const latest = await whileAway(() => this.states.look(versionId), signal);

@@ -115,7 +115,7 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
   async #reject(versionId: string, refused: Refused): Promise<string> {
     await this.states.reject(versionId, refused);
     const { errors } = refused.report;
-    this.logger.info({ versionId, errors: errors.slice(0, 3) }, 'version rejected');
+    this.logger.info({ versionId, errors: [...new Set(errors.map(({ code }) => code))] }, 'version rejected');
     return `rejected: ${errors[0]?.message ?? 'see its report'}`;
   }
 }

@@ -2,7 +2,7 @@ import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/com
 import { Reflector } from '@nestjs/core';
 import { type Scope, SCOPES } from '#contracts/admin-api.js';
 import { AppError } from '#runtime/app-error.js';
-import { noteActor } from '#runtime/request-context.js';
+import { noteActor, noteTenant } from '#runtime/request-context.js';
 import type { FastifyRequest } from 'fastify';
 import { KeyDirectory, type KnownKey } from './key-directory.service.js';
 import {
@@ -43,6 +43,7 @@ export class KeyGuard implements CanActivate {
     if (operatorOnly)
       throw new AppError('insufficient_scope', { message: 'This call is for operator keys.' });
     noteActor({ type: 'api_key', id: known.keyId });
+    noteTenant(known.tenant.id);
     setCaller(request, callerWith(known, scopes));
     return true;
   }
@@ -62,6 +63,7 @@ export class KeyGuard implements CanActivate {
     }
     const tenant = await this.keys.findTenant(header);
     if (!tenant) throw new AppError('not_found', { message: 'There is no such tenant.', param: 'x-tenant' });
+    noteTenant(tenant.id);
     return tenant;
   }
 }

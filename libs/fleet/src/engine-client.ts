@@ -187,7 +187,7 @@ async function faultOf(response: Dispatcher.ResponseData): Promise<AppError> {
   const body = await response.body.text().catch(() => '');
   const envelope = ErrorEnvelopeSchema.safeParse(parseJson(body));
   if (!envelope.success || !FORWARDED_CODES.has(envelope.data.error.code)) {
-    const cause = new Error(`the engine answered ${response.statusCode}: ${body.slice(0, 500)}`);
+    const cause = new Error(`the engine answered ${response.statusCode} without one of our codes`);
     const own = envelope.success && envelope.data.error.code === 'internal_error';
     return own ? new AppError('internal_error', { cause }) : new SharedFault('internal_error', { cause });
   }

@@ -80,7 +80,10 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
         return { engine: handle.view.status?.engine ?? handle.client.url, events };
       } catch (error) {
         if (!(error instanceof AppError) || !MAY_SERVE_ELSEWHERE.has(error.code)) throw error;
-        this.#logger.warn({ engine: handle.client.url, code: error.code }, error.message);
+        this.#logger.warn(
+          { engine: handle.client.url, code: error.code },
+          'the engine cannot take the request',
+        );
         fault = error;
         void handle.refresh();
       }

@@ -56,7 +56,7 @@ export class ErrorFilter implements ExceptionFilter {
         code: error.code,
         err: level === 'error' ? (error.cause ?? error) : undefined,
       },
-      error.message,
+      ERROR_TABLE[error.code].text, // the error's own message may repeat what the caller sent
     );
     if (reply.sent || reply.raw.headersSent) return; // a stream tells its own errors
     const retryAfter_s = error.details.retryAfter_s ?? (status === 503 ? 1 : undefined);

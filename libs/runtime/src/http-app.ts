@@ -3,6 +3,7 @@ import type { DynamicModule, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
+import { AccessLog } from './access-log.js';
 import { ErrorFilter } from './error-filter.js';
 import { type Logger, nestLogger } from './logger.js';
 import { OpenStreams } from './open-streams.js';
@@ -16,6 +17,8 @@ export interface HttpAppOptions {
   readonly jsonLimitBytes: number;
   /** Ended at shutdown, so that a long stream does not hold the process. */
   readonly streams: OpenStreams;
+  /** At which level each answered request is logged; `debug` when absent. */
+  readonly accessLevel?: 'info' | 'debug';
 }
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -37,12 +40,17 @@ export async function makeHttpApp(options: HttpAppOptions): Promise<NestFastifyA
     forceCloseConnections: 'idle',
   });
   const fastify = adapter.getInstance();
+  const access = new AccessLog(options.logger, options.accessLevel ?? 'debug');
   fastify.addHook('onRequest', async (request, reply) => {
+    access.follow(request, reply);
     void reply.header('x-request-id', request.id);
   });
   // The first hook after the body was read: what the socket's events started would not know of the request.
   fastify.addHook('preValidation', (request, _reply, done) => {
-    inRequest({ requestId: request.id, address: request.ip }, done);
+    inRequest({ requestId: request.id, address: request.ip }, () => {
+      access.remember(request);
+      done();
+    });
   });
   const closeUnused = followUnusedConnections(fastify.server);
   fastify.addHook('preClose', async () => closeUnused());

@@ -8,6 +8,19 @@ export interface RequestContext {
   readonly address: string | undefined;
   /** Undefined until a guard knows who calls. */
   actor: Actor | undefined;
+  /** The tenant for which the request is made, once a guard knows. */
+  tenantId?: string;
+  /** What an inference request took, once it has ended. */
+  spent?: Spent;
+}
+
+/** Tokens and time of one inference request. */
+export interface Spent {
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+  /** Undefined: no token came. */
+  readonly ttft_ms: number | undefined;
 }
 
 const contexts = new AsyncLocalStorage<RequestContext>();
@@ -32,4 +45,16 @@ export function currentRequest(): RequestContext | undefined {
 export function noteActor(actor: Actor): void {
   const context = contexts.getStore();
   if (context) context.actor = actor;
+}
+
+/** Tells for which tenant the current request is made. */
+export function noteTenant(id: string): void {
+  const context = contexts.getStore();
+  if (context) context.tenantId = id;
+}
+
+/** Tells what the current request took, for the access log. */
+export function noteSpent(spent: Spent): void {
+  const context = contexts.getStore();
+  if (context) context.spent = spent;
 }

@@ -169,7 +169,7 @@ const logger = new Logger('tus');
 function tusError(thrown: Error | { status_code: number; body: string }) {
   if ('status_code' in thrown) return undefined;
   const error = asAppError(asDependencyError(thrown));
-  if (ERROR_TABLE[error.code].logLevel === 'error') logger.error(thrown.message, thrown.stack);
+  if (ERROR_TABLE[error.code].logLevel === 'error') logger.error(thrown);
   const { status, body } = toEnvelope(error);
   return { status_code: status, body: JSON.stringify(body) };
 }

@@ -61,9 +61,9 @@ export class AnswerService {
     } catch (error) {
       const fault = faultOf(error);
       sse.fail(toEnvelope(fault).body);
-      const { logLevel, status } = ERROR_TABLE[fault.code];
+      const { logLevel, status, text } = ERROR_TABLE[fault.code];
       const err = logLevel === 'error' ? (fault.details.cause ?? fault) : undefined;
-      this.logger[logLevel]({ requestId: request.id, code: fault.code, status, err }, fault.message);
+      this.logger[logLevel]({ requestId: request.id, code: fault.code, status, err }, text);
     }
   }
 }

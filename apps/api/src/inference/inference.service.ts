@@ -8,6 +8,7 @@ import type { CompletionUsage } from '#contracts/openai/usage.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import { faultOfEvent } from '#fleet/shared-fault.js';
 import { AppError } from '#runtime/app-error.js';
+import { noteSpent } from '#runtime/request-context.js';
 import type { AnswerHead } from './answer-format.js';
 import type { GenerationPlan } from './generation-plan.js';
 import { InferenceMetrics } from './inference-metrics.js';
@@ -126,6 +127,12 @@ export class InferenceService {
   #settle({ call, model: { version }, meter, trial }: Running, fault: AppError | undefined): void {
     const { usage, ttft_ms, total_ms, tpot } = meter;
     this.metrics.observe({ fault, usage, ttft_ms, total_ms });
+    noteSpent({
+      promptTokens: usage.prompt_tokens,
+      cachedTokens: usage.prompt_tokens_details.cached_tokens,
+      completionTokens: usage.completion_tokens,
+      ttft_ms,
+    });
     // What the client or a shutdown ended says nothing of the version.
     if (!call.controller.signal.aborted) trial.end(fault, meter);
     this.usage.record({

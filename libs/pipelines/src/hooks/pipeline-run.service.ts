@@ -150,10 +150,7 @@ export class PipelineRun {
     const where = { id, tenantId, leaseId: leaseId as string };
     const { affected } = await manager.update(HookDelivery, where, fields as never);
     if (affected !== 1 || !done) return;
-    this.logger.info(
-      { delivery: id, state, reason: step.reason, version: row.version },
-      'a pipeline has ended',
-    );
+    this.logger.info({ delivery: id, state, version: row.version }, 'a pipeline has ended');
     await this.#endJob(manager, { ...row, ...step, state });
   }
 
