@@ -192,9 +192,22 @@ export const EngineStatusSchema = z.object({
     limitBytes: z.int(),
     /** Weights kept on the host, on their way to the device. */
     hostBytes: z.int().optional(),
+    /** Digests of those weights. */
+    host: z.array(z.string()).optional(),
     resident: z.array(z.object({ digest: z.string(), bytes: z.int(), requests: z.int() })),
     /** Adapters for which requests wait, on their way to the device or again. */
     waiting: z.array(z.object({ digest: z.string(), requests: z.int() })).optional(),
   }),
+  /** What a router weighs; each figure is absent until it was measured. */
+  pace: z
+    .object({
+      /** `queuedTokens` and what the running and waiting requests will probably generate. */
+      backlogTokens: z.int(),
+      /** Rows that one second of computing is worth in a full batch. */
+      tokensPerSecond: z.number().positive().optional(),
+      /** From its host, or from storage, to the device. */
+      loadSeconds: z.object({ host: z.number().optional(), storage: z.number().optional() }),
+    })
+    .optional(),
 });
 export type EngineStatus = z.infer<typeof EngineStatusSchema>;

@@ -64,11 +64,15 @@ export class EngineHandle {
   get candidate(): Candidate {
     const adapters = new Set(this.#status?.adapters.resident.map(({ digest }) => digest));
     for (const { adapter } of this.#streams) if (adapter !== undefined) adapters.add(adapter);
+    const { pace, load, base, adapters: held } = this.#status ?? {};
     return {
       ready: this.view.state === 'ready',
-      base: this.#status?.base?.digest,
+      base: base?.digest,
       adapters,
-      queuedTokens: (this.#status?.load.queuedTokens ?? 0) + this.#sentTokens,
+      hostAdapters: new Set(held?.host),
+      queuedTokens: (pace?.backlogTokens ?? load?.queuedTokens ?? 0) + this.#sentTokens,
+      tokensPerSecond: pace?.tokensPerSecond,
+      loadSeconds: pace?.loadSeconds,
     };
   }
 
@@ -173,7 +177,11 @@ async function* closing(
 }
 
 /** Roughly the tokens that a request adds to an engine's queue; the next status replaces the estimate. */
-function estimateTokens({ input }: GenerateRequest): number {
+function estimateTokens({ input, maxTokens }: GenerateRequest): number {
+  return promptEstimate(input) + Math.min(maxTokens ?? USUAL_COMPLETION_TOKENS, USUAL_COMPLETION_TOKENS);
+}
+
+function promptEstimate(input: GenerateRequest['input']): number {
   if (input.kind === 'tokens') return input.tokens.length;
   const characters =
     input.kind === 'text'
@@ -183,3 +191,4 @@ function estimateTokens({ input }: GenerateRequest): number {
 }
 
 const CHARACTERS_PER_TOKEN = 4;
+const USUAL_COMPLETION_TOKENS = 64;

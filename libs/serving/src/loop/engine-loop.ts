@@ -12,6 +12,8 @@ import type { RequestMetrics } from './request-metrics.js';
 import { type ScheduleLimits, schedule } from './scheduler.js';
 import type { Sequence } from './sequence.js';
 import { ServedTokens } from './served-tokens.js';
+import { RecentMean } from '../recent-mean.js';
+import { StepCost } from './step-cost.js';
 import type { RequestOutcome, ServingMetrics } from './serving-metrics.js';
 import type { StepOutputs } from './step-outputs.js';
 import { WaitingOrder } from './waiting-order.js';
@@ -40,6 +42,9 @@ export class EngineLoop {
   readonly #waiting = new WaitingQueues<Sequence>();
   readonly #served = new ServedTokens();
   readonly #wake = new WakeSignal();
+  readonly #cost = new StepCost();
+  /** Tokens that requests generated. */
+  readonly #lengths = new RecentMean();
   readonly #adapters: AdapterAdmission;
   #step = 0;
   #lastStepEnd_ms: number | undefined;
@@ -78,6 +83,24 @@ export class EngineLoop {
     for (const sequence of this.#running) tokens += sequence.totalTokens - sequence.computedTokens;
     for (const sequence of this.#waiting) tokens += sequence.totalTokens;
     return tokens;
+  }
+
+  /** `queuedTokens` and what the requests will probably generate, by what others did. */
+  get backlogTokens(): number {
+    const usual = this.#lengths.value ?? USUAL_COMPLETION_TOKENS;
+    let tokens = this.queuedTokens;
+    for (const requests of [this.#running, this.#waiting]) {
+      for (const { maxTokens, generated } of requests) {
+        tokens += Math.max(0, Math.min(maxTokens - generated, Math.max(1, Math.round(usual - generated))));
+      }
+    }
+    return tokens;
+  }
+
+  /** Rows that one second of computing is worth where steps are full. */
+  get tokensPerSecond(): number | undefined {
+    const row_ms = this.#cost.times?.row_ms ?? 0;
+    return row_ms > 0 ? 1000 / row_ms : undefined;
   }
 
   submit(sequence: Sequence): void {
@@ -206,6 +229,7 @@ export class EngineLoop {
       this.#lastStepEnd_ms = performance.now();
       metrics.stepNativeSeconds.observe(native_ms / 1000);
       metrics.stepRows.observe(writer.plan.rows);
+      this.#cost.note(writer.plan.rows, native_ms);
     } catch (err) {
       logger.error({ err, requests: grants.length }, 'a step failed');
       for (const { request } of grants) request.inStep = false;
@@ -275,6 +299,7 @@ export class EngineLoop {
     events.push({ type: 'error', code: 'client_closed_request', message: 'The request was cancelled.' });
     this.options.prefixes.release(sequence);
     this.#served.leave(sequence.fairnessKey);
+    if (outcome === 'stop' || outcome === 'length') this.#lengths.add(sequence.generated);
     this.options.metrics.requests.inc({ outcome });
     this.options.requestMetrics.ended(sequence, outcome);
     this.#adapters.release(sequence);
@@ -291,6 +316,9 @@ export class EngineLoop {
 /** What tokens count for in fairness, after Sheng et al.: a generated one takes a step of its own. */
 const INPUT_COST = 1;
 const OUTPUT_COST = 2;
+
+/** Before any request has ended. */
+const USUAL_COMPLETION_TOKENS = 64;
 
 function* inTurn(order: WaitingOrder<Sequence>): Generator<Sequence> {
   for (let next = order.next(); next !== undefined; next = order.next()) {

@@ -158,11 +158,12 @@ export class InferenceEngine {
     this.#adapters.drop(digest);
   }
 
-  status(): Pick<EngineStatus, 'device' | 'base' | 'load' | 'kv' | 'adapters'> {
+  status(): Pick<EngineStatus, 'device' | 'base' | 'load' | 'kv' | 'adapters' | 'pace'> {
     const { native, base } = this.options.model;
     const { device, kvPages, kvBytesPerPage } = native.description;
     const running = this.#loop.runningRequests;
-    const { residency, hostBytes } = this.#adapters;
+    const { residency, hostBytes, hostDigests, loadSeconds } = this.#adapters;
+    const { tokensPerSecond } = this.#loop;
     return {
       device,
       base,
@@ -182,8 +183,14 @@ export class InferenceEngine {
         bytes: residency.bytes,
         limitBytes: residency.limitBytes,
         hostBytes,
+        host: hostDigests,
         resident: residency.resident(),
         waiting: residency.waiting(),
+      },
+      pace: {
+        backlogTokens: this.#loop.backlogTokens,
+        ...(tokensPerSecond === undefined ? {} : { tokensPerSecond }),
+        loadSeconds,
       },
     };
   }

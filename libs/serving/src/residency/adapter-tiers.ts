@@ -2,6 +2,7 @@ import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { AdapterManifests } from './adapter-manifests.js';
 import { type AdapterDevice, AdapterResidency, type AdapterVersion } from './adapter-residency.js';
 import { HostAdapters } from './host-adapters.js';
+import { RecentMean } from '../recent-mean.js';
 import type { ServingMetrics } from '../loop/serving-metrics.js';
 
 export interface AdapterTiersOptions {
@@ -20,6 +21,8 @@ export class AdapterTiers {
   readonly residency: AdapterResidency;
   readonly #manifests: AdapterManifests;
   readonly #host: HostAdapters;
+  readonly #hostLoad = new RecentMean();
+  readonly #fetch = new RecentMean();
 
   constructor(private readonly options: AdapterTiersOptions) {
     const { blobs, metrics } = options;
@@ -32,6 +35,7 @@ export class AdapterTiers {
       onLoad: (outcome, took_ms) => {
         metrics.adapterLoads.inc({ outcome });
         metrics.adapterLoadSeconds.observe(took_ms / 1000);
+        if (outcome === 'loaded') this.#hostLoad.add(took_ms / 1000);
       },
       onEvict: () => metrics.adapterEvictions.inc(),
       onDropped: (digest) => this.#forget(digest),
@@ -50,7 +54,10 @@ export class AdapterTiers {
     const onDevice = this.residency.isResident(digest);
     const tier = onDevice ? 'device' : this.#host.has(digest) ? 'host' : 'storage';
     this.options.metrics.adapterLookups.inc({ tier });
-    if (!onDevice) await this.#host.open(digest, manifest);
+    if (onDevice) return;
+    const begin_ms = performance.now();
+    await this.#host.open(digest, manifest);
+    if (tier === 'storage') this.#fetch.add((performance.now() - begin_ms) / 1000);
   }
 
   /** Loads it although no request asks for it. */
@@ -67,6 +74,18 @@ export class AdapterTiers {
 
   get hostBytes(): number {
     return this.#host.bytes;
+  }
+
+  get hostDigests(): string[] {
+    return this.#host.digests;
+  }
+
+  /** What a load to the device takes, by where it begins; absent until it was measured. */
+  get loadSeconds(): { host?: number; storage?: number } {
+    const host = this.#hostLoad.value;
+    const fetch = this.#fetch.value;
+    if (host === undefined) return {};
+    return { host, ...(fetch === undefined ? {} : { storage: fetch + host }) };
   }
 
   #forget(digest: string): void {

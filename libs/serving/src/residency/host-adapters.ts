@@ -39,6 +39,11 @@ export class HostAdapters {
     return this.#bytes;
   }
 
+  /** Most recently used last. */
+  get digests(): string[] {
+    return [...this.#kept.keys()];
+  }
+
   has(digest: string): boolean {
     return this.#kept.has(digest);
   }
