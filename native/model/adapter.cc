@@ -145,9 +145,16 @@ class AdapterLoader {
 
   Status load_linear_part(const Module& module, const ManifestModule& change,
                           std::vector<AdapterPartDesc>& parts) {
-    if (change.token_rows) return Error{"token rows belong to an embedding"};
     AdapterPartDesc part;
     part.part = module.part;
+    if (change.token_rows) {
+      if (module.place != ModulePlace::head || module.bias)
+        return Error{"token rows belong to an embedding or to an output head without a bias"};
+      const TokenRows shape{module.out, module.in};
+      if (Status s = take_token_rows(*change.token_rows, shape, part.replaced_rows, part.replaced_row_values);
+          !s)
+        return s;
+    }
     const auto vector = [&](const TensorRef& ref) { return tensors_.vector(ref, module.out); };
     if (change.lora) {
       Result<HostTensor> a = tensors_.matrix(change.lora->a, change.lora->rank, module.in);
@@ -207,7 +214,9 @@ class AdapterLoader {
     if (Status s = take_optional(desc.weight, change.weight, table); !s) return s;
     if (desc.weight && type_ != AdapterType::stored) desc.weight = tensors_.bf16(*desc.weight);
     if (change.token_rows) {
-      if (Status s = load_token_rows(desc, module, *change.token_rows); !s) return s;
+      const TokenRows shape{module.in, module.out};
+      if (Status s = take_token_rows(*change.token_rows, shape, desc.token_rows, desc.token_row_values); !s)
+        return s;
     }
     Result<std::unique_ptr<AdapterEmbedding>> embed = backend_.adapter_embedding_create(*base_.embed, desc);
     if (!embed) return embed.error();
@@ -215,18 +224,23 @@ class AdapterLoader {
     return {};
   }
 
-  Status load_token_rows(AdapterEmbeddingDesc& desc, const Module& module, const ManifestTokenRows& change) {
+  struct TokenRows {
+    int64_t vocab;
+    int64_t width;
+  };
+  Status take_token_rows(const ManifestTokenRows& change, const TokenRows& shape,
+                         std::vector<int32_t>& indices, std::optional<HostTensor>& values) {
     std::set<int32_t> seen;
     for (const int32_t index : change.indices) {
-      if (index >= module.in)
+      if (index >= shape.vocab)
         return Error{"token row " + std::to_string(index) + " lies outside the vocabulary"};
       if (!seen.insert(index).second) return Error{"token row " + std::to_string(index) + " stands twice"};
     }
     Result<HostTensor> rows =
-        tensors_.matrix(change.rows, static_cast<int64_t>(change.indices.size()), module.out);
+        tensors_.matrix(change.rows, static_cast<int64_t>(change.indices.size()), shape.width);
     if (!rows) return rows.error();
-    desc.token_rows = change.indices;
-    desc.token_row_values = *rows;
+    indices = change.indices;
+    values = *rows;
     return {};
   }
 

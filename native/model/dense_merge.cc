@@ -101,6 +101,14 @@ class ModuleMerge {
       store(linear, i, added, ratio);
       if (!lora_bias.empty()) (*linear.bias)[i] += static_cast<float>(ratio * scale_ * lora_bias[i]);
     }
+    if (linear.added.empty()) return replace_rows(linear.weight, linear.n, linear.k);
+    // Beside quantized weights a replaced row is, like a delta, multiplied with the activations as they are.
+    if (Status s = replace_rows(linear.added, linear.n, linear.k); !s || !change_.contains("rows")) return s;
+    for (const json& index : change_["rows"]["indices"]) {
+      const auto row = linear.weight.subspan(index.get<size_t>() * static_cast<size_t>(linear.k),
+                                             static_cast<size_t>(linear.k));
+      std::fill(row.begin(), row.end(), 0.0f);
+    }
     return {};
   }
 
@@ -139,10 +147,10 @@ class ModuleMerge {
       const double ratio = magnitude.empty() ? 1 : magnitude[h] / std::sqrt(squares);
       for (int64_t v = 0; v < vocab; ++v) table[v * hidden + h] = static_cast<float>(ratio * column[v]);
     }
-    return replace_rows(table, hidden);
+    return replace_rows(table, vocab, hidden);
   }
 
-  Status replace_rows(std::span<float> table, int64_t hidden) {
+  Status replace_rows(std::span<float> table, int64_t vocab, int64_t hidden) {
     if (!change_.contains("rows")) return {};
     const json& indices = change_["rows"]["indices"];
     Values rows;
@@ -150,7 +158,7 @@ class ModuleMerge {
     if (Status s = read_tensor(change_["rows"]["tensor"], count * hidden, rows); !s) return s;
     for (int64_t i = 0; i < count; ++i) {
       const auto index = indices[static_cast<size_t>(i)].get<int64_t>();
-      if (index < 0 || index >= module_.in) return Error{"row " + std::to_string(index) + " does not exist"};
+      if (index < 0 || index >= vocab) return Error{"row " + std::to_string(index) + " does not exist"};
       std::copy_n(&rows[i * hidden], hidden, &table[index * hidden]);
     }
     return {};

@@ -70,6 +70,7 @@ TEST_CASE("each kind of change alters the answer, and dropping it brings the bas
       {{"module", "model.layers.0.input_layernorm"}, {"weight", f.ref("norm.w")}},
       {{"module", "model.embed_tokens"}, {"lora", f.lora("embed.a", "embed.b", 2)}},
       {{"module", "model.embed_tokens"}, {"tokenRows", {{"indices", {9, 1}}, {"rows", f.ref("rows")}}}},
+      {{"module", "lm_head"}, {"tokenRows", {{"indices", {9, 1}}, {"rows", f.ref("rows")}}}},
   };
   for (const json& module : cases) {
     CAPTURE(module.dump());
@@ -124,6 +125,9 @@ TEST_CASE("a manifest that does not fit the base or the file is refused, and not
       {json::array({json{{"module", kQ}, {"magnitude", f.ref("q.m")}}}), "low-rank"},
       {json::array({json{{"module", "model.norm"}, {"lora", f.lora("q.a", "q.b", 3)}}}), "gain"},
       {json::array({json{{"module", "model.embed_tokens"},
+                         {"tokenRows", {{"indices", {1, 32}}, {"rows", f.ref("rows")}}}}}),
+       "vocabulary"},
+      {json::array({json{{"module", "lm_head"},
                          {"tokenRows", {{"indices", {1, 32}}, {"rows", f.ref("rows")}}}}}),
        "vocabulary"},
       {json::array({json{{"module", "model.embed_tokens"},

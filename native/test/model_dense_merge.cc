@@ -118,6 +118,8 @@ TEST_CASE("a densely merged adapter answers as the low-rank one") {
          {{"module", "lm_head"}, {"lowRank", low_rank("head.a", "head.b", 0.5)}}},
         {{{"module", "model.embed_tokens"}, {"tokenRows", {{"indices", {9, 1}}, {"rows", f.ref("rows")}}}},
          {{"module", "model.embed_tokens"}, {"rows", {{"indices", {9, 1}}, {"tensor", "rows"}}}}},
+        {{{"module", "lm_head"}, {"tokenRows", {{"indices", {9, 1}}, {"rows", f.ref("rows")}}}},
+         {{"module", "lm_head"}, {"rows", {{"indices", {9, 1}}, {"tensor", "rows"}}}}},
     };
     for (const Pair& pair : pairs) {
       CAPTURE(pair.merged.dump());

@@ -140,6 +140,20 @@ TEST_CASE("linear honours DoRA, lora_bias, replaced weight and replaced bias, al
   }
 }
 
+TEST_CASE("linear replaces single outputs, whatever else the adapter does, and only in its own rows") {
+  Random random(10);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const bool weight : {false, true}) {
+      const auto base = random_linear(random, 67, {70}, dtype, false);
+      AdapterCase adapter{random_adapter_part(random, base, 0, {.rank = 3, .dtype = dtype, .weight = weight})};
+      adapter[0].replaced_rows = {69, 0, 33};
+      adapter[0].replaced_row_values = random_tensor(random, 3, 67, dtype);
+      const AdapterCase other{random_adapter_part(random, base, 0, {.rank = 2})};
+      check_linear(base, {&adapter, &adapter, nullptr, &other, &adapter}, random);
+    }
+  }
+}
+
 TEST_CASE("linear leaves the parts alone that an adapter does not touch") {
   Random random(7);
   const auto base = random_linear(random, 40, {64, 32, 31}, DType::bf16, true);

@@ -13,6 +13,8 @@ struct AdapterPartCase {
   float scale = 1.0f;
   std::optional<Tensor> a = {}, b = {}, lora_bias = {}, magnitude = {}, weight = {}, bias = {};
   std::vector<float> component_scale = {};
+  std::vector<int32_t> replaced_rows = {};
+  std::optional<Tensor> replaced_row_values = {};
 
   // Of row r of A times column r of B.
   double factor(int r) const {
@@ -142,6 +144,8 @@ inline std::vector<AdapterPartDesc> describe(const AdapterCase& from) {
     desc.magnitude = host_of(part.magnitude);
     desc.weight = host_of(part.weight);
     desc.bias = host_of(part.bias);
+    desc.replaced_rows = part.replaced_rows;
+    desc.replaced_row_values = host_of(part.replaced_row_values);
     parts.push_back(desc);
   }
   return parts;
@@ -212,6 +216,19 @@ inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* ada
     }
     out.values.push_back(value);
     out.bounds.push_back(steps * kEpsilon * size);
+  }
+  if (adapter == nullptr) return;
+  const size_t first = out.values.size() - static_cast<size_t>(weight.rows);
+  for (size_t i = 0; i < adapter->replaced_rows.size(); ++i) {
+    double value = 0, size = 0;
+    for (int64_t j = 0; j < k; ++j) {
+      const double product = adapter->replaced_row_values->at(static_cast<int64_t>(i), j) * x[j];
+      value += product;
+      size += std::abs(product);
+    }
+    const size_t at = first + static_cast<size_t>(adapter->replaced_rows[i]);
+    out.values[at] = value;
+    out.bounds[at] = static_cast<double>(k) * kEpsilon * size;
   }
 }
 

@@ -106,6 +106,7 @@ class CpuBackend final : public Backend {
   template <class Body>
   void for_rows(int64_t rows, int64_t row_cost, Body&& body);
 
+  void replace_rows(float* y, const float* x, const CpuLinear& base, std::span<const LinearSegment> segments);
   int64_t plan_shrinks(std::span<const LinearSegment> segments);
   QuantizedRows reserve_quantized(int64_t rows, const CpuLinear& weight);
   int plan_attention(const AttentionDesc& desc);

@@ -17,6 +17,20 @@ constexpr int32_t kShrinkRows = 32;
 constexpr int32_t kShrinkRanks = 16;
 constexpr int64_t kWorthSharing = 65536;  // multiply-adds; less is done before another thread has woken up
 
+// As many sums side by side as a vector register holds, then one after the other.
+float dot_in_lanes(const float* a, const float* b, int64_t count) {
+  constexpr int64_t kLanes = 16;
+  float sums[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
+  }
+  float total = 0;
+  for (const float sum : sums) total += sum;
+  for (; i < count; ++i) total += a[i] * b[i];
+  return total;
+}
+
 }  // namespace
 
 size_t CpuLinear::bytes() const {
@@ -100,6 +114,29 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
     pool_.run(call.items(), run_item);
   }
   soon_.clear();
+  replace_rows(y, x, base, segments);
+}
+
+// The outputs that an adapter replaces one by one, after the map itself. Each is one sum in a fixed order.
+void CpuBackend::replace_rows(float* y, const float* x, const CpuLinear& base,
+                              std::span<const LinearSegment> segments) {
+  for (const LinearSegment& segment : segments) {
+    const auto& adapter = *static_cast<const CpuAdapterLinear*>(segment.adapter);
+    if (!adapter.replaces_rows) continue;
+    for (size_t p = 0; p < adapter.parts.size(); ++p) {
+      if (!adapter.parts[p]) continue;
+      const CpuAdapterLinear::Part& part = *adapter.parts[p];
+      const auto count = static_cast<int64_t>(part.replaced_rows.size());
+      pool_.run((count > 0) * segment.rows, [&](int64_t item, int) {
+        const int64_t row = segment.row0 + item;
+        float* const outputs = y + row * base.n + base.parts[p].output0;
+        for (int64_t i = 0; i < count; ++i) {
+          outputs[part.replaced_rows[static_cast<size_t>(i)]] =
+              dot_in_lanes(x + row * base.k, part.replaced_row_values.f32() + i * base.k, base.k);
+        }
+      });
+    }
+  }
 }
 
 }  // namespace lorikeet::cpu

@@ -48,6 +48,15 @@ Status check_adapter_part(const AdapterPartDesc& desc, const CpuLinear::Part& ba
   if (desc.weight) {
     if (Status status = expect_shape(*desc.weight, n, k, "a replaced weight"); !status) return status;
   }
+  if (!desc.replaced_rows.empty()) {
+    const auto rows = static_cast<int64_t>(desc.replaced_rows.size());
+    if (!desc.replaced_row_values) return Error{"replaced rows without values"};
+    if (Status status = expect_shape(*desc.replaced_row_values, rows, k, "replaced rows"); !status)
+      return status;
+    for (const int32_t row : desc.replaced_rows) {
+      if (row < 0 || row >= n) return Error{"a replaced row lies outside the map"};
+    }
+  }
   if (Status status = expect_vector(desc.lora_bias, n, "lora_B.bias"); !status) return status;
   if (Status status = expect_vector(desc.magnitude, n, "a DoRA magnitude"); !status) return status;
   return expect_vector(desc.bias, n, "a replaced bias");
@@ -125,6 +134,18 @@ Result<PaddedVector> dora_ratio(const Kernels& kernels, const AdapterPartDesc& d
   return std::move(*ratio);
 }
 
+// False: no memory.
+bool take_replaced_rows(const AdapterPartDesc& desc, int64_t k, CpuAdapterLinear::Part& part) {
+  if (!desc.replaced_row_values) return true;
+  const HostTensor& values = *desc.replaced_row_values;
+  auto memory = Memory::allocate(static_cast<size_t>(values.rows * k) * sizeof(float));
+  if (!memory) return false;
+  for (int64_t i = 0; i < values.rows * k; ++i) memory->f32()[i] = load_f32(values.data, values.dtype, i);
+  part.replaced_row_values = std::move(*memory);
+  part.replaced_rows = desc.replaced_rows;
+  return true;
+}
+
 Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const AdapterPartDesc& desc,
                                             const CpuLinear::Part& base) {
   if (Status status = check_adapter_part(desc, base); !status) return status.error();
@@ -158,6 +179,7 @@ Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const Adapte
     if (!ratio) return ratio.error();
     part.ratio = std::move(*ratio);
   }
+  if (!take_replaced_rows(desc, base.weight.k(), part)) return out_of_memory("an adapter's replaced rows");
   return part;
 }
 
@@ -179,7 +201,8 @@ size_t CpuAdapterLinear::bytes() const {
   for (const auto& part : parts) {
     if (!part) continue;
     total += part->a.bytes() + part->b.bytes() + part->lora_bias.bytes() + part->ratio.bytes() +
-             part->bias.bytes();
+             part->bias.bytes() + part->replaced_rows.size() * sizeof(int32_t) +
+             part->replaced_row_values.bytes();
     if (part->weight) total += part->weight->bytes();
   }
   return total;
@@ -228,6 +251,7 @@ Result<std::unique_ptr<AdapterLinear>> CpuBackend::adapter_linear_create(
     if (!part) return part.error();
     part->s_offset = adapter->rank_total;
     adapter->rank_total += part->rank;
+    adapter->replaces_rows = adapter->replaces_rows || !part->replaced_rows.empty();
     adapter->parts[index] = std::move(*part);
   }
   return std::unique_ptr<AdapterLinear>(std::move(adapter));

@@ -85,9 +85,12 @@ struct CpuAdapterLinear final : AdapterLinear {
     PaddedVector ratio;                // DoRA: magnitude / ||W + scale B A||_row
     std::optional<BaseWeight> weight;  // never quantized
     PaddedVector bias;
+    std::vector<int32_t> replaced_rows;
+    Memory replaced_row_values;  // [replaced_rows, K] float32
   };
   std::vector<std::optional<Part>> parts;  // by the base's parts
   int rank_total = 0;
+  bool replaces_rows = false;
 
   size_t bytes() const override;
 };

@@ -19,7 +19,7 @@ size_t RefAdapterLinear::bytes() const {
   size_t total = 0;
   for (const Part& p : parts) {
     total += bytes_of(p.a) + bytes_of(p.b) + bytes_of(p.lora_bias) + bytes_of(p.ratio) + bytes_of(p.weight) +
-             bytes_of(p.bias);
+             bytes_of(p.bias) + p.replaced_rows.size() * sizeof(int32_t) + bytes_of(p.replaced_row_values);
   }
   return total;
 }
@@ -120,6 +120,11 @@ void part_row(float* y, const Row& row, const RefLinear::Part& base, const RefAd
     if (bias) value += (*bias)[i];
     y[i] = static_cast<float>(output == LinearOutput::add ? y[i] + value : value);
   }
+  if (adapter == nullptr) return;
+  for (size_t i = 0; i < adapter->replaced_rows.size(); ++i) {
+    const auto at = static_cast<size_t>(adapter->replaced_rows[i]);
+    y[at] = static_cast<float>(dot(&adapter->replaced_row_values[i * static_cast<size_t>(k)], x, k));
+  }
 }
 
 // gate_up [2 width] -> y [width]
@@ -147,6 +152,8 @@ Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
     if (desc.lora_bias) part.lora_bias = scaled(to_floats(*desc.lora_bias), desc.scale);
     part.weight = to_floats(desc.weight);
     part.bias = to_floats(desc.bias);
+    part.replaced_rows = desc.replaced_rows;
+    if (desc.replaced_row_values) part.replaced_row_values = to_floats(*desc.replaced_row_values);
     if (desc.magnitude) {
       const Floats& weight = part.weight ? *part.weight : linear.parts[desc.part].weight;
       Result<Floats> ratio = dora_ratio(to_floats(*desc.magnitude), weight, part, linear.k);

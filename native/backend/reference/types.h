@@ -56,6 +56,8 @@ struct RefAdapterLinear final : AdapterLinear {
     std::optional<Floats> ratio;      // [n] DoRA: magnitude / ||W' + s B A||_row
     std::optional<Floats> weight;     // [n, K]
     std::optional<Floats> bias;       // [n]
+    std::vector<int32_t> replaced_rows;
+    Floats replaced_row_values;  // [replaced_rows, K]
   };
   std::vector<Part> parts;
 
