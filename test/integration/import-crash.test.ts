@@ -25,7 +25,7 @@ afterAll(async () => {
 describe('a worker that is killed in the middle of an import', () => {
   it('loses no byte that was counted: the next one goes on there', async () => {
     const weights = goldenFiles('all-r16-bf16')[WEIGHTS] as Uint8Array;
-    server.pause_ms = 4_000 / (weights.length / 4096); // four seconds in all
+    server.beforeChunk = (at) => (at >= 32_768 ? new Promise(() => undefined) : undefined);
     const started = await acme.expect<VersionResource>(201, 'POST', '/v1/adapters/bot/versions?create=true', {
       source: `${server.url}/bot`,
     });
@@ -40,7 +40,7 @@ describe('a worker that is killed in the middle of an import', () => {
     await ended;
     expect(half).toMatchObject({ state: 'importing', digest: null, import: { attempts: 1 } });
 
-    server.pause_ms = 0;
+    server.beforeChunk = () => undefined;
     const next = platform.spawnWorker();
     const ready = await untilVersion(acme, 'bot', {
       is: ({ state }) => state !== 'importing' && state !== 'uploaded' && state !== 'validating',

@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ApiKeyResource, CreatedKey } from '#contracts/admin-api.js';
 import type { CreatedOperatorKey } from '#contracts/operator-keys-api.js';
 import { Client } from '../support/client.js';
 import { Platform } from '../support/platform.js';
+
+// What a process has read stays fresh for longer than a test runs: only hearing of a change can renew it.
+vi.mock('#stores/fresh-time.js', () => ({ FRESH_MS: 600_000 }));
 
 let platform: Platform;
 let secondUrl: string;
@@ -24,8 +27,8 @@ async function answer(url: string, key: string, path = '/v1/models'): Promise<[n
   return [status, body.error?.code];
 }
 
-/** How long it took until both APIs answered so. */
-async function untilBoth(key: string, expected: [number, string | undefined]): Promise<number> {
+/** Waits until both APIs answer so. */
+async function expectBoth(key: string, expected: [number, string | undefined]): Promise<void> {
   const began_ms = performance.now();
   for (const url of [platform.url, secondUrl]) {
     while (String(await answer(url, key)) !== String(expected)) {
@@ -33,7 +36,6 @@ async function untilBoth(key: string, expected: [number, string | undefined]): P
       await sleep(20);
     }
   }
-  return performance.now() - began_ms;
 }
 
 describe('an API key', () => {
@@ -79,37 +81,36 @@ describe('an API key', () => {
     expect(none.headers.get('x-request-id')).toBeTruthy();
   });
 
-  it('is forgotten by every API within a second of its revocation', async () => {
+  it('is forgotten by every API once it is revoked', async () => {
     const { key, id } = await makeKey({ scopes: ['inference'] });
-    await untilBoth(key, [200, undefined]);
+    await expectBoth(key, [200, undefined]);
     const revoked = await platform.admin.expect<ApiKeyResource>(200, 'DELETE', `${KEYS}/${id}`);
     expect(revoked.revoked_at).not.toBeNull();
-    // Their caches keep a key for 5 seconds: only the notification can be this fast, also on a slow machine.
-    expect(await untilBoth(key, [401, 'invalid_api_key'])).toBeLessThan(3_000);
+    await expectBoth(key, [401, 'invalid_api_key']);
     expect(await platform.admin.expect(200, 'DELETE', `${KEYS}/${id}`)).toEqual(revoked);
   });
 
   it('takes new scopes at once', async () => {
     const { key, id } = await makeKey({ scopes: ['inference'] });
-    await untilBoth(key, [200, undefined]);
+    await expectBoth(key, [200, undefined]);
     await platform.admin.expect(200, 'PATCH', `${KEYS}/${id}`, { scopes: ['adapters'] });
-    expect(await untilBoth(key, [403, 'insufficient_scope'])).toBeLessThan(3_000);
+    await expectBoth(key, [403, 'insufficient_scope']);
   });
 
   it('ends at its expiry', async () => {
     const expires_at = new Date(Date.now() + 1_000).toISOString();
     const { key } = await makeKey({ scopes: ['inference'], expires_at });
-    await untilBoth(key, [401, 'invalid_api_key']);
+    await expectBoth(key, [401, 'invalid_api_key']);
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(expires_at));
   });
 
   it('is refused while its tenant is suspended, and says so', async () => {
     const { key } = await makeKey({ scopes: ['inference'] });
-    await untilBoth(key, [200, undefined]);
+    await expectBoth(key, [200, undefined]);
     await platform.admin.expect(200, 'PATCH', '/v1/admin/tenants/acme', { state: 'suspended' });
-    expect(await untilBoth(key, [403, 'tenant_suspended'])).toBeLessThan(3_000);
+    await expectBoth(key, [403, 'tenant_suspended']);
     await platform.admin.expect(200, 'PATCH', '/v1/admin/tenants/acme', { state: 'active' });
-    expect(await untilBoth(key, [200, undefined])).toBeLessThan(3_000);
+    await expectBoth(key, [200, undefined]);
   });
 
   it("is no key of another tenant's list", async () => {
@@ -129,34 +130,34 @@ describe('rotation', () => {
 
   it('gives the same key a new secret and ends the old one at once', async () => {
     const old = await makeKey({ scopes: ['inference'], limits: { requests_per_minute: 1000 } });
-    await untilBoth(old.key, [200, undefined]);
+    await expectBoth(old.key, [200, undefined]);
     const rotated = await rotate(old.id);
     expect(rotated).toMatchObject({ id: old.id, scopes: ['inference'], limits: old.limits });
     expect(rotated.key).not.toBe(old.key);
-    await untilBoth(rotated.key, [200, undefined]);
-    expect(await untilBoth(old.key, dead)).toBeLessThan(3_000);
+    await expectBoth(rotated.key, [200, undefined]);
+    await expectBoth(old.key, dead);
   });
 
   it('leaves the old secret valid for the time of grace, and only the last one', async () => {
     const first = await makeKey({ scopes: ['inference'] });
     const second = await rotate(first.id, { grace_seconds: 600 });
-    await untilBoth(first.key, [200, undefined]);
-    await untilBoth(second.key, [200, undefined]);
+    await expectBoth(first.key, [200, undefined]);
+    await expectBoth(second.key, [200, undefined]);
     const third = await rotate(first.id, { grace_seconds: 2 });
-    expect(await untilBoth(first.key, dead)).toBeLessThan(3_000);
-    await untilBoth(third.key, [200, undefined]);
-    await untilBoth(second.key, dead);
+    await expectBoth(first.key, dead);
+    await expectBoth(third.key, [200, undefined]);
+    await expectBoth(second.key, dead);
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(third.previous_valid_until ?? ''));
-    await untilBoth(third.key, [200, undefined]);
+    await expectBoth(third.key, [200, undefined]);
   });
 
   it('ends with the key: revoking kills both secrets, and a revoked key gets no new one', async () => {
     const first = await makeKey({ scopes: ['inference'] });
     const second = await rotate(first.id, { grace_seconds: 600 });
-    await untilBoth(first.key, [200, undefined]);
+    await expectBoth(first.key, [200, undefined]);
     await platform.admin.expect(200, 'DELETE', `${KEYS}/${first.id}`);
-    await untilBoth(first.key, dead);
-    await untilBoth(second.key, dead);
+    await expectBoth(first.key, dead);
+    await expectBoth(second.key, dead);
     await platform.admin.expect(409, 'POST', `${KEYS}/${first.id}/rotate`, {});
     const wrong = await platform.admin.call('POST', `${KEYS}/${first.id}/rotate`, { grace_seconds: -1 });
     expect(wrong.status).toBe(400);
@@ -178,9 +179,7 @@ describe('an operator key', () => {
     const acme = new Client(secondUrl, key, { 'x-tenant': 'acme' });
     await acme.expect(200, 'GET', '/v1/models');
     await platform.admin.expect(200, 'DELETE', `/v1/admin/keys/${shown.id}`);
-    const began_ms = performance.now();
     for (const url of [platform.url, secondUrl]) while ((await asks(url, key))[0] !== 401) await sleep(20);
-    expect(performance.now() - began_ms).toBeLessThan(3_000);
   });
 
   it('ends at its expiry, and is unknown when it never was', async () => {
@@ -219,7 +218,7 @@ describe('while no notification can be heard', () => {
     const client = new pg.Client({ connectionString: platform.postgres.url });
     await client.connect();
     const { key, id } = await makeKey({ scopes: ['inference'] });
-    await untilBoth(key, [200, undefined]);
+    await expectBoth(key, [200, undefined]);
     const hearing = new AbortController();
     // Whoever listens is cut off again and again.
     const cutting = (async () => {
@@ -232,8 +231,7 @@ describe('while no notification can be heard', () => {
     })();
     await sleep(200);
     await platform.admin.expect(200, 'DELETE', `${KEYS}/${id}`);
-    // Their caches keep a key for 5 seconds when they can hear.
-    expect(await untilBoth(key, [401, 'invalid_api_key'])).toBeLessThan(3_000);
+    await expectBoth(key, [401, 'invalid_api_key']);
     hearing.abort();
     await cutting;
     await client.end();

@@ -11,7 +11,7 @@ import { RedisLimiter } from '#accounts/limits/redis-limiter.js';
 import { startRedis } from '../../scripts/lib/redis.mjs';
 
 const TENANT = 'tenant';
-const LEASE_MS = 400;
+const LEASE_MS = 1_500;
 
 let folder: string;
 let server: Awaited<ReturnType<typeof startRedis>>;
@@ -87,45 +87,44 @@ describe.each(Object.keys(stores))('limits %s', (name) => {
   });
 
   it('take from all subjects or from none', async () => {
-    const wide = subject({ requests_per_minute: 100, tokens_per_minute: 100 });
+    const wide = subject({ requests_per_minute: 10, tokens_per_minute: 100 });
     const narrow = subject({ tokens_per_minute: 10 });
     expect((await store.admit(ask([wide, narrow], 10))).refusal).toBeUndefined();
     const { refusal, remaining } = await store.admit(ask([wide, narrow], 10));
     expect(refusal).toMatchObject({ subject: 1, kind: 'tokens' });
-    expect(remaining[0]?.requests).toBeGreaterThanOrEqual(99);
-    expect(remaining[0]?.requests).toBeLessThan(100);
+    expect(Math.floor(remaining[0]?.requests ?? 0)).toBe(9);
     expect(remaining[1]?.requests).toBeUndefined();
   });
 
   it('give back what a request reserved and did not use', async () => {
-    const limited = [subject({ tokens_per_minute: 100 })];
-    const first = ask(limited, 90);
+    const limited = [subject({ tokens_per_minute: 10 })];
+    const first = ask(limited, 9);
     await store.admit(first);
-    expect((await store.admit(ask(limited, 50))).refusal?.kind).toBe('tokens');
-    await store.settle({ ...first, usedTokens: 10 });
-    const { refusal, remaining } = await store.admit(ask(limited, 50));
+    expect((await store.admit(ask(limited, 5))).refusal?.kind).toBe('tokens');
+    await store.settle({ ...first, usedTokens: 1 });
+    const { refusal, remaining } = await store.admit(ask(limited, 5));
     expect(refusal).toBeUndefined();
-    expect(Math.floor(remaining[0]?.tokens ?? 0)).toBe(40);
+    expect(Math.floor(remaining[0]?.tokens ?? 0)).toBe(4);
   });
 
   it('let a request that used more than it reserved leave a debt', async () => {
-    const limited = [subject({ tokens_per_minute: 60 })];
-    const first = ask(limited, 10);
+    const limited = [subject({ tokens_per_minute: 6 })];
+    const first = ask(limited, 1);
     await store.admit(first);
-    await store.settle({ ...first, usedTokens: 120 });
+    await store.settle({ ...first, usedTokens: 12 });
     const { refusal } = await store.admit(ask(limited, 1));
     expect(refusal?.wait_ms).toBeGreaterThan(60_000);
-    expect(refusal?.wait_ms).toBeLessThanOrEqual(61_000);
+    expect(refusal?.wait_ms).toBeLessThanOrEqual(70_000);
   });
 
   it('let one take the whole bucket that asks for more than it holds', async () => {
-    const limited = [subject({ tokens_per_minute: 100 })];
+    const limited = [subject({ tokens_per_minute: 10 })];
     const large = ask(limited, 1_000);
     expect((await store.admit(large)).refusal).toBeUndefined();
     expect((await store.admit(ask(limited, 1))).refusal?.kind).toBe('tokens');
-    await store.settle({ ...large, usedTokens: 30 });
+    await store.settle({ ...large, usedTokens: 3 });
     const { remaining } = await store.admit(ask(limited, 0));
-    expect(Math.floor(remaining[0]?.tokens ?? 0)).toBe(70);
+    expect(Math.floor(remaining[0]?.tokens ?? 0)).toBe(7);
   });
 
   it('count those that run, until they end', async () => {
@@ -158,7 +157,7 @@ describe('requests that run', () => {
     const running = ask([limited]);
     await limiter().admit(TENANT, running);
     for (let beat = 0; beat < 4; beat += 1) {
-      await sleep(LEASE_MS / 2);
+      await sleep(LEASE_MS / 3);
       if (beat === 2) await redis.flushall();
       await limiter().renew(TENANT, limited, [running.lease]);
       expect((await limiter().admit(TENANT, ask([limited]))).refusal?.kind).toBe('concurrency');
@@ -171,9 +170,7 @@ describe('requests that run', () => {
     const limited = subject({ requests_per_minute: 60_000, concurrent_requests: 5 });
     const one = ask([limited]);
     await limiter().admit('short', one);
-    expect(await redis.keys('*{short}*')).toHaveLength(2);
     await limiter().settle('short', { ...one, usedTokens: 0 });
-    await sleep(1_200);
-    expect(await redis.keys('*{short}*')).toEqual([]);
+    await expect.poll(() => redis.keys('*{short}*')).toEqual([]);
   });
 });

@@ -82,13 +82,13 @@ describe('a rate limit', () => {
   });
 
   it('of a key leaves the other keys of the tenant alone', async () => {
-    const { name, apis } = await limited({ requests_per_minute: 100 }, { requests_per_minute: 2 });
+    const { name, apis } = await limited({ requests_per_minute: 10 }, { requests_per_minute: 2 });
     expect(statuses(await flood(apis, 6))).toEqual({ ok: 2, refused: 4 });
     const path = `/v1/admin/tenants/${name}/keys`;
     const { key } = await platform.admin.expect<{ key: string }>(201, 'POST', path, { name: 'other' });
     const other = await complete(new Client(secondUrl, key));
-    expect([other.status, other.headers.get('x-ratelimit-limit-requests')]).toEqual([200, '100']);
-    expect(Number(other.headers.get('x-ratelimit-remaining-requests'))).toBe(97);
+    expect([other.status, other.headers.get('x-ratelimit-limit-requests')]).toEqual([200, '10']);
+    expect(Number(other.headers.get('x-ratelimit-remaining-requests'))).toBe(7);
   });
 
   it('of tokens keeps back what a request may use and takes what it did', async () => {
@@ -207,6 +207,7 @@ describe('while Redis hangs', () => {
 describe('while Redis is away', () => {
   it('each process grants its share, inference goes on, and all heals by itself', async () => {
     const { apis } = await limited({ requests_per_minute: 8 });
+    const began_ms = performance.now();
     const before = statuses(await flood(apis, 2));
     expect(before).toEqual({ ok: 2, refused: 0 });
     await platform.redis?.child.stop();
@@ -220,7 +221,8 @@ describe('while Redis is away', () => {
     await platform.restartRedis();
     for (const url of [platform.url, secondUrl]) while ((await degraded(url)) !== '0') await sleep(50);
     // What was granted meanwhile was told to Redis: the tenant has nothing left but what was refilled.
-    expect(statuses(await flood(apis, 10)).ok).toBeLessThanOrEqual(2);
+    const later = statuses(await flood(apis, 10)).ok;
+    expect(later).toBeLessThanOrEqual(Math.ceil(((performance.now() - began_ms) / 60_000) * 8));
     const fresh = await limited({ requests_per_minute: 5 });
     expect(statuses(await flood(fresh.apis, 12)).ok).toBe(5);
   });

@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { Upload } from 'tus-js-client';
 import { Client as Postgres } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -45,6 +47,13 @@ async function begin(bytes: number): Promise<string> {
   return made.headers.get('location') ?? '';
 }
 const idOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** Of the files that are just being received. */
+async function incomingBytes(): Promise<number> {
+  const folder = join(platform.folder, 'blobs', 'incoming');
+  const sizes = (await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
 
 /** As a browser or a script would, with the client that most use. */
 function send(bytes: Uint8Array, filename: string, chunkSize = Number.POSITIVE_INFINITY): Promise<string> {
@@ -93,20 +102,21 @@ describe('resumable uploads', () => {
   it('go on where a connection broke', async () => {
     const bytes = randomBytes(200_000);
     const path = await begin(bytes.length);
-    await new Promise<void>((resolve) => {
-      const { hostname, port } = new URL(acme.url);
-      const headers = {
-        ...TUS,
-        authorization: `Bearer ${acme.key}`,
-        'upload-offset': '0',
-        'content-type': 'application/offset+octet-stream',
-        'content-length': String(bytes.length),
-      };
-      const broken = request({ method: 'PATCH', hostname, port, path, headers });
-      broken.on('error', () => resolve());
-      broken.write(bytes.subarray(0, 120_000));
-      setTimeout(() => broken.destroy(), 200);
-    });
+    const { hostname, port } = new URL(acme.url);
+    const headers = {
+      ...TUS,
+      authorization: `Bearer ${acme.key}`,
+      'upload-offset': '0',
+      'content-type': 'application/offset+octet-stream',
+      'content-length': String(bytes.length),
+    };
+    const broken = request({ method: 'PATCH', hostname, port, path, headers });
+    const ended = new Promise((resolve) => broken.once('close', resolve));
+    broken.on('error', () => undefined);
+    broken.write(bytes.subarray(0, 120_000));
+    await expect.poll(incomingBytes).toBe(120_000);
+    broken.destroy();
+    await ended;
     const offset = async () => Number((await tus('HEAD', path)).headers.get('upload-offset'));
     await expect.poll(offset, { timeout: 10_000 }).toBe(120_000);
     const done = await patch(path, 120_000, bytes.subarray(120_000));

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { formOf, goldenFiles } from '../support/adapter-form.js';
 import { Client } from '../support/client.js';
+import { answerWith } from '../support/fake-answers.js';
 import { ADMIN_KEY, Platform } from '../support/platform.js';
 import {
   type Belongings,
@@ -155,5 +157,22 @@ describe('names', () => {
     }
     const { data } = await admin.expect<{ data: { name: string }[] }>(200, 'GET', '/v1/admin/tenants');
     expect(data.map(({ name }) => name)).toEqual(['globex', 'acme']);
+  });
+});
+
+describe('an adapter whose owner is suspended', () => {
+  it('is called by nobody with whom it was shared', async () => {
+    const owner = await platform.tenant('umbrella');
+    const form = formOf(Object.entries(goldenFiles('qv-r8')));
+    await owner.expect(201, 'POST', '/v1/adapters/virus/versions?create=true&wait=60', form);
+    await owner.expect(200, 'PUT', '/v1/adapters/virus/shares/globex');
+    platform.engine.script = answerWith([1]);
+    const call = async () =>
+      (await globex.call('POST', '/v1/completions', { model: 'umbrella/virus', prompt: 'x' })).status;
+    expect(await call()).toBe(200);
+    await platform.admin.expect(200, 'PATCH', '/v1/admin/tenants/umbrella', { state: 'suspended' });
+    await expect.poll(call, { timeout: 30_000 }).toBe(404);
+    const { data } = await globex.expect<{ data: { id: string }[] }>(200, 'GET', '/v1/models');
+    expect(data.map(({ id }) => id)).not.toContain('umbrella/virus');
   });
 });

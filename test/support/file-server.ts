@@ -8,6 +8,7 @@ export interface SeenRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
+  readonly at_ms: number;
 }
 
 /** What goes wrong with one request. */
@@ -27,8 +28,8 @@ export class FileServer {
   readonly requests: SeenRequest[] = [];
   /** Taken by the requests for a path, one after another. */
   readonly troubles = new Map<string, Trouble[]>();
-  /** Between two chunks of a body. */
-  pause_ms = 0;
+  /** Waited for before the chunk of a body that begins there. */
+  beforeChunk: (at: number) => Promise<unknown> | undefined = () => undefined;
   etags = true;
   readonly #server: Server;
 
@@ -69,7 +70,7 @@ export class FileServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? '/', this.url);
     const path = decodeURIComponent(pathname);
-    const seen = { method: request.method ?? '', path, headers: request.headers };
+    const seen = { method: request.method ?? '', path, headers: request.headers, at_ms: Date.now() };
     this.requests.push(seen);
     const trouble = this.troubles.get(path)?.shift();
     if (trouble?.status !== undefined) return void response.writeHead(trouble.status, trouble.headers).end();
@@ -95,8 +96,9 @@ export class FileServer {
     });
     const end = Math.min(bytes.length, begin + (cutAfterBytes ?? Number.POSITIVE_INFINITY));
     for (let at = begin; at < end && !response.destroyed; at += CHUNK_BYTES) {
+      await this.beforeChunk(at);
       response.write(bytes.subarray(at, Math.min(at + CHUNK_BYTES, end)));
-      await sleep(this.pause_ms);
+      await sleep(0);
     }
     if (cutAfterBytes === undefined) return void response.end();
     await sleep(50); // what was written goes out before the connection breaks

@@ -44,7 +44,7 @@ function hasEnded(pid: number): boolean {
 }
 
 async function gone(pid: number): Promise<boolean> {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 600; i++) {
     if (!existsSync(`/proc/${pid}`) || hasEnded(pid)) return true;
     await sleep(25);
   }
@@ -55,9 +55,9 @@ describe('a child process', () => {
   it('dies with its starter even when that is killed with -9', async () => {
     const { starter, printed } = await inNode(`
       import { Child } from ${lib('child.mjs')};
-      const child = new Child({ name: 'sleep', command: 'sleep', args: ['300'], env: process.env, cwd: '/',
-        deathSignal: 'KILL', stopSignal: 'SIGTERM', forceSignal: 'SIGKILL', grace_ms: 100, onLine: () => {} });
-      setTimeout(() => console.log(child.pid), 200);`);
+      const child = new Child({ name: 'sleep', command: 'sh', args: ['-c', 'echo runs; exec sleep 300'],
+        env: process.env, cwd: '/', deathSignal: 'KILL', stopSignal: 'SIGTERM', forceSignal: 'SIGKILL',
+        grace_ms: 100, onLine: () => console.log(child.pid) });`);
     starter.kill('SIGKILL');
     expect(await gone(Number(printed))).toBe(true);
   });

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Scope } from '#contracts/admin-api.js';
 import type { SettingsOf } from '#runtime/settings.js';
+import { FRESH_MS } from '#stores/fresh-time.js';
 import { isId } from '#stores/ids.js';
 import { asDependencyError } from '#stores/postgres/database-error.js';
 import { Notifications } from '#stores/postgres/notifications.js';
@@ -30,7 +31,7 @@ interface KnownOperator {
   readonly expiresAt: Date | null;
 }
 
-const CACHE = { fresh_ms: 5_000, stale_ms: 15 * 60_000, limit: 20_000 };
+const CACHE = { fresh_ms: FRESH_MS, stale_ms: 15 * 60_000, limit: 20_000 };
 /** While no change can be heard, everything is asked for again this often. */
 const DEAF_MS = 500;
 /** The key id under which requests with ADMIN_API_KEY are metered. */

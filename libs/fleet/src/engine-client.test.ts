@@ -100,13 +100,17 @@ describe('EngineClient', () => {
     ['is cut', (generation: { cut(): void }) => generation.cut()],
     ['ends early', (generation: { end(): void }) => generation.end()],
   ])('ends with an engine_unavailable event when the connection %s mid-stream', async (_how, stop) => {
-    engine.script = async (generation) => {
+    let end: () => void = () => undefined;
+    engine.script = (generation) => {
       generation.send(START, TOKENS);
       generation.raw('{"type":"tok');
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      stop(generation);
+      end = () => stop(generation);
     };
-    const events = await collect();
+    const events: GenerateEvent[] = [];
+    for await (const event of await client.generate(REQUEST, forever)) {
+      events.push(event);
+      if (event.type === 'tokens') end(); // not before the client has read what came before
+    }
     expect(events.slice(0, 2)).toEqual([START, TOKENS]);
     expect(events.slice(2)).toMatchObject([{ type: 'error', code: 'engine_unavailable' }]);
   });

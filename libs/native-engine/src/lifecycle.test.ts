@@ -165,13 +165,21 @@ describe('an open model', () => {
   });
 
   it('refuses to drop an adapter that the running step uses, then drops it', async () => {
-    const { handle } = await model.loadAdapter(spec);
-    const running = model.step(fill(handle));
-    expect(() => {
-      model.dropAdapter(handle);
-    }).toThrow(/running step/);
-    await running;
-    model.dropAdapter(handle);
+    // On a busy machine a step may have ended before this thread looks: then the drop is right to succeed.
+    let refusal: unknown;
+    for (let i = 0; i < 200 && refusal === undefined; i++) {
+      const { handle } = await model.loadAdapter(spec);
+      const running = model.step(fill(handle));
+      try {
+        model.dropAdapter(handle);
+      } catch (error) {
+        refusal = error;
+      }
+      await running;
+      if (refusal !== undefined) model.dropAdapter(handle);
+    }
+    expect(refusal).toMatchObject({ message: expect.stringMatching(/running step/) });
+    expect(model.memory().adapterBytes).toBe(0);
   });
 
   it('loads an adapter while a step runs', async () => {
@@ -288,8 +296,9 @@ describe('a process that ends with native work under way', () => {
       const gc = require('node:vm').runInNewContext('gc');
       (async () => {
         for (let i = 0; i < 8; i++) { await (await open(base)).step(plan()); gc(); await new Promise(setImmediate); }
-        gc();
-        console.log(require('node:fs').readdirSync('/proc/self/task').length < 20 ? 'freed' : 'leaked');
+        const threads = () => require('node:fs').readdirSync('/proc/self/task').length;
+        for (let i = 0; i < 200 && threads() >= 20; i++) { gc(); await new Promise(setImmediate); }
+        console.log(threads() < 20 ? 'freed' : 'leaked');
       })();`;
     expect(await run(script)).toBe('freed');
   });

@@ -1,13 +1,15 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { finish, scored, start, tokens } from '../../../../test/support/engine-events.js';
 import { FAKE_BASE, type FakeGeneration } from '../../../../test/support/fake-engine.js';
 import { type InferenceApp, KEY, startInferenceApp, TENANT } from '../../../../test/support/inference-app.js';
+import { RequestMeter } from './request-meter.js';
 
 let app: InferenceApp;
 beforeAll(async () => {
   app = await startInferenceApp();
 });
 afterAll(() => app.close());
+afterEach(() => vi.restoreAllMocks());
 beforeEach(() => {
   app.usage.length = 0;
   app.logged.length = 0;
@@ -37,9 +39,13 @@ const chat = (fields: object = {}, init?: RequestInit) =>
     init,
   );
 
-/** The data lines of a whole event stream. */
-async function dataLines(response: Response): Promise<string[]> {
-  const text = await response.text();
+/** The data lines of a whole event stream; `atFirst` is called when the first has come. */
+async function dataLines(response: Response, atFirst: () => void = () => undefined): Promise<string[]> {
+  let text = '';
+  for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    if (!text.includes('data: ') && (text + piece).includes('data: ')) atFirst();
+    text += piece;
+  }
   return text.split('\n\n').flatMap((event) => (event.startsWith('data: ') ? [event.slice(6)] : []));
 }
 const settled = () => vi.waitFor(() => expect(app.usage).toHaveLength(1), 10_000);
@@ -142,18 +148,23 @@ describe('the inference API', () => {
       app.engine.script = (generation) => {
         stopped = generation.abandoned;
         generation.send(start(), tokens('a', [1]), tokens('b', [2]));
-        setTimeout(() => client.abort(), 100);
       };
+      let counted = 0;
+      const { note } = RequestMeter.prototype;
+      vi.spyOn(RequestMeter.prototype, 'note').mockImplementation(function (this: RequestMeter, ...args) {
+        note.apply(this, args);
+        if (args[1].type === 'tokens' && ++counted === 2) client.abort();
+      });
       await expect(complete({ stream }, { signal: client.signal }).then((r) => r.text())).rejects.toThrow(
         'abort',
       );
       await stopped;
       await settled();
       expect(app.usage).toMatchObject([{ promptTokens: 2, completionTokens: 2, error: true }]);
-      await vi.waitFor(() =>
-        expect(app.logged).toContainEqual(expect.objectContaining({ code: 'client_closed_request' })),
-      );
-      expect(app.streams.size).toBe(0);
+      await expect
+        .poll(() => app.logged)
+        .toContainEqual(expect.objectContaining({ code: 'client_closed_request' }));
+      await expect.poll(() => app.streams.size).toBe(0);
     },
   );
 
@@ -173,12 +184,12 @@ describe('the inference API', () => {
   });
 
   it('tells a fault within a stream as an error line and sends no [DONE]', async () => {
+    let cut: () => void = () => undefined;
     app.engine.script = (generation) => {
       generation.send(start(), tokens('a', [1]));
-      setTimeout(() => generation.cut(), 50);
+      cut = () => generation.cut();
     };
-    const response = await complete({ stream: true });
-    const lines = await dataLines(response);
+    const lines = await dataLines(await complete({ stream: true }), cut);
     expect(lines).toHaveLength(2);
     expect(JSON.parse(lines[1] ?? '')).toMatchObject({
       error: { code: 'engine_unavailable', type: 'server_error', message: expect.any(String) },
@@ -207,11 +218,8 @@ describe('the inference API', () => {
   });
 
   it('ends open streams at shutdown with an error line', async () => {
-    app.engine.script = (generation) => {
-      generation.send(start(), tokens('a', [1]));
-      setTimeout(() => app.streams.abortAll('shutdown'), 50);
-    };
-    const lines = await dataLines(await complete({ stream: true }));
+    app.engine.script = (generation) => generation.send(start(), tokens('a', [1]));
+    const lines = await dataLines(await complete({ stream: true }), () => app.streams.abortAll('shutdown'));
     expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
       error: { code: 'engine_unavailable', message: 'The server is shutting down.' },
     });

@@ -118,13 +118,14 @@ describe('the openai client', () => {
   });
 
   it('throws on a fault within a stream', async () => {
+    let cut: () => void = () => undefined;
     app.engine.script = (generation) => {
       generation.send(start(), tokens('Hel', [7]));
-      setTimeout(() => generation.cut(), 50);
+      cut = () => generation.cut();
     };
     const stream = await client.chat.completions.create({ ...CHAT, stream: true });
     const read = async () => {
-      for await (const _ of stream) continue;
+      for await (const { choices } of stream) if (choices[0]?.delta.content) cut();
     };
     await expect(read()).rejects.toMatchObject({ code: 'engine_unavailable' });
   });

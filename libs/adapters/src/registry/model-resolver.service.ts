@@ -1,6 +1,7 @@
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { EVERYONE } from '#contracts/shares-api.js';
 import { AppError } from '#runtime/app-error.js';
+import { FRESH_MS } from '#stores/fresh-time.js';
 import { asDependencyError } from '#stores/postgres/database-error.js';
 import { Notifications } from '#stores/postgres/notifications.js';
 import { ReadCache } from '#stores/read-cache.js';
@@ -15,7 +16,7 @@ import { findActiveTenant, type TenantName } from './tenant-names.js';
 
 export type { ResolvedVersion } from './served-target.js';
 
-const CACHE = { fresh_ms: 5_000, stale_ms: 15 * 60_000, limit: 50_000 };
+const CACHE = { fresh_ms: FRESH_MS, stale_ms: 15 * 60_000, limit: 50_000 };
 
 /** From the `model` of a request to the version that serves it. */
 @Injectable()

@@ -208,12 +208,11 @@ describe('OutboundHttp', () => {
   });
 
   it('gives up on a server that is silent before or within its answer', async () => {
-    const http = client({ headersTimeout_ms: 300, idleTimeout_ms: 300 });
     handle = () => undefined;
-    const silent = http.fetch(at('/'), request());
+    const silent = client({ headersTimeout_ms: 300 }).fetch(at('/'), request());
     await expect(silent).rejects.toMatchObject({ fault: 'timeout', retryable: true });
     handle = (_, response) => void response.write('half');
-    const stalled = await http.fetch(at('/'), request());
+    const stalled = await client({ idleTimeout_ms: 300 }).fetch(at('/'), request());
     await expect(text(stalled.body)).rejects.toMatchObject({ fault: 'timeout' });
   });
 
