@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { pino } from 'pino';
+import { KeyAdmission } from '#accounts/key-admission.js';
 import { KeyDirectory } from '#accounts/key-directory.service.js';
 import { RateLimiter } from '#accounts/limits/rate-limiter.service.js';
 import { type UsageRecord, UsageService } from '#accounts/usage.service.js';
@@ -10,6 +11,7 @@ import { CallableModels } from '#adapters/registry/callable-models.service.js';
 import { ModelResolver } from '#adapters/registry/model-resolver.service.js';
 import { FleetModule } from '#fleet/fleet.module.js';
 import { AppError } from '#runtime/app-error.js';
+import { Admission } from '#runtime/edge/edge-options.js';
 import { makeHttpApp } from '#runtime/http-app.js';
 import { makeRegistry, MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
@@ -81,6 +83,7 @@ export async function startInferenceApp(): Promise<InferenceApp> {
 
   const providers = [
     { provide: KeyDirectory, useValue: keys },
+    { provide: Admission, useFactory: () => new KeyAdmission(keys as unknown as KeyDirectory) },
     { provide: ModelResolver, useValue: models },
     { provide: CallableModels, useValue: callable },
     { provide: AliasGuards, useValue: { note: () => undefined } },
@@ -99,7 +102,7 @@ export async function startInferenceApp(): Promise<InferenceApp> {
   })
   class TestModule {}
 
-  const nest = await makeHttpApp({ module: TestModule, logger, jsonLimitBytes: 2 ** 20, streams });
+  const nest = await makeHttpApp({ module: TestModule, logger });
   nest.useGlobalPipes(bodyPipe);
   await nest.listen(0, '127.0.0.1');
   const url = await nest.getUrl();

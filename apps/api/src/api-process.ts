@@ -1,5 +1,6 @@
 import helmet from '@fastify/helmet';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { edgeOptionsOf } from '#runtime/edge/settings.js';
 import { makeHttpApp } from '#runtime/http-app.js';
 import { type Logger, makeLogger } from '#runtime/logger.js';
 import { makeRegistry } from '#runtime/metrics.js';
@@ -9,8 +10,7 @@ import type { Closable } from '#runtime/shutdown.js';
 import { AppModule } from './app.module.js';
 import { ApiErrorFilter } from './api-error-filter.js';
 import { serveDocs } from './docs/serve-docs.js';
-import { keepSignedBodies } from './pipelines/raw-body.js';
-import { RouteTable } from './route-table.js';
+import { BaseUrl } from './pipelines/base-url.js';
 import { bodyPipe } from './inference/body-pipe.js';
 import type { apiSettings } from './settings.js';
 
@@ -29,26 +29,18 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   const app = await makeHttpApp({
     module: AppModule.forRoot({ settings, logger, streams, registry: makeRegistry('api') }),
     logger,
-    jsonLimitBytes: settings.jsonLimitBytes,
-    streams,
+    edge: edgeOptionsOf(settings),
     accessLevel: 'info',
   });
-  const fastify = app.getHttpAdapter().getInstance();
   // The one added last is the one that is asked.
-  app.useGlobalFilters(new ApiErrorFilter(new RouteTable(fastify), logger));
+  app.useGlobalFilters(new ApiErrorFilter(logger));
   app.useGlobalPipes(bodyPipe);
-  fastify.removeContentTypeParser('text/plain'); // no route takes it
-  // An upload's body is read by its handler, straight from the socket.
-  fastify.addContentTypeParser('multipart/form-data', (_request, payload, done) => done(null, payload));
-  fastify.addContentTypeParser('application/offset+octet-stream', (_request, payload, done) =>
-    done(null, payload),
-  );
   await app.register(helmet, HELMET);
-  keepSignedBodies(fastify);
   serveDocs(app);
   await app.init();
   await app.listen(settings.port, settings.host);
   const url = await app.getUrl();
+  app.get(BaseUrl, { strict: false }).listensAt(url);
   logger.info({ url }, 'the API listens');
   const closables = [
     { name: 'open streams', close: () => streams.abortAll('the server is shutting down') },

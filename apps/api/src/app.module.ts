@@ -4,12 +4,14 @@ import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
 import { FleetModule } from '#fleet/fleet.module.js';
 import { pipelinesEntities } from '#pipelines/pipelines.module.js';
 import type { Logger } from '#runtime/logger.js';
+import { Admission } from '#runtime/edge/edge-options.js';
 import { MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { OutboundModule } from '#runtime/outbound/outbound.module.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { StoresModule } from '#stores/stores.module.js';
 import type { Registry } from 'prom-client';
+import { ApiAdmission } from './api-admission.js';
 import { AdaptersController } from './adapters/adapters.controller.js';
 import { AliasesController } from './adapters/aliases.controller.js';
 import { BaseModelRules } from './adapters/base-model-rules.service.js';
@@ -80,7 +82,13 @@ export class AppModule {
         WhoamiController,
         HealthController,
       ],
-      providers: [LimitsService, BaseModelRules, HealthService, { provide: OpenStreams, useValue: streams }],
+      providers: [
+        LimitsService,
+        BaseModelRules,
+        HealthService,
+        { provide: OpenStreams, useValue: streams },
+        { provide: Admission, useClass: ApiAdmission },
+      ],
     };
   }
 }

@@ -2,6 +2,7 @@ import { accountsSettings } from '#accounts/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
 import { pipelinesApiSettings, pipelinesSettings } from '#pipelines/settings.js';
+import { edgeSettings } from '#runtime/edge/settings.js';
 import { logSettings } from '#runtime/logger.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
@@ -17,10 +18,7 @@ export const apiSettings = {
     { name: 'HOST', summary: 'Address on which the public API listens', defaultText: '127.0.0.1' },
     text.string('127.0.0.1'),
   ),
-  jsonLimitBytes: setting(
-    { name: 'MAX_JSON_BYTES', summary: 'Largest JSON body', defaultText: '16M' },
-    text.bytes(16 * 2 ** 20),
-  ),
+  ...edgeSettings,
   ...logSettings,
   ...accountsSettings,
   ...storesSettings,

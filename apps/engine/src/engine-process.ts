@@ -26,8 +26,12 @@ export interface EngineProcess {
   readonly closables: readonly Closable[];
 }
 
-/** A prompt of a million tokens as text or ids fits. */
-const JSON_LIMIT_BYTES = 16 * 2 ** 20;
+/** Whatever an API takes of its callers fits; who sends a body has the token. */
+const BODIES_BYTES = 2 ** 30;
+const ENGINE_EDGE = {
+  bodyLimits: { json: 2 ** 20, prompt: 80 * 2 ** 20, signed: 0 },
+  budget: { all: BODIES_BYTES, address: BODIES_BYTES, owner: BODIES_BYTES, connection: BODIES_BYTES },
+};
 const DRAIN_MS = 5_000;
 
 /** Starts HTTP at once and loads the model beside it. */
@@ -39,8 +43,7 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
   const app = await makeHttpApp({
     module: EngineModule.forRoot({ host, registry, streams, token: settings.engineToken }),
     logger,
-    jsonLimitBytes: JSON_LIMIT_BYTES,
-    streams,
+    edge: ENGINE_EDGE,
   });
   await app.listen(settings.enginePort, settings.engineHost);
   logger.info({ url: await app.getUrl() }, 'engine listens');

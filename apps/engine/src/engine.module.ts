@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_GUARD, Reflector } from '@nestjs/core';
 import type { Registry } from 'prom-client';
+import { Admission } from '#runtime/edge/edge-options.js';
 import { MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { AdaptersController } from './adapters.controller.js';
@@ -10,6 +11,8 @@ import { GenerateController } from './generate.controller.js';
 import { HealthController } from './health.controller.js';
 import { ParityController } from './parity.controller.js';
 import { StatusController } from './status.controller.js';
+import { EngineToken } from './engine-token.js';
+import { TokenAdmission } from './token-admission.js';
 import { TokenGuard } from './token.guard.js';
 
 export interface EngineModuleOptions {
@@ -21,7 +24,8 @@ export interface EngineModuleOptions {
 
 @Module({})
 export class EngineModule {
-  static forRoot({ host, registry, streams, token }: EngineModuleOptions): DynamicModule {
+  static forRoot({ host, registry, streams, token: secret }: EngineModuleOptions): DynamicModule {
+    const token = new EngineToken(secret);
     return {
       module: EngineModule,
       imports: [MetricsModule.forRoot(registry)],
@@ -36,6 +40,7 @@ export class EngineModule {
       providers: [
         { provide: EngineHost, useValue: host },
         { provide: OpenStreams, useValue: streams },
+        { provide: Admission, useFactory: () => new TokenAdmission(token) },
         {
           provide: APP_GUARD,
           inject: [Reflector],

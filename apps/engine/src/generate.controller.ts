@@ -5,6 +5,7 @@ import { AppError } from '#runtime/app-error.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { EngineHost } from './engine-host.js';
 import { writeNdjson } from './ndjson-writer.js';
+import { TakesBody } from '#runtime/edge/body-kinds.js';
 
 @Controller()
 export class GenerateController {
@@ -14,6 +15,7 @@ export class GenerateController {
   ) {}
 
   /** Faults found before the request is admitted answer with their status; then the stream of events begins. */
+  @TakesBody('prompt')
   @Post('generate')
   async generate(
     @Body() body: unknown,

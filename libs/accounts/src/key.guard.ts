@@ -4,6 +4,7 @@ import { type Scope, SCOPES } from '#contracts/admin-api.js';
 import { AppError } from '#runtime/app-error.js';
 import { noteActor, noteTenant } from '#runtime/request-context.js';
 import type { FastifyRequest } from 'fastify';
+import { bearerOf } from './bearer.js';
 import { KeyDirectory, type KnownKey } from './key-directory.service.js';
 import {
   type AnyCaller,
@@ -66,16 +67,6 @@ export class KeyGuard implements CanActivate {
     noteTenant(tenant.id);
     return tenant;
   }
-}
-
-function bearerOf(header: string | undefined): string {
-  const match = /^Bearer +(\S+) *$/i.exec(header ?? '');
-  if (match?.[1] === undefined) {
-    throw new AppError('invalid_api_key', {
-      message: 'An API key is required: Authorization: Bearer <key>.',
-    });
-  }
-  return match[1];
 }
 
 /** Without scopes every key may call, also of a tenant that is suspended: it may ask what it is. */

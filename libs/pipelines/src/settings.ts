@@ -40,7 +40,7 @@ export const pipelinesApiSettings = {
     {
       name: 'PUBLIC_URL',
       summary: 'Where callers outside reach the API, for the URLs that it hands out',
-      defaultText: 'as each request addressed it',
+      defaultText: 'the address that it listens on',
     },
     text.optional().superRefine((value, context) => {
       if (value === undefined || /^https?:\/\/[^/?#]+(\/[^?#]*)?$/.test(value)) return;

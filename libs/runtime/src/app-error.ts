@@ -7,6 +7,10 @@ export interface ErrorDetails {
   readonly param?: string;
   /** For 429 and 503: when to try again. */
   readonly retryAfter_s?: number;
+  /** Whether the same call may succeed later, where that differs from the code's own word. */
+  readonly retryable?: boolean;
+  /** Further headers of the answer. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Further members of the envelope's `error`, e.g. the report of a rejected version. */
   readonly extra?: Readonly<Record<string, unknown>>;
   readonly cause?: unknown;
@@ -24,6 +28,10 @@ export class AppError extends Error {
 
   get status(): number {
     return ERROR_TABLE[this.code].status;
+  }
+
+  get retryable(): boolean {
+    return this.details.retryable ?? ERROR_TABLE[this.code].retryable;
   }
 }
 

@@ -10,9 +10,13 @@ const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
   403: 'insufficient_scope',
   404: 'not_found',
   405: 'method_not_allowed',
+  408: 'request_timeout',
   409: 'conflict',
   413: 'payload_too_large',
+  414: 'uri_too_long',
   415: 'unsupported_media_type',
+  417: 'expectation_failed',
+  431: 'headers_too_large',
   429: 'rate_limit_exceeded',
   503: 'dependency_unavailable',
 };
@@ -40,14 +44,14 @@ export class ErrorFilter implements ExceptionFilter {
   constructor(private readonly logger: Logger) {}
 
   /** What the caller is told; an app that knows more about what was thrown overrides it. */
-  protected explain(thrown: unknown, _request: FastifyRequest, _reply: FastifyReply): AppError {
+  protected explain(thrown: unknown): AppError {
     return asAppError(thrown);
   }
 
   catch(thrown: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
-    const error = this.explain(thrown, request, reply);
+    const error = this.explain(thrown);
     const { status, body } = toEnvelope(error);
     const level = ERROR_TABLE[error.code].logLevel;
     this.logger[level](
@@ -59,8 +63,15 @@ export class ErrorFilter implements ExceptionFilter {
       ERROR_TABLE[error.code].text, // the error's own message may repeat what the caller sent
     );
     if (reply.sent || reply.raw.headersSent) return; // a stream tells its own errors
-    const retryAfter_s = error.details.retryAfter_s ?? (status === 503 ? 1 : undefined);
-    if (retryAfter_s !== undefined) void reply.header('retry-after', String(Math.ceil(retryAfter_s)));
-    void reply.status(status).send(body);
+    void reply.headers(headersOf(error)).status(status).send(body);
   }
+}
+
+/** Clients try 429 and 503 again by themselves: told when, or that it is of no use. */
+export function headersOf(error: AppError): Record<string, string> {
+  const { headers, retryAfter_s } = error.details;
+  const { status } = error;
+  if (status !== 429 && status !== 503) return { ...headers };
+  if (!error.retryable) return { ...headers, 'x-should-retry': 'false' };
+  return { ...headers, 'retry-after': String(Math.max(1, Math.ceil(retryAfter_s ?? 1))) };
 }

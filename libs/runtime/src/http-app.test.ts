@@ -4,14 +4,13 @@ import { Module } from '@nestjs/common';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { makeHttpApp } from './http-app.js';
-import { OpenStreams } from './open-streams.js';
 
 @Module({})
 class EmptyModule {}
 
 it('closes without waiting for a connection that has not sent a request', async () => {
   const logger = pino({ level: 'silent' });
-  const options = { module: EmptyModule, logger, jsonLimitBytes: 1024, streams: new OpenStreams() };
+  const options = { module: EmptyModule, logger };
   const app = await makeHttpApp(options);
   await app.listen(0, '127.0.0.1');
   const url = new URL(await app.getUrl());

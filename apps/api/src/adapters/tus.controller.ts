@@ -20,6 +20,7 @@ import { asAppError } from '#runtime/error-filter.js';
 import { newId } from '#stores/ids.js';
 import { asDependencyError } from '#stores/postgres/database-error.js';
 import { TusStore } from './tus-store.js';
+import { TakesBody } from '#runtime/edge/body-kinds.js';
 
 const PATH = '/v1/uploads';
 const UploadPathSchema = z.object({ upload: z.uuid() });
@@ -40,6 +41,7 @@ export class TusController {
 
   constructor(private readonly uploads: ResumableUploads) {}
 
+  @TakesBody('octets')
   @Post()
   @ApiOperation({
     summary: 'Begin a resumable upload (tus 1.0)',
@@ -103,6 +105,7 @@ export class TusController {
     };
   }
 
+  @TakesBody('octets')
   @Patch(':upload')
   @ApiOperation({
     summary: 'Send further bytes of a resumable upload (tus 1.0)',

@@ -41,6 +41,7 @@ import { followClient } from '../inference/client-connection.js';
 import { BaseModelRules } from './base-model-rules.service.js';
 import { parseImportBody } from './import-body.js';
 import { UPLOAD_BODY } from './upload-body.js';
+import { TakesBody } from '#runtime/edge/body-kinds.js';
 
 const AdapterPathSchema = z.object({ adapter: NameSchema });
 const VersionPathSchema = z.object({
@@ -68,6 +69,7 @@ export class VersionsController {
     private readonly streams: OpenStreams,
   ) {}
 
+  @TakesBody('files')
   @Post()
   @HttpCode(201)
   @ApiOperation({

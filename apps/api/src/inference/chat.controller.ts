@@ -8,6 +8,7 @@ import type { AnswerHead } from './answer-format.js';
 import { AnswerService } from './answer.service.js';
 import { ChatFormat } from './chat-format.js';
 import { planChat } from './chat-plan.js';
+import { TakesBody } from '#runtime/edge/body-kinds.js';
 
 @ApiTags('Inference')
 @Controller('v1/chat/completions')
@@ -15,6 +16,7 @@ import { planChat } from './chat-plan.js';
 export class ChatController {
   constructor(private readonly answers: AnswerService) {}
 
+  @TakesBody('prompt')
   @Post()
   @HttpCode(200)
   @ApiOperation({ summary: 'Answer a conversation', description: 'With stream: true, server-sent events.' })

@@ -8,6 +8,7 @@ import type { AnswerHead } from './answer-format.js';
 import { AnswerService } from './answer.service.js';
 import { CompletionFormat } from './completion-format.js';
 import { planCompletion } from './completion-plan.js';
+import { TakesBody } from '#runtime/edge/body-kinds.js';
 
 @ApiTags('Inference')
 @Controller('v1/completions')
@@ -15,6 +16,7 @@ import { planCompletion } from './completion-plan.js';
 export class CompletionsController {
   constructor(private readonly answers: AnswerService) {}
 
+  @TakesBody('prompt')
   @Post()
   @HttpCode(200)
   @ApiOperation({ summary: 'Complete a text', description: 'With stream: true, server-sent events.' })

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { z } from 'zod';
 import { FINE_TUNE_EVENTS, FineTuneEnvelopeSchema, isFineTuneEvent } from '#contracts/fine-tune-events.js';
-import { holdsNul } from '#contracts/storable.js';
 import type { InboundMessage } from '#pipelines/hooks/inbound-rules.js';
 import { AppError } from '#runtime/app-error.js';
+import { parseJson } from '#runtime/edge/parse-json.js';
 import { requestFault } from '../inference/request-fault.js';
 
 const MAX_ID_LENGTH = 256;
@@ -14,22 +14,11 @@ export function parseMessage(webhookId: string, body: Buffer): InboundMessage {
     const message = `webhook-id: expected at most ${MAX_ID_LENGTH} characters`;
     throw new AppError('invalid_request', { message, param: 'webhook-id' });
   }
-  const { type, data } = parse(FineTuneEnvelopeSchema, jsonOf(body));
+  const { type, data } = parse(FineTuneEnvelopeSchema, parseJson(body));
   const known = isFineTuneEvent(type) ? type : undefined;
   const bodySha256 = createHash('sha256').update(body).digest('hex');
   const checked = known === undefined ? data : parse<object>(FINE_TUNE_EVENTS[known], data, 'data');
   return { webhookId, bodySha256, type, data: { ...checked }, known };
-}
-
-function jsonOf(body: Buffer): unknown {
-  try {
-    const value: unknown = JSON.parse(body.toString('utf8'));
-    if (holdsNul(value)) throw new AppError('invalid_request', { message: 'expected text without U+0000' });
-    return value;
-  } catch (error) {
-    if (error instanceof AppError) throw error;
-    throw new AppError('invalid_request', { message: 'The body is not valid JSON.', cause: error });
-  }
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown, at?: string): T {

@@ -1,6 +1,5 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import {
   type CreateFineTuningJob,
@@ -40,7 +39,6 @@ export class FineTuningJobsController {
   async create(
     @CurrentCaller() { tenant }: Caller,
     @Body({ schema: CreateFineTuningJobSchema }) body: CreateFineTuningJob,
-    @Req() request: FastifyRequest,
   ): Promise<FineTuningJob> {
     const base = await this.fleet.base();
     if (body.model !== base.name) {
@@ -55,7 +53,7 @@ export class FineTuningJobsController {
         param: body.adapter === undefined ? 'suffix' : 'adapter',
       });
     }
-    return this.jobs.create(tenant, body, this.baseUrl.for(request));
+    return this.jobs.create(tenant, body, this.baseUrl.url);
   }
 
   @Get()

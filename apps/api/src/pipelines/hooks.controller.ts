@@ -1,6 +1,5 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Req } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import {
@@ -43,9 +42,8 @@ export class HooksController {
   create(
     @CurrentCaller() { tenant }: Caller,
     @Body({ schema: CreateHookSchema }) body: CreateHook,
-    @Req() request: FastifyRequest,
   ): Promise<CreatedHook> {
-    return this.hooks.create(tenant.id, body, this.baseUrl.for(request));
+    return this.hooks.create(tenant.id, body, this.baseUrl.url);
   }
 
   @Get()
@@ -54,20 +52,15 @@ export class HooksController {
   list(
     @CurrentCaller() { tenant }: Caller,
     @Query({ schema: PageQuerySchema }) query: PageQuery,
-    @Req() request: FastifyRequest,
   ): Promise<List<HookResource>> {
-    return this.hooks.list(tenant.id, query, this.baseUrl.for(request));
+    return this.hooks.list(tenant.id, query, this.baseUrl.url);
   }
 
   @Get(':hook')
   @ApiOperation({ summary: 'Get a hook' })
   @ApiOkResponse({ standardSchema: HookSchema })
-  get(
-    @CurrentCaller() { tenant }: Caller,
-    @Param('hook') hook: string,
-    @Req() request: FastifyRequest,
-  ): Promise<HookResource> {
-    return this.hooks.get(tenant.id, hook, this.baseUrl.for(request));
+  get(@CurrentCaller() { tenant }: Caller, @Param('hook') hook: string): Promise<HookResource> {
+    return this.hooks.get(tenant.id, hook, this.baseUrl.url);
   }
 
   @Patch(':hook')
@@ -77,9 +70,8 @@ export class HooksController {
     @CurrentCaller() { tenant }: Caller,
     @Param('hook') hook: string,
     @Body({ schema: PatchHookSchema }) body: PatchHook,
-    @Req() request: FastifyRequest,
   ): Promise<HookResource> {
-    return this.hooks.patch(tenant.id, hook, body, this.baseUrl.for(request));
+    return this.hooks.patch(tenant.id, hook, body, this.baseUrl.url);
   }
 
   @Post(':hook/rotate')
@@ -93,9 +85,8 @@ export class HooksController {
     @CurrentCaller() { tenant }: Caller,
     @Param('hook') hook: string,
     @Body({ schema: RotateSecretSchema }) body: RotateSecret,
-    @Req() request: FastifyRequest,
   ): Promise<CreatedHook> {
-    return this.hooks.rotate(tenant.id, hook, body, this.baseUrl.for(request));
+    return this.hooks.rotate(tenant.id, hook, body, this.baseUrl.url);
   }
 
   @Delete(':hook')
@@ -104,9 +95,8 @@ export class HooksController {
   async remove(
     @CurrentCaller() { tenant }: Caller,
     @Param('hook') hook: string,
-    @Req() request: FastifyRequest,
   ): Promise<z.infer<typeof DeletedSchema>> {
-    await this.hooks.remove(tenant.id, hook, this.baseUrl.for(request));
+    await this.hooks.remove(tenant.id, hook, this.baseUrl.url);
     return { id: hook, object: 'hook', deleted: true };
   }
 

@@ -8,7 +8,8 @@ import { InboundEvents } from '#pipelines/hooks/inbound-events.service.js';
 import type { SignatureHeaders } from '#pipelines/signatures.js';
 import { actAs } from '#runtime/request-context.js';
 import { parseMessage } from './fine-tune-message.js';
-import { signedBodyOf } from './raw-body.js';
+import { signatureOf } from './signature-headers.js';
+import { TakesBody } from '#runtime/edge/body-kinds.js';
 
 const { $schema: _, ...event } = z.toJSONSchema(FineTuneEventSchema, { io: 'input', unrepresentable: 'any' });
 const header = (name: keyof SignatureHeaders, description: string) => ({ name, description, required: true });
@@ -18,6 +19,7 @@ const header = (name: keyof SignatureHeaders, description: string) => ({ name, d
 export class InboundController {
   constructor(private readonly events: InboundEvents) {}
 
+  @TakesBody('signed')
   @Post(':id')
   @HttpCode(202)
   @ApiOperation({
@@ -33,18 +35,10 @@ export class InboundController {
   @ApiBody({ schema: event as object })
   @ApiAcceptedResponse({ standardSchema: HookDeliverySchema })
   async receive(@Param('id') id: string, @Req() request: FastifyRequest): Promise<HookDelivery> {
-    const body = signedBodyOf(request);
+    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const headers = signatureOf(request);
     const sender = await this.events.authenticate(id, headers, body);
     const message = parseMessage(headers['webhook-id'] ?? '', body);
     return actAs({ type: 'hook', id: sender.id }, () => this.events.accept(sender, message));
   }
-}
-
-function signatureOf({ headers }: FastifyRequest): Partial<SignatureHeaders> {
-  const one = (name: keyof SignatureHeaders) => {
-    const value = headers[name];
-    return typeof value === 'string' && value !== '' ? { [name]: value } : {};
-  };
-  return { ...one('webhook-id'), ...one('webhook-timestamp'), ...one('webhook-signature') };
 }

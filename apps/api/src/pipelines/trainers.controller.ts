@@ -1,6 +1,5 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { type RotateSecret, RotateSecretSchema } from '#contracts/hooks-api.js';
@@ -35,9 +34,8 @@ export class TrainersController {
   create(
     @CurrentCaller() caller: Caller,
     @Body({ schema: CreateTrainerSchema }) body: CreateTrainer,
-    @Req() request: FastifyRequest,
   ): Promise<CreatedTrainer> {
-    return this.trainers.create(callerOf(caller), body, this.baseUrl.for(request));
+    return this.trainers.create(callerOf(caller), body, this.baseUrl.url);
   }
 
   @Get()
@@ -46,20 +44,15 @@ export class TrainersController {
   list(
     @CurrentCaller() caller: Caller,
     @Query({ schema: PageQuerySchema }) query: PageQuery,
-    @Req() request: FastifyRequest,
   ): Promise<List<TrainerResource>> {
-    return this.trainers.list(callerOf(caller), query, this.baseUrl.for(request));
+    return this.trainers.list(callerOf(caller), query, this.baseUrl.url);
   }
 
   @Get(':trainer')
   @ApiOperation({ summary: 'Get a trainer' })
   @ApiOkResponse({ standardSchema: TrainerSchema })
-  get(
-    @CurrentCaller() caller: Caller,
-    @Param('trainer') trainer: string,
-    @Req() request: FastifyRequest,
-  ): Promise<TrainerResource> {
-    return this.trainers.get(callerOf(caller), trainer, this.baseUrl.for(request));
+  get(@CurrentCaller() caller: Caller, @Param('trainer') trainer: string): Promise<TrainerResource> {
+    return this.trainers.get(callerOf(caller), trainer, this.baseUrl.url);
   }
 
   @Post(':trainer/rotate')
@@ -72,9 +65,8 @@ export class TrainersController {
     @CurrentCaller() caller: Caller,
     @Param('trainer') trainer: string,
     @Body({ schema: RotateSecretSchema }) body: RotateSecret,
-    @Req() request: FastifyRequest,
   ): Promise<CreatedTrainer> {
-    return this.trainers.rotate(callerOf(caller), trainer, body, this.baseUrl.for(request));
+    return this.trainers.rotate(callerOf(caller), trainer, body, this.baseUrl.url);
   }
 
   @Delete(':trainer')
@@ -86,9 +78,8 @@ export class TrainersController {
   async remove(
     @CurrentCaller() caller: Caller,
     @Param('trainer') trainer: string,
-    @Req() request: FastifyRequest,
   ): Promise<z.infer<typeof DeletedSchema>> {
-    await this.trainers.remove(callerOf(caller), trainer, this.baseUrl.for(request));
+    await this.trainers.remove(callerOf(caller), trainer, this.baseUrl.url);
     return { id: trainer, object: 'trainer', deleted: true };
   }
 }

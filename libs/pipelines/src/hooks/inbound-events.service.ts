@@ -16,6 +16,9 @@ import { HookDelivery } from './hook-delivery.entity.js';
 import { deliveryResource } from './hook-deliveries.service.js';
 import { adapterOf, type EventSubject, type InboundMessage } from './inbound-rules.js';
 
+/** `webhook-id`, `webhook-timestamp` and `webhook-signature`. */
+const SIGNATURE_HEADERS = 3;
+
 /** Wakes the worker: events wait to be worked on. */
 export const HOOKS_CHANNEL = 'lorikeet_hooks';
 
@@ -38,6 +41,12 @@ export class InboundEvents {
     private readonly box: SecretBox,
     private readonly reports: JobReports,
   ) {}
+
+  /** Throws invalid_signature for what cannot be a message, before its body is read. */
+  async expect(id: string, headers: Partial<SignatureHeaders>): Promise<void> {
+    const complete = Object.values(headers).length === SIGNATURE_HEADERS;
+    if (!complete || !isId(id) || !(await this.#find(id))) throw new AppError('invalid_signature');
+  }
 
   /** Who signed the message. Says the same of a wrong signature as of a hook that is not there. */
   async authenticate(id: string, headers: Partial<SignatureHeaders>, body: Buffer): Promise<Sender> {

@@ -1,0 +1,107 @@
+import type { IncomingMessage } from 'node:http';
+import { AppError } from '#runtime/app-error.js';
+import type { BodyBudget, BodyHolder } from './body-budget.js';
+import { decoded, encodingOf } from './body-decoding.js';
+import type { FairWork } from './fair-work.js';
+import type { JsonScanner } from './json-scanner.js';
+
+export interface ReceiveOptions {
+  readonly limitBytes: number;
+  readonly holder: BodyHolder;
+  readonly budget: BodyBudget;
+  readonly work: FairWork;
+  /** Sees every byte as it comes, and may refuse it. */
+  readonly scanner: JsonScanner | undefined;
+}
+
+const FIRST_CAPACITY_BYTES = 16 * 1024;
+/** Bytes that are scanned in one piece of work. */
+const SCAN_BYTES = 64 * 1024;
+/** Pieces smaller than this on average cost more than what they carry. */
+const MIN_PIECE_BYTES = 16;
+const FREE_PIECES = 1_024;
+
+/** Reads a whole body into memory, within its limits. What it holds is counted until `release` is called. */
+export class BodyReceiver {
+  #buffer = Buffer.alloc(0);
+  #length = 0;
+  #scanned = 0;
+  #pieces = 0;
+  #taken = 0;
+
+  constructor(private readonly options: ReceiveOptions) {}
+
+  /** Leaves the connection as it is when it fails, so that the answer can be sent. */
+  async receive(request: IncomingMessage): Promise<Buffer> {
+    const source = decoded(request, encodingOf(request));
+    try {
+      for await (const piece of source.iterator({ destroyOnReturn: false })) {
+        this.#append(piece as Buffer);
+        if (this.#length - this.#scanned >= SCAN_BYTES) await this.#scan();
+      }
+      await this.#scan();
+    } catch (error) {
+      throw faultOf(error, request);
+    } finally {
+      if (source !== request) {
+        request.unpipe();
+        source.destroy();
+      }
+    }
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  release(): void {
+    this.options.budget.give(this.options.holder, this.#taken);
+    this.#taken = 0;
+  }
+
+  #append(piece: Buffer): void {
+    const { limitBytes } = this.options;
+    this.#pieces += 1;
+    const length = this.#length + piece.length;
+    if (length > limitBytes) throw tooLarge(limitBytes);
+    if (this.#pieces > FREE_PIECES + length / MIN_PIECE_BYTES)
+      throw new AppError('invalid_request', { message: 'The body comes in too many too small pieces.' });
+    if (length > this.#buffer.length) this.#grow(length);
+    piece.copy(this.#buffer, this.#length);
+    this.#length = length;
+  }
+
+  #grow(length: number): void {
+    const { limitBytes, budget, holder } = this.options;
+    const capacity = Math.min(limitBytes, Math.max(FIRST_CAPACITY_BYTES, this.#buffer.length * 2, length));
+    const more = capacity - this.#buffer.length;
+    budget.take(holder, more);
+    this.#taken += more;
+    const larger = Buffer.allocUnsafe(capacity);
+    this.#buffer.copy(larger, 0, 0, this.#length);
+    this.#buffer = larger;
+  }
+
+  async #scan(): Promise<void> {
+    const { scanner, work, holder } = this.options;
+    const bytes = this.#buffer.subarray(this.#scanned, this.#length);
+    this.#scanned = this.#length;
+    if (!scanner || bytes.length === 0) return;
+    if (bytes.length < FIRST_CAPACITY_BYTES) scanner.scan(bytes);
+    else await work.run(holder.owner, () => scanner.scan(bytes));
+  }
+}
+
+function faultOf(error: unknown, request: IncomingMessage): unknown {
+  if (error instanceof AppError) return error;
+  if (request.destroyed && !request.complete) return new AppError('client_closed_request', { cause: error });
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code !== 'string' || !/^(Z_|ERR_BROTLI|ERR__ERROR|ERR_PADDING)/.test(code)) return error;
+  return new AppError('invalid_request', {
+    message: 'The body is not packed as its content-encoding says.',
+    cause: error,
+  });
+}
+
+export function tooLarge(limitBytes: number): AppError {
+  return new AppError('payload_too_large', {
+    message: `The body of this call may have at most ${limitBytes} bytes.`,
+  });
+}
