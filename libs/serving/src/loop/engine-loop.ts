@@ -47,6 +47,8 @@ export class EngineLoop {
   readonly #lengths = new RecentMean();
   readonly #adapters: AdapterAdmission;
   #step = 0;
+  /** Steps since a waiting request entered. */
+  #stalledSteps = 0;
   #lastStepEnd_ms: number | undefined;
   #closing = false;
   #finished: Promise<void> | undefined;
@@ -179,12 +181,16 @@ export class EngineLoop {
       limits,
       reuse: (sequence) => entry.find(sequence),
       isComputed: (page) => prefixes.isComputed(page),
+      times: this.#cost.times,
+      stalledSteps: this.#stalledSteps,
     });
+    this.#stalledSteps =
+      decision.admitted.length > 0 || this.#waiting.size === 0 ? 0 : this.#stalledSteps + 1;
     for (const [sequence, passes] of decision.passed) sequence.passes = passes;
     for (const sequence of decision.admitted) {
       this.#waiting.remove(sequence);
       entry.attach(sequence);
-      sequence.state = 'running';
+      sequence.enter();
       sequence.firstGrant_ms ??= performance.now();
       this.#running.push(sequence);
     }
@@ -192,6 +198,7 @@ export class EngineLoop {
       this.#removeRunning(victim);
       prefixes.release(victim);
       victim.state = 'waiting';
+      victim.preemptions++;
       this.#waiting.add(victim);
       metrics.preemptions.inc();
     }
@@ -215,10 +222,7 @@ export class EngineLoop {
     const { native, writer, metrics, logger } = this.options;
     this.#step++;
     let entries: readonly StepEntry[] = [];
-    for (const { request } of grants) {
-      request.inStep = true;
-      request.lastStep = this.#step;
-    }
+    for (const { request } of grants) request.takePart(this.#step);
     try {
       entries = writer.write(grants);
       const begin_ms = performance.now();

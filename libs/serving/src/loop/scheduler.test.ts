@@ -1,127 +1,8 @@
-import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { AdapterState } from '../residency/adapter-demand.js';
-import { KvPages, pagesFor } from '../kv/kv-pages.js';
-import { type Schedulable, type ScheduleLimits, schedule } from './scheduler.js';
-import { ServedTokens } from './served-tokens.js';
-import { WaitingQueues } from './waiting-queues.js';
-
-class Simulated implements Schedulable {
-  computedTokens = 0;
-  generated = 0;
-  charged = 0;
-  paused = false;
-  lastStep = 0;
-  readonly pages: number[] = [];
-  fairnessWeight = 1;
-  adapterState: AdapterState = 'ready';
-  waitsForRoom = false;
-  passes = 0;
-  endStep: number | undefined;
-  preemptions = 0;
-
-  constructor(
-    readonly id: number,
-    readonly fairnessKey: string,
-    readonly promptTokens: number,
-    readonly maxTokens: number,
-  ) {}
-
-  get totalTokens(): number {
-    return this.promptTokens + this.generated;
-  }
-  get heldPages(): number {
-    return this.pages.length;
-  }
-  get ownPages(): number {
-    return this.pages.length;
-  }
-}
-
-/** Runs the scheduler against real pages and an arithmetic of tokens, and checks every decision. */
-class Simulation {
-  readonly running: Simulated[] = [];
-  readonly waiting = new WaitingQueues<Simulated>();
-  readonly served = new ServedTokens();
-  readonly pages: KvPages;
-  step = 0;
-  readonly #computed = new Map<string, number>();
-
-  constructor(
-    readonly limits: ScheduleLimits,
-    pages: number,
-  ) {
-    this.pages = new KvPages(pages, limits.pageTokens);
-  }
-
-  tokensOf(key: string): number {
-    return this.#computed.get(key) ?? 0;
-  }
-
-  add(request: Simulated): Simulated {
-    this.served.enter(request.fairnessKey);
-    this.waiting.add(request);
-    return request;
-  }
-
-  decide() {
-    return schedule({
-      running: this.running,
-      waiting: this.waiting.byKey,
-      served: (key) => this.served.of(key),
-      freePages: this.pages.freePages,
-      limits: this.limits,
-      reuse: () => ({ tokens: 0, heldPages: 0, pinnedPages: 0, nextPage: undefined }),
-      isComputed: () => false,
-    });
-  }
-
-  /** One step; returns the tokens granted. */
-  advance(): number {
-    this.step++;
-    const { grants, admitted, preempted } = this.decide();
-    for (const victim of preempted) {
-      this.running.splice(this.running.indexOf(victim), 1);
-      this.pages.release(victim.pages);
-      victim.computedTokens = 0;
-      victim.preemptions++;
-      this.waiting.add(victim);
-    }
-    for (const request of admitted) {
-      assert.ok(this.waiting.remove(request));
-      this.running.push(request);
-    }
-    assert.ok(this.running.length <= this.limits.sequences);
-    assert.equal(new Set(grants.map((grant) => grant.request)).size, grants.length);
-    const total = grants.reduce((sum, grant) => sum + grant.tokens, 0);
-    assert.ok(total <= this.limits.stepTokens);
-    for (const { request, tokens } of grants) {
-      assert.ok(tokens > 0);
-      assert.ok(this.running.includes(request) && !request.paused);
-      assert.ok(request.computedTokens + tokens <= request.totalTokens);
-      this.pages.grow(request.pages, request.computedTokens + tokens); // throws when there are too few
-    }
-    for (const { request, tokens } of grants) this.#apply(request, tokens);
-    return total;
-  }
-
-  #apply(request: Simulated, tokens: number): void {
-    request.lastStep = this.step;
-    request.computedTokens += tokens;
-    const fresh = Math.max(0, request.computedTokens - request.charged);
-    request.charged += fresh;
-    this.served.charge(request.fairnessKey, fresh / request.fairnessWeight);
-    this.#computed.set(request.fairnessKey, this.tokensOf(request.fairnessKey) + fresh);
-    if (request.computedTokens < request.totalTokens) return;
-    request.generated++;
-    if (request.generated < request.maxTokens) return;
-    request.endStep = this.step;
-    this.running.splice(this.running.indexOf(request), 1);
-    this.pages.release(request.pages);
-    this.served.leave(request.fairnessKey);
-  }
-}
+import { Simulated, Simulation } from '../../../../test/support/schedule-simulation.js';
+import { pagesFor } from '../kv/kv-pages.js';
+import type { ScheduleLimits } from './scheduler.js';
 
 const LIMITS: ScheduleLimits = { stepTokens: 32, sequences: 4, pageTokens: 4, passes: 8 };
 
@@ -280,13 +161,13 @@ describe('the scheduler under random load', () => {
     );
   });
 
-  it('never takes pages from the oldest running request', () => {
+  it('never takes pages from the oldest running request of the only key', () => {
     fc.assert(
       fc.property(fc.array(arrival, { minLength: 2, maxLength: 20 }), (arrivals) => {
         const largest = Math.max(...arrivals.map((a) => pagesFor(a.promptTokens + a.maxTokens, 4)));
         const simulation = new Simulation({ ...LIMITS, stepTokens: 24, sequences: 8 }, largest + 2);
         const requests = arrivals.map((a, id) =>
-          simulation.add(new Simulated(id, a.key, a.promptTokens, a.maxTokens)),
+          simulation.add(new Simulated(id, 'a', a.promptTokens, a.maxTokens)),
         );
         while (requests.some((request) => request.endStep === undefined)) {
           const oldest = Math.min(...simulation.running.map((request) => request.id));

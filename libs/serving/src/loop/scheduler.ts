@@ -1,6 +1,10 @@
 import type { AdapterState } from '../residency/adapter-demand.js';
 import { pagesFor } from '../kv/kv-pages.js';
-import { type Waiting, WaitingOrder } from './waiting-order.js';
+import { admit } from './admit.js';
+import { FairShares } from './fair-shares.js';
+import { budgetStep } from './step-budget.js';
+import type { StepTimes } from './step-cost.js';
+import type { Waiting } from './waiting-order.js';
 
 /*
  * What the next step computes, decided from plain data. There is no prefill phase and no decode phase: a request has
@@ -8,13 +12,15 @@ import { type Waiting, WaitingOrder } from './waiting-order.js';
  *
  * Why nobody starves:
  * - A decode (one token missing) waits at most until every other decode had its turn, since those served longest ago go
- *   first; prefills keep a share of every step, the least served tenant's first.
- * - Pages: the older request takes them from the younger. The oldest running one therefore always advances and ends
- *   (admission made sure that it fits alone), then the next is oldest.
- * - Admission: the least served tenant's oldest request is next and nobody passes it, so pages that become free reach it.
- *   Its tenant's counter stands still while it waits; the others' counters grow past it. Only while a running request
- *   computes a page that it needs too, or its adapter is not there, is it passed; the latter a bounded number of times
- *   (adapter-demand.ts).
+ *   first; prefills keep a share of every step, and every key its share of that (step-budget.ts).
+ * - Slots and pages: a key that holds less than its share takes from those that hold more, whose youngest requests go
+ *   back to wait and are computed again later (fair-shares.ts). Nobody waits for another key's requests to end.
+ * - Pages within a key: the older request takes them from the younger. The oldest running one therefore always advances
+ *   and ends (admission made sure that it fits alone), then the next is oldest.
+ * - Admission: keys below their share come first, then the least served one; its oldest request is next and nobody
+ *   passes it, so pages that become free reach it. Its counter stands still while it waits; the others' grow past it.
+ *   Only while a running request computes a page that it needs too, or its adapter is not there, is it passed; the
+ *   latter a bounded number of times (adapter-demand.ts).
  */
 
 export interface Schedulable extends Waiting {
@@ -35,6 +41,8 @@ export interface Schedulable extends Waiting {
   readonly lastStep: number;
   /** Most tokens that one step computes of it; absent: as many as fit. */
   readonly chunkTokens?: number | undefined;
+  /** It has not had its quantum since it entered; absent: it has. */
+  readonly inTurn?: boolean | undefined;
 }
 
 export interface ScheduleLimits {
@@ -68,6 +76,10 @@ export interface ScheduleInput<R extends Schedulable> {
   readonly reuse: (waiting: R) => Reuse;
   /** Whether a running request is about to compute the page of that name. */
   readonly isComputed: (page: string) => boolean;
+  /** What steps took so far; absent: nothing was measured. */
+  readonly times?: StepTimes | undefined;
+  /** Steps since a waiting request entered; absent: one has just done. */
+  readonly stalledSteps?: number | undefined;
 }
 
 export interface Grant<R> {
@@ -85,174 +97,86 @@ export interface Schedule<R> {
   readonly passed: ReadonlyMap<R, number>;
 }
 
-/** Share of a step that decodes leave to prefills when both want it all. */
-const PREFILL_SHARE = 0.25;
-
 export function schedule<R extends Schedulable>(input: ScheduleInput<R>): Schedule<R> {
-  const wanted = grantBudget(input);
-  const claim = claimPages(input, wanted);
+  const { running, waiting, served, limits, stalledSteps = 0 } = input;
+  const pages = running.reduce((sum, { heldPages }) => sum + heldPages, input.freePages);
+  const { sequences: slots, pageTokens } = limits;
+  const shares = FairShares.of({ running, waiting, served, slots, pages, pageTokens, stalledSteps });
+  const budget = budgetStep(input, shares);
+  const claim = claimPages(input, budget.grants, shares);
   const spent = claim.grants.reduce((sum, grant) => sum + grant.tokens, 0);
-  const entry: Entry<R> = { admitted: [], passed: new Map() };
-  if (claim.preempted.size === 0) admit(input, claim, input.limits.stepTokens - spent, entry);
+  const entry = { admitted: [], passed: new Map<R, number>() };
+  if (claim.preempted.size === 0) admit({ input, claim, shares, budgetTokens: budget.tokens - spent }, entry);
   return { grants: claim.grants, preempted: claim.preempted, ...entry };
 }
 
-const missing = (request: Schedulable): number => request.totalTokens - request.computedTokens;
-const chunkOf = (request: Schedulable): number => request.chunkTokens ?? Number.POSITIVE_INFINITY;
-
-/** Grants for the running requests, pages not yet considered. */
-function grantBudget<R extends Schedulable>(input: ScheduleInput<R>): Grant<R>[] {
-  const { running, waiting, served, limits } = input;
-  const decodes: R[] = [];
-  const prefills: R[] = [];
-  // Whoever waits for a free place is a prefill too. (Should it not get its pages, its share of this step is lost.)
-  let prefillTokens = waiting.size > 0 && running.length < limits.sequences ? limits.stepTokens : 0;
-  for (const request of running) {
-    const tokens = missing(request);
-    if (request.paused || tokens <= 0) continue;
-    if (tokens === 1) decodes.push(request);
-    else {
-      prefills.push(request);
-      prefillTokens += tokens;
-    }
-  }
-  const reserve = Math.min(prefillTokens, Math.floor(limits.stepTokens * PREFILL_SHARE));
-  const decodeShare = limits.stepTokens - reserve;
-  if (decodes.length > decodeShare) decodes.sort((a, b) => a.lastStep - b.lastStep || a.id - b.id);
-  if (prefills.length > 1) {
-    prefills.sort((a, b) => served(a.fairnessKey) - served(b.fairnessKey) || a.id - b.id);
-  }
-  const grants: Grant<R>[] = [];
-  for (const request of decodes.slice(0, decodeShare)) grants.push({ request, tokens: 1 });
-  let budget = limits.stepTokens - grants.length;
-  for (const request of prefills) {
-    if (budget === 0) break;
-    const tokens = Math.min(budget, missing(request), chunkOf(request));
-    grants.push({ request, tokens });
-    budget -= tokens;
-  }
-  return grants;
-}
-
-interface PageClaim<R> {
+export interface PageClaim<R> {
   readonly grants: Grant<R>[];
   readonly preempted: Set<R>;
   freePages: number;
 }
 
-/** Gives pages to the grants, oldest request first; where they run out, younger requests lose theirs. */
+/** Gives pages to the grants; where they run out, others lose theirs: those of keys over their share, then the younger. */
 function claimPages<R extends Schedulable>(
   input: ScheduleInput<R>,
   wanted: readonly Grant<R>[],
+  shares: FairShares<R> | undefined,
 ): PageClaim<R> {
   const { pageTokens } = input.limits;
   const claim: PageClaim<R> = { grants: [], preempted: new Set(), freePages: input.freePages };
-  for (const { request, tokens } of wanted.toSorted((a, b) => a.request.id - b.request.id)) {
+  const isOver = ({ fairnessKey }: R): number => Number(shares?.holdsMorePages(fairnessKey) ?? false);
+  const inOrder = wanted.toSorted(
+    (a, b) => isOver(a.request) - isOver(b.request) || a.request.id - b.request.id,
+  );
+  for (const { request, tokens } of inOrder) {
     if (claim.preempted.has(request)) continue;
     const need = pagesFor(request.computedTokens + tokens, pageTokens) - request.heldPages;
-    preemptFor(need, input.running, claim, (victim) => victim.paused || victim.id > request.id);
+    preemptFor(need, { input, claim, shares }, (victim) => {
+      if (victim.paused) return true;
+      const over = victim.fairnessKey === request.fairnessKey ? 0 : isOver(victim) - isOver(request);
+      return over === 0 ? victim.id > request.id : over > 0;
+    });
     const fitting = (request.heldPages + claim.freePages) * pageTokens - request.computedTokens;
     const granted = Math.min(tokens, fitting);
     if (granted <= 0) continue;
-    claim.freePages -= Math.max(
-      0,
-      pagesFor(request.computedTokens + granted, pageTokens) - request.heldPages,
-    );
+    claim.freePages -= newPages(request, granted, pageTokens);
     claim.grants.push({ request, tokens: granted });
   }
   return claim;
 }
 
-/** Takes pages from the running requests that `mayLose` allows, paused ones first, then the youngest, until `need` are free. */
-function preemptFor<R extends Schedulable>(
+/** Pages that a grant takes beside those that the request holds. */
+export function newPages(request: Schedulable, tokens: number, pageTokens: number): number {
+  return Math.max(0, pagesFor(request.computedTokens + tokens, pageTokens) - request.heldPages);
+}
+
+export interface PageTaking<R extends Schedulable> {
+  readonly input: Pick<ScheduleInput<R>, 'running'>;
+  readonly claim: PageClaim<R>;
+  readonly shares: FairShares<R> | undefined;
+}
+
+/**
+ * Takes pages from the running requests that `mayLose` allows until `need` are free: paused ones first, then those of
+ * keys over their share, then the youngest.
+ */
+export function preemptFor<R extends Schedulable>(
   need: number,
-  running: readonly R[],
-  claim: PageClaim<R>,
+  { input: { running }, claim, shares }: PageTaking<R>,
   mayLose: (victim: R) => boolean,
 ): void {
+  const rank = ({ paused, fairnessKey }: R): number =>
+    paused ? 2 : Number(shares?.holdsMorePages(fairnessKey) ?? false);
   while (need > claim.freePages) {
     let victim: R | undefined;
     for (const candidate of running) {
       if (candidate.heldPages === 0 || claim.preempted.has(candidate) || !mayLose(candidate)) continue;
-      const better =
-        victim === undefined ||
-        (candidate.paused === victim.paused ? candidate.id > victim.id : candidate.paused);
-      if (better) victim = candidate;
+      const better = victim === undefined || rank(candidate) - rank(victim) || candidate.id - victim.id;
+      if (better === true || Number(better) > 0) victim = candidate;
     }
     if (victim === undefined) return;
     claim.preempted.add(victim);
     claim.freePages += victim.ownPages;
+    shares?.leave(victim);
   }
-}
-
-interface Entry<R> {
-  readonly admitted: R[];
-  readonly passed: Map<R, number>;
-}
-
-/**
- * Moves waiting requests in while slots, budget and pages last, and adds their grants to the claim. One enters only when
- * all of its known tokens and the next fit beside what the running ones still need, so that it is not thrown out at once.
- */
-function admit<R extends Schedulable>(
-  input: ScheduleInput<R>,
-  claim: PageClaim<R>,
-  budgetTokens: number,
-  entry: Entry<R>,
-): void {
-  const { limits, running, waiting } = input;
-  let slots = limits.sequences - running.length;
-  if (slots <= 0 || budgetTokens <= 0 || waiting.size === 0) return;
-  const needAll = (r: R): number => pagesFor(r.totalTokens + 1, limits.pageTokens);
-  const granted = new Map(claim.grants.map((grant) => [grant.request, grant.tokens]));
-  let sparePages = claim.freePages;
-  for (const request of running) {
-    const heldAfter = Math.max(
-      request.heldPages,
-      pagesFor(request.computedTokens + (granted.get(request) ?? 0), limits.pageTokens),
-    );
-    if (!request.paused) sparePages -= Math.max(0, needAll(request) - heldAfter);
-  }
-  const order = new WaitingOrder(waiting, input.served);
-  const claimed = new Set<string>();
-  const blocked = new Map<R, number>();
-  for (let request = order.next(); request !== undefined; request = order.next()) {
-    if (request.adapterState !== 'ready') {
-      if (request.waitsForRoom) blocked.set(request, request.passes);
-      continue;
-    }
-    const reuse = input.reuse(request);
-    // Another one computes what this one needs next: a few steps later it is there to be shared.
-    if (reuse.nextPage !== undefined && (claimed.has(reuse.nextPage) || input.isComputed(reuse.nextPage)))
-      continue;
-    const need = needAll(request) - reuse.heldPages + reuse.pinnedPages;
-    if (need > sparePages) {
-      const before = claim.freePages;
-      preemptFor(need - sparePages + before, running, claim, (victim) => victim.paused);
-      sparePages += claim.freePages - before;
-      // A request alone in the cache always fits: admission to the engine has checked its length.
-      if (need > sparePages) break;
-    }
-    if (!mayPass(blocked, limits.passes)) break;
-    for (const [other, passes] of blocked) {
-      blocked.set(other, passes + 1);
-      entry.passed.set(other, passes + 1);
-    }
-    const wanted = request.totalTokens - reuse.tokens;
-    const tokens = Math.min(budgetTokens, wanted, chunkOf(request));
-    order.charge(wanted / request.fairnessWeight);
-    if (reuse.nextPage !== undefined) claimed.add(reuse.nextPage);
-    entry.admitted.push(request);
-    claim.grants.push({ request, tokens });
-    sparePages -= need;
-    budgetTokens -= tokens;
-    if (--slots === 0 || budgetTokens === 0) break;
-  }
-}
-
-function mayPass(blocked: ReadonlyMap<unknown, number>, mostPasses: number): boolean {
-  for (const passes of blocked.values()) {
-    if (passes >= mostPasses) return false;
-  }
-  return true;
 }

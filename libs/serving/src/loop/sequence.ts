@@ -74,6 +74,11 @@ export class Sequence implements Schedulable, PrefixHolder {
   cachedTokens = 0;
   /** Most tokens that were ever computed or found; a recomputation is not charged again. */
   chargedTokens = 0;
+  /** `chargedTokens` when it last entered the batch. */
+  #enteredTokens = 0;
+  /** Steps in which it took part since then. */
+  #turnSteps = 0;
+  preemptions = 0;
   generated = 0;
   readonly promptScores: PromptScore[] = [];
   state: 'waiting' | 'running' | 'ended' = 'waiting';
@@ -132,6 +137,27 @@ export class Sequence implements Schedulable, PrefixHolder {
     return this.options.kvPages.ownPages(this.pages);
   }
 
+  enter(): void {
+    this.state = 'running';
+    this.#enteredTokens = this.chargedTokens;
+    this.#turnSteps = 0;
+  }
+
+  takePart(step: number): void {
+    this.inStep = true;
+    this.lastStep = step;
+    this.#turnSteps++;
+  }
+
+  /**
+   * It has computed too little that is new since it entered to give way again; one that gave way often and has to compute
+   * much of what it had once more gets ever longer for it.
+   */
+  get inTurn(): boolean {
+    const patience = TURN_STEPS * 2 ** Math.min(this.preemptions, 10);
+    return this.chargedTokens - this.#enteredTokens < TURN_TOKENS && this.#turnSteps < patience;
+  }
+
   get adapterHandle(): number {
     return this.lease?.handle ?? 0;
   }
@@ -170,6 +196,9 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.history?.addGenerated(token);
   }
 }
+
+const TURN_TOKENS = 16;
+const TURN_STEPS = 4;
 
 /** The same given seed draws the same tokens; without one each request has its own. */
 function seedOf(seed: number | undefined): bigint {

@@ -12,10 +12,13 @@ interface Queue<R> {
   readonly requests: readonly R[];
   at: number;
   served: number;
+  /** How much of its share the key holds. */
+  fill: number;
 }
 
 /**
- * The waiting requests that are not paused: each time the oldest of the key that was served least. The keys are a binary
+ * The waiting requests that are not paused: each time the oldest of the key that was served least; of keys that were served
+ * the same, the one that holds less of its share. The keys are a binary
  * heap, because an engine may have as many of them as requests.
  */
 export class WaitingOrder<R extends Waiting> {
@@ -23,14 +26,25 @@ export class WaitingOrder<R extends Waiting> {
   /** The queue of the last request; not in the heap until it is known what the request cost. */
   #last: Queue<R> | undefined;
 
-  constructor(waiting: ReadonlyMap<string, readonly R[]>, served: (fairnessKey: string) => number) {
-    for (const [key, requests] of waiting) this.#push({ requests, at: 0, served: served(key) });
+  constructor(
+    waiting: ReadonlyMap<string, readonly R[]>,
+    served: (fairnessKey: string) => number,
+    private readonly fillOf: (fairnessKey: string) => number = () => 0,
+  ) {
+    for (const [key, requests] of waiting) {
+      this.#push({ requests, at: 0, served: served(key), fill: 0 });
+    }
   }
 
   next(): R | undefined {
     if (this.#last !== undefined) this.#push(this.#last);
     this.#last = this.#pop();
     return this.#last?.requests[this.#last.at++];
+  }
+
+  /** Nothing more of the last request's key. */
+  dropKey(): void {
+    this.#last = undefined;
   }
 
   /** Counts what the last request is about to be served, so that the next one of its key comes later. */
@@ -40,7 +54,9 @@ export class WaitingOrder<R extends Waiting> {
 
   #push(queue: Queue<R>): void {
     while (queue.requests[queue.at]?.paused) queue.at++;
-    if (queue.at >= queue.requests.length) return;
+    const next = queue.requests[queue.at];
+    if (next === undefined) return;
+    queue.fill = this.fillOf(next.fairnessKey);
     const heap = this.#heap;
     let at = heap.length;
     heap.push(queue);
@@ -75,5 +91,6 @@ export class WaitingOrder<R extends Waiting> {
 
 function isBefore<R extends Waiting>(a: Queue<R>, b: Queue<R>): boolean {
   if (a.served !== b.served) return a.served < b.served;
+  if (a.fill !== b.fill) return a.fill < b.fill;
   return (a.requests[a.at] as R).id < (b.requests[b.at] as R).id;
 }
