@@ -1,6 +1,7 @@
 import { pagesFor } from '../kv/kv-pages.js';
 import type { FairShares } from './fair-shares.js';
-import { newPages, type PageClaim, preemptFor, type Schedulable, type ScheduleInput } from './scheduler.js';
+import { newPages, type PageClaim, preemptFor } from './page-claim.js';
+import type { Schedulable, ScheduleInput } from './scheduler.js';
 import { chunkOf } from './step-budget.js';
 import { WaitingOrder } from './waiting-order.js';
 
