@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "backend/backend.h"
-#include "backend/dtype.h"
+#include "backend/interface/backend.h"
+#include "backend/shared/dtype.h"
 
 using namespace lorikeet;
 

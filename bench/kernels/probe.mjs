@@ -8,16 +8,16 @@ const SOURCE = join(import.meta.dirname, 'machine_probe.cc');
 const PROGRAM = inRepository('build', 'bench', 'machine_probe');
 
 /**
- * Compiles one C++ file against the native engine's library, unless its program is newer than all of them.
- * @param {{ source: string, program: string, include?: string, library?: string }} what
+ * Compiles one C++ file against parts of the native engine, unless its program is newer than all of them.
+ * @param {{ source: string, program: string, include?: string, libraries?: string[] }} what
  */
-export async function compile({ source, program, include, library }) {
-  const newest = Math.max(...[source, library ?? source].map((path) => statSync(path).mtimeMs));
+export async function compile({ source, program, include, libraries = [] }) {
+  const newest = Math.max(...[source, ...libraries].map((path) => statSync(path).mtimeMs));
   if (existsSync(program) && statSync(program).mtimeMs > newest) return;
   const compiler = findExecutable('c++') ?? findExecutable('g++');
   if (!compiler) throw new StopError('no C++ compiler: npm run build installs one');
   mkdirSync(join(program, '..'), { recursive: true });
-  const where = [...(include ? [`-I${include}`] : []), source, ...(library ? [library] : []), '-o', program];
+  const where = [...(include ? [`-I${include}`] : []), source, ...libraries, '-o', program];
   const { code, output } = await run(compiler, ['-O3', '-std=c++20', '-pthread', ...where]);
   if (code !== 0) throw new StopError(`${source} does not compile:\n${output}`);
 }

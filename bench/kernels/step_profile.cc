@@ -17,8 +17,8 @@
 #include <utility>
 #include <vector>
 
-#include "backend/backend.h"
-#include "backend/dtype.h"
+#include "backend/interface/backend.h"
+#include "backend/shared/dtype.h"
 #include "model/adapter.h"
 #include "model/checkpoint.h"
 #include "model/decoder.h"

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../scripts/lib/command.mjs';
-import { nativeFolder } from '../../scripts/lib/native-build.mjs';
+import { nativeLibraries } from '../../scripts/lib/native-build.mjs';
 import { inRepository } from '../../scripts/lib/paths.mjs';
 import { say, step } from '../../scripts/lib/print.mjs';
 import { StopError } from '../../scripts/lib/stop-error.mjs';
@@ -21,12 +21,13 @@ const STEPS_PER_RUN = 10;
 
 /** Whole steps of the decoder on the real checkpoint, op by op. @param {import('../options.mjs').BenchOptions} options */
 export async function runSteps({ shape, format, threads, rounds }) {
-  const library = join(nativeFolder, 'liblorikeet_core.a');
-  if (!existsSync(library)) throw new StopError(`${library} is missing: npm run build`);
+  const libraries = nativeLibraries();
+  const missing = libraries.find((library) => !existsSync(library));
+  if (missing) throw new StopError(`${missing} is missing: npm run build`);
   const program = inRepository('build', 'bench', 'step_profile');
   const source = join(import.meta.dirname, 'step_profile.cc');
   await step('building the profile of a step', () =>
-    compile({ source, program, include: inRepository('native'), library }),
+    compile({ source, program, include: inRepository('native'), libraries }),
   );
   const modelPath = await ensureModel(shape);
   const runs = [];

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../scripts/lib/command.mjs';
-import { nativeFolder } from '../../scripts/lib/native-build.mjs';
+import { nativeFolder, nativeLibraries } from '../../scripts/lib/native-build.mjs';
 import { inRepository } from '../../scripts/lib/paths.mjs';
 import { say, step } from '../../scripts/lib/print.mjs';
 import { StopError } from '../../scripts/lib/stop-error.mjs';
@@ -33,7 +33,7 @@ export async function runKernels({ threads, quick }) {
       source: join(import.meta.dirname, 'op_sweep.cc'),
       program: sweep,
       include: inRepository('native'),
-      library: join(nativeFolder, 'liblorikeet_core.a'),
+      libraries: nativeLibraries(),
     }),
   );
   const runs = [];

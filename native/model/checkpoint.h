@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 #include "model/safetensors.h"
 
 namespace lorikeet {

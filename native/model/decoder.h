@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 #include "model/segments.h"
 #include "model/weights.h"
 

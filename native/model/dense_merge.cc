@@ -5,8 +5,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "backend/dense_weights.h"
-#include "backend/dtype.h"
+#include "backend/interface/dense_weights.h"
+#include "backend/shared/dtype.h"
 #include "model/narrow.h"
 #include "model/safetensors.h"
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "backend/status.h"
+#include "backend/interface/status.h"
 
 namespace lorikeet {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "backend/status.h"
+#include "backend/interface/status.h"
 
 namespace lorikeet {
 

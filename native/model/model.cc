@@ -1,6 +1,6 @@
 #include "model/model.h"
 
-#include "backend/kv_type.h"
+#include "backend/shared/kv_type.h"
 #include "model/checkpoint.h"
 #include "model/dense_merge.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 #include "model/adapter_table.h"
 #include "model/decoder.h"
 #include "model/step_plan.h"

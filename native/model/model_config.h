@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/status.h"
+#include "backend/interface/status.h"
 #include "model/quantization_config.h"
 
 namespace lorikeet {

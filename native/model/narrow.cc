@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "backend/dtype.h"
-#include "backend/quantization.h"
+#include "backend/shared/dtype.h"
+#include "backend/shared/quantization.h"
 
 namespace lorikeet {
 namespace {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 
 namespace lorikeet {
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "backend/nf4.h"
+#include "backend/shared/nf4.h"
 #include "model/json_fields.h"
 
 namespace lorikeet {

@@ -6,10 +6,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "backend/dtype.h"
-#include "backend/nf4.h"
-#include "backend/parallel.h"
-#include "backend/quantization.h"
+#include "backend/shared/dtype.h"
+#include "backend/shared/nf4.h"
+#include "backend/shared/parallel.h"
+#include "backend/shared/quantization.h"
 #include "model/checkpoint.h"
 #include "model/mapped_file.h"
 #include "model/modules.h"

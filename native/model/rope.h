@@ -1,6 +1,6 @@
 #pragma once
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 #include "model/model_config.h"
 
 namespace lorikeet {

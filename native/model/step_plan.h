@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 
 namespace lorikeet {
 

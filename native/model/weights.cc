@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "backend/quantization.h"
+#include "backend/shared/quantization.h"
 #include "model/nf4_checkpoint.h"
 
 namespace lorikeet {

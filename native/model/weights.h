@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 #include "model/checkpoint.h"
 #include "model/modules.h"
 

@@ -25,9 +25,9 @@
 #include <thread>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/memory.h"
-#include "backend/dtype.h"
+#include "backend/interface/backend.h"
+#include "backend/shared/dtype.h"
 
 using namespace lorikeet;
 

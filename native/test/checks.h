@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "backend/status.h"
+#include "backend/interface/status.h"
 
 namespace doctest {
 

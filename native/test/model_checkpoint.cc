@@ -1,7 +1,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "backend/dtype.h"
+#include "backend/shared/dtype.h"
 #include "test/checks.h"
 #include "tiny_model.h"
 

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "backend/dtype.h"
+#include "backend/shared/dtype.h"
 #include "test/checks.h"
 
 namespace lorikeet {

@@ -2,7 +2,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "backend/dtype.h"
+#include "backend/shared/dtype.h"
 #include "model/narrow.h"
 #include "test/checks.h"
 #include "tiny_model.h"

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "backend/nf4.h"
-#include "backend/quantization.h"
+#include "backend/shared/nf4.h"
+#include "backend/shared/quantization.h"
 #include "model/nf4_writer.h"
 #include "test/checks.h"
 #include "tiny_model.h"

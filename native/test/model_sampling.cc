@@ -3,7 +3,7 @@
 #include <numeric>
 #include <random>
 
-#include "backend/sampling.h"
+#include "backend/shared/sampling.h"
 #include "test/checks.h"
 
 namespace lorikeet {

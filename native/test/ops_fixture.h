@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
-#include "backend/dtype.h"
+#include "backend/interface/backend.h"
+#include "backend/shared/dtype.h"
 #include "test/checks.h"
 
 namespace lorikeet::test {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "backend/kv_type.h"
-#include "backend/quantization.h"
+#include "backend/shared/kv_type.h"
+#include "backend/shared/quantization.h"
 #include "ops_fixture.h"
 
 namespace lorikeet::test {

@@ -2,7 +2,7 @@
 // contracts/adapter-manifest.ts in float64.
 #pragma once
 
-#include "backend/quantization.h"
+#include "backend/shared/quantization.h"
 #include "ops_fixture.h"
 
 namespace lorikeet::test {

@@ -1,5 +1,5 @@
 // Every backend must hand its rows to the sampler unchanged; what the sampler does is tested beside it.
-#include "backend/sampling.h"
+#include "backend/shared/sampling.h"
 #include "ops_fixture.h"
 
 using namespace lorikeet;

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "backend/dtype.h"
+#include "backend/shared/dtype.h"
 #include "test/checks.h"
 
 namespace lorikeet::test {

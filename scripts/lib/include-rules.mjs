@@ -1,17 +1,28 @@
 /**
- * Who may include whom in native/: binding and tools -> model -> backend/backend.h <- backend/{reference,cpu,cuda}.
- * A file directly in backend/ (the interface and what all backends share) includes only its like.
+ * Who may include whom in native/: binding and tools -> model -> backend/interface <- backend/{reference,cpu,cuda}.
+ * backend/shared holds what the numbers mean (types, quantizations, sampling), for all of them. CMakeLists.txt says
+ * the same with targets, but only of what is built; this also says which rule an include breaks.
  */
 const MAY_INCLUDE = /** @type {const} */ ({
-  backend: ['backend'],
-  'backend/reference': ['backend', 'backend/reference'],
-  'backend/cpu': ['backend', 'backend/cpu'],
-  'backend/cuda': ['backend', 'backend/cuda'],
-  model: ['model', 'backend'],
-  binding: ['binding', 'model', 'backend'],
-  tools: ['model', 'backend'],
+  'backend/interface': ['backend/interface'],
+  'backend/shared': ['backend/interface', 'backend/shared'],
+  'backend/reference': ['backend/interface', 'backend/shared', 'backend/reference'],
+  'backend/cpu': ['backend/interface', 'backend/shared', 'backend/cpu'],
+  'backend/cuda': ['backend/interface', 'backend/shared', 'backend/cuda'],
+  model: ['model', 'backend/interface', 'backend/shared'],
+  binding: ['binding', 'model', 'backend/interface', 'backend/shared'],
+  tools: ['model', 'backend/interface', 'backend/shared'],
   emulator: ['emulator'],
-  test: ['test', 'emulator', 'model', 'backend', 'backend/reference', 'backend/cpu', 'backend/cuda'],
+  test: [
+    'test',
+    'emulator',
+    'model',
+    'backend/interface',
+    'backend/shared',
+    'backend/reference',
+    'backend/cpu',
+    'backend/cuda',
+  ],
 });
 
 /** Headers of others that only one part may see, so that it alone depends on them. */

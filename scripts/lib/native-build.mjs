@@ -8,6 +8,10 @@ import { StopError } from './stop-error.mjs';
 export const nativeFolder = inRepository('build', 'native');
 const source = inRepository('native');
 
+/** What a program of its own links with to run a model, in the linker's order. @returns {string[]} */
+export const nativeLibraries = () =>
+  ['model', 'reference', 'cpu', 'shared'].map((part) => join(nativeFolder, `liblorikeet_${part}.a`));
+
 /** CMake's cache as far as we need it. @param {string} name @returns {string | undefined} */
 function cached(name) {
   const cache = join(nativeFolder, 'CMakeCache.txt');

@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/kv_type.h"
+#include "backend/shared/kv_type.h"
 
 namespace lorikeet::cpu {
 

@@ -1,11 +1,11 @@
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 
 #include <cassert>
 #include <cstdio>
 #include <cstdlib>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/dtype.h"
+#include "backend/shared/dtype.h"
 
 namespace lorikeet::cpu {
 namespace {

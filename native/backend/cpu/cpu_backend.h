@@ -5,7 +5,6 @@
 #include <memory>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/isa.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/memory.h"
@@ -13,7 +12,8 @@
 #include "backend/cpu/quantized_kernels.h"
 #include "backend/cpu/slabs.h"
 #include "backend/cpu/weights.h"
-#include "backend/sampling.h"
+#include "backend/interface/backend.h"
+#include "backend/shared/sampling.h"
 
 namespace lorikeet::cpu {
 
@@ -84,7 +84,7 @@ class CpuBackend final : public Backend {
     Scratch angles;  // cos [T, D / 2], then sin
     bool fresh;      // belongs to this step
   };
-  // The activations of one linear op as integers (backend/quantization.h), in scratch memory.
+  // The activations of one linear op as integers (backend/shared/quantization.h), in scratch memory.
   struct QuantizedRows {
     int8_t* q = nullptr;  // [rows, stride]
     int64_t stride = 0;

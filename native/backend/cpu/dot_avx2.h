@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "backend/quantization.h"
+#include "backend/shared/quantization.h"
 
 namespace lorikeet::cpu {
 

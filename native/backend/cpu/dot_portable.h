@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "backend/dtype.h"
+#include "backend/shared/dtype.h"
 
 namespace lorikeet::cpu {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/dtype.h"
+#include "backend/shared/dtype.h"
 
 namespace lorikeet::cpu {
 namespace {

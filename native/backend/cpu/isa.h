@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "backend/status.h"
+#include "backend/interface/status.h"
 
 namespace lorikeet::cpu {
 

@@ -7,7 +7,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/linear_ahead.h"
-#include "backend/dtype.h"
+#include "backend/shared/dtype.h"
 
 namespace lorikeet::cpu {
 

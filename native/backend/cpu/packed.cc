@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "backend/dtype.h"
-#include "backend/parallel.h"
+#include "backend/shared/dtype.h"
+#include "backend/shared/parallel.h"
 
 namespace lorikeet::cpu {
 namespace {

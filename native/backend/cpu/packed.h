@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <optional>
 
-#include "backend/backend.h"
 #include "backend/cpu/memory.h"
+#include "backend/interface/backend.h"
 
 namespace lorikeet::cpu {
 

@@ -9,8 +9,8 @@
 #include <cstring>
 
 #include "backend/cpu/quantized_kernels.h"
-#include "backend/nf4.h"
-#include "backend/quantization.h"
+#include "backend/shared/nf4.h"
+#include "backend/shared/quantization.h"
 
 namespace lorikeet::cpu {
 

@@ -1,6 +1,6 @@
-// The inner loops of products with quantized weights (backend/quantization.h) behind plain function pointers.
-// A table of its own beside kernels.h: AVX-512 with and without VNNI share all other kernels.
-// The KV cache's int8 is quantized here too.
+// The inner loops of products with quantized weights (backend/shared/quantization.h) behind plain function
+// pointers. A table of its own beside kernels.h: AVX-512 with and without VNNI share all other kernels. The
+// KV cache's int8 is quantized here too.
 //
 // All instruction sets give the same bits: sums inside a group are exact, and the float operations are the
 // same ones.
@@ -72,7 +72,7 @@ struct QuantizedKernels {
   void (*product4)(const QuantizedProduct&);
   void (*product_nf4)(const QuantizedProduct&);
   void (*quantize_row)(const QuantizeRow&);
-  // quantize_activations (backend/quantization.h); q has room for n rounded up to whole vectors.
+  // quantize_activations (backend/shared/quantization.h); q has room for n rounded up to whole vectors.
   float (*quantize_vector)(int8_t* q, const float* x, int n);
 };
 

@@ -5,9 +5,9 @@
 #include <cstring>
 #include <vector>
 
-#include "backend/dtype.h"
-#include "backend/nf4.h"
-#include "backend/parallel.h"
+#include "backend/shared/dtype.h"
+#include "backend/shared/nf4.h"
+#include "backend/shared/parallel.h"
 
 namespace lorikeet::cpu {
 namespace {

@@ -1,4 +1,4 @@
-// A quantized weight matrix (backend/quantization.h) in the order in which the product reads it.
+// A quantized weight matrix (backend/shared/quantization.h) in the order in which the product reads it.
 //
 // Outputs are cut into blocks of 2 W, two blocks to a tile like packed.h's, each block a run of groups along
 // K:
@@ -12,10 +12,10 @@
 #include <cstdint>
 #include <span>
 
-#include "backend/backend.h"
 #include "backend/cpu/memory.h"
 #include "backend/cpu/packed.h"
-#include "backend/quantization.h"
+#include "backend/interface/backend.h"
+#include "backend/shared/quantization.h"
 
 namespace lorikeet::cpu {
 

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "backend/cpu/elements.h"
-#include "backend/dtype.h"
+#include "backend/shared/dtype.h"
 
 namespace lorikeet::cpu {
 

@@ -6,10 +6,10 @@
 #include <variant>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/memory.h"
 #include "backend/cpu/packed.h"
 #include "backend/cpu/quantized_weight.h"
+#include "backend/interface/backend.h"
 
 namespace lorikeet::cpu {
 

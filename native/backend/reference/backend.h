@@ -1,7 +1,7 @@
 #pragma once
 
 #include "backend/reference/types.h"
-#include "backend/sampling.h"
+#include "backend/shared/sampling.h"
 
 namespace lorikeet::reference {
 

@@ -1,4 +1,4 @@
-#include "backend/dense_weights.h"
+#include "backend/interface/dense_weights.h"
 
 #include "backend/reference/types.h"
 

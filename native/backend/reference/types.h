@@ -5,10 +5,10 @@
 #include <optional>
 #include <vector>
 
-#include "backend/backend.h"
-#include "backend/dtype.h"
-#include "backend/kv_type.h"
-#include "backend/quantization.h"
+#include "backend/interface/backend.h"
+#include "backend/shared/dtype.h"
+#include "backend/shared/kv_type.h"
+#include "backend/shared/quantization.h"
 
 namespace lorikeet::reference {
 

@@ -38,7 +38,7 @@ export interface KvBudgetOptions {
 const ELEMENT_BYTES: Readonly<Record<KvDtype, number>> = { f32: 4, f16: 2, bf16: 2, int8: 1 };
 const SCALE_BYTES = 4;
 
-/** What a page costs in native (native/backend/kv_type.h). */
+/** What a page costs in native (native/backend/shared/kv_type.h). */
 function kvPageBytes({ vectorsPerToken, headSize }: KvGeometry, dtype: KvDtype): number {
   const vectorBytes = headSize * ELEMENT_BYTES[dtype] + (dtype === 'int8' ? SCALE_BYTES : 0);
   return PAGE_TOKENS * vectorsPerToken * vectorBytes;

@@ -1,13 +1,13 @@
 // What the KV cache keeps of a key or a value, for all backends. In int8 a vector of head_dim is quantized
-// like a group of activations (backend/quantization.h, quantize_activations): integers in [-127, 127] and one
-// float32 scale, which is NaN where an element is not finite. A page keeps its scales, so copying pages
-// copies them.
+// like a group of activations (backend/shared/quantization.h, quantize_activations): integers in [-127, 127]
+// and one float32 scale, which is NaN where an element is not finite. A page keeps its scales, so copying
+// pages copies them.
 #pragma once
 
 #include <cstddef>
 
-#include "backend/backend.h"
-#include "backend/dtype.h"
+#include "backend/interface/backend.h"
+#include "backend/shared/dtype.h"
 
 namespace lorikeet {
 

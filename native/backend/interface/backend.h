@@ -20,14 +20,19 @@
 #include <string>
 #include <vector>
 
-#include "backend/status.h"
+#include "backend/interface/status.h"
 
 namespace lorikeet {
 
 // Elements of tensors and of the KV cache. int8: integers, and what they stand for is a scale elsewhere times
-// them; only an adapter's A and B (AdapterPartDesc) and the cache (backend/kv_type.h) are.
+// them; only an adapter's A and B (AdapterPartDesc) and the cache (backend/shared/kv_type.h) are.
 enum class DType : uint8_t { f32, f16, bf16, int8 };
-enum class Quantization : uint8_t { none, int8, int4, nf4 };  // backend/quantization.h says what they mean
+enum class Quantization : uint8_t {
+  none,
+  int8,
+  int4,
+  nf4
+};  // backend/shared/quantization.h says what they mean
 
 // A tensor in host memory in checkpoint layout, row-major. Only looked at during the call that takes it.
 struct HostTensor {
@@ -44,8 +49,8 @@ struct HostTensor {
 struct LinearPart {
   HostTensor weight;               // [n, K]
   std::optional<HostTensor> bias;  // [n]
-  // Not empty: the checkpoint holds the weight in NF4 already (backend/nf4.h). weight.data is then its packed
-  // codes, this the largest value of each block [n, K / 64], and the map's quantization nf4.
+  // Not empty: the checkpoint holds the weight in NF4 already (backend/shared/nf4.h). weight.data is then its
+  // packed codes, this the largest value of each block [n, K / 64], and the map's quantization nf4.
   std::vector<float> nf4_absmax = {};
 };
 struct LinearDesc {

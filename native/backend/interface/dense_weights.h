@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 
 namespace lorikeet {
 

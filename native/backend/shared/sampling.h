@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 
 namespace lorikeet {
 

@@ -2,8 +2,8 @@
 //
 // Weights are cut along K into groups. A group is a scale in bfloat16 and one integer per weight: w = scale *
 // q, with q in
-// [-127, 127] (int8), [-8, 7] (int4) or the sixteen integers of NF4 (backend/nf4.h, which also says where the
-// scales of that come from). Scale times q is exact in float32.
+// [-127, 127] (int8), [-8, 7] (int4) or the sixteen integers of NF4 (backend/shared/nf4.h, which also says
+// where the scales of that come from). Scale times q is exact in float32.
 //
 // The product quantizes each row of activations along longer groups, so that most groups of weights end with
 // one product instead of two: x = scale * q, q in [-127, 127], scale in float32. Sums inside a group of
@@ -17,7 +17,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/interface/backend.h"
 
 namespace lorikeet {
 

@@ -1,4 +1,4 @@
-#include "backend/sampling.h"
+#include "backend/shared/sampling.h"
 
 #include <algorithm>
 #include <bit>

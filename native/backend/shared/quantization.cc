@@ -1,13 +1,13 @@
-#include "backend/quantization.h"
+#include "backend/shared/quantization.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
 
-#include "backend/dtype.h"
-#include "backend/nf4.h"
-#include "backend/parallel.h"
+#include "backend/shared/dtype.h"
+#include "backend/shared/nf4.h"
+#include "backend/shared/parallel.h"
 
 namespace lorikeet {
 namespace {

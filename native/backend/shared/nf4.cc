@@ -1,4 +1,4 @@
-#include "backend/nf4.h"
+#include "backend/shared/nf4.h"
 
 #include <algorithm>
 #include <cmath>
