@@ -7,18 +7,28 @@ export function answerWith(ids: readonly number[]): Script {
 
 export function answer(generation: FakeGeneration, ids: readonly number[]): void {
   generation.send({ type: 'start', promptTokens: 1 });
-  for (const id of ids) generation.send({ type: 'tokens', text: 't', ids: [id] });
+  for (const choice of choicesOf(generation)) {
+    for (const id of ids) generation.send({ type: 'tokens', ...choice, text: 't', ids: [id] });
+  }
   finish(generation, ids.length);
 }
 
+/** Ends every answer that the request asks for. */
 export function finish(generation: FakeGeneration, completionTokens: number): void {
-  generation.send({
-    type: 'finish',
-    reason: 'stop',
-    stopReason: null,
-    text: '',
-    usage: { promptTokens: 1, cachedTokens: 0, completionTokens },
-    timing: { queue_ms: 0, ttft_ms: 1, total_ms: 1 },
-  });
+  for (const choice of choicesOf(generation)) {
+    generation.send({
+      type: 'finish',
+      ...choice,
+      reason: 'stop',
+      stopReason: null,
+      text: '',
+      usage: { promptTokens: 1, cachedTokens: 0, completionTokens },
+      timing: { queue_ms: 0, ttft_ms: 1, total_ms: 1 },
+    });
+  }
   generation.end();
+}
+
+function choicesOf({ request: { n = 1 } }: FakeGeneration): { choice?: number }[] {
+  return n === 1 ? [{}] : Array.from({ length: n }, (_, choice) => ({ choice }));
 }

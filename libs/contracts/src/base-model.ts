@@ -26,6 +26,8 @@ export const BaseModelSchema = z.object({
   vocabSize: z.int().positive(),
   /** Tokens that one request may have in all (prompt + completion). */
   maxContext: z.int().positive(),
+  /** No token stands for more characters of a text than this. */
+  longestToken: z.int().positive().optional(),
   tieWordEmbeddings: z.boolean(),
   quantization: z.string(),
   modules: z.array(BaseModuleSchema),

@@ -14,6 +14,9 @@ import { ERROR_CODES } from './errors.js';
  */
 
 const tokenId = z.int().nonnegative();
+const MOST_CHOICES = 128;
+/** Which answer of a request with `n` it is of; absent: the only one. `start` and `prompt` come once for all. */
+const choice = z.int().nonnegative().optional();
 
 export const ChatMessageSchema = z.object({
   role: z.string(),
@@ -94,6 +97,8 @@ export const GenerateRequestSchema = z.object({
   promptLogprobs: z.int().min(0).max(20).optional(),
   /** Ask `start` to carry the prompt's token ids. */
   returnPromptTokens: z.boolean(),
+  /** Answers to the one prompt, 1 when absent; answer i draws with seed + i. The stream ends when all have finished. */
+  n: z.int().min(1).max(MOST_CHOICES).optional(),
 });
 export type GenerateRequest = z.infer<typeof GenerateRequestSchema>;
 
@@ -139,6 +144,7 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
   /** `text` never holds half a character or part of a possible stop string, so it may lag behind `tokens`. */
   z.object({
     type: z.literal('tokens'),
+    choice,
     text: z.string(),
     ids: z.array(tokenId),
     /** With logprobs: one for each of `ids`. */
@@ -146,6 +152,7 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
   }),
   z.object({
     type: z.literal('finish'),
+    choice,
     reason: FinishReasonSchema,
     /** The stop string or token id that ended it, or null (end of sequence, length). */
     stopReason: z.union([z.string(), z.int(), z.null()]),

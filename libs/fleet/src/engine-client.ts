@@ -101,7 +101,7 @@ export class EngineClient {
 
   /**
    * Resolves once the engine has taken the request; faults that it finds before are thrown with their code.
-   * A fault after that is an `error` event, always the last one. An aborted `signal` closes the connection,
+   * A fault after that is an `error` event, always the last one; it ends all answers. An aborted `signal` closes the connection,
    * which cancels the request in the engine, and throws its reason (or client_closed_request).
    */
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterable<GenerateEvent>> {
@@ -111,7 +111,7 @@ export class EngineClient {
       signal,
       body: JSON.stringify(request),
     });
-    return readEvents(body, signal);
+    return readEvents(body, signal, request.n ?? 1);
   }
 
   async close(): Promise<void> {
@@ -136,12 +136,15 @@ export class EngineClient {
 async function* readEvents(
   body: Dispatcher.ResponseData['body'],
   signal: AbortSignal,
+  choices: number,
 ): AsyncGenerator<GenerateEvent> {
+  let open = choices;
   try {
     for await (const line of readLines(body)) {
       const event = parseEvent(line);
       yield event;
-      if (event.type === 'finish' || event.type === 'error') return;
+      if (event.type === 'finish') open -= 1;
+      if (open === 0 || event.type === 'error') return;
     }
     yield errorEvent(unavailable('The engine ended the stream before the generation was finished.'));
   } catch (error) {

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
-import { FAKE_BASE, FakeEngine } from '../../../test/support/fake-engine.js';
+import { FAKE_BASE, FakeEngine, type FakeGeneration } from '../../../test/support/fake-engine.js';
 import { EngineFleet } from './engine-fleet.js';
 import { registerFleetMetrics } from './fleet-metrics.js';
 
@@ -108,6 +108,50 @@ describe('EngineFleet', () => {
     expect(await serve()).toBe('fake-1');
   });
 
+  it('begins again elsewhere, unnoticed, when an engine is gone before the first token', async () => {
+    const [first, second] = engines as [FakeEngine, FakeEngine];
+    first.status.adapters.resident = [{ digest: 'a', bytes: 1, requests: 0 }];
+    for (const fails of [
+      (generation: FakeGeneration) => {
+        generation.send(START);
+        generation.cut();
+      },
+      (generation: FakeGeneration) => {
+        generation.send(START, {
+          type: 'error',
+          code: 'internal_error',
+          message: 'a step failed',
+          shared: true,
+        });
+      },
+    ]) {
+      first.script = fails;
+      expect(await serve('a')).toBe('fake-0');
+    }
+    expect([first.requests.length, second.requests.length]).toEqual([2, 2]);
+  });
+
+  it('does not begin again after the first token, nor for ever', async () => {
+    const [first] = engines as [FakeEngine, FakeEngine];
+    const token: GenerateEvent = { type: 'tokens', text: 'a', ids: [1] };
+    first.script = (generation) => {
+      generation.send(START, token);
+      setTimeout(() => generation.cut(), 10);
+    };
+    const seen: GenerateEvent[] = [];
+    for await (const event of (await fleet.generate(request(), forever)).events) seen.push(event);
+    expect(seen).toMatchObject([START, token, { type: 'error', code: 'engine_unavailable' }]);
+    for (const engine of engines) {
+      engine.script = (generation) => {
+        generation.send(START);
+        setTimeout(() => generation.cut(), 10);
+      };
+    }
+    const twice: GenerateEvent[] = [];
+    for await (const event of (await fleet.generate(request(), forever)).events) twice.push(event);
+    expect(twice).toMatchObject([START, { type: 'error', code: 'engine_unavailable' }]);
+  });
+
   it('sends nothing to a drained engine, in any process, until it is undrained', async () => {
     const other = new EngineFleet({
       engineUrls: engines.map(({ url }) => url),
@@ -155,15 +199,16 @@ describe('EngineFleet', () => {
 
   it('ends open streams with an error event when the engine stops answering', async () => {
     fleet.onModuleInit();
+    const token: GenerateEvent = { type: 'tokens', text: 'a', ids: [1] };
     const [first] = engines as [FakeEngine, FakeEngine];
     first.script = (generation) => {
-      generation.send(START);
+      generation.send(START, token);
       first.status = { broken: true } as never; // hangs on, but says nothing sensible any more
     };
     const { events } = await fleet.generate(request(), forever);
     const seen: GenerateEvent[] = [];
     for await (const event of events) seen.push(event);
-    expect(seen).toMatchObject([START, { type: 'error', code: 'engine_unavailable' }]);
+    expect(seen).toMatchObject([START, token, { type: 'error', code: 'engine_unavailable' }]);
     expect(fleet.statuses()[0]).toMatchObject({ state: 'unreachable', openStreams: 0 });
   });
 

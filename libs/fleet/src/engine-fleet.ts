@@ -67,28 +67,76 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
   }
 
   /**
-   * Sends the request to the best engine, and to the next one when that cannot take it. Throws what the engines
-   * found before the stream started; later faults are an `error` event. `signal` cancels in the engine too.
+   * Sends the request to the best engine, and to the next one when that cannot take it or is gone before it has said
+   * anything of the answer. Throws what the engines found before the stream started; later faults are an `error` event.
+   * `signal` cancels in the engine too.
    */
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<EngineStream> {
-    const wanted = { base: (await this.base()).digest, adapter: request.adapter };
-    const candidates = this.#handles.map((handle) => ({ handle, ...handle.candidate }));
+    const failed = new Set<EngineHandle>();
+    const opened = await this.#open(request, signal, failed);
+    const engine = opened.handle.view.status?.engine ?? opened.handle.client.url;
+    return { engine, events: this.#goingOn(opened, { request, signal, failed }) };
+  }
+
+  /** On the best engine that takes it; when none does, on those that are ready after all were asked again. */
+  async #open(request: GenerateRequest, signal: AbortSignal, failed: Set<EngineHandle>): Promise<Opened> {
+    const refused = new Set<EngineHandle>();
     let fault = unavailable();
-    for (const { handle } of rankEngines(candidates, wanted)) {
-      try {
-        const events = await handle.generate(request, signal);
-        return { engine: handle.view.status?.engine ?? handle.client.url, events };
-      } catch (error) {
-        if (!(error instanceof AppError) || !MAY_SERVE_ELSEWHERE.has(error.code)) throw error;
-        this.#logger.warn(
-          { engine: handle.client.url, code: error.code },
-          'the engine cannot take the request',
-        );
-        fault = error;
-        void handle.refresh();
+    for (const round of ['as known', 'asked again']) {
+      if (round === 'asked again') await Promise.all(this.#handles.map((handle) => handle.pollNow()));
+      const wanted = { base: (await this.base()).digest, adapter: request.adapter };
+      const candidates = this.#handles
+        .filter((handle) => !failed.has(handle) && !refused.has(handle))
+        .map((handle) => ({ handle, ...handle.candidate }));
+      for (const { handle } of rankEngines(candidates, wanted)) {
+        try {
+          return { handle, events: await handle.generate(request, signal) };
+        } catch (error) {
+          if (!(error instanceof AppError) || !MAY_SERVE_ELSEWHERE.has(error.code)) throw error;
+          this.#logger.warn({ engine: handle.client.url, code: error.code }, error.message);
+          fault = error;
+          refused.add(handle);
+          void handle.refresh();
+        }
       }
+      if (fault.code === 'overloaded') break; // those that were asked say the truth
     }
     throw fault;
+  }
+
+  /** The stream's events; one that breaks off before the first word of the answer begins again elsewhere. */
+  async *#goingOn(
+    opened: Opened,
+    { request, signal, failed }: { request: GenerateRequest; signal: AbortSignal; failed: Set<EngineHandle> },
+  ): AsyncGenerator<GenerateEvent> {
+    let { handle, events } = opened;
+    let started = false;
+    for (;;) {
+      let said = false;
+      let fault: Extract<GenerateEvent, { type: 'error' }> | undefined;
+      for await (const event of events) {
+        const isFault =
+          event.type === 'error' && (event.shared === true || MAY_SERVE_ELSEWHERE.has(event.code));
+        if (isFault && !said && !signal.aborted && failed.size < MOST_RETRIES) {
+          fault = event;
+          break;
+        }
+        if (event.type === 'start') {
+          if (started) continue;
+          started = true;
+        } else said = true;
+        yield event;
+      }
+      if (fault === undefined) return;
+      failed.add(handle);
+      this.#logger.warn({ engine: handle.client.url, code: fault.code }, 'the answer begins again elsewhere');
+      try {
+        ({ handle, events } = await this.#open(request, signal, failed));
+      } catch {
+        yield fault;
+        return;
+      }
+    }
   }
 
   /** On an engine that serves, or on a drained one: it still answers for its own model. Throws engine_unavailable without. */
@@ -176,6 +224,14 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
       );
   }
 }
+
+interface Opened {
+  readonly handle: EngineHandle;
+  readonly events: AsyncIterable<GenerateEvent>;
+}
+
+/** A request that ends engines must not end all of them. */
+const MOST_RETRIES = 2;
 
 const MAY_SERVE_ELSEWHERE: ReadonlySet<string> = new Set(['engine_unavailable', 'overloaded']);
 

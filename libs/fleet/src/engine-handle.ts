@@ -177,8 +177,8 @@ async function* closing(
 }
 
 /** Roughly the tokens that a request adds to an engine's queue; the next status replaces the estimate. */
-function estimateTokens({ input, maxTokens }: GenerateRequest): number {
-  return promptEstimate(input) + Math.min(maxTokens ?? USUAL_COMPLETION_TOKENS, USUAL_COMPLETION_TOKENS);
+function estimateTokens({ input, maxTokens, n = 1 }: GenerateRequest): number {
+  return promptEstimate(input) + n * Math.min(maxTokens ?? USUAL_COMPLETION_TOKENS, USUAL_COMPLETION_TOKENS);
 }
 
 function promptEstimate(input: GenerateRequest['input']): number {

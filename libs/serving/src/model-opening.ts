@@ -50,7 +50,8 @@ export async function openModel({
       readTemplates(modelPath),
       readEosTokenIds(modelPath, native.description, tokenizer),
     ]);
-    const base = describeBase(settings, modelPath, native.description, digest);
+    const { longestToken } = tokenizer;
+    const base = { ...describeBase(settings, modelPath, native.description, digest), longestToken };
     return { native, base, tokenizer, templates, eosTokenIds };
   } catch (error) {
     await native.close();

@@ -96,9 +96,12 @@ describe('the inference API', () => {
 
   it('fans out prompts and alternatives and merges their streams', async () => {
     app.engine.script = (generation) => {
-      const { input, sampling } = generation.request;
-      const name = `${input.kind === 'text' ? input.text : ''}${sampling.seed}`;
-      generation.send(start(), tokens(name, [1]), finish());
+      const { input, sampling, n = 1 } = generation.request;
+      generation.send(start());
+      for (let choice = n - 1; choice >= 0; choice--) {
+        const name = `${input.kind === 'text' ? input.text : ''}${(sampling.seed ?? 0) + choice}`;
+        generation.send({ ...tokens(name, [1]), choice }, { ...finish(), choice });
+      }
       generation.end();
     };
     const fields = { prompt: ['a', 'b'], n: 2, seed: 3 };
@@ -112,6 +115,29 @@ describe('the inference API', () => {
       if (choice) texts[choice.index] += choice.text;
     }
     expect(texts).toEqual(['a3', 'a4', 'b3', 'b4']);
+    expect(app.engine.requests).toHaveLength(4); // a prompt crosses once, twice asked
+  });
+
+  it('refuses a prompt that cannot fit before any engine hears of it', async () => {
+    const { maxContext } = FAKE_BASE;
+    for (const prompt of [
+      Array.from({ length: maxContext }, () => 1),
+      [[1], Array.from({ length: 600 }, () => 1)],
+    ]) {
+      const answer = await complete({ prompt });
+      expect(answer.status).toBe(400);
+      expect(await answer.json()).toMatchObject({
+        error: { code: 'context_length_exceeded', param: 'prompt' },
+      });
+    }
+    app.engine.status = { ...app.engine.status, base: { ...FAKE_BASE, longestToken: 4 } };
+    await vi.waitFor(async () => {
+      expect((await complete({ prompt: 'x'.repeat(4 * maxContext + 1) })).status).toBe(400);
+    }, 10_000);
+    app.engine.requests.length = 0;
+    await complete({ prompt: 'x'.repeat(4 * maxContext + 1) });
+    expect(app.engine.requests).toHaveLength(0);
+    app.engine.status = { ...app.engine.status, base: FAKE_BASE };
   });
 
   it('meters a request once, under the version that served it', async () => {

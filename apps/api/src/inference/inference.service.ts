@@ -10,9 +10,11 @@ import { faultOfEvent } from '#fleet/shared-fault.js';
 import { AppError } from '#runtime/app-error.js';
 import { noteSpent } from '#runtime/request-context.js';
 import type { AnswerHead } from './answer-format.js';
+import { bySequence, type EngineCall, engineCalls } from './engine-calls.js';
 import type { GenerationPlan } from './generation-plan.js';
 import { InferenceMetrics } from './inference-metrics.js';
-import { type Merged, mergeStreams } from './merge-streams.js';
+import { type Merged, mergeStreams } from '#runtime/merge-streams.js';
+import { checkPromptLengths } from './prompt-length.js';
 import { RequestMeter } from './request-meter.js';
 import { type EngineScope, type RequestTrial, RequestTrials } from './request-trials.service.js';
 import { checkBase, fingerprint, type ServedModel } from './served-model.js';
@@ -53,7 +55,9 @@ export class InferenceService {
     const running = { call, model, meter, trial };
     const id = randomUUID().replaceAll('-', '');
     try {
-      const streams = await this.#open(running, id);
+      checkPromptLengths(plan, model.base, call.caller.tenant.quotas.max_context);
+      const calls = engineCalls(trial.sequences);
+      const streams = await this.#open(running, calls, id);
       const head = {
         id,
         created: Math.floor(Date.now() / 1000),
@@ -63,7 +67,7 @@ export class InferenceService {
           model,
         ),
       };
-      const merged = mergeStreams(streams.map(({ events }) => events));
+      const merged = bySequence(mergeStreams(streams.map(({ events }) => events)), calls);
       return { head, events: this.#metered(merged, running), usage: () => meter.usage };
     } catch (error) {
       const fault = faultOf(error, controller.signal);
@@ -81,13 +85,18 @@ export class InferenceService {
     return model;
   }
 
-  #open({ call: { caller, controller }, model: { version }, trial }: Running, id: string) {
+  #open(
+    { call: { caller, controller }, model: { version } }: Running,
+    calls: readonly EngineCall[],
+    id: string,
+  ) {
     const { tenant } = caller;
     return Promise.all(
-      trial.sequences.map(({ request }, index) =>
+      calls.map(({ request, n }, index) =>
         this.fleet.generate(
           {
             ...request,
+            ...(n > 1 ? { n } : {}),
             ...engineScope(caller),
             requestId: `${id}-${index}`,
             fairnessKey: tenant.id,

@@ -76,11 +76,12 @@ interface CopiedRequest {
 
 /** With a seed, as the engine would have drawn one: only then can both answers be held against each other. */
 function seeded(sequences: readonly Sequence[]): Sequence[] {
-  return sequences.map(({ prompt, request }) => ({
+  const drawn = randomInt(2 ** 31);
+  return sequences.map(({ prompt, request }, index) => ({
     prompt,
     request: {
       ...request,
-      sampling: { ...request.sampling, seed: request.sampling.seed ?? randomInt(2 ** 31) },
+      sampling: { ...request.sampling, seed: request.sampling.seed ?? drawn + index },
     },
   }));
 }

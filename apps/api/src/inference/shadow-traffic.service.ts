@@ -6,8 +6,9 @@ import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import { faultOfEvent } from '#fleet/shared-fault.js';
 import { AppError } from '#runtime/app-error.js';
+import { bySequence, engineCalls } from './engine-calls.js';
 import type { Sequence } from './generation-plan.js';
-import { mergeStreams } from './merge-streams.js';
+import { mergeStreams } from '#runtime/merge-streams.js';
 import { RequestMeter } from './request-meter.js';
 import { compareAnswers } from './shadow-comparison.js';
 import { isVersionsFault } from './version-fault.js';
@@ -121,14 +122,16 @@ export class ShadowTraffic implements OnModuleInit, OnModuleDestroy {
     const meter = new RequestMeter(sequences);
     const id = randomUUID().replaceAll('-', '');
     const adapter = shadow.version.digest;
+    const calls = engineCalls(sequences);
     const streams = await Promise.all(
-      sequences.map(({ request }, index) => {
+      calls.map(({ request, n }, index) => {
         const requestId = `shadow-${id}-${index}`;
-        return this.fleet.generate({ ...request, ...scope, ...FAIRNESS, requestId, adapter }, signal);
+        return this.fleet.generate({ ...request, ...scope, ...FAIRNESS, requestId, adapter, n }, signal);
       }),
     );
     const candidate: number[][] = sequences.map(() => []);
-    for await (const { source, value } of mergeStreams(streams.map(({ events }) => events))) {
+    const merged = mergeStreams(streams.map(({ events }) => events));
+    for await (const { source, value } of bySequence(merged, calls)) {
       meter.note(source, value);
       if (value.type === 'error') throw faultOfEvent(value);
       if (value.type === 'tokens') candidate[source]?.push(...value.ids);

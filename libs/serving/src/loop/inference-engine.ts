@@ -6,6 +6,7 @@ import type { Registry } from 'prom-client';
 import type { AdapterVersion } from '../residency/adapter-residency.js';
 import { AdapterTiers } from '../residency/adapter-tiers.js';
 import { checkRequest, completionLimit, limitsFor } from './admission.js';
+import { joinChoices } from './choices.js';
 import { ChatTemplates } from '../text/chat-template.js';
 import { EngineLoop } from './engine-loop.js';
 import { EventStream } from './event-stream.js';
@@ -119,9 +120,11 @@ export class InferenceEngine {
     const { base } = this.options.model;
     if (this.#draining) throw shuttingDown();
     const { maxSequences, maxQueuedRequests } = this.options.settings;
-    if (this.#requests >= maxSequences + maxQueuedRequests) throw new AppError('overloaded');
+    const choices = request.n ?? 1;
+    if (this.#requests + choices > maxSequences + maxQueuedRequests) throw new AppError('overloaded');
     checkRequest(request, base);
-    const id = this.#nextId++;
+    const id = this.#nextId;
+    this.#nextId += choices;
     this.#requests++;
     let begun: Begun;
     try {
@@ -135,7 +138,8 @@ export class InferenceEngine {
       signal.throwIfAborted();
       // Shutdown may have begun meanwhile; the loop takes nothing any more.
       if (this.#draining) throw shuttingDown();
-      begun = this.#begin({ id, request, prompt, maxTokens, adapter, arrival_ms, chunkTokens }, signal);
+      const admitted = { id, choice: 0, request, prompt, maxTokens, adapter, arrival_ms, chunkTokens };
+      begun = choices === 1 ? this.#begin(admitted, signal) : this.#beginAll(admitted, signal);
     } catch (error) {
       this.#ended();
       throw error;
@@ -204,8 +208,27 @@ export class InferenceEngine {
     await this.options.model.native.close();
   }
 
+  /** The first answer to a prompt, and the others beside it; they share what is computed of the prompt. */
+  #beginAll(admitted: Admitted, signal: AbortSignal): Begun {
+    const { request, id } = admitted;
+    const all = new AbortController();
+    const either = AbortSignal.any([signal, all.signal]);
+    const { events, ready } = this.#begin(admitted, either);
+    const beginOthers = () =>
+      Array.from({ length: (request.n ?? 1) - 1 }, (_, at) => {
+        this.#requests++;
+        const other = this.#begin({ ...admitted, id: id + at + 1, choice: at + 1 }, either);
+        other.ready.catch(() => undefined); // the first one's says it for all
+        return other.events;
+      });
+    // Where the prompt is scored it is so once, before the others begin.
+    const others = request.promptLogprobs === undefined ? beginOthers() : undefined;
+    const cancel = (): void => all.abort(new AppError('client_closed_request'));
+    return { ready, events: joinChoices({ leader: events, others: others ?? beginOthers, cancel }) };
+  }
+
   #begin(admitted: Admitted, signal: AbortSignal): Begun {
-    const { request, prompt, adapter } = admitted;
+    const { request, prompt, adapter, choice } = admitted;
     const { tokenizer, eosTokenIds } = this.options.model;
     const events = new EventStream(UNREAD_TOKENS, {
       full: () => this.#pause(sequence),
@@ -230,11 +253,13 @@ export class InferenceEngine {
         this.#ended();
       },
     });
-    events.push({
-      type: 'start',
-      promptTokens: sequence.promptTokens,
-      ...(request.returnPromptTokens ? { promptTokenIds: [...prompt.ids] } : {}),
-    });
+    if (choice === 0) {
+      events.push({
+        type: 'start',
+        promptTokens: sequence.promptTokens,
+        ...(request.returnPromptTokens ? { promptTokenIds: [...prompt.ids] } : {}),
+      });
+    }
     this.#submit(sequence);
     signal.addEventListener('abort', cancel, { once: true });
     return { events, ready };
@@ -303,6 +328,7 @@ export class InferenceEngine {
 
 interface Admitted {
   readonly id: number;
+  readonly choice: number;
   readonly request: GenerateRequest;
   readonly prompt: EncodedText;
   readonly maxTokens: number;

@@ -16,6 +16,8 @@ import { TokenHistory } from './token-history.js';
 export interface SequenceOptions {
   readonly id: number;
   readonly request: GenerateRequest;
+  /** Which of the prompt's answers it is. */
+  readonly choice: number;
   readonly prompt: Int32Array;
   /** 1 where the tokenizer added a prompt token by itself; not part of the prompt's text. */
   readonly addedTokens: Uint8Array;
@@ -112,10 +114,11 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.maxTokens = options.maxTokens;
     this.chunkTokens = options.chunkTokens;
     this.sampling = request.sampling;
-    this.seed = seedOf(request.sampling.seed);
+    this.seed = seedOf(request.sampling.seed, options.choice);
     this.bias = request.sampling.logitBias;
     this.logprobs = request.logprobs;
-    this.promptLogprobs = request.promptLogprobs;
+    // Scored once, whatever the number of answers.
+    this.promptLogprobs = options.choice === 0 ? request.promptLogprobs : undefined;
     this.history = hasPenalty(request.sampling) ? new TokenHistory(prompt) : undefined;
     const speculates = options.speculation !== undefined && this.history === undefined;
     this.speculation = speculates ? new Speculation(options.speculation) : undefined;
@@ -200,9 +203,10 @@ export class Sequence implements Schedulable, PrefixHolder {
 const TURN_TOKENS = 16;
 const TURN_STEPS = 4;
 
-/** The same given seed draws the same tokens; without one each request has its own. */
-function seedOf(seed: number | undefined): bigint {
-  return seed === undefined ? randomBytes(8).readBigUInt64LE() : BigInt.asUintN(64, BigInt(seed));
+/** The same given seed draws the same tokens; without one each answer has its own. */
+function seedOf(seed: number | undefined, choice: number): bigint {
+  if (seed === undefined) return randomBytes(8).readBigUInt64LE();
+  return BigInt.asUintN(64, BigInt(seed) + BigInt(choice));
 }
 
 function hasPenalty({ repetitionPenalty, presencePenalty, frequencyPenalty }: Sampling): boolean {
