@@ -31,7 +31,8 @@ const isImportant = ({ level }) => typeof level === 'string' && IMPORTANT.has(le
  */
 export function terminalText(line) {
   const record = recordOf(line);
-  if (record) return isImportant(record) ? textOf(record) : undefined;
+  // A process ends with what is fatal to it, and what it said last is shown then.
+  if (record) return isImportant(record) && record.level !== 'fatal' ? textOf(record) : undefined;
   return / PANIC: /.test(line) ? line : undefined;
 }
 

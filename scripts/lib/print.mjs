@@ -9,22 +9,43 @@ process.stderr.on('error', () => {});
 /** @param {string} text */
 export const bold = (text) => paint(1, text);
 
+/** The line of a running step, redrawn in place; only on a terminal. */
+let progressLine = '';
+
+/** Writes whole lines above the progress line. @param {NodeJS.WriteStream} stream @param {string} text */
+function writeLines(stream, text) {
+  if (progressLine !== '') process.stdout.write(CLEAR_LINE);
+  stream.write(`${text}\n`);
+  if (progressLine !== '') process.stdout.write(progressLine);
+}
+
+/** @param {string} line  empty: none any more */
+function drawProgress(line) {
+  if (progressLine === '' && line === '') return;
+  // Longer than the terminal is wide, a line could not be redrawn in place.
+  progressLine = line.slice(0, Math.max(20, (process.stdout.columns ?? 80) - 1));
+  process.stdout.write(CLEAR_LINE + progressLine);
+}
+
 /** @param {string} [text] */
 export function say(text = '') {
-  process.stdout.write(`${text}\n`);
+  writeLines(process.stdout, text);
 }
 
 /** @param {string} text */
 export function warn(text) {
-  process.stderr.write(`${paint(33, text)}\n`);
+  writeLines(process.stderr, paint(33, text));
 }
 
 /** @param {string} text */
 export function complain(text) {
-  process.stderr.write(`${paint(31, text)}\n`);
+  writeLines(process.stderr, paint(31, text));
 }
 
+const CLEAR_LINE = '\r\u001b[2K';
+/** Where lines cannot be redrawn, a long step reminds of itself this often. */
 const REMINDER_MS = 15_000;
+const REDRAW_MS = 200;
 /** Shorter steps are not worth a line of their own. */
 const SILENT_MS = 300;
 
@@ -38,16 +59,26 @@ const SILENT_MS = 300;
 export async function step(title, work) {
   const began = performance.now();
   const seconds = () => ((performance.now() - began) / 1000).toFixed(1);
-  say(`${paint(36, '→')} ${title}`);
+  const inPlace = process.stdout.isTTY === true;
+  if (!inPlace) say(`${paint(36, '→')} ${title}`);
   let how = '';
-  const reminder = setInterval(() => say(`  … ${title}: ${seconds()} s so far${how}`), REMINDER_MS);
+  const redraw = () => drawProgress(`→ ${title}: ${seconds()} s${how}`);
+  if (inPlace) redraw();
+  const reminder = inPlace
+    ? setInterval(redraw, REDRAW_MS)
+    : setInterval(() => say(`  … ${title}: ${seconds()} s so far${how}`), REMINDER_MS);
   try {
     const result = await work((text) => {
       how = `, ${text}`;
     });
-    if (performance.now() - began > SILENT_MS) say(`  done in ${seconds()} s`);
+    clearInterval(reminder);
+    if (inPlace) drawProgress('');
+    if (performance.now() - began > SILENT_MS) {
+      say(inPlace ? `${paint(36, '→')} ${title}: ${seconds()} s` : `  done in ${seconds()} s`);
+    }
     return result;
   } finally {
     clearInterval(reminder);
+    if (inPlace) drawProgress('');
   }
 }

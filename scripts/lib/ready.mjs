@@ -11,7 +11,7 @@ const SHOWN_LINES = 20;
 /** @typedef {import('./child.mjs').Child} Child */
 
 /** What the servers that ended said last, each once. @param {readonly Child[]} children */
-async function reasonOf(children) {
+export async function reasonOf(children) {
   await sleep(LATE_FAULTS_MS);
   const ended = children.filter((child) => !child.running);
   const texts = [];
@@ -24,14 +24,13 @@ async function reasonOf(children) {
 }
 
 /**
- * Waits until the API says that all of it can serve; a server that ends before is the reason why not.
+ * Waits until the API says that all of it can serve.
  * @param {string} url  of the API
- * @param {() => readonly Child[]} children  all that must run
+ * @param {AbortSignal} signal  nobody waits any more
  */
-export async function untilReady(url, children) {
+export async function untilReady(url, signal) {
   const deadline = Date.now() + READY_MS;
-  while (Date.now() < deadline) {
-    if (children().some((child) => !child.running)) throw await reasonOf(children());
+  while (Date.now() < deadline && !signal.aborted) {
     const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5_000) }).catch(
       () => undefined,
     );
@@ -39,5 +38,6 @@ export async function untilReady(url, children) {
     if (response?.status === 200) return;
     await sleep(100);
   }
+  if (signal.aborted) return;
   throw new StopError('The servers did not get ready within 10 minutes. Their logs lie in DATA_DIR/logs.');
 }

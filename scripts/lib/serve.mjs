@@ -11,7 +11,7 @@ import { Servers, serverEnvironment } from './servers.mjs';
 import { checkSettings } from './settings-check.mjs';
 import { StopError } from './stop-error.mjs';
 import { onStopSignals } from './stop-signals.mjs';
-import { printWelcome } from './welcome.mjs';
+import { printWelcome, servedEngine } from './welcome.mjs';
 
 /** @typedef {import('./options.mjs').StartOptions} StartOptions */
 
@@ -48,15 +48,19 @@ function urlOf({ host, port }) {
   return `http://${name}:${port}`;
 }
 
-/** @param {StartOptions} options @param {Servers} servers @param {string} url @param {string} adminKey */
-async function boot(options, servers, url, adminKey) {
+/**
+ * @param {StartOptions} options @param {Servers} servers @param {string} url @param {string} adminKey
+ * @param {AbortSignal} signal  somebody gave up
+ */
+async function boot(options, servers, url, adminKey, signal) {
+  if (options.modelPath !== undefined) await step('looking at the model', () => servers.checkModel());
   await step('starting the database, the queue and the engine', () =>
     Promise.all([servers.startDatabase(), servers.startQueue(), servers.startEngine()]),
   );
   await step('bringing the database up to date', () => servers.migrate());
   await step('starting the API and the worker', async () => {
     await Promise.all([servers.startApi(adminKey), servers.startWorker()]);
-    await untilReady(url, () => servers.children);
+    await untilReady(url, signal);
   });
   servers.keepRunning();
   return options.demo
@@ -89,6 +93,7 @@ export async function serve(wanted) {
   writeFileSync(join(options.dataDir, 'running'), `process ${process.pid}, ${url}\n`);
 
   const servers = new Servers(options, env);
+  const gaveUp = new AbortController();
   /** @type {Promise<typeof STOPPED>} */
   const stopped = new Promise((resolve) => {
     onStopSignals({
@@ -102,16 +107,20 @@ export async function serve(wanted) {
     });
   });
   try {
-    const demo = await Promise.race([boot(options, servers, url, adminKey), stopped]);
+    const booted = boot(options, servers, url, adminKey, gaveUp.signal);
+    const demo = await Promise.race([booted, servers.firstEnd, stopped]);
     if (demo !== STOPPED) {
-      printWelcome({ url, adminKey, demo, dataDir: options.dataDir });
+      const engine = demo ? undefined : await servedEngine(url, adminKey);
+      printWelcome({ url, adminKey, demo, engine, dataDir: options.dataDir });
       await stopped;
     }
     say('Stopping …');
   } catch (error) {
+    gaveUp.abort();
     await stopAll(servers);
     throw error;
   }
+  gaveUp.abort();
   await stopAll(servers);
   lock.release();
   say('Everything has stopped.');

@@ -7,6 +7,7 @@ import { inRepository, repository } from './paths.mjs';
 import { startPostgres } from './postgres.mjs';
 import { freePort } from './ports.mjs';
 import { warn } from './print.mjs';
+import { reasonOf } from './ready.mjs';
 import { findRedis, startRedis } from './redis.mjs';
 import { randomSecret } from './secret-file.mjs';
 import { Service } from './service.mjs';
@@ -45,6 +46,17 @@ export function serverEnvironment({ host, port, dataDir, modelPath }, demoModel)
   };
 }
 
+/** @returns {{ promise: Promise<never>, reject: (error: Error) => void }} */
+function rejectable() {
+  /** @type {(error: Error) => void} */
+  let reject = () => {};
+  const promise = new Promise((_, no) => {
+    reject = no;
+  });
+  promise.catch(() => {}); // nobody may be waiting for it any more
+  return { promise: /** @type {Promise<never>} */ (promise), reject };
+}
+
 /** The servers of one data folder: what `npm start` keeps running. */
 export class Servers {
   /** @type {Map<string, Service>} */
@@ -53,6 +65,7 @@ export class Servers {
   #options;
   /** @type {NodeJS.ProcessEnv} */
   #env;
+  #firstEnd = rejectable();
 
   /**
    * @param {import('./options.mjs').StartOptions} options
@@ -66,6 +79,24 @@ export class Servers {
   /** Those that run now or have just ended by themselves. */
   get children() {
     return [...this.#services.values()].flatMap(({ child }) => child ?? []);
+  }
+
+  /** Refuses a model that the engine could not serve, as far as that shows without reading its weights. */
+  async checkModel() {
+    const onLine = () => {};
+    const child = new Child({
+      ...this.#program('check-model', join('engine', 'src', 'check-model.js'), this.#env),
+      onLine,
+    });
+    const exit = await child.exited;
+    if (exit.code !== 0) {
+      throw new StopError(`MODEL_PATH cannot be served:\n  ${readable(child.lastLines(20))}`);
+    }
+  }
+
+  /** Rejects as soon as one of them ends by itself; until `keepRunning`. @returns {Promise<never>} */
+  get firstEnd() {
+    return this.#firstEnd.promise;
   }
 
   /** From now on, what ends by itself is started again. */
@@ -174,6 +205,7 @@ export class Servers {
   async #start(name, launch) {
     const service = new Service(name, launch);
     this.#services.set(name, service);
-    await service.start();
+    const child = await service.start();
+    void child.exited.then(async () => this.#firstEnd.reject(await reasonOf(this.children)));
   }
 }

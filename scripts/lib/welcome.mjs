@@ -1,4 +1,7 @@
+import { ApiClient } from './api-client.mjs';
 import { bold, say } from './print.mjs';
+
+/** @typedef {import('../../libs/contracts/src/engines-api.js').EngineResource} EngineResource */
 
 /** For a POSIX shell, in single quotes. @param {string} text */
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -20,10 +23,53 @@ export function curlOf(url, key, { name, example }) {
 }
 
 /**
- * What the person at the terminal needs next.
- * @param {{ url: string, adminKey: string, dataDir: string, demo: import('./demo.mjs').Demo | undefined }} facts
+ * The engine that serves, as the operator sees it.
+ * @param {string} url @param {string} adminKey @returns {Promise<EngineResource | undefined>}
  */
-export function printWelcome({ url, adminKey, dataDir, demo }) {
+export async function servedEngine(url, adminKey) {
+  const { body } = await new ApiClient(url, adminKey).expect([200], 'GET', '/v1/admin/engines');
+  return body.data.find((/** @type {EngineResource} */ engine) => engine.base_model !== null);
+}
+
+/** @param {number} bytes */
+function bytesText(bytes) {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  for (; bytes >= 1024 && unit < units.length - 1; unit += 1) bytes /= 1024;
+  return `${unit === 0 ? bytes : bytes.toFixed(1)} ${units[unit]}`;
+}
+
+/** What an engine serves, in lines. @param {EngineResource} engine @returns {string[]} */
+export function engineLines({ base_model: base, device, kv, adapters }) {
+  if (!base) return [];
+  const quantization = base.quantization === 'none' ? 'not quantized' : base.quantization;
+  const tokens = kv.pages * kv.page_tokens;
+  return [
+    `  Model         ${base.name} (${base.architecture}, ${quantization})`,
+    `  Device        ${device ?? 'unknown'}`,
+    `  Context       ${base.max_context} tokens`,
+    `  Memory        ${bytesText(kv.bytes)} for ${tokens} cached tokens, ${bytesText(adapters.limit_bytes)} for adapters`,
+  ];
+}
+
+/** From the first start to the first answer of an adapter: what to type next. @param {string} baseName */
+export function nextCommands(baseName) {
+  return [
+    'npx lorikeet login --local',
+    'npx lorikeet tenants create acme',
+    'npx lorikeet push ./my-adapter --adapter my-adapter --tenant acme --wait   # a PEFT folder',
+    `npx lorikeet chat my-adapter --tenant acme   # or the base model: ${baseName}`,
+  ];
+}
+
+/**
+ * What the person at the terminal needs next.
+ * @param {{
+ *   url: string, adminKey: string, dataDir: string,
+ *   demo: import('./demo.mjs').Demo | undefined, engine: EngineResource | undefined,
+ * }} facts
+ */
+export function printWelcome({ url, adminKey, dataDir, demo, engine }) {
   say();
   say(bold('Lorikeet is ready.'));
   say();
@@ -32,6 +78,12 @@ export function printWelcome({ url, adminKey, dataDir, demo }) {
   say(`  Operator key  ${adminKey}`);
   if (demo) say(`  Demo key      ${demo.key}`);
   say(`  Data, logs    ${dataDir}`);
+  if (engine) for (const line of engineLines(engine)) say(line);
+  if (engine?.base_model) {
+    say();
+    say('Next:');
+    for (const command of nextCommands(engine.base_model.name)) say(`  ${command}`);
+  }
   if (demo) {
     say();
     say('Call the demo adapters:');

@@ -1,11 +1,11 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Client } from '../support/client.js';
-import { demoIndex } from '../support/demo.js';
+import { DEMO_FOLDER, demoIndex } from '../support/demo.js';
 import { descendants, listProcesses, type ProcessInfo } from '../support/processes.js';
 import { ROOT } from '../support/stack.js';
 
@@ -157,6 +157,27 @@ describe('npm start', () => {
     ];
     for (const secret of secrets) expect(programs(started)).not.toContain(secret);
     await pressCtrlC(started);
+  });
+
+  it('refuses a base that it cannot serve at once, before anything is made for it', () => {
+    const model = mkdtempSync(join(tmpdir(), 'lorikeet base '));
+    const data = mkdtempSync(join(tmpdir(), 'lorikeet start '));
+    cpSync(join(DEMO_FOLDER, 'base'), model, { recursive: true });
+    const config = JSON.parse(readFileSync(join(model, 'config.json'), 'utf8')) as object;
+    const write = (change: object) =>
+      writeFileSync(join(model, 'config.json'), JSON.stringify({ ...config, ...change }));
+    try {
+      write({ model_type: 'frog', architectures: ['FrogForCausalLM'] });
+      const other = refused({ DATA_DIR: data, PORT: '0', MODEL_PATH: model });
+      expect(other.code).toBe(1);
+      expect(other.text.match(/FrogForCausalLM|"frog"/g)).toHaveLength(1);
+      write({ num_hidden_layers: 99 });
+      const missing = refused({ DATA_DIR: data, PORT: '0', MODEL_PATH: model });
+      expect(missing.text).toMatch(/no tensor model\.layers\.\d+\./);
+      expect(existsSync(join(data, 'postgres'))).toBe(false);
+    } finally {
+      for (const folder of [model, data]) rmSync(folder, { recursive: true });
+    }
   });
 
   it('lists all wrong settings at once and ends with exit code 1', () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Platform } from '../support/platform.js';
+import { Client } from '../support/client.js';
+import { ADMIN_KEY, Platform } from '../support/platform.js';
 
 let platform: Platform;
 beforeAll(async () => {
@@ -8,14 +9,19 @@ beforeAll(async () => {
 afterAll(() => platform?.close());
 
 interface Operation {
+  readonly operationId: string;
+  readonly tags: readonly string[];
   readonly summary?: string;
   readonly responses: Readonly<Record<string, { readonly content?: object }>>;
   readonly parameters?: readonly { readonly in: string; readonly name: string }[];
-  readonly requestBody?: { readonly content: object };
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly example?: unknown }>> };
 }
 interface Document {
   readonly openapi: string;
   readonly info: { readonly title: string };
+  readonly servers: readonly { readonly url: string }[];
+  readonly tags: readonly { readonly name: string }[];
+  readonly components: { readonly schemas: Readonly<Record<string, object>> };
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 
@@ -32,6 +38,26 @@ const WITH_JSON: unknown = expect.arrayContaining(['application/json']);
 
 /** That protocol answers in headers. */
 const SPEAKS_TUS = /^(post|head|patch|delete|options) \/v1\/uploads/;
+
+/** Of the document that clients have been generated from. */
+const KEPT_IDS = [
+  'chatCreate',
+  'completionsCreate',
+  'modelsList',
+  'adaptersCreate',
+  'adaptersList',
+  'versionsUpload',
+  'versionsGet',
+  'aliasesPut',
+  'aliasesRollback',
+  'hooksCreate',
+  'webhookEndpointsCreate',
+  'fineTuningJobsCreate',
+  'tenantsCreate',
+  'keysCreate',
+  'enginesList',
+  'usageGet',
+];
 
 const get = (path: string, init?: RequestInit) => fetch(platform.url + path, init);
 
@@ -74,6 +100,65 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  it('gives each operation a name of its own that stays, and one group of readers', async () => {
+    const document = (await (await get('/openapi.json')).json()) as Document;
+    const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
+    const ids = operations.map(({ operationId }) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const id of ids) expect(id).toMatch(/^[a-z][A-Za-z]+$/);
+    expect(ids).toEqual(expect.arrayContaining(KEPT_IDS));
+    const groups = document.tags.map(({ name }) => name);
+    expect(groups).toEqual(['Inference', 'Adapters', 'Pipelines', 'Account', 'Operator']);
+    for (const { operationId, tags } of operations) {
+      expect([operationId, tags.length]).toEqual([operationId, 1]);
+      expect(groups).toContain(tags[0]);
+    }
+    expect(document.servers).toEqual([expect.objectContaining({ url: '/' })]);
+  });
+
+  it('names what goes in and out, once each', async () => {
+    const document = (await (await get('/openapi.json')).json()) as Document;
+    const { schemas } = document.components;
+    expect(Object.keys(schemas)).toEqual(
+      expect.arrayContaining([
+        'Adapter',
+        'AdapterList',
+        'AdapterVersion',
+        'Engine',
+        'ChatCreateRequest',
+        'Error',
+      ]),
+    );
+    const texts = Object.values(schemas).map((schema) => JSON.stringify(schema));
+    expect(new Set(texts).size).toBe(texts.length);
+    const referred = [...JSON.stringify(document).matchAll(/"#\/components\/schemas\/([^"]+)"/g)];
+    for (const [, name = ''] of referred) expect(Object.keys(schemas)).toContain(name);
+  });
+
+  it('has examples that the server takes as they stand', async () => {
+    const document = (await (await get('/openapi.json')).json()) as Document;
+    const admin = new Client(platform.url, ADMIN_KEY);
+    await admin.call('POST', '/v1/admin/tenants', { name: 'acme' });
+    const acting = new Client(platform.url, ADMIN_KEY, { 'x-tenant': 'acme' });
+    let tried = 0;
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, { requestBody }] of Object.entries(methods)) {
+        const example = requestBody?.content['application/json']?.example;
+        if (example === undefined) continue;
+        const place = path
+          .replace('{tenant}', 'acme')
+          .replace('{adapter}', 'support-bot')
+          .replace(/\{.*?\}/, 'x');
+        const client = path.startsWith('/v1/admin/') ? admin : acting;
+        const { status } = await client.call(method.toUpperCase(), place, example);
+        expect([method, path, status]).not.toEqual([method, path, 400]);
+        if (path.endsWith('/maintenance')) await admin.expect(200, 'PUT', path, { enabled: false });
+        tried += 1;
+      }
+    }
+    expect(tried).toBeGreaterThanOrEqual(10);
+  });
+
   it('is shown as a page that loads everything from this server', async () => {
     const page = await get('/docs');
     expect(page.status).toBe(200);
@@ -90,6 +175,16 @@ describe('the OpenAPI document', () => {
 });
 
 describe('the server', () => {
+  it('leads from / to what it has, as JSON or as a page', async () => {
+    const links = (await (await get('/')).json()) as Record<string, string>;
+    expect(links).toMatchObject({ object: 'index', docs: '/docs', openapi: '/openapi.json' });
+    const page = await get('/', { headers: { accept: 'text/html,*/*' } });
+    expect(page.headers.get('content-type')).toContain('text/html');
+    const html = await page.text();
+    for (const [, path = ''] of html.matchAll(/href="([^"]+)"/g))
+      expect([path, (await get(path)).status]).not.toEqual([path, 404]);
+  });
+
   it('answers unknown routes and methods in the envelope', async () => {
     const missing = await get('/v1/nothing');
     expect(missing.status).toBe(404);

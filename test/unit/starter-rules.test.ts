@@ -4,7 +4,7 @@ import { readable, terminalText } from '../../scripts/lib/log-line.mjs';
 import { isSupportedNode } from '../../scripts/lib/machine.mjs';
 import { isRecentRedis } from '../../scripts/lib/redis.mjs';
 import { failuresAfter, restartDelay_ms } from '../../scripts/lib/restart-policy.mjs';
-import { curlOf } from '../../scripts/lib/welcome.mjs';
+import { curlOf, engineLines } from '../../scripts/lib/welcome.mjs';
 
 describe('what of a log line is shown in the terminal', () => {
   it('shows warnings and worse with their reason', () => {
@@ -13,6 +13,7 @@ describe('what of a log line is shown in the terminal', () => {
     expect(terminalText('{"level":"error","msg":"job failed","err":{"message":"no disk"}}')).toBe(
       'job failed: no disk',
     );
+    expect(terminalText('{"level":"fatal","msg":"no model"}')).toBeUndefined(); // told when the process ends
   });
 
   it('leaves everything else in the log file, broken JSON too, but not a panic of PostgreSQL', () => {
@@ -86,5 +87,22 @@ describe('the printed curl', () => {
       model: 'a',
       messages: [{ role: 'user', content }],
     });
+  });
+});
+
+describe('the welcome', () => {
+  it('says what is served, where, and with how much memory', () => {
+    const engine = {
+      device: 'cpu avx2 8 threads',
+      base_model: { name: 'mine', architecture: 'LlamaForCausalLM', quantization: 'int4', max_context: 4096 },
+      kv: { pages: 100, page_tokens: 16, bytes: 2 ** 30 },
+      adapters: { limit_bytes: 2 ** 29 },
+    };
+    expect(engineLines(engine as never)).toEqual([
+      '  Model         mine (LlamaForCausalLM, int4)',
+      '  Device        cpu avx2 8 threads',
+      '  Context       4096 tokens',
+      '  Memory        1.0 GiB for 1600 cached tokens, 512.0 MiB for adapters',
+    ]);
   });
 });

@@ -9,6 +9,7 @@ import type { SettingsOf } from '#runtime/settings.js';
 import type { Closable } from '#runtime/shutdown.js';
 import { AppModule } from './app.module.js';
 import { ApiErrorFilter } from './api-error-filter.js';
+import { serveIndex } from './docs/index-page.js';
 import { serveDocs } from './docs/serve-docs.js';
 import { BaseUrl } from './pipelines/base-url.js';
 import { bodyPipe } from './inference/body-pipe.js';
@@ -37,6 +38,7 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   app.useGlobalPipes(bodyPipe);
   await app.register(helmet, HELMET);
   serveDocs(app);
+  serveIndex(app.getHttpAdapter().getInstance());
   await app.init();
   await app.listen(settings.port, settings.host);
   const url = await app.getUrl();

@@ -5,6 +5,7 @@ import type { NativeModel, OpenOptions } from './native.js';
 
 interface Addon {
   open(options: OpenOptions): Promise<NativeModel>;
+  inspect(modelPath: string): void;
 }
 
 /* From libs/native-engine/src (run from source) and from dist/libs/native-engine/src (built). */
@@ -31,4 +32,9 @@ function loadAddon(): Addon {
 /** Opens a checkpoint on a native thread. Rejects with a message that names the file or option at fault. */
 export async function openModel(options: OpenOptions): Promise<NativeModel> {
   return await loadAddon().open(options);
+}
+
+/** Throws what makes a checkpoint unusable, as far as its config.json and its tensors' names tell: within a moment. */
+export function inspectModel(modelPath: string): void {
+  loadAddon().inspect(modelPath);
 }

@@ -59,6 +59,19 @@ export async function openModel({
   }
 }
 
+/**
+ * Fails as `openModel` would, as far as that can be told without reading weights: within a moment, whatever their size.
+ */
+export async function checkModel(
+  settings: ServingSettings,
+  inspectNative: (modelPath: string) => void,
+): Promise<void> {
+  const modelPath = resolve(settings.modelPath);
+  const config = await readConfig(modelPath);
+  inspectNative(modelPath);
+  nativeOptions(settings, modelPath, config);
+}
+
 async function readConfig(modelPath: string): Promise<unknown> {
   const found = await stat(modelPath).catch(() => undefined);
   if (!found?.isDirectory()) throw new ModelError(`MODEL_PATH: there is no folder ${modelPath}`);

@@ -2,6 +2,9 @@ import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { z } from 'zod';
 import { ErrorEnvelopeSchema } from '#contracts/errors.js';
+import { EXAMPLES } from './examples.js';
+import { nameSchemas } from './named-schemas.js';
+import { TAG_GROUPS } from './tags.js';
 
 const DESCRIPTION = `One base model, thousands of LoRA adapters, many tenants.
 
@@ -17,11 +20,50 @@ export function makeOpenApiDocument(app: INestApplication): OpenAPIObject {
     .setVersion('1')
     .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'An API key' }, 'key')
     .addSecurityRequirements('key')
+    .addServer('/', 'The server that this document came from')
     .build();
-  const document = SwaggerModule.createDocument(app, config, { standardSchemaConverter: convert });
+  const document = SwaggerModule.createDocument(app, config, {
+    standardSchemaConverter: convert,
+    operationIdFactory: operationId,
+  });
   addErrors(document);
   dropWildcards(document);
+  groupByReader(document);
+  addExamples(document);
+  nameSchemas(document);
   return document;
+}
+
+/** Clients are generated with these names, so they stay: `adaptersCreate`. */
+function operationId(controller: string, method: string): string {
+  const name = controller.replace(/Controller$/, '');
+  return `${name.charAt(0).toLowerCase()}${name.slice(1)}${method.charAt(0).toUpperCase()}${method.slice(1)}`;
+}
+
+function operationsOf(document: OpenAPIObject) {
+  return Object.entries(document.paths).flatMap(
+    ([path, { get, head, options, post, put, patch, delete: remove }]) =>
+      Object.entries({ get, head, options, post, put, patch, delete: remove }).flatMap(
+        ([method, operation]) => (operation ? [{ route: `${method.toUpperCase()} ${path}`, operation }] : []),
+      ),
+  );
+}
+
+function groupByReader(document: OpenAPIObject): void {
+  document.tags = TAG_GROUPS.map(({ name, description }) => ({ name, description }));
+  for (const { operation } of operationsOf(document)) {
+    operation.tags = TAG_GROUPS.filter(({ of }) => operation.tags?.some((tag) => of.includes(tag))).map(
+      ({ name }) => name,
+    );
+  }
+}
+
+function addExamples(document: OpenAPIObject): void {
+  for (const { route, operation } of operationsOf(document)) {
+    const body = operation.requestBody;
+    const json = body && 'content' in body ? body.content['application/json'] : undefined;
+    if (json && route in EXAMPLES) json.example = EXAMPLES[route];
+  }
 }
 
 /** zod's own JSON Schema, which OpenAPI 3.1 takes as it is. */
@@ -50,10 +92,6 @@ function addErrors(document: OpenAPIObject): void {
     description: 'An error',
     content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
   };
-  for (const path of Object.values(document.paths)) {
-    const { get, head, options, post, put, patch, delete: remove } = path;
-    for (const operation of [get, head, options, post, put, patch, remove]) {
-      if (operation) operation.responses = { ...operation.responses, default: answer };
-    }
-  }
+  for (const { operation } of operationsOf(document))
+    operation.responses = { ...operation.responses, default: answer };
 }

@@ -8,6 +8,6 @@ export function serveDocs(app: NestFastifyApplication): void {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
     customSiteTitle: 'Lorikeet API',
-    swaggerOptions: { persistAuthorization: true, tagsSorter: 'alpha', validatorUrl: null },
+    swaggerOptions: { persistAuthorization: true, validatorUrl: null },
   });
 }
