@@ -1,4 +1,5 @@
 import { ApiClient } from './api-client.mjs';
+import { inRepository } from './paths.mjs';
 import { bold, say } from './print.mjs';
 
 /** @typedef {import('../../libs/contracts/src/engines-api.js').EngineResource} EngineResource */
@@ -52,12 +53,12 @@ export function engineLines({ base_model: base, device, kv, adapters }) {
   ];
 }
 
-/** From the first start to the first answer of an adapter: what to type next. @param {string} baseName */
-export function nextCommands(baseName) {
+/** From the first start to the first answer of an adapter: what to type next. @param {string} baseName @param {string} dataDir */
+export function nextCommands(baseName, dataDir) {
   return [
-    'npx lorikeet login --local',
+    `npx lorikeet login --local${dataDir === inRepository('data') ? '' : ` --data-dir ${quoted(dataDir)}`}`,
     'npx lorikeet tenants create acme',
-    'npx lorikeet push ./my-adapter --adapter my-adapter --tenant acme --wait   # a PEFT folder',
+    'npx lorikeet adapters push ./my-adapter --tenant acme --wait   # a PEFT folder',
     `npx lorikeet chat my-adapter --tenant acme   # or the base model: ${baseName}`,
   ];
 }
@@ -82,7 +83,7 @@ export function printWelcome({ url, adminKey, dataDir, demo, engine }) {
   if (engine?.base_model) {
     say();
     say('Next:');
-    for (const command of nextCommands(engine.base_model.name)) say(`  ${command}`);
+    for (const command of nextCommands(engine.base_model.name, dataDir)) say(`  ${command}`);
   }
   if (demo) {
     say();

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -144,9 +144,16 @@ describe('lorikeet adapters', () => {
   });
 
   it('deletes a version and an adapter', async () => {
-    expect(await lorikeet(['adapters', 'delete', 'bot'], { env: asAcme })).toMatchObject({ code: 1 });
-    expect(await run('adapters delete bot@2')).toBe('deleted bot@2\n');
-    expect(await run('adapters delete bot --force')).toBe('deleted bot\n');
+    expect(await lorikeet(['adapters', 'delete', 'bot'], { env: asAcme })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('--yes') as string,
+    });
+    expect(await lorikeet(['adapters', 'delete', 'bot', '--yes'], { env: asAcme })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('--force') as string,
+    });
+    expect(await run('adapters delete bot@2 --yes')).toBe('deleted bot@2\n');
+    expect(await run('adapters delete bot --force --yes')).toBe('deleted bot\n');
     expect(await lorikeet(['adapters', 'show', 'bot'], { env: asAcme })).toMatchObject({
       code: 1,
       out: '',
@@ -154,6 +161,100 @@ describe('lorikeet adapters', () => {
         /^lorikeet: There is no such adapter\. \(not_found, request [\w-]+\)\n$/,
       ) as string,
     });
+  });
+});
+
+describe('lorikeet for who runs the machine', () => {
+  it('logs in with what npm start left in its data folder', async () => {
+    const data = join(home, 'data');
+    await mkdir(data);
+    await writeFile(join(data, 'running'), `process 1, ${platform.url}\n`);
+    await writeFile(join(data, 'admin-key'), `${ADMIN_KEY}\n`);
+    const env = { XDG_CONFIG_HOME: join(home, 'local') };
+    expect(await run(`login --local --data-dir ${data} --tenant acme`, env)).toContain('operator');
+    expect(await run('whoami', env)).toMatch(/tenant +acme/);
+    const nowhere = await lorikeet(['login', '--local', '--data-dir', home], { env });
+    expect(nowhere).toMatchObject({ code: 1, err: expect.stringContaining('--data-dir') as string });
+  });
+});
+
+describe('lorikeet and aliases, shares, hooks and endpoints', () => {
+  beforeAll(async () => {
+    for (let i = 0; i < 2; i += 1) await run(`adapters push ${FOLDER} --adapter canary --wait`);
+    await platform.tenant('friend');
+  });
+
+  it('splits an alias by weight, shadows and guards a change, and tells how the shadow compares', async () => {
+    expect(await run('adapters split canary --to 1=90 --to 2=10')).toContain('@1 90.0 %, @2 10.0 %');
+    expect(await run('adapters promote canary@1 --shadow 2=0.5')).toContain('50 % of its requests');
+    expect(await run('adapters shadow canary')).toMatch(/requests +0 compared/);
+    expect(await run('adapters promote canary@2 --max-error-rate 0.1 --watch 60')).toContain(
+      'goes back by itself',
+    );
+    expect(await lorikeet(['adapters', 'split', 'canary', '--to', '1:90'], { env: asAcme })).toMatchObject({
+      code: 2,
+    });
+    expect(await run('adapters unalias canary production --yes')).toContain('deleted canary:production');
+    expect(await run('adapters lineage canary@2')).toMatch(/canary@2 +self/);
+  });
+
+  it('shares an adapter and takes it back', async () => {
+    expect(await run('shares add canary friend')).toContain('friend may call acme/canary');
+    expect(await run('shares add canary everyone')).toContain('everyone may call');
+    expect(await run('shares list canary')).toMatch(/everyone[^]*friend/);
+    expect(await run('shares remove canary everyone --yes')).toContain('may no longer');
+  });
+
+  it('makes hooks and endpoints whose secret stands alone on standard output', async () => {
+    const secret = await run('hooks create training --adapter canary --promote staging');
+    expect(secret).toMatch(/^whsec_\S+\n$/);
+    expect(await run('hooks')).toMatch(/training +canary +staging/);
+    const { data } = await json<{ data: { id: string }[] }>('hooks list');
+    expect(await run(`hooks deliveries ${data[0]?.id}`)).toBe('(none)\n');
+    expect(await run(`hooks rotate ${data[0]?.id} --overlap 0`)).toMatch(/^whsec_/);
+    expect(await run(`hooks delete ${data[0]?.id} --yes`)).toContain('deleted');
+
+    expect(await run('endpoints create https://example.com/in --event adapter.version.ready')).toMatch(
+      /^whsec_/,
+    );
+    const { data: made } = await json<{ data: { id: string }[] }>('endpoints list');
+    expect(await run(`endpoints disable ${made[0]?.id}`)).toMatch(/enabled +false/);
+    expect(await run(`endpoints deliveries ${made[0]?.id} --state failed`)).toBe('(none)\n');
+    expect(await run(`endpoints delete ${made[0]?.id} --yes`)).toContain('deleted');
+  });
+});
+
+describe('lorikeet on a mistake', () => {
+  it.each([
+    [['adpaters', 'list'], 'did you mean "adapters list"'],
+    [['push', 'x'], 'did you mean "adapters push"'],
+    [['models', '--jsn'], 'did you mean --json'],
+  ])('%j: %s', async (words, hint) => {
+    expect(await lorikeet(words, { env: asAcme })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(hint) as string,
+    });
+  });
+
+  it('says what to type next', async () => {
+    const bad = { ...asAcme, LORIKEET_API_KEY: 'lk_wrong' };
+    expect(await lorikeet(['models'], { env: bad })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('lorikeet login') as string,
+    });
+    expect(await lorikeet(['adapters', 'list'], { env: asOperator })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('--tenant') as string,
+    });
+  });
+
+  it('is coloured only where that is wanted', async () => {
+    const escape = '\u001b[';
+    expect(await run('shares list canary', { ...asAcme, FORCE_COLOR: '1' })).toContain(escape);
+    expect(await run('shares list canary', { ...asAcme, FORCE_COLOR: '1', NO_COLOR: '1' })).not.toContain(
+      escape,
+    );
+    expect(await run('shares list canary')).not.toContain(escape);
   });
 });
 
@@ -172,7 +273,7 @@ describe('lorikeet for operators', () => {
     expect(await run('whoami', { ...asAcme, LORIKEET_API_KEY: rotated })).toContain('umbrella');
     await run('tenants suspend umbrella', asOperator);
     await run('tenants resume umbrella', asOperator);
-    await run(`keys revoke ${data[0]?.id} --tenant umbrella`, asOperator);
+    await run(`keys revoke ${data[0]?.id} --tenant umbrella --yes`, asOperator);
     expect(
       await lorikeet(['adapters', 'list'], { env: { ...asAcme, LORIKEET_API_KEY: rotated } }),
     ).toMatchObject({ code: 1 });
@@ -201,7 +302,7 @@ describe('lorikeet for operators', () => {
 
   it('may do what a tenant may, for the tenant that is named', async () => {
     const without = await lorikeet(['adapters', 'list'], { env: asOperator });
-    expect(without).toMatchObject({ code: 1, err: expect.stringContaining('x-tenant') as string });
+    expect(without).toMatchObject({ code: 1, err: expect.stringContaining('--tenant') as string });
     expect(await run('adapters list --tenant acme', asOperator)).toContain('broken');
   });
 });

@@ -19,6 +19,14 @@ export async function ask(question: string, { input, output, signal }: Terminal)
   }
 }
 
+/** Asks before what cannot be undone. Without a terminal nobody can say yes but the command line. */
+export async function confirm(question: string, sure: boolean, terminal: Terminal): Promise<void> {
+  if (sure) return;
+  if (!terminal.input.isTTY) throw new CommandError(`${question} Nobody can be asked here: add --yes`);
+  const answer = await ask(`${question} [y/N] `, terminal);
+  if (!/^y(es)?$/i.test(answer)) throw new CommandError('nothing was changed');
+}
+
 /** As `ask`, but what is typed is not shown. */
 export async function askSecret(question: string, { input, output, signal }: Terminal): Promise<string> {
   if (!input.isTTY) throw new CommandError('there is no terminal to ask on; use --key-stdin');

@@ -36,6 +36,9 @@ export interface Call {
   /** Where and as whom; throws when nobody has logged in. */
   connection(): Promise<Connection>;
   api(): Promise<ApiClient>;
+  /** Asks before what cannot be undone, unless --yes was given; throws when the answer is no. */
+  confirm(question: string): Promise<void>;
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly input: NodeJS.ReadStream;
   /** The file that `login` writes. */
   readonly configFile: string;

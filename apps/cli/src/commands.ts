@@ -4,14 +4,18 @@ import { aliasCommands } from './commands/aliases.js';
 import { audit } from './commands/audit.js';
 import { bench } from './commands/bench.js';
 import { chat } from './commands/chat.js';
+import { endpointCommands } from './commands/endpoints.js';
 import { engineCommands } from './commands/engines.js';
+import { hookCommands } from './commands/hooks.js';
 import { jobCommands } from './commands/jobs.js';
 import { keyCommands } from './commands/keys.js';
+import { lineage } from './commands/lineage.js';
 import { login, logout, whoami } from './commands/login.js';
 import { maintenanceCommands } from './commands/maintenance.js';
 import { models } from './commands/models.js';
 import { pull } from './commands/pull.js';
 import { push } from './commands/push.js';
+import { shareCommands } from './commands/shares.js';
 import { status } from './commands/status.js';
 import { tenantCommands } from './commands/tenants.js';
 import { usage } from './commands/usage.js';
@@ -27,6 +31,10 @@ export const COMMANDS: readonly Command[] = [
   push,
   pull,
   ...aliasCommands,
+  lineage,
+  ...shareCommands,
+  ...hookCommands,
+  ...endpointCommands,
   usage,
   ...tenantCommands,
   ...keyCommands,

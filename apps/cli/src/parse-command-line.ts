@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { type Command, GLOBAL_OPTIONS, type Option } from './command.js';
+import { didYouMean } from './did-you-mean.js';
 import { UsageError } from './faults.js';
 import { Values } from './values.js';
 
@@ -28,10 +29,21 @@ export function parseCommandLine(commands: readonly Command[], words: readonly s
         return { kind: 'call', command: list, values: readValues(list, asked.slice(1)) };
       return { kind: 'help', group };
     }
-    throw new UsageError(`there is no command "${path.slice(0, 2).join(' ')}"`);
+    throw new UsageError(`there is no command "${path.slice(0, 2).join(' ')}"${meant(path, commands)}`);
   }
   if (wantsHelp) return { kind: 'help', command };
   return { kind: 'call', command, values: readValues(command, asked.slice(command.path.length)) };
+}
+
+const nameOf = (option: string): string => option.slice(2).split('=', 1)[0] ?? '';
+
+/** A guess at the command, by its whole name and by its first word. */
+function meant(path: readonly string[], commands: readonly Command[]): string {
+  const names = commands.flatMap((each) => [each.path.join(' '), each.path[0] ?? '']);
+  const guess = didYouMean(path.slice(0, 2).join(' '), names) ?? didYouMean(path[0] ?? '', names);
+  const last = commands.find((each) => each.path.length === 2 && each.path[1] === path[0]);
+  const found = last ? last.path.join(' ') : guess;
+  return found === undefined ? '' : `; did you mean "${found}"?`;
 }
 
 /** A command's name comes first, before any option. */
@@ -52,7 +64,9 @@ function readValues(command: Command, words: readonly string[]): Values {
   try {
     parsed = parseArgs({ args: [...words], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new UsageError(firstSentence(error));
+    const wrong = words.find((word) => word.startsWith('--') && !(nameOf(word) in known));
+    const guess = wrong && didYouMean(nameOf(wrong), Object.keys(known));
+    throw new UsageError(`${firstSentence(error)}${guess ? `; did you mean --${guess}?` : ''}`);
   }
   return new Values(readOperands(command, parsed.positionals), parsed.values as Record<string, string>);
 }

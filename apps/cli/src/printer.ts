@@ -1,3 +1,4 @@
+import { type Colours, paintState } from './colour.js';
 import { type Row, tableText } from './table.js';
 
 /** What a page of the API's lists has, as far as it matters here. */
@@ -14,6 +15,7 @@ export class Printer {
     readonly err: NodeJS.WriteStream,
     /** Print JSON alone. */
     readonly json: boolean,
+    private readonly colours: { readonly out: Colours; readonly err: Colours },
   ) {}
 
   /** The whole answer as JSON, or what `text` makes of it. */
@@ -23,12 +25,19 @@ export class Printer {
 
   /** A page as a table, with a word on how to go on. */
   list<T>(page: Page<T>, head: readonly string[], row: (item: T) => Row): void {
-    this.result(page, ({ data }) => (data.length === 0 ? '(none)' : tableText(head, data.map(row))));
+    const { out } = this.colours;
+    const paint = { paintHead: out.head, paintCell: (text: string) => paintState(text, out) };
+    this.result(page, ({ data }) => (data.length === 0 ? '(none)' : tableText(head, data.map(row), paint)));
     if (page.has_more && !this.json) this.note(`there are more: --after ${page.last_id}`);
   }
 
   write(line: string): void {
     this.out.write(`${line}\n`);
+  }
+
+  /** Something that the user should know and that is no error. */
+  warn(line: string): void {
+    this.note(this.colours.err.wait(`warning: ${line}`));
   }
 
   /** Said beside the result; not at all with --json. */

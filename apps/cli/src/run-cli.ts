@@ -1,4 +1,7 @@
+import { adviceOn } from './advice.js';
 import { ApiClient } from './api-client.js';
+import { confirm } from './ask.js';
+import { coloursOf } from './colour.js';
 import { COMMANDS } from './commands.js';
 import { configFileOf, readConnection } from './connection.js';
 import { ApiError, CommandError, UsageError } from './faults.js';
@@ -28,7 +31,7 @@ export async function runCli(words: readonly string[], process: Process): Promis
     return 0;
   } catch (error) {
     if (interrupted.signal.aborted) return 130;
-    stderr.write(`lorikeet: ${textOf(error)}\n`);
+    stderr.write(`${coloursOf(stderr, process.env).bad('lorikeet:')} ${textOf(error)}\n`);
     return error instanceof UsageError ? 2 : 1;
   }
 }
@@ -40,7 +43,12 @@ async function run({ command, values }: CommandCall, process: Process, signal: A
     readConnection(configFile, env, { url: values.text('url'), tenant: values.text('tenant') });
   await command.run({
     values,
-    print: new Printer(stdout, stderr, values.flag('json')),
+    print: new Printer(stdout, stderr, values.flag('json'), {
+      out: coloursOf(stdout, env),
+      err: coloursOf(stderr, env),
+    }),
+    confirm: (question) => confirm(question, values.flag('yes'), { input: stdin, output: stderr, signal }),
+    env,
     connection,
     api: async () => new ApiClient(await connection(), signal),
     input: stdin,
@@ -49,12 +57,9 @@ async function run({ command, values }: CommandCall, process: Process, signal: A
   });
 }
 
-/** One line, never a stack trace. */
+/** Never a stack trace. */
 function textOf(error: unknown): string {
-  if (error instanceof ApiError) {
-    const { message, code, requestId } = error;
-    return `${message} (${code}${requestId === undefined ? '' : `, request ${requestId}`})`;
-  }
+  if (error instanceof ApiError) return adviceOn(error);
   if (error instanceof UsageError) return `${error.message}; see: lorikeet --help`;
   if (error instanceof CommandError) return error.message;
   return error instanceof Error ? error.message : String(error);

@@ -1,18 +1,28 @@
+type Paint = (text: string) => string;
+const same: Paint = (text) => text;
+
 export type Row = readonly (string | number | null | undefined)[];
 
 /** Columns as wide as they must be; numbers to the right, nothing as `-`. */
-export function tableText(head: readonly string[], rows: readonly Row[]): string {
+export function tableText(
+  head: readonly string[],
+  rows: readonly Row[],
+  { paintHead = same, paintCell = same }: { paintHead?: Paint; paintCell?: Paint } = {},
+): string {
   const cells = rows.map((row) =>
     row.map((cell) => (cell === null || cell === undefined || cell === '' ? '-' : oneLine(String(cell)))),
   );
   const widths = head.map((name, at) => Math.max(name.length, ...cells.map((row) => row[at]?.length ?? 0)));
   const numeric = head.map((_, at) => isNumeric(rows.map((row) => row[at])));
-  const line = (texts: readonly string[]): string =>
+  const line = (texts: readonly string[], paint: Paint): string =>
     texts
-      .map((text, at) => (numeric[at] ? text.padStart(widths[at] ?? 0) : text.padEnd(widths[at] ?? 0)))
+      .map((text, at) => {
+        const gap = ' '.repeat(Math.max(0, (widths[at] ?? 0) - text.length));
+        return numeric[at] ? gap + paint(text) : paint(text) + gap;
+      })
       .join('  ')
       .trimEnd();
-  return [line(head), ...cells.map(line)].join('\n');
+  return [line(head, paintHead), ...cells.map((row) => line(row, paintCell))].join('\n');
 }
 
 function isNumeric(cells: Row): boolean {
@@ -40,6 +50,11 @@ function valueText(value: unknown): string {
 function oneLine(text: string): string {
   // eslint-disable-next-line no-control-regex -- control characters are what it is for
   return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
+}
+
+/** `12.3 ms`, or `-` for none. */
+export function durationText(time_ms: number | null): string {
+  return time_ms === null ? '-' : `${time_ms.toFixed(1)} ms`;
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -1,9 +1,14 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
-/** The package's version, from the root of the clone (this file is dist/apps/cli/src/version.js). */
-export const VERSION = readVersion(new URL('../../../../package.json', import.meta.url));
+/** Of the package (this file is dist/version.js there), or of the clone (dist/apps/cli/src/version.js). */
+const PLACES = ['../package.json', '../../../../package.json'];
 
-function readVersion(file: URL): string {
+export const VERSION = readVersion();
+
+function readVersion(): string {
+  const places = PLACES.map((place) => new URL(place, import.meta.url));
+  const file = places.find((place) => existsSync(place));
+  if (file === undefined) throw new Error('the package.json of the command is missing');
   const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
   return version;
 }

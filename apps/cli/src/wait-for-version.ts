@@ -15,7 +15,10 @@ export async function waitForVersion(
   const path = `/v1/adapters/${part(version.adapter)}/versions/${version.version}`;
   let state: string | undefined;
   for (let current = version; ; current = await client.get<VersionResource>(path)) {
-    if (current.state === 'ready') return current;
+    if (current.state === 'ready') {
+      for (const { message } of current.report?.warnings ?? []) print.warn(message);
+      return current;
+    }
     if (current.state === 'rejected') throw new CommandError(rejection(current));
     if (current.state !== state) print.note(`${current.adapter}@${current.version} is ${current.state}`);
     state = current.state;

@@ -50,7 +50,8 @@ const show: Command = {
     const found = await client.get<VersionResource>(`/v1/adapters/${part(adapter)}/versions/${version}`);
     print.result(found, ({ object: _, report, ...record }) => {
       const errors = report?.errors.map(({ message }) => `error: ${message}`) ?? [];
-      return [recordText(record), ...errors].join('\n');
+      const warnings = report?.warnings.map(({ message }) => `warning: ${message}`) ?? [];
+      return [recordText(record), ...errors, ...warnings].join('\n');
     });
   },
 };
@@ -74,10 +75,14 @@ const remove: Command = {
   path: ['adapters', 'delete'],
   summary: 'delete an adapter with all its versions, or one version',
   operands: [{ name: 'ADAPTER[@VERSION]', help: 'e.g. support-bot or support-bot@3' }],
-  options: { force: { kind: 'flag', help: 'an adapter also while an alias serves it' } },
-  async run({ values, print, api }) {
-    const client = await api();
+  options: {
+    force: { kind: 'flag', help: 'an adapter also while an alias serves it' },
+    yes: { kind: 'flag', help: 'do not ask' },
+  },
+  async run({ values, print, api, confirm }) {
     const name = values.operand('ADAPTER[@VERSION]');
+    await confirm(name.includes('@') ? `Delete ${name}?` : `Delete ${name} with all its versions?`);
+    const client = await api();
     let path = `/v1/adapters/${part(name)}${values.flag('force') ? '?force=true' : ''}`;
     if (name.includes('@')) {
       const { adapter, version } = readVersion(name);

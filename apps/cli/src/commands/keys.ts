@@ -71,9 +71,11 @@ const revoke: Command = {
   path: ['keys', 'revoke'],
   summary: 'end a key at once (operator)',
   operands: [KEY],
-  async run({ values, print, api }) {
+  options: { yes: { kind: 'flag', help: 'do not ask' } },
+  async run({ values, print, api, confirm }) {
     const client = await api();
     const path = `${keysPath(client)}/${part(values.operand('KEY'))}`;
+    await confirm(`Revoke the key ${values.operand('KEY')}? It cannot be taken back.`);
     print.result(await client.send<ApiKeyResource>('DELETE', path), ({ name }) => `revoked ${name}`);
   },
 };
