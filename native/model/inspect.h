@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/status.h"
+#include "backend/interface/status.h"
 
 namespace lorikeet {
 
