@@ -13,6 +13,7 @@ module.exports = {
     { name: 'no cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
     only('apps/api', ['accounts', 'adapters', 'fleet', 'pipelines', 'stores', 'runtime', 'contracts']),
     only('apps/cli', ['contracts']),
+    only('apps/console', ['contracts']),
     only('apps/worker', ['accounts', 'adapters', 'fleet', 'pipelines', 'stores', 'runtime', 'contracts']),
     only('apps/engine', ['serving', 'native-engine', 'stores/src/blobs', 'runtime', 'contracts']),
     only('libs/accounts', ['stores', 'runtime', 'contracts']),

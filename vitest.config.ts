@@ -32,6 +32,7 @@ export default defineConfig({
       project('unit', ['{apps,libs}/*/src/**/*.test.ts', 'test/unit/**/*.test.ts'], 20_000, false),
       project('integration', ['test/integration/**/*.test.ts'], 120_000, true),
       project('golden', ['test/golden/**/*.test.ts'], 180_000, true),
+      project('browser', ['test/browser/**/*.test.ts'], 300_000, true),
       project('e2e', ['test/e2e/**/*.test.ts'], 300_000, true),
     ],
   },

@@ -41,8 +41,21 @@ await runCommand(async () => {
   }
   // Read by test/support/whole-suite.ts and by the native tests.
   if (all) process.env.LORIKEET_TEST_ALL = '1';
-  const { cmake, ninja, compiler, json, doctest, redis, curl } = TOOLS;
-  await prepare({ tools: [cmake, ninja, compiler, json, doctest, redis, curl], tests: true, build: true });
+  const { cmake, ninja, compiler, json, doctest, redis, curl, chromium } = TOOLS;
+  await prepare({
+    tools: [
+      cmake,
+      ninja,
+      compiler,
+      json,
+      doctest,
+      redis,
+      curl,
+      ...(suites.includes('browser') ? [chromium] : []),
+    ],
+    tests: true,
+    build: true,
+  });
   const results = [];
   for (const suite of suites) results.push(await runSuite(suite, files));
   const total = sum(results);

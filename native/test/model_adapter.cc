@@ -127,8 +127,8 @@ TEST_CASE("a manifest that does not fit the base or the file is refused, and not
       {json::array({json{{"module", "model.embed_tokens"},
                          {"tokenRows", {{"indices", {1, 32}}, {"rows", f.ref("rows")}}}}}),
        "vocabulary"},
-      {json::array({json{{"module", "lm_head"},
-                         {"tokenRows", {{"indices", {1, 32}}, {"rows", f.ref("rows")}}}}}),
+      {json::array(
+           {json{{"module", "lm_head"}, {"tokenRows", {{"indices", {1, 32}}, {"rows", f.ref("rows")}}}}}),
        "vocabulary"},
       {json::array({json{{"module", "model.embed_tokens"},
                          {"tokenRows", {{"indices", {1, 1}}, {"rows", f.ref("rows")}}}}}),

@@ -145,7 +145,8 @@ TEST_CASE("linear replaces single outputs, whatever else the adapter does, and o
   for (const DType dtype : {DType::f32, DType::bf16}) {
     for (const bool weight : {false, true}) {
       const auto base = random_linear(random, 67, {70}, dtype, false);
-      AdapterCase adapter{random_adapter_part(random, base, 0, {.rank = 3, .dtype = dtype, .weight = weight})};
+      AdapterCase adapter{
+          random_adapter_part(random, base, 0, {.rank = 3, .dtype = dtype, .weight = weight})};
       adapter[0].replaced_rows = {69, 0, 33};
       adapter[0].replaced_row_values = random_tensor(random, 3, 67, dtype);
       const AdapterCase other{random_adapter_part(random, base, 0, {.rank = 2})};

@@ -70,6 +70,10 @@ export const CHECKS = [
   { name: 'lint (oxlint)', check: () => tool('oxlint/bin/oxlint', ['--deny-warnings']) },
   { name: 'types (tsc)', check: () => tool('typescript/bin/tsc', ['-p', 'tsconfig.json', '--noEmit']) },
   {
+    name: 'types of the console (tsc)',
+    check: () => tool('typescript/bin/tsc', ['-p', 'apps/console/tsconfig.json', '--noEmit']),
+  },
+  {
     name: 'imports (dependency-cruiser)',
     check: () =>
       tool('dependency-cruiser/bin/dependency-cruise.mjs', [

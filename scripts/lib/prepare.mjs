@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { waitForLock } from './file-lock.mjs';
+import { buildConsole } from './console-build.mjs';
 import { checkMachine } from './machine.mjs';
 import { buildNative } from './native-build.mjs';
 import { ensurePackages } from './npm-packages.mjs';
@@ -24,6 +25,7 @@ export async function prepare({ tools, tests, build }) {
     if (build) {
       await buildNative({ tests });
       await buildTypeScript();
+      await buildConsole();
     }
   } finally {
     lock.release();

@@ -1,5 +1,6 @@
 import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ApiClient } from './api-client.mjs';
 import { refuseChildren, runningChildren } from './child.mjs';
 import { demoModel, registerDemo } from './demo.mjs';
 import { tryLock } from './file-lock.mjs';
@@ -68,6 +69,12 @@ async function boot(options, servers, url, adminKey, signal) {
     : undefined;
 }
 
+/** A URL that signs in to the console once. @param {string} url @param {string} adminKey */
+async function signInLink(url, adminKey) {
+  const { body } = await new ApiClient(url, adminKey).expect([201], 'POST', '/v1/session/links');
+  return url + body.path;
+}
+
 /** @param {Servers} servers */
 async function stopAll(servers) {
   refuseChildren();
@@ -111,7 +118,8 @@ export async function serve(wanted) {
     const demo = await Promise.race([booted, servers.firstEnd, stopped]);
     if (demo !== STOPPED) {
       const engine = demo ? undefined : await servedEngine(url, adminKey);
-      printWelcome({ url, adminKey, demo, engine, dataDir: options.dataDir });
+      const signInUrl = await signInLink(url, adminKey);
+      printWelcome({ url, signInUrl, adminKey, demo, engine, dataDir: options.dataDir });
       await stopped;
     }
     say('Stopping …');

@@ -11,7 +11,7 @@ import { countDoctest, countVitest, settle, sum } from './test-report.mjs';
 
 const NATIVE_PROGRAMS = ['lorikeet_test', 'lorikeet_ops_test'];
 /** In the order they run: the cheap ones first. */
-export const SUITES = /** @type {const} */ (['native', 'unit', 'integration', 'golden', 'e2e']);
+export const SUITES = /** @type {const} */ (['native', 'unit', 'integration', 'golden', 'e2e', 'browser']);
 /** @typedef {typeof SUITES[number]} SuiteName */
 
 /** @param {string} text */

@@ -20,6 +20,7 @@ export const TOOLS = {
   json: { package: 'nlohmann-json3-dev', header: 'nlohmann/json.hpp' },
   doctest: { package: 'doctest-dev', header: 'doctest/doctest.h' },
   curl: { package: 'curl', executables: ['curl'] },
+  chromium: { package: 'chromium', executables: ['chromium', 'chromium-browser', 'google-chrome'] },
   clangFormat: {
     package: 'clang-format',
     executables: ['clang-format'],

@@ -7,6 +7,8 @@ import { step } from './print.mjs';
 import { StopError } from './stop-error.mjs';
 
 const dist = inRepository('dist');
+/** Bundled by Vite (console-build.mjs). */
+const CONSOLE = join('apps', 'console');
 const stampFile = join(dist, '.built-from');
 const CONFIGURATION = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
 
@@ -21,7 +23,7 @@ function filesBelow(folder, ending) {
 function sources() {
   return ['apps', 'libs', 'migrations']
     .flatMap((folder) => filesBelow(inRepository(folder), '.ts'))
-    .filter((path) => !path.endsWith('.test.ts'))
+    .filter((path) => !path.endsWith('.test.ts') && !path.includes(CONSOLE))
     .toSorted();
 }
 

@@ -66,15 +66,17 @@ export function nextCommands(baseName, dataDir) {
 /**
  * What the person at the terminal needs next.
  * @param {{
- *   url: string, adminKey: string, dataDir: string,
+ *   url: string, signInUrl: string, adminKey: string, dataDir: string,
  *   demo: import('./demo.mjs').Demo | undefined, engine: EngineResource | undefined,
  * }} facts
  */
-export function printWelcome({ url, adminKey, dataDir, demo, engine }) {
+export function printWelcome({ url, signInUrl, adminKey, dataDir, demo, engine }) {
   say();
   say(bold('Lorikeet is ready.'));
   say();
   say(`  API           ${url}`);
+  say(`  Console       ${url}/console`);
+  say(`  Sign in once  ${signInUrl}`);
   say(`  Docs          ${url}/docs`);
   say(`  Operator key  ${adminKey}`);
   if (demo) say(`  Demo key      ${demo.key}`);

@@ -26,7 +26,8 @@ interface Document {
 }
 
 /** Calls whose path says everything. */
-const WITHOUT_BODY = /\/(rollback|drain|undrain|retry|cancel|replay|enable|disable)$|\/shares\/\{tenant\}$/;
+const WITHOUT_BODY =
+  /\/(rollback|drain|undrain|retry|cancel|replay|enable|disable|session\/links)$|\/shares\/\{tenant\}$/;
 
 /** The content types of a success. */
 function answered(name: string): unknown {

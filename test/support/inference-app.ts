@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { pino } from 'pino';
 import { KeyAdmission } from '#accounts/key-admission.js';
+import { Credentials } from '#accounts/credentials.service.js';
 import { KeyDirectory } from '#accounts/key-directory.service.js';
 import { RateLimiter } from '#accounts/limits/rate-limiter.service.js';
 import { type UsageRecord, UsageService } from '#accounts/usage.service.js';
@@ -81,9 +82,12 @@ export async function startInferenceApp(): Promise<InferenceApp> {
   );
   const streams = new OpenStreams();
 
+  // Nobody signs in to a console here.
+  const credentials = new Credentials(keys as unknown as KeyDirectory, undefined as never);
   const providers = [
     { provide: KeyDirectory, useValue: keys },
-    { provide: Admission, useFactory: () => new KeyAdmission(keys as unknown as KeyDirectory) },
+    { provide: Credentials, useValue: credentials },
+    { provide: Admission, useFactory: () => new KeyAdmission(credentials) },
     { provide: ModelResolver, useValue: models },
     { provide: CallableModels, useValue: callable },
     { provide: AliasGuards, useValue: { note: () => undefined } },

@@ -30,6 +30,15 @@ export const WITHOUT_KEY = new Set([
   'POST /v1/hooks/fine-tune/{id}', // by the hook's own signature
 ]);
 
+/** Routes of the console's sign-in: by a key in the body, by a cookie, or for whatever key asks. */
+export const OF_SESSIONS = new Set([
+  'POST /v1/session',
+  'GET /v1/session',
+  'DELETE /v1/session',
+  'PUT /v1/session/view',
+  'POST /v1/session/links',
+]);
+
 /** Routes without a parameter that change something, yet can name nothing that another tenant has. */
 export const NAMES_NOTHING = new Set([
   'POST /v1/adapters',

@@ -1,25 +1,29 @@
 import { Injectable } from '@nestjs/common';
 import { KeyAdmission } from '#accounts/key-admission.js';
-import { KeyDirectory } from '#accounts/key-directory.service.js';
+import { Credentials } from '#accounts/credentials.service.js';
 import { InboundEvents } from '#pipelines/hooks/inbound-events.service.js';
 import type { FastifyRequest } from 'fastify';
 import { signatureOf } from './pipelines/signature-headers.js';
 
 /** Its caller has no key, and signs the body instead. */
 const SIGNED_ROUTE = '/v1/hooks/fine-tune/:id';
+/** The key, or the secret of a link, stands in the body. */
+const SIGN_IN_ROUTE = '/v1/session';
 
 /** Who may send the public API a body: keys, and senders of messages to a hook that is there. */
 @Injectable()
 export class ApiAdmission extends KeyAdmission {
   constructor(
-    keys: KeyDirectory,
+    credentials: Credentials,
     private readonly events: InboundEvents,
   ) {
-    super(keys);
+    super(credentials);
   }
 
   override async admit(request: FastifyRequest): Promise<string> {
-    if (request.routeOptions.url !== SIGNED_ROUTE) return super.admit(request);
+    const { url } = request.routeOptions;
+    if (url === SIGN_IN_ROUTE && request.method === 'POST') return `sign-in:${request.ip}`;
+    if (url !== SIGNED_ROUTE) return super.admit(request);
     const { id = '' } = request.params as { id?: string };
     await this.events.expect(id, signatureOf(request));
     return `hook:${id}`;

@@ -10,6 +10,7 @@ import type { Closable } from '#runtime/shutdown.js';
 import { AppModule } from './app.module.js';
 import { ApiErrorFilter } from './api-error-filter.js';
 import { serveIndex } from './docs/index-page.js';
+import { serveConsole } from './console/serve-console.js';
 import { serveDocs } from './docs/serve-docs.js';
 import { BaseUrl } from './pipelines/base-url.js';
 import { bodyPipe } from './inference/body-pipe.js';
@@ -39,6 +40,7 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   await app.register(helmet, HELMET);
   serveDocs(app);
   serveIndex(app.getHttpAdapter().getInstance());
+  await serveConsole(app.getHttpAdapter().getInstance(), settings.consolePath);
   await app.init();
   await app.listen(settings.port, settings.host);
   const url = await app.getUrl();

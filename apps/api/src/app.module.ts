@@ -31,6 +31,8 @@ import { InferenceModule } from './inference/inference.module.js';
 import { PipelinesApiModule } from './pipelines/pipelines-api.module.js';
 import { LimitsController } from './limits/limits.controller.js';
 import { LimitsService } from './limits/limits.service.js';
+import { SessionController } from './session/session.controller.js';
+import { SessionService } from './session/session.service.js';
 import type { apiSettings } from './settings.js';
 import { AdminUsageController } from './usage/admin-usage.controller.js';
 import { UsageController } from './usage/usage.controller.js';
@@ -80,10 +82,12 @@ export class AppModule {
         UsageController,
         AdminUsageController,
         WhoamiController,
+        SessionController,
         HealthController,
       ],
       providers: [
         LimitsService,
+        SessionService,
         BaseModelRules,
         HealthService,
         { provide: OpenStreams, useValue: streams },

@@ -1,3 +1,4 @@
+import { BUILT_CONSOLE } from './console/built-console.js';
 import { accountsSettings } from '#accounts/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
@@ -17,6 +18,14 @@ export const apiSettings = {
   host: setting(
     { name: 'HOST', summary: 'Address on which the public API listens', defaultText: '127.0.0.1' },
     text.string('127.0.0.1'),
+  ),
+  consolePath: setting(
+    {
+      name: 'CONSOLE_PATH',
+      summary: 'Folder of the built console; without an index.html in it, none is served',
+      defaultText: '`build/console` of the repository',
+    },
+    text.string(BUILT_CONSOLE),
   ),
   ...edgeSettings,
   ...logSettings,

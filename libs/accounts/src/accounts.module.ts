@@ -3,6 +3,7 @@ import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { ApiKey } from './api-key.entity.js';
 import { ApiProcess } from './api-process.entity.js';
+import { Credentials } from './credentials.service.js';
 import { KeyGuard } from './key.guard.js';
 import { KeyDirectory } from './key-directory.service.js';
 import { KeyLastUse } from './key-last-use.service.js';
@@ -11,6 +12,9 @@ import { OperatorKey } from './operator-key.entity.js';
 import { OperatorKeysService } from './operator-keys.service.js';
 import { ApiProcesses } from './limits/api-processes.service.js';
 import { RateLimiter } from './limits/rate-limiter.service.js';
+import { ConsoleSession } from './sessions/console-session.entity.js';
+import { ConsoleSessions } from './sessions/console-sessions.service.js';
+import { SignInLink } from './sessions/sign-in-link.entity.js';
 import { ACCOUNTS_LOGGER, ACCOUNTS_SETTINGS, type accountsSettings } from './settings.js';
 import { Tenant } from './tenant.entity.js';
 import { TenantsService } from './tenants.service.js';
@@ -30,6 +34,8 @@ export const accountsEntities = [
   UsageDay,
   UsageRollupDay,
   UsageFlush,
+  ConsoleSession,
+  SignInLink,
 ];
 
 export interface AccountsOptions {
@@ -47,6 +53,8 @@ export class AccountsModule {
       OperatorKeysService,
       KeyDirectory,
       KeyGuard,
+      ConsoleSessions,
+      Credentials,
       UsageService,
       UsageReports,
       RateLimiter,

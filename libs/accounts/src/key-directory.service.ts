@@ -69,10 +69,14 @@ export class KeyDirectory implements OnModuleInit, OnApplicationShutdown {
 
   /** The id of an operator's key; undefined when it is none, or revoked or expired. */
   async findOperator(key: string): Promise<string | undefined> {
-    const hash = createHash('sha256').update(key).digest();
-    if (timingSafeEqual(hash, this.#operatorHash)) return SETTINGS_KEY_ID;
-    if (kindOfKey(key) !== 'operator') return undefined;
-    const sha256 = hash.toString('hex');
+    const sha256 = hashKey(key);
+    if (this.#isSettingsKey(sha256)) return SETTINGS_KEY_ID;
+    return kindOfKey(key) === 'operator' ? this.findOperatorByHash(sha256) : undefined;
+  }
+
+  /** The same by the key's hash. */
+  async findOperatorByHash(sha256: string): Promise<string | undefined> {
+    if (this.#isSettingsKey(sha256)) return SETTINGS_KEY_ID;
     const known = await this.#cached(this.#operators, sha256, () => this.#loadOperator(sha256));
     if (!known || isOver(known.expiresAt)) return undefined;
     this.lastUse.note('operator_keys', known.keyId);
@@ -81,8 +85,11 @@ export class KeyDirectory implements OnModuleInit, OnApplicationShutdown {
 
   /** A tenant's key as it stands now; undefined when unknown, revoked or expired. */
   async find(key: string): Promise<KnownKey | undefined> {
-    if (kindOfKey(key) !== 'tenant') return undefined;
-    const sha256 = hashKey(key);
+    return kindOfKey(key) === 'tenant' ? this.findByHash(hashKey(key)) : undefined;
+  }
+
+  /** The same by the key's hash. */
+  async findByHash(sha256: string): Promise<KnownKey | undefined> {
     const known = await this.#cached(this.#keys, sha256, () => this.#load(sha256));
     if (!known || isOver(known.expiresAt)) return undefined;
     this.lastUse.note('api_keys', known.keyId);
@@ -96,6 +103,10 @@ export class KeyDirectory implements OnModuleInit, OnApplicationShutdown {
       const tenant = await this.database.getRepository(Tenant).findOne({ where });
       return tenant ? knownTenant(tenant) : undefined;
     });
+  }
+
+  #isSettingsKey(sha256: string): boolean {
+    return timingSafeEqual(Buffer.from(sha256, 'hex'), this.#operatorHash);
   }
 
   async #cached<V extends object>(cache: ReadCache<V>, key: string, load: () => Promise<V | undefined>) {

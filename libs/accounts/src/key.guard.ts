@@ -4,7 +4,7 @@ import { type Scope, SCOPES } from '#contracts/admin-api.js';
 import { AppError } from '#runtime/app-error.js';
 import { noteActor, noteTenant } from '#runtime/request-context.js';
 import type { FastifyRequest } from 'fastify';
-import { bearerOf } from './bearer.js';
+import { Credentials } from './credentials.service.js';
 import { KeyDirectory, type KnownKey } from './key-directory.service.js';
 import {
   type AnyCaller,
@@ -14,15 +14,17 @@ import {
   REQUIRED_SCOPES,
   setCaller,
 } from './request-caller.js';
+import { isRead } from './sessions/session-cookie.js';
 
 type TenantHeader = string | string[] | undefined;
 
-/** Answers 401 without a valid key, 403 without the scope, and tells the handler who calls. */
+/** Answers 401 without a valid key or session, 403 without the scope, and tells the handler who calls. */
 @Injectable()
 export class KeyGuard implements CanActivate {
   constructor(
     private readonly reflector: Reflector,
     private readonly keys: KeyDirectory,
+    private readonly credentials: Credentials,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -30,17 +32,15 @@ export class KeyGuard implements CanActivate {
     const operatorOnly = this.reflector.getAllAndOverride<boolean>(OPERATOR_ONLY, targets) ?? false;
     const scopes = this.reflector.getAllAndOverride<readonly Scope[]>(REQUIRED_SCOPES, targets);
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    const key = bearerOf(request.headers.authorization);
+    const { operatorId, known, viewedTenantId } = await this.credentials.of(request);
 
-    const operatorId = await this.keys.findOperator(key);
     if (operatorId !== undefined) {
       noteActor({ type: 'operator', id: operatorId });
-      const header = request.headers['x-tenant'];
+      if (viewedTenantId !== undefined) refuseChange(operatorOnly, request.method);
+      const header = viewedTenantId ?? request.headers['x-tenant'];
       if (!operatorOnly) setCaller(request, await this.#operator(operatorId, header, scopes !== undefined));
       return true;
     }
-    const known = await this.keys.find(key);
-    if (!known) throw new AppError('invalid_api_key');
     if (operatorOnly)
       throw new AppError('insufficient_scope', { message: 'This call is for operator keys.' });
     noteActor({ type: 'api_key', id: known.keyId });
@@ -67,6 +67,18 @@ export class KeyGuard implements CanActivate {
     noteTenant(tenant.id);
     return tenant;
   }
+}
+
+/** Whoever looks as a tenant sees what the tenant sees, and changes nothing. */
+function refuseChange(operatorOnly: boolean, method: string): void {
+  if (operatorOnly)
+    throw new AppError('insufficient_scope', {
+      message: 'The console looks as a tenant: leave that view for the operator’s calls.',
+    });
+  if (!isRead(method))
+    throw new AppError('insufficient_scope', {
+      message: 'The console looks as a tenant, which is read-only: leave that view to change something.',
+    });
 }
 
 /** Without scopes every key may call, also of a tenant that is suspended: it may ask what it is. */

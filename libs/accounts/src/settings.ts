@@ -1,4 +1,4 @@
-import { setting } from '#runtime/settings.js';
+import { setting, text } from '#runtime/settings.js';
 import { z } from 'zod';
 
 /** Injection tokens. */
@@ -20,5 +20,21 @@ export const accountsSettings = {
       secret: true,
     },
     adminApiKey,
+  ),
+  sessionIdle_s: setting(
+    {
+      name: 'CONSOLE_SESSION_IDLE_SECONDS',
+      summary: 'How long a console session lasts without being used',
+      defaultText: '43200 (12 hours)',
+    },
+    text.integer(43_200, 60, 30 * 86_400),
+  ),
+  sessionMax_s: setting(
+    {
+      name: 'CONSOLE_SESSION_MAX_SECONDS',
+      summary: 'How long a console session lasts in all',
+      defaultText: '604800 (7 days)',
+    },
+    text.integer(604_800, 60, 365 * 86_400),
   ),
 };

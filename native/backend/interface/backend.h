@@ -80,8 +80,8 @@ struct AdapterPartDesc {
   std::optional<HostTensor> magnitude;  // [n], DoRA
   std::optional<HostTensor> weight;     // [n, K], replaces the part's weight
   std::optional<HostTensor> bias;       // [n], replaces the part's bias
-  // Outputs that become a row's own product with x (trainable_token_indices on the output head): y[i] = row x.
-  // Only for a map that has no bias and is used with LinearOutput::store.
+  // Outputs that become a row's own product with x (trainable_token_indices on the output head): y[i] = row
+  // x. Only for a map that has no bias and is used with LinearOutput::store.
   std::vector<int32_t> replaced_rows = {};
   std::optional<HostTensor> replaced_row_values = {};  // [replaced_rows.size(), K]
 };

@@ -1,0 +1,57 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import type { OpenSession, SessionResource } from '#contracts/session-api.js';
+import { ApiError, call } from './client';
+
+const KEY = ['session'];
+
+/** Who is signed in; null: nobody. */
+export function useSession() {
+  return useQuery({
+    queryKey: KEY,
+    queryFn: async ({ signal }): Promise<SessionResource | null> => {
+      try {
+        return await call<SessionResource>('/v1/session', { signal });
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 401) return null;
+        throw error;
+      }
+    },
+    staleTime: 30_000,
+    refetchInterval: 60_000,
+  });
+}
+
+export function useSignIn() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (body: OpenSession) => call<SessionResource>('/v1/session', { method: 'POST', body }),
+    onSuccess: (session) => {
+      client.clear();
+      client.setQueryData(KEY, session);
+    },
+  });
+}
+
+export function useSignOut() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: () => call<void>('/v1/session', { method: 'DELETE' }),
+    onSettled: () => {
+      client.clear();
+      client.setQueryData(KEY, null);
+    },
+  });
+}
+
+/** Looks at the console as a tenant; null leaves that view. */
+export function useViewAs() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (tenant: string | null) =>
+      call<SessionResource>('/v1/session/view', { method: 'PUT', body: { tenant } }),
+    onSuccess: (session) => {
+      client.clear();
+      client.setQueryData(KEY, session);
+    },
+  });
+}

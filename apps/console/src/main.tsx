@@ -1,0 +1,43 @@
+import '@mantine/core/styles.css';
+import 'uplot/dist/uPlot.min.css';
+import './console.css';
+import { MantineProvider } from '@mantine/core';
+import { MutationCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { RouterProvider } from '@tanstack/react-router';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { ApiError } from './api/client';
+import { router } from './routes';
+import { theme } from './theme';
+
+const queryClient: QueryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      // What was asked wrongly stays wrong; an API that is away comes back.
+      retry: (count, error) =>
+        !(error instanceof ApiError && error.status >= 400 && error.status < 500) && count < 3,
+      refetchOnWindowFocus: true,
+    },
+  },
+  mutationCache: new MutationCache({ onSuccess: () => void queryClient.invalidateQueries() }),
+});
+// A session that ends anywhere (its key was revoked) ends here.
+queryClient.getQueryCache().subscribe(({ type, query }) => {
+  const { error } = query.state;
+  if (type !== 'updated' || !(error instanceof ApiError) || error.status !== 401) return;
+  if (query.queryKey[0] !== 'session') queryClient.setQueryData(['session'], null);
+});
+
+const nonce = document.querySelector<HTMLMetaElement>('meta[name=nonce]')?.content ?? '';
+const root = document.getElementById('root');
+if (!root) throw new Error('the page has no #root');
+createRoot(root).render(
+  <StrictMode>
+    <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+      <QueryClientProvider client={queryClient}>
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </MantineProvider>
+  </StrictMode>,
+);

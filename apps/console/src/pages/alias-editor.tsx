@@ -1,0 +1,192 @@
+import {
+  Button,
+  Group,
+  MultiSelect,
+  NumberInput,
+  Select,
+  Slider,
+  Stack,
+  Switch,
+  Text,
+  TextInput,
+} from '@mantine/core';
+import { type FormEvent, useState } from 'react';
+import type { AliasResource, PutAlias } from '#contracts/adapters-api.js';
+import { call, part } from '../api/client';
+import { ErrorNote } from '../parts/error-note';
+import { useActing } from '../tenant';
+import { RouteBar } from './route-bar';
+
+interface AliasEditorProps {
+  readonly adapter: string;
+  /** That are ready. */
+  readonly versions: readonly number[];
+  /** Absent: a new one. */
+  readonly alias?: AliasResource;
+  readonly done: () => void;
+}
+
+/** Which versions get how much of the traffic, who is tried in their shadow, and what makes it go back. */
+export function AliasEditor({ adapter, versions, alias, done }: AliasEditorProps) {
+  const { header } = useActing();
+  const [name, setName] = useState(alias?.name ?? 'production');
+  const [weights, setWeights] = useState<Readonly<Record<string, number>>>(() =>
+    initialWeights(alias, versions),
+  );
+  const [guarded, setGuarded] = useState(alias !== undefined);
+  const [maxErrors, setMaxErrors] = useState<number | string>(5);
+  const [maxTpot, setMaxTpot] = useState<number | string>('');
+  const [minRequests, setMinRequests] = useState<number | string>(20);
+  const [shadow, setShadow] = useState<string | null>(null);
+  const [share, setShare] = useState(10);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>();
+  const chosen = Object.keys(weights);
+  const routes = chosen
+    .map((version) => ({ version: Number(version), weight: weights[version] ?? 0 }))
+    .filter(({ weight }) => weight > 0);
+
+  const choose = (next: string[]): void =>
+    setWeights(
+      Object.fromEntries(
+        next.map((version) => [version, weights[version] ?? (chosen.length === 0 ? 100 : 10)]),
+      ),
+    );
+  const save = async (event: FormEvent): Promise<void> => {
+    event.preventDefault();
+    setBusy(true);
+    setError(undefined);
+    try {
+      await call(`/v1/adapters/${part(adapter)}/aliases/${part(name)}`, {
+        method: 'PUT',
+        tenant: header,
+        headers: alias ? { 'if-match': `"${alias.revision}"` } : { 'if-none-match': '*' },
+        body: {
+          routes,
+          shadow: shadow === null ? null : { version: Number(shadow), share: share / 100 },
+          guard: guarded ? guardOf(maxErrors, maxTpot, minRequests) : null,
+        } satisfies PutAlias,
+      });
+      done();
+    } catch (fault) {
+      setError(fault);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const others = versions.filter((version) => !chosen.includes(String(version))).map(String);
+  return (
+    <form onSubmit={(event) => void save(event)}>
+      <Stack>
+        {!alias && (
+          <TextInput
+            label="Name"
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+            required
+          />
+        )}
+        <MultiSelect
+          label="Versions that answer"
+          data={versions.map(String)}
+          value={chosen}
+          onChange={choose}
+          searchable
+        />
+        {chosen.map((version) => (
+          <div key={version}>
+            <Text size="sm" fw={500}>
+              Weight of version {version}
+            </Text>
+            <Slider
+              thumbLabel={`Weight of version ${version}`}
+              value={weights[version] ?? 0}
+              onChange={(weight) => setWeights({ ...weights, [version]: weight })}
+              min={0}
+              max={100}
+            />
+          </div>
+        ))}
+        {routes.length > 0 && <RouteBar routes={routes} />}
+        <Switch
+          label="Go back by itself when a version that gets more traffic fails or is slow"
+          checked={guarded}
+          onChange={(event) => setGuarded(event.currentTarget.checked)}
+        />
+        {guarded && (
+          <Group grow align="flex-start">
+            <NumberInput
+              label="Largest share of errors, %"
+              value={maxErrors}
+              onChange={setMaxErrors}
+              min={0}
+              max={99}
+            />
+            <NumberInput
+              label="Largest ms per token"
+              value={maxTpot}
+              onChange={setMaxTpot}
+              min={0}
+              placeholder="any"
+            />
+            <NumberInput
+              label="Judge after so many requests"
+              value={minRequests}
+              onChange={setMinRequests}
+              min={1}
+            />
+          </Group>
+        )}
+        <Group grow align="flex-start">
+          <Select
+            label="Shadow"
+            description="Gets copies of requests; its answers are compared, never returned."
+            data={others}
+            value={shadow}
+            onChange={setShadow}
+            clearable
+            placeholder="none"
+          />
+          {shadow !== null && (
+            <NumberInput
+              label="Share copied, %"
+              value={share}
+              onChange={(value) => setShare(Number(value))}
+              min={1}
+              max={100}
+            />
+          )}
+        </Group>
+        {error !== undefined && <ErrorNote error={error} />}
+        <Group justify="flex-end">
+          <Button variant="default" onClick={done}>
+            Cancel
+          </Button>
+          <Button type="submit" loading={busy} disabled={routes.length === 0}>
+            {alias ? 'Move traffic' : 'Create alias'}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+function initialWeights(
+  alias: AliasResource | undefined,
+  versions: readonly number[],
+): Record<string, number> {
+  if (!alias) return versions[0] === undefined ? {} : { [versions[0]]: 100 };
+  const total = alias.routes.reduce((sum, { weight }) => sum + weight, 0);
+  return Object.fromEntries(
+    alias.routes.map(({ version, weight }) => [version, Math.round((weight / total) * 100)]),
+  );
+}
+
+function guardOf(maxErrors: number | string, maxTpot: number | string, minRequests: number | string) {
+  return {
+    ...(maxErrors === '' ? {} : { max_error_rate: Number(maxErrors) / 100 }),
+    ...(maxTpot === '' ? {} : { max_tpot_ms: Number(maxTpot) }),
+    min_requests: Number(minRequests) || 20,
+    window_s: 600,
+  };
+}

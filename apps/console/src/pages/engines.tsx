@@ -1,0 +1,148 @@
+import { Badge, Group, Paper, Progress, SimpleGrid, Stack, Table, Text, Title } from '@mantine/core';
+import type { EngineResource } from '#contracts/engines-api.js';
+import { call, part } from '../api/client';
+import { useList } from '../api/lists';
+import { Confirm } from '../parts/confirm';
+import { Empty } from '../parts/empty';
+import { ErrorNote } from '../parts/error-note';
+import { Figure } from '../parts/figure';
+import { bytes, count, percent } from '../parts/format';
+import { Page } from '../parts/page';
+import { StateBadge } from '../parts/state-badge';
+import { Time } from '../parts/time';
+import { WhatFits } from './what-fits';
+
+export function Engines() {
+  const list = useList<EngineResource>('/v1/admin/engines', { limit: 100, every_ms: 3_000 });
+  return (
+    <Page
+      title="Engines"
+      about="Each is one process with one device, one base model, one KV cache and one pool of adapters."
+    >
+      {list.error && <ErrorNote error={list.error} retry={() => void list.refetch()} />}
+      {list.rows?.length === 0 && (
+        <Empty text="No engine is known." command="ENGINE_URLS=http://127.0.0.1:9000" />
+      )}
+      {list.rows?.map((engine) => (
+        <Engine key={engine.id} engine={engine} />
+      ))}
+      {list.rows && <WhatFits engines={list.rows} />}
+    </Page>
+  );
+}
+
+function Engine({ engine }: { engine: EngineResource }) {
+  const { id, state, base_model, load, kv, adapters } = engine;
+  const path = `/v1/admin/engines/${part(id)}`;
+  const used = kv.pages - kv.free_pages;
+  return (
+    <Paper withBorder p="md" component="section" aria-label={`Engine ${engine.name ?? id}`}>
+      <Group justify="space-between" mb="sm">
+        <div>
+          <Group gap="xs">
+            <Title order={2} size="h4">
+              {engine.name ?? id}
+            </Title>
+            <StateBadge state={state} />
+          </Group>
+          <Text size="xs" c="dimmed">
+            {id} · {engine.device ?? 'unknown device'} · started <Time at={engine.started_at} />
+          </Text>
+        </div>
+        {state === 'draining' ? (
+          <Confirm
+            label="Take it back"
+            color="teal"
+            title={`Send requests to ${engine.name ?? id} again`}
+            run={() => call(`${path}/undrain`, { method: 'POST' })}
+          />
+        ) : (
+          <Confirm
+            label="Drain"
+            color="orange"
+            title={`Drain ${engine.name ?? id}`}
+            disabled={state !== 'ready'}
+            run={() => call(`${path}/drain`, { method: 'POST' })}
+          >
+            <Text size="sm">Running answers end; no new request goes to it.</Text>
+          </Confirm>
+        )}
+      </Group>
+      {engine.error !== null && <ErrorNote error={new Error(engine.error)} />}
+      {base_model && (
+        <Text size="sm" mb="sm">
+          {base_model.name} · {base_model.architecture} · weights {base_model.quantization} · context{' '}
+          {count(base_model.max_context)} tokens ·{' '}
+          <span className="mono">{base_model.digest.slice(0, 12)}</span>
+        </Text>
+      )}
+      <SimpleGrid cols={{ base: 2, md: 4 }} mb="md">
+        <Figure
+          label="Waiting"
+          value={count(load.waiting_requests)}
+          note={`${count(load.queued_tokens)} tokens to compute`}
+        />
+        <Figure
+          label="Running"
+          value={count(load.running_requests)}
+          note={`${load.open_streams} streams of this API`}
+        />
+        <Figure
+          label="KV cache"
+          value={percent(kv.pages === 0 ? null : used / kv.pages)}
+          note={`${bytes(kv.bytes)}, pages of ${kv.page_tokens} tokens`}
+        />
+        <Figure label="Adapters" value={bytes(adapters.bytes)} note={`of ${bytes(adapters.limit_bytes)}`} />
+      </SimpleGrid>
+      <Stack gap={4} mb="md">
+        <Text size="xs" c="dimmed">
+          KV pages: held {count(used)}, cached prefixes {count(kv.cached_pages)}, in all {count(kv.pages)}
+        </Text>
+        <Progress.Root size="lg">
+          <Progress.Section
+            value={kv.pages === 0 ? 0 : (used / kv.pages) * 100}
+            color="teal"
+            aria-label="KV pages held"
+          />
+        </Progress.Root>
+      </Stack>
+      <Residency engine={engine} />
+    </Paper>
+  );
+}
+
+/** Which versions lie on the device now, largest first. */
+function Residency({ engine }: { engine: EngineResource }) {
+  const resident = [...engine.adapters.resident].sort((a, b) => b.bytes - a.bytes);
+  if (resident.length === 0)
+    return <Text size="sm">No adapter is on the device; each is loaded when it is called.</Text>;
+  return (
+    <div className="scroll-x" tabIndex={0} role="region" aria-label="Resident adapters">
+      <Table fz="sm">
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>On the device</Table.Th>
+            <Table.Th className="numbers">Size</Table.Th>
+            <Table.Th className="numbers">Requests that pin it</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {resident.map(({ digest, bytes: size, requests, versions }) => (
+            <Table.Tr key={digest}>
+              <Table.Td>
+                {versions.map(({ tenant, adapter, version }) => (
+                  <Badge key={`${tenant}/${adapter}@${version}`} variant="default" tt="none" mr={4}>
+                    {tenant}/{adapter}@{version}
+                  </Badge>
+                ))}
+                {versions.length === 0 && <span className="mono">{digest.slice(0, 16)}</span>}
+              </Table.Td>
+              <Table.Td className="numbers">{bytes(size)}</Table.Td>
+              <Table.Td className="numbers">{requests}</Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </div>
+  );
+}

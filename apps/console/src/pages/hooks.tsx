@@ -1,0 +1,160 @@
+import { Group, Stack, Text, TextInput, Title } from '@mantine/core';
+import { useState } from 'react';
+import type { CreatedHook, HookDelivery, HookResource } from '#contracts/hooks-api.js';
+import { call, part } from '../api/client';
+import { useList } from '../api/lists';
+import { Confirm } from '../parts/confirm';
+import { Empty } from '../parts/empty';
+import { FormModal } from '../parts/form-modal';
+import { Secret } from '../parts/secret';
+import { Shell } from '../parts/shell';
+import { StateBadge } from '../parts/state-badge';
+import { ListTable, moreOf } from '../parts/table';
+import { Time } from '../parts/time';
+import { useActing } from '../tenant';
+
+export function Hooks() {
+  const { header, readOnly } = useActing();
+  const list = useList<HookResource>('/v1/hooks', { tenant: header });
+  const [shown, setShown] = useState<string>();
+  return (
+    <Stack>
+      {!readOnly && (
+        <Group>
+          <NewHook />
+        </Group>
+      )}
+      <ListTable
+        label="Hooks"
+        rows={list.rows}
+        error={list.error}
+        more={moreOf(list)}
+        keyOf={({ id }) => id}
+        empty={
+          <Empty text="No pipeline can announce adapters yet: make a hook and give its URL and secret to the pipeline." />
+        }
+        columns={[
+          { head: 'Name', cell: ({ name }) => name },
+          { head: 'Adapter', cell: ({ adapter }) => adapter ?? 'as the event says' },
+          { head: 'URL', cell: ({ url }) => <Shell text={url} block={false} /> },
+          { head: 'Promotes', cell: ({ promote }) => (promote === null ? 'no' : 'yes') },
+          { head: 'Created', cell: ({ created_at }) => <Time at={created_at} /> },
+          {
+            head: '',
+            cell: (hook) => (
+              <Group gap={4} wrap="nowrap">
+                <Confirm
+                  label="Events"
+                  color="blue"
+                  title={`Events of ${hook.name}`}
+                  run={async () => setShown(hook.id)}
+                >
+                  <Text size="sm">Shows what was posted to it, below.</Text>
+                </Confirm>
+                {!readOnly && (
+                  <>
+                    <RotateSecret path={`/v1/hooks/${part(hook.id)}`} name={hook.name} />
+                    <Confirm
+                      label="Delete"
+                      title={`Delete the hook ${hook.name}`}
+                      run={() => call(`/v1/hooks/${part(hook.id)}`, { method: 'DELETE', tenant: header })}
+                    />
+                  </>
+                )}
+              </Group>
+            ),
+          },
+        ]}
+      />
+      {shown !== undefined && <Deliveries hook={shown} />}
+    </Stack>
+  );
+}
+
+function NewHook() {
+  const { header } = useActing();
+  const [name, setName] = useState('');
+  const [adapter, setAdapter] = useState('');
+  const create = async () => {
+    const { secret, url } = await call<CreatedHook>('/v1/hooks', {
+      method: 'POST',
+      tenant: header,
+      body: { name, ...(adapter === '' ? {} : { adapter }) },
+    });
+    return <Secret what="hook’s secret" value={secret} next={`Post signed events to ${url}.`} />;
+  };
+  return (
+    <FormModal label="New hook" title="New hook" submit="Create" onSubmit={create}>
+      <TextInput
+        label="Name"
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+        required
+        data-autofocus
+      />
+      <TextInput
+        label="Adapter"
+        description="The only one that it may bring versions of; empty: each event names one."
+        value={adapter}
+        onChange={(event) => setAdapter(event.currentTarget.value)}
+      />
+    </FormModal>
+  );
+}
+
+/** A new secret, beside which the old one is taken for a day. */
+export function RotateSecret({ path, name }: { path: string; name: string }) {
+  const { header } = useActing();
+  const rotate = async () => {
+    const { secret } = await call<{ secret: string }>(`${path}/rotate`, {
+      method: 'POST',
+      tenant: header,
+      body: {},
+    });
+    return <Secret what="new secret" value={secret} next="The old one is taken for another day." />;
+  };
+  return (
+    <FormModal
+      label="Rotate"
+      title={`New secret for ${name}`}
+      submit="Make a new secret"
+      variant="subtle"
+      onSubmit={rotate}
+    >
+      <Text size="sm">The old secret goes on being taken for a day.</Text>
+    </FormModal>
+  );
+}
+
+function Deliveries({ hook }: { hook: string }) {
+  const { header } = useActing();
+  const list = useList<HookDelivery>(`/v1/hooks/${part(hook)}/deliveries`, {
+    tenant: header,
+    every_ms: 5_000,
+  });
+  return (
+    <section aria-label="Events">
+      <Title order={2} size="h5" mb="xs">
+        Events
+      </Title>
+      <ListTable
+        label="Events"
+        rows={list.rows}
+        error={list.error}
+        more={moreOf(list)}
+        keyOf={({ id }) => id}
+        empty={<Empty text="Nothing has been posted to this hook." />}
+        columns={[
+          { head: 'Event', cell: ({ type }) => type },
+          { head: 'State', cell: ({ state }) => <StateBadge state={state} /> },
+          {
+            head: 'Became',
+            cell: ({ adapter, version }) => (version === null ? '–' : `${adapter}@${version}`),
+          },
+          { head: 'Reason', cell: ({ reason }) => reason ?? '' },
+          { head: 'Came', cell: ({ created_at }) => <Time at={created_at} /> },
+        ]}
+      />
+    </section>
+  );
+}

@@ -1,0 +1,209 @@
+import { Badge, Group, Paper, SimpleGrid, Table, Text, Title } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import type { Overview as OverviewResource } from '#contracts/overview-api.js';
+import { call } from '../api/client';
+import { Chart } from '../parts/chart';
+import { ErrorNote } from '../parts/error-note';
+import { Figure } from '../parts/figure';
+import { bytes, count, percent } from '../parts/format';
+import { Page } from '../parts/page';
+import { StateBadge } from '../parts/state-badge';
+import { Time } from '../parts/time';
+import { LatencyCharts } from './latency-charts';
+
+/** What an operator looks at first: does it serve, how much, what waits, what changed. */
+export function Overview() {
+  const { data, error, refetch } = useQuery({
+    queryKey: ['overview'],
+    queryFn: ({ signal }) => call<OverviewResource>('/v1/admin/overview', { signal }),
+    refetchInterval: 5_000,
+  });
+  if (!data)
+    return (
+      <Page title="Overview">{error ? <ErrorNote error={error} retry={() => void refetch()} /> : null}</Page>
+    );
+  const { engines, checks } = data;
+  return (
+    <Page
+      title="Overview"
+      about={data.base_model ? `Base model ${data.base_model}` : 'No engine has loaded a base model yet.'}
+      actions={Object.entries(checks).map(([name, state]) => (
+        <Badge key={name} color={state === 'up' ? 'teal' : 'red'} variant="light" tt="none">
+          {name} {state}
+        </Badge>
+      ))}
+    >
+      {error && <ErrorNote error={error} retry={() => void refetch()} />}
+      <SimpleGrid cols={{ base: 2, md: 4 }}>
+        <Figure
+          label="Waiting requests"
+          value={count(engines.waiting_requests)}
+          note={`${count(engines.queued_tokens)} tokens to compute`}
+        />
+        <Figure
+          label="Running requests"
+          value={count(engines.running_requests)}
+          note={`${engines.ready} of ${engines.total} engines ready`}
+        />
+        <Figure
+          label="KV cache in use"
+          value={percent(engines.kv_pages === 0 ? null : 1 - engines.kv_free_pages / engines.kv_pages)}
+          note={`${count(engines.kv_pages - engines.kv_free_pages)} of ${count(engines.kv_pages)} pages`}
+        />
+        <Figure
+          label="Adapters resident"
+          value={bytes(engines.adapter_bytes)}
+          note={`of ${bytes(engines.adapter_limit_bytes)} on the engines`}
+        />
+      </SimpleGrid>
+      <UsageCharts usage={data.usage} />
+      <LatencyCharts />
+      <SimpleGrid cols={{ base: 1, md: 2 }}>
+        <Stored data={data} />
+        <Changes audit={data.audit} />
+      </SimpleGrid>
+    </Page>
+  );
+}
+
+function UsageCharts({ usage }: { usage: OverviewResource['usage'] }) {
+  const { times, rows, range } = everyMinute(usage);
+  const per_s = (of: (row: OverviewResource['usage'][number]) => number) =>
+    rows.map((row) => (row === undefined ? 0 : of(row) / 60));
+  return (
+    <SimpleGrid cols={{ base: 1, md: 2 }}>
+      <Paper withBorder p="md">
+        <Title order={2} size="h5" mb="xs">
+          Requests per second, last hour
+        </Title>
+        <Chart
+          label="Requests and errors per second over the last hour"
+          times={times}
+          range={range}
+          format={(value) => value.toFixed(value < 1 ? 2 : 1)}
+          series={[
+            { label: 'requests', color: '#0ca678', values: per_s(({ requests }) => requests) },
+            { label: 'errors', color: '#e03131', values: per_s(({ errors }) => errors) },
+          ]}
+        />
+      </Paper>
+      <Paper withBorder p="md">
+        <Title order={2} size="h5" mb="xs">
+          Tokens per second, last hour
+        </Title>
+        <Chart
+          label="Prompt and completion tokens per second over the last hour"
+          times={times}
+          range={range}
+          format={count}
+          series={[
+            { label: 'prompt', color: '#4dabf7', values: per_s(({ prompt_tokens }) => prompt_tokens) },
+            {
+              label: 'completion',
+              color: '#7950f2',
+              values: per_s(({ completion_tokens }) => completion_tokens),
+            },
+          ]}
+        />
+      </Paper>
+    </SimpleGrid>
+  );
+}
+
+/** Minutes without a request are not in the answer, yet are zero, not missing. */
+function everyMinute(usage: OverviewResource['usage']) {
+  const byMinute = new Map(usage.map((row) => [Date.parse(row.minute) / 60_000, row]));
+  const last = Math.floor(Date.now() / 60_000);
+  const minutes = Array.from({ length: 60 }, (_, index) => last - 59 + index);
+  const range: [number, number] = [(last - 59) * 60, last * 60];
+  return {
+    range,
+    times: minutes.map((minute) => minute * 60),
+    rows: minutes.map((minute) => byMinute.get(minute)),
+  };
+}
+
+function Stored({ data }: { data: OverviewResource }) {
+  const versions = Object.entries(data.versions);
+  return (
+    <Paper withBorder p="md">
+      <Title order={2} size="h5" mb="xs">
+        Registered
+      </Title>
+      <Text size="sm">
+        {count(data.tenants.active)} tenants
+        {data.tenants.suspended > 0 && `, ${count(data.tenants.suspended)} suspended`}, {count(data.adapters)}{' '}
+        adapters
+      </Text>
+      <Group gap="xs" mt="sm">
+        {versions.map(([state, number]) => (
+          <Group gap={4} key={state}>
+            <StateBadge state={state} />
+            <Text size="sm">{count(number)}</Text>
+          </Group>
+        ))}
+      </Group>
+      <Title order={3} size="h6" mt="md" mb={4}>
+        Queues
+      </Title>
+      {data.queues === null ? (
+        <Text size="sm" c="red">
+          The queue does not answer.
+        </Text>
+      ) : (
+        <div className="scroll-x" tabIndex={0} role="region" aria-label="Queues">
+          <Table fz="sm">
+            <Table.Thead>
+              <Table.Tr>
+                <Table.Th>Queue</Table.Th>
+                <Table.Th className="numbers">Active</Table.Th>
+                <Table.Th className="numbers">Waiting</Table.Th>
+                <Table.Th className="numbers">Failed</Table.Th>
+              </Table.Tr>
+            </Table.Thead>
+            <Table.Tbody>
+              {data.queues.map(({ id, counts }) => (
+                <Table.Tr key={id}>
+                  <Table.Td>
+                    <Link to="/jobs" search={{ queue: id } as never}>
+                      {id}
+                    </Link>
+                  </Table.Td>
+                  <Table.Td className="numbers">{counts.active}</Table.Td>
+                  <Table.Td className="numbers">{counts.waiting + counts.delayed}</Table.Td>
+                  <Table.Td className="numbers">{counts.failed}</Table.Td>
+                </Table.Tr>
+              ))}
+            </Table.Tbody>
+          </Table>
+        </div>
+      )}
+    </Paper>
+  );
+}
+
+function Changes({ audit }: { audit: OverviewResource['audit'] }) {
+  return (
+    <Paper withBorder p="md">
+      <Title order={2} size="h5" mb="xs">
+        Last changes
+      </Title>
+      {audit.length === 0 && (
+        <Text size="sm" c="dimmed">
+          Nothing has been changed yet.
+        </Text>
+      )}
+      {audit.map(({ id, action, subject, created_at }) => (
+        <Group key={id} justify="space-between" wrap="nowrap" py={4} gap="sm">
+          <Text size="sm" truncate>
+            <b>{action}</b> {subject.id}
+          </Text>
+          <Text size="xs" c="dimmed" className="nowrap">
+            <Time at={created_at} />
+          </Text>
+        </Group>
+      ))}
+    </Paper>
+  );
+}

@@ -1,0 +1,218 @@
+import {
+  Button,
+  Collapse,
+  Group,
+  Paper,
+  SegmentedControl,
+  Select,
+  Stack,
+  Switch,
+  Text,
+  Textarea,
+} from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import { useRef, useState } from 'react';
+import type { CompletionUsage } from '#contracts/openai/usage.js';
+import { type ScoredPiece, streamAnswer } from '../api/chat-stream';
+import { useModels } from '../api/models';
+import { Answer } from '../parts/answer';
+import { ErrorNote } from '../parts/error-note';
+import { count, milliseconds } from '../parts/format';
+import { NeedsTenant } from '../parts/needs-tenant';
+import { Page } from '../parts/page';
+import { NO_SAMPLING, Sampling, samplingBody } from '../parts/sampling';
+import { useActing } from '../tenant';
+import { AsCode } from './as-code';
+
+interface Turn {
+  readonly role: 'user' | 'assistant';
+  readonly content: string;
+}
+
+interface Result {
+  readonly text: string;
+  readonly scored: readonly ScoredPiece[];
+  readonly usage?: CompletionUsage;
+  readonly finishReason?: string;
+  readonly ttft_ms?: number;
+  readonly total_ms?: number;
+}
+const NOTHING: Result = { text: '', scored: [] };
+
+export function Playground() {
+  return (
+    <Page title="Playground" about="Call the base model or any adapter as a caller does, and copy the call.">
+      <NeedsTenant>
+        <Board />
+      </NeedsTenant>
+    </Page>
+  );
+}
+
+function Board() {
+  const { header, readOnly } = useActing();
+  const models = useModels();
+  const navigate = useNavigate();
+  const search = useSearch({ strict: false }) as { model?: string; mode?: string };
+  const mode = search.mode === 'completion' ? 'completion' : 'chat';
+  const model = search.model ?? models[0] ?? '';
+  const [turns, setTurns] = useState<readonly Turn[]>([]);
+  const [system, setSystem] = useState('');
+  const [input, setInput] = useState('');
+  const [sampling, setSampling] = useState({ ...NO_SAMPLING });
+  const [logprobs, setLogprobs] = useState(false);
+  const [result, setResult] = useState<Result>(NOTHING);
+  const [error, setError] = useState<unknown>();
+  const [running, setRunning] = useState(false);
+  const [more, { toggle }] = useDisclosure();
+  const abort = useRef<AbortController | undefined>(undefined);
+
+  const set = (change: Record<string, string>): void =>
+    void navigate({ to: '.', search: (before) => ({ ...before, ...change }) as never, replace: true });
+  const asked: readonly Turn[] = input.trim() === '' ? turns : [...turns, { role: 'user', content: input }];
+  const messages = [...(system === '' ? [] : [{ role: 'system', content: system }]), ...asked];
+  const body = {
+    model,
+    ...(mode === 'chat' ? { messages } : { prompt: input }),
+    ...samplingBody(sampling),
+    ...(logprobs ? (mode === 'chat' ? { logprobs: true, top_logprobs: 5 } : { logprobs: 5 }) : {}),
+  };
+  const path = mode === 'chat' ? '/v1/chat/completions' : '/v1/completions';
+
+  const send = async (): Promise<void> => {
+    const control = new AbortController();
+    abort.current = control;
+    const began_ms = performance.now();
+    let current = NOTHING;
+    setError(undefined);
+    setResult(NOTHING);
+    setRunning(true);
+    try {
+      await streamAnswer(path, body, {
+        tenant: header,
+        signal: control.signal,
+        onUpdate: ({ text = '', scored = [], ...rest }) => {
+          const ttft_ms = current.ttft_ms ?? (text === '' ? undefined : performance.now() - began_ms);
+          current = {
+            ...current,
+            ...rest,
+            text: current.text + text,
+            scored: [...current.scored, ...scored],
+            ...(ttft_ms === undefined ? {} : { ttft_ms }),
+          };
+          setResult(current);
+        },
+      });
+      setResult({ ...current, total_ms: performance.now() - began_ms });
+      if (mode === 'chat') {
+        setTurns([...asked, { role: 'assistant', content: current.text }]);
+        setInput('');
+      }
+    } catch (fault) {
+      if (!control.signal.aborted) setError(fault);
+    } finally {
+      setRunning(false);
+    }
+  };
+  return (
+    <Stack>
+      <Group align="flex-end">
+        <Select
+          label="Model"
+          data={model !== '' && !models.includes(model) ? [model, ...models] : [...models]}
+          value={model}
+          onChange={(value) => set({ model: value ?? '' })}
+          searchable
+          w={300}
+        />
+        <SegmentedControl
+          aria-label="Kind of call"
+          data={['chat', 'completion']}
+          value={mode}
+          onChange={(value) => set({ mode: value })}
+        />
+        <Switch
+          label="Token probabilities"
+          checked={logprobs}
+          onChange={(event) => setLogprobs(event.currentTarget.checked)}
+          mb={8}
+        />
+        <Button variant="subtle" onClick={toggle} aria-expanded={more}>
+          Sampling
+        </Button>
+      </Group>
+      <Collapse expanded={more}>
+        <Sampling value={sampling} onChange={setSampling} />
+      </Collapse>
+      {mode === 'chat' && (
+        <Textarea
+          label="System"
+          autosize
+          minRows={1}
+          maxRows={6}
+          value={system}
+          onChange={(event) => setSystem(event.currentTarget.value)}
+        />
+      )}
+      {mode === 'chat' &&
+        turns.map(({ role, content }, index) => (
+          <Paper withBorder p="sm" key={index}>
+            <Text size="xs" c="dimmed" fw={600}>
+              {role}
+            </Text>
+            {index === turns.length - 1 && role === 'assistant' ? (
+              <Answer text={content} scored={result.scored} />
+            ) : (
+              <Text className="answer">{content}</Text>
+            )}
+          </Paper>
+        ))}
+      <Textarea
+        label={mode === 'chat' ? 'Message' : 'Prompt'}
+        description="Ctrl Enter sends"
+        autosize
+        minRows={3}
+        maxRows={16}
+        value={input}
+        onChange={(event) => setInput(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && !running) void send();
+        }}
+      />
+      <Group>
+        {running ? (
+          <Button color="red" variant="light" onClick={() => abort.current?.abort()}>
+            Stop
+          </Button>
+        ) : (
+          <Button onClick={() => void send()} disabled={model === '' || asked.length === 0 || readOnly}>
+            Send
+          </Button>
+        )}
+        {turns.length > 0 && (
+          <Button variant="subtle" onClick={() => setTurns([])}>
+            New conversation
+          </Button>
+        )}
+        {readOnly && <Text size="sm">This view is read-only.</Text>}
+      </Group>
+      {error !== undefined && <ErrorNote error={error} retry={() => void send()} />}
+      {(running || mode === 'completion') && result.text !== '' && (
+        <Paper withBorder p="sm" aria-live="polite">
+          <Answer text={result.text} scored={result.scored} />
+        </Paper>
+      )}
+      {result.usage && (
+        <Text size="sm" c="dimmed">
+          {count(result.usage.prompt_tokens)} prompt tokens (
+          {count(result.usage.prompt_tokens_details.cached_tokens)} cached),{' '}
+          {count(result.usage.completion_tokens)} completion tokens, first after{' '}
+          {milliseconds(result.ttft_ms)}, in all {milliseconds(result.total_ms)}, ended by{' '}
+          {result.finishReason ?? '–'}
+        </Text>
+      )}
+      <AsCode path={path} body={body} />
+    </Stack>
+  );
+}

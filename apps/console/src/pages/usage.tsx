@@ -1,0 +1,127 @@
+import { Button, Group, Paper, SegmentedControl, Title } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import type { UsageList, UsageRow } from '#contracts/usage-api.js';
+import { address, call } from '../api/client';
+import { useSession } from '../api/session';
+import { Chart } from '../parts/chart';
+import { ErrorNote } from '../parts/error-note';
+import { count } from '../parts/format';
+import { Page } from '../parts/page';
+import { useActing } from '../tenant';
+import { UsageTable } from './usage-table';
+
+const GROUPS = {
+  adapter: 'adapter',
+  version: 'adapter,version',
+  key: 'key',
+  day: 'day',
+  matrix: 'key,adapter,version',
+  tenant: 'tenant',
+} as const;
+
+/** Metered requests and tokens: of the tenant, or, for an operator who has chosen none, of all. */
+export function Usage() {
+  const { data: session } = useSession();
+  const { header, name } = useActing();
+  const navigate = useNavigate();
+  const { days = '30', by = 'adapter' } = useSearch({ strict: false }) as {
+    days?: string;
+    by?: keyof typeof GROUPS;
+  };
+  const all = session?.operator === true && !session.viewing && name === undefined;
+  const path = all ? '/v1/admin/usage' : '/v1/usage';
+  const query = (group_by: string) => ({
+    group_by,
+    from: new Date(Math.floor(Date.now() / 60_000) * 60_000 - Number(days) * 86_400_000).toISOString(),
+  });
+  const table = useQuery({
+    queryKey: ['usage', path, header, days, by],
+    queryFn: ({ signal }) => call<UsageList>(address(path, query(GROUPS[by])), { tenant: header, signal }),
+    refetchInterval: 30_000,
+  });
+  const unit = Number(days) <= 2 ? 'hour' : 'day';
+  const course = useQuery({
+    queryKey: ['usage', path, header, days, unit],
+    queryFn: ({ signal }) => call<UsageList>(address(path, query(unit)), { tenant: header, signal }),
+    refetchInterval: 30_000,
+  });
+  const set = (change: Record<string, string>): void =>
+    void navigate({ to: '.', search: (search) => ({ ...search, ...change }) as never });
+  const choices = Object.keys(GROUPS).filter((group) => group !== 'tenant' || all);
+  const columns = (GROUPS[by] ?? 'adapter').split(',') as (keyof UsageRow)[];
+  return (
+    <Page
+      title="Usage"
+      about={all ? 'Of all tenants; choose one at the top to see it alone.' : `Of ${name ?? ''}.`}
+      actions={
+        <Button
+          component="a"
+          variant="light"
+          href={address(path, { ...query(GROUPS[by]), format: 'csv' })}
+          download="usage.csv"
+        >
+          CSV
+        </Button>
+      }
+    >
+      <Group>
+        <SegmentedControl
+          aria-label="Time"
+          data={[
+            { value: '1', label: '1 day' },
+            { value: '7', label: '7 days' },
+            { value: '30', label: '30 days' },
+            { value: '90', label: '90 days' },
+          ]}
+          value={days}
+          onChange={(value) => set({ days: value })}
+        />
+        <SegmentedControl
+          aria-label="By"
+          data={choices}
+          value={by}
+          onChange={(value) => set({ by: value })}
+        />
+      </Group>
+      <Course rows={course.data?.data} unit={unit} days={Number(days)} />
+      {table.error ? (
+        <ErrorNote error={table.error} retry={() => void table.refetch()} />
+      ) : (
+        <UsageTable rows={table.data?.data} by={columns} />
+      )}
+    </Page>
+  );
+}
+
+interface CourseProps {
+  readonly rows: readonly UsageRow[] | undefined;
+  readonly unit: 'hour' | 'day';
+  readonly days: number;
+}
+
+function Course({ rows, unit, days }: CourseProps) {
+  const now_s = Date.now() / 1000;
+  const sorted = [...(rows ?? [])].sort((a, b) => ((a[unit] ?? '') < (b[unit] ?? '') ? -1 : 1));
+  return (
+    <Paper withBorder p="md">
+      <Title order={2} size="h5" mb="xs">
+        Tokens by the {unit}
+      </Title>
+      <Chart
+        label={`Tokens by the ${unit}`}
+        times={sorted.map((row) => Date.parse(row[unit] ?? '') / 1000)}
+        range={[now_s - days * 86_400, now_s]}
+        format={count}
+        series={[
+          { label: 'prompt', color: '#4dabf7', values: sorted.map(({ prompt_tokens }) => prompt_tokens) },
+          {
+            label: 'completion',
+            color: '#7950f2',
+            values: sorted.map(({ completion_tokens }) => completion_tokens),
+          },
+        ]}
+      />
+    </Paper>
+  );
+}

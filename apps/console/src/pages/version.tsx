@@ -1,0 +1,147 @@
+import { Badge, Group, Paper, SimpleGrid, Table, Text, Title } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { Link, useNavigate, useParams } from '@tanstack/react-router';
+import type { VersionResource } from '#contracts/adapters-api.js';
+import { address, call, part } from '../api/client';
+import { Confirm } from '../parts/confirm';
+import { ErrorNote } from '../parts/error-note';
+import { Figure } from '../parts/figure';
+import { bytes } from '../parts/format';
+import { NeedsTenant } from '../parts/needs-tenant';
+import { Page } from '../parts/page';
+import { Shell } from '../parts/shell';
+import { StateBadge } from '../parts/state-badge';
+import { Time } from '../parts/time';
+import { useActing } from '../tenant';
+import { Report } from './report';
+
+export function VersionPage() {
+  const { adapter, version } = useParams({ strict: false }) as { adapter: string; version: string };
+  return (
+    <NeedsTenant>
+      <Detail adapter={adapter} version={version} />
+    </NeedsTenant>
+  );
+}
+
+function Detail({ adapter, version }: { adapter: string; version: string }) {
+  const { header, readOnly } = useActing();
+  const navigate = useNavigate();
+  const path = `/v1/adapters/${part(adapter)}/versions/${part(version)}`;
+  const { data, error, refetch } = useQuery({
+    queryKey: ['version', header, adapter, version],
+    queryFn: ({ signal }) =>
+      call<VersionResource>(address(path, { include: 'report' }), { tenant: header, signal }),
+    refetchInterval: ({ state }) =>
+      state.data && ['ready', 'rejected'].includes(state.data.state) ? false : 1_000,
+  });
+  const remove = async (): Promise<void> => {
+    await call(path, { method: 'DELETE', tenant: header });
+    await navigate({ to: '/adapters/$adapter', params: { adapter } });
+  };
+  return (
+    <Page
+      title={`${adapter}@${version}`}
+      about={data?.description ?? undefined}
+      actions={
+        data && (
+          <Group gap="xs">
+            <StateBadge state={data.state} />
+            {!readOnly && (
+              <Confirm
+                label="Delete"
+                title={`Delete ${adapter}@${version}`}
+                word={`${adapter}@${version}`}
+                run={remove}
+              >
+                <Text size="sm">Its number is never used again. It is refused while an alias serves it.</Text>
+              </Confirm>
+            )}
+          </Group>
+        )
+      }
+    >
+      {error && <ErrorNote error={error} retry={() => void refetch()} />}
+      {data && <Facts version={data} />}
+      {data?.failure && <ErrorNote error={new Error(data.failure)} />}
+      {data?.report && <Report report={data.report} state={data.state} />}
+    </Page>
+  );
+}
+
+function Facts({ version }: { version: VersionResource }) {
+  const facts: [string, React.ReactNode][] = [
+    ['Digest', version.digest === null ? '–' : <Shell text={version.digest} block={false} key="digest" />],
+    ['Base model', version.base_model ?? '–'],
+    ['Source', version.source],
+    ['Training job', version.training_job ?? '–'],
+    [
+      'Trained from',
+      version.parents.length === 0
+        ? '–'
+        : version.parents.map(({ version: name, digest, id }) => (
+            <div key={id ?? digest}>{name ?? digest ?? id}</div>
+          )),
+    ],
+    ['Created', <Time at={version.created_at} key="created" />],
+    ['Ready', <Time at={version.ready_at} key="ready" />],
+  ];
+  return (
+    <>
+      <SimpleGrid cols={{ base: 2, md: 4 }}>
+        <Figure label="Rank" value={version.rank ?? '–'} />
+        <Figure label="Size" value={bytes(version.bytes)} />
+        <Figure
+          label="Kinds of modules"
+          value={version.modules.length}
+          note={version.modules.slice(0, 8).join(', ')}
+        />
+        <Figure
+          label="Parity with PEFT’s formula"
+          value={version.parity === null ? 'not checked' : 'checked'}
+          note={version.parity === null ? undefined : 'as served, against its weights merged in float64'}
+        />
+      </SimpleGrid>
+      <Paper withBorder p="md">
+        <div className="scroll-x" tabIndex={0} role="region" aria-label="Facts">
+          <Table>
+            <Table.Tbody>
+              {facts.map(([name, value]) => (
+                <Table.Tr key={name}>
+                  <Table.Th w={140}>{name}</Table.Th>
+                  <Table.Td>{value}</Table.Td>
+                </Table.Tr>
+              ))}
+            </Table.Tbody>
+          </Table>
+        </div>
+        <Group gap={4} mt="sm">
+          {Object.entries(version.labels).map(([key, value]) => (
+            <Badge key={key} variant="default" tt="none">
+              {key}={value}
+            </Badge>
+          ))}
+        </Group>
+        {Object.keys(version.metrics).length > 0 && (
+          <>
+            <Title order={2} size="h6" mt="md">
+              Metrics of the training
+            </Title>
+            <Group gap="md" mt={4}>
+              {Object.entries(version.metrics).map(([name, value]) => (
+                <Text key={name} size="sm">
+                  {name} <b>{String(value)}</b>
+                </Text>
+              ))}
+            </Group>
+          </>
+        )}
+        <Text size="sm" mt="md">
+          <Link to="/playground" search={{ model: `${version.adapter}@${version.version}` } as never}>
+            Try it in the playground
+          </Link>
+        </Text>
+      </Paper>
+    </>
+  );
+}

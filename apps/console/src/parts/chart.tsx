@@ -1,0 +1,95 @@
+import { Text, useComputedColorScheme } from '@mantine/core';
+import { useElementSize } from '@mantine/hooks';
+import { useEffect, useRef } from 'react';
+import uPlot from 'uplot';
+
+export interface Series {
+  readonly label: string;
+  readonly color: string;
+  readonly values: readonly (number | null)[];
+}
+
+interface ChartProps {
+  readonly label: string;
+  /** Unix seconds, ascending. */
+  readonly times: readonly number[];
+  readonly series: readonly Series[];
+  /** First and last time shown, Unix seconds; what lies between without a value is empty, not left out. */
+  readonly range: readonly [number, number];
+  readonly format?: (value: number) => string;
+  readonly height?: number;
+}
+
+/** The top of the axis: not the one outlier, where it is more than three times the 98th percentile. */
+export function axisTop(values: readonly (number | null)[]): number {
+  const known = values
+    .filter((value): value is number => value !== null && Number.isFinite(value))
+    .sort((a, b) => a - b);
+  const most = known.at(-1) ?? 0;
+  const usual = known[Math.floor((known.length - 1) * 0.98)] ?? 0;
+  const top = known.length > 20 && most > 3 * usual && usual > 0 ? usual * 1.5 : most * 1.1;
+  return top > 0 ? top : 1;
+}
+
+/** Series over time; redrawn in place when they grow. */
+export function Chart({ label, times, series, range, format = String, height = 200 }: ChartProps) {
+  const dark = useComputedColorScheme('light') === 'dark';
+  const { ref, width } = useElementSize();
+  const holder = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | undefined>(undefined);
+  const shape = JSON.stringify([series.map(({ label: name, color }) => [name, color]), dark, height]);
+  const draw = useRef({ series, format, range });
+  draw.current = { series, format, range };
+
+  useEffect(() => {
+    if (!holder.current || width === 0) return;
+    const axis = { stroke: dark ? '#c1c2c5' : '#495057', grid: { stroke: dark ? '#373a40' : '#e9ecef' } };
+    const made = new uPlot(
+      {
+        width,
+        height,
+        cursor: { y: false },
+        scales: {
+          x: { range: () => [...draw.current.range] },
+          y: { range: () => [0, axisTop(draw.current.series.flatMap(({ values }) => [...values]))] },
+        },
+        axes: [
+          axis,
+          { ...axis, size: 64, values: (_, splits) => splits.map((value) => draw.current.format(value)) },
+        ],
+        series: [
+          {},
+          ...draw.current.series.map(({ label: name, color }) => ({
+            label: name,
+            stroke: color,
+            width: 2,
+            fill: `${color}18`,
+            spanGaps: false,
+            value: (_: uPlot, value: number | null) => (value === null ? '–' : draw.current.format(value)),
+          })),
+        ],
+      },
+      [[], ...draw.current.series.map(() => [])] as unknown as uPlot.AlignedData,
+      holder.current,
+    );
+    plot.current = made;
+    return () => made.destroy();
+  }, [width, shape, dark, height]);
+
+  useEffect(() => {
+    plot.current?.setData([[...times], ...series.map(({ values }) => [...values])] as uPlot.AlignedData);
+  }, [times, series, width, shape]);
+
+  if (times.length === 0) {
+    return (
+      <Text c="dimmed" size="sm" h={height} ta="center" pt={height / 2 - 12}>
+        Nothing in this time yet.
+      </Text>
+    );
+  }
+  return (
+    <div ref={ref} role="img" aria-label={label}>
+      <div ref={holder} style={{ minHeight: height }} />
+    </div>
+  );
+}

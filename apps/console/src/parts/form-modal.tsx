@@ -1,0 +1,72 @@
+import { Button, Group, Modal, Stack } from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
+import { type FormEvent, type ReactNode, useState } from 'react';
+import { ErrorNote } from './error-note';
+
+interface FormModalProps {
+  readonly label: string;
+  readonly title: string;
+  readonly submit: string;
+  readonly variant?: string;
+  readonly children: ReactNode;
+  /** Resolves to what is shown instead of the form, e.g. a secret that is shown once; undefined closes it. */
+  readonly onSubmit: () => Promise<ReactNode | undefined>;
+}
+
+/** A button that opens a form. */
+export function FormModal({ label, title, submit, variant = 'filled', children, onSubmit }: FormModalProps) {
+  const [opened, { open, close }] = useDisclosure();
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>();
+  const [result, setResult] = useState<ReactNode>();
+  const shut = (): void => {
+    close();
+    setResult(undefined);
+    setError(undefined);
+  };
+  const send = async (event: FormEvent): Promise<void> => {
+    event.preventDefault();
+    setBusy(true);
+    setError(undefined);
+    try {
+      const shown = await onSubmit();
+      if (shown === undefined) shut();
+      else setResult(shown);
+    } catch (fault) {
+      setError(fault);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      <Button variant={variant} onClick={open} size={variant === 'filled' ? 'sm' : 'compact-sm'}>
+        {label}
+      </Button>
+      <Modal
+        opened={opened}
+        onClose={shut}
+        title={title}
+        size="lg"
+        closeButtonProps={{ 'aria-label': 'Close' }}
+      >
+        {result ?? (
+          <form onSubmit={(event) => void send(event)}>
+            <Stack>
+              {children}
+              {error !== undefined && <ErrorNote error={error} />}
+              <Group justify="flex-end">
+                <Button variant="default" onClick={shut}>
+                  Cancel
+                </Button>
+                <Button type="submit" loading={busy}>
+                  {submit}
+                </Button>
+              </Group>
+            </Stack>
+          </form>
+        )}
+      </Modal>
+    </>
+  );
+}

@@ -1,0 +1,52 @@
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+export function bytes(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–';
+  let unit = 0;
+  let amount = value;
+  while (Math.abs(amount) >= 1024 && unit < UNITS.length - 1) {
+    amount /= 1024;
+    unit += 1;
+  }
+  return `${amount >= 100 || unit === 0 ? Math.round(amount) : amount.toFixed(1)} ${UNITS[unit]}`;
+}
+
+const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+const whole = new Intl.NumberFormat('en');
+
+/** 1,234 as it is; 1,234,567 as 1.2M. */
+export function count(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–';
+  return Math.abs(value) < 100_000 ? whole.format(value) : compact.format(value);
+}
+
+export function milliseconds(value: number | null | undefined): string {
+  if (value === null || value === undefined || Number.isNaN(value)) return '–';
+  if (value < 1) return '< 1 ms';
+  if (value < 1_000) return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+  if (value < 60_000) return `${(value / 1_000).toFixed(1)} s`;
+  return `${Math.round(value / 60_000)} min`;
+}
+
+export function percent(share: number | null | undefined): string {
+  if (share === null || share === undefined || Number.isNaN(share)) return '–';
+  return `${(share * 100).toFixed(share >= 0.9995 || share === 0 ? 0 : 1)} %`;
+}
+
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'narrow' });
+const STEPS = [
+  ['year', 365 * 86_400],
+  ['month', 30 * 86_400],
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+] as const;
+
+/** `3 min. ago` */
+export function ago(time: string, now_ms = Date.now()): string {
+  const seconds = (Date.parse(time) - now_ms) / 1000;
+  for (const [unit, length] of STEPS) {
+    if (Math.abs(seconds) >= length) return relative.format(Math.round(seconds / length), unit);
+  }
+  return Math.abs(seconds) < 5 ? 'now' : relative.format(Math.round(seconds), 'second');
+}

@@ -1,0 +1,77 @@
+import { Button, Center, Loader, Paper, Table } from '@mantine/core';
+import type { ReactNode } from 'react';
+import { ErrorNote } from './error-note';
+
+export interface Column<T> {
+  readonly head: string;
+  readonly cell: (row: T) => ReactNode;
+  readonly numeric?: boolean;
+}
+
+interface ListTableProps<T> {
+  readonly label: string;
+  readonly columns: readonly Column<T>[];
+  readonly rows: readonly T[] | undefined;
+  readonly keyOf: (row: T) => string;
+  readonly empty: ReactNode;
+  readonly error?: unknown;
+  readonly retry?: () => void;
+  readonly more?: { readonly has: boolean; readonly loading: boolean; readonly load: () => void };
+}
+
+/** A list as a table that scrolls sideways where the window is narrow. */
+export function ListTable<T>({ label, columns, rows, keyOf, empty, error, retry, more }: ListTableProps<T>) {
+  if (error && !rows) return <ErrorNote error={error} {...(retry ? { retry } : {})} />;
+  if (!rows) {
+    return (
+      <Center p="xl">
+        <Loader aria-label="Loading" />
+      </Center>
+    );
+  }
+  if (rows.length === 0) return <>{empty}</>;
+  return (
+    <Paper withBorder>
+      <div className="scroll-x" tabIndex={0} role="region" aria-label={label}>
+        <Table verticalSpacing="xs" horizontalSpacing="md" highlightOnHover>
+          <Table.Thead>
+            <Table.Tr>
+              {columns.map(({ head, numeric }) => (
+                <Table.Th key={head} {...(numeric ? { className: 'numbers' } : {})}>
+                  {head}
+                </Table.Th>
+              ))}
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {rows.map((row) => (
+              <Table.Tr key={keyOf(row)}>
+                {columns.map(({ head, cell, numeric }) => (
+                  <Table.Td key={head} {...(numeric ? { className: 'numbers' } : {})}>
+                    {cell(row)}
+                  </Table.Td>
+                ))}
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </div>
+      {more?.has && (
+        <Center p="sm">
+          <Button variant="subtle" size="compact-sm" loading={more.loading} onClick={more.load}>
+            Show more
+          </Button>
+        </Center>
+      )}
+    </Paper>
+  );
+}
+
+/** What a list's hook gives, as the table takes it. */
+export function moreOf(list: {
+  hasNextPage: boolean;
+  isFetchingNextPage: boolean;
+  fetchNextPage: () => unknown;
+}): NonNullable<ListTableProps<unknown>['more']> {
+  return { has: list.hasNextPage, loading: list.isFetchingNextPage, load: () => void list.fetchNextPage() };
+}

@@ -1,0 +1,158 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  retainSearchParams,
+} from '@tanstack/react-router';
+import { Layout } from './layout/layout';
+import { Missing } from './layout/missing';
+
+interface RootSearch {
+  /** The tenant for which an operator acts. */
+  readonly tenant?: string;
+}
+
+const text = (value: unknown): string | undefined =>
+  typeof value === 'string' && value !== '' ? value : typeof value === 'number' ? String(value) : undefined;
+
+/** Any view's own part of the address; what is not text is left out. */
+function texts<const N extends string>(...names: N[]) {
+  return (search: Record<string, unknown>): { [K in N]?: string } =>
+    Object.fromEntries(
+      names.flatMap((name) => (text(search[name]) === undefined ? [] : [[name, text(search[name])]])),
+    ) as {
+      [K in N]?: string;
+    };
+}
+
+const root = createRootRoute({
+  component: Layout,
+  notFoundComponent: Missing,
+  validateSearch: (search: Record<string, unknown>): RootSearch => {
+    const tenant = text(search.tenant);
+    return tenant === undefined ? {} : { tenant };
+  },
+  search: { middlewares: [retainSearchParams<RootSearch>(['tenant'])] },
+});
+
+const overview = createRoute({
+  getParentRoute: () => root,
+  path: '/',
+  component: lazyRouteComponent(() => import('./pages/home'), 'Home'),
+});
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  validateSearch: texts('next'),
+  component: lazyRouteComponent(() => import('./pages/sign-in'), 'SignIn'),
+});
+const adapters = createRoute({
+  getParentRoute: () => root,
+  path: '/adapters',
+  validateSearch: texts('label', 'digest'),
+  component: lazyRouteComponent(() => import('./pages/adapters'), 'Adapters'),
+});
+const adapter = createRoute({
+  getParentRoute: () => root,
+  path: '/adapters/$adapter',
+  validateSearch: texts('tab'),
+  component: lazyRouteComponent(() => import('./pages/adapter'), 'AdapterPage'),
+});
+const version = createRoute({
+  getParentRoute: () => root,
+  path: '/adapters/$adapter/versions/$version',
+  component: lazyRouteComponent(() => import('./pages/version'), 'VersionPage'),
+});
+const upload = createRoute({
+  getParentRoute: () => root,
+  path: '/upload',
+  validateSearch: texts('adapter'),
+  component: lazyRouteComponent(() => import('./pages/upload'), 'Upload'),
+});
+const playground = createRoute({
+  getParentRoute: () => root,
+  path: '/playground',
+  validateSearch: texts('model', 'mode'),
+  component: lazyRouteComponent(() => import('./pages/playground'), 'Playground'),
+});
+const compare = createRoute({
+  getParentRoute: () => root,
+  path: '/compare',
+  validateSearch: texts('models'),
+  component: lazyRouteComponent(() => import('./pages/compare'), 'Compare'),
+});
+const engines = createRoute({
+  getParentRoute: () => root,
+  path: '/engines',
+  component: lazyRouteComponent(() => import('./pages/engines'), 'Engines'),
+});
+const usage = createRoute({
+  getParentRoute: () => root,
+  path: '/usage',
+  validateSearch: texts('days', 'by'),
+  component: lazyRouteComponent(() => import('./pages/usage'), 'Usage'),
+});
+const fineTune = createRoute({
+  getParentRoute: () => root,
+  path: '/fine-tune',
+  validateSearch: texts('tab'),
+  component: lazyRouteComponent(() => import('./pages/fine-tune'), 'FineTune'),
+});
+const tenants = createRoute({
+  getParentRoute: () => root,
+  path: '/tenants',
+  component: lazyRouteComponent(() => import('./pages/tenants'), 'Tenants'),
+});
+const tenant = createRoute({
+  getParentRoute: () => root,
+  path: '/tenants/$name',
+  component: lazyRouteComponent(() => import('./pages/tenant'), 'TenantPage'),
+});
+const jobs = createRoute({
+  getParentRoute: () => root,
+  path: '/jobs',
+  validateSearch: texts('queue', 'state'),
+  component: lazyRouteComponent(() => import('./pages/jobs'), 'Jobs'),
+});
+const audit = createRoute({
+  getParentRoute: () => root,
+  path: '/audit',
+  validateSearch: texts('action', 'actor', 'subject'),
+  component: lazyRouteComponent(() => import('./pages/audit'), 'Audit'),
+});
+const maintenance = createRoute({
+  getParentRoute: () => root,
+  path: '/maintenance',
+  component: lazyRouteComponent(() => import('./pages/maintenance'), 'Maintenance'),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    overview,
+    signIn,
+    adapters,
+    adapter,
+    version,
+    upload,
+    playground,
+    compare,
+    engines,
+    usage,
+    fineTune,
+    tenants,
+    tenant,
+    jobs,
+    audit,
+    maintenance,
+  ]),
+  basepath: '/console',
+  defaultPreload: 'intent',
+  scrollRestoration: true,
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,53 @@
+import { Injectable } from '@nestjs/common';
+import { AppError } from '#runtime/app-error.js';
+import type { FastifyRequest } from 'fastify';
+import { bearerOf } from './bearer.js';
+import { KeyDirectory, type KnownKey } from './key-directory.service.js';
+import { ConsoleSessions } from './sessions/console-sessions.service.js';
+import { refuseForeign, sessionSecretOf } from './sessions/session-cookie.js';
+
+/** The key behind a request: an operator's, or a tenant's. */
+export type Credential =
+  | { readonly operatorId: string; readonly known: undefined; readonly viewedTenantId: string | undefined }
+  | { readonly operatorId: undefined; readonly known: KnownKey; readonly viewedTenantId: undefined };
+
+/** Finds the key that a request shows: in `authorization`, or behind a console session's cookie. */
+@Injectable()
+export class Credentials {
+  constructor(
+    private readonly keys: KeyDirectory,
+    private readonly sessions: ConsoleSessions,
+  ) {}
+
+  /** Throws invalid_api_key where there is no valid one, insufficient_scope where another site sent the cookie. */
+  async of({ headers, method }: Pick<FastifyRequest, 'headers' | 'method'>): Promise<Credential> {
+    const secret = headers.authorization === undefined ? sessionSecretOf(headers) : undefined;
+    if (secret !== undefined) {
+      refuseForeign(method, headers);
+      return this.#ofSession(secret);
+    }
+    const key = bearerOf(headers.authorization);
+    const operatorId = await this.keys.findOperator(key);
+    if (operatorId !== undefined) return { operatorId, known: undefined, viewedTenantId: undefined };
+    return tenantsOwn(await this.keys.find(key), 'invalid');
+  }
+
+  async #ofSession(secret: string): Promise<Credential> {
+    const session = await this.sessions.find(secret);
+    if (!session) throw over();
+    const { keySha256, operator, viewedTenantId } = session;
+    if (!operator) return tenantsOwn(await this.keys.findByHash(keySha256), 'over');
+    const operatorId = await this.keys.findOperatorByHash(keySha256);
+    if (operatorId === undefined) throw over();
+    return { operatorId, known: undefined, viewedTenantId: viewedTenantId ?? undefined };
+  }
+}
+
+function tenantsOwn(known: KnownKey | undefined, otherwise: 'invalid' | 'over'): Credential {
+  if (known) return { operatorId: undefined, known, viewedTenantId: undefined };
+  throw otherwise === 'over' ? over() : new AppError('invalid_api_key');
+}
+
+function over(): AppError {
+  return new AppError('invalid_api_key', { message: 'The console session is over: sign in again.' });
+}

@@ -1,0 +1,242 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launchBrowser, Visitor } from '../support/browser.js';
+import { Client, makeTenant } from '../support/client.js';
+import { DEMO_FOLDER } from '../support/demo.js';
+import { type Stack, startStack } from '../support/stack.js';
+
+let stack: Stack;
+let browser: Browser;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lorikeet-browser-'));
+  [stack, browser] = await Promise.all([startStack(), launchBrowser()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await stack?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const admin = () => new Client(stack.url, stack.adminKey);
+const adapterFiles = (name = 'ticket-router') =>
+  ['adapter_config.json', 'adapter_model.safetensors'].map((file) =>
+    join(DEMO_FOLDER, 'adapters', name, file),
+  );
+
+async function visit<T>(key: string | undefined, work: (visitor: Visitor) => Promise<T>): Promise<T> {
+  const visitor = await Visitor.open(browser, stack.url);
+  if (key !== undefined) await visitor.signIn(key);
+  const result = await work(visitor);
+  await visitor.close();
+  return result;
+}
+
+describe('signing in', () => {
+  it('asks for a key, keeps it out of the browser, and comes back to the page that was wanted', async () => {
+    await visit(undefined, async ({ page, url }) => {
+      await page.goto(`${url}/console/engines`);
+      await page.getByLabel('API key').fill('lk_wrong');
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByRole('alert').getByText('invalid_api_key').waitFor();
+      await page.getByLabel('API key').fill(stack.adminKey);
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByRole('heading', { name: 'Engines', level: 1 }).waitFor();
+      const stored = await page.evaluate(() =>
+        JSON.stringify({ ...localStorage, ...sessionStorage, cookie: document.cookie }),
+      );
+      expect(stored).not.toContain(stack.adminKey);
+      expect(stored).not.toContain('lorikeet_session');
+    });
+  });
+
+  it('takes a link once', async () => {
+    const { path } = await admin().expect<{ path: string }>(201, 'POST', '/v1/session/links');
+    await visit(undefined, async ({ page, url }) => {
+      await page.goto(url + path);
+      await page.getByRole('button', { name: 'Account' }).waitFor();
+      expect(page.url()).not.toContain('#');
+    });
+    await visit(undefined, async ({ page, url }) => {
+      await page.goto(url + path);
+      await page.getByRole('alert').getByText('used already').waitFor();
+    });
+  });
+
+  it('ends with its key, on a page that is open', async () => {
+    const key = await admin().expect<{ id: string; key: string }>(201, 'POST', '/v1/admin/keys', {
+      name: 'for a while',
+    });
+    await visit(key.key, async ({ page }) => {
+      await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
+      await admin().expect(200, 'DELETE', `/v1/admin/keys/${key.id}`);
+      await page.getByLabel('API key').waitFor();
+    });
+  });
+});
+
+describe('an operator', () => {
+  it('uploads a folder, reads why it was refused, mends it, and sees it ready', async () => {
+    const bad = join(folder, 'adapter_config.json');
+    const config = JSON.parse(await readFile(adapterFiles()[0] ?? '', 'utf8')) as Record<string, unknown>;
+    await writeFile(bad, JSON.stringify({ ...config, layer_replication: [[0, 1]] }));
+    await visit(stack.adminKey, async (visitor) => {
+      const { page } = visitor;
+      await visitor.go('/upload?tenant=demo');
+      await page.getByLabel('Adapter', { exact: false }).first().fill('from-the-browser');
+      await page.getByLabel('Files of the adapter').setInputFiles([bad, adapterFiles()[1] ?? '']);
+      await page.getByRole('button', { name: 'Upload', exact: true }).click();
+      await page.getByText(/Refused: \d+ reason/).waitFor();
+      await page.getByText('layer_replication').first().waitFor();
+
+      await page.getByLabel('Files of the adapter').setInputFiles(adapterFiles());
+      await page.getByRole('button', { name: 'Upload', exact: true }).click();
+      await page.getByLabel('Validation').getByText('Accepted').waitFor();
+    });
+  });
+
+  it('moves traffic by weight, sees history, and rolls back', async () => {
+    await visit(stack.adminKey, async (visitor) => {
+      const { page } = visitor;
+      await visitor.go('/adapters/from-the-browser?tenant=demo&tab=aliases');
+      await page.getByRole('button', { name: 'New alias' }).click();
+      await page.getByRole('button', { name: 'Create alias' }).click();
+      const production = page.getByRole('region', { name: 'Alias production' });
+      await production.getByText('version 2: 100 %').waitFor();
+
+      await visitor.go('/upload?tenant=demo&adapter=from-the-browser');
+      await page.getByLabel('Files of the adapter').setInputFiles(adapterFiles('order-json'));
+      await page.getByRole('button', { name: 'Upload', exact: true }).click();
+      await page.getByLabel('Validation').getByText('Accepted').waitFor();
+
+      await visitor.go('/adapters/from-the-browser?tenant=demo&tab=aliases');
+      await production.getByRole('button', { name: 'Move traffic' }).click();
+      const dialog = page.getByRole('dialog');
+      await dialog.getByRole('combobox', { name: 'Versions that answer' }).click();
+      await page.getByRole('option', { name: '3', exact: true }).click();
+      await dialog.getByRole('button', { name: 'Move traffic' }).click();
+      await production.getByText(/version 3: 9.1 %/).waitFor();
+      await production.getByText(/Guarded until/).waitFor();
+
+      await production.getByRole('button', { name: 'Roll back' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Roll back' }).click();
+      await production.getByText('version 2: 100 %').waitFor();
+      await production.getByRole('button', { name: 'History' }).click();
+      await production.getByText('rolled back').waitFor();
+    });
+  });
+
+  it('asks an adapter in the playground and compares it with the base', async () => {
+    await visit(stack.adminKey, async (visitor) => {
+      const { page } = visitor;
+      await visitor.go('/playground?tenant=demo&model=from-the-browser');
+      await page.getByLabel('Message').fill('My parcel has not arrived');
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.getByText(/completion tokens, first after/).waitFor();
+      await page.getByText(`${stack.url}/v1/chat/completions`).first().waitFor();
+
+      await visitor.go('/compare?tenant=demo&models=lorikeet-demo,from-the-browser');
+      await page.getByLabel('Prompts, one a line').fill('My parcel has not arrived');
+      await page.getByRole('button', { name: 'Compare' }).click();
+      await expect.poll(() => page.getByText(/tokens, first .* all \d/).count(), { timeout: 60_000 }).toBe(2);
+    });
+  });
+
+  it('looks as a tenant, read-only, and that stands in the audit log', async () => {
+    await visit(stack.adminKey, async (visitor) => {
+      const { page } = visitor;
+      await visitor.go('/tenants/demo');
+      await page.getByRole('button', { name: 'View as this tenant' }).click();
+      await page.getByText('You look at the console as').waitFor();
+      await page.getByRole('link', { name: 'from-the-browser' }).waitFor();
+      expect(await page.getByRole('button', { name: 'New adapter' }).count()).toBe(0);
+      const refused = await page.evaluate(async () => {
+        const { status } = await fetch('/v1/adapters', {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'x-lorikeet-console': '1' },
+          body: '{"name":"not-this-way"}',
+        });
+        return status;
+      });
+      expect(refused).toBe(403);
+      await page.getByRole('button', { name: 'Leave' }).click();
+      await visitor.go('/audit?action=console_session.view');
+      await page.getByText('console_session.view').first().waitFor();
+    });
+  });
+});
+
+describe('a tenant', () => {
+  it("sees nothing of another's, and no page of operators", async () => {
+    const { key } = await makeTenant(stack.url, stack.adminKey, 'stranger');
+    await visit(key, async (visitor) => {
+      const { page } = visitor;
+      await page.getByText('This tenant has no adapter yet.').waitFor();
+      expect(await page.getByRole('link', { name: 'Engines' }).count()).toBe(0);
+      await visitor.go('/adapters/from-the-browser');
+      await page.getByText('not_found').waitFor();
+      await visitor.go('/audit');
+      await page.getByText('insufficient_scope').waitFor();
+    });
+  });
+});
+
+describe('every page', () => {
+  const paths = [
+    '/',
+    '/adapters?tenant=demo',
+    '/adapters/from-the-browser?tenant=demo',
+    '/adapters/from-the-browser?tenant=demo&tab=aliases',
+    '/adapters/from-the-browser/versions/1?tenant=demo',
+    '/upload?tenant=demo',
+    '/playground?tenant=demo',
+    '/compare?tenant=demo',
+    '/fine-tune?tenant=demo',
+    '/usage?tenant=demo',
+    '/engines',
+    '/tenants',
+    '/tenants/demo',
+    '/jobs',
+    '/audit',
+    '/maintenance',
+  ];
+
+  it('has nothing serious for axe-core to find, in both themes, nor does sign-in', async () => {
+    const found: Record<string, string[]> = {};
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const visitor = await Visitor.open(browser, stack.url, { colorScheme });
+      await visitor.go('/sign-in');
+      await visitor.page.getByLabel('API key').waitFor();
+      found[`${colorScheme} /sign-in`] = await visitor.seriousFaults();
+      await visitor.signIn(stack.adminKey);
+      for (const path of paths) {
+        await visitor.go(path);
+        await visitor.page.getByRole('heading', { level: 1 }).waitFor();
+        await visitor.page.waitForLoadState('networkidle').catch(() => undefined);
+        found[`${colorScheme} ${path}`] = await visitor.seriousFaults();
+      }
+      await visitor.close();
+    }
+    expect(Object.fromEntries(Object.entries(found).filter(([, faults]) => faults.length > 0))).toEqual({});
+  });
+
+  it('fits the width of a phone', async () => {
+    const visitor = await Visitor.open(browser, stack.url, { viewport: { width: 390, height: 844 } });
+    await visitor.signIn(stack.adminKey);
+    const wide: string[] = [];
+    for (const path of paths) {
+      await visitor.go(path);
+      await visitor.page.getByRole('heading', { level: 1 }).waitFor();
+      const overflow = await visitor.page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      if (overflow > 0) wide.push(`${path}: ${overflow} px`);
+    }
+    await visitor.close();
+    expect(wide).toEqual([]);
+  });
+});

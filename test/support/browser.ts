@@ -1,0 +1,93 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { readFile } from 'node:fs/promises';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+
+const PROGRAMS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+/** Debian's Chromium, without what it would ask the network for. */
+export function launchBrowser(): Promise<Browser> {
+  const executablePath = PROGRAMS.find((path) => existsSync(path));
+  if (executablePath === undefined)
+    throw new Error('the browser tests need Chromium (apt-get install chromium)');
+  return chromium.launch({
+    executablePath,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** A person at the console. Faults of a page (exceptions, what its policy blocks) fail the test at `close`. */
+export class Visitor {
+  readonly faults: string[] = [];
+
+  private constructor(
+    readonly page: Page,
+    private readonly context: BrowserContext,
+    readonly url: string,
+  ) {}
+
+  static async open(
+    browser: Browser,
+    url: string,
+    options: Parameters<Browser['newContext']>[0] = {},
+  ): Promise<Visitor> {
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      locale: 'en-US',
+      ...options,
+    });
+    const page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+    const visitor = new Visitor(page, context, url);
+    page.on('pageerror', (error) => visitor.faults.push(error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && /Content Security Policy|Warning:/.test(message.text())) {
+        visitor.faults.push(message.text());
+      }
+    });
+    return visitor;
+  }
+
+  async signIn(key: string): Promise<void> {
+    await this.go('/sign-in');
+    await this.page.getByLabel('API key').fill(key);
+    await this.page.getByRole('button', { name: 'Sign in' }).click();
+    await this.page.getByRole('button', { name: 'Account' }).waitFor();
+  }
+
+  async go(path: string): Promise<void> {
+    await this.page.goto(`${this.url}/console${path}`);
+  }
+
+  /** What axe-core finds that is serious or worse, as `rule: where`. */
+  async seriousFaults(): Promise<string[]> {
+    const path = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+    // Not as a script element: the page's policy lets none of another origin in.
+    await this.page.evaluate(await readFile(path, 'utf8'));
+    const { violations } = await this.page.evaluate(() =>
+      (globalThis as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } }).axe.run(),
+    );
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
+  }
+
+  async close(): Promise<void> {
+    await this.context.close();
+    if (this.faults.length > 0) throw new Error(`the page had faults:\n${this.faults.join('\n')}`);
+  }
+}
+
+interface Violation {
+  readonly id: string;
+  readonly impact: string;
+  readonly nodes: readonly { readonly html: string }[];
+}
