@@ -4,11 +4,12 @@ import './console.css';
 import { MantineProvider } from '@mantine/core';
 import { MutationCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
+import { setNonce } from 'get-nonce';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { ApiError } from './api/client';
 import { router } from './routes';
-import { theme } from './theme';
+import { readable, theme } from './theme';
 
 const queryClient: QueryClient = new QueryClient({
   defaultOptions: {
@@ -32,9 +33,16 @@ queryClient.getQueryCache().subscribe(({ type, query }) => {
 const nonce = document.querySelector<HTMLMetaElement>('meta[name=nonce]')?.content ?? '';
 const root = document.getElementById('root');
 if (!root) throw new Error('the page has no #root');
+// The library that keeps the page behind a dialog from scrolling inserts a style of its own.
+setNonce(nonce);
 createRoot(root).render(
   <StrictMode>
-    <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+    <MantineProvider
+      theme={theme}
+      cssVariablesResolver={readable}
+      defaultColorScheme="auto"
+      getStyleNonce={() => nonce}
+    >
       <QueryClientProvider client={queryClient}>
         <RouterProvider router={router} />
       </QueryClientProvider>

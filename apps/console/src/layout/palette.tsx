@@ -27,14 +27,7 @@ export function Palette({ session }: { session: SessionResource }) {
           <IconSearch size={18} />
         </ActionIcon>
       </Tooltip>
-      <Modal
-        opened={opened}
-        onClose={close}
-        withCloseButton={false}
-        padding="xs"
-        title={undefined}
-        aria-label="Go to"
-      >
+      <Modal opened={opened} onClose={close} withCloseButton={false} padding="xs" title="Go to">
         {opened && <Search session={session} close={close} />}
       </Modal>
     </>

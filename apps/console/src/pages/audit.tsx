@@ -82,7 +82,6 @@ function Entry({ entry }: { entry: AuditEntryResource }) {
             variant="subtle"
             onClick={() => setOpened(!opened)}
             aria-expanded={opened}
-            aria-label={`Details of ${entry.action}`}
           >
             {opened ? 'Less' : 'More'}
           </Button>
