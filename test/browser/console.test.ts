@@ -75,6 +75,7 @@ describe('signing in', () => {
       await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
       await admin().expect(200, 'DELETE', `/v1/admin/keys/${key.id}`);
       await page.getByLabel('API key').waitFor();
+      expect(await page.getByRole('heading', { name: 'Overview', level: 1 }).count()).toBe(0);
     });
   });
 });
@@ -92,6 +93,7 @@ describe('an operator', () => {
       await page.getByRole('button', { name: 'Upload', exact: true }).click();
       await page.getByText(/Refused: \d+ reason/).waitFor();
       await page.getByText('layer_replication').first().waitFor();
+      expect(await page.getByLabel('Validation').getByText('Accepted').count()).toBe(0);
 
       await page.getByLabel('Files of the adapter').setInputFiles(adapterFiles());
       await page.getByRole('button', { name: 'Upload', exact: true }).click();
@@ -127,6 +129,7 @@ describe('an operator', () => {
       await production.getByText('version 2: 100 %').waitFor();
       await production.getByRole('button', { name: 'History' }).click();
       await production.getByText('rolled back').waitFor();
+      expect(await production.getByText(/Guarded until/).count()).toBe(0);
     });
   });
 
