@@ -37,6 +37,7 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   // The one added last is the one that is asked.
   app.useGlobalFilters(new ApiErrorFilter(logger));
   app.useGlobalPipes(bodyPipe);
+  if (settings.corsOrigins.length > 0) app.enableCors(corsOf(settings.corsOrigins));
   await app.register(helmet, HELMET);
   serveDocs(app);
   serveIndex(app.getHttpAdapter().getInstance());
@@ -46,6 +47,8 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   const url = await app.getUrl();
   app.get(BaseUrl, { strict: false }).listensAt(url);
   logger.info({ url }, 'the API listens');
+  if (settings.publicUrl === undefined)
+    logger.info({ url }, 'PUBLIC_URL is not set: hooks and trainers are told this address');
   const closables = [
     { name: 'open streams', close: () => streams.abortAll('the server is shutting down') },
     { name: 'http and modules', close: () => closeInTime(app) },
@@ -64,6 +67,30 @@ async function closeInTime(app: NestFastifyApplication): Promise<void> {
     clearTimeout(cut);
   }
 }
+
+/** Keys are sent as a header, so no cookies are allowed; the listed headers of answers are shown to the page. */
+function corsOf(origins: readonly string[]) {
+  return {
+    origin: origins.includes('*') ? '*' : [...origins],
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    exposedHeaders: SHOWN_HEADERS,
+    maxAge: 600,
+  };
+}
+
+const SHOWN_HEADERS = [
+  'x-request-id',
+  'retry-after',
+  'x-should-retry',
+  ...['requests', 'tokens'].flatMap((kind) =>
+    ['limit', 'remaining', 'reset'].map((what) => `x-ratelimit-${what}-${kind}`),
+  ),
+  'location',
+  'upload-offset',
+  'upload-length',
+  'upload-expires',
+  'tus-resumable',
+];
 
 /** The page under /docs has its scripts and styles in files of its own, and styles set by its scripts. */
 const HELMET = {

@@ -26,6 +26,7 @@ import { OperatorKeysController } from './admin/operator-keys.controller.js';
 import { TenantLimitsController } from './admin/tenant-limits.controller.js';
 import { TenantsController } from './admin/tenants.controller.js';
 import { HealthController } from './health/health.controller.js';
+import { VersionController } from './health/version.controller.js';
 import { HealthService } from './health/health.service.js';
 import { InferenceModule } from './inference/inference.module.js';
 import { PipelinesApiModule } from './pipelines/pipelines-api.module.js';
@@ -84,6 +85,7 @@ export class AppModule {
         WhoamiController,
         SessionController,
         HealthController,
+        VersionController,
       ],
       providers: [
         LimitsService,

@@ -3,7 +3,7 @@ import { accountsSettings } from '#accounts/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
 import { pipelinesApiSettings, pipelinesSettings } from '#pipelines/settings.js';
-import { edgeSettings } from '#runtime/edge/settings.js';
+import { corsSettings, edgeSettings } from '#runtime/edge/settings.js';
 import { logSettings } from '#runtime/logger.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
@@ -28,6 +28,7 @@ export const apiSettings = {
     text.string(BUILT_CONSOLE),
   ),
   ...edgeSettings,
+  ...corsSettings,
   ...logSettings,
   ...accountsSettings,
   ...storesSettings,

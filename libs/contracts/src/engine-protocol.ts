@@ -24,6 +24,7 @@ export const ChatMessageSchema = z.object({
   name: z.string().optional(),
   tool_calls: z.array(z.unknown()).optional(),
   tool_call_id: z.string().optional(),
+  reasoning_content: z.string().optional(),
 });
 export type ChatMessage = z.infer<typeof ChatMessageSchema>;
 
@@ -38,7 +39,7 @@ export const SamplingSchema = z.object({
   presencePenalty: z.number(),
   frequencyPenalty: z.number(),
   /** Absent: the engine draws one. */
-  seed: z.int().optional(),
+  seed: z.union([z.int(), z.string().regex(/^-?\d{1,19}$/)]).optional(),
   logitBias: z.array(z.object({ token: tokenId, bias: z.number() })),
 });
 export type Sampling = z.infer<typeof SamplingSchema>;
@@ -55,7 +56,8 @@ export const GenerateRequestSchema = z.object({
   adapter: z.string().optional(),
   input: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('tokens'), tokens: z.array(tokenId) }),
-    z.object({ kind: z.literal('text'), text: z.string() }),
+    /** `addSpecialTokens`, absent true: let the tokenizer put its own (BOS) around the text. */
+    z.object({ kind: z.literal('text'), text: z.string(), addSpecialTokens: z.boolean().optional() }),
     z.object({
       kind: z.literal('chat'),
       messages: z.array(ChatMessageSchema),

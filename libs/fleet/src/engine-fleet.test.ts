@@ -82,7 +82,7 @@ describe('EngineFleet', () => {
     for (const engine of engines) engine.status = { ...engine.status, state: 'loading' };
     await expect(fleet.base()).rejects.toMatchObject({
       code: 'engine_unavailable',
-      details: { retryAfter_s: 2 },
+      details: { retryAfter_s: 10 },
     });
     await expect(fleet.generate(request(), forever)).rejects.toMatchObject({ code: 'engine_unavailable' });
   });

@@ -6,6 +6,7 @@ import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { EngineClient } from './engine-client.js';
 import { EngineHandle, type EngineView, POLL_TIMES, type PollTimes } from './engine-handle.js';
+import { OutageClock } from './outage-clock.js';
 import { rankEngines } from './router.js';
 
 export interface EngineFleetOptions {
@@ -26,6 +27,7 @@ export interface EngineStream {
 export class EngineFleet implements OnModuleInit, OnModuleDestroy {
   readonly #handles: readonly EngineHandle[];
   readonly #logger: Logger;
+  readonly #outage = new OutageClock();
   #baseDigest: string | undefined;
 
   constructor({ engineUrls, engineToken, logger, pollTimes = POLL_TIMES }: EngineFleetOptions) {
@@ -63,7 +65,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
     // A drained fleet still knows for which model an upload is validated.
     const base = this.#readyBase() ?? this.#baseOf('draining');
     if (base) return base;
-    throw unavailable();
+    throw this.#unavailable();
   }
 
   /**
@@ -81,7 +83,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
   /** On the best engine that takes it; when none does, on those that are ready after all were asked again. */
   async #open(request: GenerateRequest, signal: AbortSignal, failed: Set<EngineHandle>): Promise<Opened> {
     const refused = new Set<EngineHandle>();
-    let fault = unavailable();
+    let fault = this.#unavailable();
     for (const round of ['as known', 'asked again']) {
       if (round === 'asked again') await Promise.all(this.#handles.map((handle) => handle.pollNow()));
       const wanted = { base: (await this.base()).digest, adapter: request.adapter };
@@ -148,7 +150,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
       ({ view }) => view.state === 'draining' && view.status?.base?.digest === digest,
     );
     const handle = best?.handle ?? drained;
-    if (handle === undefined) throw unavailable();
+    if (handle === undefined) throw this.#unavailable();
     try {
       return await handle.client.parity(request, signal);
     } catch (error) {
@@ -214,7 +216,12 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
     await Promise.all(this.#handles.map((handle) => handle.refresh()));
   }
 
+  #unavailable(): AppError {
+    return new AppError('engine_unavailable', { retryAfter_s: this.#outage.retryAfter_s });
+  }
+
   #reportChange({ url, state, status, error }: EngineView): void {
+    this.#outage.note(this.#baseOf('ready') !== undefined);
     this.#logger.info({ engine: url, state, error }, 'engine changed');
     const base = this.#readyBase();
     if (state === 'ready' && base && status?.base && status.base.digest !== base.digest)
@@ -234,7 +241,3 @@ interface Opened {
 const MOST_RETRIES = 2;
 
 const MAY_SERVE_ELSEWHERE: ReadonlySet<string> = new Set(['engine_unavailable', 'overloaded']);
-
-function unavailable(): AppError {
-  return new AppError('engine_unavailable', { retryAfter_s: 2 });
-}

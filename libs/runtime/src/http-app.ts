@@ -55,6 +55,11 @@ export async function makeHttpApp(options: HttpAppOptions): Promise<NestFastifyA
     },
   });
   edge.attach(fastify);
+  // For who reads it in a terminal.
+  fastify.addHook('onSend', async (_request, reply, payload) => {
+    const isJson = String(reply.getHeader('content-type') ?? '').startsWith('application/json');
+    return isJson && typeof payload === 'string' && !payload.endsWith('\n') ? `${payload}\n` : payload;
+  });
   limitConnections(fastify.server, edgeOptions.connections, proxyCheck(edgeOptions.trustProxy));
   answerRefusedConnections(fastify.server);
   // The first hook after the body was read: what the socket's events started would not know of the request.
@@ -118,7 +123,7 @@ function answerFrameworkError(
       ? new AppError('uri_too_long')
       : new AppError('invalid_request', { message: 'The URL is not well-formed.' });
   const { status, body } = toEnvelope(fault);
-  const text = JSON.stringify(body);
+  const text = `${JSON.stringify(body)}\n`;
   const headers = {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(text),

@@ -16,6 +16,13 @@ const LiveSchema = z.object({ status: z.literal('live') });
 export class HealthController {
   constructor(private readonly health: HealthService) {}
 
+  @Get()
+  @ApiOperation({ summary: 'As /health/live', security: [] })
+  @ApiOkResponse({ standardSchema: LiveSchema })
+  bare(): z.infer<typeof LiveSchema> {
+    return this.live();
+  }
+
   @Get('live')
   @ApiOperation({ summary: 'Whether the process runs', security: [] })
   @ApiOkResponse({ standardSchema: LiveSchema })

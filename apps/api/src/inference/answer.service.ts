@@ -55,8 +55,16 @@ export class AnswerService {
     const { signal } = connection.controller;
     const sse = new SseStream(reply);
     try {
-      for await (const { source, value } of generation.events)
-        for (const chunk of format.chunks(source, value)) await sse.send(chunk, signal);
+      const openings = new Map<number, object[]>();
+      for await (const { source, value } of generation.events) {
+        const chunks = format.chunks(source, value);
+        // The first chunk comes with the first token: clients take the time to it for the time to the token.
+        if (value.type === 'start') openings.set(source, chunks);
+        else {
+          for (const chunk of [...(openings.get(source) ?? []), ...chunks]) await sse.send(chunk, signal);
+          openings.delete(source);
+        }
+      }
       sse.done(question.includeUsage ? format.usageChunk(generation.usage()) : undefined);
     } catch (error) {
       const fault = faultOf(error);

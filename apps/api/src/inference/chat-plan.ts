@@ -43,10 +43,12 @@ function engineMessage(message: ChatRequestMessage, index: number): ChatMessage 
     return { role, content: textOf(message.content), ...name };
   }
   const calls = message.tool_calls ?? [];
+  const reasoning = message.reasoning_content ?? message.reasoning;
   return {
     role: 'assistant',
     content: message.content ? textOf(message.content) : calls.length > 0 ? null : '',
     ...name,
+    ...(reasoning ? { reasoning_content: reasoning } : {}),
     ...(calls.length > 0 ? { tool_calls: calls.map((call, at) => engineToolCall(call, index, at)) } : {}),
   };
 }

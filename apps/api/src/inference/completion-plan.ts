@@ -17,7 +17,7 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
         ...endingOf(request),
         input:
           typeof prompt === 'string'
-            ? ({ kind: 'text', text: prompt } as const)
+            ? textInput(prompt, request)
             : ({ kind: 'tokens', tokens: prompt } as const),
         maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
         sampling: samplingOf(request, alternative),
@@ -27,6 +27,14 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
     })),
   );
   return { model: request.model, user: request.user ?? undefined, sequences };
+}
+
+function textInput(text: string, { add_special_tokens }: CompletionRequest) {
+  return {
+    kind: 'text' as const,
+    text,
+    ...(add_special_tokens === false ? { addSpecialTokens: false } : {}),
+  };
 }
 
 /** With echo the prompt's log-probabilities may be wanted; of a prompt of token ids, only scoring tells its text. */

@@ -1,6 +1,7 @@
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import type { Merged } from '#runtime/merge-streams.js';
 import type { Sequence, SequenceRequest } from './generation-plan.js';
+import { seedOf } from './sampling-plan.js';
 
 /** One request to an engine: all answers to one prompt. */
 export interface EngineCall {
@@ -22,8 +23,8 @@ export function engineCalls(sequences: readonly Sequence[]): EngineCall[] {
   return calls.map(({ first, n, request }) => ({ first, n, request }));
 }
 
-function seedAfter({ sampling: { seed } }: SequenceRequest, answers: number): number | undefined {
-  return seed === undefined ? undefined : seed + answers;
+function seedAfter({ sampling: { seed } }: SequenceRequest, answers: number): number | string | undefined {
+  return seed === undefined ? undefined : seedOf(seed, answers);
 }
 
 /** The events of calls as those of the plan's sequences: what an engine says once of a prompt holds for all its answers. */

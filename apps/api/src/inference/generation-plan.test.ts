@@ -100,6 +100,21 @@ describe('planCompletion', () => {
     ]);
   });
 
+  it('keeps every bit of a seed, and stays within 64 of them', () => {
+    const seeds = (seed: bigint) => requests(completion({ n: 2, seed })).map(({ sampling }) => sampling.seed);
+    expect(seeds(2n ** 53n + 1n)).toEqual(['9007199254740993', '9007199254740994']);
+    expect(seeds(2n ** 63n - 1n)).toEqual(['9223372036854775807', '-9223372036854775808']);
+  });
+
+  it('takes top_p 0, empty stops and prompts without special tokens as OpenAI and vLLM do', () => {
+    const [request] = requests(completion({ top_p: 0, stop: ['', 'x'], add_special_tokens: false }));
+    expect(request?.sampling.topP).toBeGreaterThan(0);
+    expect(request?.sampling.topP).toBeLessThan(1e-6);
+    expect(request?.stop).toEqual(['x']);
+    expect(request?.input).toEqual({ kind: 'text', text: 'p', addSpecialTokens: false });
+    expect(requests(completion({ stop: '' }))[0]?.stop).toEqual([]);
+  });
+
   it('scores candidates when it must pick the best of them', () => {
     expect(requests(completion({ best_of: 3 })).map(({ logprobs }) => logprobs)).toEqual([0, 0, 0]);
     expect(requests(completion({ best_of: 2, n: 2 }))[0]).not.toHaveProperty('logprobs');
@@ -155,6 +170,23 @@ describe('planChat', () => {
       ],
       addGenerationPrompt: false,
       templateArguments: { thinking: true },
+    });
+  });
+
+  it('takes max_completion_tokens before max_tokens, as vLLM does', () => {
+    expect(requests(chat({ max_tokens: 4, max_completion_tokens: 9 }))[0]?.maxTokens).toBe(9);
+  });
+
+  it('hands reasoning on, and nothing of what is only carried along', () => {
+    const messages = [
+      { type: 'message', id: 'm', weight: 1, role: 'assistant', content: 'a', reasoning_content: 'r' },
+      { role: 'assistant', content: 'b', reasoning: 's' },
+    ];
+    expect(requests(chat({ messages }))[0]?.input).toMatchObject({
+      messages: [
+        { role: 'assistant', content: 'a', reasoning_content: 'r' },
+        { role: 'assistant', content: 'b', reasoning_content: 's' },
+      ],
     });
   });
 

@@ -99,7 +99,7 @@ describe('the inference API', () => {
       const { input, sampling, n = 1 } = generation.request;
       generation.send(start());
       for (let choice = n - 1; choice >= 0; choice--) {
-        const name = `${input.kind === 'text' ? input.text : ''}${(sampling.seed ?? 0) + choice}`;
+        const name = `${input.kind === 'text' ? input.text : ''}${Number(sampling.seed ?? 0) + choice}`;
         generation.send({ ...tokens(name, [1]), choice }, { ...finish(), choice });
       }
       generation.end();
@@ -138,6 +138,25 @@ describe('the inference API', () => {
     await complete({ prompt: 'x'.repeat(4 * maxContext + 1) });
     expect(app.engine.requests).toHaveLength(0);
     app.engine.status = { ...app.engine.status, base: FAKE_BASE };
+  });
+
+  it('sends the first chunk with the first token, not before', async () => {
+    app.engine.script = (generation) => {
+      generation.send(start(), { type: 'error', code: 'internal_error', message: 'no token came' });
+      generation.end();
+    };
+    const lines = await dataLines(await chat({ stream: true }));
+    expect(lines.map((line) => Object.keys(JSON.parse(line) as object))).toEqual([['error']]);
+  });
+
+  it('ends an answer with a line break, for who reads it in a terminal', async () => {
+    expect(await (await complete({})).text()).toMatch(/\}\n$/);
+    expect(await (await complete({ prompt: [] })).text()).toMatch(/\}\n$/);
+  });
+
+  it('keeps every digit of a seed on its way to the engine', async () => {
+    await post('/v1/completions', '{"model":"support","prompt":"p","seed":9223372036854775807}');
+    expect(app.engine.requests.at(-1)?.sampling.seed).toBe('9223372036854775807');
   });
 
   it('meters a request once, under the version that served it', async () => {

@@ -58,6 +58,7 @@ export class ModelsService {
       object: 'model',
       created: unixSeconds(this.#started),
       owned_by: BASE_OWNER,
+      root: base.name,
       parent: null,
       max_model_len: base.maxContext,
     };
@@ -70,6 +71,7 @@ function adapterModel({ name, owner, createdAt }: CallableModel, base: BaseModel
     object: 'model',
     created: unixSeconds(createdAt),
     owned_by: owner,
+    root: base.name,
     parent: base.name,
     max_model_len: base.maxContext,
   };

@@ -10,6 +10,9 @@ interface Issue {
 
 /** More faults than this help nobody, and a long array could have one for each of its items. */
 const MAX_FAULTS = 5;
+/** What a client sent is repeated in its fault, cut. */
+const MAX_FAULT_CHARACTERS = 500;
+const MAX_PARAM_CHARACTERS = 200;
 
 /** What the validation of a request's body found, as the error that the caller reads. */
 export function requestFault(issues: readonly object[]): AppError {
@@ -25,9 +28,16 @@ export function requestFault(issues: readonly object[]): AppError {
   }
   const [param] = faults.keys();
   const message = [...faults]
-    .map(([field, fault]) => (field === '' ? fault : `${field}: ${fault}`))
+    .map(([field, fault]) => cut(field === '' ? fault : `${field}: ${fault}`, MAX_FAULT_CHARACTERS))
     .join('; ');
-  return new AppError('invalid_request', { message, ...(param ? { param } : {}) });
+  return new AppError('invalid_request', {
+    message,
+    ...(param ? { param: cut(param, MAX_PARAM_CHARACTERS) } : {}),
+  });
+}
+
+function cut(text: string, characters: number): string {
+  return text.length > characters ? `${text.slice(0, characters).replace(/[\uD800-\uDBFF]$/, '')}…` : text;
 }
 
 /** `messages[0].content`, as OpenAI writes a field's name. */

@@ -20,19 +20,28 @@ export function samplingOf(request: SamplingFields, alternative: number): Sampli
   const { top_k, seed } = request;
   return {
     temperature: request.temperature ?? 1,
-    topP: request.top_p ?? 1,
+    // The engine's is above 0: so small a share is the first token's alone.
+    topP: request.top_p === 0 ? SMALLEST_TOP_P : (request.top_p ?? 1),
     // vLLM writes "all tokens" as -1 or 0.
     ...(top_k && top_k > 0 ? { topK: top_k } : {}),
     minP: request.min_p ?? 0,
     repetitionPenalty: request.repetition_penalty ?? 1,
     presencePenalty: request.presence_penalty ?? 0,
     frequencyPenalty: request.frequency_penalty ?? 0,
-    ...(typeof seed === 'number' ? { seed: seed + alternative } : {}),
+    ...(seed === null || seed === undefined ? {} : { seed: seedOf(seed, alternative) }),
     logitBias: Object.entries(request.logit_bias ?? {}).map(([token, bias]) => ({
       token: Number(token),
       bias,
     })),
   };
+}
+
+const SMALLEST_TOP_P = 1e-9;
+
+/** The seed of an alternative, within 64 bits; as text where a double would not hold it. */
+export function seedOf(seed: number | bigint | string, alternative: number): number | string {
+  const sum = BigInt.asIntN(64, BigInt(seed) + BigInt(alternative));
+  return Number.isSafeInteger(Number(sum)) ? Number(sum) : String(sum);
 }
 
 type EndingFields = Pick<
@@ -57,7 +66,7 @@ export function endingOf(
   return {
     minTokens: request.min_tokens ?? 0,
     ignoreEos: request.ignore_eos ?? false,
-    stop: typeof stop === 'string' ? [stop] : (stop ?? []),
+    stop: (typeof stop === 'string' ? [stop] : (stop ?? [])).filter((text) => text !== ''),
     stopTokenIds: request.stop_token_ids ?? [],
     includeStop: request.include_stop_str_in_output ?? false,
     returnPromptTokens: request.return_token_ids ?? false,

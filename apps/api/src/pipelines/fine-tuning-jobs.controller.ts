@@ -16,6 +16,7 @@ import {
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import { FineTuningJobs } from '#pipelines/fine-tuning/fine-tuning-jobs.service.js';
 import { AppError } from '#runtime/app-error.js';
+import { metadataFilter } from './metadata-filter.js';
 import { BaseUrl } from './base-url.js';
 
 @ApiTags('Fine-tuning')
@@ -57,13 +58,18 @@ export class FineTuningJobsController {
   }
 
   @Get()
-  @ApiOperation({ summary: 'List fine-tuning jobs, newest first' })
+  @ApiOperation({
+    summary: 'List fine-tuning jobs, newest first',
+    description:
+      '`metadata[key]=value` (also several) keeps the jobs that have it, `metadata=null` those without any.',
+  })
   @ApiOkResponse({ standardSchema: FineTuningJobListSchema })
   list(
     @CurrentCaller() { tenant }: Caller,
     @Query({ schema: FineTuningPageSchema }) query: FineTuningPage,
+    @Query() all: Readonly<Record<string, unknown>>,
   ): Promise<FineTuningJobList> {
-    return this.jobs.list(tenant, query);
+    return this.jobs.list(tenant, query, metadataFilter(all));
   }
 
   @Get(':job')

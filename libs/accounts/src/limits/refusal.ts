@@ -3,8 +3,6 @@ import type { Ask, LimitKind, Refusal, Subject } from './limit-store.js';
 
 /** A running request must end first; nobody knows when. */
 const CONCURRENCY_RETRY_S = 1;
-/** Only another request or another limit helps. */
-const IMPOSSIBLE_RETRY_S = 60;
 
 const WORDS: Readonly<
   Record<LimitKind, { readonly of: string; readonly limit: (of: Subject) => number | undefined }>
@@ -23,7 +21,7 @@ export function impossibleError(subjects: readonly Subject[], tokens: number): A
         `The request may use ${tokens} tokens, more than the ${kind}'s limit of ${limits.tokens_per_minute} tokens ` +
         'per minute ever allows: shorten the prompt or lower max_tokens.',
       param: 'max_tokens',
-      retryAfter_s: IMPOSSIBLE_RETRY_S,
+      retryable: false, // only another request or another limit helps
     });
   }
   return undefined;

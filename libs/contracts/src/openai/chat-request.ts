@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bounded, MOST, onlyKnown } from './bounded.js';
 import {
   answerFields,
   checkCommonRules,
@@ -23,7 +24,9 @@ const content = z
   .unknown()
   .superRefine((value, context) => {
     if (typeof value === 'string') return;
-    const parts = z.array(TextPartSchema, { error: CONTENT_EXPECTED }).safeParse(value);
+    const parts = bounded(MOST.contentParts, z.array(TextPartSchema, { error: CONTENT_EXPECTED })).safeParse(
+      value,
+    );
     const [first] = parts.error?.issues ?? [];
     if (first) context.addIssue({ code: 'custom', path: first.path, message: first.message });
   })
@@ -45,18 +48,34 @@ export type MessageContent = string | { type: 'text'; text: string }[];
 
 const name = z.string().max(256).nullish();
 
-const ToolCallSchema = z.strictObject({
-  id: z.string().optional(),
-  index: z.int().optional(),
-  type: z.literal('function').optional(),
+/**
+ * What clients and other servers' answers put on messages besides: taken so that a conversation can be sent back as it
+ * is, and without effect.
+ */
+const ignoredMembers = {
+  id: z.string().nullish(),
+  type: z.literal('message', { error: 'only "message" is supported' }).nullish(),
+  status: z.string().nullish(),
+  weight: z.number().nullish().describe('Of fine-tuning data'),
+};
+
+const ToolCallSchema = onlyKnown({
+  id: z.string().nullish(),
+  index: z.int().nullish(),
+  type: z.literal('function').nullish(),
   function: z.object({ name: z.string(), arguments: z.string() }),
 });
 
-const AssistantMessageSchema = z.strictObject({
+const reasoning = z.string().nullish().describe('Given to the chat template as `reasoning_content`');
+
+const AssistantMessageSchema = onlyKnown({
   role: z.literal('assistant'),
   content: content.nullish(),
   name,
-  tool_calls: z.array(ToolCallSchema).nullish(),
+  tool_calls: bounded(MOST.toolCalls, z.array(ToolCallSchema).max(MOST.toolCalls)).nullish(),
+  reasoning_content: reasoning,
+  reasoning,
+  ...ignoredMembers,
   // What answers of OpenAI-compatible servers carry, so that they can be sent back as they are.
   refusal: z.string().nullish(),
   annotations: z.array(z.unknown()).nullish(),
@@ -67,9 +86,9 @@ const AssistantMessageSchema = z.strictObject({
 export const ChatRequestMessageSchema = z.discriminatedUnion(
   'role',
   [
-    z.strictObject({ role: z.enum(['system', 'developer', 'user']), content, name }),
+    onlyKnown({ role: z.enum(['system', 'developer', 'user']), content, name, ...ignoredMembers }),
     AssistantMessageSchema,
-    z.strictObject({ role: z.literal('tool'), content, tool_call_id: z.string(), name }),
+    onlyKnown({ role: z.literal('tool'), content, tool_call_id: z.string(), name, ...ignoredMembers }),
   ],
   {
     error: ({ code }) =>
@@ -91,44 +110,43 @@ const NO_TOOL_PARSER =
 const RESERVED_TEMPLATE_ARGUMENTS = ['messages', 'tools', 'add_generation_prompt'];
 
 /** POST /v1/chat/completions. An unknown field is refused: ignoring it could answer another question than was asked. */
-export const ChatRequestSchema = z
-  .strictObject({
-    ...answerFields,
-    messages: z.array(ChatRequestMessageSchema).min(1),
-    ...samplingFields,
-    ...lengthFields,
-    max_tokens: z.int().min(1).nullish().describe('Default: to the end of the context'),
-    max_completion_tokens: z.int().min(1).nullish(),
-    logprobs: z.boolean().nullish(),
-    top_logprobs: z.int().min(0).max(MAX_TOP_LOGPROBS).nullish(),
-    response_format: z
-      .object({
-        type: z.literal('text', {
-          error: ({ input }) => `only "text" is supported, got ${JSON.stringify(input)}`,
-        }),
-      })
-      .nullish(),
-    tools: z.array(ToolSchema).nullish().describe('Rendered by the chat template; needs tool_choice "none"'),
-    tool_choice: z.unknown().optional(),
-    parallel_tool_calls: z.unknown().optional().describe('Accepted and ignored'),
-    modalities: z.array(z.literal('text', { error: 'only "text" is supported' })).nullish(),
-    add_generation_prompt: z.boolean().nullish(),
-    chat_template_kwargs: z
-      .record(z.string(), z.unknown())
-      .nullish()
-      .describe('Further variables for the chat template'),
-    add_special_tokens: z
-      .literal(false, { error: 'only false is supported: the template adds them' })
-      .nullish(),
-    continue_final_message: z.literal(false, { error: 'only false is supported' }).nullish(),
-    ...ignoredFields,
-    ...defaultOnlyFields,
-  })
-  .superRefine((request, context) => {
-    const report = (field: string, message: string) =>
-      context.addIssue({ code: 'custom', path: [field], message });
-    checkChatRules(request, report);
-  });
+export const ChatRequestSchema = onlyKnown({
+  ...answerFields,
+  messages: bounded(MOST.messages, z.array(ChatRequestMessageSchema).min(1).max(MOST.messages)),
+  ...samplingFields,
+  ...lengthFields,
+  max_tokens: z.int().min(1).nullish().describe('Default: to the end of the context'),
+  max_completion_tokens: z.int().min(1).nullish().describe('Goes before `max_tokens`, its old name'),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(MAX_TOP_LOGPROBS).nullish(),
+  response_format: z
+    .object({
+      type: z.literal('text', {
+        error: ({ input }) => `only "text" is supported, got ${JSON.stringify(input)}`,
+      }),
+    })
+    .nullish(),
+  tools: bounded(MOST.tools, z.array(ToolSchema).max(MOST.tools))
+    .nullish()
+    .describe('Rendered by the chat template; needs tool_choice "none"'),
+  tool_choice: z.unknown().optional(),
+  parallel_tool_calls: z.unknown().optional().describe('Accepted and ignored'),
+  modalities: bounded(8, z.array(z.literal('text', { error: 'only "text" is supported' }))).nullish(),
+  add_generation_prompt: z.boolean().nullish(),
+  chat_template_kwargs: bounded(MOST.templateArguments, z.record(z.string(), z.unknown()))
+    .nullish()
+    .describe('Further variables for the chat template'),
+  add_special_tokens: z
+    .literal(false, { error: 'only false is supported: the template adds them' })
+    .nullish(),
+  continue_final_message: z.literal(false, { error: 'only false is supported' }).nullish(),
+  ...ignoredFields,
+  ...defaultOnlyFields,
+}).superRefine((request, context) => {
+  const report = (field: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [field], message });
+  checkChatRules(request, report);
+});
 export type ChatRequest = z.infer<typeof ChatRequestSchema>;
 
 interface ChatRules {
@@ -146,8 +164,6 @@ interface ChatRules {
 
 function checkChatRules(request: ChatRules, report: (field: string, message: string) => void): void {
   const { max_tokens, max_completion_tokens } = request;
-  if (max_tokens && max_completion_tokens && max_tokens !== max_completion_tokens)
-    report('max_tokens', 'is the old name of max_completion_tokens; expected only one of them');
   checkCommonRules({ ...request, max_tokens: max_completion_tokens ?? max_tokens }, report);
   if (typeof request.top_logprobs === 'number' && !request.logprobs)
     report('top_logprobs', 'only allowed with logprobs: true');

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { onlyKnown } from './bounded.js';
 import {
   answerFields,
   checkCommonRules,
@@ -13,16 +14,37 @@ import {
 
 export type Prompt = string | string[] | number[] | number[][];
 
+const TOKENS_EXPECTED = `expected token ids: whole numbers from 0 to ${2 ** 31 - 1}`;
 const PROMPT_EXPECTED =
   'expected a string, an array of strings, an array of token ids, or an array of such arrays';
-const isTokenId = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
-const isTokenIds = (value: unknown): boolean =>
-  Array.isArray(value) && value.length > 0 && value.every(isTokenId);
+const MAX_TOKEN_ID = 2 ** 31 - 1;
+
+function isTokenId(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TOKEN_ID;
+}
+
+function isTokenIds(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every(isTokenId);
+}
 
 function isPrompt(value: unknown): value is Prompt {
-  if (typeof value === 'string') return true;
-  if (!Array.isArray(value) || value.length === 0) return false;
-  return value.every((item) => typeof item === 'string') || isTokenIds(value) || value.every(isTokenIds);
+  return promptFault(value) === undefined;
+}
+
+/** What is wrong with a prompt; undefined: nothing. */
+function promptFault(value: unknown): string | undefined {
+  if (typeof value === 'string') return undefined;
+  if (!Array.isArray(value)) return PROMPT_EXPECTED;
+  if (value.length === 0) return `${PROMPT_EXPECTED}, got an empty array`;
+  if (typeof value[0] === 'number') return isTokenIds(value) ? undefined : TOKENS_EXPECTED;
+  if (value.length > MAX_CHOICES) return `expected at most ${MAX_CHOICES} prompts, got ${value.length}`;
+  if (value.every((item) => typeof item === 'string')) return undefined;
+  const [first] = value;
+  if (!Array.isArray(first)) return PROMPT_EXPECTED;
+  const bad = value.findIndex((item) => !isTokenIds(item));
+  if (bad < 0) return undefined;
+  const [empty] = [value[bad] as unknown].filter((item) => Array.isArray(item) && item.length === 0);
+  return empty ? `its array ${bad} is empty: a prompt of token ids has one at least` : TOKENS_EXPECTED;
 }
 
 const tokenIdsDocumentation = { type: 'array' as const, items: { type: 'integer' as const }, minItems: 1 };
@@ -30,7 +52,10 @@ const tokenIdsDocumentation = { type: 'array' as const, items: { type: 'integer'
 // No z.union: it would collect one fault per token of a long prompt for each form that does not fit.
 const PromptSchema = z
   .any()
-  .refine(isPrompt, { error: PROMPT_EXPECTED })
+  .superRefine((value, context) => {
+    const fault = promptFault(value);
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  })
   .meta({
     anyOf: [
       { type: 'string' },
@@ -47,39 +72,40 @@ export function promptsOf(prompt: Prompt): (string | number[])[] {
 }
 
 /** POST /v1/completions. An unknown field is refused: ignoring it could answer another question than was asked. */
-export const CompletionRequestSchema = z
-  .strictObject({
-    ...answerFields,
-    prompt: PromptSchema,
-    ...samplingFields,
-    ...lengthFields,
-    best_of: z.int().min(1).max(128).nullish(),
-    echo: z.boolean().nullish(),
-    logprobs: z
-      .int()
-      .min(0)
-      .max(MAX_TOP_LOGPROBS)
-      .nullish()
-      .describe('Number of alternatives listed with each token'),
-    suffix: refused('suffix (fill in the middle) is not supported'),
-    response_format: z.object({ type: z.literal('text', { error: 'only "text" is supported' }) }).nullish(),
-    add_special_tokens: z.literal(true, { error: 'only true is supported' }).nullish(),
-    ...ignoredFields,
-    ...defaultOnlyFields,
-  })
-  .superRefine((request, context) => {
-    const report = (field: string, message: string) =>
-      context.addIssue({ code: 'custom', path: [field], message });
-    checkCommonRules(request, report);
-    const { n, best_of, stream } = request;
-    const candidates = best_of ?? n ?? 1;
-    if (best_of && best_of < (n ?? 1)) report('best_of', `expected at least n (${n})`);
-    if (best_of && best_of > (n ?? 1) && stream)
-      report('best_of', 'cannot be larger than n with stream: true: the best is known only at the end');
-    if (isPrompt(request.prompt) && promptsOf(request.prompt).length * candidates > MAX_CHOICES)
-      report(
-        'prompt',
-        `expected at most ${MAX_CHOICES} generations in one request (prompts times n or best_of)`,
-      );
-  });
+export const CompletionRequestSchema = onlyKnown({
+  ...answerFields,
+  prompt: PromptSchema,
+  ...samplingFields,
+  ...lengthFields,
+  best_of: z.int().min(1).max(128).nullish(),
+  echo: z.boolean().nullish(),
+  logprobs: z
+    .int()
+    .min(0)
+    .max(MAX_TOP_LOGPROBS)
+    .nullish()
+    .describe('Number of alternatives listed with each token'),
+  suffix: refused('suffix (fill in the middle) is not supported'),
+  response_format: z.object({ type: z.literal('text', { error: 'only "text" is supported' }) }).nullish(),
+  add_special_tokens: z
+    .boolean()
+    .nullish()
+    .describe('false: a text prompt gets no token that the tokenizer would put around it (BOS)'),
+  ...ignoredFields,
+  ...defaultOnlyFields,
+}).superRefine((request, context) => {
+  const report = (field: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [field], message });
+  checkCommonRules(request, report);
+  const { n, best_of, stream } = request;
+  const candidates = best_of ?? n ?? 1;
+  if (best_of && best_of < (n ?? 1)) report('best_of', `expected at least n (${n})`);
+  if (best_of && best_of > (n ?? 1) && stream)
+    report('best_of', 'cannot be larger than n with stream: true: the best is known only at the end');
+  if (isPrompt(request.prompt) && promptsOf(request.prompt).length * candidates > MAX_CHOICES)
+    report(
+      'prompt',
+      `expected at most ${MAX_CHOICES} generations in one request (prompts times n or best_of)`,
+    );
+});
 export type CompletionRequest = z.infer<typeof CompletionRequestSchema>;

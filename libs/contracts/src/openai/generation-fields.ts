@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bounded, MOST, onlyKnown } from './bounded.js';
 
 /*
  * Fields that /v1/completions and /v1/chat/completions have in common. OpenAI's clients send `null` for "not given",
@@ -18,18 +19,33 @@ const onlyDefault = <const T extends string | number | boolean>(value: T) =>
 export const MAX_TOP_LOGPROBS = 20;
 /** More choices than this in one request (prompts times n) are refused: they belong in several requests. */
 export const MAX_CHOICES = 256;
-const MAX_STOPS = 64;
-const MAX_SEED = Number.MAX_SAFE_INTEGER - MAX_CHOICES;
 
 const tokenId = z
   .int()
   .min(0)
   .max(2 ** 31 - 1);
-const stopString = z.string().min(1);
+/** An empty one stops nothing, as with OpenAI. */
+const stopString = z.string().max(MOST.stopCharacters);
+const MIN_SEED = -(2n ** 63n);
+const MAX_SEED = 2n ** 63n - 1n;
+
+/** 64 bits; beyond 2^53 the body's parser gives a bigint, as a double would lose the last digits. */
+const seed = z
+  .any()
+  .refine(isSeed, { error: 'expected a whole number of 64 bits' })
+  .meta({ type: 'integer', minimum: -(2 ** 63), maximum: 2 ** 63 }) as unknown as z.ZodType<
+  number | bigint,
+  number | bigint
+>;
+
+function isSeed(value: unknown): boolean {
+  if (typeof value === 'bigint') return value >= MIN_SEED && value <= MAX_SEED;
+  return Number.isSafeInteger(value);
+}
 
 export const samplingFields = {
   temperature: number(0, 2).describe('0 is greedy; default 1'),
-  top_p: z.number().gt(0).max(1).nullish(),
+  top_p: number(0, 1).describe('0: only the most likely token'),
   top_k: z
     .int()
     .min(-1)
@@ -39,12 +55,13 @@ export const samplingFields = {
   presence_penalty: number(-2, 2),
   frequency_penalty: number(-2, 2),
   repetition_penalty: z.number().gt(0).max(10).nullish(),
-  logit_bias: z
-    .record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100), {
+  logit_bias: bounded(
+    MOST.biases,
+    z.record(z.string().regex(/^(0|[1-9]\d{0,8})$/), z.number().min(-100).max(100), {
       error: ({ code }) => (code === 'invalid_key' ? 'expected token ids as keys' : undefined),
-    })
-    .nullish(),
-  seed: z.int().min(-MAX_SEED).max(MAX_SEED).nullish().describe('Choice i of a prompt uses seed + i'),
+    }),
+  ).nullish(),
+  seed: seed.nullish().describe('Choice i of a prompt uses seed + i'),
 };
 
 export const lengthFields = {
@@ -52,11 +69,11 @@ export const lengthFields = {
   min_tokens: integer(0, 2 ** 31 - 1),
   ignore_eos: z.boolean().nullish(),
   stop: z
-    .union([stopString, z.array(stopString).max(MAX_STOPS)], {
-      error: `expected a non-empty string or an array of at most ${MAX_STOPS} of them`,
+    .union([stopString, bounded(MOST.stops, z.array(stopString).max(MOST.stops))], {
+      error: `expected a string of at most ${MOST.stopCharacters} characters, or an array of at most ${MOST.stops} of them`,
     })
     .nullish(),
-  stop_token_ids: z.array(tokenId).max(MAX_STOPS).nullish(),
+  stop_token_ids: bounded(MOST.stopTokens, z.array(tokenId).max(MOST.stopTokens)).nullish(),
   include_stop_str_in_output: z.boolean().nullish(),
 };
 
@@ -69,18 +86,13 @@ export const answerFields = {
   user: z.string().max(512).nullish().describe('Keeps one end user on one version of a weighted alias'),
   n: integer(1, 128),
   stream: z.boolean().nullish(),
-  stream_options: z
-    .strictObject({
-      include_usage: z.boolean().nullish(),
-      include_obfuscation: z.boolean().nullish().describe('Ignored'),
-    })
-    .nullish(),
-  speculation: z
-    .strictObject({
-      ngram: z
-        .strictObject({ max_draft: z.int().min(1).max(32), min_match: z.int().min(1).max(16) })
-        .nullish(),
-    })
+  stream_options: onlyKnown({
+    include_usage: z.boolean().nullish(),
+    include_obfuscation: z.boolean().nullish().describe('Ignored'),
+  }).nullish(),
+  speculation: onlyKnown({
+    ngram: onlyKnown({ max_draft: z.int().min(1).max(32), min_match: z.int().min(1).max(16) }).nullish(),
+  })
     .nullish()
     .describe('Guess tokens ahead; the answer stays the same. `{}`: do not; absent: as the engine is set'),
   return_token_ids: z.boolean().nullish().describe('Adds `token_ids` and `prompt_token_ids`'),

@@ -6,6 +6,7 @@ export const ModelSchema = z.object({
   object: z.literal('model'),
   created: z.int().describe('Unix seconds'),
   owned_by: z.string(),
+  root: z.string().describe("The base model's name"),
   /** The base model's name, for an adapter. */
   parent: z.string().nullable(),
   max_model_len: z.int(),

@@ -26,6 +26,12 @@ describe('CompletionRequestSchema', () => {
     [{ max_tokens: 0, echo: true, logprobs: 0 }],
     [{ stop: 'x' }],
     [{ stop: [] }],
+    [{ stop: '' }],
+    [{ stop: ['', 'x'] }],
+    [{ top_p: 0 }],
+    [{ seed: Number.MAX_SAFE_INTEGER }],
+    [{ wibble: null, stream: true, stream_options: { wobble: null } }],
+    [{ add_special_tokens: false }],
     [{ stop: ['a', 'b', 'c', 'd', 'e'] }],
     [{ n: 2, best_of: 3, seed: -5, user: 'u' }],
     [{ stream: true, stream_options: { include_usage: true, include_obfuscation: false } }],
@@ -48,27 +54,29 @@ describe('CompletionRequestSchema', () => {
 
   it.each([
     [{ prompt: undefined }, 'prompt: expected a string, an array of strings'],
-    [{ prompt: [] }, 'prompt: expected a string'],
+    [{ prompt: [] }, 'or an array of such arrays, got an empty array'],
     [{ prompt: ['a', 1] }, 'prompt: expected a string'],
-    [{ prompt: [[1], []] }, 'prompt: expected a string'],
-    [{ prompt: [-1] }, 'prompt: expected a string'],
-    [{ prompt: [1.5] }, 'prompt: expected a string'],
+    [{ prompt: [[1], []] }, 'prompt: its array 1 is empty'],
+    [{ prompt: [[1], ['a']] }, 'prompt: expected token ids'],
+    [{ prompt: [-1] }, 'prompt: expected token ids'],
+    [{ prompt: [1.5] }, 'prompt: expected token ids'],
+    [{ prompt: [2 ** 31] }, 'prompt: expected token ids'],
     [{ model: '' }, 'model: Too small'],
     [{ model: 7 }, 'model: Invalid input: expected string, received number'],
     [{ temperature: 2.1 }, 'temperature: Too big: expected number to be <=2'],
     [{ temperature: -0.1 }, 'temperature: Too small'],
     [{ temperature: 'hot' }, 'temperature: Invalid input: expected number, received string'],
-    [{ top_p: 0 }, 'top_p: Too small: expected number to be >0'],
+    [{ top_p: -0.1 }, 'top_p: Too small: expected number to be >=0'],
     [{ top_k: -2 }, 'top_k: Too small'],
     [{ n: 0 }, 'n: Too small'],
     [{ logprobs: 21 }, 'logprobs: Too big'],
     [{ logprobs: true }, 'logprobs: Invalid input: expected number'],
-    [{ stop: '' }, 'stop: Too small: expected string to have >=1 characters'],
-    [{ stop: [''] }, 'stop.0: Too small: expected string to have >=1 characters'],
-    [{ stop: 7 }, 'stop: expected a non-empty string or an array of at most 64'],
+    [{ stop: 7 }, 'stop: expected a string of at most 1024 characters, or an array of at most 64'],
+    [{ logit_bias: { '007': 1 } }, 'logit_bias.007: expected token ids as keys'],
     [{ logit_bias: { hello: 1 } }, 'logit_bias.hello: expected token ids as keys'],
     [{ logit_bias: { 5: 101 } }, 'logit_bias.5: Too big'],
-    [{ seed: Number.MAX_SAFE_INTEGER }, 'seed: Too big'],
+    [{ seed: 2 ** 60 }, 'seed: expected a whole number of 64 bits'],
+    [{ seed: 1.5 }, 'seed: expected a whole number of 64 bits'],
     [{ n: 3, best_of: 2 }, 'best_of: expected at least n (3)'],
     [{ n: 1, best_of: 2, stream: true }, 'best_of: cannot be larger than n with stream: true'],
     [{ n: 128, prompt: ['a', 'b', 'c'] }, 'prompt: expected at most 256 generations'],
@@ -77,9 +85,9 @@ describe('CompletionRequestSchema', () => {
     [{ suffix: 'x' }, 'suffix: suffix (fill in the middle) is not supported'],
     [{ response_format: { type: 'json_object' } }, 'response_format.type: only "text" is supported'],
     [{ use_beam_search: true }, 'use_beam_search: only false is supported'],
-    [{ temprature: 1 }, ': Unrecognized key: "temprature"'],
-    [{ stream: true, stream_options: { usage: true } }, 'stream_options: Unrecognized key: "usage"'],
-    [{ messages: [] }, ': Unrecognized key: "messages"'],
+    [{ temprature: 1 }, 'temprature: is not a field of this request'],
+    [{ stream: true, stream_options: { usage: true } }, 'stream_options.usage: is not a field'],
+    [{ messages: [] }, 'messages: is not a field of this request'],
   ])('refuses %j', (fields, fault) => {
     expect(completion(fields)).toEqual([expect.stringContaining(fault)]);
   });
@@ -108,6 +116,23 @@ describe('ChatRequestSchema', () => {
     ],
     [{ messages: [{ role: 'developer', content: 'd', name: 'x' }] }],
     [{ max_completion_tokens: 5, max_tokens: 5, logprobs: true, top_logprobs: 20 }],
+    [{ max_completion_tokens: 5, max_tokens: 6 }],
+    [{ functions: null, messages: [{ role: 'user', content: 'x', images: null }] }],
+    [
+      {
+        messages: [
+          {
+            type: 'message',
+            id: 'm1',
+            status: 'completed',
+            weight: 0,
+            role: 'assistant',
+            content: 'x',
+            reasoning: 'r',
+          },
+        ],
+      },
+    ],
     [{ tools: [{ type: 'function', function: { name: 'f', parameters: {} } }], tool_choice: 'none' }],
     [{ tool_choice: 'auto', parallel_tool_calls: true, tools: [] }],
     [{ response_format: { type: 'text' }, modalities: ['text'], n: 2 }],
@@ -145,7 +170,7 @@ describe('ChatRequestSchema', () => {
       { messages: [{ role: 'tool', content: 'x' }] },
       'messages.0.tool_call_id: Invalid input: expected string',
     ],
-    [{ messages: [{ role: 'user', content: 'x', images: [] }] }, 'messages.0: Unrecognized key: "images"'],
+    [{ messages: [{ role: 'user', content: 'x', images: [] }] }, 'messages.0.images: is not a field'],
     [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools: tool calls are not read'],
     [{ tool_choice: 'required' }, 'tool_choice: tool calls are not read'],
     [{ tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice: tool calls are not read'],
@@ -155,21 +180,74 @@ describe('ChatRequestSchema', () => {
     ],
     [{ top_logprobs: 2 }, 'top_logprobs: only allowed with logprobs: true'],
     [{ logprobs: 2 }, 'logprobs: Invalid input: expected boolean'],
-    [{ max_tokens: 5, max_completion_tokens: 6 }, 'max_tokens: is the old name of max_completion_tokens'],
+    [{ messages: [{ role: 'user', content: 'x', type: 'reasoning' }] }, 'only "message" is supported'],
     [{ max_tokens: 0 }, 'max_tokens: Too small'],
     [{ chat_template_kwargs: { messages: [] } }, 'chat_template_kwargs: cannot hold "messages"'],
     [{ continue_final_message: true }, 'continue_final_message: only false is supported'],
-    [{ functions: [] }, ': Unrecognized key: "functions"'],
-    [{ echo: true }, ': Unrecognized key: "echo"'],
+    [{ functions: [] }, 'functions: is not a field'],
+    [{ echo: true }, 'echo: is not a field'],
   ])('refuses %j', (fields, fault) => {
     expect(chat(fields)).toEqual([expect.stringContaining(fault)]);
+  });
+});
+
+describe('a seed', () => {
+  it('may have 64 bits', () => {
+    expect(completion({ seed: 2n ** 63n - 1n })).toEqual([]);
+    expect(completion({ seed: -(2n ** 63n) })).toEqual([]);
+    expect(completion({ seed: 2n ** 63n })).toEqual(['seed: expected a whole number of 64 bits']);
+  });
+});
+
+describe('what is longer than a request may carry', () => {
+  const many = (length: number, item: unknown = 'x') => Array.from({ length }, () => item);
+  const message = { role: 'user', content: 'x' };
+
+  it.each<[string, () => string[], string]>([
+    ['prompts', () => completion({ prompt: many(257) }), 'prompt: expected at most 256 prompts, got 257'],
+    ['stops', () => completion({ stop: many(65) }), 'stop: expected a string of at most 1024'],
+    ['a stop', () => completion({ stop: 'x'.repeat(1025) }), 'stop: Too big: expected string to have <=1024'],
+    [
+      'stop tokens',
+      () => completion({ stop_token_ids: many(65, 1) }),
+      'stop_token_ids: expected at most 64, got 65',
+    ],
+    [
+      'biases',
+      () => completion({ logit_bias: Object.fromEntries(many(1025).map((_, i) => [i, 0])) }),
+      'logit_bias: expected at most 1024, got 1025',
+    ],
+    ['messages', () => chat({ messages: many(2049, message) }), 'messages: expected at most 2048, got 2049'],
+    [
+      'parts',
+      () => chat({ messages: [{ role: 'user', content: many(1025, { type: 'text', text: 'x' }) }] }),
+      'messages.0.content: expected at most 1024, got 1025',
+    ],
+    ['tools', () => chat({ tools: many(129, {}) }), 'tools: expected at most 128, got 129'],
+    [
+      'arguments of a template',
+      () => chat({ chat_template_kwargs: Object.fromEntries(many(65).map((_, i) => [`a${i}`, 0])) }),
+      'chat_template_kwargs: expected at most 64, got 65',
+    ],
+  ])('is refused in one fault: %s', (_, check, fault) => {
+    expect(check()).toEqual([expect.stringContaining(fault)]);
+  });
+
+  it('is refused without a look at its items', () => {
+    const items: unknown[] = [];
+    let looks = 0;
+    Object.defineProperty(items, 0, { get: () => (looks += 1), enumerable: true });
+    items.length = 1_000_000;
+    expect(chat({ messages: items })).toHaveLength(1);
+    expect(completion({ stop_token_ids: items })).toHaveLength(1);
+    expect(looks).toBe(0);
   });
 });
 
 describe('the documentation of the requests', () => {
   it.each([CompletionRequestSchema, ChatRequestSchema])('can be written as JSON Schema', (schema) => {
     const documentation = z.toJSONSchema(schema, { io: 'input' });
-    expect(documentation).toMatchObject({ type: 'object', additionalProperties: false });
+    expect(documentation).toMatchObject({ type: 'object', additionalProperties: { type: 'null' } });
     expect(JSON.stringify(documentation)).not.toContain('$ref');
   });
 

@@ -11,7 +11,7 @@ import { listPage } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource, type EntityManager, type FindOptionsWhere, Raw } from 'typeorm';
 import { hookUrl } from '../hooks/hooks.service.js';
 import { pageOf } from '../page-of.js';
 import type { Trainer } from '../trainers/trainer.entity.js';
@@ -60,10 +60,15 @@ export class FineTuningJobs {
     });
   }
 
-  async list(tenant: JobTenant, { limit, after }: FineTuningPage): Promise<FineTuningJobList> {
+  /** `metadata`: pairs that a job must have; null: it must have none. */
+  async list(
+    tenant: JobTenant,
+    { limit, after }: FineTuningPage,
+    metadata: JobMetadata | null | undefined,
+  ): Promise<FineTuningJobList> {
     const jobs = this.database.getRepository(FineTuningJob);
     const page = { limit, ...(after === undefined ? {} : { after: jobIdOf(after) ?? after }) };
-    const rows = await pageOf(jobs, { tenantId: tenant.id }, page);
+    const rows = await pageOf(jobs, { tenantId: tenant.id, ...metadataIs(metadata) }, page);
     return openAiPage(
       rows.map((row) => jobResource(row, tenant.name)),
       limit,
@@ -184,4 +189,14 @@ async function tell(
 function openAiPage<T extends { readonly id: string }>(rows: readonly T[], limit: number) {
   const { data, has_more, last_id } = listPage(rows, limit);
   return { object: 'list' as const, data: [...data], has_more, first_id: data[0]?.id ?? null, last_id };
+}
+
+type JobMetadata = Readonly<Record<string, string>>;
+
+function metadataIs(metadata: JobMetadata | null | undefined): FindOptionsWhere<FineTuningJob> {
+  if (metadata === undefined) return {};
+  if (metadata === null)
+    return { request: Raw((column) => `COALESCE(${column} -> 'metadata', 'null') IN ('null', '{}')`) };
+  const wanted = JSON.stringify({ metadata });
+  return { request: Raw((column) => `${column} @> CAST(:wanted AS jsonb)`, { wanted }) };
 }

@@ -3,6 +3,7 @@ import type { RotateSecret } from '#contracts/hooks-api.js';
 import { type List, listPage, type PageQuery } from '#contracts/resource.js';
 import type { CreatedTrainer, CreateTrainer, TrainerResource } from '#contracts/trainers-api.js';
 import { AppError } from '#runtime/app-error.js';
+import { OutboundHttp } from '#runtime/outbound/outbound-http.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
 import { isUniqueViolation } from '#stores/postgres/database-error.js';
@@ -12,6 +13,7 @@ import { hookUrl } from '../hooks/hooks.service.js';
 import { rotate } from '../secrets/rotation.js';
 import { SecretBox } from '../secrets/secret-box.js';
 import { makeSecret, newSecrets, overlapEnd } from '../secrets/signing-secret.js';
+import { checkTarget } from '../webhooks/webhook-endpoints.service.js';
 import { WebhookDelivery } from '../webhooks/webhook-delivery.entity.js';
 import { Trainer } from './trainer.entity.js';
 
@@ -27,6 +29,7 @@ export class TrainersService {
   constructor(
     private readonly database: DataSource,
     private readonly box: SecretBox,
+    private readonly http: OutboundHttp,
   ) {}
 
   async create(caller: TrainerCaller, body: CreateTrainer, baseUrl: string): Promise<CreatedTrainer> {
@@ -35,6 +38,7 @@ export class TrainersService {
         message: 'Only an operator key makes a shared trainer.',
         param: 'shared',
       });
+    checkTarget(this.http, body.url);
     const id = newId();
     const secret = makeSecret();
     const trainer = Object.assign(new Trainer(), {

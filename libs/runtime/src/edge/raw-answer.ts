@@ -6,7 +6,7 @@ import { AppError, toEnvelope } from '#runtime/app-error.js';
 /** A whole answer with the error envelope, for a connection whose request could not be read. */
 export function rawAnswer(error: AppError, requestId: string = randomUUID()): string {
   const { status, body } = toEnvelope(error);
-  const text = JSON.stringify(body);
+  const text = `${JSON.stringify(body)}\n`;
   const { retryAfter_s } = error.details;
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,

@@ -79,6 +79,28 @@ export const edgeSettings = {
   ),
 };
 
+/** For pages of other origins that call the API from a browser. */
+export const corsSettings = {
+  corsOrigins: setting(
+    {
+      name: 'CORS_ORIGINS',
+      summary:
+        'Origins whose pages may call the API from a browser: `https://app.example.com`, several separated by commas, or `*`',
+    },
+    z
+      .string()
+      .default('')
+      .transform((value, context): readonly string[] => {
+        const origins = value.split(',').flatMap((origin) => (origin.trim() === '' ? [] : [origin.trim()]));
+        for (const origin of origins) {
+          if (origin === '*' || (URL.canParse(origin) && new URL(origin).origin === origin)) continue;
+          context.addIssue(`expected origins such as https://app.example.com, or *, got "${origin}"`);
+        }
+        return origins;
+      }),
+  ),
+};
+
 interface EdgeSettings {
   readonly jsonLimitBytes: number;
   readonly bodyBudgetBytes: number;

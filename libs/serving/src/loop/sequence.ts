@@ -204,7 +204,7 @@ const TURN_TOKENS = 16;
 const TURN_STEPS = 4;
 
 /** The same given seed draws the same tokens; without one each answer has its own. */
-function seedOf(seed: number | undefined, choice: number): bigint {
+function seedOf(seed: number | string | undefined, choice: number): bigint {
   if (seed === undefined) return randomBytes(8).readBigUInt64LE();
   return BigInt.asUintN(64, BigInt(seed) + BigInt(choice));
 }

@@ -17,7 +17,7 @@ export class PromptReader {
     if (input.kind === 'tokens') {
       return { ids: Int32Array.from(input.tokens), added: new Uint8Array(input.tokens.length) };
     }
-    if (input.kind === 'text') return this.#encode(input.text, true);
+    if (input.kind === 'text') return this.#encode(input.text, input.addSpecialTokens ?? true);
     // A rendered chat carries its own BOS: encoding must not add another.
     return this.#encode(await this.templates.render(input, manifest), false);
   }

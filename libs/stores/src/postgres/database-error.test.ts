@@ -52,3 +52,24 @@ describe('isUniqueViolation', () => {
     expect(isUniqueViolation(null, 'other_key')).toBe(false);
   });
 });
+
+const codeOf = (thrown: Error) => {
+  const told = asDependencyError(thrown);
+  return told instanceof AppError ? told.code : 'none';
+};
+
+it.each([
+  ['a full disk of ours', { code: 'ENOSPC', syscall: 'write' }, 'dependency_unavailable'],
+  ['a quota of the file system', { code: 'EDQUOT', syscall: 'write' }, 'dependency_unavailable'],
+  ["a full disk of PostgreSQL's", { driverError: error({ code: '53100' }) }, 'dependency_unavailable'],
+  ['no memory there', { driverError: error({ code: '53200' }) }, 'dependency_unavailable'],
+  ['a lock that is not given', { driverError: error({ code: '55P03' }) }, 'dependency_unavailable'],
+  ['a statement that took too long', { driverError: error({ code: '57014' }) }, 'dependency_unavailable'],
+  ['a deadlock', { driverError: error({ code: '40P01' }) }, 'dependency_unavailable'],
+  ['a NUL in jsonb', { driverError: error({ code: '22P05' }) }, 'invalid_request'],
+  ['a NUL in text', { driverError: error({ code: '22021' }) }, 'invalid_request'],
+  ['a file that is not there', { code: 'ENOENT', syscall: 'open' }, 'none'],
+  ['a wrong statement', { driverError: error({ code: '42P01' }) }, 'none'],
+])('takes %s for what it is', (_, fields, code) => {
+  expect(codeOf(error(fields))).toBe(code);
+});

@@ -11,8 +11,16 @@ const SOCKET_CODES = new Set([
   'EHOSTUNREACH',
   'ENOENT',
 ]);
-/** PostgreSQL: connection exceptions (08...), shutdown and start-up (57P0x), out of connections (53300). */
-const STATE_CODES = /^(08...|57P0[1-5]|53300)$/;
+/**
+ * PostgreSQL: connection exceptions (08...), shutdown and start-up (57P0x), out of connections, disk, memory (53...),
+ * a lock that is not given (55P03), a statement that took too long (57014), a deadlock or conflict (40001, 40P01), a
+ * disk that fails (58030).
+ */
+const STATE_CODES = /^(08...|57P0[1-5]|53...|55P03|57014|40001|40P01|58030)$/;
+/** A value that no text or jsonb of PostgreSQL can hold: U+0000, half a surrogate pair, bytes that are no UTF-8. */
+const UNSTORABLE_CODES = /^(22021|22P05)$/;
+/** A disk that is full, or a quota of the file system. */
+const DISK_CODES = new Set(['ENOSPC', 'EDQUOT']);
 /** node-postgres gives these no code; the last is TypeORM's, for the next query of a transaction whose connection broke. */
 const MESSAGES =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Connection is closed|not queryable|Driver not Connected|query runner (?:was )?already released/i;
@@ -34,16 +42,28 @@ export function isAway(thrown: unknown): boolean {
   if (error.driverError && error.driverError !== thrown && isAway(error.driverError)) return true;
   if (Array.isArray(error.errors) && error.errors.some(isAway)) return true; // AggregateError of a refused connect
   const code = typeof error.code === 'string' ? error.code : '';
-  if (STATE_CODES.test(code)) return true;
+  if (STATE_CODES.test(code) || DISK_CODES.has(code)) return true;
   // A file's ENOENT has a syscall such as `open`; only a socket's is ours.
   if (SOCKET_CODES.has(code) && (code !== 'ENOENT' || error.syscall === 'connect')) return true;
   return MESSAGES.test(thrown.message);
 }
 
-/** The same error, or dependency_unavailable where a service was away. */
+/** The same error, or dependency_unavailable where a service or room is away, or invalid_request for text that it cannot hold. */
 export function asDependencyError(thrown: unknown): unknown {
-  if (thrown instanceof AppError || !isAway(thrown)) return thrown;
+  if (thrown instanceof AppError) return thrown;
+  if (isUnstorable(thrown))
+    return new AppError('invalid_request', {
+      message: 'The request holds text that cannot be stored: U+0000, or half a surrogate pair.',
+      cause: thrown,
+    });
+  if (!isAway(thrown)) return thrown;
   return new AppError('dependency_unavailable', { retryAfter_s: 2, cause: thrown });
+}
+
+function isUnstorable(thrown: unknown): boolean {
+  const outer = thrown as DriverError | null;
+  const error = (outer?.driverError ?? outer) as DriverError | null;
+  return typeof error?.code === 'string' && UNSTORABLE_CODES.test(error.code);
 }
 
 /** Whether an insert or update broke the unique constraint or index of that name. */
