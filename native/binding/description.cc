@@ -3,7 +3,7 @@
 namespace lorikeet::binding {
 
 Napi::Object describe(Napi::Env env, const Model& model) {
-  const ModelConfig& config = model.config();
+  const Network& network = model.network();
   Napi::Array modules = Napi::Array::New(env);
   static constexpr const char* kKinds[] = {"linear", "embedding", "norm"};
   for (const Module& module : model.modules()) {
@@ -16,17 +16,18 @@ Napi::Object describe(Napi::Env env, const Model& model) {
     modules[modules.Length()] = item;
   }
   Napi::Array eos = Napi::Array::New(env);
-  for (const int32_t id : config.eos_token_ids) eos[eos.Length()] = Napi::Number::New(env, id);
+  for (const int32_t id : network.eos_token_ids) eos[eos.Length()] = Napi::Number::New(env, id);
   Napi::Object description = Napi::Object::New(env);
-  description["architecture"] = config.architecture;
-  description["hiddenSize"] = static_cast<double>(config.hidden);
-  description["numLayers"] = static_cast<double>(config.layers);
-  description["vocabSize"] = static_cast<double>(config.vocab);
-  description["maxPositions"] = static_cast<double>(config.max_positions);
-  description["tieWordEmbeddings"] = Napi::Boolean::New(env, config.tied_head);
+  description["family"] = network.family;
+  description["architecture"] = network.architecture;
+  description["hiddenSize"] = static_cast<double>(network.hidden);
+  description["numLayers"] = static_cast<double>(network.layer_count());
+  description["vocabSize"] = static_cast<double>(network.vocab);
+  description["maxPositions"] = static_cast<double>(network.max_positions);
+  description["tieWordEmbeddings"] = Napi::Boolean::New(env, network.head.tied);
   description["eosTokenIds"] = eos;
   description["bosTokenId"] =
-      config.bos_token_id ? Napi::Value(Napi::Number::New(env, *config.bos_token_id)) : env.Undefined();
+      network.bos_token_id ? Napi::Value(Napi::Number::New(env, *network.bos_token_id)) : env.Undefined();
   description["modules"] = modules;
   static constexpr const char* kQuantizations[] = {"none", "int8", "int4", "nf4"};
   description["quantization"] = kQuantizations[static_cast<size_t>(model.quantization())];

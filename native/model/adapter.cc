@@ -6,6 +6,7 @@
 #include <set>
 
 #include "model/narrow.h"
+#include "model/part_rows.h"
 
 namespace lorikeet {
 
@@ -134,8 +135,9 @@ class AdapterLoader {
     if (change.bias && !module.bias) return Error{"replaces a bias, but the base has none"};
     switch (module.kind) {
       case ModuleKind::linear:
-        return load_linear_part(module, change, parts);
+        return load_linear_parts(module, change, parts);
       case ModuleKind::embedding:
+        if (module.place == ModulePlace::positions) return Error{"a table of positions cannot be changed"};
         return load_embedding(module, change);
       case ModuleKind::norm:
         return load_norm(module, change);
@@ -143,15 +145,15 @@ class AdapterLoader {
     return {};
   }
 
-  Status load_linear_part(const Module& module, const ManifestModule& change,
-                          std::vector<AdapterPartDesc>& parts) {
-    AdapterPartDesc part;
-    part.part = module.part;
+  // A module of several parts gives each its rows of B and of the vectors; A is theirs in common.
+  Status load_linear_parts(const Module& module, const ManifestModule& change,
+                           std::vector<AdapterPartDesc>& parts) {
+    AdapterPartDesc whole;
     if (change.token_rows) {
       if (module.place != ModulePlace::head || module.bias)
         return Error{"token rows belong to an embedding or to an output head without a bias"};
       const TokenRows shape{module.out, module.in};
-      if (Status s = take_token_rows(*change.token_rows, shape, part.replaced_rows, part.replaced_row_values);
+      if (Status s = take_token_rows(*change.token_rows, shape, whole.replaced_rows, whole.replaced_row_values);
           !s)
         return s;
     }
@@ -161,19 +163,37 @@ class AdapterLoader {
       if (!a) return a.error();
       Result<HostTensor> b = tensors_.matrix(change.lora->b, module.out, change.lora->rank);
       if (!b) return b.error();
-      part.rank = change.lora->rank;
-      part.scale = change.lora->scale;
-      part.a = *a;
-      part.b = *b;
-      if (Status s = take_optional(part.lora_bias, change.lora->lora_bias, vector); !s) return s;
+      whole.rank = change.lora->rank;
+      whole.scale = change.lora->scale;
+      whole.a = *a;
+      whole.b = *b;
+      if (Status s = take_optional(whole.lora_bias, change.lora->lora_bias, vector); !s) return s;
     }
-    if (Status s = take_optional(part.magnitude, change.magnitude, vector); !s) return s;
-    if (Status s = take_optional(part.bias, change.bias, vector); !s) return s;
-    const auto matrix = [&](const TensorRef& ref) { return tensors_.matrix(ref, module.out, module.in); };
-    if (Status s = take_optional(part.weight, change.weight, matrix); !s) return s;
-    narrow(part);
-    parts.push_back(part);
+    if (Status s = take_optional(whole.magnitude, change.magnitude, vector); !s) return s;
+    if (Status s = take_optional(whole.bias, change.bias, vector); !s) return s;
+    const auto matrix = [&](const TensorRef& ref) -> Result<HostTensor> {
+      if (!module.transposed) return tensors_.matrix(ref, module.out, module.in);
+      Result<HostTensor> stored = tensors_.matrix(ref, module.in, module.out);
+      return stored ? Result<HostTensor>(rearranged_.transposed(*stored)) : stored;
+    };
+    if (Status s = take_optional(whole.weight, change.weight, matrix); !s) return s;
+    for (size_t i = 0; i < module.parts.size(); ++i) {
+      AdapterPartDesc part = part_of(whole, module.parts[i]);
+      part.part = module.part + static_cast<int>(i);
+      narrow(part);
+      parts.push_back(part);
+    }
     return {};
+  }
+
+  AdapterPartDesc part_of(const AdapterPartDesc& whole, const PartRows& rows) {
+    AdapterPartDesc part = whole;
+    if (whole.rank > 0) part.b = rearranged_.rows(whole.b, rows);
+    if (whole.weight) part.weight = rearranged_.rows(*whole.weight, rows);
+    part.lora_bias = rearranged_.elements(whole.lora_bias, rows);
+    part.magnitude = rearranged_.elements(whole.magnitude, rows);
+    part.bias = rearranged_.elements(whole.bias, rows);
+    return part;
   }
 
   void narrow(AdapterPartDesc& part) {
@@ -247,17 +267,32 @@ class AdapterLoader {
   Status load_norm(const Module& module, const ManifestModule& change) {
     if (change.lora || change.token_rows || !change.weight)
       return Error{"a norm's gain can only be replaced"};
-    Result<HostTensor> gain = tensors_.vector(*change.weight, module.out);
-    if (!gain) return gain.error();
-    Result<std::unique_ptr<NormGain>> norm = backend_.norm_create(*gain);
-    if (!norm) return norm.error();
+    const Norm& norm = module.norm;
+    NormDesc desc{.kind = norm.kind,
+                  .width = norm.width,
+                  .copies = norm.copies,
+                  .gain = {},
+                  .bias = {},
+                  .offset = norm.offset};
+    const auto gain = [&](const TensorRef& ref) {
+      return norm.copies == 1 ? tensors_.vector(ref, module.out)
+                              : tensors_.matrix(ref, norm.copies, norm.width);
+    };
+    if (Status s = take_optional(desc.gain, change.weight, gain); !s) return s;
+    if (norm.bias && !change.bias) return Error{"a norm with a bias is replaced with its bias"};
+    const auto vector = [&](const TensorRef& ref) { return tensors_.vector(ref, module.out); };
+    if (Status s = take_optional(desc.bias, change.bias, vector); !s) return s;
+    Result<std::unique_ptr<NormGain>> created = backend_.norm_create(desc);
+    if (!created) return created.error();
     const auto site = static_cast<size_t>(module.norm_site);
-    (module.place == ModulePlace::final_norm ? adapter_.final_norm
-                                             : adapter_.layers[module.layer].norm[site]) = std::move(*norm);
+    (module.place == ModulePlace::final_norm   ? adapter_.final_norm
+     : module.place == ModulePlace::embed_norm ? adapter_.embed_norm
+                                               : adapter_.layers[module.layer].norm[site]) = std::move(*created);
     return {};
   }
 
   AdapterTensors tensors_;
+  PartTensors rearranged_;
   const Weights& base_;
   Backend& backend_;
   AdapterType type_;
@@ -272,7 +307,7 @@ size_t bytes_of(const std::unique_ptr<T>& weights) {
 }  // namespace
 
 size_t Adapter::bytes() const {
-  size_t total = bytes_of(embed) + bytes_of(final_norm) + bytes_of(head);
+  size_t total = bytes_of(embed) + bytes_of(embed_norm) + bytes_of(final_norm) + bytes_of(head);
   for (const Layer& layer : layers) {
     for (const auto& linear : layer.linear) total += bytes_of(linear);
     for (const auto& norm : layer.norm) total += bytes_of(norm);

@@ -19,6 +19,7 @@ struct Adapter {
     std::array<std::unique_ptr<NormGain>, kNormSites> norm;
   };
   std::unique_ptr<AdapterEmbedding> embed;
+  std::unique_ptr<NormGain> embed_norm;
   std::vector<Layer> layers;
   std::unique_ptr<NormGain> final_norm;
   std::unique_ptr<AdapterLinear> head;

@@ -57,7 +57,7 @@ Result<Checkpoint> Checkpoint::open(const std::string& folder) {
       return Error{folder + " holds neither model.safetensors nor model.safetensors.index.json"};
     Result<SafetensorsFile> file = SafetensorsFile::open(single);
     if (!file) return file.error();
-    for (const auto& [name, tensor] : file->tensors()) checkpoint.where_.emplace(name, 0);
+    for (const auto& [name, tensor] : file->tensors()) checkpoint.where_.emplace(name, Place{0, name});
     checkpoint.shards_.push_back(std::move(*file));
     return checkpoint;
   }
@@ -76,7 +76,7 @@ Result<Checkpoint> Checkpoint::open(const std::string& folder) {
     if (checkpoint.shards_[shard].find(name) == nullptr) {
       return Error{index + " says that " + file_name + " holds " + name + ", but it does not"};
     }
-    checkpoint.where_.emplace(name, shard);
+    checkpoint.where_.emplace(name, Place{shard, name});
   }
   for (const auto& [file_name, shard] : shard_of) {
     for (const auto& [name, tensor] : checkpoint.shards_[shard].tensors()) {
@@ -85,6 +85,35 @@ Result<Checkpoint> Checkpoint::open(const std::string& folder) {
     }
   }
   return checkpoint;
+}
+
+namespace {
+
+std::string renamed(const std::string& name, const std::vector<TensorRename>& renames) {
+  for (const TensorRename& rule : renames) {
+    const size_t at = name.find(rule.from);
+    if (at == std::string::npos || (!rule.anywhere && at != 0)) continue;
+    return name.substr(0, at) + rule.to + name.substr(at + rule.from.size());
+  }
+  return name;
+}
+
+}  // namespace
+
+Status Checkpoint::rename(const std::vector<TensorRename>& renames, const std::vector<std::string>& ignored) {
+  std::map<std::string, Place> where;
+  for (auto& [name, place] : where_) {
+    const bool skipped = std::any_of(ignored.begin(), ignored.end(),
+                                     [&](const std::string& prefix) { return name.starts_with(prefix); });
+    if (skipped) {
+      ++ignored_;
+      continue;
+    }
+    const auto [found, added] = where.emplace(renamed(name, renames), place);
+    if (!added) return Error{"tensors " + found->second.stored + " and " + name + " are the same to this model"};
+  }
+  where_ = std::move(where);
+  return {};
 }
 
 Result<HostTensor> Checkpoint::take(const std::string& name, int64_t rows, int64_t cols) {
@@ -105,6 +134,13 @@ Result<HostTensor> Checkpoint::take_vector(const std::string& name, int64_t size
   return tensor;
 }
 
+Result<HostTensor> Checkpoint::take_number(const std::string& name) {
+  const bool scalar = has(name) && info(name).shape.empty();
+  Result<HostTensor> tensor = take_shaped(name, scalar ? std::vector<int64_t>{} : std::vector<int64_t>{1});
+  if (tensor) tensor->rows = tensor->cols = 1;
+  return tensor;
+}
+
 Result<HostTensor> Checkpoint::take_shaped(const std::string& name, const std::vector<int64_t>& shape) {
   if (!has(name)) return Error{"the checkpoint has no tensor " + name};
   const TensorInfo& tensor = info(name);
@@ -115,21 +151,21 @@ Result<HostTensor> Checkpoint::take_shaped(const std::string& name, const std::v
   Result<DType> dtype = checkpoint_dtype(name, tensor.dtype);
   if (!dtype) return dtype.error();
   taken_.insert(name);
-  return HostTensor{shards_[where_.at(name)].data(tensor), *dtype, 0, 0, MappedFile::drop};
+  return HostTensor{data(name), *dtype, 0, 0, MappedFile::drop};
 }
 
 Result<RawTensor> Checkpoint::take_raw(const std::string& name) {
   if (!has(name)) return Error{"the checkpoint has no tensor " + name};
   const TensorInfo& tensor = info(name);
   taken_.insert(name);
-  const std::span bytes(shards_[where_.at(name)].data(tensor), tensor.end - tensor.begin);
+  const std::span bytes(data(name), tensor.end - tensor.begin);
   return RawTensor{bytes, tensor.dtype, tensor.shape, MappedFile::drop};
 }
 
 std::vector<std::string> Checkpoint::untaken() const {
   std::vector<std::string> names;
-  for (const auto& [name, shard] : where_) {
-    if (!taken_.contains(name)) names.push_back(name);
+  for (const auto& [name, place] : where_) {
+    if (!taken_.contains(name)) names.push_back(place.stored);
   }
   return names;
 }
@@ -139,8 +175,8 @@ bool Checkpoint::same_bytes(const std::string& a, const std::string& b) const {
   const TensorInfo& left = info(a);
   const TensorInfo& right = info(b);
   if (left.dtype != right.dtype || left.shape != right.shape) return false;
-  const std::byte* const left_bytes = shards_[where_.at(a)].data(left);
-  const std::byte* const right_bytes = shards_[where_.at(b)].data(right);
+  const std::byte* const left_bytes = data(a);
+  const std::byte* const right_bytes = data(b);
   bool same = true;
   for (uint64_t at = 0; same && at < left.end - left.begin; at += kPiece) {
     const uint64_t size = std::min(kPiece, left.end - left.begin - at);

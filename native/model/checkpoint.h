@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/interface/backend.h"
+#include "model/network.h"
 #include "model/safetensors.h"
 
 namespace lorikeet {
@@ -24,11 +25,19 @@ class Checkpoint {
  public:
   static Result<Checkpoint> open(const std::string& folder);
 
+  // From now on tensors go by the network's names. Forgets those that it ignores; two tensors of one name are
+  // an error.
+  Status rename(const std::vector<TensorRename>& renames, const std::vector<std::string>& ignored);
+  // How many tensors were ignored.
+  size_t ignored() const { return ignored_; }
+
   bool has(const std::string& name) const { return where_.contains(name); }
   // The tensor as [rows, cols], or as a vector of `cols` when rows is 1. Wrong shape or a dtype other than
   // F32, F16, BF16 is an error. Remembers that the tensor was taken.
   Result<HostTensor> take(const std::string& name, int64_t rows, int64_t cols);
   Result<HostTensor> take_vector(const std::string& name, int64_t size);
+  // A tensor of one element, of shape [] or [1].
+  Result<HostTensor> take_number(const std::string& name);
   Result<RawTensor> take_raw(const std::string& name);
   // Tensors that nothing took: weights which the network would silently go without.
   std::vector<std::string> untaken() const;
@@ -37,11 +46,22 @@ class Checkpoint {
 
  private:
   Result<HostTensor> take_shaped(const std::string& name, const std::vector<int64_t>& shape);
-  const TensorInfo& info(const std::string& name) const { return *shards_[where_.at(name)].find(name); }
+  struct Place {
+    size_t shard = 0;
+    std::string stored;  // its name in the file
+  };
+  const TensorInfo& info(const std::string& name) const {
+    const Place& place = where_.at(name);
+    return *shards_[place.shard].find(place.stored);
+  }
+  const std::byte* data(const std::string& name) const {
+    return shards_[where_.at(name).shard].data(info(name));
+  }
 
   std::vector<SafetensorsFile> shards_;
-  std::map<std::string, size_t> where_;  // tensor name -> index into shards_
+  std::map<std::string, Place> where_;  // by the tensor's name
   std::set<std::string> taken_;
+  size_t ignored_ = 0;
 };
 
 }  // namespace lorikeet

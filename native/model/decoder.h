@@ -1,4 +1,4 @@
-// The Llama decoder (Touvron et al. 2023): one pass over the rows of a mixed step.
+// The decoder: one pass over the rows of a mixed step, layer by layer as network.h describes them.
 #pragma once
 
 #include <atomic>
@@ -14,9 +14,9 @@ namespace lorikeet {
 
 class Decoder {
  public:
-  // Allocates all that a step of up to max_rows rows needs. `weights`, `backend` and `kv` must outlive the
-  // decoder.
-  static Result<std::unique_ptr<Decoder>> create(const ModelConfig& config, const Weights& weights,
+  // Allocates all that a step of up to max_rows rows needs. `network`, `weights`, `backend` and `kv` must
+  // outlive the decoder.
+  static Result<std::unique_ptr<Decoder>> create(const Network& network, const Weights& weights,
                                                  Backend& backend, KvCache& kv, int32_t max_rows);
 
   // plan: checked. adapters [G]; results [R]. Stops between layers when `cancelled` turns true.
@@ -26,29 +26,48 @@ class Decoder {
   size_t scratch_bytes() const;
 
  private:
-  Decoder(const ModelConfig& config, const Weights& weights, Backend& backend, KvCache& kv, int32_t max_rows);
-  Status allocate(int32_t max_rows);
+  // What attention needs beside weights, in the backend's words.
+  struct AttentionSite {
+    AttentionDesc desc;
+    const RopeDesc* rope = nullptr;
+  };
 
+  Decoder(const Network& network, const Weights& weights, Backend& backend, KvCache& kv, int32_t max_rows);
+  Status allocate(int32_t max_rows);
+  AttentionSite attention_site(size_t layer) const;
+
+  void embed();
   void attention_block(int layer);
   void mlp_block(int layer);
   void head(const StepPlan& plan, std::span<SampleResult> results);
-  // normed = rmsnorm(residual += update)
-  void add_norm(int layer, NormSite site);
-  void linear(Buffer& y, Buffer& x, int layer, LinearSite site, LinearOutput output = LinearOutput::store);
+  void logits_of(const float* normed, int32_t first, int32_t rows);
+
+  // Takes the pending update into the residual and returns what the block reads: norm(residual), or the
+  // residual where no norm stands before it.
+  const float* enter(int layer, NormSite site);
+  // The update has been written: normalizes it where a norm stands after the block, and leaves it pending.
+  void leave(int layer, NormSite site);
+  void add_update();
+  HeadNorms head_norms(int layer);
+  void linear(Buffer& y, const float* x, int layer, LinearSite site,
+              LinearOutput output = LinearOutput::store);
   // Names the adapters of the map after this one.
   void announce_next(int layer, LinearSite site);
 
   // Rows of logits at a time: scoring a long prompt must not need [R, V] floats.
   static constexpr int32_t kHeadRows = 32;
 
-  const ModelConfig& config_;
+  const Network& network_;
   const Weights& weights_;
   Backend& backend_;
   KvCache& kv_;
-  RopeDesc rope_;
-  AttentionDesc attention_;
+  std::vector<RopeDesc> ropes_;
+  RopeDesc no_rope_;
+  std::vector<float> alibi_slopes_;         // [HQ], where a layer has them
+  std::vector<AttentionSite> attention_;    // by layer
   Segments segments_;
-  int32_t rows_ = 0;  // T of the running step
+  int32_t rows_ = 0;      // T of the running step
+  bool pending_ = false;  // the update is not in the residual yet
 
   std::unique_ptr<Buffer> residual_;          // [T, H]
   std::unique_ptr<Buffer> update_;            // [T, H] what the last block adds to the residual

@@ -48,36 +48,87 @@ class ModuleMerge {
   Status apply(Weights& weights) {
     switch (module_.kind) {
       case ModuleKind::linear:
-        return into_linear(linear_of(weights));
+        return into_map(weights);
       case ModuleKind::embedding:
+        if (module_.place == ModulePlace::positions) return Error{"a table of positions cannot be changed"};
         return into_table(dense_table(*weights.embed));
       case ModuleKind::norm:
-        return into_gain(dense_gain(norm_of(weights)));
+        return into_norm(norm_of(weights));
     }
     return {};
   }
 
  private:
-  DenseLinear linear_of(Weights& weights) const {
-    if (module_.place == ModulePlace::head) return dense_linear(*weights.head, 0);
+  Linear& map_of(Weights& weights) const {
+    if (module_.place == ModulePlace::head) return *weights.head;
     auto& layer = weights.layers[static_cast<size_t>(module_.layer)];
-    return dense_linear(*layer.linear[static_cast<size_t>(module_.linear_site)], module_.part);
+    return *layer.linear[static_cast<size_t>(module_.linear_site)];
   }
 
   NormGain& norm_of(Weights& weights) const {
     if (module_.place == ModulePlace::final_norm) return *weights.final_norm;
+    if (module_.place == ModulePlace::embed_norm) return *weights.embed_norm;
     return *weights.layers[static_cast<size_t>(module_.layer)].norm[static_cast<size_t>(module_.norm_site)];
   }
 
-  // W [out, in], row by row of the output.
-  Status into_linear(DenseLinear linear) {
-    Values w, a, b, magnitude, bias, lora_bias;
-    if (Status s = read_replaced(linear.n * linear.k, w); !s) return s;
-    if (Status s = read_low_rank(linear.k, linear.n, a, b); !s) return s;
-    narrow(a, b);
-    if (Status s = read("magnitude", linear.n, magnitude); !s) return s;
-    if (Status s = read("bias", linear.n, bias); !s) return s;
-    if (Status s = read("loraBias", linear.n, lora_bias); !s) return s;
+  // What one part of the map gets of the module's numbers, row by row of the output.
+  struct PartValues {
+    Values w, b, magnitude, bias, lora_bias;
+  };
+
+  static Values picked(const Values& from, const PartRows& rows, int64_t width) {
+    Values to;
+    for (int64_t i = 0; !from.empty() && i < rows.count; ++i) {
+      const auto begin = from.begin() + rows.row(i) * width;
+      to.insert(to.end(), begin, begin + width);
+    }
+    return to;
+  }
+
+  // W [out, in]
+  Status into_map(Weights& weights) {
+    PartValues all;
+    Values a;
+    if (Status s = read_replaced(module_.out * module_.in, all.w); !s) return s;
+    if (module_.transposed && !all.w.empty()) all.w = transposed(all.w);
+    if (Status s = read_low_rank(module_.in, module_.out, a, all.b); !s) return s;
+    if (Status s = read("magnitude", module_.out, all.magnitude); !s) return s;
+    if (Status s = read("bias", module_.out, all.bias); !s) return s;
+    if (Status s = read("loraBias", module_.out, all.lora_bias); !s) return s;
+    for (size_t i = 0; i < module_.parts.size(); ++i) {
+      const PartRows& rows = module_.parts[i];
+      Values part_a = a;
+      PartValues part{picked(all.w, rows, module_.in), picked(all.b, rows, rank_), picked(all.magnitude, rows, 1),
+                      picked(all.bias, rows, 1), picked(all.lora_bias, rows, 1)};
+      narrow(part_a, part.b);
+      into_part(dense_linear(map_of(weights), module_.part + static_cast<int>(i)), part_a, part);
+    }
+    return module_.place == ModulePlace::head ? into_rows(dense_linear(*weights.head, 0)) : Status{};
+  }
+
+  Status into_rows(DenseLinear linear) {
+    if (linear.added.empty()) return replace_rows(linear.weight, linear.n, linear.k);
+    // Beside quantized weights a replaced row is, like a delta, multiplied with the activations as they are.
+    if (Status s = replace_rows(linear.added, linear.n, linear.k); !s || !change_.contains("rows")) return s;
+    for (const json& index : change_["rows"]["indices"]) {
+      const auto row = linear.weight.subspan(index.get<size_t>() * static_cast<size_t>(linear.k),
+                                             static_cast<size_t>(linear.k));
+      std::fill(row.begin(), row.end(), 0.0f);
+    }
+    return {};
+  }
+
+  // w [in, out] -> [out, in]
+  Values transposed(const Values& w) const {
+    Values result(w.size());
+    for (int64_t j = 0; j < module_.in; ++j) {
+      for (int64_t i = 0; i < module_.out; ++i) result[i * module_.in + j] = w[j * module_.out + i];
+    }
+    return result;
+  }
+
+  void into_part(DenseLinear linear, const Values& a, const PartValues& part) const {
+    const auto& [w, b, magnitude, bias, lora_bias] = part;
     if (!bias.empty()) linear.bias.emplace(bias.begin(), bias.end());
     if (!lora_bias.empty() && !linear.bias) linear.bias.emplace(static_cast<size_t>(linear.n), 0.0f);
     Values added(static_cast<size_t>(linear.k));  // one row
@@ -101,15 +152,6 @@ class ModuleMerge {
       store(linear, i, added, ratio);
       if (!lora_bias.empty()) (*linear.bias)[i] += static_cast<float>(ratio * scale_ * lora_bias[i]);
     }
-    if (linear.added.empty()) return replace_rows(linear.weight, linear.n, linear.k);
-    // Beside quantized weights a replaced row is, like a delta, multiplied with the activations as they are.
-    if (Status s = replace_rows(linear.added, linear.n, linear.k); !s || !change_.contains("rows")) return s;
-    for (const json& index : change_["rows"]["indices"]) {
-      const auto row = linear.weight.subspan(index.get<size_t>() * static_cast<size_t>(linear.k),
-                                             static_cast<size_t>(linear.k));
-      std::fill(row.begin(), row.end(), 0.0f);
-    }
-    return {};
   }
 
   // Row i becomes ratio * (row + added).
@@ -164,10 +206,14 @@ class ModuleMerge {
     return {};
   }
 
-  Status into_gain(std::span<float> gain) {
-    Values w;
-    if (Status s = read("weight", static_cast<int64_t>(gain.size()), w); !s) return s;
-    std::copy(w.begin(), w.end(), gain.begin());
+  Status into_norm(NormGain& norm) {
+    Values w, bias;
+    const DenseNorm dense = dense_norm(norm);
+    if (dense.bias.empty() && change_.contains("bias")) return Error{"replaces a bias, but the base has none"};
+    if (Status s = read("weight", static_cast<int64_t>(dense.gain.size()), w); !s) return s;
+    if (Status s = read("bias", static_cast<int64_t>(dense.bias.size()), bias); !s) return s;
+    for (size_t i = 0; i < w.size(); ++i) dense.gain[i] = static_cast<float>(w[i] + module_.norm.offset);
+    std::copy(bias.begin(), bias.end(), dense.bias.begin());
     return {};
   }
 

@@ -1,10 +1,13 @@
-// Typed fields of a JSON object whose first fault is kept: readers ask for all fields and check once.
+// Typed fields of a JSON object whose first fault is kept: readers ask for all fields and check once. What
+// nobody asked for is known in the end, so that a field nobody knows can be refused.
 #pragma once
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "backend/interface/status.h"
 
@@ -16,8 +19,26 @@ class JsonFields {
   // `object` must outlive the reader; `where` begins every message.
   JsonFields(const nlohmann::json& object, std::string where) : object_(object), where_(std::move(where)) {}
 
-  bool has(const char* name) const { return object_.contains(name) && !object_[name].is_null(); }
+  bool has(const char* name) const {
+    read_.insert(name);
+    return object_.contains(name) && !object_[name].is_null();
+  }
+  // There, and null: not the same as absent where a class has a default of its own.
+  bool is_null(const char* name) const {
+    read_.insert(name);
+    return object_.contains(name) && object_[name].is_null();
+  }
   const nlohmann::json& raw(const char* name) const { return object_[name]; }
+  const std::string& where() const { return where_; }
+
+  // Fields that are there and that nobody has asked for, null ones aside.
+  std::vector<std::string> unread() const {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : object_.items()) {
+      if (!value.is_null() && !read_.contains(name)) names.push_back(name);
+    }
+    return names;
+  }
 
   std::optional<int32_t> integer(const char* name, int64_t least) {
     if (!has(name)) return std::nullopt;
@@ -53,17 +74,50 @@ class JsonFields {
     return object_[name].get<std::string>();
   }
 
+  // A list of numbers; empty where absent.
+  std::vector<double> numbers(const char* name) {
+    std::vector<double> values;
+    if (!has(name)) return values;
+    const nlohmann::json& list = object_[name];
+    for (const nlohmann::json& item : list.is_array() ? list : nlohmann::json::array({nullptr})) {
+      if (!item.is_number() || !std::isfinite(item.get<double>())) {
+        fail(name, "a list of numbers");
+        return {};
+      }
+      values.push_back(item.get<double>());
+    }
+    return values;
+  }
+  std::vector<std::string> texts(const char* name) {
+    std::vector<std::string> values;
+    if (!has(name)) return values;
+    const nlohmann::json& list = object_[name];
+    for (const nlohmann::json& item : list.is_array() ? list : nlohmann::json::array({nullptr})) {
+      if (!item.is_string()) {
+        fail(name, "a list of strings");
+        return {};
+      }
+      values.push_back(item.get<std::string>());
+    }
+    return values;
+  }
+
   void fail(const std::string& name, const std::string& expected) {
     if (!error_) error_ = Error{where_ + ": " + name + " must be " + expected};
   }
   void refuse(const std::string& message) {
     if (!error_) error_ = Error{where_ + ": " + message};
   }
+  // Of a reader of something inside.
+  void take_error(const Error& error) {
+    if (!error_) error_ = error;
+  }
   const std::optional<Error>& error() const { return error_; }
 
  private:
   const nlohmann::json& object_;
   std::string where_;
+  mutable std::set<std::string> read_;
   std::optional<Error> error_;
 };
 

@@ -3,6 +3,7 @@
 #include "backend/shared/kv_type.h"
 #include "model/checkpoint.h"
 #include "model/dense_merge.h"
+#include "model/network_config.h"
 
 namespace lorikeet {
 
@@ -18,12 +19,12 @@ Status Model::load(const ModelOptions& options) {
   if (options.max_sequences < 1) return Error{"maxSequences must be at least 1"};
   if (options.page_tokens < 1) return Error{"kv.pageTokens must be at least 1"};
 
-  Result<ModelConfig> config = read_model_config(options.path);
-  if (!config) return Error{options.path + ": " + config.error().message};
-  config_ = std::move(*config);
+  Result<Network> network = read_network(options.path);
+  if (!network) return Error{options.path + ": " + network.error().message};
+  network_ = std::move(*network);
   quantization_ = options.quantization;
   adapter_type_ = options.adapter_type;
-  modules_ = list_modules(config_);
+  modules_ = list_modules(network_);
   kind_ = options.backend;
 
   auto backend = options.backend == BackendKind::cpu ? make_cpu_backend(options.backend_options)
@@ -33,24 +34,24 @@ Status Model::load(const ModelOptions& options) {
 
   Result<Checkpoint> checkpoint = Checkpoint::open(options.path);
   if (!checkpoint) return checkpoint.error();
-  Result<Weights> weights = load_weights(config_, *checkpoint, *backend_, options.quantization);
+  Result<Weights> weights = load_weights(network_, *checkpoint, *backend_, options.quantization);
   if (!weights) return Error{options.path + ": " + weights.error().message};
   weights_ = std::move(*weights);
   if (Status s = create_kv(options); !s) return s;
 
-  auto decoder = Decoder::create(config_, weights_, *backend_, *kv_, options.max_rows);
+  auto decoder = Decoder::create(network_, weights_, *backend_, *kv_, options.max_rows);
   if (!decoder) return decoder.error();
   decoder_ = std::move(*decoder);
   checker_ = std::make_unique<StepPlanChecker>(StepLimits{options.max_rows, options.max_sequences,
-                                                          config_.max_positions, config_.vocab,
+                                                          network_.max_positions, network_.vocab,
                                                           kv_desc_.pages, kv_desc_.page_tokens});
   results_.resize(static_cast<size_t>(options.max_rows));
   return {};
 }
 
 Status Model::create_kv(const ModelOptions& options) {
-  kv_desc_ = {config_.layers, 0, options.page_tokens, config_.kv_heads, config_.head_dim, options.kv_type};
-  const auto page_bytes = static_cast<uint64_t>(config_.layers) * lorikeet::kv_page_bytes(kv_desc_);
+  kv_desc_ = {kv_layers(network_), 0, options.page_tokens, options.kv_type};
+  const uint64_t page_bytes = lorikeet::kv_page_bytes(kv_desc_);
   const uint64_t pages = options.kv_bytes / page_bytes;
   if (pages == 0) {
     return Error{"kv.bytes is " + std::to_string(options.kv_bytes) + ", but one page needs " +

@@ -46,11 +46,11 @@ class Model {
  public:
   static Result<std::unique_ptr<Model>> open(const ModelOptions& options);
 
-  const ModelConfig& config() const { return config_; }
+  const Network& network() const { return network_; }
   const std::vector<Module>& modules() const { return modules_; }
   // Of the layers' linear maps: the checkpoint's own where it is quantized already.
   Quantization quantization() const {
-    return config_.format == CheckpointFormat::bitsandbytes_nf4 ? Quantization::nf4 : quantization_;
+    return network_.format == CheckpointFormat::bitsandbytes_nf4 ? Quantization::nf4 : quantization_;
   }
   std::string device() const { return backend_->caps().device; }
   int32_t kv_pages() const { return kv_desc_.pages; }
@@ -86,7 +86,7 @@ class Model {
   BackendKind kind_ = BackendKind::cpu;
   Quantization quantization_ = Quantization::none;  // asked for
   AdapterType adapter_type_ = AdapterType::stored;
-  ModelConfig config_;
+  Network network_;
   std::vector<Module> modules_;
   // Declared so that what refers to another dies first.
   std::unique_ptr<Backend> backend_;

@@ -4,72 +4,92 @@ namespace lorikeet {
 
 namespace {
 
-Module linear_module(std::string name, int layer, LinearSite site, int part) {
-  Module module;
-  module.name = std::move(name);
-  module.place = ModulePlace::layer_linear;
-  module.layer = layer;
-  module.linear_site = site;
-  module.part = part;
-  return module;
-}
+class ModuleList {
+ public:
+  void embedding(const std::string& name, ModulePlace place, int64_t rows, int64_t hidden) {
+    Module module;
+    module.name = name;
+    module.kind = ModuleKind::embedding;
+    module.place = place;
+    module.out = hidden;
+    module.in = rows;
+    modules.push_back(std::move(module));
+  }
 
-Module sized(Module module, int64_t out, int64_t in, bool bias) {
-  module.out = out;
-  module.in = in;
-  module.bias = bias;
-  return module;
-}
+  void norm(const std::optional<Norm>& norm, ModulePlace place, int32_t layer = 0, NormSite site = {}) {
+    if (!norm) return;
+    Module module;
+    module.name = norm->module;
+    module.kind = ModuleKind::norm;
+    module.out = norm->size();
+    module.in = 1;
+    module.bias = norm->bias;
+    module.place = place;
+    module.layer = layer;
+    module.norm_site = site;
+    module.norm = *norm;
+    modules.push_back(std::move(module));
+  }
 
-Module norm_module(std::string name, int layer, ModulePlace place, NormSite site, int64_t width) {
-  Module module;
-  module.name = std::move(name);
-  module.kind = ModuleKind::norm;
-  module.out = width;
-  module.in = 1;
-  module.place = place;
-  module.layer = layer;
-  module.norm_site = site;
-  return module;
-}
+  void map(const LinearMap& map, ModulePlace place, int32_t layer = 0, LinearSite site = {}) {
+    int part = 0;
+    for (const MapModule& from : map.modules) {
+      Module module;
+      module.name = from.name;
+      module.out = from.out;
+      module.in = map.in;
+      module.bias = from.bias;
+      module.place = place;
+      module.layer = layer;
+      module.linear_site = site;
+      module.part = part;
+      module.parts = from.parts;
+      module.transposed = from.transposed;
+      part += static_cast<int>(from.parts.size());
+      modules.push_back(std::move(module));
+    }
+  }
 
-void list_layer(std::vector<Module>& modules, const ModelConfig& c, int layer) {
-  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-  const std::string attention = prefix + "self_attn.";
-  const std::string mlp = prefix + "mlp.";
-  const auto linear = [&](const std::string& name, LinearSite site, int part, int64_t out, int64_t in,
-                          bool bias) {
-    modules.push_back(sized(linear_module(name, layer, site, part), out, in, bias));
-  };
-  const auto norm = [&](const char* name, NormSite site) {
-    modules.push_back(norm_module(prefix + name, layer, ModulePlace::layer_norm, site, c.hidden));
-  };
-  norm("input_layernorm", NormSite::input);
-  linear(attention + "q_proj", LinearSite::qkv, 0, c.q_width(), c.hidden, c.attention_bias);
-  linear(attention + "k_proj", LinearSite::qkv, 1, c.kv_width(), c.hidden, c.attention_bias);
-  linear(attention + "v_proj", LinearSite::qkv, 2, c.kv_width(), c.hidden, c.attention_bias);
-  linear(attention + "o_proj", LinearSite::o, 0, c.hidden, c.q_width(), c.attention_bias);
-  norm("post_attention_layernorm", NormSite::post_attention);
-  linear(mlp + "gate_proj", LinearSite::gate_up, 0, c.ffn, c.hidden, c.mlp_bias);
-  linear(mlp + "up_proj", LinearSite::gate_up, 1, c.ffn, c.hidden, c.mlp_bias);
-  linear(mlp + "down_proj", LinearSite::down, 0, c.hidden, c.ffn, c.mlp_bias);
-}
+  void layer(const Layer& layer, int32_t index) {
+    const auto norm_at = [&](const std::optional<Norm>& from, NormSite site) {
+      norm(from, ModulePlace::layer_norm, index, site);
+    };
+    const auto map_at = [&](const LinearMap& from, LinearSite site) {
+      map(from, ModulePlace::layer_linear, index, site);
+    };
+    norm_at(layer.before_attention, NormSite::before_attention);
+    map_at(layer.attention.qkv, LinearSite::qkv);
+    norm_at(layer.attention.q_norm, NormSite::q);
+    norm_at(layer.attention.k_norm, NormSite::k);
+    norm_at(layer.attention.v_norm, NormSite::v);
+    map_at(layer.attention.o, LinearSite::o);
+    norm_at(layer.after_attention, NormSite::after_attention);
+    norm_at(layer.before_mlp, NormSite::before_mlp);
+    map_at(layer.mlp.up, LinearSite::up);
+    map_at(layer.mlp.down, LinearSite::down);
+    norm_at(layer.after_mlp, NormSite::after_mlp);
+  }
+
+  std::vector<Module> modules;
+};
 
 }  // namespace
 
-std::vector<Module> list_modules(const ModelConfig& config) {
-  std::vector<Module> modules;
-  Module embed;
-  embed.name = "model.embed_tokens";
-  embed.kind = ModuleKind::embedding;
-  modules.push_back(sized(std::move(embed), config.hidden, config.vocab, false));
-  for (int layer = 0; layer < config.layers; ++layer) list_layer(modules, config, layer);
-  modules.push_back(norm_module("model.norm", 0, ModulePlace::final_norm, NormSite::input, config.hidden));
-  Module head;
-  head.name = "lm_head";
-  head.place = ModulePlace::head;
-  modules.push_back(sized(std::move(head), config.vocab, config.hidden, false));
-  return modules;
+std::vector<Module> list_modules(const Network& network) {
+  ModuleList list;
+  const EmbeddingTable& table = network.embedding;
+  list.embedding(table.module, ModulePlace::embed, network.vocab, network.hidden);
+  if (!table.positions.empty()) {
+    list.embedding(table.positions, ModulePlace::positions, table.position_rows, network.hidden);
+  }
+  list.norm(table.norm, ModulePlace::embed_norm);
+  for (int32_t index = 0; index < network.layer_count(); ++index) {
+    list.layer(network.layers[static_cast<size_t>(index)], index);
+  }
+  list.norm(network.final_norm, ModulePlace::final_norm);
+  MapModule head{network.head.module, network.vocab, network.head.bias, false, {rows_of(0, network.vocab)}};
+  list.map({network.hidden, {head}}, ModulePlace::head);
+  return list.modules;
 }
 
 }  // namespace lorikeet

@@ -7,34 +7,37 @@
 #include <string>
 #include <vector>
 
-#include "model/model_config.h"
+#include "model/network.h"
 
 namespace lorikeet {
 
 enum class ModuleKind : uint8_t { linear, embedding, norm };
 
-// Fused linear maps of a layer; a module is one part of one site.
-enum class LinearSite : uint8_t { qkv, o, gate_up, down };
+// Fused linear maps of a layer, in the order in which the decoder runs them.
+enum class LinearSite : uint8_t { qkv, o, up, down };
 constexpr int kLinearSites = 4;
-enum class NormSite : uint8_t { input, post_attention };
-constexpr int kNormSites = 2;
+enum class NormSite : uint8_t { before_attention, q, k, v, after_attention, before_mlp, after_mlp };
+constexpr int kNormSites = 7;
 
-enum class ModulePlace : uint8_t { embed, layer_linear, layer_norm, final_norm, head };
+enum class ModulePlace : uint8_t { embed, embed_norm, positions, layer_linear, layer_norm, final_norm, head };
 
 struct Module {
   std::string name;
   ModuleKind kind = ModuleKind::linear;
   int64_t out = 0;
-  int64_t in = 0;  // embedding: vocabulary; norm: 1
+  int64_t in = 0;  // embedding: its rows; norm: 1
   bool bias = false;
   ModulePlace place = ModulePlace::embed;
-  int layer = 0;
-  LinearSite linear_site = LinearSite::qkv;  // of layer_linear
-  int part = 0;                              // of linear_site
-  NormSite norm_site = NormSite::input;      // of layer_norm
+  int32_t layer = 0;
+  LinearSite linear_site = LinearSite::qkv;                  // of layer_linear
+  NormSite norm_site = NormSite::before_attention;           // of layer_norm
+  int part = 0;                                              // of its map: its first
+  std::vector<PartRows> parts;                               // of layer_linear and head
+  bool transposed = false;                                   // MapModule's
+  Norm norm;                                                 // of a norm
 };
 
-// In the network's order; parts of a site are adjacent and ascending.
-std::vector<Module> list_modules(const ModelConfig& config);
+// In the network's order; modules of one map are adjacent, and their parts ascend from 0.
+std::vector<Module> list_modules(const Network& network);
 
 }  // namespace lorikeet

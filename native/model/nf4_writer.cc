@@ -13,6 +13,7 @@
 #include "model/checkpoint.h"
 #include "model/mapped_file.h"
 #include "model/modules.h"
+#include "model/network_config.h"
 
 namespace lorikeet {
 
@@ -195,9 +196,10 @@ void copy_others(const fs::path& from, const fs::path& to) {
 }  // namespace
 
 Status write_nf4_checkpoint(const std::string& from, const std::string& to, int threads) {
-  Result<ModelConfig> config = read_model_config(from);
-  if (!config) return Error{from + ": " + config.error().message};
-  if (config->format != CheckpointFormat::plain) return Error{from + " is quantized already"};
+  Result<Network> network = read_network(from);
+  if (!network) return Error{from + ": " + network.error().message};
+  if (network->format != CheckpointFormat::plain) return Error{from + " is quantized already"};
+  if (!network->renames.empty()) return Error{from + ": " + network->family + " checkpoints are not written in NF4"};
   Result<Checkpoint> checkpoint = Checkpoint::open(from);
   if (!checkpoint) return checkpoint.error();
   try {
@@ -208,7 +210,7 @@ Status write_nf4_checkpoint(const std::string& from, const std::string& to, int 
   } catch (const fs::filesystem_error& error) {
     return Error{error.what()};
   }
-  if (Status s = Nf4Writer(*checkpoint, threads).write(list_modules(*config), to + "/model.safetensors"); !s)
+  if (Status s = Nf4Writer(*checkpoint, threads).write(list_modules(*network), to + "/model.safetensors"); !s)
     return s;
   return write_config(from + "/config.json", to + "/config.json");
 }

@@ -11,7 +11,7 @@ Segments::Segments(int32_t max_rows) {
   sampled_.reserve(capacity);
   embedding_.reserve(capacity);
   linear_.reserve(capacity);
-  norm_.reserve(capacity);
+  for (auto& list : norm_) list.reserve(capacity);
 }
 
 void Segments::begin(const StepPlan& plan, std::span<const Adapter* const> adapters) {
@@ -46,21 +46,32 @@ std::span<const LinearSegment> Segments::linear(int layer, LinearSite site) {
   return linear_;
 }
 
+std::span<const NormSegment> Segments::embed_norm() {
+  std::vector<NormSegment>& list = norm_.front();
+  list.clear();
+  for (const AdapterSegment& s : rows_) {
+    if (s.adapter->embed_norm) list.push_back({s.row0, s.rows, s.adapter->embed_norm.get()});
+  }
+  return list;
+}
+
 std::span<const NormSegment> Segments::norm(int layer, NormSite site) {
-  norm_.clear();
+  std::vector<NormSegment>& list = norm_[static_cast<size_t>(site)];
+  list.clear();
   for (const AdapterSegment& s : rows_) {
     const auto& gain = s.adapter->layers[layer].norm[static_cast<size_t>(site)];
-    if (gain) norm_.push_back({s.row0, s.rows, gain.get()});
+    if (gain) list.push_back({s.row0, s.rows, gain.get()});
   }
-  return norm_;
+  return list;
 }
 
 std::span<const NormSegment> Segments::final_norm() {
-  norm_.clear();
+  std::vector<NormSegment>& list = norm_.front();
+  list.clear();
   for (const AdapterSegment& s : sampled_) {
-    if (s.adapter->final_norm) norm_.push_back({s.row0, s.rows, s.adapter->final_norm.get()});
+    if (s.adapter->final_norm) list.push_back({s.row0, s.rows, s.adapter->final_norm.get()});
   }
-  return norm_;
+  return list;
 }
 
 std::span<const LinearSegment> Segments::head(int32_t first, int32_t end) {

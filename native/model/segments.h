@@ -26,7 +26,9 @@ class Segments {
   void begin(const StepPlan& plan, std::span<const Adapter* const> adapters);
 
   std::span<const EmbeddingSegment> embed();
+  std::span<const NormSegment> embed_norm();
   std::span<const LinearSegment> linear(int layer, LinearSite site);
+  // Of q, k and v at once: each site has a list of its own.
   std::span<const NormSegment> norm(int layer, NormSite site);
   // Over the sampled rows instead of the step's rows.
   std::span<const NormSegment> final_norm();
@@ -38,7 +40,7 @@ class Segments {
   std::vector<AdapterSegment> sampled_;  // over the sampled rows
   std::vector<EmbeddingSegment> embedding_;
   std::vector<LinearSegment> linear_;
-  std::vector<NormSegment> norm_;
+  std::array<std::vector<NormSegment>, kNormSites> norm_;  // by site; those of no layer in the first
 };
 
 }  // namespace lorikeet

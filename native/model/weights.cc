@@ -1,31 +1,46 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "backend/shared/dtype.h"
+#include "backend/shared/nf4.h"
 #include "backend/shared/quantization.h"
 #include "model/nf4_checkpoint.h"
+#include "model/part_rows.h"
 
 namespace lorikeet {
 
 namespace {
 
+// A module's tensors, whole, before they are cut into parts.
+struct ModuleTensors {
+  HostTensor weight;               // [out, in]
+  std::optional<HostTensor> bias;  // [out]
+  std::vector<float> nf4_absmax;   // [out, in / 64] or empty
+};
+
 class WeightLoader {
  public:
-  WeightLoader(const ModelConfig& config, Checkpoint& checkpoint, Backend& backend, Quantization quantization)
-      : config_(config), checkpoint_(checkpoint), backend_(backend), quantization_(quantization) {}
+  WeightLoader(const Network& network, Checkpoint& checkpoint, Backend& backend, Quantization quantization)
+      : network_(network), checkpoint_(checkpoint), backend_(backend), quantization_(quantization) {}
 
   Result<Weights> load() {
-    const std::vector<Module> modules = list_modules(config_);
-    weights_.layers.resize(static_cast<size_t>(config_.layers));
+    const std::vector<Module> modules = list_modules(network_);
+    weights_.layers.resize(network_.layers.size());
     for (size_t first = 0; first < modules.size();) {
       const Module& module = modules[first];
-      size_t end = first + 1;  // past the last part of the module's fused map
+      size_t end = first + 1;  // past the last module of the fused map
       while (end < modules.size() && modules[end].kind == ModuleKind::linear && modules[end].part > 0) ++end;
       const Status status = module.kind == ModuleKind::linear ? load_linear({&modules[first], end - first})
                             : module.kind == ModuleKind::norm ? load_norm(module)
-                                                              : Status{};
+                            : module.place == ModulePlace::positions ? load_positions(module)
+                                                                     : Status{};
       if (!status) return status.error();
       first = end;
+    }
+    for (size_t layer = 0; layer < network_.layers.size(); ++layer) {
+      if (Status s = load_layer_numbers(network_.layers[layer], weights_.layers[layer]); !s) return s.error();
     }
     const Status embed = load_embedding(modules.front());  // last: a tied table needs the head
     if (!embed) return embed.error();
@@ -36,50 +51,71 @@ class WeightLoader {
 
  private:
   std::string tensor_name(const Module& module) const {
-    const bool tied = module.place == ModulePlace::head && config_.tied_head;
-    return (tied ? "model.embed_tokens" : module.name) + ".weight";
+    const bool tied = module.place == ModulePlace::head && network_.head.tied;
+    return (tied ? network_.embedding.module : module.name) + ".weight";
   }
 
   bool is_nf4(const Module& module) const {
-    return config_.format == CheckpointFormat::bitsandbytes_nf4 && has_nf4(checkpoint_, tensor_name(module));
+    return network_.format == CheckpointFormat::bitsandbytes_nf4 && has_nf4(checkpoint_, tensor_name(module));
   }
 
-  Result<LinearPart> take_part(const Module& module) {
-    Result<HostTensor> weight = checkpoint_.take(tensor_name(module), module.out, module.in);
-    if (!weight) return weight.error();
-    return LinearPart{*weight, std::nullopt};
+  Result<ModuleTensors> take_module(const Module& module, bool nf4) {
+    ModuleTensors tensors;
+    if (nf4) {
+      Result<Nf4Weight> weight = take_nf4(checkpoint_, tensor_name(module), module.out, module.in);
+      if (!weight) return weight.error();
+      tensors.weight = weight->packed;
+      tensors.nf4_absmax = std::move(weight->absmax);
+    } else {
+      Result<HostTensor> weight = checkpoint_.take(tensor_name(module), module.transposed ? module.in : module.out,
+                                                   module.transposed ? module.out : module.in);
+      if (!weight) return weight.error();
+      tensors.weight = module.transposed ? parts_.transposed(*weight) : *weight;
+    }
+    if (module.bias) {
+      Result<HostTensor> bias = checkpoint_.take_vector(module.name + ".bias", module.out);
+      if (!bias) return bias.error();
+      tensors.bias = *bias;
+    }
+    return tensors;
   }
 
-  Result<LinearPart> take_nf4_part(const Module& module) {
-    Result<Nf4Weight> weight = take_nf4(checkpoint_, tensor_name(module), module.out, module.in);
-    if (!weight) return weight.error();
-    return LinearPart{weight->packed, std::nullopt, std::move(weight->absmax)};
+  Result<LinearPart> part_of(const Module& module, const ModuleTensors& tensors, const PartRows& rows) {
+    const std::optional<HostTensor> bias = parts_.elements(tensors.bias, rows);
+    if (tensors.nf4_absmax.empty()) return LinearPart{parts_.rows(tensors.weight, rows), bias};
+    if (!rows.contiguous() || module.in % kNf4Block != 0) {
+      return Error{module.name + " is cut across blocks of NF4; that is not implemented"};
+    }
+    HostTensor packed = tensors.weight;  // two codes to a byte
+    packed.data += rows.first * module.in / 2;
+    packed.rows = rows.count;
+    const auto begin = tensors.nf4_absmax.begin() + rows.first * module.in / kNf4Block;
+    return LinearPart{packed, bias, {begin, begin + rows.count * module.in / kNf4Block}};
   }
 
-  Status load_linear(std::span<const Module> parts) {
+  Status load_linear(std::span<const Module> modules) {
     LinearDesc desc;
-    const bool head = parts.front().place == ModulePlace::head;
-    const bool nf4 = is_nf4(parts.front());
+    const Module& first = modules.front();
+    const bool head = first.place == ModulePlace::head;
+    const bool nf4 = is_nf4(first);
     desc.quantization = nf4 ? Quantization::nf4 : head ? head_quantization(quantization_) : quantization_;
-    for (const Module& module : parts) {
+    for (const Module& module : modules) {
       if (is_nf4(module) != nf4) {
-        return Error{"only one of " + parts.front().name + " and " + module.name +
+        return Error{"only one of " + first.name + " and " + module.name +
                      " is quantized in the checkpoint; that is not implemented"};
       }
-      Result<LinearPart> taken = nf4 ? take_nf4_part(module) : take_part(module);
-      if (!taken) return taken.error();
-      LinearPart part = std::move(*taken);
-      if (module.bias) {
-        Result<HostTensor> bias = checkpoint_.take_vector(module.name + ".bias", module.out);
-        if (!bias) return bias.error();
-        part.bias = *bias;
+      Result<ModuleTensors> tensors = take_module(module, nf4);
+      if (!tensors) return tensors.error();
+      for (const PartRows& rows : module.parts) {
+        Result<LinearPart> part = part_of(module, *tensors, rows);
+        if (!part) return part.error();
+        desc.parts.push_back(std::move(*part));
       }
-      desc.parts.push_back(std::move(part));
     }
     Result<std::unique_ptr<Linear>> linear = backend_.linear_create(desc);
+    parts_ = {};
     if (!linear) return linear.error();
-    const Module& first = parts.front();
-    if (first.place == ModulePlace::head) {
+    if (head) {
       weights_.head = std::move(*linear);
     } else {
       weights_.layers[first.layer].linear[static_cast<size_t>(first.linear_site)] = std::move(*linear);
@@ -88,15 +124,73 @@ class WeightLoader {
   }
 
   Status load_norm(const Module& module) {
-    Result<HostTensor> gain = checkpoint_.take_vector(module.name + ".weight", module.out);
-    if (!gain) return gain.error();
-    Result<std::unique_ptr<NormGain>> norm = backend_.norm_create(*gain);
-    if (!norm) return norm.error();
-    if (module.place == ModulePlace::final_norm) {
-      weights_.final_norm = std::move(*norm);
-    } else {
-      weights_.layers[module.layer].norm[static_cast<size_t>(module.norm_site)] = std::move(*norm);
+    const Norm& norm = module.norm;
+    NormDesc desc{.kind = norm.kind, .width = norm.width, .copies = norm.copies, .gain = {}, .bias = {},
+                  .offset = norm.offset};
+    if (norm.gain) {
+      Result<HostTensor> gain = take_gain(module);
+      if (!gain) return gain.error();
+      desc.gain = *gain;
     }
+    if (norm.bias) {
+      Result<HostTensor> bias = checkpoint_.take_vector(module.name + ".bias", module.out);
+      if (!bias) return bias.error();
+      desc.bias = *bias;
+    }
+    Result<std::unique_ptr<NormGain>> created = backend_.norm_create(desc);
+    if (!created) return created.error();
+    place_of(module) = std::move(*created);
+    return {};
+  }
+
+  // [copies, width] where there are several
+  Result<HostTensor> take_gain(const Module& module) {
+    if (module.norm.copies == 1) return checkpoint_.take_vector(module.name + ".weight", module.out);
+    return checkpoint_.take(module.name + ".weight", module.norm.copies, module.norm.width);
+  }
+
+  std::unique_ptr<NormGain>& place_of(const Module& module) {
+    if (module.place == ModulePlace::final_norm) return weights_.final_norm;
+    if (module.place == ModulePlace::embed_norm) return weights_.embed_norm;
+    return weights_.layers[module.layer].norm[static_cast<size_t>(module.norm_site)];
+  }
+
+  Status load_layer_numbers(const Layer& layer, LayerWeights& weights) {
+    weights.activation = layer.mlp.activation;
+    if (!layer.attention.sinks.empty()) {
+      Result<HostTensor> sinks = checkpoint_.take_vector(layer.attention.sinks, layer.attention.q_heads);
+      if (!sinks) return sinks.error();
+      weights.sinks.resize(static_cast<size_t>(sinks->cols));
+      copy_f32(weights.sinks.data(), *sinks);
+    }
+    return layer.mlp.xielu.empty() ? Status{} : load_xielu(layer.mlp.xielu, weights.activation);
+  }
+
+  // alpha_p and alpha_n are kept before their softplus, alpha_n without beta (Huang and Schlag 2024).
+  Status load_xielu(const std::string& module, Activation& activation) {
+    const auto softplus = [](float x) { return x > 20.0f ? x : std::log1p(std::exp(x)); };
+    float values[4];
+    const char* const names[] = {".alpha_p", ".alpha_n", ".beta", ".eps"};
+    for (int i = 0; i < 4; ++i) {
+      const std::string name = module + names[i];
+      Result<HostTensor> value = checkpoint_.take_number(name);
+      if (!value) return value.error();
+      values[i] = load_f32(value->data, value->dtype, 0);
+    }
+    activation.alpha = softplus(values[0]);
+    activation.beta = values[2];
+    activation.alpha_n = values[2] + softplus(values[1]);
+    activation.epsilon = values[3];
+    return {};
+  }
+
+  Status load_positions(const Module& module) {
+    Result<HostTensor> table = checkpoint_.take(module.name + ".weight", module.in, module.out);
+    if (!table) return table.error();
+    Result<std::unique_ptr<Embedding>> embed =
+        backend_.embedding_create({.table = *table, .tied_head = nullptr, .quantization = Quantization::none});
+    if (!embed) return embed.error();
+    weights_.positions = std::move(*embed);
     return {};
   }
 
@@ -105,7 +199,7 @@ class WeightLoader {
     if (!table) return table.error();
     Result<std::unique_ptr<Embedding>> embed =
         backend_.embedding_create({.table = *table,
-                                   .tied_head = config_.tied_head ? weights_.head.get() : nullptr,
+                                   .tied_head = network_.head.tied ? weights_.head.get() : nullptr,
                                    .quantization = head_quantization(quantization_)});
     if (!embed) return embed.error();
     weights_.embed = std::move(*embed);
@@ -113,39 +207,48 @@ class WeightLoader {
   }
 
   Status refuse_untaken() const {
+    const std::string head = network_.head.module + ".weight";
     for (const std::string& name : checkpoint_.untaken()) {
-      if (name.ends_with("rotary_emb.inv_freq"))
-        continue;  // old checkpoints store this buffer; config.json rules
-      if (name == "lm_head.weight" && config_.tied_head) {
-        if (checkpoint_.same_bytes(name, "model.embed_tokens.weight")) continue;
-        return Error{"config.json ties the head to the embedding, but lm_head.weight differs from it"};
+      // Old checkpoints store this buffer; config.json rules.
+      if (name.ends_with("rotary_emb.inv_freq")) continue;
+      if (name == head && network_.head.tied) {
+        if (checkpoint_.same_bytes(name, network_.embedding.module + ".weight")) continue;
+        return Error{"config.json ties the head to the embedding, but " + head + " differs from it"};
       }
       return Error{"the checkpoint holds tensor " + name + ", which config.json's network does not have"};
     }
     return {};
   }
 
-  const ModelConfig& config_;
+  const Network& network_;
   Checkpoint& checkpoint_;
   Backend& backend_;
   Quantization quantization_;
   Weights weights_;
+  PartTensors parts_;  // of the map that is being loaded
 };
+
+template <class T>
+size_t bytes_of(const std::unique_ptr<T>& weights) {
+  return weights ? weights->bytes() : 0;
+}
 
 }  // namespace
 
 size_t Weights::bytes() const {
-  size_t total = head->bytes() + embed->bytes() + final_norm->bytes();
+  size_t total = bytes_of(head) + bytes_of(embed) + bytes_of(positions) + bytes_of(embed_norm) + bytes_of(final_norm);
   for (const LayerWeights& layer : layers) {
-    for (const auto& linear : layer.linear) total += linear->bytes();
-    for (const auto& norm : layer.norm) total += norm->bytes();
+    for (const auto& linear : layer.linear) total += bytes_of(linear);
+    for (const auto& norm : layer.norm) total += bytes_of(norm);
+    total += layer.sinks.size() * sizeof(float);
   }
   return total;
 }
 
-Result<Weights> load_weights(const ModelConfig& config, Checkpoint& checkpoint, Backend& backend,
+Result<Weights> load_weights(const Network& network, Checkpoint& checkpoint, Backend& backend,
                              Quantization quantization) {
-  return WeightLoader(config, checkpoint, backend, quantization).load();
+  if (Status s = checkpoint.rename(network.renames, network.ignored); !s) return s.error();
+  return WeightLoader(network, checkpoint, backend, quantization).load();
 }
 
 }  // namespace lorikeet

@@ -11,15 +11,20 @@
 
 namespace lorikeet {
 
+// Null where the network has nothing there.
 struct LayerWeights {
   std::array<std::unique_ptr<Linear>, kLinearSites> linear;
   std::array<std::unique_ptr<NormGain>, kNormSites> norm;
+  std::vector<float> sinks;  // [HQ] or empty
+  Activation activation;     // the MLP's, with its trained numbers
 };
 
 struct Weights {
   // The head stands before the table: a tied table reads the head's rows and must go first.
   std::unique_ptr<Linear> head;      // [V, H]
   std::unique_ptr<Embedding> embed;  // [V, H]
+  std::unique_ptr<Embedding> positions;
+  std::unique_ptr<NormGain> embed_norm;
   std::vector<LayerWeights> layers;
   std::unique_ptr<NormGain> final_norm;
 
@@ -27,7 +32,7 @@ struct Weights {
 };
 
 // Takes every tensor that the network needs and refuses a checkpoint that has others.
-Result<Weights> load_weights(const ModelConfig& config, Checkpoint& checkpoint, Backend& backend,
+Result<Weights> load_weights(const Network& network, Checkpoint& checkpoint, Backend& backend,
                              Quantization quantization);
 
 }  // namespace lorikeet

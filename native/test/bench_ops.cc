@@ -225,12 +225,8 @@ void bench_attention(Backend& backend, int sequences, int rows, int context, DTy
   constexpr int kPageTokens = 16;
   const AttentionDesc desc{32, 8, 64, 0.125f};
   const int pages = (context + kPageTokens - 1) / kPageTokens;
-  auto kv = backend.kv_create({.layers = 1,
-                               .pages = pages * sequences,
-                               .page_tokens = kPageTokens,
-                               .kv_heads = 8,
-                               .head_dim = 64,
-                               .type = type});
+  auto kv = backend.kv_create(
+      {.layers = {{8, 64}}, .pages = pages * sequences, .page_tokens = kPageTokens, .type = type});
   if (!kv) std::exit(1);
   std::vector<int32_t> token, position, slot, q_start{0}, kv_len, table;
   for (int sequence = 0; sequence < sequences; ++sequence) {
@@ -245,7 +241,7 @@ void bench_attention(Backend& backend, int sequences, int rows, int context, DTy
   }
   backend.step_begin({token, position, slot, q_start, kv_len, table, pages});
   std::vector<float> qkv(token.size() * 48 * 64, 0.25f), out(token.size() * 32 * 64);
-  RopeDesc rope{std::vector<float>(32, 0.001f), 1.0f};
+  RopeDesc rope{std::vector<float>(32, 0.001f), 1.0f, false};
   const double rope_seconds = best_seconds([&] { backend.rope_kv(qkv.data(), **kv, 0, rope, desc); });
   const double seconds = best_seconds([&] { backend.attention(out.data(), qkv.data(), **kv, 0, desc); });
   const double seen = static_cast<double>(sequences) * rows * (context - (rows - 1) / 2.0);

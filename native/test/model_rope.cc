@@ -1,4 +1,4 @@
-#include "model/model_config.h"
+#include "model/network_config.h"
 #include "model/rope.h"
 #include "test/checks.h"
 
@@ -82,9 +82,9 @@ TEST_CASE("rope frequencies equal those of Transformers") {
         R"({"model_type": "llama", "vocab_size": 8, "hidden_size": 64, "intermediate_size": 8,
             "num_hidden_layers": 1, "num_attention_heads": 4, "head_dim": 16, "max_position_embeddings": 2048)";
     if (*test.fields != '\0') text += std::string(", ") + test.fields;
-    const Result<ModelConfig> config = parse_model_config(text + "}", std::nullopt);
-    REQUIRE(config);
-    const RopeDesc rope = make_rope(config->rope, config->head_dim);
+    const Result<Network> network = parse_network(text + "}", std::nullopt);
+    REQUIRE(network);
+    const RopeDesc rope = make_rope(network->ropes.front());
     CHECK(rope.attention_factor == doctest::Approx(test.attention_factor).epsilon(1e-6));
     REQUIRE(rope.inv_freq.size() == 8);
     for (size_t i = 0; i < 8; ++i) {

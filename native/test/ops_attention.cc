@@ -14,7 +14,8 @@ void expect_head(const KvCase& kv, const AttentionDesc& desc, int sequence, int 
   const int kv_head = head / (desc.q_heads / desc.kv_heads);
   const int first = desc.window > 0 ? std::max(0, position - desc.window + 1) : 0;
   std::vector<double> weights;
-  double top = -INFINITY, size = 0;
+  const double sink = desc.sinks.empty() ? -INFINITY : static_cast<double>(desc.sinks[static_cast<size_t>(head)]);
+  double top = sink, size = 0, alibi_error = 0;
   for (int j = first; j <= position; ++j) {
     double score = 0, sizes = 0;
     for (int d = 0; d < desc.head_dim; ++d) {
@@ -23,16 +24,21 @@ void expect_head(const KvCase& kv, const AttentionDesc& desc, int sequence, int 
       sizes += std::abs(term);
     }
     score *= static_cast<double>(desc.scale);
+    if (!desc.alibi_slopes.empty()) {
+      const double bias = static_cast<double>(desc.alibi_slopes[static_cast<size_t>(head)]) * (j - position);
+      score += bias;
+      alibi_error = std::max(alibi_error, 2 * kEpsilon * std::abs(bias));
+    }
     const double cap = static_cast<double>(desc.softcap);
     if (cap > 0) score = cap * std::tanh(score / cap);
     weights.push_back(score);
     top = std::max(top, score);
     size = std::max(size, sizes * static_cast<double>(desc.scale));
   }
-  double total = 0;
+  double total = std::exp(sink - top);
   for (double& weight : weights) total += weight = std::exp(weight - top);
   const double n = static_cast<double>(weights.size());
-  const double score_error = (desc.head_dim + 4) * kEpsilon * size + static_cast<double>(desc.softcap) * 4e-7;
+  const double score_error = (desc.head_dim + 4) * kEpsilon * size + static_cast<double>(desc.softcap) * 4e-7 + alibi_error;
   for (int d = 0; d < desc.head_dim; ++d) {
     double value = 0, sizes = 0;
     for (int j = first; j <= position; ++j) {
@@ -50,12 +56,20 @@ struct Shape {
   int page_tokens;
   int window = 0;
   float softcap = 0.0f;
+  std::vector<float> sinks = {};         // [HQ] or empty
+  std::vector<float> alibi_slopes = {};  // [HQ] or empty
 };
 
+// Looks at the shape's vectors.
 AttentionDesc describe(const Shape& shape) {
-  return {shape.heads.q_heads,  shape.heads.kv_heads,
-          shape.heads.head_dim, 1.0f / std::sqrt(static_cast<float>(shape.heads.head_dim)),
-          shape.window,         shape.softcap};
+  return {.q_heads = shape.heads.q_heads,
+          .kv_heads = shape.heads.kv_heads,
+          .head_dim = shape.heads.head_dim,
+          .scale = 1.0f / std::sqrt(static_cast<float>(shape.heads.head_dim)),
+          .window = shape.window,
+          .softcap = shape.softcap,
+          .sinks = shape.sinks,
+          .alibi_slopes = shape.alibi_slopes};
 }
 
 // Runs the steps in order, each a list of chunks, after the positions before a sequence's first chunk were
@@ -121,6 +135,27 @@ TEST_CASE("attention honours windows and soft caps") {
   }
 }
 
+TEST_CASE("attention gives a head's sink its share, large or small, and takes alibi's slopes off a distance") {
+  Random random(45);
+  const std::vector<float> sinks{-3.0f, 0.5f, 4.0f, -90.0f, 30.0f, 1.0f};
+  const std::vector<float> slopes{0.25f, 0.0625f, 0.5f, 0.00390625f, 1.0f, 0.125f};
+  for (const DType type : {DType::f32, DType::bf16, DType::int8}) {
+    for (const int window : {0, 16}) {
+      for (const bool sinking : {true, false}) {
+        Shape shape{{6, 2, 20}, 16, window, 0.0f};
+        (sinking ? shape.sinks : shape.alibi_slopes) = sinking ? sinks : slopes;
+        check_attention(shape, type, {70, 9}, {{{0, 0, 41}, {1, 0, 9}}, {{0, 41, 69}}, {{0, 69, 70}}}, random);
+      }
+    }
+  }
+  // Several splits, the sink counted once.
+  for (const int window : {0, 300}) {
+    Shape shape{{6, 2, 20}, 16, window, 0.0f, sinks, slopes};
+    check_attention(shape, DType::f16, {1301, 300},
+                    {{{0, 1250, 1300}, {1, 240, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
+  }
+}
+
 TEST_CASE("attention over long contexts merges its splits rightly, with and without a window") {
   Random random(43);
   for (const int window : {0, 300, 257}) {
@@ -141,7 +176,8 @@ TEST_CASE("attention does not let a later row's infinity into an earlier row, no
     for (const bool key : {true, false}) {
       for (const float bad : {INFINITY, NAN}) {
         KvCase kv = random_kv(random, {4, 2, 16}, 16, type, {40, 40});
-        const AttentionDesc desc = describe({kv.heads, 16});
+        const Shape shape{kv.heads, 16};
+        const AttentionDesc desc = describe(shape);
         const int width = kv.heads.width();
         // One element of each KV head.
         for (int head = 0; head < kv.heads.kv_heads; ++head) {

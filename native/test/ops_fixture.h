@@ -63,6 +63,13 @@ inline Tensor random_tensor(Random& random, int64_t rows, int64_t cols, DType dt
   return tensor;
 }
 
+inline NormDesc rms_of(const Tensor& gain) {
+  NormDesc desc;
+  desc.width = gain.cols;
+  desc.gain = gain.host();
+  return desc;
+}
+
 // Integers of [-127, 127].
 inline Tensor random_int8(Random& random, int64_t rows, int64_t cols) {
   Tensor tensor{rows, cols, DType::int8, std::vector<std::byte>(static_cast<size_t>(rows * cols) + 1), {}};

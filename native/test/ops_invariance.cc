@@ -205,7 +205,7 @@ TEST_CASE("norm and glu rows have the same bits alone and in a batch") {
   for (const std::string& isa : all_isas()) {
     std::vector<float> first_norm, first_glu;
     for (Backend* backend : backends_of(isa)) {
-      const auto base = backend->norm_create(gain.host());
+      const auto base = backend->norm_create(rms_of(gain));
       REQUIRE(base);
       const auto gate_up = create(*backend, map);
       std::vector<float> norm(rows * n), glu(rows * n), one(n);

@@ -128,11 +128,10 @@ inline StepCase step_of(const KvCase& kv, const std::vector<Chunk>& chunks) {
 }
 
 inline std::unique_ptr<KvCache> create_kv(Backend& backend, const KvCase& kv, int layers) {
-  auto cache = backend.kv_create({.layers = layers,
+  const KvLayer layer{kv.heads.kv_heads, kv.heads.head_dim};
+  auto cache = backend.kv_create({.layers = std::vector<KvLayer>(static_cast<size_t>(layers), layer),
                                   .pages = kv.pages,
                                   .page_tokens = kv.page_tokens,
-                                  .kv_heads = kv.heads.kv_heads,
-                                  .head_dim = kv.heads.head_dim,
                                   .type = kv.type});
   REQUIRE(cache);
   return std::move(*cache);

@@ -5,34 +5,46 @@ using namespace lorikeet::test;
 
 namespace {
 
-RopeDesc some_rotation(const HeadShape& heads, float attention_factor) {
-  RopeDesc rope{{}, attention_factor};
-  for (int i = 0; i < heads.head_dim / 2; ++i) {
-    rope.inv_freq.push_back(static_cast<float>(std::pow(10000.0, -2.0 * i / heads.head_dim)));
+// Of the first `dims` dimensions of a head, all where it is not given.
+RopeDesc some_rotation(const HeadShape& heads, float attention_factor, std::optional<int> dims = std::nullopt) {
+  RopeDesc rope{{}, attention_factor, false};
+  const int rotated = dims.value_or(heads.head_dim);
+  for (int i = 0; i < rotated / 2; ++i) {
+    rope.inv_freq.push_back(static_cast<float>(std::pow(10000.0, -2.0 * i / rotated)));
   }
   return rope;
+}
+
+// The other dimension of d's pair, and whether d is the pair's first.
+struct Pair {
+  int low, high, index;
+};
+std::optional<Pair> pair_of(int d, const RopeDesc& rope) {
+  const auto half = static_cast<int>(rope.inv_freq.size());
+  if (d >= 2 * half) return std::nullopt;
+  const int i = rope.interleaved ? d / 2 : d % half;
+  return Pair{rope.interleaved ? 2 * i : i, rope.interleaved ? 2 * i + 1 : i + half, i};
 }
 
 // [rows, width]: q and k rotated, v as it was. The angle is a float32 product, as in Transformers.
 void expect_rotated(const StepCase& step, const HeadShape& heads, const RopeDesc& rope,
                     std::vector<double>& values, std::vector<double>& bounds) {
-  const int half = heads.head_dim / 2;
   for (int64_t row = 0; row < step.rows(); ++row) {
     for (int head = 0; head < heads.q_heads + 2 * heads.kv_heads; ++head) {
       const float* const x = &step.qkv[static_cast<size_t>(row * heads.width() + head * heads.head_dim)];
       for (int d = 0; d < heads.head_dim; ++d) {
-        if (head >= heads.q_heads + heads.kv_heads) {
+        const auto pair = pair_of(d, rope);
+        if (head >= heads.q_heads + heads.kv_heads || !pair) {
           values.push_back(x[d]);
           bounds.push_back(0);
           continue;
         }
-        const int i = d % half;
         const float angle = static_cast<float>(step.position[static_cast<size_t>(row)]) *
-                            rope.inv_freq[static_cast<size_t>(i)];
+                            rope.inv_freq[static_cast<size_t>(pair->index)];
         const double c = std::cos(static_cast<double>(angle)) * static_cast<double>(rope.attention_factor);
         const double s = std::sin(static_cast<double>(angle)) * static_cast<double>(rope.attention_factor);
-        const double low = x[i], high = x[half + i];
-        values.push_back(d < half ? low * c - high * s : high * c + low * s);
+        const double low = x[pair->low], high = x[pair->high];
+        values.push_back(d == pair->low ? low * c - high * s : high * c + low * s);
         bounds.push_back(5 * kEpsilon * static_cast<double>(rope.attention_factor) *
                          (std::abs(low) + std::abs(high)));
       }
@@ -61,6 +73,113 @@ TEST_CASE("rope_kv rotates queries and keys by their own position and leaves val
         CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
       }
     }
+  }
+}
+
+TEST_CASE("rope_kv rotates a part of a head, pairs side by side, or nothing at all") {
+  Random random(55);
+  for (const HeadShape heads : {HeadShape{4, 2, 64}, {3, 1, 20}}) {
+    const KvCase kv = random_kv(random, heads, 16, DType::f32, {60, 12});
+    const StepCase step = step_of(kv, {{0, 3, 60}, {1, 0, 1}});
+    for (const int dims : {0, 2, heads.head_dim / 2, heads.head_dim}) {
+      for (const bool interleaved : {false, true}) {
+        RopeDesc rope = some_rotation(heads, 1.2f, dims);
+        rope.interleaved = interleaved;
+        std::vector<double> values, bounds;
+        expect_rotated(step, heads, rope, values, bounds);
+        for (const auto& backend : all_backends()) {
+          const auto cache = create_kv(*backend, kv, 1);
+          backend->step_begin(step.view());
+          auto qkv = step.qkv;
+          backend->rope_kv(qkv.data(), *cache, 0, rope, {heads.q_heads, heads.kv_heads, heads.head_dim});
+          INFO(device_of(*backend), " head_dim=", heads.head_dim, " dims=", dims, " interleaved=", interleaved);
+          CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
+        }
+      }
+    }
+  }
+}
+
+// The op's own norm and rotation, each held against float64 elsewhere, in the order that is asked for.
+TEST_CASE("rope_kv normalizes queries, keys and values by head or over all heads, before or after the rotation") {
+  Random random(56);
+  const HeadShape heads{4, 2, 12};
+  const int64_t q_width = 4 * 12, kv_width = 2 * 12;
+  const KvCase kv = random_kv(random, heads, 16, DType::f32, {20});
+  const StepCase step = step_of(kv, {{0, 0, 20}});
+  const RopeDesc rope = some_rotation(heads, 1.0f);
+  for (const bool whole : {false, true}) {
+    for (const bool after : {false, true}) {
+      const Tensor q_gain = random_tensor(random, 1, whole ? q_width : 12, DType::f32, 0.5, 2);
+      const Tensor k_gain = random_tensor(random, 1, whole ? kv_width : 12, DType::f32, 0.5, 2);
+      const Tensor own_gain = random_tensor(random, 1, whole ? q_width : 12, DType::f32, 0.5, 2);
+      for (const auto& backend : all_backends()) {
+        const auto q = backend->norm_create(rms_of(q_gain));
+        const auto k = backend->norm_create(rms_of(k_gain));
+        const auto own = backend->norm_create(rms_of(own_gain));
+        NormDesc plain;
+        plain.width = 12;
+        const auto v = backend->norm_create(plain);
+        const NormSegment segment{5, 3, own->get()};
+        const HeadNorms norms{{q->get(), 1e-6f, {&segment, 1}}, {k->get(), 1e-6f, {}}, {v->get(), 1e-6f, {}}, after};
+        const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
+        backend->step_begin(step.view());
+
+        auto expected = step.qkv;
+        const auto normalize = [&](bool values) {
+          for (int64_t row = 0; row < step.rows(); ++row) {
+            float* const at = &expected[static_cast<size_t>(row * heads.width())];
+            const auto run = [&](float* x, int64_t count, const NormGain& gain, int64_t width) {
+              for (float* head = x; head < x + count; head += width)
+                backend->norm(head, head, nullptr, 1, gain, 1e-6f, {});
+            };
+            if (values) {
+              run(at + q_width + kv_width, kv_width, **v, 12);
+              continue;
+            }
+            run(at, q_width, row >= 5 && row < 8 ? **own : **q, q_gain.cols);
+            run(at + q_width, kv_width, **k, k_gain.cols);
+          }
+        };
+        const auto scratch = create_kv(*backend, kv, 1);
+        normalize(true);
+        if (!after) normalize(false);
+        backend->rope_kv(expected.data(), *scratch, 0, rope, desc);
+        if (after) normalize(false);
+
+        const auto cache = create_kv(*backend, kv, 1);
+        auto qkv = step.qkv;
+        backend->rope_kv(qkv.data(), *cache, 0, rope, desc, norms);
+        INFO(device_of(*backend), " whole=", whole, " after=", after);
+        CHECK((qkv == expected));
+      }
+    }
+  }
+}
+
+TEST_CASE("rope_kv scales queries by their position where it is asked to") {
+  Random random(57);
+  const HeadShape heads{2, 1, 8};
+  const KvCase kv = random_kv(random, heads, 16, DType::f32, {300});
+  const StepCase step = step_of(kv, {{0, 0, 300}});
+  std::vector<double> values, bounds;
+  for (int64_t row = 0; row < step.rows(); ++row) {
+    const double factor = 1.0 + 0.1 * std::log(1.0 + std::floor(static_cast<double>(row + 1) / 64.0));
+    for (int d = 0; d < heads.width(); ++d) {
+      const double x = step.qkv[static_cast<size_t>(row * heads.width() + d)];
+      values.push_back(d < 16 ? factor * x : x);
+      bounds.push_back(d < 16 ? 3 * kEpsilon * std::abs(factor * x) : 0.0);
+    }
+  }
+  for (const auto& backend : all_backends()) {
+    const auto cache = create_kv(*backend, kv, 1);
+    AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
+    desc.query_scaling = {0.1f, 64.0f, 1};
+    backend->step_begin(step.view());
+    auto qkv = step.qkv;
+    backend->rope_kv(qkv.data(), *cache, 0, {}, desc);
+    INFO(device_of(*backend));
+    CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
   }
 }
 
@@ -131,13 +250,14 @@ TEST_CASE("a KV cache holds the bytes of its shape, in int8 with a float32 scale
   const std::pair<DType, size_t> vector_bytes[] = {
       {DType::f32, 48}, {DType::f16, 24}, {DType::bf16, 24}, {DType::int8, 16}};
   for (const auto& [type, bytes] : vector_bytes) {
+    // The last layer has heads of its own.
     const KvDesc desc{
-        .layers = 3, .pages = 10, .page_tokens = 5, .kv_heads = 2, .head_dim = 12, .type = type};
-    CHECK(kv_page_bytes(desc) == 2 * 5 * 2 * bytes);
+        .layers = {{2, 12}, {2, 12}, {4, 12}}, .pages = 10, .page_tokens = 5, .type = type};
+    CHECK(kv_page_bytes(desc) == 2 * 5 * (2 + 2 + 4) * bytes);
     for (const auto& backend : all_backends()) {
       auto cache = backend->kv_create(desc);
       REQUIRE(cache);
-      CHECK((*cache)->bytes() == 3 * 10 * kv_page_bytes(desc));
+      CHECK((*cache)->bytes() == 10 * kv_page_bytes(desc));
     }
   }
 }
@@ -175,7 +295,7 @@ TEST_CASE("an int8 cache of heads of odd size is refused on the CPU backend") {
   const auto backend = make_cpu_backend({});
   REQUIRE(backend);
   const auto cache = (*backend)->kv_create(
-      {.layers = 1, .pages = 1, .page_tokens = 1, .kv_heads = 1, .head_dim = 5, .type = DType::int8});
+      {.layers = {{1, 5}}, .pages = 1, .page_tokens = 1, .type = DType::int8});
   REQUIRE_FALSE(cache);
   CHECK(cache.error().message.find("odd") != std::string::npos);
 }

@@ -17,6 +17,12 @@ const TOLERANCE = 0.02;
 const CASES = [
   'cases/llama-gqa',
   'cases/llama3-rope-tied-sharded',
+  'cases/qwen2-bias',
+  'cases/qwen3-qknorm',
+  'cases/mistral-window',
+  'cases/gemma2-softcap',
+  'cases/gemma3-text',
+  'cases/phi3-fused',
   'peft-cases/gqa',
   'peft-cases/biased',
   'peft-cases/tied',

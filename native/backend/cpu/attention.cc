@@ -39,7 +39,7 @@ int CpuBackend::plan_attention(const AttentionDesc& desc) {
 void CpuBackend::attention(float* out, const float* qkv, const KvCache& kv, int layer,
                            const AttentionDesc& desc) {
   const auto& cache = static_cast<const CpuKvCache&>(kv);
-  assert(desc.q_heads % desc.kv_heads == 0 && desc.head_dim == cache.desc.head_dim);
+  assert(desc.q_heads % desc.kv_heads == 0 && desc.head_dim == cache.desc.layers[layer].head_dim);
   const int group = desc.q_heads / desc.kv_heads;
   const int rows = plan_attention(desc);
   const AttentionCall call{kernels_, out, qkv, cache, layer, desc, step_, group};
@@ -90,7 +90,7 @@ void CpuBackend::attention(float* out, const float* qkv, const KvCache& kv, int 
     const AttentionCall::Item item = item_of(index / parts, index % parts);
     const Partial total = work_of(thread).total;
     const Range all = call.splits(item.block);
-    call.clear(total, call.queries_of(item));
+    call.clear(item, total);
     for (int split = all.begin; split < all.end; ++split) {
       const int64_t number = item.block.first_split + split - all.begin;
       call.merge(item, total, partial_of(number, index % parts), call.rows_of(item.block, split));

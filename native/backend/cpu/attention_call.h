@@ -141,11 +141,14 @@ struct CpuBackend::AttentionCall {
     for (int head = item.heads.begin; head < item.heads.end; ++head) {
       const int64_t first = query_of(item, head, row);
       for (int64_t query = first; query < first + group; ++query) {
+        const int64_t q_head = int64_t{head} * group + query - first;
         SoftmaxRow softmax{.scores = work.scores + query * kScoreStride,
                            .begin = own.begin - split * kSplit,
                            .end = own.end - split * kSplit,
                            .scale = desc.scale,
                            .softcap = desc.softcap,
+                           .slope = desc.alibi_slopes.empty() ? 0.0f : desc.alibi_slopes[q_head],
+                           .distance = static_cast<float>(split * kSplit - item.block.position0 - row),
                            .max = 0.0f,
                            .sum = 0.0f};
         kernels.softmax_row(softmax);
@@ -211,10 +214,19 @@ struct CpuBackend::AttentionCall {
     return rows;
   }
 
-  void clear(const Partial& total, int queries) const {
+  // A sink is a split of its own before all others: one position of weight 1 and value 0.
+  void clear(const Item& item, const Partial& total) const {
+    const int queries = queries_of(item);
     std::fill_n(total.max, queries, -__builtin_inff());
-    std::memset(total.sum, 0, static_cast<size_t>(queries) * sizeof(float));
+    std::fill_n(total.sum, queries, desc.sinks.empty() ? 0.0f : 1.0f);
     std::memset(total.o, 0, static_cast<size_t>(queries * head_dim()) * sizeof(float));
+    if (desc.sinks.empty()) return;
+    for (int head = item.heads.begin; head < item.heads.end; ++head) {
+      for (int row = 0; row < item.block.rows; ++row) {
+        std::copy_n(&desc.sinks[static_cast<size_t>(int64_t{head} * group)], group,
+                    total.max + query_of(item, head, row));
+      }
+    }
   }
 
   void merge(const Item& item, const Partial& total, const Partial& part, Range rows) const {
@@ -247,7 +259,7 @@ struct CpuBackend::AttentionCall {
 
   void attend(const Item& item, const Work& work) const {
     load_queries(item, work.q);
-    clear(work.total, queries_of(item));
+    clear(item, work.total);
     const Range all = splits(item.block);
     for (int split = all.begin; split < all.end; ++split) {
       const Range rows = attend_split(item, split, work);

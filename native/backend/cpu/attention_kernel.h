@@ -145,6 +145,7 @@ struct SoftmaxKernels {
     const int begin = p.begin / W * W;
     const int end = (p.end + W - 1) / W * W;
     for (int i = begin; i < end; i += W) S::store(p.scores + i, scaled(p, S::load(p.scores + i)));
+    if (p.slope != 0.0f) add_alibi(p, begin, end);
     // Lanes outside of the row's positions hold other rows' scores or nothing: they must weigh exactly 0.
     for (int i = begin; i < p.begin; ++i) p.scores[i] = -__builtin_inff();
     for (int i = p.end; i < end; ++i) p.scores[i] = -__builtin_inff();
@@ -196,6 +197,15 @@ struct SoftmaxKernels {
     const F value = S::mul(score, S::set1(p.scale));
     if (p.softcap == 0.0f) return value;
     return S::mul(S::set1(p.softcap), tanh<S>(S::div(value, S::set1(p.softcap))));
+  }
+
+  static void add_alibi(const SoftmaxRow& p, int begin, int end) {
+    float lanes[W];
+    for (int i = 0; i < W; ++i) lanes[i] = static_cast<float>(i);
+    for (int i = begin; i < end; i += W) {
+      const F distance = S::add(S::set1(p.distance + static_cast<float>(i)), S::load(lanes));
+      S::store(p.scores + i, S::add(S::load(p.scores + i), S::mul(S::set1(p.slope), distance)));
+    }
   }
 };
 

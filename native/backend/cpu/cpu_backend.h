@@ -39,7 +39,7 @@ class CpuBackend final : public Backend {
   Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override;
   Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
   Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override;
-  Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override;
+  Result<std::unique_ptr<NormGain>> norm_create(const NormDesc& desc) override;
   void adapters_prepare() override { slabs_prepare(); }
   Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
       const Linear& base, std::span<const AdapterPartDesc> parts) override;
@@ -52,13 +52,18 @@ class CpuBackend final : public Backend {
   void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) override;
   void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
             std::span<const NormSegment> segments) override;
+  void embed_positions(float* y, const Embedding& table, int32_t offset) override;
   void linear(float* y, const float* x, int64_t rows, const Linear& weight,
-              std::span<const LinearSegment> segments, LinearOutput output) override;
+              std::span<const LinearSegment> segments, LinearOutput output,
+              const Activation& activation) override;
   void linear_soon(std::span<const LinearSegment> segments) override;
-  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
-               const AttentionDesc& attention) override;
+  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope, const AttentionDesc& attention,
+               const HeadNorms& norms) override;
   void attention(float* out, const float* qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
+  void add_scaled(float* y, const float* x, int64_t count, float factor) override;
+  void scale(float* y, int64_t count, float factor) override;
+  void soft_cap(float* y, int64_t count, float cap) override;
   void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override;
   void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
               std::span<const SampleRow> rows) override;
@@ -110,6 +115,14 @@ class CpuBackend final : public Backend {
   int64_t plan_shrinks(std::span<const LinearSegment> segments);
   QuantizedRows reserve_quantized(int64_t rows, const CpuLinear& weight);
   int plan_attention(const AttentionDesc& desc);
+  // For every piece of an array: body(begin, size).
+  template <class Body>
+  void for_pieces(int64_t count, Body&& body);
+
+  static const CpuNormGain& gain_of_row(const NormGain& base, std::span<const NormSegment> segments,
+                                        int64_t row);
+  void normalize(const CpuNormGain& norm, float* y, const float* x, float* residual, float epsilon) const;
+  void normalize_heads(const HeadNorm& norm, float* x, int64_t count, int64_t row) const;
   const float* rope_angles(const RopeDesc& rope);
   void store_kv(const CpuKvCache& cache, const KvPlace& place, const float* key, const float* value) const;
 
@@ -151,6 +164,15 @@ void CpuBackend::for_rows(int64_t rows, int64_t row_cost, Body&& body) {
   pool_.run((rows + chunk - 1) / chunk, [&](int64_t item, int thread) {
     const int64_t end = (item + 1) * chunk < rows ? (item + 1) * chunk : rows;
     for (int64_t row = item * chunk; row < end; ++row) body(row, thread);
+  });
+}
+
+template <class Body>
+void CpuBackend::for_pieces(int64_t count, Body&& body) {
+  constexpr int64_t kPiece = 4096;
+  for_rows((count + kPiece - 1) / kPiece, kPiece, [&](int64_t piece, int) {
+    const int64_t begin = piece * kPiece;
+    body(begin, count - begin < kPiece ? count - begin : kPiece);
   });
 }
 

@@ -208,4 +208,15 @@ void CpuBackend::embed(float* y, const Embedding& table, std::span<const Embeddi
   });
 }
 
+void CpuBackend::embed_positions(float* y, const Embedding& table, int32_t offset) {
+  const auto& base = static_cast<const CpuEmbedding&>(table);
+  const auto rows = static_cast<int64_t>(step_.position.size());
+  std::vector<Scratch>& scratch = attention_scratch_;  // of each thread, free here
+  for_rows(rows, 2 * base.hidden, [&](int64_t row, int thread) {
+    float* const own = scratch[static_cast<size_t>(thread)].floats(static_cast<size_t>(base.hidden + kSlack));
+    read_row(kernels_, base, nullptr, int64_t{step_.position[static_cast<size_t>(row)]} + offset, own);
+    kernels_.add_scaled(y + row * base.hidden, own, 1.0f, base.hidden);
+  });
+}
+
 }  // namespace lorikeet::cpu

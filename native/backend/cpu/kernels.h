@@ -67,15 +67,26 @@ struct TileRowNorms {
   int rank;
 };
 
-// residual += x when given; y = rmsnorm * gain
+// residual += x when given; y = norm * gain (+ bias, of a LayerNorm, null: none). y may be x.
 struct NormRow {
   float* y;
   const float* x;
   float* residual;
   const float* gain;
+  const float* bias;
   int64_t n;
   float epsilon;
 };
+
+// y [n] = f(x), gated f(x) * up; Activation's numbers (backend/backend.h).
+struct ActivationRow {
+  float* y;
+  const float* x;
+  const float* up;
+  int64_t n;
+  float alpha, limit, alpha_n, beta, epsilon;
+};
+constexpr int kActivationKinds = 8;
 
 // scores [queries, n] = q [queries, d] * K, in int8 times the tokens' scales
 struct KeyProduct {
@@ -97,6 +108,9 @@ struct SoftmaxRow {
   int end;
   float scale;
   float softcap;
+  // Alibi: slope * (distance + i) is added to score i.
+  float slope;
+  float distance;
   // Results.
   float max;
   float sum;
@@ -142,16 +156,22 @@ struct Kernels {
   void (*tile_finish)(const TileFinish&);
   void (*tile_row_norms[kFloatTypes])(const TileRowNorms&);
   void (*norm_row)(const NormRow&);
+  void (*layer_norm_row)(const NormRow&);
   void (*key_product[kElementTypes])(const KeyProduct&);
   void (*softmax_row)(SoftmaxRow&);
   void (*scale_weights)(const WeightScale&);
   void (*value_product[kElementTypes])(const ValueProduct&);
   void (*attention_merge)(const AttentionMerge&);
   void (*scale_row)(float* y, const float* x, float factor, int64_t n);
-  // y = silu(gate) * up
-  void (*glu_row)(float* y, const float* gate, const float* up, int64_t n);
+  // By ActivationKind.
+  void (*activation_row[kActivationKinds])(const ActivationRow&);
+  void (*glu_row[kActivationKinds])(const ActivationRow&);
+  // y = cap * tanh(y / cap)
+  void (*soft_cap_row)(float* y, float cap, int64_t n);
   // (low, high) rotated by (cos, sin), in place.
   void (*rotate_row)(float* low, float* high, const float* cos, const float* sin, int n);
+  // The same of pairs that lie side by side: x [2 n].
+  void (*rotate_pairs)(float* x, const float* cos, const float* sin, int n);
   // y *= x
   void (*multiply_row)(float* y, const float* x, int64_t n);
   // y += a * x

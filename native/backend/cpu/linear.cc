@@ -84,7 +84,8 @@ void CpuBackend::linear_soon(std::span<const LinearSegment> segments) {
 }
 
 void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& weight,
-                        std::span<const LinearSegment> segments, LinearOutput output) {
+                        std::span<const LinearSegment> segments, LinearOutput output,
+                        const Activation& activation) {
   const auto& base = static_cast<const CpuLinear&>(weight);
   assert(output != LinearOutput::glu ||
          (base.parts.size() == 2 && base.parts[0].weight.n() == base.parts[1].weight.n()));
@@ -99,6 +100,7 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
                   .weight = base,
                   .segments = segments,
                   .output = output,
+                  .activation = activation,
                   .s = s_stride == 0 ? nullptr : shrunk_.floats(static_cast<size_t>(rows * s_stride)),
                   .s_stride = s_stride,
                   .q = q,

@@ -35,6 +35,7 @@ struct CpuBackend::LinearCall {
   const CpuLinear& weight;
   std::span<const LinearSegment> segments;
   LinearOutput output;
+  const Activation& activation;
   float* s;  // [rows, s_stride], null when no segment has a low-rank delta
   int64_t s_stride;
   QuantizedRows q;
@@ -296,6 +297,7 @@ struct CpuBackend::LinearCall {
       args.y = output == LinearOutput::glu ? acc : y + row * weight.n + part.output0 + first;
       args.acc = acc;
       kernels.tile_finish(args);
+      if (output == LinearOutput::activate) activate(args.y, args.y, nullptr, args.n);
     }
   }
 
@@ -346,9 +348,23 @@ struct CpuBackend::LinearCall {
     const int64_t first = gate.index * width;
     for (int64_t row = gate.begin; row < gate.end; ++row) {
       const int64_t at = (row - gate.begin) * width;
-      kernels.glu_row(y + row * packed.n() + first, gate.acc + at, up.acc + at,
-                      std::min(width, packed.n() - first));
+      activate(y + row * packed.n() + first, gate.acc + at, up.acc + at,
+               std::min(width, packed.n() - first));
     }
+  }
+
+  // Plain where `up` is null.
+  void activate(float* to, const float* from, const float* up, int64_t n) const {
+    const auto kind = static_cast<size_t>(activation.kind);
+    (up == nullptr ? kernels.activation_row : kernels.glu_row)[kind]({.y = to,
+                                                                      .x = from,
+                                                                      .up = up,
+                                                                      .n = n,
+                                                                      .alpha = activation.alpha,
+                                                                      .limit = activation.limit,
+                                                                      .alpha_n = activation.alpha_n,
+                                                                      .beta = activation.beta,
+                                                                      .epsilon = activation.epsilon});
   }
 };
 

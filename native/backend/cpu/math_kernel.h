@@ -32,6 +32,19 @@ typename S::F tanh(typename S::F x) {
   return S::sub(one, S::div(S::set1(2.0f), grown));
 }
 
+// erfc of x >= 0, absolute error some 2e-7 (Abramowitz and Stegun 7.1.26); NaN stays NaN.
+template <class S>
+typename S::F erfc(typename S::F x) {
+  using F = typename S::F;
+  const F t = S::div(S::set1(1.0f), S::fma(S::set1(0.3275911f), x, S::set1(1.0f)));
+  F p = S::set1(1.061405429f);
+  p = S::fma(p, t, S::set1(-1.453152027f));
+  p = S::fma(p, t, S::set1(1.421413741f));
+  p = S::fma(p, t, S::set1(-0.284496736f));
+  p = S::fma(p, t, S::set1(0.254829592f));
+  return S::mul(S::mul(p, t), exp<S>(S::sub(S::zero(), S::mul(x, x))));
+}
+
 template <class S>
 float exp_scalar(float x) {
   float lanes[S::W];

@@ -17,9 +17,14 @@ void scatter_key(std::byte* block, const void* key, int64_t head_dim, int64_t pa
   for (int64_t d = 0; d < head_dim; ++d) to[d * page_tokens] = from[d];
 }
 
+float query_scale(const QueryScaling& scaling, int32_t position) {
+  const double turns = std::floor(static_cast<double>(position + scaling.shift) / static_cast<double>(scaling.span));
+  return static_cast<float>(1.0 + static_cast<double>(scaling.beta) * std::log(1.0 + turns));
+}
+
 }  // namespace
 
-// cos [T, D / 2] then sin [T, D / 2]. The angle is rounded to float32 before the cosine, as Hugging Face
+// cos [T, R / 2] then sin [T, R / 2]. The angle is rounded to float32 before the cosine, as Hugging Face
 // does: at long positions a more exact angle would be a different model.
 const float* CpuBackend::rope_angles(const RopeDesc& rope) {
   const auto same = [&](const RopeTable& table) {
@@ -47,27 +52,53 @@ const float* CpuBackend::rope_angles(const RopeDesc& rope) {
   return cos;
 }
 
+// x [count]: the heads of one row, one after the other
+void CpuBackend::normalize_heads(const HeadNorm& norm, float* x, int64_t count, int64_t row) const {
+  if (norm.gain == nullptr) return;
+  const CpuNormGain& own = gain_of_row(*norm.gain, norm.segments, row);
+  assert(count % own.row_width() == 0);
+  for (int64_t at = 0; at < count; at += own.row_width())
+    normalize(own, x + at, x + at, nullptr, norm.epsilon);
+}
+
 void CpuBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
-                         const AttentionDesc& attention) {
+                         const AttentionDesc& attention, const HeadNorms& norms) {
   const auto& cache = static_cast<const CpuKvCache&>(kv);
   const int64_t head_dim = attention.head_dim;
-  const int heads = attention.q_heads + 2 * attention.kv_heads;
+  const int64_t q_width = attention.q_heads * head_dim;
+  const int64_t kv_width = attention.kv_heads * head_dim;
+  const int64_t width = q_width + 2 * kv_width;
   const auto rows = static_cast<int64_t>(step_.position.size());
-  const int64_t half = head_dim / 2;
-  assert(head_dim == cache.desc.head_dim && attention.kv_heads == cache.desc.kv_heads);
-  assert(static_cast<int64_t>(rope.inv_freq.size()) == half && head_dim % 2 == 0 && head_dim <= kMaxHeadDim);
-  const float* const cos = rope_angles(rope);
-  const float* const sin = cos + rows * half;
-  for_rows(rows, heads * head_dim, [&](int64_t row, int) {
-    float* const q = qkv + row * heads * head_dim;
-    float* const k = q + attention.q_heads * head_dim;
-    for (float* head = q; head < k + attention.kv_heads * head_dim; head += head_dim) {
-      kernels_.rotate_row(head, head + half, cos + row * half, sin + row * half, static_cast<int>(half));
+  const auto half = static_cast<int64_t>(rope.inv_freq.size());
+  assert(head_dim == cache.head_dim(layer) && attention.kv_heads == cache.kv_heads(layer));
+  assert(2 * half <= head_dim && head_dim <= kMaxHeadDim);
+  const float* const cos = half == 0 ? nullptr : rope_angles(rope);
+  const float* const sin = half == 0 ? nullptr : cos + rows * half;
+  for_rows(rows, width, [&](int64_t row, int) {
+    float* const q = qkv + row * width;
+    float* const k = q + q_width;
+    float* const v = k + kv_width;
+    const auto normalize_both = [&] {
+      normalize_heads(norms.q, q, q_width, row);
+      normalize_heads(norms.k, k, kv_width, row);
+    };
+    if (!norms.after_rope) normalize_both();
+    for (float* head = q; half > 0 && head < v; head += head_dim) {
+      if (rope.interleaved) {
+        kernels_.rotate_pairs(head, cos + row * half, sin + row * half, static_cast<int>(half));
+      } else {
+        kernels_.rotate_row(head, head + half, cos + row * half, sin + row * half, static_cast<int>(half));
+      }
+    }
+    if (norms.after_rope) normalize_both();
+    normalize_heads(norms.v, v, kv_width, row);
+    if (attention.query_scaling.beta != 0.0f) {
+      const int32_t position = step_.position[static_cast<size_t>(row)];
+      kernels_.scale_row(q, q, query_scale(attention.query_scaling, position), q_width);
     }
     const int32_t slot = step_.kv_slot[static_cast<size_t>(row)];
     for (int head = 0; head < attention.kv_heads; ++head) {
-      const float* const key = k + head * head_dim;
-      store_kv(cache, {layer, slot, head}, key, key + attention.kv_heads * head_dim);
+      store_kv(cache, {layer, slot, head}, k + head * head_dim, v + head * head_dim);
     }
   });
 }
@@ -76,30 +107,31 @@ void CpuBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rop
 void CpuBackend::store_kv(const CpuKvCache& cache, const KvPlace& place, const float* key,
                           const float* value) const {
   const KvDesc& desc = cache.desc;
+  const int head_dim = cache.head_dim(place.layer);
   const int64_t page = place.slot / desc.page_tokens;
   const int64_t offset = place.slot % desc.page_tokens;
   std::byte* const keys = cache.keys(place.layer, page, place.head);
   std::byte* const to = cache.values(place.layer, page, place.head) +
-                        static_cast<size_t>(offset * desc.head_dim) * dtype_bytes(desc.type);
+                        static_cast<size_t>(offset * head_dim) * dtype_bytes(desc.type);
   if (desc.type == DType::int8) {
     alignas(64) int8_t q[kMaxHeadDim];
     cache.key_scales(place.layer, page, place.head)[offset] =
-        quantized_kernels_.quantize_vector(q, key, desc.head_dim);
-    scatter_key<int8_t>(keys, q, desc.head_dim, desc.page_tokens, offset);
+        quantized_kernels_.quantize_vector(q, key, head_dim);
+    scatter_key<int8_t>(keys, q, head_dim, desc.page_tokens, offset);
     cache.value_scales(place.layer, page, place.head)[offset] =
-        quantized_kernels_.quantize_vector(q, value, desc.head_dim);
-    std::memcpy(to, q, static_cast<size_t>(desc.head_dim));
+        quantized_kernels_.quantize_vector(q, value, head_dim);
+    std::memcpy(to, q, static_cast<size_t>(head_dim));
     return;
   }
   alignas(64) float stored[kMaxHeadDim];
   const auto store = kernels_.store_row[static_cast<int>(desc.type)];
-  store(stored, key, desc.head_dim);
+  store(stored, key, head_dim);
   if (desc.type == DType::f32) {
-    scatter_key<uint32_t>(keys, stored, desc.head_dim, desc.page_tokens, offset);
+    scatter_key<uint32_t>(keys, stored, head_dim, desc.page_tokens, offset);
   } else {
-    scatter_key<uint16_t>(keys, stored, desc.head_dim, desc.page_tokens, offset);
+    scatter_key<uint16_t>(keys, stored, head_dim, desc.page_tokens, offset);
   }
-  store(to, value, desc.head_dim);
+  store(to, value, head_dim);
 }
 
 }  // namespace lorikeet::cpu

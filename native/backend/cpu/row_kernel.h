@@ -1,4 +1,4 @@
-// Element-wise work on rows: gate times up, rotation, scaling, conversion.
+// Element-wise work on rows: rotation, scaling, soft caps, conversion.
 #pragma once
 
 #include "backend/cpu/kernels.h"
@@ -10,13 +10,21 @@ template <class S>
 struct RowKernels {
   using F = typename S::F;
 
-  static void glu_row(float* y, const float* gate, const float* up, int64_t n) {
+  static void soft_cap_row(float* y, float cap, int64_t n) {
+    const F limit = S::set1(cap);
     int64_t i = 0;
-    for (; i + S::W <= n; i += S::W) S::store(y + i, S::mul(silu(S::load(gate + i)), S::load(up + i)));
+    for (; i + S::W <= n; i += S::W) S::store(y + i, capped(S::load(y + i), limit));
     const int left = static_cast<int>(n - i);
-    if (left == 0) return;
-    const F value = S::mul(silu(S::load_partial(gate + i, left)), S::load_partial(up + i, left));
-    S::store_partial(y + i, value, left);
+    if (left > 0) S::store_partial(y + i, capped(S::load_partial(y + i, left), limit), left);
+  }
+
+  // Scalar: few models rotate so, and a pair needs no other lane.
+  static void rotate_pairs(float* x, const float* cos, const float* sin, int n) {
+    for (int i = 0; i < n; ++i) {
+      const float a = x[2 * i], b = x[2 * i + 1];
+      x[2 * i] = a * cos[i] - b * sin[i];
+      x[2 * i + 1] = b * cos[i] + a * sin[i];
+    }
   }
 
   static void rotate_row(float* low, float* high, const float* cos, const float* sin, int n) {
@@ -78,10 +86,7 @@ struct RowKernels {
   }
 
  private:
-  static F silu(F x) {
-    const F one = S::set1(1.0f);
-    return S::div(x, S::add(one, exp<S>(S::sub(S::zero(), x))));
-  }
+  static F capped(F x, F cap) { return S::mul(cap, tanh<S>(S::div(x, cap))); }
 };
 
 }  // namespace lorikeet::cpu

@@ -121,9 +121,14 @@ struct CpuAdapterEmbedding final : AdapterEmbedding {
 };
 
 struct CpuNormGain final : NormGain {
-  Memory gain;  // [hidden]
+  NormKind kind = NormKind::rms;
+  int64_t width = 0;
+  int64_t copies = 1;
+  Memory gain;  // [copies * width], the offset added
+  Memory bias;  // [copies * width] or empty
 
-  size_t bytes() const override { return gain.bytes(); }
+  int64_t row_width() const { return copies * width; }
+  size_t bytes() const override { return gain.bytes() + bias.bytes(); }
 };
 
 // Per layer [pages][2][kv_heads], then keys as [head_dim][page_tokens] (a vector holds consecutive tokens, so
@@ -131,9 +136,13 @@ struct CpuNormGain final : NormGain {
 // [2][kv_heads][page_tokens].
 struct CpuKvCache final : KvCache {
   KvDesc desc;
+  std::vector<size_t> page_bytes;   // [layers]
+  std::vector<size_t> layer_begin;  // [layers] where a layer's pages start
   Memory memory;
 
-  int64_t block_elements() const { return int64_t{desc.page_tokens} * desc.head_dim; }
+  int kv_heads(int layer) const { return desc.layers[static_cast<size_t>(layer)].kv_heads; }
+  int head_dim(int layer) const { return desc.layers[static_cast<size_t>(layer)].head_dim; }
+  int64_t block_elements(int layer) const { return int64_t{desc.page_tokens} * head_dim(layer); }
   std::byte* page(int layer, int64_t page) const;
   std::byte* keys(int layer, int64_t page, int kv_head) const;
   std::byte* values(int layer, int64_t page, int kv_head) const;

@@ -109,10 +109,22 @@ class Embedding {
   virtual ~Embedding() = default;
   virtual size_t bytes() const = 0;
 };
-class NormGain {  // [H]
+class NormGain {
  public:
   virtual ~NormGain() = default;
   virtual size_t bytes() const = 0;
+};
+
+// rms: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich 2019).
+// layer: y = (x - mean(x)) / sqrt(variance(x) + epsilon) * gain + bias (Ba et al. 2016).
+enum class NormKind : uint8_t { rms, layer };
+struct NormDesc {
+  NormKind kind = NormKind::rms;
+  int64_t width = 0;  // values of a row that are normalized together
+  int64_t copies = 1;  // a row holds so many groups of them, one after the other, with gains of their own
+  std::optional<HostTensor> gain;  // [copies * width]; without one it is 1
+  std::optional<HostTensor> bias;  // [copies * width]
+  float offset = 0.0f;             // added to the gain: Gemma keeps w of (1 + w)
 };
 class AdapterLinear {
  public:
@@ -125,12 +137,14 @@ class AdapterEmbedding {
   virtual size_t bytes() const = 0;
 };
 
-struct KvDesc {
-  int layers = 0;
-  int pages = 0;
-  int page_tokens = 0;
+struct KvLayer {
   int kv_heads = 0;
   int head_dim = 0;
+};
+struct KvDesc {
+  std::vector<KvLayer> layers;
+  int pages = 0;
+  int page_tokens = 0;
   DType type = DType::f32;
 };
 // Per layer: [pages][2][kv_heads][page_tokens][head_dim], in int8 also scales
@@ -167,6 +181,18 @@ struct NormSegment {  // modules_to_save may replace a norm's gain
   const NormGain* gain = nullptr;
 };
 
+// Norms of queries, keys and values on their way into attention, each over one head (width D, the same gain
+// for all, or one each) or over all heads at once (width heads * D). Null: none.
+struct HeadNorm {
+  const NormGain* gain = nullptr;
+  float epsilon = 0.0f;
+  std::span<const NormSegment> segments;
+};
+struct HeadNorms {
+  HeadNorm q, k, v;
+  bool after_rope = false;
+};
+
 // The step's plan as the layers need it. All spans stay valid until the step ends.
 struct StepView {
   std::span<const int32_t> token;       // [T]
@@ -178,10 +204,19 @@ struct StepView {
   int32_t page_table_ld = 0;
 };
 
+// Rotates the first R = 2 * inv_freq.size() dimensions of a head: pairs (i, i + R/2), Hugging Face's layout,
+// or (2i, 2i + 1) when interleaved. R = 0: no rotation.
 struct RopeDesc {
-  std::vector<float> inv_freq;    // [D / 2], already scaled (llama3, linear, yarn)
-  float attention_factor = 1.0f;  // yarn multiplies cos and sin
-  // Rotates pairs (i, i + D/2), Hugging Face's layout.
+  std::vector<float> inv_freq;    // [R / 2], already scaled (llama3, linear, yarn, longrope)
+  float attention_factor = 1.0f;  // yarn and longrope multiply cos and sin
+  bool interleaved = false;
+};
+
+// Queries at far positions are scaled by 1 + beta * log(1 + floor((position + shift) / span)); beta 0: not.
+struct QueryScaling {
+  float beta = 0.0f;
+  float span = 1.0f;
+  int shift = 0;
 };
 
 struct AttentionDesc {
@@ -191,11 +226,37 @@ struct AttentionDesc {
   float scale = 1.0f;
   int window = 0;        // 0: full; otherwise position t sees (t - window, t]
   float softcap = 0.0f;  // 0: none
+  // [HQ] or empty: a logit for each head that takes part in the softmax and has no value.
+  std::span<const float> sinks = {};
+  // [HQ] or empty: slope * (key position - query position) is added to a scaled score (Press et al. 2021).
+  std::span<const float> alibi_slopes = {};
+  QueryScaling query_scaling = {};
 };
 
-// y = f(x), y += f(x), or (a map of two parts of equal width, gate and up) y [rows, N / 2] = silu(gate) * up,
-// SwiGLU of Shazeer 2020.
-enum class LinearOutput : uint8_t { store, add, glu };
+// f of a gated (act(gate) * up, Shazeer 2020) or plain map.
+enum class ActivationKind : uint8_t {
+  silu,
+  gelu,       // x Phi(x)
+  gelu_tanh,  // its approximation by tanh
+  relu,
+  relu_squared,
+  sigmoid,
+  // gpt-oss, gated only: g = min(gate, limit), u = clamp(up, -limit, limit): g sigmoid(alpha g) (u + 1)
+  clamped_swiglu,
+  // Apertus, plain only (Huang and Schlag 2024), alpha_p and alpha_n after their softplus:
+  // x > 0: alpha_p x^2 + beta x, else alpha_n (expm1(min(x, eps)) - x) + beta x
+  xielu,
+};
+struct Activation {
+  ActivationKind kind = ActivationKind::silu;
+  float alpha = 0.0f;  // clamped_swiglu: alpha; xielu: alpha_p
+  float limit = 0.0f;  // clamped_swiglu
+  float alpha_n = 0.0f, beta = 0.0f, epsilon = 0.0f;  // xielu
+};
+
+// y = W x, y += W x, y = f(W x), or (a map of two parts of equal width, gate and up) y [rows, N / 2] =
+// f(gate) * up.
+enum class LinearOutput : uint8_t { store, add, activate, glu };
 
 enum class SampleMode : uint8_t { sample, score };
 
@@ -246,7 +307,7 @@ class Backend {
   virtual Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) = 0;
   virtual Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) = 0;
   virtual Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) = 0;
-  virtual Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) = 0;
+  virtual Result<std::unique_ptr<NormGain>> norm_create(const NormDesc& desc) = 0;
   // Thread-safe against a running step. DoRA's ratio magnitude / ||W + s B A||_row is computed here, with the
   // base's dequantized weight.
   virtual Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
@@ -263,23 +324,32 @@ class Backend {
   virtual void step_begin(const StepView& step) = 0;
   // y [T, H] = table[token]
   virtual void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) = 0;
-  // y [rows, H] = rmsnorm(x) * gain. When `residual` is given: residual += x first and y = rmsnorm(residual)
-  // * gain. Zhang and Sennrich 2019. Sum of squares in float32, fixed order.
+  // y [T, H] += table[position + offset]
+  virtual void embed_positions(float* y, const Embedding& table, int32_t offset) = 0;
+  // y [rows, H] = norm(x), in place where y is x. When `residual` is given: residual += x first and y =
+  // norm(residual). Sums in float32, fixed order.
   virtual void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain,
                     float epsilon, std::span<const NormSegment> segments) = 0;
-  // y [rows, N] = or += W x + b with the segments' adapters, or the GLU of it. x [rows, K].
+  // y [rows, N] = or += W x + b with the segments' adapters, or the activation or GLU of it. x [rows, K].
   virtual void linear(float* y, const float* x, int64_t rows, const Linear& weight,
-                      std::span<const LinearSegment> segments, LinearOutput output) = 0;
+                      std::span<const LinearSegment> segments, LinearOutput output,
+                      const Activation& activation = {}) = 0;
   // The adapters of the linear op after the next one: a backend may bring their weights nearer while it
   // computes that. Changes no result.
   virtual void linear_soon(std::span<const LinearSegment> segments) { (void)segments; }
-  // qkv [T, (HQ + 2 HKV) D]: rotates q and k in place by the rows' positions, writes k and v to the rows' KV
-  // slots.
+  // qkv [T, (HQ + 2 HKV) D]: normalizes, rotates q and k in place by the rows' positions, writes k and v to
+  // the rows' KV slots.
   virtual void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
-                       const AttentionDesc& attention) = 0;
+                       const AttentionDesc& attention, const HeadNorms& norms = {}) = 0;
   // out [T, HQ D]: causal attention of each row over its sequence's pages.
   virtual void attention(float* out, const float* qkv, const KvCache& kv, int layer,
                          const AttentionDesc& desc) = 0;
+  // y [count] += factor * x
+  virtual void add_scaled(float* y, const float* x, int64_t count, float factor) = 0;
+  // y [count] *= factor
+  virtual void scale(float* y, int64_t count, float factor) = 0;
+  // y [count] = cap * tanh(y / cap)
+  virtual void soft_cap(float* y, int64_t count, float cap) = 0;
   // to [index.size(), cols] = from[index]
   virtual void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) = 0;
   // logits [rows.size(), V], read only. Holtzman et al. 2020 (top-p), vLLM's meaning of the penalties.

@@ -25,6 +25,10 @@ DenseLinear dense_linear(Linear& linear, int part);
 // [V, H]. A table that was tied to the head becomes one of its own: an adapter may change either alone.
 std::span<float> dense_table(Embedding& embedding);
 
-std::span<float> dense_gain(NormGain& gain);  // [H]
+struct DenseNorm {
+  std::span<float> gain;  // with its offset
+  std::span<float> bias;  // empty where there is none
+};
+DenseNorm dense_norm(NormGain& norm);
 
 }  // namespace lorikeet

@@ -1,5 +1,6 @@
 // Scaled dot-product attention (Vaswani et al. 2017), causal, with grouped KV heads (Ainslie et al. 2023)
-// over paged K/V (Kwon et al. 2023). Optional window (Beltagy et al. 2020) and logit soft cap (Gemma 2).
+// over paged K/V (Kwon et al. 2023). Optional window (Beltagy et al. 2020), logit soft cap (Gemma 2), alibi
+// (Press et al. 2021) and sinks (gpt-oss).
 
 #include <algorithm>
 #include <cmath>
@@ -15,6 +16,7 @@ struct Query {
   const int32_t* page_table;  // of the row's sequence
   int32_t first;              // first visible position
   int32_t last;               // the row's own position
+  int head;
   int kv_head;
 };
 
@@ -27,28 +29,31 @@ struct Cache {
   std::vector<double> vector(const Query& query, int32_t position, int which) const {
     const int page_tokens = kv.desc.page_tokens;
     const int32_t slot = query.page_table[position / page_tokens] * page_tokens + position % page_tokens;
-    std::vector<double> result(kv.desc.head_dim);
+    std::vector<double> result(kv.desc.layers[layer].head_dim);
     kv.load(result.data(), layer, slot, which, query.kv_head);
     return result;
   }
 };
 
-double score(const Query& query, const std::vector<double>& key, const AttentionDesc& desc) {
+double score(const Query& query, const Cache& cache, int32_t position, const AttentionDesc& desc) {
+  const std::vector<double> key = cache.vector(query, position, 0);
   double sum = 0;
   for (int i = 0; i < desc.head_dim; ++i) sum += static_cast<double>(query.q[i]) * key[i];
   sum *= desc.scale;
+  if (!desc.alibi_slopes.empty()) sum += static_cast<double>(desc.alibi_slopes[query.head]) * (position - query.last);
   return desc.softcap > 0 ? desc.softcap * std::tanh(sum / desc.softcap) : sum;
 }
 
 // out [D] = sum over visible positions of softmax(score) * V
 void attend(float* out, const Query& query, const Cache& cache, const AttentionDesc& desc) {
   std::vector<double> weight;
-  double top = -INFINITY;
+  const double sink = desc.sinks.empty() ? -INFINITY : desc.sinks[query.head];
+  double top = sink;
   for (int32_t position = query.first; position <= query.last; ++position) {
-    weight.push_back(score(query, cache.vector(query, position, 0), desc));
+    weight.push_back(score(query, cache, position, desc));
     top = std::max(top, weight.back());
   }
-  double total = 0;
+  double total = std::exp(sink - top);
   for (double& w : weight) total += w = std::exp(w - top);
   std::vector<double> sum(desc.head_dim, 0.0);
   for (int32_t position = query.first; position <= query.last; ++position) {
@@ -73,7 +78,7 @@ void ReferenceBackend::attention(float* out, const float* qkv, const KvCache& kv
       const int32_t last = step_.position[row];
       const int32_t first = desc.window > 0 ? std::max(0, last - desc.window + 1) : 0;
       for (int h = 0; h < desc.q_heads; ++h) {
-        const Query query{qkv + row * width + int64_t{h} * d, table, first, last, h / group};
+        const Query query{qkv + row * width + int64_t{h} * d, table, first, last, h, h / group};
         attend(out + (row * desc.q_heads + h) * d, query, cache, desc);
       }
     }

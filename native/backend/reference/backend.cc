@@ -43,6 +43,20 @@ Result<std::unique_ptr<Buffer>> ReferenceBackend::buffer_create(int64_t rows, in
   return std::unique_ptr<Buffer>(std::move(buffer));
 }
 
+void ReferenceBackend::add_scaled(float* y, const float* x, int64_t count, float factor) {
+  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<float>(y[i] + static_cast<double>(factor) * x[i]);
+}
+
+void ReferenceBackend::scale(float* y, int64_t count, float factor) {
+  for (int64_t i = 0; i < count; ++i) y[i] *= factor;
+}
+
+void ReferenceBackend::soft_cap(float* y, int64_t count, float cap) {
+  for (int64_t i = 0; i < count; ++i) {
+    y[i] = static_cast<float>(cap * std::tanh(static_cast<double>(y[i]) / cap));
+  }
+}
+
 void ReferenceBackend::gather_rows(float* to, const float* from, std::span<const int32_t> index,
                                    int64_t cols) {
   for (size_t i = 0; i < index.size(); ++i) {

@@ -12,7 +12,7 @@ class ReferenceBackend final : public Backend {
   Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override;
   Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
   Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override;
-  Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override;
+  Result<std::unique_ptr<NormGain>> norm_create(const NormDesc& desc) override;
   Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
       const Linear& base, std::span<const AdapterPartDesc> parts) override;
   Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
@@ -24,10 +24,15 @@ class ReferenceBackend final : public Backend {
   void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) override;
   void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
             std::span<const NormSegment> segments) override;
+  void embed_positions(float* y, const Embedding& table, int32_t offset) override;
   void linear(float* y, const float* x, int64_t rows, const Linear& weight,
-              std::span<const LinearSegment> segments, LinearOutput output) override;
-  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
-               const AttentionDesc& attention) override;
+              std::span<const LinearSegment> segments, LinearOutput output,
+              const Activation& activation) override;
+  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope, const AttentionDesc& attention,
+               const HeadNorms& norms) override;
+  void add_scaled(float* y, const float* x, int64_t count, float factor) override;
+  void scale(float* y, int64_t count, float factor) override;
+  void soft_cap(float* y, int64_t count, float cap) override;
   void attention(float* out, const float* qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
   void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override;

@@ -20,8 +20,9 @@ std::span<float> dense_table(Embedding& embedding) {
   return table.own;
 }
 
-std::span<float> dense_gain(NormGain& gain) {
-  return static_cast<reference::RefNormGain&>(gain).gain;
+DenseNorm dense_norm(NormGain& norm) {
+  auto& own = static_cast<reference::RefNormGain&>(norm);
+  return {own.gain, own.bias};
 }
 
 }  // namespace lorikeet

@@ -12,50 +12,55 @@ size_t RefKvCache::bytes() const {
   return total;
 }
 
-size_t RefKvCache::offset(int32_t slot, int which, int kv_head) const {
+size_t RefKvCache::offset(int layer, int32_t slot, int which, int kv_head) const {
+  const auto [kv_heads, head_dim] = desc.layers[layer];
   const int64_t page = slot / desc.page_tokens;
   const int64_t token = slot % desc.page_tokens;
-  const int64_t vector = ((page * 2 + which) * desc.kv_heads + kv_head) * desc.page_tokens + token;
+  const int64_t vector = ((page * 2 + which) * kv_heads + kv_head) * desc.page_tokens + token;
   return static_cast<size_t>(vector) *
-         (static_cast<size_t>(desc.head_dim) * dtype_bytes(desc.type) + kv_scale_bytes(desc.type));
+         (static_cast<size_t>(head_dim) * dtype_bytes(desc.type) + kv_scale_bytes(desc.type));
 }
 
 void RefKvCache::store(int layer, int32_t slot, int which, int kv_head, const float* from) {
-  std::byte* const to = layers[layer].data() + offset(slot, which, kv_head);
+  std::byte* const to = layers[layer].data() + offset(layer, slot, which, kv_head);
+  const int head_dim = desc.layers[layer].head_dim;
   if (desc.type == DType::int8) {
-    const float scale = quantize_activations(reinterpret_cast<int8_t*>(to), from, desc.head_dim);
-    std::memcpy(to + desc.head_dim, &scale, sizeof scale);
+    const float scale = quantize_activations(reinterpret_cast<int8_t*>(to), from, head_dim);
+    std::memcpy(to + head_dim, &scale, sizeof scale);
     return;
   }
-  for (int i = 0; i < desc.head_dim; ++i) store_f32(to, desc.type, i, from[i]);
+  for (int i = 0; i < head_dim; ++i) store_f32(to, desc.type, i, from[i]);
 }
 
 void RefKvCache::load(double* to, int layer, int32_t slot, int which, int kv_head) const {
-  const std::byte* const from = layers[layer].data() + offset(slot, which, kv_head);
+  const std::byte* const from = layers[layer].data() + offset(layer, slot, which, kv_head);
+  const int head_dim = desc.layers[layer].head_dim;
   if (desc.type == DType::int8) {
     float scale;
-    std::memcpy(&scale, from + desc.head_dim, sizeof scale);
-    for (int i = 0; i < desc.head_dim; ++i) {
+    std::memcpy(&scale, from + head_dim, sizeof scale);
+    for (int i = 0; i < head_dim; ++i) {
       to[i] = static_cast<double>(scale) * static_cast<int8_t>(from[i]);
     }
     return;
   }
-  for (int i = 0; i < desc.head_dim; ++i) to[i] = load_f32(from, desc.type, i);
+  for (int i = 0; i < head_dim; ++i) to[i] = load_f32(from, desc.type, i);
 }
 
 Result<std::unique_ptr<KvCache>> ReferenceBackend::kv_create(const KvDesc& desc) {
   auto kv = std::make_unique<RefKvCache>();
   kv->desc = desc;
-  kv->layers.resize(desc.layers);
-  for (auto& layer : kv->layers) layer.resize(static_cast<size_t>(desc.pages) * kv_page_bytes(desc));
+  for (const KvLayer& layer : desc.layers) {
+    kv->layers.emplace_back(static_cast<size_t>(desc.pages) *
+                            kv_page_bytes(layer, desc.page_tokens, desc.type));
+  }
   return std::unique_ptr<KvCache>(std::move(kv));
 }
 
 void ReferenceBackend::kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) {
   assert(from.size() == to.size());
   auto& cache = static_cast<RefKvCache&>(kv);
-  const size_t bytes = kv_page_bytes(cache.desc);
   for (auto& layer : cache.layers) {
+    const size_t bytes = layer.size() / static_cast<size_t>(cache.desc.pages);
     for (size_t i = 0; i < from.size(); ++i) {
       if (from[i] != to[i]) std::memcpy(&layer[to[i] * bytes], &layer[from[i] * bytes], bytes);
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "backend/reference/backend.h"
 
@@ -127,12 +128,41 @@ void part_row(float* y, const Row& row, const RefLinear::Part& base, const RefAd
   }
 }
 
-// gate_up [2 width] -> y [width]
-void glu_row(float* y, const float* gate_up, int64_t width) {
-  for (int64_t i = 0; i < width; ++i) {
-    const double gate = gate_up[i];
-    y[i] = static_cast<float>(gate / (1.0 + std::exp(-gate)) * gate_up[width + i]);
+double activate(double x, const Activation& f) {
+  switch (f.kind) {
+    case ActivationKind::silu:
+      return x / (1.0 + std::exp(-x));
+    case ActivationKind::gelu:
+      return 0.5 * x * (1.0 + std::erf(x * std::numbers::sqrt2 / 2));
+    case ActivationKind::gelu_tanh:
+      return 0.5 * x * (1.0 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+    case ActivationKind::relu:
+      return x < 0 ? 0.0 : x;
+    case ActivationKind::relu_squared:
+      return x < 0 ? 0.0 : x * x;
+    case ActivationKind::sigmoid:
+      return 1.0 / (1.0 + std::exp(-x));
+    case ActivationKind::clamped_swiglu:
+      break;  // not without up
+    case ActivationKind::xielu:
+      if (x > 0) return f.alpha * x * x + f.beta * x;
+      return f.alpha_n * (std::expm1(x > f.epsilon ? f.epsilon : x) - x) + f.beta * x;
   }
+  assert(false);
+  return x;
+}
+
+double gated(double gate, double up, const Activation& f) {
+  if (f.kind != ActivationKind::clamped_swiglu) return activate(gate, f) * up;
+  const double limit = f.limit;
+  const double g = gate > limit ? limit : gate;
+  const double u = up > limit ? limit : up < -limit ? -limit : up;
+  return g / (1.0 + std::exp(-f.alpha * g)) * (u + 1.0);
+}
+
+// gate_up [2 width] -> y [width]
+void glu_row(float* y, const float* gate_up, int64_t width, const Activation& f) {
+  for (int64_t i = 0; i < width; ++i) y[i] = static_cast<float>(gated(gate_up[i], gate_up[width + i], f));
 }
 
 }  // namespace
@@ -166,7 +196,8 @@ Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
 }
 
 void ReferenceBackend::linear(float* y, const float* x, int64_t rows, const Linear& weight,
-                              std::span<const LinearSegment> segments, LinearOutput output) {
+                              std::span<const LinearSegment> segments, LinearOutput output,
+                              const Activation& activation) {
   const auto& linear = static_cast<const RefLinear&>(weight);
   Floats gate_up(output == LinearOutput::glu ? static_cast<size_t>(linear.n) : 0);
   size_t segment = 0;
@@ -187,7 +218,10 @@ void ReferenceBackend::linear(float* y, const float* x, int64_t rows, const Line
       const RefLinear::Part& part = linear.parts[p];
       part_row(out + part.first, {x_row, for_base.data(), linear.k}, part, delta, output);
     }
-    if (output == LinearOutput::glu) glu_row(y + row * linear.n / 2, out, linear.n / 2);
+    if (output == LinearOutput::glu) glu_row(y + row * linear.n / 2, out, linear.n / 2, activation);
+    if (output == LinearOutput::activate) {
+      for (int64_t i = 0; i < linear.n; ++i) out[i] = static_cast<float>(activate(out[i], activation));
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-// RMSNorm (Zhang and Sennrich 2019): y = x / sqrt(mean(x^2) + epsilon) * gain.
+// RMSNorm (Zhang and Sennrich 2019) and LayerNorm (Ba et al. 2016).
 
 #include <cmath>
 
@@ -6,31 +6,46 @@
 
 namespace lorikeet::reference {
 
-Result<std::unique_ptr<NormGain>> ReferenceBackend::norm_create(const HostTensor& gain) {
+Result<std::unique_ptr<NormGain>> ReferenceBackend::norm_create(const NormDesc& desc) {
   auto norm = std::make_unique<RefNormGain>();
-  norm->gain = to_floats(gain);
+  norm->kind = desc.kind;
+  norm->width = desc.width;
+  norm->offset = desc.offset;
+  norm->gain = desc.gain ? to_floats(*desc.gain) : Floats(static_cast<size_t>(desc.copies * desc.width), 1.0f);
+  for (float& value : norm->gain) value += desc.offset;
+  if (desc.bias) norm->bias = to_floats(*desc.bias);
   return std::unique_ptr<NormGain>(std::move(norm));
+}
+
+void RefNormGain::apply(float* y, const float* x, float epsilon) const {
+  for (size_t first = 0; first < gain.size(); first += static_cast<size_t>(width)) {
+    double mean = 0, squares = 0;
+    for (int64_t i = 0; i < width; ++i) mean += x[first + i];
+    mean = kind == NormKind::layer ? mean / static_cast<double>(width) : 0.0;
+    for (int64_t i = 0; i < width; ++i) squares += (x[first + i] - mean) * (x[first + i] - mean);
+    const double inverse = 1.0 / std::sqrt(squares / static_cast<double>(width) + epsilon);
+    for (int64_t i = 0; i < width; ++i) {
+      const double shift = bias.empty() ? 0.0 : bias[first + i];
+      y[first + i] = static_cast<float>((x[first + i] - mean) * inverse * gain[first + i] + shift);
+    }
+  }
 }
 
 void ReferenceBackend::norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain,
                             float epsilon, std::span<const NormSegment> segments) {
-  const auto width = static_cast<int64_t>(static_cast<const RefNormGain&>(gain).gain.size());
+  const auto row_width = static_cast<int64_t>(static_cast<const RefNormGain&>(gain).gain.size());
   size_t segment = 0;
   for (int64_t row = 0; row < rows; ++row) {
     while (segment < segments.size() && row >= segments[segment].row0 + segments[segment].rows) ++segment;
     const bool inside = segment < segments.size() && row >= segments[segment].row0;
-    const Floats& g = static_cast<const RefNormGain&>(inside ? *segments[segment].gain : gain).gain;
-
-    const float* in = x + row * width;
+    const float* in = x + row * row_width;
     if (residual != nullptr) {
-      float* sum = residual + row * width;
-      for (int64_t i = 0; i < width; ++i) sum[i] += in[i];
+      float* sum = residual + row * row_width;
+      for (int64_t i = 0; i < row_width; ++i) sum[i] += in[i];
       in = sum;
     }
-    double squares = 0;
-    for (int64_t i = 0; i < width; ++i) squares += static_cast<double>(in[i]) * in[i];
-    const double inverse = 1.0 / std::sqrt(squares / static_cast<double>(width) + epsilon);
-    for (int64_t i = 0; i < width; ++i) y[row * width + i] = static_cast<float>(in[i] * inverse * g[i]);
+    const NormGain& own = inside ? *segments[segment].gain : gain;
+    static_cast<const RefNormGain&>(own).apply(y + row * row_width, in, epsilon);
   }
 }
 

@@ -1,4 +1,4 @@
-// Rotary position embedding (Su et al. 2021) on pairs (i, i + D/2), then K and V go to the rows' cache slots.
+// Rotary position embedding (Su et al. 2021), then K and V go to the rows' cache slots.
 
 #include <cmath>
 
@@ -10,36 +10,65 @@ namespace {
 
 // head [D]. The angle is a float32 product, as Transformers computes it: at long positions that rounding is
 // visible.
-void rotate(float* head, int head_dim, int32_t position, const RopeDesc& rope) {
-  const int half = head_dim / 2;
+void rotate(float* head, int32_t position, const RopeDesc& rope) {
+  const auto half = static_cast<int>(rope.inv_freq.size());
   for (int i = 0; i < half; ++i) {
     const float angle = static_cast<float>(position) * rope.inv_freq[i];
     const double cosine = std::cos(static_cast<double>(angle)) * rope.attention_factor;
     const double sine = std::sin(static_cast<double>(angle)) * rope.attention_factor;
-    const double x = head[i];
-    const double y = head[i + half];
-    head[i] = static_cast<float>(x * cosine - y * sine);
-    head[i + half] = static_cast<float>(y * cosine + x * sine);
+    float& low = head[rope.interleaved ? 2 * i : i];
+    float& high = head[rope.interleaved ? 2 * i + 1 : i + half];
+    const double x = low;
+    const double y = high;
+    low = static_cast<float>(x * cosine - y * sine);
+    high = static_cast<float>(y * cosine + x * sine);
   }
+}
+
+// x [count], heads of one row one after the other
+void normalize(float* x, int64_t count, const HeadNorm& norm, int64_t row) {
+  const NormGain* gain = norm.gain;
+  if (gain == nullptr) return;
+  for (const NormSegment& segment : norm.segments) {
+    if (row >= segment.row0 && row < segment.row0 + segment.rows) gain = segment.gain;
+  }
+  const auto& own = static_cast<const RefNormGain&>(*gain);
+  const auto step = static_cast<int64_t>(own.gain.size());
+  for (int64_t at = 0; at < count; at += step) own.apply(x + at, x + at, norm.epsilon);
+}
+
+double query_scale(const QueryScaling& scaling, int32_t position) {
+  if (scaling.beta == 0) return 1.0;
+  const double turns = std::floor(static_cast<double>(position + scaling.shift) / scaling.span);
+  return 1.0 + scaling.beta * std::log(1.0 + turns);
 }
 
 }  // namespace
 
 void ReferenceBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
-                               const AttentionDesc& attention) {
+                               const AttentionDesc& attention, const HeadNorms& norms) {
   auto& cache = static_cast<RefKvCache&>(kv);
-  const int d = attention.head_dim;
-  const int64_t width = static_cast<int64_t>(attention.q_heads + 2 * attention.kv_heads) * d;
-  for (size_t row = 0; row < step_.token.size(); ++row) {
-    float* heads = qkv + static_cast<int64_t>(row) * width;  // [HQ + 2 HKV, D]: q | k | v
-    for (int h = 0; h < attention.q_heads + attention.kv_heads; ++h) {
-      rotate(heads + int64_t{h} * d, d, step_.position[row], rope);
-    }
-    for (int which = 0; which < 2; ++which) {
-      for (int h = 0; h < attention.kv_heads; ++h) {
-        const float* from = heads + int64_t{attention.q_heads + which * attention.kv_heads + h} * d;
-        cache.store(layer, step_.kv_slot[row], which, h, from);
-      }
+  const int64_t d = attention.head_dim;
+  const int64_t q_width = attention.q_heads * d;
+  const int64_t kv_width = attention.kv_heads * d;
+  for (size_t t = 0; t < step_.token.size(); ++t) {
+    const auto row = static_cast<int64_t>(t);
+    float* const q = qkv + row * (q_width + 2 * kv_width);  // [HQ + 2 HKV, D]: q | k | v
+    float* const k = q + q_width;
+    float* const v = k + kv_width;
+    const auto normalize_heads = [&] {
+      normalize(q, q_width, norms.q, row);
+      normalize(k, kv_width, norms.k, row);
+    };
+    if (!norms.after_rope) normalize_heads();
+    for (float* head = q; head < v; head += d) rotate(head, step_.position[t], rope);
+    if (norms.after_rope) normalize_heads();
+    normalize(v, kv_width, norms.v, row);
+    const double factor = query_scale(attention.query_scaling, step_.position[t]);
+    for (int64_t i = 0; i < q_width; ++i) q[i] = static_cast<float>(factor * q[i]);
+    for (int h = 0; h < attention.kv_heads; ++h) {
+      cache.store(layer, step_.kv_slot[t], 0, h, k + h * d);
+      cache.store(layer, step_.kv_slot[t], 1, h, v + h * d);
     }
   }
 }

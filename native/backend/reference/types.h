@@ -89,8 +89,15 @@ struct RefAdapterEmbedding final : AdapterEmbedding {
 };
 
 struct RefNormGain final : NormGain {
-  Floats gain;
-  size_t bytes() const override { return bytes_of(gain); }
+  NormKind kind = NormKind::rms;
+  int64_t width = 0;
+  float offset = 0;  // stands in `gain` already
+  Floats gain;       // [copies * width]
+  Floats bias;       // [copies * width] or empty
+
+  size_t bytes() const override { return bytes_of(gain) + bytes_of(bias); }
+  // y [copies * width] = norm(x); y may be x
+  void apply(float* y, const float* x, float epsilon) const;
 };
 
 struct RefKvCache final : KvCache {
@@ -105,7 +112,7 @@ struct RefKvCache final : KvCache {
   void load(double* to, int layer, int32_t slot, int which, int kv_head) const;
 
  private:
-  size_t offset(int32_t slot, int which, int kv_head) const;
+  size_t offset(int layer, int32_t slot, int which, int kv_head) const;
 };
 
 struct RefBuffer final : Buffer {

@@ -16,11 +16,17 @@ constexpr size_t kv_scale_bytes(DType type) {
   return type == DType::int8 ? sizeof(float) : 0;
 }
 
-// Of one layer, keys and values. libs/serving/src/kv/kv-budget.ts counts the same.
-constexpr size_t kv_page_bytes(const KvDesc& desc) {
-  const size_t vectors =
-      size_t{2} * static_cast<size_t>(desc.kv_heads) * static_cast<size_t>(desc.page_tokens);
-  return vectors * (static_cast<size_t>(desc.head_dim) * dtype_bytes(desc.type) + kv_scale_bytes(desc.type));
+// Of one layer, keys and values.
+constexpr size_t kv_page_bytes(const KvLayer& layer, int page_tokens, DType type) {
+  const size_t vectors = size_t{2} * static_cast<size_t>(layer.kv_heads) * static_cast<size_t>(page_tokens);
+  return vectors * (static_cast<size_t>(layer.head_dim) * dtype_bytes(type) + kv_scale_bytes(type));
+}
+
+// Of all layers.
+inline size_t kv_page_bytes(const KvDesc& desc) {
+  size_t bytes = 0;
+  for (const KvLayer& layer : desc.layers) bytes += kv_page_bytes(layer, desc.page_tokens, desc.type);
+  return bytes;
 }
 
 }  // namespace lorikeet

@@ -1,0 +1,49 @@
+// All families, in the order of the documentation's table.
+#include <algorithm>
+
+#include "model/families/family.h"
+
+namespace lorikeet {
+
+extern const Family kLlama, kMistral, kQwen2, kQwen3, kGemma, kGemma2, kGemma3, kPhi3;
+
+std::span<const Family* const> families() {
+  static const Family* const list[] = {&kLlama, &kMistral, &kQwen2, &kQwen3, &kGemma, &kGemma2, &kGemma3, &kPhi3};
+  return list;
+}
+
+namespace {
+
+// The text model lay under language_model.model until Transformers 4.52, under model.language_model since.
+const std::vector<TensorRename> kTextNames = {{"model.language_model.", "model."},
+                                              {"language_model.model.", "model."},
+                                              {"language_model.lm_head.", "lm_head."}};
+
+}  // namespace
+
+std::span<const TextPart> text_parts() {
+  static const TextPart list[] = {
+      {"gemma3",
+       {"Gemma3ForConditionalGeneration"},
+       "gemma3_text",
+       kTextNames,
+       {"vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."}},
+  };
+  return list;
+}
+
+const Family* find_family(const std::string& model_type) {
+  const auto list = families();
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const Family* f) { return f->model_type == model_type; });
+  return found == list.end() ? nullptr : *found;
+}
+
+const TextPart* find_text_part(const std::string& model_type) {
+  const auto list = text_parts();
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const TextPart& p) { return p.model_type == model_type; });
+  return found == list.end() ? nullptr : &*found;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,158 @@
+// The network as data: what families/ makes of a config.json, and what the decoder, the weights, the modules,
+// the adapters and parity's second reading walk. A field says what is computed, never whose model it is.
+//
+// One layer, in the order of the decoder (x is the residual stream [T, H]):
+//   x += scale * after_attention(attention(before_attention(x)))
+//   x += scale * after_mlp(mlp(before_mlp(x)))
+// or, parallel: both read the x of before, and their sum is added.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/interface/backend.h"
+#include "model/quantization_config.h"
+#include "model/rope.h"
+
+namespace lorikeet {
+
+struct Norm {
+  std::string module;  // Transformers' name
+  int32_t width = 0;   // values normalized together
+  float epsilon = 0;
+  NormKind kind = NormKind::rms;
+  int32_t copies = 1;  // groups of `width` with gains of their own
+  bool gain = true;    // false: no weight in the checkpoint
+  bool bias = false;
+  float offset = 0;  // the gain is offset + weight
+
+  int64_t size() const { return int64_t{copies} * width; }
+};
+
+// Rows of a module's weight [out, in] that make one part of a fused map: `count` rows in runs of `run`, whose
+// beginnings lie `step` apart, from row `first`.
+struct PartRows {
+  int64_t first = 0;
+  int64_t count = 0;
+  int64_t run = 0;
+  int64_t step = 0;
+
+  bool contiguous() const { return run == count || run == step; }
+  int64_t row(int64_t i) const { return first + i / run * step + i % run; }
+};
+inline PartRows rows_of(int64_t first, int64_t count) {
+  return {first, count, count, count};
+}
+
+// A linear module of the checkpoint, which is also what an adapter changes.
+struct MapModule {
+  std::string name;
+  int64_t out = 0;
+  bool bias = false;
+  bool transposed = false;      // the checkpoint holds [in, out] (GPT-2's Conv1D)
+  std::vector<PartRows> parts;  // in the map's order; together they are all rows of the module
+};
+
+// Modules that read the same input, computed as one: y = [W0; W1; ..] x + b.
+struct LinearMap {
+  int64_t in = 0;
+  std::vector<MapModule> modules;
+
+  bool empty() const { return modules.empty(); }
+  int64_t out() const {
+    int64_t total = 0;
+    for (const MapModule& module : modules) total += module.out;
+    return total;
+  }
+};
+
+struct Attention {
+  int32_t q_heads = 0;
+  int32_t kv_heads = 0;
+  int32_t head_dim = 0;
+  LinearMap qkv;  // three parts: q [HQ D], k [HKV D], v [HKV D]
+  LinearMap o;
+  std::optional<size_t> rope;  // index into Network::ropes
+  float scale = 0;
+  int32_t window = 0;  // 0: full
+  float softcap = 0;   // 0: none
+  bool alibi = false;
+  QueryScaling query_scaling;
+  std::optional<Norm> q_norm, k_norm, v_norm;
+  bool norm_after_rope = false;
+  std::string sinks;  // tensor [HQ], or none
+
+  int64_t q_width() const { return int64_t{q_heads} * head_dim; }
+  int64_t kv_width() const { return int64_t{kv_heads} * head_dim; }
+};
+
+struct Mlp {
+  bool gated = true;
+  LinearMap up;  // gated: two parts, gate [F] and up [F]; plain: one
+  LinearMap down;
+  Activation activation;
+  std::string xielu;  // the module whose tensors alpha_p, alpha_n, beta and eps are the activation's, or none
+
+  int64_t width() const { return down.in; }
+};
+
+struct Layer {
+  std::optional<Norm> before_attention, after_attention, before_mlp, after_mlp;
+  // The MLP reads before_mlp(x), or what attention read where there is none, and the layer's input x.
+  bool parallel = false;
+  Attention attention;
+  Mlp mlp;
+};
+
+struct EmbeddingTable {
+  std::string module;
+  float scale = 1.0f;        // of its rows
+  std::optional<Norm> norm;  // of its rows
+  // Learned positions: row position + offset of another table [rows, H] is added.
+  std::string positions;
+  int32_t position_rows = 0;
+  int32_t position_offset = 0;
+};
+
+struct Head {
+  std::string module;
+  bool tied = false;  // to the embedding
+  bool bias = false;
+  float scale = 1.0f;  // of the logits
+  float softcap = 0;   // of the logits, after the scale; 0: none
+};
+
+// A tensor's name in the checkpoint begins with (or, `anywhere`, holds) `from`, which stands for `to`.
+struct TensorRename {
+  std::string from, to;
+  bool anywhere = false;
+};
+
+struct Network {
+  std::string family;        // model_type
+  std::string architecture;  // "LlamaForCausalLM"
+  int32_t vocab = 0;
+  int32_t hidden = 0;
+  int32_t max_positions = 0;
+  EmbeddingTable embedding;
+  std::vector<Rope> ropes;
+  std::vector<Layer> layers;
+  float residual_scale = 1.0f;
+  std::optional<Norm> final_norm;
+  Head head;
+
+  CheckpointFormat format = CheckpointFormat::plain;
+  std::vector<TensorRename> renames;       // the first that fits
+  std::vector<std::string> ignored;        // beginnings of names of tensors that this network goes without
+  std::vector<int32_t> eos_token_ids;      // generation_config.json's when it names any
+  std::optional<int32_t> bos_token_id;
+
+  int32_t layer_count() const { return static_cast<int32_t>(layers.size()); }
+};
+
+// What the cache holds of each layer.
+std::vector<KvLayer> kv_layers(const Network& network);
+
+}  // namespace lorikeet

@@ -1,0 +1,29 @@
+// A module's tensors cut into the parts of its fused map.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "model/network.h"
+
+namespace lorikeet {
+
+// Owns what had to be rearranged; a part whose rows lie together is a view of the module's tensor.
+class PartTensors {
+ public:
+  // tensor [out, K] -> [rows.count, K]
+  HostTensor rows(const HostTensor& tensor, const PartRows& rows);
+  // vector [out] -> [rows.count]
+  HostTensor elements(const HostTensor& vector, const PartRows& rows);
+  std::optional<HostTensor> elements(const std::optional<HostTensor>& vector, const PartRows& rows);
+  // tensor [in, out] -> [out, in]
+  HostTensor transposed(const HostTensor& tensor);
+
+ private:
+  HostTensor gather(const HostTensor& tensor, size_t row_bytes, const PartRows& rows);
+
+  std::deque<std::vector<std::byte>> kept_;  // elements of a deque stay where they are
+};
+
+}  // namespace lorikeet

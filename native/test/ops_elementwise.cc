@@ -1,0 +1,60 @@
+#include "ops_kv_case.h"
+
+using namespace lorikeet;
+using namespace lorikeet::test;
+
+TEST_CASE("add_scaled, scale and soft_cap work on every element, however many") {
+  Random random(61);
+  for (const int64_t count : {1, 17, 4096, 70001}) {
+    const auto x = random_floats(random, count, -50, 50);
+    const auto before = random_floats(random, count, -50, 50);
+    std::vector<double> sums, sum_bounds, scaled, scaled_bounds, capped, capped_bounds;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double a = before[i], b = x[i];
+      sums.push_back(a + static_cast<double>(0.22f) * b);
+      sum_bounds.push_back(2 * kEpsilon * (std::abs(a) + std::abs(b)));
+      scaled.push_back(static_cast<double>(0.22f) * a);
+      scaled_bounds.push_back(kEpsilon * std::abs(scaled.back()));
+      capped.push_back(30 * std::tanh(a / 30));
+      capped_bounds.push_back(30 * 4e-7);
+    }
+    for (const auto& backend : all_backends()) {
+      INFO(device_of(*backend), " count=", count);
+      auto y = before;
+      backend->add_scaled(y.data(), x.data(), count, 0.22f);
+      CHECK(worst_ratio(y.data(), sums, sum_bounds) <= 1.0);
+      y = before;
+      backend->scale(y.data(), count, 0.22f);
+      CHECK(worst_ratio(y.data(), scaled, scaled_bounds) <= 1.0);
+      y = before;
+      backend->soft_cap(y.data(), count, 30.0f);
+      CHECK(worst_ratio(y.data(), capped, capped_bounds) <= 1.0);
+    }
+  }
+}
+
+TEST_CASE("embed_positions adds the row of each token's own position") {
+  Random random(62);
+  const HeadShape heads{1, 1, 2};
+  const KvCase kv = random_kv(random, heads, 16, DType::f32, {40, 12});
+  const StepCase step = step_of(kv, {{0, 7, 40}, {1, 0, 1}});
+  for (const DType type : kAllDTypes) {
+    const Tensor table = random_tensor(random, 42, 33, type);
+    const auto before = random_floats(random, step.rows() * 33);
+    std::vector<double> values, bounds;
+    for (size_t i = 0; i < before.size(); ++i) {
+      const int position = step.position[i / 33];
+      values.push_back(static_cast<double>(before[i]) + table.at(position + 2, static_cast<int64_t>(i % 33)));
+      bounds.push_back(kEpsilon * std::abs(values.back()) + 1e-30);
+    }
+    for (const auto& backend : all_backends()) {
+      const auto embedding = backend->embedding_create({table.host(), nullptr, Quantization::none});
+      REQUIRE(embedding);
+      backend->step_begin(step.view());
+      auto y = before;
+      backend->embed_positions(y.data(), **embedding, 2);
+      INFO(device_of(*backend), " ", name_of(type));
+      CHECK(worst_ratio(y.data(), values, bounds) <= 1.0);
+    }
+  }
+}
