@@ -153,7 +153,8 @@ class AdapterLoader {
       if (module.place != ModulePlace::head || module.bias)
         return Error{"token rows belong to an embedding or to an output head without a bias"};
       const TokenRows shape{module.out, module.in};
-      if (Status s = take_token_rows(*change.token_rows, shape, whole.replaced_rows, whole.replaced_row_values);
+      if (Status s =
+              take_token_rows(*change.token_rows, shape, whole.replaced_rows, whole.replaced_row_values);
           !s)
         return s;
     }
@@ -287,7 +288,8 @@ class AdapterLoader {
     const auto site = static_cast<size_t>(module.norm_site);
     (module.place == ModulePlace::final_norm   ? adapter_.final_norm
      : module.place == ModulePlace::embed_norm ? adapter_.embed_norm
-                                               : adapter_.layers[module.layer].norm[site]) = std::move(*created);
+                                               : adapter_.layers[module.layer].norm[site]) =
+        std::move(*created);
     return {};
   }
 

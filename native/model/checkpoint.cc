@@ -110,7 +110,8 @@ Status Checkpoint::rename(const std::vector<TensorRename>& renames, const std::v
       continue;
     }
     const auto [found, added] = where.emplace(renamed(name, renames), place);
-    if (!added) return Error{"tensors " + found->second.stored + " and " + name + " are the same to this model"};
+    if (!added)
+      return Error{"tensors " + found->second.stored + " and " + name + " are the same to this model"};
   }
   where_ = std::move(where);
   return {};

@@ -149,7 +149,8 @@ void Decoder::mlp_block(int layer) {
   // Attention's update stays pending, and the MLP's joins it. What attention read is still in normed_.
   pending_ = false;
   const bool shared = !own.before_mlp && own.before_attention;
-  linear(*activated_, shared ? normed_->f32() : enter(layer, NormSite::before_mlp), layer, LinearSite::up, up);
+  linear(*activated_, shared ? normed_->f32() : enter(layer, NormSite::before_mlp), layer, LinearSite::up,
+         up);
   linear(*update_, activated_->f32(), layer, LinearSite::down, LinearOutput::add);
   pending_ = true;
 }

@@ -63,8 +63,8 @@ class Decoder {
   KvCache& kv_;
   std::vector<RopeDesc> ropes_;
   RopeDesc no_rope_;
-  std::vector<float> alibi_slopes_;         // [HQ], where a layer has them
-  std::vector<AttentionSite> attention_;    // by layer
+  std::vector<float> alibi_slopes_;       // [HQ], where a layer has them
+  std::vector<AttentionSite> attention_;  // by layer
   Segments segments_;
   int32_t rows_ = 0;      // T of the running step
   bool pending_ = false;  // the update is not in the residual yet

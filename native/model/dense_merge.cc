@@ -98,8 +98,9 @@ class ModuleMerge {
     for (size_t i = 0; i < module_.parts.size(); ++i) {
       const PartRows& rows = module_.parts[i];
       Values part_a = a;
-      PartValues part{picked(all.w, rows, module_.in), picked(all.b, rows, rank_), picked(all.magnitude, rows, 1),
-                      picked(all.bias, rows, 1), picked(all.lora_bias, rows, 1)};
+      PartValues part{picked(all.w, rows, module_.in), picked(all.b, rows, rank_),
+                      picked(all.magnitude, rows, 1), picked(all.bias, rows, 1),
+                      picked(all.lora_bias, rows, 1)};
       narrow(part_a, part.b);
       into_part(dense_linear(map_of(weights), module_.part + static_cast<int>(i)), part_a, part);
     }
@@ -209,7 +210,8 @@ class ModuleMerge {
   Status into_norm(NormGain& norm) {
     Values w, bias;
     const DenseNorm dense = dense_norm(norm);
-    if (dense.bias.empty() && change_.contains("bias")) return Error{"replaces a bias, but the base has none"};
+    if (dense.bias.empty() && change_.contains("bias"))
+      return Error{"replaces a bias, but the base has none"};
     if (Status s = read("weight", static_cast<int64_t>(dense.gain.size()), w); !s) return s;
     if (Status s = read("bias", static_cast<int64_t>(dense.bias.size()), bias); !s) return s;
     for (size_t i = 0; i < w.size(); ++i) dense.gain[i] = static_cast<float>(w[i] + module_.norm.offset);

@@ -1,21 +1,23 @@
 #include "model/inspect.h"
 
 #include "model/checkpoint.h"
-#include "model/model_config.h"
 #include "model/modules.h"
+#include "model/network_config.h"
 
 namespace lorikeet {
 
 Status inspect_checkpoint(const std::string& folder) {
-  const Result<ModelConfig> config = read_model_config(folder);
-  if (!config) return Error{folder + ": " + config.error().message};
-  const Result<Checkpoint> checkpoint = Checkpoint::open(folder);
+  const Result<Network> network = read_network(folder);
+  if (!network) return Error{folder + ": " + network.error().message};
+  Result<Checkpoint> checkpoint = Checkpoint::open(folder);
   if (!checkpoint) return checkpoint.error();
-  for (const Module& module : list_modules(*config)) {
-    if (module.place == ModulePlace::head && config->tied_head) continue;
+  if (Status s = checkpoint->rename(network->renames, network->ignored); !s) return s;
+  for (const Module& module : list_modules(*network)) {
+    if (module.place == ModulePlace::head && network->head.tied) continue;
     for (const bool bias : {false, true}) {
       const std::string tensor = module.name + (bias ? ".bias" : ".weight");
-      if ((!bias || module.bias) && !checkpoint->has(tensor)) {
+      const bool needed = bias ? module.bias : module.kind != ModuleKind::norm || module.norm.gain;
+      if (needed && !checkpoint->has(tensor)) {
         return Error{folder + ": the checkpoint has no tensor " + tensor +
                      ", which config.json's network needs"};
       }

@@ -29,12 +29,12 @@ struct Module {
   bool bias = false;
   ModulePlace place = ModulePlace::embed;
   int32_t layer = 0;
-  LinearSite linear_site = LinearSite::qkv;                  // of layer_linear
-  NormSite norm_site = NormSite::before_attention;           // of layer_norm
-  int part = 0;                                              // of its map: its first
-  std::vector<PartRows> parts;                               // of layer_linear and head
-  bool transposed = false;                                   // MapModule's
-  Norm norm;                                                 // of a norm
+  LinearSite linear_site = LinearSite::qkv;         // of layer_linear
+  NormSite norm_site = NormSite::before_attention;  // of layer_norm
+  int part = 0;                                     // of its map: its first
+  std::vector<PartRows> parts;                      // of layer_linear and head
+  bool transposed = false;                          // MapModule's
+  Norm norm;                                        // of a norm
 };
 
 // In the network's order; modules of one map are adjacent, and their parts ascend from 0.

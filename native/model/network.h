@@ -144,9 +144,9 @@ struct Network {
   Head head;
 
   CheckpointFormat format = CheckpointFormat::plain;
-  std::vector<TensorRename> renames;       // the first that fits
-  std::vector<std::string> ignored;        // beginnings of names of tensors that this network goes without
-  std::vector<int32_t> eos_token_ids;      // generation_config.json's when it names any
+  std::vector<TensorRename> renames;   // the first that fits
+  std::vector<std::string> ignored;    // beginnings of names of tensors that this network goes without
+  std::vector<int32_t> eos_token_ids;  // generation_config.json's when it names any
   std::optional<int32_t> bos_token_id;
 
   int32_t layer_count() const { return static_cast<int32_t>(layers.size()); }

@@ -131,7 +131,8 @@ Status read_generation_config(Network& network, const std::string& text) {
 
 std::string known_types() {
   std::string list;
-  for (const Family* family : families()) list += (list.empty() ? "" : ", ") + std::string(family->model_type);
+  for (const Family* family : families())
+    list += (list.empty() ? "" : ", ") + std::string(family->model_type);
   return list;
 }
 
@@ -160,7 +161,8 @@ void refuse_not_causal(JsonFields& fields) {
 void refuse_unknown(JsonFields& fields) {
   for (const std::string& name : fields.unread()) {
     if (is_irrelevant(name)) continue;
-    fields.refuse(name + " is not a field that this model_type is known by; it might change what the model computes");
+    fields.refuse(
+        name + " is not a field that this model_type is known by; it might change what the model computes");
   }
 }
 

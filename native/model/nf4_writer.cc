@@ -199,7 +199,8 @@ Status write_nf4_checkpoint(const std::string& from, const std::string& to, int 
   Result<Network> network = read_network(from);
   if (!network) return Error{from + ": " + network.error().message};
   if (network->format != CheckpointFormat::plain) return Error{from + " is quantized already"};
-  if (!network->renames.empty()) return Error{from + ": " + network->family + " checkpoints are not written in NF4"};
+  if (!network->renames.empty())
+    return Error{from + ": " + network->family + " checkpoints are not written in NF4"};
   Result<Checkpoint> checkpoint = Checkpoint::open(from);
   if (!checkpoint) return checkpoint.error();
   try {

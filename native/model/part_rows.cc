@@ -44,8 +44,7 @@ std::optional<HostTensor> PartTensors::elements(const std::optional<HostTensor>&
 
 HostTensor PartTensors::transposed(const HostTensor& tensor) {
   const size_t bytes = dtype_bytes(tensor.dtype);
-  std::vector<std::byte>& copy =
-      kept_.emplace_back(static_cast<size_t>(tensor.rows * tensor.cols) * bytes);
+  std::vector<std::byte>& copy = kept_.emplace_back(static_cast<size_t>(tensor.rows * tensor.cols) * bytes);
   for (int64_t row = 0; row < tensor.rows; ++row) {
     for (int64_t col = 0; col < tensor.cols; ++col) {
       std::memcpy(copy.data() + static_cast<size_t>(col * tensor.rows + row) * bytes,

@@ -67,8 +67,9 @@ class WeightLoader {
       tensors.weight = weight->packed;
       tensors.nf4_absmax = std::move(weight->absmax);
     } else {
-      Result<HostTensor> weight = checkpoint_.take(tensor_name(module), module.transposed ? module.in : module.out,
-                                                   module.transposed ? module.out : module.in);
+      Result<HostTensor> weight =
+          checkpoint_.take(tensor_name(module), module.transposed ? module.in : module.out,
+                           module.transposed ? module.out : module.in);
       if (!weight) return weight.error();
       tensors.weight = module.transposed ? parts_.transposed(*weight) : *weight;
     }
@@ -125,7 +126,11 @@ class WeightLoader {
 
   Status load_norm(const Module& module) {
     const Norm& norm = module.norm;
-    NormDesc desc{.kind = norm.kind, .width = norm.width, .copies = norm.copies, .gain = {}, .bias = {},
+    NormDesc desc{.kind = norm.kind,
+                  .width = norm.width,
+                  .copies = norm.copies,
+                  .gain = {},
+                  .bias = {},
                   .offset = norm.offset};
     if (norm.gain) {
       Result<HostTensor> gain = take_gain(module);
@@ -187,8 +192,8 @@ class WeightLoader {
   Status load_positions(const Module& module) {
     Result<HostTensor> table = checkpoint_.take(module.name + ".weight", module.in, module.out);
     if (!table) return table.error();
-    Result<std::unique_ptr<Embedding>> embed =
-        backend_.embedding_create({.table = *table, .tied_head = nullptr, .quantization = Quantization::none});
+    Result<std::unique_ptr<Embedding>> embed = backend_.embedding_create(
+        {.table = *table, .tied_head = nullptr, .quantization = Quantization::none});
     if (!embed) return embed.error();
     weights_.positions = std::move(*embed);
     return {};
@@ -236,7 +241,8 @@ size_t bytes_of(const std::unique_ptr<T>& weights) {
 }  // namespace
 
 size_t Weights::bytes() const {
-  size_t total = bytes_of(head) + bytes_of(embed) + bytes_of(positions) + bytes_of(embed_norm) + bytes_of(final_norm);
+  size_t total =
+      bytes_of(head) + bytes_of(embed) + bytes_of(positions) + bytes_of(embed_norm) + bytes_of(final_norm);
   for (const LayerWeights& layer : layers) {
     for (const auto& linear : layer.linear) total += bytes_of(linear);
     for (const auto& norm : layer.norm) total += bytes_of(norm);

@@ -137,7 +137,7 @@ TEST_CASE("rotary buffers of old checkpoints are ignored") {
   TestTensors tensors = tiny_tensors();
   tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = random_tensor({kHeadDim / 2}, 1);
   write_tiny_model(folder.path(), tiny_config(), tensors);
-  CHECK(open_tiny(folder.path())->config().layers == kLayers);
+  CHECK(open_tiny(folder.path())->network().layer_count() == kLayers);
 }
 
 TEST_CASE("a tied head needs no tensor, and one that differs from the table is refused") {

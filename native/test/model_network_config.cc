@@ -1,8 +1,7 @@
-#include "model/network_config.h"
-
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "model/network_config.h"
 #include "test/checks.h"
 
 namespace lorikeet {
@@ -49,7 +48,8 @@ TEST_CASE("absent fields take Transformers' defaults") {
 }
 
 TEST_CASE("null fields count as absent") {
-  const json config = with(with(with(minimal(), "head_dim", nullptr), "rope_scaling", nullptr), "hidden_act", nullptr);
+  const json config =
+      with(with(with(minimal(), "head_dim", nullptr), "rope_scaling", nullptr), "hidden_act", nullptr);
   const Network network = parsed(config);
   CHECK(network.layers.front().attention.head_dim == 16);
   CHECK(network.ropes.front().type == RopeType::standard);
@@ -57,7 +57,8 @@ TEST_CASE("null fields count as absent") {
 }
 
 TEST_CASE("dynamic rope is the plain one within max_position_embeddings, where alone contexts are served") {
-  const Network network = parsed(with(minimal(), "rope_scaling", json{{"rope_type", "dynamic"}, {"factor", 2.0}}));
+  const Network network =
+      parsed(with(minimal(), "rope_scaling", json{{"rope_type", "dynamic"}, {"factor", 2.0}}));
   CHECK(network.ropes.front().type == RopeType::standard);
 }
 
@@ -70,7 +71,8 @@ TEST_CASE("longrope serves the original context, whose factors are the short one
   const Network network = parsed(config);
   CHECK(network.max_positions == 512);
   CHECK(network.ropes.front().factor == 8.0);
-  CHECK(make_rope(network.ropes.front()).attention_factor == doctest::Approx(std::sqrt(1 + std::log(8.0) / std::log(512.0))));
+  CHECK(make_rope(network.ropes.front()).attention_factor ==
+        doctest::Approx(std::sqrt(1 + std::log(8.0) / std::log(512.0))));
 }
 
 TEST_CASE("qwen2 has biases on q, k and v, and no window unless use_sliding_window says so") {
@@ -153,8 +155,10 @@ TEST_CASE("a config that is not implemented or makes no sense is refused with th
       {with(minimal(), "is_causal", false), "is_causal"},
       {with(minimal(), "use_bidirectional_attention", true), "use_bidirectional_attention"},
       {with(minimal(), "logit_scale", 0.0625), "logit_scale"},
-      {with(minimal(), "rope_scaling", json{{"rope_type", "linear"}, {"factor", 2.0}, {"alpha", 3.0}}), "alpha"},
-      {with(with(minimal(), "model_type", "gemma3_text"), "attn_logit_softcapping", 50.0), "attn_logit_softcapping"},
+      {with(minimal(), "rope_scaling", json{{"rope_type", "linear"}, {"factor", 2.0}, {"alpha", 3.0}}),
+       "alpha"},
+      {with(with(minimal(), "model_type", "gemma3_text"), "attn_logit_softcapping", 50.0),
+       "attn_logit_softcapping"},
       {with(minimal(), "architectures", json::array({"LlamaForSequenceClassification"})), "architecture"},
       {with(minimal(), "hidden_act", "mish"), "hidden_act"},
       {with(minimal(), "quantization_config", json{{"quant_method", "gptq"}, {"bits", 4}}), "gptq"},

@@ -23,7 +23,12 @@ const Kind kKinds[] = {
     {"sigmoid", {.kind = ActivationKind::sigmoid}, true},
     {"clamped_swiglu", {.kind = ActivationKind::clamped_swiglu, .alpha = 1.702f, .limit = 7.0f}, false},
     {"xielu",
-     {.kind = ActivationKind::xielu, .alpha = 0.8f, .limit = 0, .alpha_n = 1.3f, .beta = 0.5f, .epsilon = -1e-6f},
+     {.kind = ActivationKind::xielu,
+      .alpha = 0.8f,
+      .limit = 0,
+      .alpha_n = 1.3f,
+      .beta = 0.5f,
+      .epsilon = -1e-6f},
      true},
 };
 
@@ -76,7 +81,8 @@ std::unique_ptr<Linear> constants(Backend& backend, const std::vector<std::vecto
 
 TEST_CASE("activations follow their formulas over the whole range, plain and gated") {
   Random random(24);
-  std::vector<float> gate{0.0f, -0.0f, 1e-30f, -1e-4f, 6.5f, 7.5f, 88.0f, -88.0f, 120.0f, -120.0f, 1e15f, -1e15f};
+  std::vector<float> gate{0.0f,  -0.0f,  1e-30f, -1e-4f,  6.5f,  7.5f,
+                          88.0f, -88.0f, 120.0f, -120.0f, 1e15f, -1e15f};
   while (gate.size() < 150) gate.push_back(static_cast<float>(random.uniform(-12, 12)));
   const std::vector<float> up = random_floats(random, static_cast<int64_t>(gate.size()), -12, 12);
   const float one = 1.0f;
@@ -85,7 +91,8 @@ TEST_CASE("activations follow their formulas over the whole range, plain and gat
     std::vector<double> plain, plain_bound, gated, gated_bound;
     for (size_t i = 0; i < gate.size(); ++i) {
       const double x = gate[i], u = up[i];
-      const double slack = std::min(std::abs(x), 12.0) * 4e-7 + (kind.activation.kind == ActivationKind::xielu ? 6e-7 : 1e-34);
+      const double slack =
+          std::min(std::abs(x), 12.0) * 4e-7 + (kind.activation.kind == ActivationKind::xielu ? 6e-7 : 1e-34);
       plain.push_back(plain_of(x, kind.activation));
       plain_bound.push_back(slack + 24 * kEpsilon * std::abs(plain.back()));
       gated.push_back(gated_of(x, u, kind.activation));

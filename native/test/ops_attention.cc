@@ -14,7 +14,8 @@ void expect_head(const KvCase& kv, const AttentionDesc& desc, int sequence, int 
   const int kv_head = head / (desc.q_heads / desc.kv_heads);
   const int first = desc.window > 0 ? std::max(0, position - desc.window + 1) : 0;
   std::vector<double> weights;
-  const double sink = desc.sinks.empty() ? -INFINITY : static_cast<double>(desc.sinks[static_cast<size_t>(head)]);
+  const double sink =
+      desc.sinks.empty() ? -INFINITY : static_cast<double>(desc.sinks[static_cast<size_t>(head)]);
   double top = sink, size = 0, alibi_error = 0;
   for (int j = first; j <= position; ++j) {
     double score = 0, sizes = 0;
@@ -38,7 +39,8 @@ void expect_head(const KvCase& kv, const AttentionDesc& desc, int sequence, int 
   double total = std::exp(sink - top);
   for (double& weight : weights) total += weight = std::exp(weight - top);
   const double n = static_cast<double>(weights.size());
-  const double score_error = (desc.head_dim + 4) * kEpsilon * size + static_cast<double>(desc.softcap) * 4e-7 + alibi_error;
+  const double score_error =
+      (desc.head_dim + 4) * kEpsilon * size + static_cast<double>(desc.softcap) * 4e-7 + alibi_error;
   for (int d = 0; d < desc.head_dim; ++d) {
     double value = 0, sizes = 0;
     for (int j = first; j <= position; ++j) {
@@ -135,7 +137,8 @@ TEST_CASE("attention honours windows and soft caps") {
   }
 }
 
-TEST_CASE("attention gives a head's sink its share, large or small, and takes alibi's slopes off a distance") {
+TEST_CASE(
+    "attention gives a head's sink its share, large or small, and takes alibi's slopes off a distance") {
   Random random(45);
   const std::vector<float> sinks{-3.0f, 0.5f, 4.0f, -90.0f, 30.0f, 1.0f};
   const std::vector<float> slopes{0.25f, 0.0625f, 0.5f, 0.00390625f, 1.0f, 0.125f};
@@ -144,7 +147,8 @@ TEST_CASE("attention gives a head's sink its share, large or small, and takes al
       for (const bool sinking : {true, false}) {
         Shape shape{{6, 2, 20}, 16, window, 0.0f};
         (sinking ? shape.sinks : shape.alibi_slopes) = sinking ? sinks : slopes;
-        check_attention(shape, type, {70, 9}, {{{0, 0, 41}, {1, 0, 9}}, {{0, 41, 69}}, {{0, 69, 70}}}, random);
+        check_attention(shape, type, {70, 9}, {{{0, 0, 41}, {1, 0, 9}}, {{0, 41, 69}}, {{0, 69, 70}}},
+                        random);
       }
     }
   }

@@ -81,7 +81,8 @@ namespace {
 // (x - mean) / sqrt(variance + epsilon) * (offset + gain) + bias over one group. The bound: mean and variance
 // are sums of n float32 numbers; the difference from the mean cancels.
 void expect_layer_norm(const float* x, const Tensor& gain, const Tensor& bias, int64_t first, double offset,
-                       double epsilon, std::vector<double>& values, std::vector<double>& bounds, int64_t width) {
+                       double epsilon, std::vector<double>& values, std::vector<double>& bounds,
+                       int64_t width) {
   const auto n = static_cast<double>(width);
   double mean = 0, squares = 0, size = 0;
   for (int64_t i = 0; i < width; ++i) {
@@ -118,8 +119,12 @@ TEST_CASE("a layer norm takes off the mean, adds its bias, and works in place an
                           values, bounds, n);
       }
       for (const auto& backend : all_backends()) {
-        NormDesc desc{.kind = NormKind::layer, .width = n, .copies = copies, .gain = gain.host(),
-                      .bias = bias.host(), .offset = 1.0f};
+        NormDesc desc{.kind = NormKind::layer,
+                      .width = n,
+                      .copies = copies,
+                      .gain = gain.host(),
+                      .bias = bias.host(),
+                      .offset = 1.0f};
         const auto norm = backend->norm_create(desc);
         REQUIRE(norm);
         std::vector<float> y(x.size()), residual = old, in_place = sums;

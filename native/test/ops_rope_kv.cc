@@ -6,7 +6,8 @@ using namespace lorikeet::test;
 namespace {
 
 // Of the first `dims` dimensions of a head, all where it is not given.
-RopeDesc some_rotation(const HeadShape& heads, float attention_factor, std::optional<int> dims = std::nullopt) {
+RopeDesc some_rotation(const HeadShape& heads, float attention_factor,
+                       std::optional<int> dims = std::nullopt) {
   RopeDesc rope{{}, attention_factor, false};
   const int rotated = dims.value_or(heads.head_dim);
   for (int i = 0; i < rotated / 2; ++i) {
@@ -92,7 +93,8 @@ TEST_CASE("rope_kv rotates a part of a head, pairs side by side, or nothing at a
           backend->step_begin(step.view());
           auto qkv = step.qkv;
           backend->rope_kv(qkv.data(), *cache, 0, rope, {heads.q_heads, heads.kv_heads, heads.head_dim});
-          INFO(device_of(*backend), " head_dim=", heads.head_dim, " dims=", dims, " interleaved=", interleaved);
+          INFO(device_of(*backend), " head_dim=", heads.head_dim, " dims=", dims,
+               " interleaved=", interleaved);
           CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
         }
       }
@@ -101,7 +103,8 @@ TEST_CASE("rope_kv rotates a part of a head, pairs side by side, or nothing at a
 }
 
 // The op's own norm and rotation, each held against float64 elsewhere, in the order that is asked for.
-TEST_CASE("rope_kv normalizes queries, keys and values by head or over all heads, before or after the rotation") {
+TEST_CASE(
+    "rope_kv normalizes queries, keys and values by head or over all heads, before or after the rotation") {
   Random random(56);
   const HeadShape heads{4, 2, 12};
   const int64_t q_width = 4 * 12, kv_width = 2 * 12;
@@ -121,7 +124,8 @@ TEST_CASE("rope_kv normalizes queries, keys and values by head or over all heads
         plain.width = 12;
         const auto v = backend->norm_create(plain);
         const NormSegment segment{5, 3, own->get()};
-        const HeadNorms norms{{q->get(), 1e-6f, {&segment, 1}}, {k->get(), 1e-6f, {}}, {v->get(), 1e-6f, {}}, after};
+        const HeadNorms norms{
+            {q->get(), 1e-6f, {&segment, 1}}, {k->get(), 1e-6f, {}}, {v->get(), 1e-6f, {}}, after};
         const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
         backend->step_begin(step.view());
 
@@ -251,8 +255,7 @@ TEST_CASE("a KV cache holds the bytes of its shape, in int8 with a float32 scale
       {DType::f32, 48}, {DType::f16, 24}, {DType::bf16, 24}, {DType::int8, 16}};
   for (const auto& [type, bytes] : vector_bytes) {
     // The last layer has heads of its own.
-    const KvDesc desc{
-        .layers = {{2, 12}, {2, 12}, {4, 12}}, .pages = 10, .page_tokens = 5, .type = type};
+    const KvDesc desc{.layers = {{2, 12}, {2, 12}, {4, 12}}, .pages = 10, .page_tokens = 5, .type = type};
     CHECK(kv_page_bytes(desc) == 2 * 5 * (2 + 2 + 4) * bytes);
     for (const auto& backend : all_backends()) {
       auto cache = backend->kv_create(desc);
@@ -294,8 +297,8 @@ TEST_CASE("an int8 cache keeps a value within half a step of its largest, at any
 TEST_CASE("an int8 cache of heads of odd size is refused on the CPU backend") {
   const auto backend = make_cpu_backend({});
   REQUIRE(backend);
-  const auto cache = (*backend)->kv_create(
-      {.layers = {{1, 5}}, .pages = 1, .page_tokens = 1, .type = DType::int8});
+  const auto cache =
+      (*backend)->kv_create({.layers = {{1, 5}}, .pages = 1, .page_tokens = 1, .type = DType::int8});
   REQUIRE_FALSE(cache);
   CHECK(cache.error().message.find("odd") != std::string::npos);
 }

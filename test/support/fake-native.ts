@@ -70,6 +70,7 @@ export class FakeNative implements NativeModel {
     this.#slotPosition = new Int32Array(slots).fill(-1);
     this.#slotAdapter = new Int32Array(slots).fill(-1);
     this.description = {
+      family: 'fake',
       architecture: 'FakeForCausalLM',
       hiddenSize: 8,
       numLayers: 1,

@@ -40,6 +40,8 @@ export interface OpenOptions {
 
 /** What config.json and the weights turned out to be. */
 export interface ModelDescription {
+  /** config.json's model_type, of a vision-language checkpoint the text part's. */
+  readonly family: string;
   readonly architecture: string;
   readonly hiddenSize: number;
   readonly numLayers: number;

@@ -4,11 +4,13 @@
 namespace lorikeet::cpu {
 
 void CpuBackend::add_scaled(float* y, const float* x, int64_t count, float factor) {
-  for_pieces(count, [&](int64_t begin, int64_t size) { kernels_.add_scaled(y + begin, x + begin, factor, size); });
+  for_pieces(count,
+             [&](int64_t begin, int64_t size) { kernels_.add_scaled(y + begin, x + begin, factor, size); });
 }
 
 void CpuBackend::scale(float* y, int64_t count, float factor) {
-  for_pieces(count, [&](int64_t begin, int64_t size) { kernels_.scale_row(y + begin, y + begin, factor, size); });
+  for_pieces(count,
+             [&](int64_t begin, int64_t size) { kernels_.scale_row(y + begin, y + begin, factor, size); });
 }
 
 void CpuBackend::soft_cap(float* y, int64_t count, float cap) {

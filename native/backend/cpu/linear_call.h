@@ -348,8 +348,7 @@ struct CpuBackend::LinearCall {
     const int64_t first = gate.index * width;
     for (int64_t row = gate.begin; row < gate.end; ++row) {
       const int64_t at = (row - gate.begin) * width;
-      activate(y + row * packed.n() + first, gate.acc + at, up.acc + at,
-               std::min(width, packed.n() - first));
+      activate(y + row * packed.n() + first, gate.acc + at, up.acc + at, std::min(width, packed.n() - first));
     }
   }
 

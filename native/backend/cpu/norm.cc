@@ -13,8 +13,7 @@ Result<std::unique_ptr<NormGain>> CpuBackend::norm_create(const NormDesc& desc) 
   const int64_t count = norm->row_width();
   assert(!desc.gain || desc.gain->rows * desc.gain->cols == count);
   assert(!desc.bias || desc.bias->rows * desc.bias->cols == count);
-  auto gain = desc.gain ? copy_f32(*desc.gain)
-                        : Memory::allocate(static_cast<size_t>(count) * sizeof(float));
+  auto gain = desc.gain ? copy_f32(*desc.gain) : Memory::allocate(static_cast<size_t>(count) * sizeof(float));
   if (!gain) return out_of_memory("a norm's gain");
   if (!desc.gain) std::fill_n(gain->f32(), count, 1.0f);
   if (desc.offset != 0.0f) {

@@ -18,7 +18,8 @@ void scatter_key(std::byte* block, const void* key, int64_t head_dim, int64_t pa
 }
 
 float query_scale(const QueryScaling& scaling, int32_t position) {
-  const double turns = std::floor(static_cast<double>(position + scaling.shift) / static_cast<double>(scaling.span));
+  const double turns =
+      std::floor(static_cast<double>(position + scaling.shift) / static_cast<double>(scaling.span));
   return static_cast<float>(1.0 + static_cast<double>(scaling.beta) * std::log(1.0 + turns));
 }
 

@@ -120,7 +120,7 @@ class NormGain {
 enum class NormKind : uint8_t { rms, layer };
 struct NormDesc {
   NormKind kind = NormKind::rms;
-  int64_t width = 0;  // values of a row that are normalized together
+  int64_t width = 0;   // values of a row that are normalized together
   int64_t copies = 1;  // a row holds so many groups of them, one after the other, with gains of their own
   std::optional<HostTensor> gain;  // [copies * width]; without one it is 1
   std::optional<HostTensor> bias;  // [copies * width]
@@ -249,8 +249,8 @@ enum class ActivationKind : uint8_t {
 };
 struct Activation {
   ActivationKind kind = ActivationKind::silu;
-  float alpha = 0.0f;  // clamped_swiglu: alpha; xielu: alpha_p
-  float limit = 0.0f;  // clamped_swiglu
+  float alpha = 0.0f;                                 // clamped_swiglu: alpha; xielu: alpha_p
+  float limit = 0.0f;                                 // clamped_swiglu
   float alpha_n = 0.0f, beta = 0.0f, epsilon = 0.0f;  // xielu
 };
 

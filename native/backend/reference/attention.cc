@@ -40,7 +40,8 @@ double score(const Query& query, const Cache& cache, int32_t position, const Att
   double sum = 0;
   for (int i = 0; i < desc.head_dim; ++i) sum += static_cast<double>(query.q[i]) * key[i];
   sum *= desc.scale;
-  if (!desc.alibi_slopes.empty()) sum += static_cast<double>(desc.alibi_slopes[query.head]) * (position - query.last);
+  if (!desc.alibi_slopes.empty())
+    sum += static_cast<double>(desc.alibi_slopes[query.head]) * (position - query.last);
   return desc.softcap > 0 ? desc.softcap * std::tanh(sum / desc.softcap) : sum;
 }
 

@@ -111,7 +111,8 @@ void ReferenceBackend::embed_positions(float* y, const Embedding& table, int32_t
   const auto& embedding = static_cast<const RefEmbedding&>(table);
   for (size_t row = 0; row < step_.position.size(); ++row) {
     const float* const from = embedding.row(step_.position[row] + offset);
-    for (int64_t h = 0; h < embedding.hidden; ++h) y[static_cast<int64_t>(row) * embedding.hidden + h] += from[h];
+    for (int64_t h = 0; h < embedding.hidden; ++h)
+      y[static_cast<int64_t>(row) * embedding.hidden + h] += from[h];
   }
 }
 

@@ -11,7 +11,8 @@ Result<std::unique_ptr<NormGain>> ReferenceBackend::norm_create(const NormDesc& 
   norm->kind = desc.kind;
   norm->width = desc.width;
   norm->offset = desc.offset;
-  norm->gain = desc.gain ? to_floats(*desc.gain) : Floats(static_cast<size_t>(desc.copies * desc.width), 1.0f);
+  norm->gain =
+      desc.gain ? to_floats(*desc.gain) : Floats(static_cast<size_t>(desc.copies * desc.width), 1.0f);
   for (float& value : norm->gain) value += desc.offset;
   if (desc.bias) norm->bias = to_floats(*desc.bias);
   return std::unique_ptr<NormGain>(std::move(norm));

@@ -16,7 +16,8 @@ void read(ConfigReader& c) {
   const int32_t window = c.fields.integer("sliding_window", 1).value_or(0);
   // Remote code of Phi-3 read these; the class has no such biases.
   for (const char* name : {"attention_bias", "mlp_bias", "lm_head_bias"}) {
-    if (c.fields.boolean(name, false)) c.fields.refuse(std::string(name) + " true is not implemented for phi3");
+    if (c.fields.boolean(name, false))
+      c.fields.refuse(std::string(name) + " true is not implemented for phi3");
   }
   c.llama_frame(c.tied(false), options.epsilon);
   ConfigReader::RopeDefaults rope;

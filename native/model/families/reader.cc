@@ -33,7 +33,8 @@ void ConfigReader::read_dimensions(const DimensionDefaults& defaults) {
   d.layers = needed(fields, "num_hidden_layers", defaults.layers);
   d.q_heads = needed(fields, "num_attention_heads", defaults.q_heads);
   // Null means one for each query head everywhere; absent is the class's own default.
-  const int32_t absent = fields.is_null("num_key_value_heads") ? d.q_heads : defaults.kv_heads.value_or(d.q_heads);
+  const int32_t absent =
+      fields.is_null("num_key_value_heads") ? d.q_heads : defaults.kv_heads.value_or(d.q_heads);
   d.kv_heads = fields.integer("num_key_value_heads", 1).value_or(absent);
   d.max_positions = fields.integer("max_position_embeddings", 1).value_or(defaults.max_positions);
   const bool derived = !fields.has("head_dim") && (!defaults.head_dim || fields.is_null("head_dim"));
@@ -103,8 +104,7 @@ void ConfigReader::read_scaling(Rope& rope, JsonFields& own, const RopeDefaults&
   const double inside = own.number("original_max_position_embeddings").value_or(d.max_positions);
   rope.original_max_positions = model_original.value_or(inside);
   if (rope.original_max_positions < 1) own.fail("original_max_position_embeddings", "at least 1");
-  const bool derived =
-      (rope.type == RopeType::yarn || rope.type == RopeType::longrope) && !own.has("factor");
+  const bool derived = (rope.type == RopeType::yarn || rope.type == RopeType::longrope) && !own.has("factor");
   rope.factor = derived ? d.max_positions / rope.original_max_positions : own.need_number("factor");
   if (!(rope.factor >= 1.0)) own.fail("factor", "at least 1");
   if (rope.type == RopeType::llama3) read_llama3(rope, own);
@@ -147,8 +147,7 @@ void ConfigReader::read_longrope(Rope& rope, JsonFields& own) {
     own.fail("long_factor", "a list of " + std::to_string(pairs) + " numbers");
   }
   // Beyond the original context every position, past ones too, turns by long_factor.
-  network.max_positions =
-      std::min(network.max_positions, static_cast<int32_t>(rope.original_max_positions));
+  network.max_positions = std::min(network.max_positions, static_cast<int32_t>(rope.original_max_positions));
 }
 
 size_t ConfigReader::push_rope(const Rope& rope) {
@@ -223,7 +222,8 @@ std::vector<std::string> ConfigReader::layer_types() {
   }
   for (const std::string& type : types) {
     if (type != "full_attention" && type != "sliding_attention") {
-      fields.refuse("layer_types: \"" + type + "\" is not implemented (full_attention, sliding_attention are)");
+      fields.refuse("layer_types: \"" + type +
+                    "\" is not implemented (full_attention, sliding_attention are)");
     }
   }
   return types;

@@ -8,7 +8,8 @@ namespace lorikeet {
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kGemma, kGemma2, kGemma3, kPhi3;
 
 std::span<const Family* const> families() {
-  static const Family* const list[] = {&kLlama, &kMistral, &kQwen2, &kQwen3, &kGemma, &kGemma2, &kGemma3, &kPhi3};
+  static const Family* const list[] = {&kLlama, &kMistral, &kQwen2,  &kQwen3,
+                                       &kGemma, &kGemma2,  &kGemma3, &kPhi3};
   return list;
 }
 
