@@ -7,6 +7,7 @@ Napi::Object describe(Napi::Env env, const Model& model) {
   Napi::Array modules = Napi::Array::New(env);
   static constexpr const char* kKinds[] = {"linear", "embedding", "norm"};
   for (const Module& module : model.modules()) {
+    if (!module.adaptable) continue;
     Napi::Object item = Napi::Object::New(env);
     item["name"] = module.name;
     item["kind"] = kKinds[static_cast<size_t>(module.kind)];

@@ -113,8 +113,9 @@ class AdapterLoader {
       size_t at = first;
       do {
         const Module& module = base_modules[at];
-        unknown.erase(module.name);
-        if (const auto found = by_name.find(module.name); found != by_name.end()) {
+        const auto found = module.adaptable ? by_name.find(module.name) : by_name.end();
+        if (found != by_name.end()) {
+          unknown.erase(module.name);
           const Status status = load_module(module, *found->second, parts);
           if (!status) return Error{module.name + ": " + status.error().message};
         }

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "backend/shared/dtype.h"
+
 namespace lorikeet {
 
 namespace {
@@ -133,6 +135,21 @@ Result<HostTensor> Checkpoint::take_vector(const std::string& name, int64_t size
     tensor->cols = size;
   }
   return tensor;
+}
+
+Result<std::vector<HostTensor>> Checkpoint::take_stack(const std::string& name, int64_t count, int64_t rows,
+                                                       int64_t cols) {
+  Result<HostTensor> all = take_shaped(name, {count, rows, cols});
+  if (!all) return all.error();
+  std::vector<HostTensor> views;
+  for (int64_t i = 0; i < count; ++i) {
+    HostTensor view = *all;
+    view.data += static_cast<size_t>(i * rows * cols) * dtype_bytes(view.dtype);
+    view.rows = rows;
+    view.cols = cols;
+    views.push_back(view);
+  }
+  return views;
 }
 
 Result<HostTensor> Checkpoint::take_number(const std::string& name) {

@@ -36,6 +36,9 @@ class Checkpoint {
   // F32, F16, BF16 is an error. Remembers that the tensor was taken.
   Result<HostTensor> take(const std::string& name, int64_t rows, int64_t cols);
   Result<HostTensor> take_vector(const std::string& name, int64_t size);
+  // Of shape [count, rows, cols]: one view for each of the first dimension.
+  Result<std::vector<HostTensor>> take_stack(const std::string& name, int64_t count, int64_t rows,
+                                             int64_t cols);
   // A tensor of one element, of shape [] or [1].
   Result<HostTensor> take_number(const std::string& name);
   Result<RawTensor> take_raw(const std::string& name);

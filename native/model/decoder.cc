@@ -61,11 +61,12 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const Network& network, const W
 }
 
 Status Decoder::allocate(int32_t max_rows) {
-  int64_t qkv = 0, attended = 0, activated = 0;
+  int64_t qkv = 0, attended = 0, activated = 0, experts = 0;
   for (const Layer& layer : network_.layers) {
     qkv = std::max(qkv, layer.attention.qkv.out());
     attended = std::max(attended, layer.attention.q_width());
     activated = std::max(activated, layer.mlp.width());
+    if (layer.mlp.experts) experts = std::max(experts, layer.mlp.experts->router.out());
   }
   struct Need {
     std::unique_ptr<Buffer>& buffer;
@@ -79,11 +80,14 @@ Status Decoder::allocate(int32_t max_rows) {
       {qkv_, max_rows, qkv},
       {attended_, max_rows, attended},
       {activated_, max_rows, activated},
+      {router_logits_, max_rows, experts},
+      {shared_gate_, max_rows, experts > 0 ? 1 : 0},
       {sampled_residual_, max_rows, network_.hidden},
       {sampled_update_, max_rows, network_.hidden},
       {logits_, kHeadRows, network_.vocab},
   };
   for (const Need& need : needs) {
+    if (need.cols == 0) continue;  // of no layer
     auto buffer = backend_.buffer_create(need.rows, need.cols);
     if (!buffer) return buffer.error();
     need.buffer = std::move(*buffer);
@@ -93,9 +97,9 @@ Status Decoder::allocate(int32_t max_rows) {
 
 size_t Decoder::scratch_bytes() const {
   size_t total = 0;
-  for (const auto* buffer : {&residual_, &update_, &normed_, &qkv_, &attended_, &activated_,
-                             &sampled_residual_, &sampled_update_, &logits_}) {
-    total += (*buffer)->bytes();
+  for (const auto* buffer : {&residual_, &update_, &normed_, &qkv_, &attended_, &activated_, &router_logits_,
+                             &shared_gate_, &sampled_residual_, &sampled_update_, &logits_}) {
+    if (*buffer) total += (*buffer)->bytes();
   }
   return total;
 }
@@ -139,20 +143,40 @@ void Decoder::attention_block(int layer) {
 
 void Decoder::mlp_block(int layer) {
   const Layer& own = network_.layers[static_cast<size_t>(layer)];
-  const LinearOutput up = own.mlp.gated ? LinearOutput::glu : LinearOutput::activate;
   if (!own.parallel) {
-    linear(*activated_, enter(layer, NormSite::before_mlp), layer, LinearSite::up, up);
-    linear(*update_, activated_->f32(), layer, LinearSite::down);
+    mlp(layer, enter(layer, NormSite::before_mlp), false);
     leave(layer, NormSite::after_mlp);
     return;
   }
   // Attention's update stays pending, and the MLP's joins it. What attention read is still in normed_.
   pending_ = false;
   const bool shared = !own.before_mlp && own.before_attention;
-  linear(*activated_, shared ? normed_->f32() : enter(layer, NormSite::before_mlp), layer, LinearSite::up,
-         up);
-  linear(*update_, activated_->f32(), layer, LinearSite::down, LinearOutput::add);
+  mlp(layer, shared ? normed_->f32() : enter(layer, NormSite::before_mlp), true);
   pending_ = true;
+}
+
+void Decoder::mlp(int layer, const float* x, bool add) {
+  const Mlp& own = network_.layers[static_cast<size_t>(layer)].mlp;
+  const LayerWeights& weights = weights_.layers[layer];
+  if (!own.up.empty()) {
+    linear(*activated_, x, layer, LinearSite::up, own.gated ? LinearOutput::glu : LinearOutput::activate);
+    linear(*update_, activated_->f32(), layer, LinearSite::down,
+           add ? LinearOutput::add : LinearOutput::store);
+  }
+  if (!own.experts) return;
+  if (!own.experts->shared_gate.empty()) {
+    linear(*shared_gate_, x, layer, LinearSite::shared_gate);
+    backend_.gate_rows(update_->f32(), shared_gate_->f32(), rows_, network_.hidden);
+  }
+  linear(*router_logits_, x, layer, LinearSite::router);
+  backend_.experts({.y = update_->f32(),
+                    .x = x,
+                    .logits = router_logits_->f32(),
+                    .rows = rows_,
+                    .router = weights.routing,
+                    .activation = weights.activation,
+                    .add = add || !own.up.empty()},
+                   *weights.experts);
 }
 
 // Only sampled rows pass the final norm and the head.
@@ -236,10 +260,13 @@ HeadNorms Decoder::head_norms(int layer) {
 }
 
 void Decoder::announce_next(int layer, LinearSite site) {
-  const bool last = site == LinearSite::down;
-  if (last && layer + 1 == network_.layer_count()) return;
-  const auto next = last ? LinearSite::qkv : static_cast<LinearSite>(static_cast<int>(site) + 1);
-  backend_.linear_soon(segments_.linear(last ? layer + 1 : layer, next));
+  auto next = static_cast<size_t>(site) + 1;
+  for (; layer < network_.layer_count(); ++layer, next = 0) {
+    const auto& maps = weights_.layers[layer].linear;
+    while (next < maps.size() && !maps[next]) ++next;
+    if (next < maps.size())
+      return backend_.linear_soon(segments_.linear(layer, static_cast<LinearSite>(next)));
+  }
 }
 
 void Decoder::linear(Buffer& y, const float* x, int layer, LinearSite site, LinearOutput output) {

@@ -39,6 +39,8 @@ class Decoder {
   void embed();
   void attention_block(int layer);
   void mlp_block(int layer);
+  // update = (or, `add`, +=) what the layer's MLP makes of x
+  void mlp(int layer, const float* x, bool add);
   void head(const StepPlan& plan, std::span<SampleResult> results);
   void logits_of(const float* normed, int32_t first, int32_t rows);
 
@@ -75,6 +77,8 @@ class Decoder {
   std::unique_ptr<Buffer> qkv_;               // [T, (HQ + 2 HKV) D]
   std::unique_ptr<Buffer> attended_;          // [T, HQ D]
   std::unique_ptr<Buffer> activated_;         // [T, F]
+  std::unique_ptr<Buffer> router_logits_;     // [T, E]
+  std::unique_ptr<Buffer> shared_gate_;       // [T, 1]
   std::unique_ptr<Buffer> sampled_residual_;  // [R, H]
   std::unique_ptr<Buffer> sampled_update_;    // [R, H]
   std::unique_ptr<Buffer> logits_;            // [kHeadRows, V]

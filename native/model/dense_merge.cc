@@ -297,8 +297,9 @@ Status merge_dense(Weights& weights, const std::vector<Module>& base_modules, co
   dense_table(*weights.embed);  // before anything changes the head: an untied copy is the base's
   for (const json& change : changes) {
     const auto name = change.value("module", std::string());
-    const auto module = std::find_if(base_modules.begin(), base_modules.end(),
-                                     [&](const Module& candidate) { return candidate.name == name; });
+    const auto module = std::find_if(base_modules.begin(), base_modules.end(), [&](const Module& candidate) {
+      return candidate.adaptable && candidate.name == name;
+    });
     if (module == base_modules.end()) return Error{"the base model has no module " + name};
     if (Status s = ModuleMerge(*file, change, *module, type).apply(weights); !s)
       return Error{name + ": " + s.error().message};

@@ -65,6 +65,11 @@ class ModuleList {
     map_at(layer.attention.o, LinearSite::o);
     norm_at(layer.after_attention, NormSite::after_attention);
     norm_at(layer.before_mlp, NormSite::before_mlp);
+    if (layer.mlp.experts) {
+      map_at(layer.mlp.experts->router, LinearSite::router);
+      modules.back().adaptable = false;
+      map_at(layer.mlp.experts->shared_gate, LinearSite::shared_gate);
+    }
     map_at(layer.mlp.up, LinearSite::up);
     map_at(layer.mlp.down, LinearSite::down);
     norm_at(layer.after_mlp, NormSite::after_mlp);

@@ -14,8 +14,8 @@ namespace lorikeet {
 enum class ModuleKind : uint8_t { linear, embedding, norm };
 
 // Fused linear maps of a layer, in the order in which the decoder runs them.
-enum class LinearSite : uint8_t { qkv, o, up, down };
-constexpr int kLinearSites = 4;
+enum class LinearSite : uint8_t { qkv, o, router, shared_gate, up, down };
+constexpr int kLinearSites = 6;
 enum class NormSite : uint8_t { before_attention, q, k, v, after_attention, before_mlp, after_mlp };
 constexpr int kNormSites = 7;
 
@@ -34,7 +34,9 @@ struct Module {
   int part = 0;                                     // of its map: its first
   std::vector<PartRows> parts;                      // of layer_linear and head
   bool transposed = false;                          // MapModule's
-  Norm norm;                                        // of a norm
+  // A module of Transformers that an adapter may change. Its router is none: a parameter beside code.
+  bool adaptable = true;
+  Norm norm;  // of a norm
 };
 
 // In the network's order; modules of one map are adjacent, and their parts ascend from 0.

@@ -88,10 +88,33 @@ struct Attention {
   int64_t kv_width() const { return int64_t{kv_heads} * head_dim; }
 };
 
+// Where a checkpoint keeps its experts: each in modules of its own, `stem`N.gate and so on, or all in one
+// tensor, `stem` and the fused name.
+struct ExpertNames {
+  std::string stem;  // "model.layers.0.mlp.experts."
+  std::string gate = "gate_proj", up = "up_proj", down = "down_proj";
+  std::string fused_up = "gate_up_proj";  // [E, 2 F, H]
+  std::string fused_down = "down_proj";   // [E, H, F]
+  bool transposed = false;                // fused [E, H, 2 F] and [E, F, H]
+  bool interleaved = false;               // fused rows are gate, up, gate, up ..
+  bool bias = false;                      // fused, by the tensors' names and "_bias"
+};
+
+struct ExpertLayer {
+  LinearMap router;  // [E, H]
+  RouterDesc routing;
+  std::string choice_bias;  // tensor [E], or none
+  int64_t width = 0;        // F of one expert
+  ExpertNames names;
+  LinearMap shared_gate;  // [1, H]: its sigmoid scales what the shared expert gives; may be empty
+};
+
 struct Mlp {
   bool gated = true;
+  // With experts, those of the one that all rows share; empty where there is none.
   LinearMap up;  // gated: two parts, gate [F] and up [F]; plain: one
   LinearMap down;
+  std::optional<ExpertLayer> experts;
   Activation activation;
   std::string xielu;  // the module whose tensors alpha_p, alpha_n, beta and eps are the activation's, or none
 

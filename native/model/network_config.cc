@@ -19,7 +19,7 @@ using nlohmann::json;
 // What a config.json may say without a word about inference: how a model was trained, stored, tokenized and
 // converted, what else the class can return, and settings of generation, which generation_config.json and
 // the request decide. Any other field that no family asks for might change arithmetic and is refused.
-constexpr std::array<std::string_view, 79> kIrrelevantFields = {
+constexpr std::array<std::string_view, 82> kIrrelevantFields = {
     "_attn_implementation",
     "_attn_implementation_autoset",
     "_commit_hash",
@@ -60,6 +60,7 @@ constexpr std::array<std::string_view, 79> kIrrelevantFields = {
     "length_penalty",
     "max_length",
     "max_new_tokens",
+    "max_sequence_length",
     "min_length",
     "model_type",
     "no_repeat_ngram_size",
@@ -98,6 +99,8 @@ constexpr std::array<std::string_view, 79> kIrrelevantFields = {
     "torchscript",
     "transformers_version",
     "typical_p",
+    "unsloth_fixed",
+    "unsloth_version",
     "use_cache",
 };
 
@@ -118,6 +121,32 @@ std::optional<std::vector<int32_t>> read_token_ids(JsonFields& fields, const cha
     ids.push_back(item.get<int32_t>());
   }
   return ids;
+}
+
+// Python's json writes and reads NaN and infinities. Here they become text, which no number's reader takes.
+std::string without_infinities(const std::string& text) {
+  std::string result;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (quoted && text[i] == '\\' && i + 1 < text.size()) {
+      result += text[i++];
+    } else if (text[i] == '"') {
+      quoted = !quoted;
+    }
+    const std::string_view rest = std::string_view(text).substr(i);
+    const size_t length = quoted                          ? 0
+                          : rest.starts_with("-Infinity") ? 9
+                          : rest.starts_with("Infinity")  ? 8
+                          : rest.starts_with("NaN")       ? 3
+                                                          : 0;
+    if (length == 0) {
+      result += text[i];
+      continue;
+    }
+    result += '"' + std::string(rest.substr(0, length)) + '"';
+    i += length - 1;
+  }
+  return result;
 }
 
 Status read_generation_config(Network& network, const std::string& text) {
@@ -155,6 +184,7 @@ void refuse_not_causal(JsonFields& fields) {
   if (fields.boolean("use_bidirectional_attention", false)) {
     fields.refuse("use_bidirectional_attention true is not implemented");
   }
+  if (fields.boolean("use_mrope", false)) fields.refuse("use_mrope true is not implemented");
   if (fields.boolean("add_cross_attention", false)) fields.refuse("add_cross_attention is not implemented");
 }
 
@@ -174,7 +204,7 @@ void read_tokens(Network& network, JsonFields& fields) {
 }
 
 // The text model's own fields: of config.json, or of its text_config.
-Status read_text(Network& network, JsonFields& fields, const std::string& model_type) {
+Status read_text_model(Network& network, JsonFields& fields, const std::string& model_type) {
   const Family* const family = find_family(model_type);
   if (family == nullptr) {
     fields.refuse("model_type \"" + model_type + "\" is not implemented (" + known_types() + " are)");
@@ -207,13 +237,13 @@ Status read_text_part(Network& network, const TextPart& part, JsonFields& fields
   }
   JsonFields own(text, "config.json: text_config");
   own.has("architectures");
-  return read_text(network, own, own.text("model_type").value_or(part.text_model_type));
+  return read_text_model(network, own, own.text("model_type").value_or(part.text_model_type));
 }
 
 }  // namespace
 
 Result<Network> parse_network(const std::string& text, const std::optional<std::string>& generation_text) {
-  const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const json object = json::parse(without_infinities(text), nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return Error{"config.json is not a JSON object"};
   JsonFields fields(object, "config.json");
   Network network;
@@ -226,7 +256,7 @@ Result<Network> parse_network(const std::string& text, const std::optional<std::
     if (const Family* const family = find_family(type)) {
       read_architecture(network, family->architectures, fields);
     }
-    if (Status s = read_text(network, fields, type); !s) return s.error();
+    if (Status s = read_text_model(network, fields, type); !s) return s.error();
   }
   if (generation_text) {
     const Status generation = read_generation_config(network, *generation_text);
@@ -235,13 +265,42 @@ Result<Network> parse_network(const std::string& text, const std::optional<std::
   return network;
 }
 
+namespace {
+
+bool exists(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0;
+}
+
+// AutoGPTQ, AutoAWQ and ModelOpt first described what they did in a file of their own, and in config.json not
+// at all.
+Status refuse_quantized_elsewhere(const std::string& folder) {
+  for (const char* name : {"quantize_config.json", "quant_config.json", "hf_quant_config.json"}) {
+    const std::string path = folder + "/" + name;
+    if (!exists(path)) continue;
+    Result<std::string> text = read_text(path);
+    if (!text) return text.error();
+    const json object = json::parse(*text, nullptr, /*allow_exceptions=*/false);
+    if (!object.is_object()) return Error{path + " is not a JSON object"};
+    JsonFields fields(object, name);
+    const bool awq = fields.has("w_bit") || fields.text("quant_method").value_or("") == "awq";
+    const char* const method = std::string_view(name).starts_with("hf_") ? "ModelOpt" : awq ? "AWQ" : "GPTQ";
+    return Error{
+        std::string(name) + ": checkpoints quantized by " + method +
+        " are not implemented (bitsandbytes with nf4 is); use the unquantized checkpoint and QUANTIZATION"};
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<Network> read_network(const std::string& folder) {
   Result<std::string> text = read_text(folder + "/config.json");
   if (!text) return text.error();
+  if (Status s = refuse_quantized_elsewhere(folder); !s) return s.error();
   std::optional<std::string> generation_text;
   const std::string generation_path = folder + "/generation_config.json";
-  struct stat info {};
-  if (::stat(generation_path.c_str(), &info) == 0) {
+  if (exists(generation_path)) {
     Result<std::string> generation = read_text(generation_path);
     if (!generation) return generation.error();
     generation_text = std::move(*generation);

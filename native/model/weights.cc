@@ -168,7 +168,94 @@ class WeightLoader {
       weights.sinks.resize(static_cast<size_t>(sinks->cols));
       copy_f32(weights.sinks.data(), *sinks);
     }
+    if (layer.mlp.experts) {
+      if (Status s = load_experts(*layer.mlp.experts, weights); !s) return s;
+    }
     return layer.mlp.xielu.empty() ? Status{} : load_xielu(layer.mlp.xielu, weights.activation);
+  }
+
+  Status load_experts(const ExpertLayer& layer, LayerWeights& weights) {
+    weights.routing = layer.routing;
+    if (!layer.choice_bias.empty()) {
+      Result<HostTensor> bias = checkpoint_.take_vector(layer.choice_bias, layer.routing.experts);
+      if (!bias) return bias.error();
+      weights.choice_bias.resize(static_cast<size_t>(bias->cols));
+      copy_f32(weights.choice_bias.data(), *bias);
+      weights.routing.choice_bias = weights.choice_bias;
+    }
+    const ExpertNames& names = layer.names;
+    Result<std::vector<ExpertDesc>> experts = checkpoint_.has(names.stem + "0." + names.gate + ".weight")
+                                                  ? take_separate_experts(layer)
+                                                  : take_fused_experts(layer);
+    if (!experts) return experts.error();
+    for (ExpertDesc& desc : *experts) desc.up.quantization = desc.down.quantization = quantization_;
+    Result<std::unique_ptr<Experts>> created = backend_.experts_create(*experts);
+    parts_ = {};
+    if (!created) return created.error();
+    weights.experts = std::move(*created);
+    return {};
+  }
+
+  Result<std::vector<ExpertDesc>> take_separate_experts(const ExpertLayer& layer) {
+    const ExpertNames& names = layer.names;
+    std::vector<ExpertDesc> experts;
+    for (int e = 0; e < layer.routing.experts; ++e) {
+      const std::string stem = names.stem + std::to_string(e) + ".";
+      ExpertDesc desc;
+      for (const std::string& name : {names.gate, names.up}) {
+        Result<HostTensor> weight = checkpoint_.take(stem + name + ".weight", layer.width, network_.hidden);
+        if (!weight) return weight.error();
+        desc.up.parts.push_back({*weight, std::nullopt});
+      }
+      Result<HostTensor> down = checkpoint_.take(stem + names.down + ".weight", network_.hidden, layer.width);
+      if (!down) return down.error();
+      desc.down.parts.push_back({*down, std::nullopt});
+      experts.push_back(std::move(desc));
+    }
+    return experts;
+  }
+
+  Result<std::vector<ExpertDesc>> take_fused_experts(const ExpertLayer& layer) {
+    const ExpertNames& names = layer.names;
+    const int64_t count = layer.routing.experts, both = 2 * layer.width, hidden = network_.hidden;
+    const std::string up_name = names.stem + names.fused_up, down_name = names.stem + names.fused_down;
+    const auto take = [&](const std::string& name, int64_t out, int64_t in) {
+      return names.transposed ? checkpoint_.take_stack(name, count, in, out)
+                              : checkpoint_.take_stack(name, count, out, in);
+    };
+    Result<std::vector<HostTensor>> up = take(up_name, both, hidden);
+    if (!up) return up.error();
+    Result<std::vector<HostTensor>> down = take(down_name, hidden, layer.width);
+    if (!down) return down.error();
+    std::optional<HostTensor> up_bias, down_bias;  // [E, 2 F], [E, H]
+    if (names.bias) {
+      Result<HostTensor> of_up = checkpoint_.take(up_name + "_bias", count, both);
+      if (!of_up) return of_up.error();
+      Result<HostTensor> of_down = checkpoint_.take(down_name + "_bias", count, hidden);
+      if (!of_down) return of_down.error();
+      up_bias = *of_up;
+      down_bias = *of_down;
+    }
+    const auto bias_of = [](const std::optional<HostTensor>& biases, size_t expert) {
+      std::optional<HostTensor> bias = biases;
+      if (!bias) return bias;
+      bias->data += expert * static_cast<size_t>(bias->cols) * dtype_bytes(bias->dtype);
+      bias->rows = 1;
+      return bias;
+    };
+    const PartRows gate_rows = names.interleaved ? PartRows{0, layer.width, 1, 2} : rows_of(0, layer.width);
+    const PartRows up_rows =
+        names.interleaved ? PartRows{1, layer.width, 1, 2} : rows_of(layer.width, layer.width);
+    std::vector<ExpertDesc> experts(static_cast<size_t>(count));
+    for (size_t e = 0; e < experts.size(); ++e) {
+      const HostTensor whole = names.transposed ? parts_.transposed((*up)[e]) : (*up)[e];
+      for (const PartRows& rows : {gate_rows, up_rows}) {
+        experts[e].up.parts.push_back({parts_.rows(whole, rows), parts_.elements(bias_of(up_bias, e), rows)});
+      }
+      const HostTensor back = names.transposed ? parts_.transposed((*down)[e]) : (*down)[e];
+      experts[e].down.parts.push_back({back, bias_of(down_bias, e)});
+    }
+    return experts;
   }
 
   // alpha_p and alpha_n are kept before their softplus, alpha_n without beta (Huang and Schlag 2024).
@@ -246,6 +333,7 @@ size_t Weights::bytes() const {
   for (const LayerWeights& layer : layers) {
     for (const auto& linear : layer.linear) total += bytes_of(linear);
     for (const auto& norm : layer.norm) total += bytes_of(norm);
+    total += bytes_of(layer.experts) + layer.choice_bias.size() * sizeof(float);
     total += layer.sinks.size() * sizeof(float);
   }
   return total;

@@ -15,8 +15,11 @@ namespace lorikeet {
 struct LayerWeights {
   std::array<std::unique_ptr<Linear>, kLinearSites> linear;
   std::array<std::unique_ptr<NormGain>, kNormSites> norm;
-  std::vector<float> sinks;  // [HQ] or empty
-  Activation activation;     // the MLP's, with its trained numbers
+  std::unique_ptr<Experts> experts;
+  RouterDesc routing;              // looks at choice_bias
+  std::vector<float> choice_bias;  // [E] or empty
+  std::vector<float> sinks;        // [HQ] or empty
+  Activation activation;           // the MLP's, with its trained numbers
 };
 
 struct Weights {

@@ -23,6 +23,8 @@ const CASES = [
   'cases/gemma2-softcap',
   'cases/gemma3-text',
   'cases/phi3-fused',
+  'cases/mixtral-moe',
+  'cases/qwen3-moe',
   'peft-cases/gqa',
   'peft-cases/biased',
   'peft-cases/tied',

@@ -18,6 +18,7 @@ const SCALES: Readonly<Record<string, number>> = {
   'save-lm-head': 2,
   'embed-lm-head': 2,
   'all-r8': 2,
+  'attn-r8': 2,
 };
 
 const CASES = [
@@ -29,6 +30,8 @@ const CASES = [
   'cases/gemma2-softcap',
   'cases/gemma3-text',
   'cases/phi3-fused',
+  'cases/mixtral-moe',
+  'cases/qwen3-moe',
 ];
 
 const worst = (actual: readonly number[], expected: readonly number[]): number =>

@@ -13,6 +13,7 @@
 #include "backend/cpu/slabs.h"
 #include "backend/cpu/weights.h"
 #include "backend/interface/backend.h"
+#include "backend/shared/grouped_experts.h"
 #include "backend/shared/sampling.h"
 
 namespace lorikeet::cpu {
@@ -61,6 +62,13 @@ class CpuBackend final : public Backend {
                const HeadNorms& norms) override;
   void attention(float* out, const float* qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
+  Result<std::unique_ptr<Experts>> experts_create(std::span<const ExpertDesc> experts) override {
+    return create_grouped_experts(*this, experts);
+  }
+  void experts(const ExpertsCall& call, const Experts& experts) override {
+    experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
+  }
+  void gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) override;
   void add_scaled(float* y, const float* x, int64_t count, float factor) override;
   void scale(float* y, int64_t count, float factor) override;
   void soft_cap(float* y, int64_t count, float cap) override;
@@ -131,6 +139,7 @@ class CpuBackend final : public Backend {
   const QuantizedKernels& quantized_kernels_;
   Pool pool_;
   StepView step_;
+  GroupedExpertsRunner experts_;
 
   std::vector<Scratch> accumulators_;  // per thread: [2, kChunkRows, tile] of linear
   std::vector<ShrinkItem> shrinks_;

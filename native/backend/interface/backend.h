@@ -292,6 +292,39 @@ struct SampleResult {
   float top_logprob[kMaxTopLogprobs];
 };
 
+// How a row's experts are chosen from its router's logits, and weighed.
+enum class RouterScore : uint8_t { softmax, sigmoid };
+struct RouterDesc {
+  int experts = 0;
+  int chosen = 0;  // by each row
+  RouterScore score = RouterScore::softmax;
+  bool renormalize = false;  // the weights of the chosen sum to 1
+  float scale = 1.0f;        // of the weights, after that
+  // More than one: experts are chosen out of the best chosen_groups of so many groups of equal size.
+  int groups = 1;
+  int chosen_groups = 1;
+  std::span<const float> choice_bias = {};  // [E] or empty: added to the scores for the choice alone
+};
+struct ExpertDesc {
+  LinearDesc up;    // two parts, gate and up [F, H]
+  LinearDesc down;  // [H, F]
+};
+class Experts {
+ public:
+  virtual ~Experts() = default;
+  virtual size_t bytes() const = 0;
+};
+// y [rows, H] = (or, `add`, +=) the sum over each row's experts of weight * down(f(gate) * up).
+struct ExpertsCall {
+  float* y = nullptr;
+  const float* x = nullptr;       // [rows, H]
+  const float* logits = nullptr;  // [rows, E]
+  int64_t rows = 0;
+  RouterDesc router;
+  Activation activation;
+  bool add = false;
+};
+
 struct Caps {
   std::string device;  // e.g. "cpu avx512 2 threads"
   std::string isa;
@@ -308,6 +341,7 @@ class Backend {
   virtual Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) = 0;
   virtual Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) = 0;
   virtual Result<std::unique_ptr<NormGain>> norm_create(const NormDesc& desc) = 0;
+  virtual Result<std::unique_ptr<Experts>> experts_create(std::span<const ExpertDesc> experts) = 0;
   // Thread-safe against a running step. DoRA's ratio magnitude / ||W + s B A||_row is computed here, with the
   // base's dequantized weight.
   virtual Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
@@ -344,6 +378,9 @@ class Backend {
   // out [T, HQ D]: causal attention of each row over its sequence's pages.
   virtual void attention(float* out, const float* qkv, const KvCache& kv, int layer,
                          const AttentionDesc& desc) = 0;
+  virtual void experts(const ExpertsCall& call, const Experts& experts) = 0;
+  // y [rows, cols] *= sigmoid(gate [rows])
+  virtual void gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) = 0;
   // y [count] += factor * x
   virtual void add_scaled(float* y, const float* x, int64_t count, float factor) = 0;
   // y [count] *= factor

@@ -47,6 +47,13 @@ void ReferenceBackend::add_scaled(float* y, const float* x, int64_t count, float
   for (int64_t i = 0; i < count; ++i) y[i] = static_cast<float>(y[i] + static_cast<double>(factor) * x[i]);
 }
 
+void ReferenceBackend::gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const double factor = 1.0 / (1.0 + std::exp(-static_cast<double>(gate[row])));
+    for (int64_t i = row * cols; i < (row + 1) * cols; ++i) y[i] = static_cast<float>(factor * y[i]);
+  }
+}
+
 void ReferenceBackend::scale(float* y, int64_t count, float factor) {
   for (int64_t i = 0; i < count; ++i) y[i] *= factor;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backend/reference/types.h"
+#include "backend/shared/grouped_experts.h"
 #include "backend/shared/sampling.h"
 
 namespace lorikeet::reference {
@@ -30,6 +31,13 @@ class ReferenceBackend final : public Backend {
               const Activation& activation) override;
   void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope, const AttentionDesc& attention,
                const HeadNorms& norms) override;
+  Result<std::unique_ptr<Experts>> experts_create(std::span<const ExpertDesc> experts) override {
+    return create_grouped_experts(*this, experts);
+  }
+  void experts(const ExpertsCall& call, const Experts& experts) override {
+    experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
+  }
+  void gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) override;
   void add_scaled(float* y, const float* x, int64_t count, float factor) override;
   void scale(float* y, int64_t count, float factor) override;
   void soft_cap(float* y, int64_t count, float cap) override;
@@ -41,6 +49,7 @@ class ReferenceBackend final : public Backend {
 
  private:
   StepView step_;
+  GroupedExpertsRunner experts_;
 };
 
 }  // namespace lorikeet::reference

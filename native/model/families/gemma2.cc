@@ -29,7 +29,7 @@ void read(ConfigReader& c) {
   const float attention_cap = cap(c, "attn_logit_softcapping", 50.0);
   const bool windowless = c.fields.is_null("sliding_window");
   const int32_t window = c.fields.integer("sliding_window", 1).value_or(windowless ? 0 : 4096);
-  c.fields.has("cache_implementation");
+  for (const char* beside : {"cache_implementation", "sliding_window_size"}) c.fields.has(beside);
   const std::vector<std::string> types = c.layer_types();
   gemma_frame(c, options);
   c.network.head.softcap = cap(c, "final_logit_softcapping", 30.0);

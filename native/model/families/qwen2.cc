@@ -7,7 +7,7 @@ namespace lorikeet {
 std::vector<int32_t> qwen_windows(ConfigReader& c) {
   const bool used = c.fields.boolean("use_sliding_window", false);
   const bool windowless = c.fields.is_null("sliding_window");
-  const int32_t given = c.fields.integer("sliding_window", 1).value_or(windowless ? 0 : 4096);
+  const int32_t given = c.fields.integer("sliding_window", 0).value_or(windowless ? 0 : 4096);
   const int32_t window = used ? given : 0;
   const int32_t first = c.fields.integer("max_window_layers", 0).value_or(28);
   const std::vector<std::string> types = c.layer_types();

@@ -5,11 +5,13 @@
 
 namespace lorikeet {
 
-extern const Family kLlama, kMistral, kQwen2, kQwen3, kGemma, kGemma2, kGemma3, kPhi3;
+extern const Family kLlama, kMistral, kQwen2, kQwen3, kGemma, kGemma2, kGemma3, kPhi3, kMixtral, kQwen2Moe,
+    kQwen3Moe, kOlmoe, kGraniteMoe, kGlm4Moe, kGptOss;
 
 std::span<const Family* const> families() {
-  static const Family* const list[] = {&kLlama, &kMistral, &kQwen2,  &kQwen3,
-                                       &kGemma, &kGemma2,  &kGemma3, &kPhi3};
+  static const Family* const list[] = {&kLlama,    &kMistral, &kQwen2,      &kQwen3,   &kGemma,
+                                       &kGemma2,   &kGemma3,  &kPhi3,       &kMixtral, &kQwen2Moe,
+                                       &kQwen3Moe, &kOlmoe,   &kGraniteMoe, &kGlm4Moe, &kGptOss};
   return list;
 }
 
