@@ -17,7 +17,7 @@ import type { z } from 'zod';
 import { SessionService } from './session.service.js';
 
 /** People sign in here once with a key; the console then goes by a cookie. */
-@ApiTags('Console sessions')
+@ApiTags('Keys')
 @Controller('v1/session')
 export class SessionController {
   constructor(private readonly sessions: SessionService) {}
