@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { findExecutable, run } from './command.mjs';
 import { includeFaults } from './include-rules.mjs';
 import { inRepository, repository } from './paths.mjs';
+import { unusedExports } from './unused-exports.mjs';
 
 /** @typedef {{ ok: boolean, output: string }} CheckResult */
 
@@ -61,6 +62,19 @@ async function reportLongFiles() {
   return { ok: true, output: long.join('\n') };
 }
 
+/** @returns {Promise<CheckResult>} */
+async function checkExports() {
+  // What contracts exports is its interface, whoever uses it.
+  const isSource = (/** @type {string} */ path) => !/\.test\.tsx?$|^libs\/contracts\//.test(path);
+  const sources = [
+    ...filesOf(['apps', 'libs'], /\.tsx?$/).filter(isSource),
+    ...filesOf(['scripts'], /\.mjs$/),
+  ];
+  const users = filesOf(['apps', 'libs', 'migrations', 'scripts', 'test', 'bench'], /\.(ts|tsx|mjs)$/);
+  const unused = unusedExports(sources, users, (path) => readFileSync(inRepository(path), 'utf8'));
+  return { ok: unused.length === 0, output: unused.map((each) => `${each} is used nowhere else`).join('\n') };
+}
+
 /** Everything that `npm run check` looks at. @type {readonly { name: string, check: () => Promise<CheckResult> }[]} */
 export const CHECKS = [
   {
@@ -68,6 +82,10 @@ export const CHECKS = [
     check: () => tool('@biomejs/biome/bin/biome', ['format', '--no-errors-on-unmatched']),
   },
   { name: 'lint (oxlint)', check: () => tool('oxlint/bin/oxlint', ['--deny-warnings']) },
+  {
+    name: 'long functions (oxlint)',
+    check: () => tool('oxlint/bin/oxlint', ['--config', '.oxlintrc.functions.json', '--deny-warnings']),
+  },
   { name: 'types (tsc)', check: () => tool('typescript/bin/tsc', ['-p', 'tsconfig.json', '--noEmit']) },
   {
     name: 'types of the console (tsc)',
@@ -85,6 +103,7 @@ export const CHECKS = [
         'scripts',
       ]),
   },
+  { name: 'unused exports', check: checkExports },
   { name: 'includes of native/', check: checkIncludes },
   { name: 'format of native/ (clang-format)', check: checkNativeFormat },
   { name: 'long files', check: reportLongFiles },

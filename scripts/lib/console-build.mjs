@@ -7,7 +7,7 @@ import { step } from './print.mjs';
 import { StopError } from './stop-error.mjs';
 
 const source = inRepository('apps', 'console');
-export const consoleFolder = inRepository('build', 'console');
+const consoleFolder = inRepository('build', 'console');
 const stampFile = join(consoleFolder, '.built-from');
 
 /** Names, sizes and times of all that goes into the console; its types are compiled away. */

@@ -31,6 +31,7 @@ REDIS_URL name others. Installs and builds what is missing first. Ctrl-C stops e
 In brackets: the environment variable that says the same. All other settings are environment variables too:
 docs/settings.md.`;
 
+const DEFAULT_PORT = 8080;
 const DEFAULT_LOG_MB = 16;
 const DEFAULT_LOG_FILES = 4;
 
@@ -89,21 +90,20 @@ export function readOptions(argv, env) {
     }
     return chosen ?? set;
   };
-  const port = Number(value('port') ?? '8080');
-  if (!Number.isInteger(port) || port < 0 || port > 65535) {
-    faults.push(`PORT: expected a whole number from 0 to 65535, got "${value('port')}"`);
-  }
-  const whole = (/** @type {string} */ name, /** @type {number} */ max) => {
-    const text = variable(name);
+  const whole = (
+    /** @type {string} */ name,
+    /** @type {string | undefined} */ text,
+    { least = 1, most = 0 },
+  ) => {
     const number = Number(text);
-    if (text === undefined || (Number.isInteger(number) && number >= 1 && number <= max)) {
-      return text === undefined ? undefined : number;
-    }
-    faults.push(`${name}: expected a whole number from 1 to ${max}, got "${text}"`);
+    if (text === undefined) return undefined;
+    if (Number.isInteger(number) && number >= least && number <= most) return number;
+    faults.push(`${name}: expected a whole number from ${least} to ${most}, got "${text}"`);
     return undefined;
   };
-  const megabytes = whole('LOG_FILE_MB', 10_000);
-  const files = whole('LOG_FILES', 1_000);
+  const port = whole('PORT', value('port'), { least: 0, most: 65_535 }) ?? DEFAULT_PORT;
+  const megabytes = whole('LOG_FILE_MB', variable('LOG_FILE_MB'), { most: 10_000 });
+  const files = whole('LOG_FILES', variable('LOG_FILES'), { most: 1_000 });
   const modelPath = value('model');
   const demo = given['no-demo'] ? false : booleanOf(variable('DEMO'), modelPath === undefined);
   if (demo === undefined) faults.push(`DEMO: expected true or false, got "${env.DEMO}"`);

@@ -4,9 +4,10 @@ import { buildConsole } from './console-build.mjs';
 import { checkMachine } from './machine.mjs';
 import { buildNative } from './native-build.mjs';
 import { ensurePackages } from './npm-packages.mjs';
-import { inRepository } from './paths.mjs';
+import { inRepository, repository } from './paths.mjs';
+import { usePrebuilt } from './prebuilt-addon.mjs';
 import { say } from './print.mjs';
-import { ensureTools } from './tools.mjs';
+import { ensureTools, NATIVE_TOOLS } from './tools.mjs';
 import { buildTypeScript } from './typescript-build.mjs';
 
 /**
@@ -20,10 +21,12 @@ export async function prepare({ tools, tests, build }) {
     say('Another command installs or builds in this folder; waiting for it.'),
   );
   try {
-    await ensureTools(tools);
+    const prebuilt = build && !tests && usePrebuilt(repository);
+    await ensureTools(prebuilt ? tools.filter((tool) => !NATIVE_TOOLS.includes(tool)) : tools);
     await ensurePackages();
     if (build) {
-      await buildNative({ tests });
+      if (prebuilt) say('Using the prebuilt native engine.');
+      else await buildNative({ tests });
       await buildTypeScript();
       await buildConsole();
     }

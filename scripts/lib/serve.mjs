@@ -85,9 +85,10 @@ async function stopAll(servers) {
 /**
  * Runs all servers until somebody stops them. Never returns before no child is left.
  * @param {StartOptions} wanted
+ * @param {(servers: Servers) => void} [onRunning]  called once all of them run
  * @returns {Promise<number>} the exit code
  */
-export async function serve(wanted) {
+export async function serve(wanted, onRunning = () => {}) {
   const lock = claimDataDir(wanted.dataDir);
   const options = { ...wanted, port: await claimPort(wanted.host, wanted.port) };
   const url = urlOf(options);
@@ -120,6 +121,7 @@ export async function serve(wanted) {
       const engine = demo ? undefined : await servedEngine(url, adminKey);
       const signInUrl = await signInLink(url, adminKey);
       printWelcome({ url, signInUrl, adminKey, demo, engine, dataDir: options.dataDir });
+      onRunning(servers);
       await stopped;
     }
     say('Stopping …');

@@ -99,6 +99,11 @@ export class Servers {
     return this.#firstEnd.promise;
   }
 
+  /** Starts a running server again, with its new code. @param {string} name */
+  async restart(name) {
+    await this.#services.get(name)?.restart();
+  }
+
   /** From now on, what ends by itself is started again. */
   keepRunning() {
     for (const service of this.#services.values()) service.keepRunning();

@@ -13,6 +13,8 @@ export class Service {
   /** @type {Child | undefined} */
   #child;
   #stopping = false;
+  /** The child's next end was asked for. */
+  #wanted = false;
   #failures = 0;
   #startedAt_ms = 0;
   /** @type {AbortController} */
@@ -47,6 +49,12 @@ export class Service {
     this.#watch = this.#keepRunning();
   }
 
+  /** Ends the child in order; it is started again at once (after `keepRunning`). */
+  async restart() {
+    this.#wanted = true;
+    await this.#child?.stop();
+  }
+
   async stop() {
     this.#stopping = true;
     this.#pause.abort();
@@ -58,6 +66,12 @@ export class Service {
     while (!this.#stopping && this.#child) {
       const exit = await this.#child.exited;
       if (this.#stopping) return;
+      if (this.#wanted) {
+        this.#wanted = false;
+        this.#failures = 0;
+        await this.#startAgain();
+        continue;
+      }
       complain(`${this.name} ${describeExit(exit)}; starting it again.`);
       const killed = exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM'; // from outside: its log says nothing
       if (!killed) complain(readable(this.#child.lastLines(SHOWN_LINES)));

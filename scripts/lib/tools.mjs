@@ -34,6 +34,9 @@ export const TOOLS = {
   },
 };
 
+/** What only a build of the native engine needs. @type {readonly Tool[]} */
+export const NATIVE_TOOLS = [TOOLS.cmake, TOOLS.ninja, TOOLS.compiler, TOOLS.json];
+
 const INCLUDE_FOLDERS = ['/usr/include', '/usr/local/include'];
 const LISTS = '/var/lib/apt/lists';
 const LISTS_STALE_MS = 24 * 3600_000;

@@ -54,7 +54,7 @@ export function engineLines({ base_model: base, device, kv, adapters }) {
 }
 
 /** From the first start to the first answer of an adapter: what to type next. @param {string} baseName @param {string} dataDir */
-export function nextCommands(baseName, dataDir) {
+function nextCommands(baseName, dataDir) {
   return [
     `npx lorikeet login --local${dataDir === inRepository('data') ? '' : ` --data-dir ${quoted(dataDir)}`}`,
     'npx lorikeet tenants create acme',

@@ -35,7 +35,7 @@ export function commandHelp(command: Command): string {
 }
 
 /** `adapters push FOLDER`. */
-export function usageOf({ path, operands = [] }: Command): string {
+function usageOf({ path, operands = [] }: Command): string {
   const names = operands.map(({ name, optional }) => (optional ? `[${name}]` : name));
   return [...path, ...names].join(' ');
 }

@@ -1,5 +1,5 @@
 /** A line longer than this is no event of ours; reading on would only fill memory. */
-export const MAX_LINE_BYTES = 256 * 2 ** 20;
+const MAX_LINE_BYTES = 256 * 2 ** 20;
 
 /**
  * Yields the complete lines of a byte stream, however the bytes are cut into chunks. Bytes after the last

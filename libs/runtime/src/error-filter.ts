@@ -68,7 +68,7 @@ export class ErrorFilter implements ExceptionFilter {
 }
 
 /** Clients try 429 and 503 again by themselves: told when, or that it is of no use. */
-export function headersOf(error: AppError): Record<string, string> {
+function headersOf(error: AppError): Record<string, string> {
   const { headers, retryAfter_s } = error.details;
   const { status } = error;
   if (status !== 429 && status !== 503) return { ...headers };

@@ -50,7 +50,7 @@ export function loggedFields(fields: object): Record<string, unknown> {
 }
 
 /** What of an error helps an operator; never a value that somebody sent, nor a parameter of a statement. */
-export function describeError(error: unknown, causes = MOST_CAUSES): LoggedError {
+function describeError(error: unknown, causes = MOST_CAUSES): LoggedError {
   if (!(error instanceof Error)) return { type: error === null ? 'null' : typeof error };
   const loose = error as Error & Loose;
   const cause = loose.driverError ?? error.cause; // TypeORM wraps what the driver threw

@@ -12,7 +12,7 @@ const CONFIG_AND_TOKENIZER = [
 ];
 
 /** Files that make a base model what it is: a change in any of them makes another base. */
-export function digestedFiles(names: readonly string[]): string[] {
+function digestedFiles(names: readonly string[]): string[] {
   return names.filter((name) => CONFIG_AND_TOKENIZER.includes(name) || name.endsWith('.safetensors')).sort();
 }
 

@@ -175,7 +175,7 @@ function CellView({
 }
 
 /** The first position at which the two do not hold the same token. */
-export function firstDifference(a: readonly ScoredPiece[], b: readonly ScoredPiece[]): number | undefined {
+function firstDifference(a: readonly ScoredPiece[], b: readonly ScoredPiece[]): number | undefined {
   const length = Math.max(a.length, b.length);
   for (let index = 0; index < length; index++) if (a[index]?.token !== b[index]?.token) return index;
   return undefined;

@@ -21,7 +21,7 @@ interface ChartProps {
 }
 
 /** The top of the axis: not the one outlier, where it is more than three times the 98th percentile. */
-export function axisTop(values: readonly (number | null)[]): number {
+function axisTop(values: readonly (number | null)[]): number {
   const known = values
     .filter((value): value is number => value !== null && Number.isFinite(value))
     .sort((a, b) => a - b);

@@ -17,7 +17,7 @@ export function Empty({ text, action, command }: { text: string; action?: ReactN
   );
 }
 
-export function CopyText({ text, label = 'Copy' }: { text: string; label?: string }) {
+function CopyText({ text, label = 'Copy' }: { text: string; label?: string }) {
   return (
     <CopyButton value={text}>
       {({ copied, copy }) => (

@@ -1,8 +1,8 @@
 import { AppError } from '#runtime/app-error.js';
 
-export const SESSION_COOKIE = 'lorikeet_session';
+const SESSION_COOKIE = 'lorikeet_session';
 /** A header that no form and no foreign page can set without asking first (CORS): what changes something must carry it. */
-export const CONSOLE_HEADER = 'x-lorikeet-console';
+const CONSOLE_HEADER = 'x-lorikeet-console';
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>;
 

@@ -51,7 +51,7 @@ export class PartialFile {
   }
 }
 
-export class PartialWriter {
+class PartialWriter {
   constructor(
     private readonly handle: FileHandle,
     private written: number,

@@ -17,7 +17,7 @@ export interface ExpectedTensor {
 export const tensorKey = (module: string, part: TensorPart): string => `${module}:${part}`;
 
 /** The modules whose own weight PEFT may save beside a LoRA on them (save_embedding_layers). */
-export const EMBEDDINGS = new Set(['embed_tokens', 'lm_head']);
+const EMBEDDINGS = new Set(['embed_tokens', 'lm_head']);
 export const isEmbeddingLayer = (module: string): boolean => EMBEDDINGS.has(module.split('.').at(-1) ?? '');
 
 /** Every tensor that the file must or may hold. */

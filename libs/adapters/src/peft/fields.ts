@@ -6,7 +6,7 @@ import { z } from 'zod';
  */
 
 /** Beyond these a number is a mistake: no model has such ranks, no training such scales. */
-export const MAX_RANK = 4096;
+const MAX_RANK = 4096;
 const MAX_ALPHA = 1_000_000;
 
 const name = z.string().min(1, 'an empty name matches everything');

@@ -4,11 +4,11 @@ import { Adapter } from './adapter.entity.js';
 import { AdapterVersion } from './adapter-version.entity.js';
 
 /** Another tenant's adapter and no adapter are the same answer. */
-export function noAdapter(): AppError {
+function noAdapter(): AppError {
   return new AppError('not_found', { message: 'There is no such adapter.' });
 }
 
-export function noVersion(): AppError {
+function noVersion(): AppError {
   return new AppError('not_found', { message: 'There is no such version.' });
 }
 

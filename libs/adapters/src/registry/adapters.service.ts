@@ -129,7 +129,7 @@ async function auditCreation(manager: EntityManager, adapter: Adapter): Promise<
   });
 }
 
-export function newAdapter(tenantId: string, body: CreateAdapter): Adapter {
+function newAdapter(tenantId: string, body: CreateAdapter): Adapter {
   const now = new Date();
   return Object.assign(new Adapter(), {
     id: newId(),

@@ -14,7 +14,7 @@ export interface JsonLimits {
 }
 
 /** At these, 4 MiB of the worst text take about 40 ms to parse. */
-export const JSON_LIMITS: JsonLimits = {
+const JSON_LIMITS: JsonLimits = {
   depth: 64,
   containers: 32_768,
   strings: 65_536,

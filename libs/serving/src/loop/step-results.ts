@@ -6,7 +6,7 @@ import type { Tokenizer } from '../text/tokenizer.js';
 
 type PromptEvent = Extract<GenerateEvent, { type: 'prompt' }>;
 
-export function tokenChoice(tokenizer: Tokenizer, id: number, logprob: number): TokenChoice {
+function tokenChoice(tokenizer: Tokenizer, id: number, logprob: number): TokenChoice {
   return { id, text: tokenizer.textOf(id), bytes: [...tokenizer.bytesOf(id)], logprob };
 }
 

@@ -19,7 +19,7 @@ const DecoderSchema = z.looseObject({
   decoders: z.array(z.looseObject({ type: z.string() })).optional(),
 });
 
-export class UnsupportedDecoderError extends Error {}
+class UnsupportedDecoderError extends Error {}
 
 /** Reads the `decoder` member of tokenizer.json. */
 export function tokenBytesRule(decoder: unknown): TokenBytesRule {
