@@ -1,0 +1,155 @@
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readAdapter } from '#adapters/peft/read-adapter.js';
+import type { AdapterManifest } from '#contracts/adapter-manifest.js';
+import { openModel } from '#native-engine/load.js';
+import type { NativeModel } from '#native-engine/native.js';
+import { readSafetensors } from '#safetensors/reader.js';
+import { comparableTokens, type GoldenRun } from '../support/golden.js';
+import { type DriverLimits, StepDriver } from '../support/step-driver.js';
+
+/*
+ * Every family against Transformers + PEFT (make/make_families.py): tiny models of random weights, read, adapted and
+ * computed by the native engine. A family that is not served is refused by name.
+ */
+
+const FAMILIES = join(import.meta.dirname, 'families');
+const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 512, maxSequences: 32, maxContext: 128 };
+/** The product promises 0.02; float32 arithmetic on the same weights does better. */
+const TOLERANCE = 2e-3;
+
+/** Served cases of `families`; all others are refused. */
+const SERVED: ReadonlySet<string> = new Set([
+  'gemma',
+  'glm4-moe',
+  'gpt-oss',
+  'granitemoe',
+  'olmoe',
+  'qwen2-moe',
+]);
+
+interface Golden {
+  readonly prompts: readonly (readonly number[])[];
+  readonly runs: readonly GoldenRun[];
+}
+
+const open = (modelPath: string, backend: 'reference' | 'cpu'): Promise<NativeModel> =>
+  openModel({
+    modelPath,
+    backend,
+    threads: 2,
+    quantization: 'none',
+    maxStepTokens: LIMITS.maxStepTokens,
+    maxSequences: LIMITS.maxSequences,
+    kv: { bytes: 8 << 20, pageTokens: LIMITS.pageTokens, dtype: 'f32' },
+  });
+
+function modulesOf(folder: string, model: NativeModel): AdapterManifest['modules'] {
+  const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, modules } = model.description;
+  const reading = readAdapter({
+    configJson: readFileSync(join(folder, 'adapter_config.json'), 'utf8'),
+    header: readSafetensors(readFileSync(join(folder, 'adapter_model.safetensors'))).header,
+    base: {
+      name: 'base',
+      digest: 'b'.repeat(64),
+      maxContext: LIMITS.maxContext,
+      quantization: 'none',
+      ...{ architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, modules: [...modules] },
+    },
+    weights: { sha256: 'a'.repeat(64), bytes: 1 },
+  });
+  if (reading.verdict === 'rejected') throw new Error(JSON.stringify(reading.report.errors));
+  return reading.manifest.modules;
+}
+
+const cases = readdirSync(FAMILIES).toSorted();
+const served = cases.filter((name) => SERVED.has(name));
+
+const settings = (['reference', 'cpu'] as const).flatMap((backend) =>
+  served.map((name) => ({ backend, name })),
+);
+
+describe.each(settings)('$name on the $backend backend', ({ backend, name }) => {
+  const folder = join(FAMILIES, name);
+  const golden = JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')) as Golden;
+  const handles = new Map<string | null, number | undefined>([[null, undefined]]);
+  let model: NativeModel;
+  let driver: StepDriver;
+
+  const promptOf = (run: GoldenRun): readonly number[] => golden.prompts[run.prompt] as readonly number[];
+  const sequenceOf = (run: GoldenRun) => driver.sequence(promptOf(run), handles.get(run.adapter));
+  const where = (run: GoldenRun): string => `${run.adapter ?? 'base'}, prompt ${run.prompt}`;
+
+  beforeAll(async () => {
+    model = await open(join(folder, 'model'), backend);
+    driver = new StepDriver(model, LIMITS);
+    for (const { adapter } of golden.runs) {
+      if (adapter === null || handles.has(adapter)) continue;
+      const adapterFolder = join(folder, 'adapters', adapter);
+      const weightsPath = join(adapterFolder, 'adapter_model.safetensors');
+      const spec = { weightsPath, modules: modulesOf(adapterFolder, model) };
+      handles.set(adapter, (await model.loadAdapter(spec)).handle);
+    }
+  });
+  afterAll(() => model?.close());
+
+  it('gives the log-probabilities of Transformers + PEFT', async () => {
+    for (const run of golden.runs) {
+      const tokens = [...promptOf(run), ...run.greedy_ids];
+      const wanted = [...run.prompt_logprobs.slice(1), ...run.greedy_logprobs] as number[];
+      const given = await driver.scorePrompt(tokens, handles.get(run.adapter));
+      const worst = Math.max(...wanted.map((value, i) => Math.abs(value - (given[i] ?? Number.NaN))));
+      expect(worst, where(run)).toBeLessThan(TOLERANCE);
+    }
+  });
+
+  it('continues as they do, all adapters in common steps, to the bit as each alone', async () => {
+    const together = golden.runs.map(sequenceOf);
+    const samples = await driver.generate(together, 8);
+    for (const sequence of together) driver.release(sequence);
+    for (const [i, run] of golden.runs.entries()) {
+      const count = comparableTokens(run);
+      const tokens = samples[i]?.slice(0, count).map(({ token }) => token);
+      expect(tokens, where(run)).toEqual(run.greedy_ids.slice(0, count));
+      const alone = sequenceOf(run);
+      expect((await driver.generate([alone], 8))[0], where(run)).toEqual(samples[i]);
+      driver.release(alone);
+    }
+  });
+});
+
+describe('config.json', () => {
+  const old = served.filter((name) => existsSync(join(FAMILIES, name, 'old-config.json')));
+
+  it.each(old)("of %s is read with Transformers 4's names, too", async (name) => {
+    const folder = mkdtempSync(join(tmpdir(), 'lorikeet-family-'));
+    const golden = JSON.parse(readFileSync(join(FAMILIES, name, 'golden.json'), 'utf8')) as Golden;
+    try {
+      copyFileSync(join(FAMILIES, name, 'old-config.json'), join(folder, 'config.json'));
+      copyFileSync(join(FAMILIES, name, 'model/model.safetensors'), join(folder, 'model.safetensors'));
+      const scores: number[][] = [];
+      for (const path of [folder, join(FAMILIES, name, 'model')]) {
+        const model = await open(path, 'reference');
+        scores.push(await new StepDriver(model, LIMITS).scorePrompt(golden.prompts.at(-1) ?? []));
+        await model.close();
+      }
+      expect(scores[0]).toEqual(scores[1]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  const refused = cases.filter((name) => !SERVED.has(name));
+
+  it.each(refused)('of %s is refused by name', async (name) => {
+    const path = join(FAMILIES, name, 'model');
+    const config = JSON.parse(readFileSync(join(path, 'config.json'), 'utf8')) as {
+      model_type: string;
+      architectures: [string];
+    };
+    const named = new RegExp(`"${config.model_type}"|${config.architectures[0]} `);
+    await expect(open(path, 'cpu')).rejects.toThrow(named);
+  });
+});
