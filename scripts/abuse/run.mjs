@@ -13,7 +13,7 @@ import { MemoryWatch, untilBack } from './memory.mjs';
  * @typedef {object} AbuseOptions
  * @property {number} each_ms  how long each abuse lasts
  * @property {number} memory_s  how long memory may take to come back
- * @property {string} only  part of the names of those to run; '' for all
+ * @property {RegExp | undefined} only  of the names of those to run
  * @property {Partial<Promises>} [promises]
  * @property {(line: string) => void} say
  */
@@ -48,9 +48,13 @@ export async function runAbuses({ each_ms, memory_s, only, promises = {}, say })
     const engineUrl = product.settingOf('ENGINE_URLS')?.split(',')[0] ?? '';
     const target = { url: product.url, engineUrl, attackerKey: keys.attacker, model: keys.model };
     const rows = [];
-    for (const name of ['nothing', ...Object.keys(ABUSES)].filter((each) => each.includes(only))) {
+    for (const name of ['nothing', ...Object.keys(ABUSES)].filter(
+      (each) => only === undefined || only.test(each),
+    )) {
       say(`${name} ...`);
-      rows.push(await runOne({ name, target, victimKey: keys.victim, product, each_ms, memory_s }));
+      const row = await runOne({ name, target, victimKey: keys.victim, product, each_ms, memory_s });
+      say(JSON.stringify(row));
+      rows.push(row);
     }
     const held = { ...PROMISES, ...promises };
     return { rows, findings: rows.flatMap((row) => broken(row, held)) };
