@@ -56,7 +56,12 @@ function modulesOf(folder: string, model: NativeModel): AdapterManifest['modules
       digest: 'b'.repeat(64),
       maxContext: LIMITS.maxContext,
       quantization: 'none',
-      ...{ architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, modules: [...modules] },
+      architecture,
+      hiddenSize,
+      numLayers,
+      vocabSize,
+      tieWordEmbeddings,
+      modules: [...modules],
     },
     weights: { sha256: 'a'.repeat(64), bytes: 1 },
   });
@@ -101,7 +106,7 @@ describe.each(settings)('$name on the $backend backend', ({ backend, name }) => 
       const wanted = [...run.prompt_logprobs.slice(1), ...run.greedy_logprobs] as number[];
       const given = await driver.scorePrompt(tokens, handles.get(run.adapter));
       const worst = Math.max(...wanted.map((value, i) => Math.abs(value - (given[i] ?? Number.NaN))));
-      expect(worst, where(run)).toBeLessThan(TOLERANCE);
+      expect(worst, `${where(run)}`).toBeLessThan(TOLERANCE);
     }
   });
 
@@ -112,9 +117,9 @@ describe.each(settings)('$name on the $backend backend', ({ backend, name }) => 
     for (const [i, run] of golden.runs.entries()) {
       const count = comparableTokens(run);
       const tokens = samples[i]?.slice(0, count).map(({ token }) => token);
-      expect(tokens, where(run)).toEqual(run.greedy_ids.slice(0, count));
+      expect(tokens, `${where(run)}`).toEqual(run.greedy_ids.slice(0, count));
       const alone = sequenceOf(run);
-      expect((await driver.generate([alone], 8))[0], where(run)).toEqual(samples[i]);
+      expect((await driver.generate([alone], 8))[0], `${where(run)}`).toEqual(samples[i]);
       driver.release(alone);
     }
   });

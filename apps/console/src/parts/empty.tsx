@@ -1,4 +1,4 @@
-import { Button, CopyButton, Group, Paper, Stack, Text } from '@mantine/core';
+import { Paper, Stack, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Shell } from './shell';
 
@@ -14,19 +14,5 @@ export function Empty({ text, action, command }: { text: string; action?: ReactN
         {action}
       </Stack>
     </Paper>
-  );
-}
-
-function CopyText({ text, label = 'Copy' }: { text: string; label?: string }) {
-  return (
-    <CopyButton value={text}>
-      {({ copied, copy }) => (
-        <Group>
-          <Button size="compact-sm" variant={copied ? 'filled' : 'light'} onClick={copy}>
-            {copied ? 'Copied' : label}
-          </Button>
-        </Group>
-      )}
-    </CopyButton>
   );
 }
