@@ -114,7 +114,7 @@ describe('EngineFleet', () => {
     for (const fails of [
       (generation: FakeGeneration) => {
         generation.send(START);
-        generation.cut();
+        setTimeout(() => generation.cut(), 10);
       },
       (generation: FakeGeneration) => {
         generation.send(START, {
