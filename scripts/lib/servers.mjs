@@ -13,7 +13,7 @@ import { randomSecret } from './secret-file.mjs';
 import { Service } from './service.mjs';
 import { StopError } from './stop-error.mjs';
 
-/** The servers end in order within 10 s by themselves. */
+/** What the servers take to end in order, once nothing runs in them any more. */
 const SERVER_GRACE_MS = 12_000;
 
 /** @param {import('./options.mjs').StartOptions} options @param {string} name  every line to its log, the important ones to the terminal */
@@ -43,6 +43,9 @@ export function serverEnvironment({ host, port, dataDir, modelPath }, demoModel)
     MODEL_PATH: modelPath ?? demoModel.path,
     ...(named ? {} : { MODEL_NAME: demoModel.name }),
     ENGINE_TOKEN: process.env.ENGINE_TOKEN?.trim() || randomSecret(),
+    // No load balancer stands before these, and whoever presses Ctrl-C waits for them.
+    SHUTDOWN_DELAY: process.env.SHUTDOWN_DELAY?.trim() || '0',
+    SHUTDOWN_TIMEOUT: process.env.SHUTDOWN_TIMEOUT?.trim() || '5',
   };
 }
 
@@ -202,7 +205,7 @@ export class Servers {
       deathSignal: /** @type {const} */ ('KILL'),
       stopSignal: /** @type {const} */ ('SIGTERM'),
       forceSignal: /** @type {const} */ ('SIGKILL'),
-      grace_ms: SERVER_GRACE_MS,
+      grace_ms: SERVER_GRACE_MS + 1000 * (Number(env.SHUTDOWN_DELAY) + Number(env.SHUTDOWN_TIMEOUT)),
     };
   }
 

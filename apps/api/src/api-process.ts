@@ -1,12 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import helmet from '@fastify/helmet';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { edgeOptionsOf } from '#runtime/edge/settings.js';
+import { Draining, OpenRequests } from '#runtime/drain.js';
 import { makeHttpApp } from '#runtime/http-app.js';
 import { type Logger, makeLogger } from '#runtime/logger.js';
 import { makeRegistry } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import type { SettingsOf } from '#runtime/settings.js';
-import type { Closable } from '#runtime/shutdown.js';
+import type { Closable, Drain } from '#runtime/shutdown.js';
 import { AppModule } from './app.module.js';
 import { ApiErrorFilter } from './api-error-filter.js';
 import { serveIndex } from './docs/index-page.js';
@@ -21,6 +23,8 @@ export interface ApiProcess {
   /** Where it listens. */
   readonly url: string;
   readonly logger: Logger;
+  /** Before the closables: `/health/ready` is 503, then no connection is taken, then what runs comes to its end. */
+  readonly drain: Drain;
   readonly closables: readonly Closable[];
 }
 
@@ -28,8 +32,9 @@ export interface ApiProcess {
 export async function startApi(settings: SettingsOf<typeof apiSettings>): Promise<ApiProcess> {
   const logger = makeLogger('api', settings.logLevel);
   const streams = new OpenStreams();
+  const draining = new Draining();
   const app = await makeHttpApp({
-    module: AppModule.forRoot({ settings, logger, streams, registry: makeRegistry('api') }),
+    module: AppModule.forRoot({ settings, logger, streams, draining, registry: makeRegistry('api') }),
     logger,
     edge: edgeOptionsOf(settings),
     accessLevel: 'info',
@@ -42,6 +47,7 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   serveDocs(app);
   serveIndex(app.getHttpAdapter().getInstance());
   await serveConsole(app.getHttpAdapter().getInstance(), settings.consolePath);
+  const requests = new OpenRequests(app.getHttpServer(), draining);
   await app.init();
   await app.listen(settings.port, settings.host);
   const url = await app.getUrl();
@@ -53,7 +59,17 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
     { name: 'open streams', close: () => streams.abortAll('the server is shutting down') },
     { name: 'http and modules', close: () => closeInTime(app) },
   ];
-  return { app, url, logger, closables };
+  const delay_ms = settings.shutdownDelay_s * 1000;
+  const timeout_ms = settings.shutdownTimeout_s * 1000;
+  const drain = {
+    limit_ms: delay_ms + timeout_ms,
+    run: async () => {
+      draining.begin();
+      await sleep(delay_ms);
+      await requests.end(timeout_ms);
+    },
+  };
+  return { app, url, logger, drain, closables };
 }
 
 /** What requests get to end by themselves, e.g. an upload; then their connections are cut. */

@@ -3,6 +3,7 @@ import { AccountsModule, accountsEntities } from '#accounts/accounts.module.js';
 import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
 import { FleetModule } from '#fleet/fleet.module.js';
 import { pipelinesEntities } from '#pipelines/pipelines.module.js';
+import { Draining } from '#runtime/drain.js';
 import type { Logger } from '#runtime/logger.js';
 import { Admission } from '#runtime/edge/edge-options.js';
 import { MetricsModule } from '#runtime/metrics.js';
@@ -43,12 +44,13 @@ export interface AppOptions {
   readonly settings: SettingsOf<typeof apiSettings>;
   readonly logger: Logger;
   readonly streams: OpenStreams;
+  readonly draining: Draining;
   readonly registry: Registry;
 }
 
 @Module({})
 export class AppModule {
-  static forRoot({ settings, logger, streams, registry }: AppOptions): DynamicModule {
+  static forRoot({ settings, logger, streams, draining, registry }: AppOptions): DynamicModule {
     const { engineUrls, engineToken } = settings;
     return {
       module: AppModule,
@@ -93,6 +95,7 @@ export class AppModule {
         BaseModelRules,
         HealthService,
         { provide: OpenStreams, useValue: streams },
+        { provide: Draining, useValue: draining },
         { provide: Admission, useClass: ApiAdmission },
       ],
     };

@@ -6,6 +6,6 @@ import { startApi } from './api-process.js';
 import { apiSettings } from './settings.js';
 
 await runMain(async () => {
-  const { logger, closables } = await startApi(parseSettings(apiSettings, process.env));
-  onShutdown(logger, closables);
+  const { logger, drain, closables } = await startApi(parseSettings(apiSettings, process.env));
+  onShutdown(logger, closables, drain);
 });

@@ -4,6 +4,7 @@ import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
 import { pipelinesApiSettings, pipelinesSettings } from '#pipelines/settings.js';
 import { corsSettings, edgeSettings } from '#runtime/edge/settings.js';
+import { shutdownSettings } from '#runtime/drain.js';
 import { logSettings } from '#runtime/logger.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
@@ -30,6 +31,7 @@ export const apiSettings = {
   ...edgeSettings,
   ...corsSettings,
   ...logSettings,
+  ...shutdownSettings,
   ...accountsSettings,
   ...storesSettings,
   ...outboundSettings,

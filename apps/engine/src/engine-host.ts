@@ -82,6 +82,12 @@ export class EngineHost {
     };
   }
 
+  /** Takes no new requests for good; resolves when those that run have ended, or after the limit. */
+  async finish(limit_ms: number): Promise<void> {
+    this.#state = 'draining';
+    await this.#loaded?.engine.drain(limit_ms);
+  }
+
   async close(drain_ms: number): Promise<void> {
     this.#state = 'draining';
     await this.#loaded?.engine.close(drain_ms);

@@ -6,7 +6,7 @@ import { type Logger, makeLogger } from '#runtime/logger.js';
 import { makeRegistry } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import type { SettingsOf } from '#runtime/settings.js';
-import type { Closable } from '#runtime/shutdown.js';
+import type { Closable, Drain } from '#runtime/shutdown.js';
 import { InferenceEngine } from '#serving/loop/inference-engine.js';
 import { openModel } from '#serving/model-opening.js';
 import { ParityCheck } from '#serving/parity/parity-check.js';
@@ -22,6 +22,8 @@ export interface EngineProcess {
   readonly logger: Logger;
   /** Settles when the model is loaded, or could not be. */
   readonly loaded: Promise<void>;
+  /** Before the closables: nothing new is taken, and the answers that run come to their end. */
+  readonly drain: Drain;
   /** In the order in which they are to be closed. */
   readonly closables: readonly Closable[];
 }
@@ -69,7 +71,9 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
     { name: 'streams', close: () => streams.abortAll('The engine is shutting down.') },
     { name: 'http', close: () => app.close() },
   ];
-  return { app, logger, loaded: host.open(load), closables };
+  const limit_ms = settings.shutdownTimeout_s * 1000;
+  const drain = { limit_ms, run: () => host.finish(limit_ms) };
+  return { app, logger, loaded: host.open(load), drain, closables };
 }
 
 function sayDevice(settings: EngineSettings, logger: Logger): void {

@@ -7,8 +7,8 @@ import { startEngine } from './engine-process.js';
 import { engineSettings } from './settings.js';
 
 await runMain(async () => {
-  const { logger, loaded, closables } = await startEngine(parseSettings(engineSettings, process.env));
-  onShutdown(logger, closables);
+  const { logger, loaded, drain, closables } = await startEngine(parseSettings(engineSettings, process.env));
+  onShutdown(logger, closables, drain);
   try {
     await loaded;
   } catch (err) {

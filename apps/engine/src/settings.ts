@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { dataDirSettings } from '#runtime/data-dir.js';
+import { shutdownSettings } from '#runtime/drain.js';
 import { logSettings } from '#runtime/logger.js';
 import { setting, text } from '#runtime/settings.js';
 import { servingSettings } from '#serving/settings.js';
@@ -35,4 +36,5 @@ export const engineSettings = {
   ...blobCacheSettings,
   ...servingSettings,
   ...logSettings,
+  shutdownTimeout_s: shutdownSettings.shutdownTimeout_s,
 };

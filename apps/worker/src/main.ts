@@ -6,6 +6,6 @@ import { workerSettings } from './settings.js';
 import { startWorker } from './worker-process.js';
 
 await runMain(async () => {
-  const { logger, closables } = await startWorker(parseSettings(workerSettings, process.env));
-  onShutdown(logger, closables);
+  const { logger, drain, closables } = await startWorker(parseSettings(workerSettings, process.env));
+  onShutdown(logger, closables, drain);
 });

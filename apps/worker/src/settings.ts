@@ -3,6 +3,7 @@ import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
 import { pipelinesSettings, pipelinesWorkerSettings } from '#pipelines/settings.js';
 import { dataDirSettings } from '#runtime/data-dir.js';
+import { shutdownSettings } from '#runtime/drain.js';
 import { logSettings } from '#runtime/logger.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
@@ -24,6 +25,7 @@ export const workerSettings = {
     text.integer(10, 0, 3_600),
   ),
   ...logSettings,
+  shutdownTimeout_s: shutdownSettings.shutdownTimeout_s,
   ...storesSettings,
   ...outboundSettings,
   parityCheck: setting(

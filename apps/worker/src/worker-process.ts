@@ -1,12 +1,16 @@
 import { NestFactory } from '@nestjs/core';
 import { type Logger, makeLogger, nestLogger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
-import type { Closable } from '#runtime/shutdown.js';
+import type { Closable, Drain } from '#runtime/shutdown.js';
+import type { Queues } from '#stores/queue/job-queue.js';
+import { QUEUES } from '#stores/stores.module.js';
 import type { workerSettings } from './settings.js';
 import { WorkerModule } from './worker.module.js';
 
 export interface WorkerProcess {
   readonly logger: Logger;
+  /** Before the closables: no job is taken any more, and those that run come to their end. */
+  readonly drain: Drain;
   readonly closables: readonly Closable[];
 }
 
@@ -19,5 +23,7 @@ export async function startWorker(settings: SettingsOf<typeof workerSettings>): 
     abortOnError: false,
   });
   logger.info('the worker waits for jobs');
-  return { logger, closables: [{ name: 'jobs and modules', close: () => app.close() }] };
+  const limit_ms = settings.shutdownTimeout_s * 1000;
+  const drain = { limit_ms, run: () => app.get<Queues>(QUEUES, { strict: false }).drain(limit_ms) };
+  return { logger, drain, closables: [{ name: 'jobs and modules', close: () => app.close() }] };
 }

@@ -5,29 +5,41 @@ export interface Closable {
   close(): Promise<void> | void;
 }
 
-/** How long a process may take to end in order before it ends anyway. */
+/** What a process does before it closes: it takes nothing new and lets what runs come to its end. */
+export interface Drain {
+  run(): Promise<void>;
+  /** Within which `run` returns. */
+  readonly limit_ms: number;
+}
+
+/** How long a process may take to end in order, once it has drained, before it ends anyway. */
 const GRACE_MS = 10_000;
 
 /**
- * Runs `closables` one after another on SIGTERM or SIGINT (and on an error nobody owned), then exits.
- * A second signal exits at once.
+ * Drains and then runs `closables` one after another on SIGTERM or SIGINT, then exits; on an error nobody owned without
+ * draining. A second signal exits at once.
  */
-export function onShutdown(logger: Logger, closables: readonly Closable[]): void {
+export function onShutdown(logger: Logger, closables: readonly Closable[], drain?: Drain): void {
   let closing = false;
   const close = async (why: string, exitCode: number): Promise<void> => {
     if (closing) process.exit(exitCode === 0 ? 130 : exitCode);
     closing = true;
     logger.info({ why }, 'shutting down');
-    const timer = setTimeout(() => {
-      logger.error('shutdown took too long');
-      process.exit(1);
-    }, GRACE_MS);
+    const first = exitCode === 0 ? drain : undefined;
+    const timer = setTimeout(
+      () => {
+        logger.error('shutdown took too long');
+        process.exit(1);
+      },
+      GRACE_MS + (first?.limit_ms ?? 0),
+    );
     timer.unref();
-    for (const closable of closables) {
+    const parts = [...(first ? [{ name: 'drain', close: () => first.run() }] : []), ...closables];
+    for (const part of parts) {
       try {
-        await closable.close();
+        await part.close();
       } catch (err) {
-        logger.error({ err, part: closable.name }, 'could not be closed in order');
+        logger.error({ err, part: part.name }, 'could not be closed in order');
       }
     }
     process.exit(exitCode);

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { INGEST_PRODUCER, type IngestJob } from '#adapters/intake/ingest-job.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
+import { Draining } from '#runtime/drain.js';
 import type { JobProducer } from '#stores/queue/job-queue.js';
 import { DataSource } from 'typeorm';
 
@@ -20,6 +21,7 @@ export class HealthService {
     private readonly database: DataSource,
     @Inject(INGEST_PRODUCER) private readonly queue: JobProducer<IngestJob>,
     private readonly fleet: EngineFleet,
+    private readonly draining: Draining,
   ) {}
 
   async readiness(): Promise<Readiness> {
@@ -29,7 +31,7 @@ export class HealthService {
     ]);
     const engine = this.fleet.ready();
     const checks = { database: stateOf(database), queue: stateOf(queue), engine: stateOf(engine) };
-    return { status: database && queue && engine ? 'ready' : 'not_ready', checks };
+    return { status: database && queue && engine && !this.draining.begun ? 'ready' : 'not_ready', checks };
   }
 }
 

@@ -199,10 +199,15 @@ export class InferenceEngine {
     };
   }
 
+  /** Takes no new requests; resolves when the present ones have ended, or after the limit. */
+  async drain(limit_ms: number): Promise<void> {
+    this.#draining = true;
+    if (this.#requests > 0) await this.#idleOrAfter(limit_ms);
+  }
+
   /** Takes no new requests, lets the present ones run for `drain_ms`, fails the rest, and closes the model. */
   async close(drain_ms: number): Promise<void> {
-    this.#draining = true;
-    if (this.#requests > 0) await this.#idleOrAfter(drain_ms);
+    await this.drain(drain_ms);
     await this.#loop.close(shuttingDown());
     await this.#templates.close();
     await this.options.model.native.close();

@@ -1,4 +1,5 @@
-import { createPostgresBackend, type Job, Queue, withBackend, Worker } from 'bullmq';
+import { createPostgresBackend, DelayedError, type Job, Queue, withBackend, Worker } from 'bullmq';
+import { inTime as endsInTime } from '#runtime/drain.js';
 import type { Logger } from '#runtime/logger.js';
 import { BullInspector, type BullQueue } from './bull-inspector.js';
 import { closeInTime, inTime } from './in-time.js';
@@ -33,10 +34,12 @@ interface BullWorker {
   close(force?: boolean): Promise<void>;
 }
 
-type Process = (job: Job) => Promise<void>;
+type Process = (job: Job, token?: string) => Promise<void>;
 
 /** Jobs on BullMQ: on Redis where REDIS_URL names one, else on its PostgreSQL backend. */
 export class BullQueues implements Queues {
+  readonly #workers = new Set<BullWorker>();
+
   constructor(private readonly options: BullOptions) {}
 
   producer<Data>(kind: string): JobProducer<Data> {
@@ -57,17 +60,31 @@ export class BullQueues implements Queues {
 
   consumer<Data>(kind: string, handling: JobHandling<Data>): JobConsumer {
     const closing = new AbortController();
-    const worker = this.#worker(kind, handling.concurrency, (job) =>
-      handling.handle(job.data as Data, closing.signal, this.#runOf(job, kind)),
-    );
+    const worker = this.#worker(kind, handling.concurrency, async (job, token) => {
+      try {
+        await handling.handle(job.data as Data, closing.signal, this.#runOf(job, kind));
+      } catch (error) {
+        if (!closing.signal.aborted) throw error;
+        // Back to where the next worker finds it now, and not once its lock has run out.
+        await job.moveToDelayed(Date.now(), token);
+        throw new DelayedError();
+      }
+    });
+    this.#workers.add(worker);
     worker.on('error', (err) => this.options.logger.warn({ err, kind }, 'the job queue is away'));
     worker.on('failed', (job, err) => this.options.logger.error({ err, kind, job: job?.id }, 'a job failed'));
     return {
       close: async () => {
         closing.abort(new Error('the worker is closing'));
         await closeInTime(worker.close());
+        this.#workers.delete(worker);
       },
     };
+  }
+
+  async drain(limit_ms: number): Promise<void> {
+    const closing = [...this.#workers].map((worker) => worker.close().catch(() => undefined));
+    await endsInTime(Promise.all(closing), limit_ms);
   }
 
   inspector(kinds: readonly string[]): JobInspector {

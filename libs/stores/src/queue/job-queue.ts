@@ -36,6 +36,7 @@ export interface JobHandling<Data> {
 
 /** Takes jobs of one kind out of the queue. */
 export interface JobConsumer {
+  /** Jobs that still run are aborted; each is given to another worker at once. */
   close(): Promise<void>;
 }
 
@@ -44,6 +45,8 @@ export interface Queues {
   producer<Data>(kind: string): JobProducer<Data>;
   consumer<Data>(kind: string, handling: JobHandling<Data>): JobConsumer;
   inspector(kinds: readonly string[]): JobInspector;
+  /** The consumers take no more jobs; resolves when those that run have ended, or after the limit. */
+  drain(limit_ms: number): Promise<void>;
 }
 
 export type JobState = (typeof JOB_STATES)[number];
