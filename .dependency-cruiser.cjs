@@ -19,7 +19,7 @@ module.exports = {
     only('libs/accounts', ['stores', 'runtime', 'contracts']),
     only('libs/adapters', ['safetensors-js', 'stores', 'runtime', 'contracts']),
     only('libs/pipelines', ['stores', 'runtime', 'contracts']),
-    only('libs/fleet', ['runtime', 'contracts']),
+    only('libs/fleet', ['stores', 'runtime', 'contracts']),
     only('libs/serving', ['native-engine', 'stores/src/blobs', 'runtime', 'contracts']),
     only('libs/native-engine', ['contracts']),
     only('libs/stores', ['runtime', 'contracts']),

@@ -27,6 +27,7 @@ import { Audit1763600000033 } from './0033-audit.js';
 import { Maintenance1763600000034 } from './0034-maintenance.js';
 import { VersionParity1763600000038 } from './0038-version-parity.js';
 import { StorageByStatement1763600000039 } from './0039-storage-by-statement.js';
+import { Engines1763600000043 } from './0043-engines.js';
 import { ConsoleSessions1763600000053 } from './0053-console-sessions.js';
 
 /** Every migration, oldest first. */
@@ -59,5 +60,6 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Maintenance1763600000034,
   VersionParity1763600000038,
   StorageByStatement1763600000039,
+  Engines1763600000043,
   ConsoleSessions1763600000053,
 ];

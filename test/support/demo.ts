@@ -29,6 +29,10 @@ export const DEMO_FOLDER = join(ROOT, 'models/demo');
 const read = (path: string): unknown => JSON.parse(readFileSync(join(DEMO_FOLDER, path), 'utf8'));
 
 export const demoIndex = () =>
-  read('demo.json') as { readonly name: string; readonly adapters: readonly DemoAdapter[] };
+  read('demo.json') as {
+    readonly base: string;
+    readonly name: string;
+    readonly adapters: readonly DemoAdapter[];
+  };
 export const heldOut = () => read('eval/heldout.json') as readonly HeldOut[];
 export const accuracy = () => read('eval/accuracy.json') as Accuracy;

@@ -3,7 +3,8 @@ import { AccountsModule, accountsEntities } from '#accounts/accounts.module.js';
 import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
 import { FleetModule } from '#fleet/fleet.module.js';
 import { pipelinesEntities } from '#pipelines/pipelines.module.js';
-import { Draining } from '#runtime/drain.js';
+import type { Draining } from '#runtime/drain.js';
+import { DrainingModule } from '#runtime/draining.module.js';
 import type { Logger } from '#runtime/logger.js';
 import { Admission } from '#runtime/edge/edge-options.js';
 import { MetricsModule } from '#runtime/metrics.js';
@@ -26,6 +27,8 @@ import { OperatorModule } from './admin/operator.module.js';
 import { OperatorKeysController } from './admin/operator-keys.controller.js';
 import { TenantLimitsController } from './admin/tenant-limits.controller.js';
 import { TenantsController } from './admin/tenants.controller.js';
+import { EngineRegistrationsController } from './engines/engine-registrations.controller.js';
+import { ENGINE_TOKEN, EngineTokenGuard } from './engines/engine-token.guard.js';
 import { HealthController } from './health/health.controller.js';
 import { VersionController } from './health/version.controller.js';
 import { HealthService } from './health/health.service.js';
@@ -56,6 +59,7 @@ export class AppModule {
       module: AppModule,
       imports: [
         MetricsModule.forRoot(registry),
+        DrainingModule.forRoot(draining),
         StoresModule.forRoot({
           settings,
           logger,
@@ -64,7 +68,7 @@ export class AppModule {
         AccountsModule.forRoot({ settings, logger }),
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
-        FleetModule.forRoot({ engineUrls, engineToken, logger }),
+        FleetModule.forDatabase({ engineUrls, engineToken, logger }),
         OperatorModule.forRoot(),
         PipelinesApiModule.forRoot({ settings, logger }),
         InferenceModule.forRoot({ streams, logger }),
@@ -88,6 +92,7 @@ export class AppModule {
         SessionController,
         HealthController,
         VersionController,
+        EngineRegistrationsController,
       ],
       providers: [
         LimitsService,
@@ -95,7 +100,9 @@ export class AppModule {
         BaseModelRules,
         HealthService,
         { provide: OpenStreams, useValue: streams },
-        { provide: Draining, useValue: draining },
+
+        { provide: ENGINE_TOKEN, useValue: engineToken },
+        EngineTokenGuard,
         { provide: Admission, useClass: ApiAdmission },
       ],
     };

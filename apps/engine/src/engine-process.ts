@@ -13,6 +13,7 @@ import { ParityCheck } from '#serving/parity/parity-check.js';
 import { openBlobStore } from '#stores/blobs/open-blob-store.js';
 import { EngineHost, type LoadedEngine } from './engine-host.js';
 import { EngineModule } from './engine.module.js';
+import { Registration } from './registration.js';
 import type { engineSettings } from './settings.js';
 
 export type EngineSettings = SettingsOf<typeof engineSettings>;
@@ -66,14 +67,39 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
     const parity = new ParityCheck({ engine, model, settings, openNative, blobs, registry });
     return { engine, parity };
   };
-  const closables = [
+  const closables: Closable[] = [
     { name: 'engine', close: () => host.close(DRAIN_MS) },
     { name: 'streams', close: () => streams.abortAll('The engine is shutting down.') },
     { name: 'http', close: () => app.close() },
   ];
   const limit_ms = settings.shutdownTimeout_s * 1000;
-  const drain = { limit_ms, run: () => host.finish(limit_ms) };
+  const registration = registrationOf(settings, await app.getUrl(), logger);
+  registration?.start();
+  const drain = {
+    limit_ms,
+    run: async () => {
+      await host.finish(limit_ms);
+      await registration?.end();
+    },
+  };
+  if (registration) closables.unshift({ name: 'registration', close: () => registration.end() });
   return { app, logger, loaded: host.open(load), drain, closables };
+}
+
+/** Undefined: it stands in ENGINE_URLS. */
+function registrationOf(
+  settings: EngineSettings,
+  listensAt: string,
+  logger: Logger,
+): Registration | undefined {
+  const { controlUrl, engineName: name, engineToken: token } = settings;
+  if (controlUrl === undefined) return undefined;
+  const url = settings.engineUrl ?? new URL(listensAt).origin;
+  const onRefused = (message: string): void => {
+    logger.fatal(message);
+    process.exit(1);
+  };
+  return new Registration({ controlUrl, token, name, url, logger, onRefused });
 }
 
 function sayDevice(settings: EngineSettings, logger: Logger): void {

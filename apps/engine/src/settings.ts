@@ -6,6 +6,16 @@ import { setting, text } from '#runtime/settings.js';
 import { servingSettings } from '#serving/settings.js';
 import { blobCacheSettings, storageSettings } from '#stores/blobs/open-blob-store.js';
 
+const optionalOrigin = z
+  .string()
+  .optional()
+  .transform((value, context) => {
+    if (value === undefined) return undefined;
+    if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return new URL(value).origin;
+    context.addIssue(`expected http://host:port, got "${value}"`);
+    return z.NEVER;
+  });
+
 /** Everything that the engine process reads from its environment. */
 export const engineSettings = {
   enginePort: setting(
@@ -30,6 +40,22 @@ export const engineSettings = {
   engineName: setting(
     { name: 'ENGINE_NAME', summary: 'Stable name of this engine', defaultText: 'cpu-0' },
     text.string('cpu-0'),
+  ),
+  controlUrl: setting(
+    {
+      name: 'CONTROL_URL',
+      summary:
+        'An API (or what stands before several) with which the engine registers itself, so that it need not stand in `ENGINE_URLS`',
+    },
+    optionalOrigin,
+  ),
+  engineUrl: setting(
+    {
+      name: 'ENGINE_URL',
+      summary: 'Where APIs and workers reach this engine, when it registers itself',
+      defaultText: 'ENGINE_HOST and ENGINE_PORT',
+    },
+    optionalOrigin,
   ),
   ...dataDirSettings,
   ...storageSettings,

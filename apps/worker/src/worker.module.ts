@@ -37,7 +37,7 @@ export class WorkerModule {
         AccountsModule.forUsage({ logger }),
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
-        FleetModule.forRoot({ engineUrls, engineToken, logger }),
+        FleetModule.forDatabase({ engineUrls, engineToken, logger }),
         WorkerPipelinesModule.forRoot({ settings, logger }),
       ],
       providers: [

@@ -1,6 +1,17 @@
 import { z } from 'zod';
 import { listOf, NameSchema, TimeSchema } from './resource.js';
 
+/** Query of `PUT /internal/engines/{name}`: an engine says that it is there. */
+export const EngineRegistrationSchema = z.strictObject({
+  instance: z.string().min(1).max(100),
+  url: z.string().max(2_000).refine(isOrigin, 'expected http://host:port'),
+});
+export type EngineRegistration = z.infer<typeof EngineRegistrationSchema>;
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text;
+}
+
 /** `/v1/admin/engines`: what the operator sees of the data plane. */
 
 export const ENGINE_STATES = ['loading', 'ready', 'draining', 'failed', 'unreachable'] as const;
@@ -17,12 +28,14 @@ const ResidentAdapterSchema = z.object({
 });
 
 export const EngineSchema = z.object({
-  /** Host and port, as in ENGINE_URLS. */
+  /** Host and port, as in ENGINE_URLS or as it registered itself. */
   id: z.string(),
   object: z.literal('engine'),
   /** ENGINE_NAME; null until it has answered once. */
   name: z.string().nullable(),
   state: z.enum(ENGINE_STATES),
+  /** From ENGINE_URLS, or because it registered itself. */
+  source: z.enum(['setting', 'registration']),
   /** Why it does not answer. */
   error: z.string().nullable(),
   device: z.string().nullable(),

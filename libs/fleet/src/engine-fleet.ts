@@ -25,23 +25,45 @@ export interface EngineStream {
 
 /** All engines that this process may send requests to. They serve one and the same base model. */
 export class EngineFleet implements OnModuleInit, OnModuleDestroy {
-  readonly #handles: readonly EngineHandle[];
+  /** Those of ENGINE_URLS first. */
+  #handles: readonly EngineHandle[];
   readonly #logger: Logger;
   readonly #outage = new OutageClock();
   #baseDigest: string | undefined;
 
-  constructor({ engineUrls, engineToken, logger, pollTimes = POLL_TIMES }: EngineFleetOptions) {
-    this.#logger = logger;
-    this.#handles = engineUrls.map(
-      (url) =>
-        new EngineHandle(new EngineClient({ url, token: engineToken }), pollTimes, (view) =>
-          this.#reportChange(view),
-        ),
-    );
+  #polling = false;
+
+  constructor(private readonly options: EngineFleetOptions) {
+    this.#logger = options.logger;
+    this.#handles = options.engineUrls.map((url) => this.#handleFor(url));
   }
 
   onModuleInit(): void {
+    this.#polling = true;
     for (const handle of this.#handles) handle.startPolling();
+  }
+
+  /** The engines that registered themselves, all of them. One that is gone keeps the streams that are open to it. */
+  setRegistered(engines: readonly { readonly name: string; readonly url: string }[]): void {
+    const fixed = this.#handles.filter(({ registeredName }) => registeredName === undefined);
+    const kept = new Set(fixed);
+    for (const { name, url } of engines) {
+      if (fixed.some(({ client }) => client.url === url)) continue;
+      const known = this.#handles.find((each) => each.client.url === url && each.registeredName === name);
+      const handle = known ?? this.#handleFor(url, name);
+      kept.add(handle);
+      if (known)
+        void known.pollNow(); // it may have started again
+      else if (this.#polling) handle.startPolling();
+    }
+    for (const handle of this.#handles) if (!kept.has(handle)) handle.retire();
+    this.#handles = [...kept];
+  }
+
+  #handleFor(url: string, registeredName?: string): EngineHandle {
+    const { engineToken: token, pollTimes = POLL_TIMES } = this.options;
+    const onChange = (view: EngineView): void => this.#reportChange(view);
+    return new EngineHandle(new EngineClient({ url, token }), pollTimes, onChange, registeredName);
   }
 
   async onModuleDestroy(): Promise<void> {
@@ -57,7 +79,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
     return this.#readyBase() !== undefined;
   }
 
-  /** The base model that the fleet serves: the one of the first ready engine in ENGINE_URLS. */
+  /** The base model that the fleet serves: the one of the first ready engine, those of ENGINE_URLS before those that registered. */
   async base(): Promise<BaseModel> {
     const known = this.#readyBase();
     if (known) return known;
@@ -178,7 +200,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
 
   #handleOf(idOrName: string): EngineHandle | undefined {
     const byId = this.#handles.find(({ client }) => new URL(client.url).host === idOrName);
-    const named = this.#handles.filter(({ view }) => view.status?.engine === idOrName);
+    const named = this.#handles.filter(({ view }) => (view.status?.engine ?? view.name) === idOrName);
     return byId ?? (named.length === 1 ? named[0] : undefined);
   }
 

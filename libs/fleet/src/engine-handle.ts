@@ -18,6 +18,9 @@ const LOST_AFTER_FAILURES = 3;
 
 export interface EngineView {
   readonly url: string;
+  readonly source: 'setting' | 'registration';
+  /** As it registered itself; before it has answered, nobody else knows its name. */
+  readonly name: string | undefined;
   readonly state: EngineStatus['state'] | 'unreachable';
   /** The last one that the engine gave. */
   readonly status: EngineStatus | undefined;
@@ -42,17 +45,22 @@ export class EngineHandle {
   #refreshing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #polling = false;
+  #retired = false;
 
   constructor(
     readonly client: EngineClient,
     private readonly times: PollTimes,
     private readonly onChange: (view: EngineView) => void,
+    /** Absent: it stands in ENGINE_URLS. */
+    readonly registeredName?: string,
   ) {}
 
   get view(): EngineView {
     const reached = this.#status !== undefined && this.#failures < LOST_AFTER_FAILURES;
     return {
       url: this.client.url,
+      source: this.registeredName === undefined ? 'setting' : 'registration',
+      name: this.registeredName,
       state: reached ? (this.#status?.state ?? 'unreachable') : 'unreachable',
       status: this.#status,
       error: this.#error,
@@ -109,6 +117,7 @@ export class EngineHandle {
     const close = () => {
       signal.removeEventListener('abort', forward);
       this.#streams.delete(stream);
+      this.#closeRetired();
     };
     const forward = () => {
       controller.abort(signal.reason);
@@ -124,6 +133,18 @@ export class EngineHandle {
       close();
       throw error;
     }
+  }
+
+  /** It is no engine of the fleet any more: gets nothing new, and is closed when its streams have ended. */
+  retire(): void {
+    this.#retired = true;
+    this.#polling = false;
+    clearTimeout(this.#timer);
+    this.#closeRetired();
+  }
+
+  #closeRetired(): void {
+    if (this.#retired && this.#streams.size === 0) void this.close();
   }
 
   async close(): Promise<void> {
@@ -144,7 +165,7 @@ export class EngineHandle {
       this.#error = undefined;
     } catch (error) {
       this.#failures += 1;
-      this.#error = error instanceof Error ? error.message : String(error);
+      this.#error = causeOf(error);
       if (this.#failures === LOST_AFTER_FAILURES) this.#abortStreams('The engine no longer answers.');
     }
     this.#polledAt_ms = performance.now();
@@ -162,6 +183,17 @@ export class EngineHandle {
     const reason = new AppError('engine_unavailable', { message, retryAfter_s: 1 });
     for (const { controller } of this.#streams) controller.abort(reason);
   }
+}
+
+/** The error and what caused it, from the outside in. */
+function causeOf(error: unknown): string {
+  const parts: string[] = [];
+  for (let each: unknown = error; each instanceof Error && parts.length < 4; each = each.cause) {
+    const code = (each as { code?: unknown }).code;
+    const message = each.message || (typeof code === 'string' ? code : each.name);
+    if (!parts.includes(message)) parts.push(message);
+  }
+  return parts.length > 0 ? parts.join(': ').slice(0, 500) : String(error);
 }
 
 /** Runs `close` when the stream ends or its reader leaves. */

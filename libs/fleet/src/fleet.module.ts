@@ -1,11 +1,36 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { Registry } from 'prom-client';
 import { METRICS } from '#runtime/metrics.js';
+import { Notifications } from '#stores/postgres/notifications.js';
+import { EngineDirectory } from './engine-directory.service.js';
 import { EngineFleet, type EngineFleetOptions } from './engine-fleet.js';
+import { EngineRegistrations } from './engine-registrations.service.js';
 import { registerFleetMetrics } from './fleet-metrics.js';
 
 @Module({})
 export class FleetModule {
+  /** As `forRoot`, with the engines that registered themselves: provides EngineRegistrations too. Needs StoresModule. */
+  static forDatabase(options: EngineFleetOptions): DynamicModule {
+    const module = FleetModule.forRoot(options);
+    return {
+      ...module,
+      providers: [
+        ...(module.providers ?? []),
+        EngineRegistrations,
+        {
+          provide: EngineDirectory,
+          inject: [EngineFleet, EngineRegistrations, Notifications],
+          useFactory: (
+            fleet: EngineFleet,
+            registrations: EngineRegistrations,
+            notifications: Notifications,
+          ) => new EngineDirectory(fleet, registrations, notifications, options.logger),
+        },
+      ],
+      exports: [EngineFleet, EngineRegistrations],
+    };
+  }
+
   /** Global: provides EngineFleet. Metrics are registered where the process has a registry. */
   static forRoot(options: EngineFleetOptions): DynamicModule {
     return {

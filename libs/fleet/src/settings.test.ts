@@ -11,8 +11,11 @@ describe('fleetSettings', () => {
     ]);
   });
 
+  it('has no engines but those that register where ENGINE_URLS is unset', () => {
+    expect(parseSettings(fleetSettings, { ENGINE_TOKEN: 't' }).engineUrls).toEqual([]);
+  });
+
   it.each([
-    [undefined, 'ENGINE_URLS: expected at least one engine URL'],
     ['127.0.0.1:8090', 'got "127.0.0.1:8090"'],
     ['http://a:1/path', 'got "http://a:1/path"'],
     ['http://a:1,http://a:1', 'names an engine twice'],

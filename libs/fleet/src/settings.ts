@@ -3,8 +3,10 @@ import { setting } from '#runtime/settings.js';
 
 /** Parses `http://host:port, http://host:port` to origins. */
 const engineUrls = z
-  .string({ error: 'expected at least one engine URL, e.g. http://127.0.0.1:8090' })
+  .string()
+  .optional()
   .transform((value, context): readonly string[] => {
+    if (value === undefined) return [];
     const urls = value.split(',').map((url) => url.trim());
     for (const url of urls) {
       if (!isOrigin(url)) context.addIssue(`expected http://host:port, separated by commas, got "${url}"`);
@@ -21,7 +23,11 @@ function isOrigin(text: string): boolean {
 
 export const fleetSettings = {
   engineUrls: setting(
-    { name: 'ENGINE_URLS', summary: 'The engines that serve requests, separated by commas' },
+    {
+      name: 'ENGINE_URLS',
+      summary:
+        'The engines that serve requests, separated by commas; engines may also register themselves (`CONTROL_URL`)',
+    },
     engineUrls,
   ),
   engineToken: setting(

@@ -20,7 +20,7 @@ export class EnginesService {
     private readonly database: DataSource,
   ) {}
 
-  /** Every engine of ENGINE_URLS, in that order. */
+  /** Every engine: those of ENGINE_URLS in that order, then those that registered themselves. */
   async list(): Promise<List<EngineResource>> {
     const views = this.fleet.statuses();
     const owners = await this.#ownersOf(views);
@@ -61,7 +61,7 @@ const NOTHING: Pick<EngineStatus, 'load' | 'kv' | 'adapters'> = {
 };
 
 function engineResource(
-  { url, state, status, error, openStreams }: EngineView,
+  { url, state, status, error, openStreams, source, name }: EngineView,
   owners: Owners,
 ): EngineResource {
   const { load, kv, adapters } = state === 'unreachable' || !status ? NOTHING : status;
@@ -69,8 +69,9 @@ function engineResource(
   return {
     id: new URL(url).host,
     object: 'engine',
-    name: status?.engine ?? null,
+    name: status?.engine ?? name ?? null,
     state,
+    source,
     error: error ?? null,
     device: status?.device ?? null,
     started_at: startedAt ?? null,

@@ -25,11 +25,12 @@ export class HealthService {
   ) {}
 
   async readiness(): Promise<Readiness> {
-    const [database, queue] = await Promise.all([
+    const [database, queue, engine] = await Promise.all([
       inTime(this.database.query('SELECT 1').then(() => true)),
       inTime(this.queue.ready()),
+      // One that has just started again may not have been asked since.
+      this.fleet.ready() || inTime(this.fleet.base().then(() => this.fleet.ready())),
     ]);
-    const engine = this.fleet.ready();
     const checks = { database: stateOf(database), queue: stateOf(queue), engine: stateOf(engine) };
     return { status: database && queue && engine && !this.draining.begun ? 'ready' : 'not_ready', checks };
   }

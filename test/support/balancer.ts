@@ -1,0 +1,71 @@
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const LOOK_EVERY_MS = 100;
+
+/** A load balancer as simple as they come: it sends to servers whose `/health/ready` is 200, in turn. */
+export class Balancer {
+  readonly #ready = new Set<string>();
+  readonly #server: Server;
+  readonly #timer: NodeJS.Timeout;
+  #turn = 0;
+
+  private constructor(private readonly targets: readonly string[]) {
+    this.#server = createServer((from, to) => this.#pass(from, to));
+    this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS);
+  }
+
+  static async start(targets: readonly string[]): Promise<Balancer> {
+    const balancer = new Balancer(targets);
+    await new Promise<void>((resolve) => balancer.#server.listen(0, '127.0.0.1', resolve));
+    return balancer;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async untilReady(targets: readonly string[]): Promise<void> {
+    while (!targets.every((target) => this.#ready.has(target))) await sleep(LOOK_EVERY_MS);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+
+  async #look(): Promise<void> {
+    for (const target of this.targets) {
+      const answer = await fetch(`${target}/health/ready`).catch(() => undefined);
+      if (answer?.status === 200) this.#ready.add(target);
+      else this.#ready.delete(target);
+      await answer?.body?.cancel();
+    }
+  }
+
+  #pass(from: IncomingMessage, to: ServerResponse): void {
+    const ready = [...this.#ready];
+    const target = ready[this.#turn++ % ready.length];
+    if (target === undefined) {
+      to.writeHead(502).end('no server is ready');
+      return;
+    }
+    const passed = request(
+      target + (from.url ?? ''),
+      { method: from.method, headers: { ...from.headers, connection: 'close' } },
+      (answer) => {
+        to.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(to);
+        answer.once('error', () => to.destroy());
+      },
+    );
+    passed.once('error', (error) => {
+      if (to.headersSent) to.destroy();
+      else to.writeHead(502).end(`the server could not be reached: ${error.message}`);
+    });
+    to.once('close', () => passed.destroy());
+    from.pipe(passed);
+  }
+}
