@@ -7,6 +7,9 @@ const conditions = ['source', 'node', 'import', 'default'];
 // Vitest passes these on to Node for CommonJS too, where "import" would make require() load ES modules.
 const nodeConditions = ['source'];
 
+// Inherited by worker threads that tests start: their program is TypeScript too.
+const threads = new URL('./test/support/typescript-threads.mjs', import.meta.url).href;
+
 /** One vitest project. `timeoutMs` covers starting servers; files of one project run one after another when `serial`. */
 function project(name: string, include: string[], timeoutMs: number, serial: boolean) {
   return {
@@ -22,6 +25,7 @@ function project(name: string, include: string[], timeoutMs: number, serial: boo
       // Long enough for a busy machine: a poll ends when its condition holds, not when the clock says so.
       expect: { poll: { timeout: Math.min(15_000, timeoutMs / 2) } },
       fileParallelism: !serial,
+      execArgv: ['--import', threads],
     },
   };
 }

@@ -103,6 +103,7 @@ async function measure(sequences, penalties, tokenizer, blobs) {
       maxSequences: sequences,
       maxStepTokens: 4096,
       maxQueuedRequests: 1024,
+      chatControlTokens: 'text',
     },
     blobs,
     registry: new Registry(),

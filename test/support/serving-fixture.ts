@@ -63,6 +63,7 @@ export class ServingFixture {
         maxSequences: 8,
         maxStepTokens: 32,
         maxQueuedRequests: 100,
+        chatControlTokens: 'text',
         ...overrides,
       },
       blobs,

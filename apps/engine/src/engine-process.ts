@@ -9,6 +9,7 @@ import type { SettingsOf } from '#runtime/settings.js';
 import type { Closable, Drain } from '#runtime/shutdown.js';
 import { InferenceEngine } from '#serving/loop/inference-engine.js';
 import { openModel } from '#serving/model-opening.js';
+import { templateFaults } from '#serving/text/chat-template.js';
 import { ParityCheck } from '#serving/parity/parity-check.js';
 import { openBlobStore } from '#stores/blobs/open-blob-store.js';
 import { EngineHost, type LoadedEngine } from './engine-host.js';
@@ -58,6 +59,9 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
       openNative,
       digestCachePath: join(settings.dataDir, 'engine', 'content-hashes.json'),
     });
+    for (const fault of await templateFaults(model.templates, model.tokenizer.specialTokens)) {
+      logger.warn({ template: fault }, 'the base model has a chat template that cannot be used');
+    }
     const cache = { folder: join(settings.dataDir, 'blob-cache'), limitBytes: settings.blobCacheBytes };
     const blobs = await openBlobStore(settings, cache);
     const engine = new InferenceEngine({ model, settings, blobs, registry, logger });

@@ -1,4 +1,5 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chatInput } from '#contracts/chat-input.js';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -149,11 +150,10 @@ describe('the engine over HTTP with a real model', () => {
   });
 
   it('renders a chat, streams text and stops at a stop string that it does not show', async () => {
-    const chat: GenerateRequest['input'] = {
-      kind: 'chat',
+    const chat = chatInput({
       messages: [{ role: 'user', content: 'hello world' }],
       addGenerationPrompt: true,
-    };
+    });
     const all = await events(request(chat, { maxTokens: 24, returnPromptTokens: true, logprobs: 3 }));
     const start = all.find((event) => event.type === 'start');
     expect(start?.promptTokenIds?.slice(0, 2)).toEqual([0, 4]); // one <|bos|>, then <|user|>

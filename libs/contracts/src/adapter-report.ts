@@ -32,6 +32,10 @@ export const ADAPTER_ERROR_TABLE = {
   tensor_shape: "The tensor's shape is not what the base model and the rank require.",
   tensor_dtype: "The tensor's dtype is none of F64, F32, F16, BF16.",
   weights_not_finite: 'The tensor holds NaN, an infinity, or a number beyond float32.',
+  template_invalid: 'The chat template is no Jinja2 template: it does not compile; the message says where.',
+  template_unusable:
+    'The chat template is empty, or fails on a plain chat (one user message), which every template must render.',
+  template_too_large: 'The chat template is larger than 1 MiB.',
   parity_failed:
     'As served, the adapter gives other log-probabilities than its weights merged densely into the base: a fault of this server, or numbers that are not finite.',
   no_effect: 'The adapter changes nothing: every low-rank product is zero and nothing is replaced.',

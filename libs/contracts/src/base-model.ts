@@ -31,5 +31,7 @@ export const BaseModelSchema = z.object({
   tieWordEmbeddings: z.boolean(),
   quantization: z.string(),
   modules: z.array(BaseModuleSchema),
+  /** bos_token, eos_token, ... as chat templates know them. */
+  specialTokens: z.record(z.string(), z.string()).optional(),
 });
 export type BaseModel = z.infer<typeof BaseModelSchema>;

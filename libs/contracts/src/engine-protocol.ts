@@ -18,16 +18,6 @@ const MOST_CHOICES = 128;
 /** Which answer of a request with `n` it is of; absent: the only one. `start` and `prompt` come once for all. */
 const choice = z.int().nonnegative().optional();
 
-export const ChatMessageSchema = z.object({
-  role: z.string(),
-  content: z.string().nullable(),
-  name: z.string().optional(),
-  tool_calls: z.array(z.unknown()).optional(),
-  tool_call_id: z.string().optional(),
-  reasoning_content: z.string().optional(),
-});
-export type ChatMessage = z.infer<typeof ChatMessageSchema>;
-
 export const SamplingSchema = z.object({
   /** 0 is greedy. */
   temperature: z.number().min(0),
@@ -56,14 +46,15 @@ export const GenerateRequestSchema = z.object({
   adapter: z.string().optional(),
   input: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('tokens'), tokens: z.array(tokenId) }),
-    /** `addSpecialTokens`, absent true: let the tokenizer put its own (BOS) around the text. */
+    /** `addSpecialTokens`: what the tokenizer puts around text (a BOS, say); absent: yes. */
     z.object({ kind: z.literal('text'), text: z.string(), addSpecialTokens: z.boolean().optional() }),
     z.object({
       kind: z.literal('chat'),
-      messages: z.array(ChatMessageSchema),
-      tools: z.array(z.unknown()).optional(),
+      /** JSON text as `chatInput` writes it: read only by the thread that renders it, and with its numbers' spelling. */
+      conversation: z.string(),
+      messageCount: z.int().positive(),
+      hasTools: z.boolean(),
       addGenerationPrompt: z.boolean(),
-      templateArguments: z.record(z.string(), z.unknown()).optional(),
     }),
   ]),
   /** Absent: up to the end of the context. 0: only score the prompt. */

@@ -215,10 +215,7 @@ function estimateTokens({ input, maxTokens, n = 1 }: GenerateRequest): number {
 
 function promptEstimate(input: GenerateRequest['input']): number {
   if (input.kind === 'tokens') return input.tokens.length;
-  const characters =
-    input.kind === 'text'
-      ? input.text.length
-      : input.messages.reduce((sum, { content }) => sum + (content?.length ?? 0), 0);
+  const characters = input.kind === 'text' ? input.text.length : input.conversation.length;
   return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }
 

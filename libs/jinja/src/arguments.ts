@@ -68,7 +68,8 @@ export function textArgument(value: Value, what: string): Text {
 /** An index or a count: numbers beyond any length are cut. */
 export function integerArgument(value: Value): number {
   const integer = asInteger(value);
-  if (integer !== undefined) return Number(BigInt.asIntN(53, integer) === integer ? integer : integer > 0n ? 2n ** 52n : -(2n ** 52n));
+  if (integer !== undefined)
+    return Number(BigInt.asIntN(53, integer) === integer ? integer : integer > 0n ? 2n ** 52n : -(2n ** 52n));
   if (value instanceof Undefined) throw value.fault();
   throw typeError(`'${typeName(value)}' object cannot be interpreted as an integer`);
 }

@@ -11,7 +11,8 @@ const MOST_BITS = 1_000_000n;
 
 export function calculate(a: Value, operator: ArithmeticOperator, b: Value): Value {
   if (a instanceof Undefined) throw a.fault();
-  if (operator === '%' && isText(a)) return isMarkup(a) ? asMarkup(formatPercent(a, escapedValues(b))) : formatPercent(a, b);
+  if (operator === '%' && isText(a))
+    return isMarkup(a) ? asMarkup(formatPercent(a, escapedValues(b))) : formatPercent(a, b);
   if (b instanceof Undefined) throw b.fault();
   if (isNumber(a) && isNumber(b)) return calculateNumbers(a, operator, b);
   if (operator === '+') return add(a, b);
@@ -165,7 +166,7 @@ function floatPower(a: number, b: number): number {
   }
   const result = a ** b;
   if (!Number.isFinite(result) && Number.isFinite(a) && Number.isFinite(b)) {
-    throw new TemplateFault('OverflowError', '(34, \'Numerical result out of range\')');
+    throw new TemplateFault('OverflowError', "(34, 'Numerical result out of range')");
   }
   return a === 1 || (a === -1 && !Number.isFinite(b)) ? 1 : result;
 }

@@ -1,8 +1,9 @@
-import { Arguments, integerArgument } from './arguments.js';
+import { Arguments, integerArgument, plainArgument } from './arguments.js';
 import { equals } from './comparison.js';
 import { TemplateFault, typeError, valueError } from './errors.js';
 import { plain, sliceUnits, type Text, characters, concatenate, isText, lengthOf, unitAt } from './text.js';
 import { TEXT_METHODS } from './text-methods.js';
+import { formatText } from './str-format.js';
 import { reprText } from './representation.js';
 import {
   Callable,
@@ -80,10 +81,13 @@ function denied(value: Value, name: string): Undefined {
 
 function ownAttribute(value: Value, name: string): Value | undefined {
   if (isText(value)) {
+    if (name === 'format') return formatMethod(value);
+    if (name === 'format_map') return formatMapMethod(value);
     const run = Object.hasOwn(TEXT_METHODS, name) ? TEXT_METHODS[name] : undefined;
     return run && new Callable(name, (args, named) => run(value, args, named));
   }
-  if (Array.isArray(value)) return sequenceMethod(value, name) ?? (name === 'copy' ? copyMethod(value) : undefined);
+  if (Array.isArray(value))
+    return sequenceMethod(value, name) ?? (name === 'copy' ? copyMethod(value) : undefined);
   if (value instanceof Tuple) return sequenceMethod(value.items, name) ?? value.attribute(name);
   if (value instanceof Dict) return dictMethod(value, name);
   if (typeof value === 'bigint' || typeof value === 'boolean') return integerAttribute(BigInt(value), name);
@@ -92,14 +96,25 @@ function ownAttribute(value: Value, name: string): Value | undefined {
   return undefined;
 }
 
-function method(
-  name: string,
-  names: readonly string[],
-  run: (args: Arguments) => Value,
-): Callable {
+function method(name: string, names: readonly string[], run: (args: Arguments) => Value): Callable {
   return new Callable(name, (args: readonly Value[], named: NamedArguments) =>
     run(new Arguments(name, names, args, named)),
   );
+}
+
+const ACCESS = { getAttribute, getItem };
+
+function formatMethod(text: Text): Callable {
+  return new Callable('format', (args, named) => formatText(text, { args, named, ...ACCESS }));
+}
+
+function formatMapMethod(text: Text): Callable {
+  return method('format_map', ['/mapping'], (args) => {
+    const mapping = args.need('mapping');
+    if (!(mapping instanceof Dict)) throw typeError('format_map() argument must be a mapping');
+    const named = new Map(mapping.entries().map(([key, value]) => [plainArgument(key, 'key'), value]));
+    return formatText(text, { args: [], named, ...ACCESS });
+  });
 }
 
 function copyMethod(items: readonly Value[]): Callable {
@@ -179,7 +194,11 @@ function itemOf(value: Value, index: Value): Value | undefined {
 }
 
 function isHashable(key: Value): boolean {
-  return !(Array.isArray(key) || key instanceof Dict || (key instanceof Tuple && !key.items.every(isHashable)));
+  return !(
+    Array.isArray(key) ||
+    key instanceof Dict ||
+    (key instanceof Tuple && !key.items.every(isHashable))
+  );
 }
 
 function itemsOf(value: Value): readonly Value[] | undefined {
@@ -196,7 +215,11 @@ function characterAt(value: Text, index: number): Text | undefined {
 }
 
 function sliceOf(value: Value, slice: Slice): Value | undefined {
-  const length = isText(value) ? lengthOf(value) : value instanceof Range ? value.length : itemsOf(value)?.length;
+  const length = isText(value)
+    ? lengthOf(value)
+    : value instanceof Range
+      ? value.length
+      : itemsOf(value)?.length;
   if (length === undefined) return undefined;
   const indices = sliceIndices(slice, length);
   if (indices === undefined) return undefined;
@@ -225,7 +248,9 @@ function sliceIndices(
 ): { start: number; count: number; step: number } | undefined {
   const parts = [slice.start, slice.stop, slice.step];
   if (parts.some((part) => part !== null && asInteger(part) === undefined)) return undefined;
-  const [startIndex, stopIndex, stepIndex] = parts.map((part) => (part === null ? undefined : integerArgument(part)));
+  const [startIndex, stopIndex, stepIndex] = parts.map((part) =>
+    part === null ? undefined : integerArgument(part),
+  );
   const step = stepIndex ?? 1;
   if (step === 0) throw new TemplateFault('ValueError', 'slice step cannot be zero');
   const [low, high] = step > 0 ? [0, length] : [-1, length - 1];

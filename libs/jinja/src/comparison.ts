@@ -1,4 +1,5 @@
-import { TemplateFault, typeError } from './errors.js';
+import { typeError } from './errors.js';
+import type { ComparisonOperator } from './nodes.js';
 import { isText, plain } from './text.js';
 import {
   Dict,
@@ -55,9 +56,7 @@ export function ordered(a: Value, operator: OrderOperator, b: Value): boolean {
   if (isText(a) && isText(b)) return holds(compareTexts(plain(a), plain(b)), operator, 0);
   if (Array.isArray(a) && Array.isArray(b)) return orderedItems(a, operator, b);
   if (a instanceof Tuple && b instanceof Tuple) return orderedItems(a.items, operator, b.items);
-  throw typeError(
-    `'${operator}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`,
-  );
+  throw typeError(`'${operator}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);
 }
 
 function holds(a: bigint | number, operator: OrderOperator, b: bigint | number): boolean {
@@ -113,6 +112,17 @@ export function sortedBy<T>(items: readonly T[], key: (item: T) => Value, revers
   return keyed.map(({ item }) => item);
 }
 
-export function undefinedItem(name: string): TemplateFault {
-  return new TemplateFault('KeyError', name);
+export function compare(a: Value, operator: ComparisonOperator, b: Value): boolean {
+  switch (operator) {
+    case '==':
+      return equals(a, b);
+    case '!=':
+      return !equals(a, b);
+    case 'in':
+      return contains(b, a);
+    case 'notin':
+      return !contains(b, a);
+    default:
+      return ordered(a, operator, b);
+  }
 }

@@ -1,10 +1,11 @@
 import { type ArithmeticOperator, calculate, negate, positive } from './arithmetic.js';
 import { getAttribute, getItem, notCallable, Slice } from './attributes.js';
-import { contains, equals, ordered } from './comparison.js';
+import { compare } from './comparison.js';
 import { TemplateFault, TemplateSyntaxError, typeError } from './errors.js';
-import { type Filter, findFilter } from './filters.js';
+import type { Filter } from './filter-definition.js';
+import { findFilter } from './filters.js';
 import { escapeHtml } from './html.js';
-import type { CallArguments, ComparisonOperator, Expression, FilterUse } from './nodes.js';
+import type { CallArguments, Expression, FilterUse } from './nodes.js';
 import { str } from './representation.js';
 import type { Scope } from './scope.js';
 import { asMarkup, concatenate, isMarkup, isText, plain, type Text } from './text.js';
@@ -77,7 +78,11 @@ export function compileExpression(node: Expression, place: Place): Evaluate {
       return compileUnary(node, inside);
     case 'concatenation': {
       const parts = node.parts.map(inside);
-      return (scope) => joined(parts.map((part) => part(scope)), scope);
+      return (scope) =>
+        joined(
+          parts.map((part) => part(scope)),
+          scope,
+        );
     }
     case 'comparison':
       return compileComparison(node, inside);
@@ -104,7 +109,9 @@ function joined(values: readonly Value[], scope: Scope): Text {
 
 function compileSlice(node: NodeOf<'slice'>, inside: Inside): Evaluate {
   const nothing: Evaluate = () => null;
-  const [start, stop, step] = [node.start, node.stop, node.step].map((part) => (part ? inside(part) : nothing));
+  const [start, stop, step] = [node.start, node.stop, node.step].map((part) =>
+    part ? inside(part) : nothing,
+  );
   return (scope) => new Slice((start ?? nothing)(scope), (stop ?? nothing)(scope), (step ?? nothing)(scope));
 }
 
@@ -146,24 +153,9 @@ function compileComparison({ first, rest }: NodeOf<'comparison'>, inside: Inside
   };
 }
 
-export function compare(a: Value, operator: ComparisonOperator, b: Value): boolean {
-  switch (operator) {
-    case '==':
-      return equals(a, b);
-    case '!=':
-      return !equals(a, b);
-    case 'in':
-      return contains(b, a);
-    case 'notin':
-      return !contains(b, a);
-    default:
-      return ordered(a, operator, b);
-  }
-}
-
-function compileCondition({ test, then, otherwise, line }: NodeOf<'condition'>): Evaluate {
+function compileCondition({ test, value, otherwise, line }: NodeOf<'condition'>): Evaluate {
   const place = { mayNotRun: true };
-  const [condition, yes] = [compileExpression(test, place), compileExpression(then, place)];
+  const [condition, yes] = [compileExpression(test, place), compileExpression(value, place)];
   const no = otherwise && compileExpression(otherwise, place);
   const message = `the inline if-expression on line ${line} evaluated to false and no else section was defined.`;
   return (scope) => {
@@ -210,7 +202,8 @@ export function compileArguments(args: CallArguments, place: Place): (scope: Sco
 }
 
 function addNamed(named: Map<string, Value>, values: Value): void {
-  if (!(values instanceof Dict)) throw typeError(`argument after ** must be a mapping, not ${typeName(values)}`);
+  if (!(values instanceof Dict))
+    throw typeError(`argument after ** must be a mapping, not ${typeName(values)}`);
   for (const [key, value] of values.entries()) {
     if (!isText(key)) throw typeError('keywords must be strings');
     if (named.has(plain(key))) throw typeError(`got multiple values for keyword argument '${plain(key)}'`);
@@ -219,18 +212,14 @@ function addNamed(named: Map<string, Value>, values: Value): void {
 }
 
 /** `block`: what a filter block gives in place of the innermost value. */
-export function compileFilter(
-  node: FilterUse,
-  place: Place,
-  block: Evaluate | undefined,
-): Evaluate {
+export function compileFilter(node: FilterUse, place: Place, block: Evaluate | undefined): Evaluate {
   const of = compileFiltered(node, place, block);
   const given = compileArguments(node.args, place);
   const filter = findFilter(node.name) ?? unknown('filter', node, place);
   return (scope) => {
     const value = of(scope);
     const { positional, named } = given(scope);
-    return filter(value, positional, named, scope);
+    return filter(value, positional, named, { autoescape: scope.autoescape, findFilter, findTest });
   };
 }
 
@@ -239,7 +228,11 @@ function compileFiltered({ of }: FilterUse, place: Place, block: Evaluate | unde
   return of.kind === 'filter' ? compileFilter(of, place, block) : compileExpression(of, place);
 }
 
-function unknown(what: 'filter' | 'test', { name, line }: { name: string; line: number }, place: Place): Filter {
+function unknown(
+  what: 'filter' | 'test',
+  { name, line }: { name: string; line: number },
+  place: Place,
+): Filter {
   const message = `No ${what} named '${name}'.`;
   if (!place.mayNotRun) throw new TemplateSyntaxError(message, line);
   return () => {
@@ -253,7 +246,7 @@ function compileTest(node: NodeOf<'test'>, place: Place): Evaluate {
   const test = findTest(node.name);
   if (test === undefined) {
     const fail = unknown('test', node, place);
-    return (scope) => fail(null, [], new Map(), scope);
+    return ({ autoescape }) => fail(null, [], new Map(), { autoescape, findFilter, findTest });
   }
   return (scope) => {
     const value = of(scope);

@@ -1,4 +1,11 @@
-import type { BinaryOperator, CallArguments, ComparisonOperator, Expression, FilterUse, Target } from './nodes.js';
+import type {
+  BinaryOperator,
+  CallArguments,
+  ComparisonOperator,
+  Expression,
+  FilterUse,
+  Target,
+} from './nodes.js';
 import { describe, type TokenStream } from './token-stream.js';
 
 export const NO_ARGUMENTS: CallArguments = {
@@ -61,14 +68,14 @@ export class ExpressionParser {
   }
 
   #condition(): Expression {
-    let then = this.#or();
+    let value = this.#or();
     while (this.stream.isName('if')) {
       const { line } = this.stream.next();
       const test = this.#or();
       const otherwise = this.stream.skipName('else') ? this.#condition() : undefined;
-      then = { kind: 'condition', test, then, otherwise, line };
+      value = { kind: 'condition', test, value, otherwise, line };
     }
-    return then;
+    return value;
   }
 
   #or(): Expression {
@@ -171,7 +178,9 @@ export class ExpressionParser {
       return { kind: 'constant', value: text, line };
     }
     const constant = CONSTANTS.get(value);
-    return constant === undefined ? { kind: 'name', name: value, line } : { kind: 'constant', value: constant, line };
+    return constant === undefined
+      ? { kind: 'name', name: value, line }
+      : { kind: 'constant', value: constant, line };
   }
 
   #bracketed(): Expression {
@@ -241,7 +250,8 @@ export class ExpressionParser {
       parts.push(this.#subscripted());
     }
     this.stream.expectOperator(']');
-    const index = parts.length === 1 ? (parts[0] as Expression) : { kind: 'tuple' as const, items: parts, line };
+    const index =
+      parts.length === 1 ? (parts[0] as Expression) : { kind: 'tuple' as const, items: parts, line };
     return { kind: 'item', of, index, line };
   }
 
@@ -282,7 +292,11 @@ export class ExpressionParser {
         ensure(spreadNamed === undefined);
         stream.next();
         spreadNamed = this.expression();
-      } else if (stream.isType('name') && stream.following.type === 'operator' && stream.following.value === '=') {
+      } else if (
+        stream.isType('name') &&
+        stream.following.type === 'operator' &&
+        stream.following.value === '='
+      ) {
         ensure(spreadNamed === undefined);
         const name = stream.next().value;
         stream.next();
@@ -352,7 +366,8 @@ export class ExpressionParser {
 
   #asTarget(node: Expression): Target {
     if (node.kind === 'name') return { kind: 'name', name: node.name };
-    if (node.kind === 'tuple') return { kind: 'tuple', items: node.items.map((item) => this.#asTarget(item)) };
+    if (node.kind === 'tuple')
+      return { kind: 'tuple', items: node.items.map((item) => this.#asTarget(item)) };
     if (node.kind === 'attribute' && node.of.kind === 'name') {
       return { kind: 'member', namespace: node.of.name, name: node.name };
     }

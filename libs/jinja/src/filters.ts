@@ -1,20 +1,13 @@
 import { Arguments } from './arguments.js';
 import { calculate } from './arithmetic.js';
 import { TemplateFault } from './errors.js';
+import type { Filter } from './filter-definition.js';
 import { ITEM_FILTERS } from './item-filters.js';
+import { LAZY_FILTERS } from './lazy-filters.js';
 import { NUMBER_FILTERS } from './number-filters.js';
 import { str } from './representation.js';
-import type { Scope } from './scope.js';
 import { TEXT_FILTERS } from './text-filters.js';
-import { Dict, type NamedArguments, Tuple, type Value } from './values.js';
-
-export type Filter = (value: Value, args: readonly Value[], named: NamedArguments, scope: Scope) => Value;
-
-/** A filter by the names of its arguments. */
-export interface FilterDefinition {
-  readonly names: readonly string[];
-  readonly run: (value: Value, args: Arguments, scope: Scope) => Value;
-}
+import { Dict, Tuple } from './values.js';
 
 /** printf-style: any number of values, by position or by name. */
 const format: Filter = (value, args, named) => {
@@ -27,13 +20,15 @@ const format: Filter = (value, args, named) => {
   return calculate(str(value), '%', named.size > 0 ? Dict.of(named) : new Tuple(args));
 };
 
-const FILTERS = new Map<string, Filter>([
+const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   ['format', format],
-  ...ITEM_FILTERS(),
-  ...[...TEXT_FILTERS(), ...NUMBER_FILTERS()].map(([name, { names, run }]): [string, Filter] => [
-    name,
-    (value, args, named, scope) => run(value, new Arguments(name, names, args, named), scope),
-  ]),
+  ...Object.entries(LAZY_FILTERS),
+  ...Object.entries({ ...ITEM_FILTERS, ...TEXT_FILTERS, ...NUMBER_FILTERS }).map(
+    ([name, { names, run }]): [string, Filter] => [
+      name,
+      (value, args, named, context) => run(value, new Arguments(name, names, args, named), context),
+    ],
+  ),
 ]);
 
 export function findFilter(name: string): Filter | undefined {

@@ -34,7 +34,8 @@ function parseSpec(text: string): Spec {
   const match = SPEC.exec(text);
   if (match === null) throw valueError('Invalid format specifier');
   const [, fill, align, sign = '-', zeroSign, alternate, zero, width, grouping, precision, type] = match;
-  if (zeroSign !== undefined) throw valueError('Negative zero coercion (z) is not supported in chat templates');
+  if (zeroSign !== undefined)
+    throw valueError('Negative zero coercion (z) is not supported in chat templates');
   return {
     fill: fill ?? (zero ? '0' : ' '),
     align: align ?? (zero ? '=' : undefined),
@@ -76,7 +77,12 @@ function floatDigits(value: number, { type, alternate, grouping, precision }: Sp
   return (text.startsWith('-') ? '-' : '') + group(whole, grouping, 3) + rest;
 }
 
-function ungroupedFloat(value: number, type: string | undefined, precision: number | undefined, alternate: boolean): string {
+function ungroupedFloat(
+  value: number,
+  type: string | undefined,
+  precision: number | undefined,
+  alternate: boolean,
+): string {
   if (type === undefined) {
     if (precision === undefined) return reprFloat(value);
     const text = formatFloat(value, 'g', precision, alternate);

@@ -80,7 +80,9 @@ export function globalValues(now: () => Date): [string, Value][] {
     builtin('dict', (args, named) => makeDict('dict', args, named)),
     builtin('namespace', (args, named) => new Namespace(makeDict('namespace', args, named))),
     builtin('cycler', (args) => new Cycler(args)),
-    builtin('joiner', (args, named) => joiner(new Arguments('joiner', ['sep'], args, named).getOr('sep', ', '))),
+    builtin('joiner', (args, named) =>
+      joiner(new Arguments('joiner', ['sep'], args, named).getOr('sep', ', ')),
+    ),
     builtin('lipsum', () => {
       throw new TemplateFault('NotImplementedError', 'lipsum() is not supported in chat templates');
     }),
@@ -95,7 +97,10 @@ export function globalValues(now: () => Date): [string, Value][] {
   ];
 }
 
-function builtin(name: string, call: (args: readonly Value[], named: NamedArguments) => Value): [string, Value] {
+function builtin(
+  name: string,
+  call: (args: readonly Value[], named: NamedArguments) => Value,
+): [string, Value] {
   return [name, new Callable(name, call)];
 }
 
@@ -117,14 +122,16 @@ function range(args: readonly Value[]): Value {
 function makeDict(name: string, args: readonly Value[], named: NamedArguments): Dict {
   if (args.length > 1) throw typeError(`${name} expected at most 1 argument, got ${args.length}`);
   const [given] = args;
-  const dict = given instanceof Dict ? Dict.of(given.entries()) : Dict.of(given === undefined ? [] : pairs(given));
+  const dict =
+    given instanceof Dict ? Dict.of(given.entries()) : Dict.of(given === undefined ? [] : pairs(given));
   for (const [key, value] of named) dict.set(key, value);
   return dict;
 }
 
 function pairs(value: Value): [Value, Value][] {
   return [...iterable(value)].map((pair) => {
-    if (!isText(pair) && typeof pair !== 'object') throw typeError(`cannot convert '${typeName(pair)}' to a pair`);
+    if (!isText(pair) && typeof pair !== 'object')
+      throw typeError(`cannot convert '${typeName(pair)}' to a pair`);
     const [key, item, ...rest] = listOf(pair);
     if (key === undefined || item === undefined || rest.length > 0) {
       throw valueError('dictionary update sequence element does not have length 2');

@@ -1,21 +1,20 @@
-import { Arguments } from './arguments.js';
+import type { Arguments } from './arguments.js';
 import { calculate } from './arithmetic.js';
 import { attributePath, withoutCase } from './attribute-path.js';
 import { getAttribute } from './attributes.js';
 import { equals, ordered, sortedBy } from './comparison.js';
 import { TemplateFault, typeError } from './errors.js';
-import { type Filter, type FilterDefinition, findFilter } from './filters.js';
+import type { FilterDefinitions } from './filter-definition.js';
 import { PairTuple } from './pair-tuple.js';
 import { characters, concatenate, isText, plain } from './text.js';
-import { findTest } from './tests.js';
 import {
   Dict,
   Generator,
+  generatorOf,
   type HashKey,
   hashKey,
   iterable,
   listOf,
-  type NamedArguments,
   sizeOf,
   truth,
   Tuple,
@@ -24,7 +23,7 @@ import {
   type Value,
 } from './values.js';
 
-const DEFINITIONS: Readonly<Record<string, FilterDefinition>> = {
+export const ITEM_FILTERS: FilterDefinitions = {
   attr: {
     names: ['name'],
     run: (value, args) => {
@@ -49,9 +48,9 @@ const DEFINITIONS: Readonly<Record<string, FilterDefinition>> = {
   items: {
     names: [],
     run: (value) => {
-      if (value instanceof Undefined) return generator([]);
+      if (value instanceof Undefined) return generatorOf([]);
       if (!(value instanceof Dict)) throw typeError('Can only get item pairs from a mapping.');
-      return generator(value.entries().map((entry) => new Tuple(entry)));
+      return generatorOf(value.entries().map((entry) => new Tuple(entry)));
     },
   },
   last: {
@@ -76,28 +75,8 @@ const DEFINITIONS: Readonly<Record<string, FilterDefinition>> = {
   unique: { names: ['case_sensitive', 'attribute'], run: unique },
 };
 
-/** Made on demand: `map` needs all filters, its own among them. */
-export function ITEM_FILTERS(): [string, Filter][] {
-  const filters = Object.entries(DEFINITIONS).map(([name, { names, run }]): [string, Filter] => [
-    name,
-    (value, args, named, scope) => run(value, new Arguments(name, names, args, named), scope),
-  ]);
-  return [
-    ...filters,
-    ['map', map],
-    ['select', selection(false, true)],
-    ['reject', selection(false, false)],
-    ['selectattr', selection(true, true)],
-    ['rejectattr', selection(true, false)],
-  ];
-}
-
 function itemOr(item: Value | undefined, message: string): Value {
   return item === undefined ? new Undefined(message) : item;
-}
-
-function generator(items: Iterable<Value>): Generator {
-  return new Generator(items[Symbol.iterator]());
 }
 
 function length(value: Value): Value {
@@ -123,7 +102,7 @@ function reversible(value: Value): readonly Value[] {
 
 function reverse(value: Value): Value {
   if (isText(value)) return concatenate(characters(value).toReversed());
-  return generator(listOf(value).toReversed());
+  return generatorOf(listOf(value).toReversed());
 }
 
 function batch(value: Value, args: Arguments): Value {
@@ -137,8 +116,9 @@ function batch(value: Value, args: Arguments): Value {
     else row.push(item);
   }
   const last = rows.at(-1);
-  while (last !== undefined && fill !== null && last.length < size) last.push(fill);
-  return generator(rows);
+  const missing = last === undefined || fill === null ? 0 : Math.max(0, size - last.length);
+  last?.push(...Array.from({ length: missing }, () => fill));
+  return generatorOf(rows);
 }
 
 function slices(value: Value, args: Arguments): Value {
@@ -157,14 +137,15 @@ function slices(value: Value, args: Arguments): Value {
     parts.push(part);
     at = end;
   }
-  return generator(parts);
+  return generatorOf(parts);
 }
 
 function dictSort(value: Value, args: Arguments): Value {
   if (!(value instanceof Dict)) throw typeError(`'${typeName(value)}' object has no attribute 'items'`);
   const by = args.text('by') ?? 'key';
   const position = ['key', 'value'].indexOf(plain(by));
-  if (position < 0) throw new TemplateFault('FilterArgumentError', 'You can only sort by either "key" or "value"');
+  if (position < 0)
+    throw new TemplateFault('FilterArgumentError', 'You can only sort by either "key" or "value"');
   const ignoreCase = ignoresCase(args);
   const key = (entry: readonly [Value, Value]): Value => {
     const part = entry[position] as Value;
@@ -189,7 +170,7 @@ function sort(value: Value, args: Arguments): Value {
 function unique(value: Value, args: Arguments): Value {
   const path = attributePath(args.get('attribute') ?? null, { ignoreCase: ignoresCase(args) });
   const items = iterable(value);
-  return generator(
+  return generatorOf(
     (function* () {
       const seen = new Set<HashKey>();
       for (const item of items) {
@@ -235,61 +216,3 @@ function groupBy(value: Value, args: Arguments): Value {
   }
   return groups.map(({ key, items }) => new PairTuple(ignoreCase ? shown(items[0] as Value) : key, items));
 }
-
-/** Runs only while something reads it, as Python's generators do. */
-function lazily(value: Value, produce: (items: Iterable<Value>) => Iterable<Value>): Generator {
-  return generator(
-    (function* () {
-      if (truth(value)) yield* produce(iterable(value));
-    })(),
-  );
-}
-
-const map: Filter = (value, args, named, scope) =>
-  lazily(value, function* (items) {
-    const change = mapping(args, named, scope);
-    for (const item of items) yield change(item);
-  });
-
-function mapping(
-  args: readonly Value[],
-  named: NamedArguments,
-  scope: Parameters<Filter>[3],
-): (item: Value) => Value {
-  const attribute = named.get('attribute');
-  if (args.length === 0 && attribute !== undefined) {
-    const other = [...named.keys()].find((name) => name !== 'attribute' && name !== 'default');
-    if (other !== undefined) throw new TemplateFault('FilterArgumentError', `Unexpected keyword argument '${other}'`);
-    return attributePath(attribute, { fallback: named.get('default') });
-  }
-  const [name, ...rest] = args;
-  if (name === undefined) throw new TemplateFault('FilterArgumentError', 'map requires a filter argument');
-  const filter = isText(name) ? findFilter(plain(name)) : undefined;
-  if (filter === undefined) throw new TemplateFault('TemplateRuntimeError', 'map: there is no filter of that name.');
-  return (item) => filter(item, rest, named, scope);
-}
-
-function selection(byAttribute: boolean, keep: boolean): Filter {
-  return (value, args, named) =>
-    lazily(value, function* (items) {
-      const holds = condition(args, named, byAttribute);
-      for (const item of items) if (holds(item) === keep) yield item;
-    });
-}
-
-function condition(
-  args: readonly Value[],
-  named: NamedArguments,
-  byAttribute: boolean,
-): (item: Value) => boolean {
-  if (byAttribute && args[0] === undefined) {
-    throw new TemplateFault('FilterArgumentError', 'Missing parameter for attribute name');
-  }
-  const of = byAttribute ? attributePath(args[0] as Value, {}) : (item: Value) => item;
-  const [name, ...rest] = args.slice(byAttribute ? 1 : 0);
-  if (name === undefined) return (item) => truth(of(item));
-  const test = isText(name) ? findTest(plain(name)) : undefined;
-  if (test === undefined) throw new TemplateFault('TemplateRuntimeError', 'There is no test of that name.');
-  return (item) => test(of(item), rest, named);
-}
-

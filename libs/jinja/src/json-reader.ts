@@ -3,7 +3,7 @@ import { Dict, type Value } from './values.js';
 
 const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?/y;
 /** Escapes, and characters that JSON does not allow as they are. */
-const NEEDS_READING = /[\\\0-\x1f]/;
+const NEEDS_READING = /\\|[^ -\uffff]/;
 const LITERALS: readonly (readonly [string, Value])[] = [
   ['true', true],
   ['false', false],
@@ -75,7 +75,11 @@ class Reader {
 
   /** The quote that is not behind an odd number of backslashes. */
   #endOfText(): number {
-    for (let end = this.source.indexOf('"', this.#at + 1); end >= 0; end = this.source.indexOf('"', end + 1)) {
+    for (
+      let end = this.source.indexOf('"', this.#at + 1);
+      end >= 0;
+      end = this.source.indexOf('"', end + 1)
+    ) {
       let backslashes = 0;
       while (this.source[end - 1 - backslashes] === '\\') backslashes++;
       if (backslashes % 2 === 0) return end;
@@ -116,7 +120,11 @@ class Reader {
   }
 
   #skipSpace(): void {
-    for (let code = this.source.charCodeAt(this.#at); isSpace(code); code = this.source.charCodeAt(this.#at)) {
+    for (
+      let code = this.source.charCodeAt(this.#at);
+      isSpace(code);
+      code = this.source.charCodeAt(this.#at)
+    ) {
       this.#at++;
     }
   }

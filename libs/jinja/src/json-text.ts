@@ -45,7 +45,12 @@ class JsonWriter {
     return this.options.sortKeys ? sortedBy(entries, ([key]) => key, false) : entries;
   }
 
-  #container(value: Value, brackets: string, items: readonly (Value | [Value, Value])[], depth: number): void {
+  #container(
+    value: Value,
+    brackets: string,
+    items: readonly (Value | [Value, Value])[],
+    depth: number,
+  ): void {
     if (this.#open.has(value)) throw new TemplateFault('ValueError', 'Circular reference detected');
     this.#open.add(value);
     this.out.push(brackets.charAt(0));
@@ -91,7 +96,7 @@ class JsonWriter {
   }
 
   #escape(text: string): string {
-    const pattern = this.options.ensureAscii ? /["\\]|[^ -~]/g : /["\\]|[\0-\x1f]/g;
+    const pattern = this.options.ensureAscii ? /["\\]|[^ -~]/g : NEEDS_ESCAPE;
     return text.replace(
       pattern,
       (character) => ESCAPES[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
@@ -99,6 +104,8 @@ class JsonWriter {
   }
 }
 
+/** Quotes, backslashes and C0 controls. */
+const NEEDS_ESCAPE = /["\\]|[^ -\uffff]/g;
 const ESCAPES: Readonly<Record<string, string>> = {
   '"': '\\"',
   '\\': '\\\\',

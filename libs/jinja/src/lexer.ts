@@ -3,7 +3,18 @@ import { unescapeString } from './string-literal.js';
 import { plain, SPACE } from './text.js';
 import { strip } from './text-search.js';
 
-export type TokenType = 'data' | 'block_begin' | 'block_end' | 'variable_begin' | 'variable_end' | 'name' | 'string' | 'integer' | 'float' | 'operator' | 'eof';
+export type TokenType =
+  | 'data'
+  | 'block_begin'
+  | 'block_end'
+  | 'variable_begin'
+  | 'variable_end'
+  | 'name'
+  | 'string'
+  | 'integer'
+  | 'float'
+  | 'operator'
+  | 'eof';
 
 export interface Token {
   readonly type: TokenType;
@@ -159,7 +170,11 @@ class Lexer {
   }
 
   #advance(to: number): void {
-    for (let i = this.#source.indexOf('\n', this.#at); i >= 0 && i < to; i = this.#source.indexOf('\n', i + 1)) {
+    for (
+      let i = this.#source.indexOf('\n', this.#at);
+      i >= 0 && i < to;
+      i = this.#source.indexOf('\n', i + 1)
+    ) {
       this.#line++;
     }
     this.#lineStarts = this.#source[to - 1] === '\n';

@@ -37,7 +37,8 @@ export class LoopContext extends Callable {
 
   constructor(items: LoopItems, depth: number, recurse: ((over: Value, depth: number) => Value) | undefined) {
     super('loop', (args) => {
-      if (recurse === undefined) throw typeError("The loop must have the 'recursive' marker to be called recursively.");
+      if (recurse === undefined)
+        throw typeError("The loop must have the 'recursive' marker to be called recursively.");
       if (args.length !== 1) throw typeError('loop() takes exactly one argument');
       return recurse(args[0] as Value, depth + 1);
     });
@@ -104,4 +105,3 @@ export class LoopContext extends Callable {
     return `<LoopContext ${this.#index + 1}/${this.#items.length}>`;
   }
 }
-

@@ -46,14 +46,22 @@ export class Macro extends Callable {
   }
 }
 
-function bind(definition: MacroDefinition, outer: Scope, args: readonly Value[], named: NamedArguments): Scope {
+function bind(
+  definition: MacroDefinition,
+  outer: Scope,
+  args: readonly Value[],
+  named: NamedArguments,
+): Scope {
   const { name, parameters, uses } = definition;
   const scope = new Scope(outer);
   const rest = new Map(named);
   bindParameters(definition, scope, args, rest);
   if (uses.caller) {
     if (!parameters.includes('caller')) {
-      scope.set('caller', rest.has('caller') ? (rest.get('caller') as Value) : new Undefined('No caller defined'));
+      scope.set(
+        'caller',
+        rest.has('caller') ? (rest.get('caller') as Value) : new Undefined('No caller defined'),
+      );
     }
     rest.delete('caller');
   }
@@ -79,7 +87,8 @@ function bindParameters(
   for (const [i, parameter] of parameters.entries()) {
     const given = args[i];
     if (given !== undefined) {
-      if (rest.has(parameter)) throw typeError(`macro '${name}' got multiple values for argument '${parameter}'`);
+      if (rest.has(parameter))
+        throw typeError(`macro '${name}' got multiple values for argument '${parameter}'`);
       scope.set(parameter, given);
       continue;
     }

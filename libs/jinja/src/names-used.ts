@@ -11,10 +11,16 @@ function inStatement(node: Statement, name: string): boolean {
     case 'output':
       return node.parts.some((part) => typeof part !== 'string' && inside(part));
     case 'for':
-      return inside(node.over) || inside(node.test) || readsName(node.body, name) || readsName(node.otherwise, name);
+      return (
+        inside(node.over) ||
+        inside(node.test) ||
+        readsName(node.body, name) ||
+        readsName(node.otherwise, name)
+      );
     case 'if':
       return (
-        node.branches.some(({ test, body }) => inside(test) || readsName(body, name)) || readsName(node.otherwise, name)
+        node.branches.some(({ test, body }) => inside(test) || readsName(body, name)) ||
+        readsName(node.otherwise, name)
       );
     case 'set':
       return inside(node.value);
@@ -77,6 +83,6 @@ export function expressionReads(node: Expression | undefined, name: string): boo
     case 'comparison':
       return inside(node.first) || node.rest.some(({ operand }) => inside(operand));
     case 'condition':
-      return inside(node.test) || inside(node.then) || inside(node.otherwise);
+      return inside(node.test) || inside(node.value) || inside(node.otherwise);
   }
 }

@@ -22,7 +22,12 @@ export type Expression = { readonly line: number } & (
       readonly name: string;
       readonly args: CallArguments;
     }
-  | { readonly kind: 'binary'; readonly operator: BinaryOperator; readonly left: Expression; readonly right: Expression }
+  | {
+      readonly kind: 'binary';
+      readonly operator: BinaryOperator;
+      readonly left: Expression;
+      readonly right: Expression;
+    }
   | { readonly kind: 'unary'; readonly operator: '+' | '-' | 'not'; readonly of: Expression }
   | { readonly kind: 'concatenation'; readonly parts: readonly Expression[] }
   | {
@@ -33,7 +38,7 @@ export type Expression = { readonly line: number } & (
   | {
       readonly kind: 'condition';
       readonly test: Expression;
-      readonly then: Expression;
+      readonly value: Expression;
       readonly otherwise: Expression | undefined;
     }
 );

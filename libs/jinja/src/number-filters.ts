@@ -1,21 +1,19 @@
 import type { Arguments } from './arguments.js';
 import { calculate } from './arithmetic.js';
 import { TemplateFault, typeError, valueError } from './errors.js';
-import type { FilterDefinition } from './filters.js';
+import type { FilterDefinitions } from './filter-definition.js';
 import { formatFloat, roundFloat } from './float-format.js';
 import { parseFloatText, parseInteger } from './number-text.js';
 import { isText, plain } from './text.js';
 import { asInteger, isNumber, typeName, Undefined, type Value } from './values.js';
 
-export function NUMBER_FILTERS(): [string, FilterDefinition][] {
-  return [
-    ['abs', { names: [], run: absolute }],
-    ['filesizeformat', { names: ['binary'], run: fileSize }],
-    ['float', { names: ['default'], run: (value, args) => toFloat(value) ?? args.getOr('default', 0) }],
-    ['int', { names: ['default', 'base'], run: toInteger }],
-    ['round', { names: ['precision', 'method'], run: round }],
-  ];
-}
+export const NUMBER_FILTERS: FilterDefinitions = {
+  abs: { names: [], run: absolute },
+  filesizeformat: { names: ['binary'], run: fileSize },
+  float: { names: ['default'], run: (value, args) => toFloat(value) ?? args.getOr('default', 0) },
+  int: { names: ['default', 'base'], run: toInteger },
+  round: { names: ['precision', 'method'], run: round },
+};
 
 function absolute(value: Value): Value {
   if (value instanceof Undefined) throw value.fault();

@@ -52,7 +52,9 @@ class Parser {
     }
     flush();
     if (ends.length > 0) {
-      throw this.stream.error(`Unexpected end of template. Jinja was looking for the following tags: ${ends.join(', ')}.`);
+      throw this.stream.error(
+        `Unexpected end of template. Jinja was looking for the following tags: ${ends.join(', ')}.`,
+      );
     }
     return statements;
   }
@@ -121,7 +123,8 @@ class Parser {
 
   #for(line: number): Statement {
     const target = this.#expressions.target({ members: false, endName: 'in' });
-    if (bindsName(target, 'loop')) throw this.stream.error("Can't assign to special loop variable in for-loop target");
+    if (bindsName(target, 'loop'))
+      throw this.stream.error("Can't assign to special loop variable in for-loop target");
     this.stream.expectName('in');
     const over = this.#expressions.tuple({ conditions: false, endName: 'recursive' });
     const test = this.stream.skipName('if') ? this.#expressions.expression() : undefined;
@@ -148,7 +151,9 @@ class Parser {
   #set(line: number): Statement {
     const target = this.#expressions.target({ members: true });
     if (this.stream.skipOperator('=')) return { kind: 'set', target, value: this.#expressions.tuple(), line };
-    const filter = this.stream.isOperator('|') ? this.#moreFilters(this.#expressions.filter(undefined)) : undefined;
+    const filter = this.stream.isOperator('|')
+      ? this.#moreFilters(this.#expressions.filter(undefined))
+      : undefined;
     return { kind: 'set_block', target, filter, body: this.#closed('endset'), line };
   }
 

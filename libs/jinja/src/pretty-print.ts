@@ -55,4 +55,3 @@ function writeItems(value: Value[] | Tuple, indent: number, allowance: number, o
   }
   out.push(close);
 }
-

@@ -19,9 +19,7 @@ export function repr(value: Value): Text {
 type Container = Value[] | Tuple | Dict | DictView;
 
 function isContainer(value: Value): value is Container {
-  return (
-    Array.isArray(value) || value instanceof Tuple || value instanceof Dict || value instanceof DictView
-  );
+  return Array.isArray(value) || value instanceof Tuple || value instanceof Dict || value instanceof DictView;
 }
 
 function reprOfOne(value: Exclude<Value, Container>): Text {
@@ -130,7 +128,8 @@ function escapeText(text: string, quote: string): string {
   let out = '';
   for (const character of text) {
     if (character === quote || character === '\\') out += `\\${character}`;
-    else out += ESCAPES[character] ?? (NOT_PRINTABLE.test(character) ? escapeCharacter(character) : character);
+    else
+      out += ESCAPES[character] ?? (NOT_PRINTABLE.test(character) ? escapeCharacter(character) : character);
   }
   return out;
 }

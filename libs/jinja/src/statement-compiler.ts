@@ -147,7 +147,8 @@ function compileFor(node: NodeOf<'for'>, place: Place): Execute {
   };
   const run = (outer: Scope, values: Value, depth: number, out: TextBuilder): void => {
     const items = new LoopItems(passing(iterable(values), (value) => passes(outer, value)));
-    const recurse = (again: Value, nextDepth: number): Value => captured(outer, (to) => run(outer, again, nextDepth, to));
+    const recurse = (again: Value, nextDepth: number): Value =>
+      captured(outer, (to) => run(outer, again, nextDepth, to));
     const loop = needsLoop ? new LoopContext(items, depth, node.recursive ? recurse : undefined) : undefined;
     for (let item = items.at(0), i = 1; item !== undefined; item = items.at(i++)) {
       const scope = new Scope(outer);
@@ -183,7 +184,9 @@ function compileSetBlock(node: NodeOf<'set_block'>, place: Place): Execute {
 }
 
 function compileFilterBlock(node: NodeOf<'filter_block'>, place: Place): Execute {
-  return compileBuffered(node.body, node.filter, place, (value, scope, out) => out.push(printed(value, scope)));
+  return compileBuffered(node.body, node.filter, place, (value, scope, out) =>
+    out.push(printed(value, scope)),
+  );
 }
 
 /** A body whose text goes through a filter before it is used. Leaving it in the middle gives nothing. */
@@ -209,7 +212,9 @@ function compileBuffered(
 }
 
 function compileWith({ bindings, body: source }: NodeOf<'with'>, place: Place): Execute {
-  const pairs = bindings.map(([target, value]) => [compileTarget(target), compileExpression(value, place)] as const);
+  const pairs = bindings.map(
+    ([target, value]) => [compileTarget(target), compileExpression(value, place)] as const,
+  );
   const body = compileBody(source);
   return (scope, out) => {
     const inner = new Scope(scope);
@@ -245,4 +250,3 @@ function compileCallBlock(node: NodeOf<'call_block'>, place: Place): Execute {
     return undefined;
   };
 }
-

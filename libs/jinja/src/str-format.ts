@@ -1,22 +1,26 @@
-import { getAttribute, getItem } from './attributes.js';
 import { TemplateFault, valueError } from './errors.js';
 import { formatValue } from './format-spec.js';
 import { repr, str } from './representation.js';
 import { plain, sliceUnits, type Text, TextBuilder } from './text.js';
 import type { NamedArguments, Value } from './values.js';
 
-/** Python's text.format(*args, **named), with the sandbox's rules for attributes. */
-export function formatText(format: Text, args: readonly Value[], named: NamedArguments): Text {
-  return new Formatter(args, named).format(format, 2);
+export interface FormatArguments {
+  readonly args: readonly Value[];
+  readonly named: NamedArguments;
+  /** `{0.name}` and `{0[index]}`, by the sandbox's rules. */
+  readonly getAttribute: (value: Value, name: string) => Value;
+  readonly getItem: (value: Value, index: Value) => Value;
+}
+
+/** Python's text.format(*args, **named). */
+export function formatText(format: Text, given: FormatArguments): Text {
+  return new Formatter(given).format(format, 2);
 }
 
 class Formatter {
   #nextIndex: number | 'manual' = 0;
 
-  constructor(
-    private readonly args: readonly Value[],
-    private readonly named: NamedArguments,
-  ) {}
+  constructor(private readonly given: FormatArguments) {}
 
   format(format: Text, depth: number): Text {
     if (depth < 0) throw valueError('Max string recursion exceeded');
@@ -43,7 +47,7 @@ class Formatter {
   #field(field: Text, depth: number): Text {
     const text = plain(field);
     const split = /^((?:[^[:!]|\[[^\]]*\])*)(?:!([\s\S]))?(?::([\s\S]*))?$/.exec(text);
-    if (split === null) throw valueError('expected \':\' after conversion specifier');
+    if (split === null) throw valueError("expected ':' after conversion specifier");
     const [, name = '', conversion, spec = ''] = split;
     const value = this.#value(name);
     const specText = plain(this.format(spec, depth - 1));
@@ -58,19 +62,19 @@ class Formatter {
     const [, first = '', rest = ''] = /^([^.[]*)([\s\S]*)$/.exec(name) ?? [];
     let value = this.#first(first);
     for (const [, attribute, item] of rest.matchAll(/\.([^.[]+)|\[([^\]]*)\]/g)) {
-      if (attribute !== undefined) value = getAttribute(value, attribute);
-      else value = getItem(value, /^\d+$/.test(item ?? '') ? BigInt(item ?? '') : (item ?? ''));
+      if (attribute !== undefined) value = this.given.getAttribute(value, attribute);
+      else value = this.given.getItem(value, /^\d+$/.test(item ?? '') ? BigInt(item ?? '') : (item ?? ''));
     }
     return value;
   }
 
   #first(name: string): Value {
     if (name !== '' && !/^\d+$/.test(name)) {
-      const value = this.named.get(name);
+      const value = this.given.named.get(name);
       if (value === undefined) throw new TemplateFault('KeyError', `'${name}'`);
       return value;
     }
-    const value = this.args[this.#position(name)];
+    const value = this.given.args[this.#position(name)];
     if (value === undefined) {
       throw new TemplateFault('IndexError', 'Replacement index out of range for positional args tuple');
     }

@@ -48,6 +48,7 @@ export class Template {
 
 function asFault(error: unknown): unknown {
   if (!(error instanceof RangeError)) return error;
-  if (/call stack/i.test(error.message)) return new TemplateFault('RecursionError', 'maximum recursion depth exceeded');
+  if (/call stack/i.test(error.message))
+    return new TemplateFault('RecursionError', 'maximum recursion depth exceeded');
   return new TemplateFault('ValueError', `a text or list grew too large (${error.message})`);
 }

@@ -1,6 +1,6 @@
 import { calculate } from './arithmetic.js';
-import { compare } from './expression-compiler.js';
 import { typeError } from './errors.js';
+import type { Test } from './filter-definition.js';
 import { findFilter } from './filters.js';
 import { isLower, isUpper } from './letter-case.js';
 import type { ComparisonOperator } from './nodes.js';
@@ -12,15 +12,12 @@ import {
   DictView,
   isIterable,
   isNumber,
-  type NamedArguments,
   PyObject,
   sizeOf,
   Undefined,
   type Value,
 } from './values.js';
-import { contains, equals } from './comparison.js';
-
-export type Test = (value: Value, args: readonly Value[], named: NamedArguments) => boolean;
+import { compare, contains, equals } from './comparison.js';
 
 /** A test with as many operands as it has names. */
 function test(names: readonly string[], holds: (value: Value, ...operands: Value[]) => boolean): Test {

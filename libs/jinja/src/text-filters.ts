@@ -1,7 +1,7 @@
 import type { Arguments } from './arguments.js';
 import { attributePath } from './attribute-path.js';
 import { TemplateFault, typeError, valueError } from './errors.js';
-import type { FilterDefinition } from './filters.js';
+import type { FilterDefinition, FilterDefinitions } from './filter-definition.js';
 import { escapeHtml } from './html.js';
 import { dumpJson } from './json-text.js';
 import { capitalize, lower, upper } from './letter-case.js';
@@ -26,16 +26,12 @@ import { splitAtLast, splitLines, strip } from './text-search.js';
 import { wrapText } from './text-wrap.js';
 import { Dict, iterable, listOf, truth, typeName, Undefined, type Value } from './values.js';
 
-export function TEXT_FILTERS(): [string, FilterDefinition][] {
-  return Object.entries(DEFINITIONS);
-}
-
 /** A filter of one text; whatever it is given becomes a str first. */
 function ofText(change: (text: Text) => Value): FilterDefinition {
   return { names: [], run: (value) => change(str(value)) };
 }
 
-const DEFINITIONS: Readonly<Record<string, FilterDefinition>> = {
+export const TEXT_FILTERS: FilterDefinitions = {
   capitalize: ofText(capitalize),
   center: {
     names: ['width'],
@@ -110,7 +106,14 @@ function replace(value: Value, args: Arguments): Value {
 
 const TAGS = /<!--[\s\S]*?-->|<[^>]*>/g;
 const SPACES = new RegExp(`[${SPACE}]+`, 'g');
-const ENTITIES: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', '#34': '"', '#39': "'" };
+const ENTITIES: Readonly<Record<string, string>> = {
+  lt: '<',
+  gt: '>',
+  amp: '&',
+  quot: '"',
+  '#34': '"',
+  '#39': "'",
+};
 
 function stripTags(text: Text): Text {
   const words = plain(text).replace(TAGS, '').replace(SPACES, ' ').trim();
@@ -229,4 +232,3 @@ function xmlAttributes(value: Value, args: Arguments, scope: { readonly autoesca
   const spaced = truth(args.getOr('autospace', true)) && pieces.length > 0 ? concatenate([' ', text]) : text;
   return scope.autoescape ? asMarkup(spaced) : spaced;
 }
-

@@ -1,7 +1,6 @@
-import { Arguments, integerArgument, plainArgument, textArgument } from './arguments.js';
+import { Arguments, integerArgument, plainArgument } from './arguments.js';
 import { TemplateFault, typeError, valueError } from './errors.js';
 import { capitalize, isLower, isTitle, isUpper, lower, swapCase, title, upper } from './letter-case.js';
-import { formatText } from './str-format.js';
 import {
   concatenate,
   isText,
@@ -24,7 +23,7 @@ import {
   strip,
   unitRange,
 } from './text-search.js';
-import { Dict, iterable, type NamedArguments, truth, Tuple, typeName, type Value } from './values.js';
+import { iterable, type NamedArguments, truth, Tuple, typeName, type Value } from './values.js';
 
 type Method = (self: Text, args: readonly Value[], named: NamedArguments) => Value;
 
@@ -139,7 +138,9 @@ export function center(self: Text, width: number, fill: Text): Text {
 }
 
 function fillOf(fill: Text, count: number): Text[] {
-  return [typeof fill === 'string' ? fill.repeat(count) : concatenate(Array.from({ length: count }, () => fill))];
+  return [
+    typeof fill === 'string' ? fill.repeat(count) : concatenate(Array.from({ length: count }, () => fill)),
+  ];
 }
 
 function padMethod(name: string, pad: (self: Text, width: number, fill: Text) => Text): Method {
@@ -204,13 +205,6 @@ export const TEXT_METHODS: Readonly<Record<string, Method>> = {
   endswith: edgeMethod('endswith', (text, edge) => text.endsWith(edge)),
   expandtabs: method('expandtabs', ['tabsize'], expandTabs),
   find: findMethod('find', false, false),
-  format: formatText,
-  format_map: method('format_map', ['/mapping'], (self, args) => {
-    const mapping = args.need('mapping');
-    if (!(mapping instanceof Dict)) throw typeError('format_map() argument must be a mapping');
-    const named = new Map(mapping.entries().map(([key, value]) => [plain(textArgument(key, 'key')), value]));
-    return formatText(self, [], named);
-  }),
   index: findMethod('index', false, true),
   isalnum: predicate('isalnum', (text) => /^[\p{L}\p{N}]+$/u.test(text)),
   isalpha: predicate('isalpha', (text) => /^\p{L}+$/u.test(text)),

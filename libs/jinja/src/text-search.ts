@@ -39,7 +39,11 @@ function trailing(text: string, begin: number, characters: string | undefined): 
 }
 
 /** Units of a code point range as Python's slices count it: negative from the end, cut at both. */
-export function unitRange(text: string, start: number | undefined, end: number | undefined): [number, number] {
+export function unitRange(
+  text: string,
+  start: number | undefined,
+  end: number | undefined,
+): [number, number] {
   if (start === undefined && end === undefined) return [0, text.length];
   const length = lengthOf(text);
   const clamp = (index: number): number => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
@@ -126,7 +130,11 @@ function lastSpace(text: string): number {
   return -1;
 }
 
-const LINE_END = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/g;
+/** Also the separators of files, groups and records (U+001C to U+001E). */
+const LINE_END = new RegExp(
+  `\\r\\n|[\\n\\v\\f\\r${String.fromCharCode(0x1c, 0x1d, 0x1e)}\\x85\\u2028\\u2029]`,
+  'g',
+);
 
 export function splitLines(value: Text, keepEnds: boolean): Text[] {
   const text = plain(value);
@@ -154,7 +162,11 @@ export function occurrences(text: string, part: string, limit: number): number[]
     if (found.length < limit) found.push(text.length);
     return found;
   }
-  for (let at = text.indexOf(part); at >= 0 && found.length < limit; at = text.indexOf(part, at + part.length)) {
+  for (
+    let at = text.indexOf(part);
+    at >= 0 && found.length < limit;
+    at = text.indexOf(part, at + part.length)
+  ) {
     found.push(at);
   }
   return found;

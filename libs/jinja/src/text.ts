@@ -156,7 +156,8 @@ export function lengthOf(value: Text): number {
 export function unitAt(text: string, index: number): number {
   if (!SURROGATE.test(text)) return Math.min(index, text.length);
   let unit = 0;
-  for (let i = 0; i < index && unit < text.length; i++) unit += (text.codePointAt(unit) as number) > 0xffff ? 2 : 1;
+  for (let i = 0; i < index && unit < text.length; i++)
+    unit += (text.codePointAt(unit) as number) > 0xffff ? 2 : 1;
   return unit;
 }
 

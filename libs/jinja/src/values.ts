@@ -105,6 +105,10 @@ export class Generator extends PyObject {
   }
 }
 
+export function generatorOf(items: Iterable<Value>): Generator {
+  return new Generator(items[Symbol.iterator]());
+}
+
 export class Range extends PyObject {
   override readonly typeName = 'range';
 
@@ -210,7 +214,7 @@ export function sizeOf(value: Value): number | undefined {
 }
 
 /** What a `for` over the value gives; throws Python's TypeError for what cannot be iterated. */
-export function* iterate(value: Value): Generator2 {
+export function* iterate(value: Value): globalThis.Generator<Value, void, undefined> {
   if (isText(value)) yield* characters(value);
   else if (Array.isArray(value)) yield* value;
   else if (value instanceof Tuple) yield* value.items;
@@ -221,7 +225,6 @@ export function* iterate(value: Value): Generator2 {
     for (let next = value.iterator.next(); next.done !== true; next = value.iterator.next()) yield next.value;
   } else if (!(value instanceof Undefined)) throw typeError(`'${typeName(value)}' object is not iterable`);
 }
-type Generator2 = globalThis.Generator<Value, void, undefined>;
 
 /** As `iterate`, but the fault comes at once and not at the first item. */
 export function iterable(value: Value): Iterable<Value> {

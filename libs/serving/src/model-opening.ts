@@ -50,8 +50,7 @@ export async function openModel({
       readTemplates(modelPath),
       readEosTokenIds(modelPath, native.description, tokenizer),
     ]);
-    const { longestToken } = tokenizer;
-    const base = { ...describeBase(settings, modelPath, native.description, digest), longestToken };
+    const base = describeBase({ settings, modelPath, description: native.description, digest, tokenizer });
     return { native, base, tokenizer, templates, eosTokenIds };
   } catch (error) {
     await native.close();
@@ -152,12 +151,15 @@ async function readEosTokenIds(
   return [...new Set(ids)].filter((id) => id >= 0 && id < description.vocabSize);
 }
 
-function describeBase(
-  settings: ServingSettings,
-  modelPath: string,
-  description: ModelDescription,
-  digest: string,
-): BaseModel {
+interface BaseFacts {
+  readonly settings: ServingSettings;
+  readonly modelPath: string;
+  readonly description: ModelDescription;
+  readonly digest: string;
+  readonly tokenizer: Tokenizer;
+}
+
+function describeBase({ settings, modelPath, description, digest, tokenizer }: BaseFacts): BaseModel {
   const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, maxPositions } = description;
   const kvTokens = description.kvPages * PAGE_TOKENS;
   const maxContext = Math.min(settings.maxContext ?? maxPositions, maxPositions, kvTokens);
@@ -173,6 +175,8 @@ function describeBase(
     tieWordEmbeddings,
     quantization: description.quantization,
     modules: [...description.modules],
+    specialTokens: { ...tokenizer.specialTokens },
+    longestToken: tokenizer.longestToken,
   };
 }
 

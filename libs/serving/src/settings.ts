@@ -157,6 +157,15 @@ export const servingSettings = {
     },
     optionalInteger(2, 16_777_216),
   ),
+  chatControlTokens: setting(
+    {
+      name: 'CHAT_CONTROL_TOKENS',
+      summary:
+        'Control tokens spelled in the text of chat messages: `text` (ordinary text, so that no caller can forge a turn) or `trust` (control tokens, for a template that relies on it)',
+      defaultText: 'text',
+    },
+    text.oneOf(['text', 'trust'], 'text'),
+  ),
   maxQueuedRequests: setting(
     {
       name: 'MAX_QUEUED_REQUESTS',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import { ChatRequestSchema } from '#contracts/openai/chat-request.js';
 import { CompletionRequestSchema } from '#contracts/openai/completion-request.js';
 import { planChat } from './chat-plan.js';
@@ -152,24 +153,39 @@ describe('planChat', () => {
         tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{"x":1}' } }],
       },
       { role: 'tool', content: '4', tool_call_id: 'c' },
-      { role: 'assistant', content: null },
+      { role: 'assistant', content: null, id: 'msg_1', type: 'message', weight: 1 },
+      { role: 'assistant', content: 'a', reasoning: 'why' },
     ];
     const fields = { messages, chat_template_kwargs: { thinking: true }, add_generation_prompt: false };
-    expect(requests(chat(fields))[0]?.input).toEqual({
-      kind: 'chat',
+    const [planned] = requests(chat(fields));
+    expect(planned?.input).toMatchObject({ messageCount: 6, hasTools: false, addGenerationPrompt: false });
+    expect(conversationOf(planned?.input)).toEqual({
       messages: [
         { role: 'system', content: 'd' },
         { role: 'user', name: 'ann', content: 'a\nb' },
         {
           role: 'assistant',
-          content: null,
+          content: '',
           tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: { x: 1 } } }],
         },
         { role: 'tool', content: '4', tool_call_id: 'c' },
         { role: 'assistant', content: '' },
+        { role: 'assistant', content: 'a', reasoning: 'why', reasoning_content: 'why' },
       ],
-      addGenerationPrompt: false,
-      templateArguments: { thinking: true },
+      arguments: { thinking: true },
+    });
+  });
+
+  it("keeps the spelling of a tool call's numbers, and takes no arguments for an empty object", () => {
+    const call = (text: string) => ({ id: 'c', index: 0, function: { name: 'f', arguments: text } });
+    const numbers = '{"a": 1.0, "b": 12345678901234567890}';
+    const messages = [{ role: 'assistant', tool_calls: [call(numbers), call('')] }];
+    const [planned] = requests(chat({ messages }));
+    expect(planned?.input).toMatchObject({
+      conversation:
+        '{"messages":[{"role":"assistant","content":"","tool_calls":[' +
+        `{"id":"c","type":"function","function":{"name":"f","arguments":${numbers}}},` +
+        '{"id":"c","type":"function","function":{"name":"f","arguments":{}}}]}]}',
     });
   });
 
@@ -182,10 +198,10 @@ describe('planChat', () => {
       { type: 'message', id: 'm', weight: 1, role: 'assistant', content: 'a', reasoning_content: 'r' },
       { role: 'assistant', content: 'b', reasoning: 's' },
     ];
-    expect(requests(chat({ messages }))[0]?.input).toMatchObject({
+    expect(conversationOf(requests(chat({ messages }))[0]?.input)).toEqual({
       messages: [
         { role: 'assistant', content: 'a', reasoning_content: 'r' },
-        { role: 'assistant', content: 'b', reasoning_content: 's' },
+        { role: 'assistant', content: 'b', reasoning: 's', reasoning_content: 's' },
       ],
     });
   });
@@ -204,3 +220,7 @@ describe('planChat', () => {
     expect(requests(chat({ logprobs: false }))[0]).not.toHaveProperty('logprobs');
   });
 });
+
+function conversationOf(input: GenerateRequest['input'] | undefined): unknown {
+  return input?.kind === 'chat' ? JSON.parse(input.conversation) : undefined;
+}

@@ -24,6 +24,12 @@ export function checkPromptLengths(
         `The prompt has ${input.tokens.length} tokens, but prompt and completion may have ${most} in all.`,
       );
     }
+    // Every message is at least one token.
+    if (input.kind === 'chat' && input.messageCount > most) {
+      throw tooLong(
+        `The chat has ${input.messageCount} messages; that cannot fit the ${most} tokens of the model's context.`,
+      );
+    }
     if (input.kind === 'text' && longestToken !== undefined && input.text.length > most * longestToken) {
       throw tooLong(
         `The prompt has ${input.text.length} characters, which are more than the ${most} tokens that prompt and completion may have in all.`,

@@ -10,8 +10,6 @@ export interface TokenNeed {
 
 /** Tokenizers make about one token of four bytes of English; only the engine knows, and tells in the end. */
 const BYTES_PER_TOKEN = 4;
-/** What a template adds to each message. */
-const TOKENS_PER_MESSAGE = 4;
 /** Kept for a request that may go on to the end of the context: few do. */
 const UNSTATED_COMPLETION_TOKENS = 1_024;
 
@@ -35,11 +33,8 @@ export function tokenNeed(sequences: readonly Sequence[], maxContext: number): T
 function promptEstimate(input: GenerateRequest['input']): number {
   if (input.kind === 'tokens') return input.tokens.length;
   if (input.kind === 'text') return tokensOf(input.text);
-  const tools = input.tools ? tokensOf(JSON.stringify(input.tools)) : 0;
-  return input.messages.reduce(
-    (sum, message) => sum + tokensOf(message.content ?? '') + TOKENS_PER_MESSAGE,
-    tools,
-  );
+  // Its JSON is longer than the text by about what a template adds.
+  return tokensOf(input.conversation);
 }
 
 function tokensOf(text: string): number {

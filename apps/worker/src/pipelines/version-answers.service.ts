@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { UsageService } from '#accounts/usage.service.js';
 import { ModelResolver, type ResolvedVersion } from '#adapters/registry/model-resolver.service.js';
+import { chatInput } from '#contracts/chat-input.js';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Question } from '#pipelines/hooks/pipeline-ports.js';
@@ -96,9 +97,7 @@ function requestOf(
     cacheSalt: address.tenantId,
     fairnessKey: address.tenantId,
     adapter: digest,
-    input: messages
-      ? { kind: 'chat', messages: [...messages], addGenerationPrompt: true }
-      : { kind: 'text', text: prompt },
+    input: messages ? chatInput({ messages, addGenerationPrompt: true }) : { kind: 'text', text: prompt },
     maxTokens,
     minTokens: 0,
     ignoreEos: false,

@@ -12,7 +12,7 @@ export const METADATA_PART = 'metadata';
 const LIMIT_BYTES: Readonly<Record<string, number | undefined>> = {
   [CONFIG_FILE]: 4 * MIB,
   [WEIGHTS_FILE]: undefined,
-  [TEMPLATE_FILE]: 4 * MIB,
+  [TEMPLATE_FILE]: MIB,
   'generation_config.json': MIB,
   'README.md': 4 * MIB,
 };

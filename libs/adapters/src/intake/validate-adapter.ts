@@ -10,6 +10,7 @@ import type { SafetensorsHeader } from '#safetensors/header.js';
 import { SafetensorsValidator } from '#safetensors/validator.js';
 import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
 import { type DenseConfig, denseChanges } from '../dense/dense-changes.js';
+import { templateProblems } from './template-problems.js';
 import { CONFIG_FILE, limitOfPart, TEMPLATE_FILE, WEIGHTS_FILE } from './upload-parts.js';
 
 export interface ValidationInput {
@@ -42,7 +43,10 @@ export async function validateAdapter({ files, base, blobs, signal }: Validation
     if (result.verdict === 'rejected') return result;
     const { manifest, report } = result;
     const chunks = verified(blobs, weights, signal);
-    const problems = await scanWeights({ chunks, header, manifest, signal });
+    const problems = [
+      ...(await templateProblems(chatTemplate, base, blobs)),
+      ...(await scanWeights({ chunks, header, manifest, signal })),
+    ];
     if (problems.length > 0) return { verdict: 'rejected', report: rejectWith(report, problems) };
     const changes = denseChanges({ config: JSON.parse(configJson) as DenseConfig, header, base });
     return { ...result, parity: { weights: weights.sha256, changes } };

@@ -37,6 +37,7 @@ export interface InferenceEngineOptions {
     | 'maxSequences'
     | 'maxStepTokens'
     | 'maxQueuedRequests'
+    | 'chatControlTokens'
   >;
   readonly blobs: BlobStore;
   readonly registry: Registry;
@@ -88,8 +89,18 @@ export class InferenceEngine {
         this.#requestMetrics.forget(digest);
       },
     });
-    this.#templates = new ChatTemplates(model.templates, tokenizer.specialTokens, blobs);
-    this.#prompts = new PromptReader(tokenizer, this.#templates, base.maxContext * tokenizer.longestToken);
+    this.#templates = new ChatTemplates({
+      templates: model.templates,
+      specialTokens: tokenizer.specialTokens,
+      blobs,
+      render: tokenizer.renderData,
+      trustMessages: settings.chatControlTokens === 'trust',
+    });
+    this.#prompts = new PromptReader({
+      tokenizer,
+      templates: this.#templates,
+      maxContext: base.maxContext,
+    });
     this.#outputs = new StepOutputs(tokenizer, metrics);
     this.#loop = new EngineLoop({
       native,
@@ -131,7 +142,7 @@ export class InferenceEngine {
       const adapter = await this.#adapters.version(request.adapter);
       // From storage to the host while others compute; only then does it count as waiting for its turn.
       const [prompt] = await Promise.all([
-        this.#prompts.read(request.input, adapter?.manifest),
+        this.#prompts.read(request, adapter?.manifest),
         this.#adapters.fetch(adapter),
       ]);
       const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, limitsFor(request, base));

@@ -2,26 +2,48 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
+import { type ChatConversation, chatInput } from '#contracts/chat-input.js';
 import { FileBlobStore } from '#stores/blobs/file-store.js';
-import { ChatTemplates, readTemplates } from './chat-template.js';
-import { TemplateRenderer } from './template-renderer.js';
+import { ChatTemplates, readTemplates, templateFaults } from './chat-template.js';
+import { RenderPool } from './render-pool.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'lorikeet-templates-'));
 let blobs: FileBlobStore;
+const opened: { close(): Promise<void> }[] = [];
 beforeAll(async () => {
   blobs = await FileBlobStore.open(join(folder, 'blobs'));
 });
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((one) => one.close()));
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const CHAT = {
-  kind: 'chat' as const,
-  messages: [{ role: 'user', content: 'hi' }],
-  addGenerationPrompt: true,
-};
+const MESSAGES = [{ role: 'user', content: 'hi' }];
+const chatOf = (more: Partial<ChatConversation> = {}) =>
+  chatInput({ messages: MESSAGES, addGenerationPrompt: true, ...more });
+const NOT_GUARDED = { controlTokens: [], guardAlways: false };
 const PLAIN =
   '{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}>{% endif %}';
+
+function templatesOf(templates: ReadonlyMap<string, string>): ChatTemplates {
+  const specialTokens = { bos_token: '<s>' };
+  const made = new ChatTemplates({
+    templates,
+    specialTokens,
+    blobs,
+    render: NOT_GUARDED,
+    trustMessages: false,
+  });
+  opened.push(made);
+  return made;
+}
+
+async function manifestWith(template: string): Promise<AdapterManifest> {
+  const chatTemplate = await blobs.put(Readable.from([Buffer.from(template)]), { limitBytes: 10_000 });
+  return { chatTemplate } as AdapterManifest;
+}
 
 describe('chat templates', () => {
   it('takes chat_template.jinja before tokenizer_config.json, whose template may have names', async () => {
@@ -34,81 +56,120 @@ describe('chat templates', () => {
         ],
       }),
     );
-    const named = new ChatTemplates(await readTemplates(folder), { bos_token: '<s>' }, blobs);
-    expect(await named.render(CHAT, undefined)).toBe('<s>[user]hi>');
-    expect(await named.render({ ...CHAT, tools: [{}, {}] }, undefined)).toBe('2 tools');
-    await named.close();
+    const named = templatesOf(await readTemplates(folder));
+    expect(await named.render(chatOf(), undefined, 'a')).toMatchObject({ text: '<s>[user]hi>' });
+    expect(await named.render(chatOf({ tools: [{}, {}] }), undefined, 'a')).toMatchObject({
+      text: '2 tools',
+    });
     writeFileSync(join(folder, 'chat_template.jinja'), 'file');
     expect(await readTemplates(folder)).toEqual(new Map([['default', 'file']]));
   });
 
   it("renders an adapter's chat with the adapter's own template", async () => {
-    const chatTemplate = await blobs.put(Readable.from([Buffer.from('own:{{ messages[0].content }}')]), {
-      limitBytes: 1000,
-    });
-    const templates = new ChatTemplates(new Map([['default', PLAIN]]), {}, blobs);
-    const manifest = { chatTemplate } as AdapterManifest;
-    expect(await templates.render(CHAT, manifest)).toBe('own:hi');
-    await templates.close();
+    const manifest = await manifestWith('own:{{ messages[0].content }}');
+    const templates = templatesOf(new Map([['default', PLAIN]]));
+    expect(await templates.render(chatOf(), manifest, 'a')).toMatchObject({ text: 'own:hi' });
   });
 
-  it('says clearly that a model has no template', async () => {
-    const templates = new ChatTemplates(new Map(), {}, blobs);
-    await expect(templates.render(CHAT, undefined)).rejects.toMatchObject({
+  it("gives the template the request's further variables before the model's own", async () => {
+    const templates = templatesOf(new Map([['default', '{{ bos_token }}{{ effort }}{{ documents }}']]));
+    const input = chatOf({ templateArguments: { bos_token: 'B', effort: 'high', documents: [1] } });
+    expect(await templates.render(input, undefined, 'a')).toMatchObject({ text: 'Bhigh[1]' });
+  });
+
+  it.each([
+    ['that there is none', new Map<string, string>(), 'no chat template'],
+    [
+      'what the template itself refuses',
+      new Map([['default', "{{ raise_exception('alternate!') }}"]]),
+      'alternate!',
+    ],
+    [
+      'that the template does not compile',
+      new Map([['default', '{% for m in messages %}']]),
+      'does not compile',
+    ],
+  ])('says %s', async (_, templates, message) => {
+    await expect(templatesOf(templates).render(chatOf(), undefined, 'a')).rejects.toMatchObject({
       code: 'invalid_request',
-      message: expect.stringContaining('no chat template') as string,
+      message: expect.stringContaining(message) as string,
     });
-    await templates.close();
   });
 
-  it("passes on a template's own refusal", async () => {
-    const templates = new ChatTemplates(
-      new Map([['default', "{{ raise_exception('roles must alternate') }}"]]),
+  it('names the templates of a checkpoint that cannot be used', async () => {
+    const faults = await templateFaults(
+      new Map([
+        ['default', PLAIN],
+        ['tool_use', '{{ x'],
+      ]),
       {},
-      blobs,
     );
-    await expect(templates.render(CHAT, undefined)).rejects.toThrow('roles must alternate');
-    await templates.close();
+    expect(faults).toEqual([expect.stringMatching(/^tool_use: The chat template does not compile/)]);
   });
 });
 
-describe('the template renderer', () => {
-  const LOOP =
-    '{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}';
+const LOOP =
+  "{% for a in range(9999) %}{% for b in range(9999) %}{% if messages[0].content == 'loop' %}{% for c in range(9999) %}{% endfor %}{% endif %}{% endfor %}{% endfor %}{{ messages[0].content }}";
+const QUICK = '{{ messages[0].content }}';
 
-  it('ends a template that does not end, and renders the next one', async () => {
-    const renderer = new TemplateRenderer({ timeout_ms: 300, memoryMegabytes: 64, queueLimit: 10 });
-    const slow = renderer.render(LOOP, {});
-    const next = renderer.render('{{ a }}', { a: 1 });
-    await expect(slow).rejects.toMatchObject({ code: 'invalid_request' });
-    expect(await next).toBe('1');
-    const begin = performance.now();
-    await expect(renderer.render(LOOP, {})).rejects.toMatchObject({ code: 'invalid_request' });
-    expect(performance.now() - begin).toBeLessThan(250); // refused without being tried again
-    await renderer.close();
+describe('rendering in fair turns', () => {
+  const poolOf = (threads: number, timeout_ms: number, share_ms = 60_000): RenderPool => {
+    const limits = { timeout_ms, memoryMegabytes: 64 };
+    const pool = new RenderPool({ limits, data: NOT_GUARDED, threads, waitingPerCaller: 4, share_ms });
+    opened.push(pool);
+    return pool;
+  };
+  const job = (source: string, content = 'hi') => ({
+    source,
+    chat: {
+      conversation: JSON.stringify({ messages: [{ role: 'user', content }] }),
+      addGenerationPrompt: true,
+      specialTokens: {},
+      trusted: false,
+    },
   });
 
-  it('survives a template that takes all memory', async () => {
-    const renderer = new TemplateRenderer({ timeout_ms: 15_000, memoryMegabytes: 16, queueLimit: 10 });
-    const greedy = renderer.render(
-      "{% set ns = namespace(s='xxxxxxxxxxxxxxxx', l=[]) %}{% for i in range(100000000) %}{% endfor %}",
-      {},
-    );
-    await expect(greedy).rejects.toMatchObject({ code: 'invalid_request' });
-    expect(await renderer.render('{{ a }}', { a: 2 })).toBe('2');
-    await renderer.close();
+  /** A render that may be refused when the pool closes. */
+  const left = (render: Promise<unknown>): Promise<unknown> => render.catch((error: unknown) => error);
+
+  it('ends a template that does not end, and refuses it to the same caller for a while, to nobody else', async () => {
+    const pool = poolOf(1, 500);
+    const slow = "{% if messages[0].content == 'loop' %}" + LOOP + '{% endif %}{{ messages[0].content }}';
+    expect(await pool.render('a', job(slow, 'loop'))).toMatchObject({ failure: 'too_slow' });
+    expect(await pool.render('a', job(slow))).toMatchObject({ failure: 'too_slow' });
+    expect(await pool.render('a', job(QUICK))).toMatchObject({ text: 'hi' });
+    expect(await pool.render('b', job(slow))).toMatchObject({ text: 'hi' });
   });
 
-  it('takes only so many waiting renders', async () => {
-    const renderer = new TemplateRenderer({ timeout_ms: 5_000, memoryMegabytes: 64, queueLimit: 2 });
-    const all = await Promise.allSettled([1, 2, 3, 4, 5].map((a) => renderer.render('{{ a }}', { a })));
-    expect(all.map((one) => one.status)).toEqual([
-      'fulfilled',
-      'fulfilled',
-      'fulfilled',
-      'rejected',
-      'rejected',
-    ]);
-    await renderer.close();
+  it("renders another caller's chat beside a template that does not end", async () => {
+    const pool = poolOf(2, 60_000);
+    const slow = [left(pool.render('a', job(LOOP, 'loop'))), left(pool.render('a', job(LOOP, 'loop')))];
+    expect(await pool.render('b', job(QUICK))).toMatchObject({ text: 'hi' });
+    await pool.close();
+    await Promise.all(slow);
+  });
+
+  it('ends what had more than its share when somebody waits who has nothing running', async () => {
+    const pool = poolOf(2, 60_000, 100);
+    const slow = [left(pool.render('a', job(LOOP, 'loop'))), left(pool.render('b', job(LOOP, 'loop')))];
+    expect(await pool.render('c', job(QUICK))).toMatchObject({ text: 'hi' });
+    expect(await Promise.race(slow)).toMatchObject({ failure: 'ended' });
+    await pool.close();
+    await Promise.all(slow);
+  });
+
+  it('survives a template that fills the memory', async () => {
+    const pool = poolOf(1, 15_000);
+    const greedy =
+      '{% set ns = namespace(l=[messages]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}';
+    expect(await pool.render('a', job(greedy))).toHaveProperty('failure');
+    expect(await pool.render('a', job(QUICK))).toMatchObject({ text: 'hi' });
+  });
+
+  it('refuses a caller that has too many waiting renders', async () => {
+    const pool = poolOf(1, 60_000);
+    const all = await Promise.allSettled([1, 2, 3, 4, 5, 6].map(() => pool.render('a', job(QUICK))));
+    expect(all.map(({ status }) => status)).toEqual([...Array<string>(5).fill('fulfilled'), 'rejected']);
+    expect(all[5]).toMatchObject({ reason: { code: 'overloaded' } });
   });
 });

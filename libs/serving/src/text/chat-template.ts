@@ -3,15 +3,24 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
+import { checkTemplate, TEMPLATE_LIMIT_BYTES } from '#jinja/chat/check-template.js';
+import type { GuardedText } from '#jinja/chat/control-tokens.js';
+import type { RenderWorkerData } from '#jinja/chat/render-thread.js';
 import { AppError } from '#runtime/app-error.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
-import { TemplateRenderer } from './template-renderer.js';
+import { RenderPool } from './render-pool.js';
 import { readJsonIfThere } from './tokenizer.js';
 
-type ChatInput = Extract<GenerateRequest['input'], { kind: 'chat' }>;
+export type ChatInput = Extract<GenerateRequest['input'], { kind: 'chat' }>;
 
-const TEMPLATE_LIMIT_BYTES = 2 ** 20;
-const LIMITS = { timeout_ms: 2_000, memoryMegabytes: 128, queueLimit: 1_024 };
+const LIMITS = { timeout_ms: 2_000, memoryMegabytes: 256 };
+/** The base model's template is the operator's: threads enough that one caller's long chats hold up nobody's. */
+const BASE_THREADS = 3;
+/** Adapters' templates come from tenants. */
+const ADAPTER_THREADS = 4;
+const WAITING_PER_CALLER = 256;
+const BASE_SHARE_MS = 1_000;
+const ADAPTER_SHARE_MS = 500;
 
 /** Templates by name; `tool_use` is taken when the call has tools. */
 export type NamedTemplates = ReadonlyMap<string, string>;
@@ -37,52 +46,98 @@ export async function readTemplates(modelPath: string): Promise<NamedTemplates> 
   return new Map(given.map(({ name, template }) => [name, template]));
 }
 
+/** What is wrong with the checkpoint's own templates, for the operator. */
+export async function templateFaults(
+  templates: NamedTemplates,
+  specialTokens: Readonly<Record<string, string>>,
+): Promise<string[]> {
+  const faults: string[] = [];
+  for (const [name, source] of templates) {
+    const problem = await checkTemplate(source, specialTokens);
+    if (problem !== undefined) faults.push(`${name}: ${problem.message}`);
+  }
+  return faults;
+}
+
+export interface ChatTemplatesOptions {
+  readonly templates: NamedTemplates;
+  readonly specialTokens: Readonly<Record<string, string>>;
+  readonly blobs: BlobStore;
+  /** What the render threads must know of the tokenizer. */
+  readonly render: RenderWorkerData;
+  /** Control tokens in messages are meant, for templates that rely on it. */
+  readonly trustMessages: boolean;
+}
+
 /** Chat messages to the prompt's text. An adapter's own template wins over the base model's. */
 export class ChatTemplates {
-  readonly #base = new TemplateRenderer(LIMITS);
+  readonly #base: RenderPool;
   /** Apart from the base model's, so that a bad adapter template cannot hold up everybody's chats. */
-  readonly #adapters = new TemplateRenderer(LIMITS);
+  readonly #adapters: RenderPool;
 
-  constructor(
-    private readonly templates: NamedTemplates,
-    private readonly specialTokens: Readonly<Record<string, string>>,
-    private readonly blobs: BlobStore,
-  ) {
-    if (templates.size > 0) this.#base.warm();
+  constructor(private readonly options: ChatTemplatesOptions) {
+    const pool = (threads: number, share_ms: number): RenderPool =>
+      new RenderPool({
+        limits: LIMITS,
+        data: options.render,
+        threads,
+        waitingPerCaller: WAITING_PER_CALLER,
+        share_ms,
+      });
+    this.#base = pool(BASE_THREADS, BASE_SHARE_MS);
+    this.#adapters = pool(ADAPTER_THREADS, ADAPTER_SHARE_MS);
+    if (options.templates.size > 0) this.#base.warm();
   }
 
-  async render(input: ChatInput, manifest: AdapterManifest | undefined): Promise<string> {
-    const values = {
-      ...this.specialTokens,
-      ...input.templateArguments,
-      messages: input.messages.map(withoutUndefined),
-      tools: input.tools ?? null,
-      documents: null,
-      add_generation_prompt: input.addGenerationPrompt,
-    };
-    if (manifest?.chatTemplate !== undefined) {
-      const template = await this.blobs.read(manifest.chatTemplate.sha256, TEMPLATE_LIMIT_BYTES);
-      return this.#adapters.render(template.toString('utf8'), values);
-    }
-    const template =
-      (input.tools === undefined ? undefined : this.templates.get('tool_use')) ??
-      this.templates.get('default');
-    if (template === undefined) {
-      throw new AppError('invalid_request', {
-        message:
-          'The model has no chat template; use /v1/completions, or give the adapter a chat_template.jinja.',
-        param: 'messages',
-      });
-    }
-    return this.#base.render(template, values);
+  /** `caller` is whom the time is counted to. */
+  async render(
+    input: ChatInput,
+    manifest: AdapterManifest | undefined,
+    caller: string,
+  ): Promise<GuardedText> {
+    const { specialTokens, trustMessages: trusted, blobs } = this.options;
+    const { conversation, addGenerationPrompt } = input;
+    const chat = { conversation, addGenerationPrompt, specialTokens, trusted };
+    const own = manifest?.chatTemplate;
+    if (own === undefined) return this.#render(this.#base, caller, { source: this.#source(input), chat });
+    const source = (await blobs.read(own.sha256, TEMPLATE_LIMIT_BYTES)).toString('utf8');
+    return this.#render(this.#adapters, caller, { source, chat });
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#base.close(), this.#adapters.close()]);
   }
+
+  #source(input: ChatInput): string {
+    const { templates } = this.options;
+    const template = (input.hasTools ? templates.get('tool_use') : undefined) ?? templates.get('default');
+    if (template !== undefined) return template;
+    throw invalid(
+      'The model has no chat template; use /v1/completions, or give the adapter a chat_template.jinja.',
+    );
+  }
+
+  async #render(
+    pool: RenderPool,
+    caller: string,
+    job: Parameters<RenderPool['render']>[1],
+  ): Promise<GuardedText> {
+    const answer = await pool.render(caller, job);
+    if (!('failure' in answer)) return answer;
+    switch (answer.failure) {
+      case 'internal':
+        throw new AppError('internal_error', {
+          message: 'The chat could not be rendered.',
+          cause: answer.message,
+        });
+      case 'does_not_compile':
+        throw invalid(`The model's chat template does not compile: ${answer.message}`);
+      default:
+        throw invalid(`The chat template could not be rendered with these messages: ${answer.message}`);
+    }
+  }
 }
 
-/** A template asks `message.tool_calls is defined`: an absent member must not be there. */
-function withoutUndefined(message: object): object {
-  return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined));
+function invalid(message: string): AppError {
+  return new AppError('invalid_request', { message, param: 'messages' });
 }

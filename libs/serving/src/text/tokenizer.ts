@@ -2,6 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as RustTokenizer } from 'tokenizers';
 import { z } from 'zod';
+import type { RenderWorkerData } from '#jinja/chat/render-thread.js';
+import type { GuardedText } from '#jinja/chat/control-tokens.js';
+import { guardTokenizer, type GuardedTokenizer } from './control-tokens.js';
 import { tokenBytesRule } from './token-bytes.js';
 
 export interface EncodedText {
@@ -30,6 +33,12 @@ const TokenizerFileSchema = z.looseObject({
   decoder: z.unknown(),
 });
 
+export class TooManyTokensError extends Error {
+  constructor(readonly tokens: number) {
+    super(`the text has ${tokens} tokens`);
+  }
+}
+
 /** The base model's tokenizer: text to ids off this thread, and for each id the bytes that it stands for. */
 export class Tokenizer {
   readonly #bytes: (Uint8Array | undefined)[];
@@ -39,6 +48,10 @@ export class Tokenizer {
 
   private constructor(
     private readonly rust: RustTokenizer,
+    /** Reads control tokens only in their secret spelling; undefined: there are none. */
+    private readonly guarded:
+      | { readonly rust: RustTokenizer; readonly control: GuardedTokenizer }
+      | undefined,
     tokenizerFile: z.infer<typeof TokenizerFileSchema>,
     /** bos_token, eos_token, ...: as chat templates name them. */
     readonly specialTokens: Readonly<Record<string, string>>,
@@ -79,7 +92,7 @@ export class Tokenizer {
       ...(await readSpecialTokens(join(modelPath, 'special_tokens_map.json'))),
       ...(await readSpecialTokens(join(modelPath, 'tokenizer_config.json'))),
     };
-    return new Tokenizer(rust, file, special);
+    return new Tokenizer(rust, loadGuarded(text, new Set(Object.values(special)), rust), file, special);
   }
 
   /** Ids from 0 to here are known; the model's vocabulary may be larger. */
@@ -87,13 +100,21 @@ export class Tokenizer {
     return this.#bytes.length;
   }
 
+  /** What a chat's rendering has to know to find control tokens in text from outside. */
+  get renderData(): RenderWorkerData {
+    const control = this.guarded?.control;
+    return { controlTokens: control?.controlTokens ?? [], guardAlways: control?.guardAlways ?? false };
+  }
+
   /** `addSpecial`: what the tokenizer puts around plain text (a BOS, say); a rendered chat already has it. */
-  async encode(text: string, addSpecial: boolean): Promise<EncodedText> {
-    const encoding = await this.rust.encode(text, null, { addSpecialTokens: addSpecial });
-    return {
-      ids: Int32Array.from(encoding.getIds()),
-      added: Uint8Array.from(encoding.getSpecialTokensMask()),
-    };
+  async encode(text: string, addSpecial: boolean, limitTokens?: number): Promise<EncodedText> {
+    return encodeBy(this.rust, text, addSpecial, limitTokens);
+  }
+
+  /** A rendered chat: what its messages spell is never a control token. */
+  async encodeGuarded({ text, respelled }: GuardedText, limitTokens?: number): Promise<EncodedText> {
+    const rust = respelled ? (this.guarded?.rust ?? this.rust) : this.rust;
+    return encodeBy(rust, text, false, limitTokens);
   }
 
   idOf(token: string): number | undefined {
@@ -119,6 +140,36 @@ export class Tokenizer {
   textOf(id: number): string {
     return this.wholeTextOf(id) ?? lossy.decode(this.bytesOf(id));
   }
+}
+
+/** Throws TooManyTokensError before it copies more than `limitTokens` ids. */
+async function encodeBy(
+  rust: RustTokenizer,
+  text: string,
+  addSpecialTokens: boolean,
+  limitTokens = Number.POSITIVE_INFINITY,
+): Promise<EncodedText> {
+  const encoding = await rust.encode(text, null, { addSpecialTokens });
+  const tokens = encoding.getLength();
+  if (tokens > limitTokens) throw new TooManyTokensError(tokens);
+  return {
+    ids: Int32Array.from(encoding.getIds()),
+    added: Uint8Array.from(encoding.getSpecialTokensMask()),
+  };
+}
+
+function loadGuarded(json: string, named: ReadonlySet<string>, plain: RustTokenizer) {
+  const control = guardTokenizer(json, named);
+  if (control === undefined) return undefined;
+  const rust = RustTokenizer.fromString(control.json);
+  rust.disableTruncation();
+  rust.disablePadding();
+  for (const { content, secret } of control.controlTokens) {
+    if (rust.tokenToId(secret) !== plain.tokenToId(content)) {
+      throw new Error(`the control token ${content} cannot be kept apart from text that spells it`);
+    }
+  }
+  return { rust, control };
 }
 
 const NO_BYTES = new Uint8Array(0);

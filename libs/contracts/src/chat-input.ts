@@ -1,0 +1,50 @@
+import type { GenerateRequest } from './engine-protocol.js';
+
+/** JSON text that goes into other JSON as it is, so that the spelling of its numbers (1.0, large integers) is kept. */
+export class RawJson {
+  /** The text must be valid JSON. */
+  constructor(readonly text: string) {}
+}
+
+/** A message as chat templates know it; members that are undefined are not there. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly name?: string | undefined;
+  readonly tool_calls?: readonly unknown[] | undefined;
+  readonly tool_call_id?: string | undefined;
+  readonly reasoning?: string | undefined;
+  readonly reasoning_content?: string | undefined;
+}
+
+export interface ChatConversation {
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: readonly unknown[] | undefined;
+  /** Further variables for the template. */
+  readonly templateArguments?: Readonly<Record<string, unknown>> | undefined;
+  readonly addGenerationPrompt: boolean;
+}
+
+type ChatInput = Extract<GenerateRequest['input'], { kind: 'chat' }>;
+
+/** A chat as the engine takes it. */
+export function chatInput(chat: ChatConversation): ChatInput {
+  const { messages, tools, templateArguments, addGenerationPrompt } = chat;
+  return {
+    kind: 'chat',
+    conversation: jsonText({ messages, tools, arguments: templateArguments }),
+    messageCount: messages.length,
+    hasTools: tools !== undefined,
+    addGenerationPrompt,
+  };
+}
+
+function jsonText(value: unknown): string {
+  if (value instanceof RawJson) return value.text;
+  if (Array.isArray(value)) return `[${value.map(jsonText).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .map(([name, member]) => `${JSON.stringify(name)}:${jsonText(member)}`);
+  return `{${members.join(',')}}`;
+}
