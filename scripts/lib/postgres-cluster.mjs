@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Child, describeExit } from './child.mjs';
 import { postgresPrograms } from './postgres-programs.mjs';
 import { postgresUser } from './postgres-user.mjs';
-import { randomSecret, secretOf } from './secret-file.mjs';
+import { randomSecret, readSecret, secretOf } from './secret-file.mjs';
 import { StopError } from './stop-error.mjs';
 
 /** Names the cluster's folder: another major version cannot read its files. */
@@ -99,6 +99,16 @@ function recordedPid(data) {
   if (!existsSync(file)) return undefined;
   const pid = Number.parseInt(readFileSync(file, 'utf8'), 10);
   return pid > 0 ? pid : undefined;
+}
+
+/** Where the server of this cluster listens. @param {string} directory */
+export function runningServer(directory) {
+  const file = join(directory, MAJOR, 'postmaster.pid');
+  const port = existsSync(file) ? Number(readFileSync(file, 'utf8').split('\n')[3]) : 0;
+  const password = readSecret(join(directory, 'password'));
+  if (!(port > 0) || password === undefined)
+    throw new StopError(`No database server runs in ${directory} yet.`);
+  return { port, password };
 }
 
 /** The server and its backends: all have the cluster as their working directory. @param {string} data @returns {number[]} */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { Child, describeExit } from './child.mjs';
 import { freePort } from './ports.mjs';
-import { postgresEnvironment, prepareCluster, SUPERUSER } from './postgres-cluster.mjs';
+import { postgresEnvironment, prepareCluster, runningServer, SUPERUSER } from './postgres-cluster.mjs';
 import { StopError } from './stop-error.mjs';
 
 /** The role that owns the database of the same name; no superuser. */
@@ -64,7 +64,18 @@ export async function startPostgres({ directory, port: wanted, onLine = () => {}
     await child.stop();
     throw error;
   }
-  return { child, port, url: `postgresql://${ROLE}:${cluster.password}@127.0.0.1:${port}/${ROLE}` };
+  return { child, port, url: urlOf(cluster.password, port) };
+}
+
+/** The database of a server that somebody else has started in this folder. @param {string} directory */
+export function runningUrl(directory) {
+  const { port, password } = runningServer(directory);
+  return urlOf(password, port);
+}
+
+/** @param {string} password @param {number} port */
+function urlOf(password, port) {
+  return `postgresql://${ROLE}:${password}@127.0.0.1:${port}/${ROLE}`;
 }
 
 /** @param {Child} child @param {number} port @param {string} password */

@@ -12,7 +12,7 @@ import { buildTypeScript } from './typescript-build.mjs';
 
 /**
  * Installs and builds what is missing or out of date, one process of this folder at a time.
- * @param {{ tools: readonly import('./tools.mjs').Tool[], tests: boolean, build: boolean }} what
+ * @param {{ tools: readonly import('./tools.mjs').Tool[], tests: boolean, build: boolean | 'typescript' }} what
  */
 export async function prepare({ tools, tests, build }) {
   checkMachine();
@@ -21,15 +21,15 @@ export async function prepare({ tools, tests, build }) {
     say('Another command installs or builds in this folder; waiting for it.'),
   );
   try {
-    const prebuilt = build && !tests && usePrebuilt(repository);
+    const prebuilt = build === true && !tests && usePrebuilt(repository);
     await ensureTools(prebuilt ? tools.filter((tool) => !NATIVE_TOOLS.includes(tool)) : tools);
     await ensurePackages();
-    if (build) {
+    if (build === true) {
       if (prebuilt) say('Using the prebuilt native engine.');
       else await buildNative({ tests });
-      await buildTypeScript();
-      await buildConsole();
     }
+    if (build) await buildTypeScript();
+    if (build === true) await buildConsole();
   } finally {
     lock.release();
   }

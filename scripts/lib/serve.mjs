@@ -1,7 +1,8 @@
-import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiClient } from './api-client.mjs';
 import { refuseChildren, runningChildren } from './child.mjs';
+import { makeDataDir, runningWhere } from './data-dir.mjs';
 import { demoModel, registerDemo } from './demo.mjs';
 import { tryLock } from './file-lock.mjs';
 import { claimPort } from './ports.mjs';
@@ -20,24 +21,11 @@ const STOPPED = Symbol('stopped');
 
 /** One starter for one data folder. @param {string} dataDir */
 function claimDataDir(dataDir) {
-  try {
-    // Others may pass, as PostgreSQL's user has to, but see nothing.
-    mkdirSync(dataDir, { recursive: true, mode: 0o711 });
-    mkdirSync(join(dataDir, 'artifacts'), { recursive: true, mode: 0o700 });
-    accessSync(dataDir, constants.W_OK);
-  } catch (error) {
-    throw new StopError(`DATA_DIR ${dataDir} cannot be written: ${/** @type {Error} */ (error).message}`);
-  }
+  makeDataDir(dataDir);
   const lock = tryLock(join(dataDir, '.lock'));
   if (lock) return lock;
-  let where = '';
-  try {
-    where = ` (${readFileSync(join(dataDir, 'running'), 'utf8').trim()})`;
-  } catch {
-    // it is only just starting
-  }
   throw new StopError(
-    `Lorikeet already runs on ${dataDir}${where}. Stop it first, or start this one elsewhere: ` +
+    `Lorikeet already runs on ${dataDir}${runningWhere(dataDir)}. Stop it first, or start this one elsewhere: ` +
       'npm start -- --data-dir PATH --port N',
   );
 }

@@ -171,8 +171,9 @@ export class Servers {
     }
   }
 
+  /** Its port has no user but the operator's monitoring, which names one then. */
   startWorker() {
-    return this.#startServer('worker', this.#env);
+    return this.#startServer('worker', { ...this.#env, WORKER_PORT: process.env.WORKER_PORT?.trim() || '0' });
   }
 
   /** @param {string} adminKey */

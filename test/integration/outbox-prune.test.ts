@@ -46,7 +46,8 @@ const left = async () =>
   (await database.query<{ type: string }[]>('SELECT DISTINCT type FROM outbox_events ORDER BY type')).map(
     ({ type }) => type,
   );
-const prune = (signal = new AbortController().signal) => new EventFanOut(database).prune(NOW, signal);
+const prune = (signal = new AbortController().signal) =>
+  new EventFanOut(database).prune(NOW, { outgoing_days: 30, incoming_days: 90 }, signal);
 
 describe('pruning the outbox', () => {
   it('forgets what was handed on more than 7 days ago, and nothing that waits, however old', async () => {

@@ -80,6 +80,7 @@ export class Platform {
       ENGINE_URLS: engine.url,
       ENGINE_TOKEN,
       PORT: '0',
+      WORKER_PORT: '0',
       LOG_LEVEL: process.env.LOG_LEVEL ?? 'silent',
       ...env,
     });
@@ -96,9 +97,11 @@ export class Platform {
     return url;
   }
 
-  async startWorker(): Promise<void> {
-    const { closables } = await startWorker(parseSettings(workerSettings, this.env));
+  /** Returns where it answers `/health` and `/metrics`. */
+  async startWorker(env: Env = {}): Promise<string> {
+    const { url, closables } = await startWorker(parseSettings(workerSettings, { ...this.env, ...env }));
     this.#closables.unshift(...closables);
+    return url;
   }
 
   /** PostgreSQL again, with its data and on its port, after `postgres.child.stop()`. */

@@ -10,6 +10,8 @@ export interface MigrateOptions {
   /** Absent: the queue lies in PostgreSQL too and gets its tables. */
   readonly redisUrl: string | undefined;
   readonly logger: Logger;
+  /** Names of the migrations that may run; absent: all. */
+  readonly only?: readonly string[];
 }
 
 /** Any number; all who migrate agree on it. */
@@ -21,12 +23,15 @@ export async function migrateDatabase({
   databaseUrl,
   redisUrl,
   logger,
+  only,
 }: MigrateOptions): Promise<readonly string[]> {
   const dataSource = makeDataSource({
     url: databaseUrl,
     poolSize: 2,
     entities: [],
-    migrations: MIGRATIONS,
+    migrations: only
+      ? MIGRATIONS.filter((migration) => only.includes(new migration().name ?? ''))
+      : MIGRATIONS,
     logger,
   });
   await connect(dataSource, logger, PATIENCE_MS);
@@ -35,7 +40,7 @@ export async function migrateDatabase({
     await guard.connect();
     await guard.query('SELECT pg_advisory_lock($1)', [LOCK_ID]);
     const done = await dataSource.runMigrations({ transaction: 'each' });
-    if (redisUrl === undefined) await runMigrations(guard, QUEUE_SCHEMA);
+    if (redisUrl === undefined && !only) await runMigrations(guard, QUEUE_SCHEMA);
     return done.map(({ name }) => name);
   } finally {
     await guard.end();

@@ -27,6 +27,7 @@ import { Notifications } from '#stores/postgres/notifications.js';
 import type { JobConsumer, JobProducer, JobRun, Queues } from '#stores/queue/job-queue.js';
 import { BLOBS, QUEUES } from '#stores/stores.module.js';
 import { ImportOrigins } from './import-origins.service.js';
+import { JobMetrics } from './observe/job-metrics.js';
 import { whileAway } from './patience.js';
 import type { workerSettings } from './settings.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
@@ -63,6 +64,7 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
     @Inject(INGEST_PRODUCER) private readonly ingests: JobProducer<IngestJob>,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
+    private readonly metrics: JobMetrics,
   ) {
     this.#folder = join(settings.dataDir, 'imports');
     const limits = { bytesOf: (name: string) => limitOfPart(name, settings.maxUploadBytes) };
@@ -72,14 +74,15 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
   onModuleInit(): void {
     this.#consumer = this.queues.consumer<ImportJob>(IMPORT_JOB, {
       concurrency: this.settings.importConcurrency,
-      handle: ({ versionId }, signal, run) => this.import(versionId, signal, run),
+      handle: ({ versionId }, signal, run) =>
+        this.metrics.job(IMPORT_JOB, signal, () => this.import(versionId, signal, run)),
     });
   }
 
   onApplicationBootstrap(): void {
     const sweep = (): void => {
       this.#sweeping = this.#sweeping
-        .then(() => this.sweep())
+        .then(() => this.metrics.task('requeue imports', () => this.sweep()))
         .catch((err: unknown) => {
           this.logger.warn({ err }, 'a sweep of the imports failed; it comes again');
         });

@@ -12,6 +12,7 @@ import type { SettingsOf } from '#runtime/settings.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { JobConsumer, JobRun, Queues } from '#stores/queue/job-queue.js';
 import { BLOBS, QUEUES } from '#stores/stores.module.js';
+import { JobMetrics } from './observe/job-metrics.js';
 import { parityProblem, wantsParity } from './parity-policy.js';
 import { backoff, whileAway } from './patience.js';
 import type { workerSettings } from './settings.js';
@@ -37,12 +38,14 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
     @Inject(QUEUES) private readonly queues: Queues,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
+    private readonly metrics: JobMetrics,
   ) {}
 
   onModuleInit(): void {
     this.#consumer = this.queues.consumer<IngestJob>(INGEST_JOB, {
       concurrency: this.settings.workerConcurrency,
-      handle: ({ versionId }, signal, run) => this.ingest(versionId, signal, run),
+      handle: ({ versionId }, signal, run) =>
+        this.metrics.job(INGEST_JOB, signal, () => this.ingest(versionId, signal, run)),
     });
   }
 

@@ -5,6 +5,7 @@ import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import type { workerSettings } from './settings.js';
+import { JobMetrics } from './observe/job-metrics.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
 
 const LOOK_EVERY_MS = 1_000;
@@ -23,12 +24,13 @@ export class ReleaseFiles implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly fleet: EngineFleet,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
+    private readonly metrics: JobMetrics,
   ) {}
 
   onApplicationBootstrap(): void {
     this.#timer = setInterval(() => {
       this.#running = this.#running
-        .then(() => this.release())
+        .then(() => this.metrics.task('free files', () => this.release()))
         .catch((err: unknown) => this.logger.warn({ err }, 'deleted files could not be freed now'));
     }, LOOK_EVERY_MS).unref();
   }

@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { UsageRollup } from '#accounts/usage-rollup.service.js';
 import type { Logger } from '#runtime/logger.js';
+import { JobMetrics } from './observe/job-metrics.js';
 import { WORKER_LOGGER } from './worker-tokens.js';
 
 const EVERY_MS = 5 * 60_000;
@@ -15,6 +16,7 @@ export class RollUpUsage implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly rollup: UsageRollup,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
+    private readonly metrics: JobMetrics,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -33,7 +35,7 @@ export class RollUpUsage implements OnApplicationBootstrap, OnModuleDestroy {
 
   async #roll(): Promise<void> {
     try {
-      const days = await this.rollup.rollUp(this.#closing.signal);
+      const days = await this.metrics.task('roll up usage', () => this.rollup.rollUp(this.#closing.signal));
       if (days.length > 0) this.logger.info({ days }, 'usage was rolled up by day');
     } catch (err) {
       this.logger.warn({ err }, 'usage could not be rolled up; it is tried again');

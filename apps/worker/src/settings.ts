@@ -11,6 +11,22 @@ import { storesSettings } from '#stores/settings.js';
 
 /** Every setting of the worker process. */
 export const workerSettings = {
+  workerPort: setting(
+    {
+      name: 'WORKER_PORT',
+      summary: "Port of the worker's `/health` and `/metrics`; 0 takes a free one",
+      defaultText: '8081; a free one by `npm start`',
+    },
+    text.integer(8081, 0, 65_535),
+  ),
+  workerHost: setting(
+    {
+      name: 'WORKER_HOST',
+      summary: 'Address on which the worker answers `/health` and `/metrics`',
+      defaultText: '127.0.0.1',
+    },
+    text.string('127.0.0.1'),
+  ),
   workerConcurrency: setting(
     { name: 'WORKER_CONCURRENCY', summary: 'Adapters that one worker validates at once', defaultText: '2' },
     text.integer(2, 1, 64),
@@ -23,6 +39,23 @@ export const workerSettings = {
       defaultText: '10',
     },
     text.integer(10, 0, 3_600),
+  ),
+  auditRetention_days: setting(
+    {
+      name: 'AUDIT_RETENTION_DAYS',
+      summary: 'Days for which entries of the audit log are kept, or `forever`',
+      defaultText: 'forever',
+    },
+    text.days('forever'),
+  ),
+  usageMinutesRetention_days: setting(
+    {
+      name: 'USAGE_MINUTES_RETENTION_DAYS',
+      summary:
+        'Days for which usage is kept by the minute, or `forever`; the sums of each day stay for ever, and stand at its beginning in finer reports',
+      defaultText: '90',
+    },
+    text.days('90'),
   ),
   ...logSettings,
   shutdownTimeout_s: shutdownSettings.shutdownTimeout_s,

@@ -8,6 +8,7 @@ import type { Logger } from '#runtime/logger.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { JobProducer } from '#stores/queue/job-queue.js';
 import { BLOBS } from '#stores/stores.module.js';
+import { JobMetrics } from './observe/job-metrics.js';
 import { WORKER_LOGGER } from './worker-tokens.js';
 
 const REQUEUE_EVERY_MS = 30_000;
@@ -31,11 +32,12 @@ export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
     @Inject(INGEST_PRODUCER) private readonly queue: JobProducer<IngestJob>,
     @Inject(BLOBS) private readonly blobs: BlobStore,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
+    private readonly metrics: JobMetrics,
   ) {}
 
   onApplicationBootstrap(): void {
-    this.#every(REQUEUE_EVERY_MS, () => this.requeue());
-    this.#every(CLEAN_EVERY_MS, () => this.clean());
+    this.#every(REQUEUE_EVERY_MS, () => this.metrics.task('requeue versions', () => this.requeue()));
+    this.#every(CLEAN_EVERY_MS, () => this.metrics.task('clean up', () => this.clean()));
   }
 
   async onModuleDestroy(): Promise<void> {

@@ -29,4 +29,8 @@ export class UsageRollupDay {
   /** When its sums in usage_days were complete; null: they are not, e.g. because a minute came late. */
   @Column('timestamptz', { name: 'rolled_at', nullable: true })
   rolledAt!: Date | null;
+
+  /** When its minutes were deleted; null: they are there. */
+  @Column('timestamptz', { name: 'pruned_at', nullable: true })
+  prunedAt!: Date | null;
 }

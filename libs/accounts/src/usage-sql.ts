@@ -51,7 +51,7 @@ export function fieldsOf(groups: ReadonlySet<AdminUsageGroup>): string[] {
 
 /**
  * Sums per group in one statement, hence of one moment: whole days that are rolled up from usage_days, all else from
- * usage_minutes. Sums come as float8, which holds every count that we shall ever reach exactly and arrives as a number.
+ * usage_minutes. A day whose minutes were deleted stands at its beginning. Sums come as float8, which holds every count that we shall ever reach exactly and arrives as a number.
  */
 export function usageSql(question: UsageQuestion): Sql {
   const { tenantId, from, to, groups, adapter, keyId, rowLimit } = question;
@@ -73,12 +73,13 @@ export function usageSql(question: UsageQuestion): Sql {
   ];
   const text = `
     WITH days AS (
-      SELECT day, low, high, $3 AND rolled_at IS NOT NULL AND low >= $1 AND high <= $2 AS whole
+      SELECT day, low, high, $3 AND rolled_at IS NOT NULL AND low >= $1 AND high <= $2 AS whole,
+        pruned_at IS NOT NULL AND low >= $1 AS pruned
       FROM usage_rollups,
         LATERAL (SELECT day::timestamp AT TIME ZONE 'UTC' AS low, (day + 1)::timestamp AT TIME ZONE 'UTC' AS high) span
       WHERE high > $1 AND low < $2
     ), spent AS (
-      SELECT low AS at, ${columns} FROM days JOIN usage_days USING (day) WHERE whole ${filters.join(' ')}
+      SELECT low AS at, ${columns} FROM days JOIN usage_days USING (day) WHERE (whole OR pruned) ${filters.join(' ')}
       UNION ALL
       SELECT minute, ${columns} FROM days JOIN usage_minutes
         ON minute >= greatest(low, $1) AND minute < least(high, $2)

@@ -51,6 +51,23 @@ export const pipelinesApiSettings = {
 
 /** What only the worker reads. */
 export const pipelinesWorkerSettings = {
+  webhookRetention_days: setting(
+    {
+      name: 'WEBHOOK_RETENTION_DAYS',
+      summary: 'Days for which ended deliveries of webhooks are kept, or `forever`',
+      defaultText: '30',
+    },
+    text.days('30'),
+  ),
+  hookRetention_days: setting(
+    {
+      name: 'HOOK_RETENTION_DAYS',
+      summary:
+        'Days for which ended events of hooks are kept, or `forever`; for so long a repeated `webhook-id` is known',
+      defaultText: '90',
+    },
+    text.days('90'),
+  ),
   webhookSchedule_s: setting(
     {
       name: 'WEBHOOK_RETRY_SCHEDULE',

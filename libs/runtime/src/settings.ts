@@ -83,6 +83,18 @@ export const text = {
         context.addIssue(`expected a whole number from ${min} to ${max}, got "${value}"`);
         return z.NEVER;
       }),
+  /** Whole days; undefined stands for `forever`. */
+  days: (fallback: string) =>
+    z
+      .string()
+      .default(fallback)
+      .transform((value, context) => {
+        if (value.toLowerCase() === 'forever') return undefined;
+        const days = Number(value);
+        if (Number.isInteger(days) && days >= 1 && days <= 36_500) return days;
+        context.addIssue(`expected a whole number of days from 1 to 36500, or forever, got "${value}"`);
+        return z.NEVER;
+      }),
   bytes: (fallback: number) =>
     z
       .string()

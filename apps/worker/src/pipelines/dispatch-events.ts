@@ -3,9 +3,11 @@ import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy }
 import { Bell } from '#pipelines/leases/bell.js';
 import { EventFanOut } from '#pipelines/webhooks/event-fan-out.service.js';
 import type { Logger } from '#runtime/logger.js';
+import type { SettingsOf } from '#runtime/settings.js';
 import { OUTBOX_CHANNEL } from '#stores/outbox/outbox.service.js';
 import { Notifications } from '#stores/postgres/notifications.js';
-import { WORKER_LOGGER } from '../worker-tokens.js';
+import type { workerSettings } from '../settings.js';
+import { WORKER_LOGGER, WORKER_SETTINGS } from '../worker-tokens.js';
 
 /** Should a notification be missed, waiting events are found after this long. */
 const LOOK_EVERY_MS = 1_000;
@@ -24,6 +26,7 @@ export class DispatchEvents implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly fanOut: EventFanOut,
     private readonly notifications: Notifications,
+    @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
   ) {}
 
@@ -59,6 +62,7 @@ export class DispatchEvents implements OnApplicationBootstrap, OnModuleDestroy {
     const now = new Date();
     if (now.getTime() - this.#prunedAt_ms < PRUNE_EVERY_MS) return;
     this.#prunedAt_ms = now.getTime();
-    await this.fanOut.prune(now, this.#closing.signal);
+    const { webhookRetention_days: outgoing_days, hookRetention_days: incoming_days } = this.settings;
+    await this.fanOut.prune(now, { outgoing_days, incoming_days }, this.#closing.signal);
   }
 }

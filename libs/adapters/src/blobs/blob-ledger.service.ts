@@ -89,11 +89,15 @@ export class BlobLedger {
     throw new AppError('dependency_unavailable', { retryAfter_s: 1 });
   }
 
-  /** Deletes those blobs that no version holds and no request may read. Returns the hashes that are gone. */
+  /**
+   * Deletes those blobs that no version holds and no request may read. Returns the hashes that are gone: none while a
+   * backup copies them, which the sweep makes up for.
+   */
   async free(hashes: Iterable<string>): Promise<string[]> {
     const freed: string[] = [];
     for (const sha256 of new Set(hashes)) {
       const gone = await this.database.transaction(async (manager) => {
+        if (!(await mayRemove(manager))) return false;
         await lockBlob(manager, sha256);
         if (await manager.existsBy(VersionFile, { sha256 })) return false;
         if (await manager.existsBy(ReleasedFile, { sha256 })) return false;
@@ -126,4 +130,13 @@ export interface ReleasedVersions {
 
 async function lockBlob(manager: EntityManager, sha256: string): Promise<void> {
   await manager.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [sha256]);
+}
+
+/** Held shared while a blob is removed, and alone while a backup is made. */
+export const BLOB_REMOVAL_LOCK = 0x10122;
+
+async function mayRemove(manager: EntityManager): Promise<boolean> {
+  const sql = 'SELECT pg_try_advisory_xact_lock_shared($1) AS free';
+  const [row] = await manager.query<{ free: boolean }[]>(sql, [BLOB_REMOVAL_LOCK]);
+  return row?.free === true;
 }

@@ -10,16 +10,25 @@ import { announceDue } from './webhooks-channel.js';
 const BATCH = 100;
 const DAY_MS = 24 * 3600_000;
 const PRUNE_BATCH = 1_000;
-/** For how many days rows are kept after they were done; `done`: since before the time $2. */
-const KEPT: readonly { readonly table: string; readonly done: string; readonly days: number }[] = [
-  { table: 'outbox_events', done: 'dispatched_at < $2', days: 7 },
-  {
-    table: 'webhook_deliveries',
-    done: 'due_at IS NULL AND coalesce(finished_at, created_at) < $2',
-    days: 30,
-  },
-  { table: 'hook_deliveries', done: 'due_at IS NULL AND coalesce(finished_at, created_at) < $2', days: 90 },
-];
+const OUTBOX_DAYS = 7;
+
+/** For how many days deliveries are kept after they were done; undefined: for ever. */
+export interface DeliveryRetention {
+  /** Of what is told to others. */
+  readonly outgoing_days: number | undefined;
+  /** Of what others told us: a repeated webhook-id is known for so long. */
+  readonly incoming_days: number | undefined;
+}
+
+/** `done`: since before the time $2. */
+function kept({ outgoing_days, incoming_days }: DeliveryRetention) {
+  const done = 'due_at IS NULL AND coalesce(finished_at, created_at) < $2';
+  return [
+    { table: 'outbox_events', done: 'dispatched_at < $2', days: OUTBOX_DAYS },
+    { table: 'webhook_deliveries', done, days: outgoing_days },
+    { table: 'hook_deliveries', done, days: incoming_days },
+  ];
+}
 
 /** Makes, of each event of the outbox, one delivery for each endpoint that wants it: exactly once. */
 @Injectable()
@@ -52,8 +61,9 @@ export class EventFanOut {
    * Forgets what is long over, a bounded number of rows per statement; stops between two when `signal` aborts. Any
    * number of workers may call it at once.
    */
-  async prune(now: Date, signal: AbortSignal): Promise<void> {
-    for (const { table, done, days } of KEPT) {
+  async prune(now: Date, retention: DeliveryRetention, signal: AbortSignal): Promise<void> {
+    for (const { table, done, days } of kept(retention)) {
+      if (days === undefined) continue;
       const before = new Date(now.getTime() - days * DAY_MS);
       // Nothing is done before it is made, and ids begin with that time: each batch is a walk along a primary key.
       const sql = `

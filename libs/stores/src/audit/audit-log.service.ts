@@ -30,7 +30,9 @@ export interface AuditFilter extends Omit<AuditQuery, 'tenant'> {
 
 const SYSTEM: Actor = { type: 'system', id: 'system' };
 
-/** Who changed what, from where, and how it was before: one entry per change, for ever. */
+const PRUNE_BATCH = 5_000;
+
+/** Who changed what, from where, and how it was before: one entry per change, until `prune`. */
 @Injectable()
 export class AuditLog {
   constructor(private readonly database: DataSource) {}
@@ -55,6 +57,33 @@ export class AuditLog {
       requestId: request?.requestId ?? null,
       address: request?.address ?? null,
     });
+  }
+
+  /**
+   * Deletes entries older than `before`, a bounded number in each transaction, which tells of it by an entry of its own.
+   * Returns how many are gone.
+   */
+  async prune(before: Date, signal: AbortSignal): Promise<number> {
+    let gone = 0;
+    for (let batch = PRUNE_BATCH; batch === PRUNE_BATCH && !signal.aborted; gone += batch) {
+      batch = await this.database.transaction(async (manager) => {
+        // Without it the database refuses: migration 0050.
+        await manager.query("SET LOCAL lorikeet.retention = 'on'");
+        const [, deleted] = await manager.query<[rows: unknown[], deleted: number]>(
+          `DELETE FROM audit_entries WHERE id IN (
+             SELECT id FROM audit_entries WHERE id < $1 ORDER BY id LIMIT ${PRUNE_BATCH}
+           )`,
+          [firstIdAt(before.getTime())],
+        );
+        if (deleted > 0) {
+          const subject = { type: 'audit', id: 'audit' };
+          const after = { deleted, before: before.toISOString() };
+          await AuditLog.record(manager, { actor: SYSTEM, action: 'audit.prune', subject, after });
+        }
+        return deleted;
+      });
+    }
+    return gone;
   }
 
   /** Newest first. */

@@ -45,6 +45,11 @@ export class BullInspector implements JobInspector {
     };
   }
 
+  async oldest(kind: string): Promise<Date | undefined> {
+    const [job] = await inTime(this.#queue(kind).getJobs([...BULL_STATES.waiting], 0, 0, true));
+    return job ? new Date(job.timestamp) : undefined;
+  }
+
   async list(
     kind: string,
     states: readonly JobState[],

@@ -78,6 +78,8 @@ export interface JobPage {
 export interface JobInspector {
   readonly kinds: readonly string[];
   counts(kind: string): Promise<JobCounts>;
+  /** When the job was put into the queue that has waited longest; undefined: none waits. */
+  oldest(kind: string): Promise<Date | undefined>;
   /** Newest first within a state, states in the order of JOB_STATES; ended jobs are kept for a while only. */
   list(kind: string, states: readonly JobState[], page: { offset: number; limit: number }): Promise<JobPage>;
   get(kind: string, id: string): Promise<JobView | undefined>;

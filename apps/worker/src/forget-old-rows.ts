@@ -1,0 +1,56 @@
+import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { UsageRollup } from '#accounts/usage-rollup.service.js';
+import type { Logger } from '#runtime/logger.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
+import { JobMetrics } from './observe/job-metrics.js';
+import type { workerSettings } from './settings.js';
+import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
+
+const EVERY_MS = 3600_000;
+const DAY_MS = 24 * 3600_000;
+
+/** Deletes what is older than the operator wants to keep; deliveries are forgotten where they are handed on. */
+@Injectable()
+export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
+  readonly #closing = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly usage: UsageRollup,
+    private readonly audit: AuditLog,
+    private readonly metrics: JobMetrics,
+    @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
+    @Inject(WORKER_LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const run = (): void => {
+      this.#running = this.#running
+        .then(() => this.metrics.task('forget old rows', () => this.forget(new Date())))
+        .catch((err: unknown) =>
+          this.logger.warn({ err }, 'old rows could not be deleted; it is tried again'),
+        );
+    };
+    run();
+    this.#timer = setInterval(run, EVERY_MS);
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    this.#closing.abort();
+    clearInterval(this.#timer);
+    await this.#running;
+  }
+
+  /** Any number of workers may do it at once. */
+  async forget(now: Date): Promise<void> {
+    const { signal } = this.#closing;
+    const { usageMinutesRetention_days: minutes_days, auditRetention_days: audit_days } = this.settings;
+    const before = (days: number): Date => new Date(now.getTime() - days * DAY_MS);
+    const days = minutes_days === undefined ? [] : await this.usage.prune(before(minutes_days), signal);
+    const entries = audit_days === undefined ? 0 : await this.audit.prune(before(audit_days), signal);
+    if (days.length + entries > 0)
+      this.logger.info({ usageDays: days.length, auditEntries: entries }, 'deleted old rows');
+  }
+}
