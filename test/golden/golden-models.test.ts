@@ -28,6 +28,8 @@ const CASES = [
   'peft-cases/gqa',
   'peft-cases/biased',
   'peft-cases/tied',
+  'peft-cases/resized',
+  'peft-cases/resized-tied',
 ];
 
 describe.each(CASES)('%s over HTTP', (name) => {

@@ -5,12 +5,13 @@
 
 SPEC.json is a list of cases. A case with "model_of" uses the model of cases/<model_of>; otherwise it has "arch" and
 "config" as in make_goldens.py. An adapter may have "save_embedding_layers" (passed to save_pretrained) and "perturb": parts
-of tensor names whose values are changed in the saved file, so that it matters whether they are loaded. The expected values
-are those of PeftModel.from_pretrained on the file as it is then.
+of tensor names whose values are changed in the saved file, so that it matters whether they are loaded. One with "resized"
+is saved as if the vocabulary had been resized in memory: the base's folder says another vocab_size than the model, so PEFT
+saves the embeddings as well. The expected values are those of PeftModel.from_pretrained on the file as it is then.
 
 peft-cases/<case>/ holds model/ (unless "model_of"), adapters/<adapter>/ and golden.json as make_goldens.py writes them.
 """
-import json, os, shutil, sys
+import json, os, shutil, sys, tempfile
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -45,6 +46,13 @@ def perturb(path, parts, seed):
             tensors[name] = (value.float() * (1 + 0.3 * torch.randn(value.shape, generator=g))).to(value.dtype)
     save_file(tensors, path, metadata={"format": "pt"})
 
+def as_resized(trained, model_dir):
+    """Lets PEFT find, where it looks for the base, a config with fewer tokens than the model has."""
+    folder = tempfile.mkdtemp()
+    config = json.load(open(os.path.join(model_dir, "config.json")))
+    json.dump({**config, "vocab_size": config["vocab_size"] - 2}, open(os.path.join(folder, "config.json"), "w"))
+    trained.peft_config["default"].base_model_name_or_path = folder
+
 def make_case(out_dir, case):
     root = os.path.join(out_dir, case["name"])
     shutil.rmtree(root, ignore_errors=True)
@@ -66,12 +74,14 @@ def make_case(out_dir, case):
         torch.manual_seed(seed)
         trained = get_peft_model(load(), LoraConfig(task_type="CAUSAL_LM", **a["lora"]))
         fill(trained, seed + 1)
+        if a.get("resized"):
+            as_resized(trained, model_dir)
         trained.to(DTYPES[a.get("dtype", "bf16")]).save_pretrained(
             adapter_dir, save_embedding_layers=a.get("save_embedding_layers", "auto"))
         os.remove(os.path.join(adapter_dir, "README.md"))
         config_path = os.path.join(adapter_dir, "adapter_config.json")
         config = json.load(open(config_path))
-        config["base_model_name_or_path"] = case.get("model_of", case["name"])
+        config["base_model_name_or_path"] = os.path.basename(case.get("model_of", case["name"]))
         json.dump(config, open(config_path, "w"), indent=2, sort_keys=True)
         if "perturb" in a:
             perturb(os.path.join(adapter_dir, "adapter_model.safetensors"), a["perturb"], seed + 2)

@@ -13,6 +13,8 @@ const MODELS = [
   'peft-cases/gqa',
   'peft-cases/biased',
   'peft-cases/tied',
+  'peft-cases/resized',
+  'peft-cases/resized-tied',
 ].map((name) => {
   const { modelPath, folder } = loadGolden(name);
   return { name, modelPath, adapters: join(folder, 'adapters') };

@@ -44,6 +44,8 @@ const sets = [
   'peft-cases/gqa',
   'peft-cases/biased',
   'peft-cases/tied',
+  'peft-cases/resized',
+  'peft-cases/resized-tied',
 ];
 
 describe.each(['reference', 'cpu'] as const)('on the %s backend', (backend) => {

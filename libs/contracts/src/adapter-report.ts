@@ -50,7 +50,8 @@ export const ADAPTER_WARNING_TABLE = {
     'A name in target_modules, exclude_modules or modules_to_save matches nothing in the base model.',
   pattern_unmatched: 'A key of rank_pattern or alpha_pattern matches no targeted module.',
   fan_in_fan_out_ignored: 'fan_in_fan_out is set, but the base model has no layer stored that way.',
-  weight_tying_ignored: 'ensure_weight_tying is set, but the base model has no tied embeddings.',
+  weight_tying_ignored:
+    'ensure_weight_tying is set, but the base model has no tied embeddings, or the adapter does not name them.',
   base_weight_replaced:
     "The file carries the embedding's own weight, which takes the place of the base model's.",
 } as const;
@@ -103,6 +104,8 @@ export const TENSOR_ROLES = [
   'weight',
   'bias',
   'token_rows',
+  /** PEFT passes over it as well: a second copy, or what a module was before training. */
+  'unused',
 ] as const;
 export const TensorReportSchema = z.object({
   name: z.string(),

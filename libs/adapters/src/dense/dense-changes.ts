@@ -21,6 +21,7 @@ export interface DenseConfig {
     | Readonly<Record<string, readonly number[]>>
     | null
     | undefined;
+  readonly ensure_weight_tying?: boolean | null | undefined;
 }
 
 export interface DenseInput {
@@ -41,17 +42,24 @@ export function denseChanges({ config, header, base }: DenseInput): DenseChange[
     const { module, part } = denseTensor(name, names);
     byModule.set(module, { ...byModule.get(module), [part]: { name, rows: shape[0] ?? 0 } });
   }
-  if (base.tieWordEmbeddings) shareEmbedding(byModule, config);
+  // A second copy counts only where it is the only one.
+  for (const [module, { copy, ...tensors }] of byModule)
+    byModule.set(module, { ...tensors, ...(copy && !tensors.weight ? { weight: copy } : {}) });
+  const ends = vocabularyEnds(base);
+  if (base.tieWordEmbeddings) shareEmbedding(byModule, config, ends);
   const alphaOf = alphaByModule(config);
-  return [...byModule].map(([module, tensors]) => changeOf(module, tensors, config, alphaOf));
+  return [...byModule].map(([module, tensors]) => changeOf({ module, tensors, config, alphaOf, ends }));
 }
 
-function changeOf(
-  module: string,
-  tensors: Tensors,
-  config: DenseConfig,
-  alphaOf: (module: string) => number,
-): DenseChange {
+interface OneModule {
+  readonly module: string;
+  readonly tensors: Tensors;
+  readonly config: DenseConfig;
+  readonly alphaOf: (module: string) => number;
+  readonly ends: VocabularyEnds;
+}
+
+function changeOf({ module, tensors, config, alphaOf, ends }: OneModule): DenseChange {
   const { a, b, rows } = tensors;
   const lowRank = a && b && { a: a.name, b: b.name, scale: scaleOf(alphaOf(module), a.rows, config) };
   const named = (['weight', 'loraBias', 'magnitude', 'bias'] as const).flatMap((part) => {
@@ -62,7 +70,7 @@ function changeOf(
     module,
     ...Object.fromEntries(named),
     ...(lowRank && { lowRank }),
-    ...(rows && { rows: { indices: [...tokenRows(module, config)], tensor: rows.name } }),
+    ...(rows && { rows: { indices: [...tokenRows(module, config, ends)], tensor: rows.name } }),
   };
 }
 
@@ -82,27 +90,64 @@ function alphaByModule(config: DenseConfig): (module: string) => number {
     patterns.find(({ regex }) => regex.matchesPrefix(module))?.alpha ?? config.lora_alpha ?? DEFAULT_ALPHA;
 }
 
-function tokenRows(module: string, { trainable_token_indices }: DenseConfig): readonly number[] {
-  if (!trainable_token_indices) return [];
-  if (Array.isArray(trainable_token_indices)) return trainable_token_indices as readonly number[];
-  const found = Object.entries(trainable_token_indices).find(([suffix]) => module.endsWith(suffix));
-  return (found?.[1] as readonly number[] | undefined) ?? [];
+interface VocabularyEnds {
+  readonly table: string;
+  readonly head: string;
 }
 
-const TABLE = 'model.embed_tokens';
-const HEAD = 'lm_head';
+function vocabularyEnds({ modules }: DenseInput['base']): VocabularyEnds {
+  return {
+    table: modules.find(({ kind }) => kind === 'embedding')?.name ?? '',
+    head: modules.findLast(({ kind }) => kind === 'linear')?.name ?? '',
+  };
+}
+
+/** A head without an entry of its own has the table's. */
+function tokenRows(
+  module: string,
+  { trainable_token_indices: wanted }: DenseConfig,
+  ends: VocabularyEnds,
+): readonly number[] {
+  if (!wanted) return [];
+  if (Array.isArray(wanted)) return wanted as readonly number[];
+  const entries = Object.entries(wanted);
+  const of = (name: string) => entries.find(([suffix]) => name.endsWith(suffix))?.[1];
+  return of(module) ?? (module === ends.head ? of(ends.table) : undefined) ?? [];
+}
 
 /**
- * Tied, table and head are one parameter: a weight that was saved for either is loaded into both, the head's last. A module
- * in modules_to_save has a copy of its own.
+ * Tied, table and head are one parameter: a weight that was saved for either is loaded into both, the head's last, and a
+ * module in modules_to_save has a copy of its own beside it; with ensure_weight_tying the copies are one as well.
  */
-function shareEmbedding(byModule: Map<string, Tensors>, config: DenseConfig): void {
+function shareEmbedding(
+  byModule: Map<string, Tensors>,
+  config: DenseConfig,
+  { table, head }: VocabularyEnds,
+): void {
+  const both = [table, head];
+  const tensors = (module: string): Tensors => byModule.get(module) ?? {};
   const own = (module: string): boolean =>
     config.modules_to_save?.some((saved) => module.endsWith(saved)) ?? false;
-  const tied = [TABLE, HEAD].filter((module) => !own(module));
-  const weight = tied
-    .map((module) => byModule.get(module)?.weight)
-    .findLast((tensor) => tensor !== undefined);
-  if (weight === undefined) return;
-  for (const module of tied) byModule.set(module, { ...byModule.get(module), weight });
+  if (config.ensure_weight_tying === true && both.some(own)) {
+    const weight = tensors(head).weight ?? tensors(table).weight;
+    for (const module of both) byModule.set(module, { ...tensors(module), ...(weight && { weight }) });
+  } else {
+    const loaded = both.map((module) => (own(module) ? tensors(module).original : tensors(module).weight));
+    const weight = loaded.findLast((tensor) => tensor !== undefined);
+    for (const module of both)
+      if (weight && !own(module)) byModule.set(module, { ...tensors(module), weight });
+  }
+  shareRows(byModule, config, { table, head });
+}
+
+/** The head takes the table's rows, also where the file has a copy for it, unless the config gives it rows of its own. */
+function shareRows(
+  byModule: Map<string, Tensors>,
+  config: DenseConfig,
+  ends: VocabularyEnds,
+): void {
+  const rows = byModule.get(ends.table)?.rows;
+  const [ofTable, ofHead] = [tokenRows(ends.table, config, ends), tokenRows(ends.head, config, ends)];
+  if (!rows || String(ofTable) !== String(ofHead)) return;
+  byModule.set(ends.head, { ...byModule.get(ends.head), rows });
 }

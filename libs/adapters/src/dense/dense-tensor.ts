@@ -1,6 +1,6 @@
 export interface DenseTensor {
   readonly module: string;
-  readonly part: 'a' | 'b' | 'loraBias' | 'magnitude' | 'weight' | 'bias' | 'rows';
+  readonly part: 'a' | 'b' | 'loraBias' | 'magnitude' | 'weight' | 'bias' | 'rows' | 'original' | 'copy';
 }
 
 /** What stands in the name behind the module decides; the adapter's own name may stand in between. */
@@ -21,10 +21,13 @@ export function denseTensor(name: string, modules: ReadonlySet<string>): DenseTe
     const at = path.indexOf(mark);
     if (at > 0) return { module: moduleOf(path.slice(0, at), name, modules), part: bias ? 'loraBias' : part };
   }
-  return { module: moduleOf(path.slice(0, -1), name, modules), part: bias ? 'bias' : 'weight' };
+  const module = moduleOf(path.slice(0, -1), name, modules);
+  if (path.includes('original_module')) return { module, part: 'original' };
+  if (bias) return { module, part: 'bias' };
+  return { module, part: path.includes('modules_to_save') ? 'copy' : 'weight' };
 }
 
-const WRAPPERS = new Set(['base_layer', 'token_adapter', 'modules_to_save']);
+const WRAPPERS = new Set(['base_layer', 'token_adapter', 'modules_to_save', 'original_module']);
 
 /** The module's path once PEFT's wrappers, and the adapter's name behind one of them, are taken out. */
 function moduleOf(path: readonly string[], name: string, modules: ReadonlySet<string>): string {

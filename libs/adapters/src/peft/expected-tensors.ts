@@ -3,6 +3,8 @@ import type { BaseModel, BaseModule } from '#contracts/base-model.js';
 import type { HonouredFields } from './fields.js';
 import type { AdapterPlan } from './targets.js';
 import type { TensorPart } from './tensor-names.js';
+import type { TokenRows } from './token-rows.js';
+import { isVocabularyModule } from './vocabulary-modules.js';
 
 export interface ExpectedTensor {
   readonly module: string;
@@ -16,10 +18,6 @@ export interface ExpectedTensor {
 
 export const tensorKey = (module: string, part: TensorPart): string => `${module}:${part}`;
 
-/** The modules whose own weight PEFT may save beside a LoRA on them (save_embedding_layers). */
-const EMBEDDINGS = new Set(['embed_tokens', 'lm_head']);
-export const isEmbeddingLayer = (module: string): boolean => EMBEDDINGS.has(module.split('.').at(-1) ?? '');
-
 /** Every tensor that the file must or may hold. */
 export function expectedTensors(
   config: HonouredFields,
@@ -28,7 +26,7 @@ export function expectedTensors(
 ): ReadonlyMap<string, ExpectedTensor> {
   const all = base.modules.flatMap((module) => [
     ...lowRankTensors(config, plan, module),
-    ...replacedTensors(config, plan, module),
+    ...replacedTensors(config, plan, module, base),
   ]);
   return new Map(all.map((tensor) => [tensorKey(tensor.module, tensor.part), tensor]));
 }
@@ -57,39 +55,63 @@ function lowRankTensors(config: HonouredFields, plan: AdapterPlan, module: BaseM
   return tensors;
 }
 
-function replacedTensors(config: HonouredFields, plan: AdapterPlan, module: BaseModule): ExpectedTensor[] {
+function replacedTensors(
+  config: HonouredFields,
+  plan: AdapterPlan,
+  module: BaseModule,
+  base: BaseModel,
+): ExpectedTensor[] {
   const { name } = module;
-  const tensors: ExpectedTensor[] = [];
-  const add = (
-    part: TensorPart,
-    role: ExpectedTensor['role'],
-    shape: readonly number[],
-    reason: string,
-    required = true,
-  ) => tensors.push({ module: name, part, role, shape, required, reason });
+  const make = (required: boolean) => (part: TensorPart, role: ExpectedTensor['role'], reason: string) => ({
+    module: name,
+    part,
+    role,
+    shape: part.endsWith('bias') ? [module.out] : weightShape(module),
+    required,
+    reason,
+  });
+  const [must, may] = [make(true), make(false)];
+  if (plan.saved.has(name)) return savedTensors(module, base, { must, may });
   const targeted = plan.targets.has(name);
-  if (plan.saved.has(name)) {
-    add('weight', 'weight', weightShape(module), 'modules_to_save covers it');
-    if (module.bias) add('bias', 'bias', [module.out], 'modules_to_save covers it');
-    return tensors;
-  }
+  const tensors: ExpectedTensor[] = [];
   if (module.bias && targeted && config.bias !== 'none') {
-    add('base_layer.bias', 'bias', [module.out], `bias is ${config.bias}`);
+    tensors.push(must('base_layer.bias', 'bias', `bias is ${config.bias}`));
   }
-  if (module.bias && !targeted && config.bias === 'all') add('bias', 'bias', [module.out], 'bias is all');
+  if (module.bias && !targeted && config.bias === 'all') tensors.push(must('bias', 'bias', 'bias is all'));
   const rows = plan.tokenRows.get(name);
-  if (rows !== undefined) {
-    add('token_adapter', 'token_rows', [rows.length, module.out], 'trainable_token_indices is set');
-  } else if (isEmbeddingLayer(name)) {
-    add(
-      targeted ? 'base_layer.weight' : 'weight',
-      'weight',
-      weightShape(module),
-      'PEFT may save embeddings',
-      false,
-    );
+  if (rows !== undefined) tensors.push(rowsTensor(rows, module));
+  if (isVocabularyModule(base, name)) {
+    const part = targeted || rows !== undefined ? 'base_layer.weight' : 'weight';
+    tensors.push(may(part, 'weight', 'PEFT may save embeddings'));
   }
   return tensors;
+}
+
+type Make = (part: TensorPart, role: ExpectedTensor['role'], reason: string) => ExpectedTensor;
+
+function savedTensors(module: BaseModule, base: BaseModel, { must, may }: Record<'must' | 'may', Make>) {
+  const reason = 'modules_to_save covers it';
+  // What the module was before training counts only where it is another module's weight, too.
+  const shared = base.tieWordEmbeddings && isVocabularyModule(base, module.name);
+  const original = may('original_module.weight', shared ? 'weight' : 'unused', reason);
+  const tensors = [must('weight', 'weight', reason), original];
+  if (module.bias) {
+    tensors.push(must('bias', 'bias', reason), may('original_module.bias', 'unused', reason));
+  }
+  return tensors;
+}
+
+/** A tied head's own copy of the rows is what PEFT leaves out. */
+function rowsTensor({ indices, tensorOf }: TokenRows, module: BaseModule): ExpectedTensor {
+  const own = tensorOf === module.name;
+  return {
+    module: module.name,
+    part: 'token_adapter',
+    role: own ? 'token_rows' : 'unused',
+    shape: [indices.length, module.kind === 'embedding' ? module.out : module.in],
+    required: own,
+    reason: 'trainable_token_indices is set',
+  };
 }
 
 function weightShape(module: BaseModule): number[] {

@@ -67,11 +67,13 @@ export const HONOURED_NOTES: Readonly<Record<HonouredField, string>> = {
   bias: 'none, all or lora_only: biases of the base that the file replaces.',
   lora_bias: 'A bias on lora_B.',
   modules_to_save: 'Whole modules that the file replaces; matched by the end of the name, as PEFT does.',
-  trainable_token_indices: 'Rows of the input embedding that the file replaces; not with tied embeddings.',
+  trainable_token_indices:
+    'Rows of the input embedding or the output head that the file replaces; of the embedding also in a tied head.',
   fan_in_fan_out: 'Without effect on nn.Linear and nn.Embedding, as in PEFT.',
   init_lora_weights:
     'How training started. Refused where it changed the base weights: pissa, olora, corda, loftq, lora_ga.',
-  ensure_weight_tying: 'Refused with tied embeddings, without effect otherwise.',
+  ensure_weight_tying:
+    'With tied embeddings, what the config says of the embedding or of the head holds for both; without effect otherwise.',
 };
 
 export interface RefusedField {

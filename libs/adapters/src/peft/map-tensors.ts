@@ -20,10 +20,19 @@ export function mapTensors(
   expected: ReadonlyMap<string, ExpectedTensor> | undefined,
 ): MappedTensors {
   const mapper = new TensorMapper(base, expected);
-  for (const tensor of header.tensors) mapper.add(tensor);
+  const names = header.tensors.map((tensor) => mapper.parse(tensor));
+  const plain = new Set(names.flatMap((name) => (name && !name.isCopy ? [keyOf(name)] : [])));
+  for (const [at, tensor] of header.tensors.entries()) {
+    const name = names[at];
+    // PEFT loads the plain name and passes over the copy.
+    if (name?.isCopy && plain.has(keyOf(name))) mapper.leaveOut(tensor, name);
+    else if (name) mapper.add(tensor, name);
+  }
   mapper.checkMissing();
   return mapper;
 }
+
+const keyOf = ({ module, part }: TensorName): string => tensorKey(module, part);
 
 /** No module path of any model comes near; a longer one would only swell the report. */
 const MAX_NAME_CHARACTERS = 500;
@@ -43,25 +52,34 @@ class TensorMapper implements MappedTensors {
     this.modules = new Set(base.modules.map(({ name }) => name));
   }
 
-  add(tensor: TensorInfo): void {
+  /** What the tensor's name says; undefined when that is no part of a module of the base. */
+  parse(tensor: TensorInfo): TensorName | undefined {
     if (tensor.name.length > MAX_NAME_CHARACTERS) {
       const shown = `${tensor.name.slice(0, 100)}...`;
       this.fail('tensor_name_invalid', shown, `has a name of ${tensor.name.length} characters`, {});
-      return;
+      return undefined;
     }
     const name = parseTensorName(tensor.name, (module) => this.modules.has(module));
     if (name === undefined) {
       const expected = 'base_model.model.<module>.lora_A.weight and the like';
       this.fail('tensor_name_invalid', tensor.name, 'is no name that PEFT writes', { expected });
-      return;
+      return undefined;
     }
     if (!this.modules.has(name.module)) {
       const message = `belongs to ${name.module}, which the base model does not have`;
       this.fail('tensor_module_unknown', tensor.name, message, { module: name.module });
-      return;
+      return undefined;
     }
+    return name;
+  }
+
+  leaveOut({ name }: TensorInfo, { module }: TensorName): void {
+    this.tensors.push({ name, module, role: 'unused' });
+  }
+
+  add(tensor: TensorInfo, name: TensorName): void {
     this.checkAdapterName(tensor, name);
-    const key = tensorKey(name.module, name.part);
+    const key = keyOf(name);
     const before = this.seen.get(key);
     this.seen.set(key, tensor.name);
     if (before !== undefined) {
@@ -93,7 +111,7 @@ class TensorMapper implements MappedTensors {
       this.fail('tensor_shape', tensor.name, message, { module, expected: wanted, found: shape });
       return;
     }
-    this.found.set(tensorKey(module, part), ref.data);
+    if (expected.role !== 'unused') this.found.set(tensorKey(module, part), ref.data);
     this.tensors.push({ name: tensor.name, module, role: expected.role });
   }
 

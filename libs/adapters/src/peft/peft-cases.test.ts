@@ -10,6 +10,8 @@ const MODELS: Readonly<Record<string, string>> = {
   gqa: 'cases/llama-gqa/model/',
   biased: 'peft-cases/biased/model/',
   tied: 'peft-cases/tied/model/',
+  resized: 'peft-cases/resized/model/',
+  'resized-tied': 'peft-cases/tied/model/',
 };
 
 /** One line per module: what of it comes from where, e.g. "0.q_proj lora 4:2 magnitude". */
@@ -201,6 +203,48 @@ describe('a checkpoint that PEFT wrote', () => {
         ...each([0, 1], ['q_proj'], 'lora 4:2'),
         'lm_head weight from lm_head',
       ],
+    ],
+    // After a resize of the vocabulary PEFT writes copies and originals beside what counts.
+    [
+      'resized/rows',
+      [
+        `${EMBED} weight from model.embed_tokens.token_adapter.base_layer rows 3`,
+        '0.q_proj lora 4:2',
+        'lm_head weight from lm_head',
+      ],
+    ],
+    ['resized/rows-head', ['0.q_proj lora 4:2', 'lm_head rows 2']],
+    [
+      'resized/save-both',
+      [`${EMBED} weight from model.embed_tokens`, '0.q_proj lora 4:2', 'lm_head weight from lm_head'],
+    ],
+    [
+      'resized-tied/rows',
+      [`${EMBED} rows 3`, ...each([0, 1], ['q_proj'], 'lora 4:2'), 'lm_head rows 3'],
+    ],
+    [
+      'resized-tied/rows-both-differ',
+      [`${EMBED} rows 2`, ...each([0, 1], ['q_proj'], 'lora 4:2'), 'lm_head rows 3'],
+    ],
+    [
+      'resized-tied/save-embed-ensured',
+      [
+        `${EMBED} weight from lm_head`,
+        ...each([0, 1], ['q_proj'], 'lora 4:2'),
+        'lm_head weight from lm_head',
+      ],
+    ],
+    [
+      'resized-tied/save-embed-resized',
+      [
+        `${EMBED} weight from model.embed_tokens`,
+        ...each([0, 1], ['q_proj'], 'lora 4:2'),
+        'lm_head weight from lm_head',
+      ],
+    ],
+    [
+      'resized-tied/lora-head-ensured',
+      [`${EMBED} lora 4:2`, ...each([0, 1], ['q_proj'], 'lora 4:2'), 'lm_head lora 4:2'],
     ],
     ['tied/all-linear', each([0, 1], [...ATTENTION, ...MLP], 'lora 4:2')],
   ])('%s becomes the manifest that computes the same', (path, expected) => {

@@ -142,16 +142,19 @@ describe('the tensors', () => {
       ['token_index_invalid'],
     ],
     [
-      'token rows of the output head',
-      { trainable_token_indices: { lm_head: [5] } },
+      'token rows of a module without tokens',
+      { trainable_token_indices: { 'layers.0.self_attn.q_proj': [5] } },
       QUERIES,
       ['config_field_refused'],
     ],
     [
-      'token rows with tied embeddings',
-      { trainable_token_indices: [5] },
+      'token rows that a tied head shall share and not share',
+      {
+        trainable_token_indices: { embed_tokens: [5], lm_head: [6] },
+        ensure_weight_tying: true,
+      },
       QUERIES,
-      ['config_field_refused'],
+      ['config_conflict', 'tensor_missing'],
       tied,
     ],
     [
@@ -161,10 +164,10 @@ describe('the tensors', () => {
       ['module_conflict', 'tensor_missing'],
     ],
     [
-      'ensure_weight_tying with tied embeddings',
-      { ensure_weight_tying: true },
-      QUERIES,
-      ['config_field_refused'],
+      'ensure_weight_tying of a saved embedding without the head\'s weight',
+      { ensure_weight_tying: true, modules_to_save: ['embed_tokens'] },
+      { ...QUERIES, 'base_model.model.model.embed_tokens.weight': [512, 64] },
+      ['tensor_missing'],
       tied,
     ],
     [

@@ -7,7 +7,9 @@ import { newRegexBudget, PythonRegex, type RegexBudget } from './python-regex.js
 import { modulePaths, pathEndsWith, pathSuffixes } from './module-paths.js';
 import { PythonRegexError } from './python-regex-parser.js';
 import { resolveSavedModules } from './saved-modules.js';
-import { resolveTokenRows } from './token-rows.js';
+import { resolveTokenRows, type TokenRows } from './token-rows.js';
+import { vocabularyModules } from './vocabulary-modules.js';
+import { applyWeightTying, type TiedConfig } from './weight-tying.js';
 
 /** What the config asks for, module by module. */
 export interface AdapterPlan {
@@ -15,8 +17,10 @@ export interface AdapterPlan {
   readonly targets: ReadonlyMap<string, { readonly rank: number; readonly scale: number }>;
   /** Modules that the file replaces as a whole (modules_to_save). */
   readonly saved: ReadonlySet<string>;
-  /** Rows of an embedding that the file replaces, by module name. */
-  readonly tokenRows: ReadonlyMap<string, readonly number[]>;
+  /** Rows of the embedding or the head that the file replaces, by module name. */
+  readonly tokenRows: ReadonlyMap<string, TokenRows>;
+  /** What ensure_weight_tying makes common to the embedding and the head. */
+  readonly tied: TiedConfig['tied'];
 }
 
 export interface ResolvedTargets {
@@ -38,28 +42,41 @@ class TargetResolver implements ResolvedTargets {
   private readonly targets = new Map<string, { rank: number; scale: number }>();
   readonly plan: AdapterPlan;
   private readonly budget: RegexBudget = newRegexBudget();
+  private readonly config: HonouredFields;
+  /** The embedding and the head where ensure_weight_tying gives them one LoRA. */
+  private readonly tiedTargets: ReadonlySet<string>;
   private readonly modules: ReadonlyMap<string, BaseModule>;
   /** Modules and all that contain them, in the base model's order: PEFT tries its patterns on every one. */
   private readonly names: readonly string[];
 
   constructor(
-    private readonly config: HonouredFields,
+    config: HonouredFields,
     private readonly base: BaseModel,
   ) {
     this.modules = new Map(base.modules.map((module) => [module.name, module]));
     this.names = modulePaths(base);
-    const saved = resolveSavedModules(config, base);
+    const tying = applyWeightTying(config, base, this.budget);
+    this.config = tying.config;
+    const { table, head } = vocabularyModules(base);
+    const both = tying.tied === undefined ? [] : [table, head].flatMap((module) => module?.name ?? []);
+    this.tiedTargets = new Set(tying.tied === 'targets' ? both : []);
+    const saved = resolveSavedModules(tying.config, base);
     const rows = resolveTokenRows(config, base);
-    this.plan = { targets: this.targets, saved: saved.saved, tokenRows: rows.tokenRows };
+    this.plan = {
+      targets: this.targets,
+      saved: tying.tied === 'saved' ? new Set([...saved.saved, ...both]) : saved.saved,
+      tokenRows: rows.tokenRows,
+      tied: tying.tied,
+    };
     this.errors.push(...saved.errors, ...rows.errors);
-    this.warnings.push(...saved.warnings);
+    this.warnings.push(...tying.warnings, ...saved.warnings);
   }
 
   run(): void {
     const matched = this.matchTargets();
     if (matched !== undefined) this.assignScales(matched);
     this.checkClaims();
-    this.checkTying();
+    this.checkFanInFanOut();
   }
 
   // ---- target_modules, exclude_modules, layers_to_transform ----
@@ -70,7 +87,7 @@ class TargetResolver implements ResolvedTargets {
     if (excluded === undefined || matches === undefined) return undefined;
     const matched = new Set<string>();
     for (const name of this.names) {
-      if (excluded.has(name) || !matches(name)) continue;
+      if (!this.tiedTargets.has(name) && (excluded.has(name) || !matches(name))) continue;
       const module = this.modules.get(name);
       if (module === undefined || module.kind === 'norm') {
         const what = module === undefined ? 'a container of modules' : 'a norm';
@@ -178,6 +195,11 @@ class TargetResolver implements ResolvedTargets {
     const rankOf = this.patternLookup('rank_pattern', matched);
     const alphaOf = this.patternLookup('alpha_pattern', matched);
     if (rankOf === undefined || alphaOf === undefined) return;
+    const tiedRanks = new Set([...this.tiedTargets].map((name) => rankOf.get(name) ?? this.config.r));
+    if (tiedRanks.size > 1) {
+      this.fail('config_conflict', 'rank_pattern', 'gives tied modules different ranks.');
+      return;
+    }
     for (const name of matched) {
       const rank = rankOf.get(name) ?? this.config.r;
       const alpha = alphaOf.get(name) ?? this.config.lora_alpha;
@@ -226,19 +248,11 @@ class TargetResolver implements ResolvedTargets {
     }
   }
 
-  private checkTying(): void {
+  private checkFanInFanOut(): void {
     if (this.config.fan_in_fan_out) {
       const message =
         'fan_in_fan_out has no effect: the base model has no layer that stores its weight transposed.';
       this.warnings.push({ code: 'fan_in_fan_out_ignored', message, field: 'fan_in_fan_out' });
-    }
-    if (!this.config.ensure_weight_tying) return;
-    if (this.base.tieWordEmbeddings) {
-      const message = 'is not supported with tied embeddings.';
-      this.fail('config_field_refused', 'ensure_weight_tying', message);
-    } else {
-      const message = 'ensure_weight_tying has no effect: the base model has no tied embeddings.';
-      this.warnings.push({ code: 'weight_tying_ignored', message, field: 'ensure_weight_tying' });
     }
   }
 

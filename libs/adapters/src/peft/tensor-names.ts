@@ -8,6 +8,8 @@ export type TensorPart =
   | 'lora_magnitude_vector'
   | 'base_layer.weight'
   | 'base_layer.bias'
+  | 'original_module.weight'
+  | 'original_module.bias'
   | 'weight'
   | 'bias'
   | 'token_adapter';
@@ -18,6 +20,8 @@ export interface TensorName {
   readonly part: TensorPart;
   /** The adapter's name, which raw state dicts carry and save_pretrained strips. */
   readonly adapter: string | undefined;
+  /** Whether the name goes through modules_to_save; PEFT writes such a copy beside the plain name after a resize. */
+  readonly isCopy: boolean;
 }
 
 const PREFIX = 'base_model.model.';
@@ -31,8 +35,11 @@ const ENDS: readonly [RegExp, TensorPart][] = [
   [/^(.+)\.lora_embedding_B(?:\.([\w-]+))?$/, 'lora_embedding_B'],
   // Once a parameter, then a module with a weight, saved again without it.
   [/^(.+)\.lora_magnitude_vector(?:\.((?!weight$)[\w-]+))?(?:\.weight)?$/, 'lora_magnitude_vector'],
+  [/^(.+)\.token_adapter\.base_layer()\.weight$/, 'base_layer.weight'],
   [/^(.+)\.base_layer()\.weight$/, 'base_layer.weight'],
   [/^(.+)\.base_layer()\.bias$/, 'base_layer.bias'],
+  [/^(.+)\.original_module()\.weight$/, 'original_module.weight'],
+  [/^(.+)\.original_module()\.bias$/, 'original_module.bias'],
   [/^(.+)\.token_adapter\.trainable_tokens_delta(?:\.([\w-]+))?$/, 'token_adapter'],
 ];
 const PLAIN_END = /^(.+)\.(weight|bias)$/;
@@ -45,7 +52,8 @@ export function parseTensorName(name: string, isModule: (name: string) => boolea
   const rest = name.slice(PREFIX.length);
   for (const [end, part] of ENDS) {
     const match = end.exec(rest);
-    if (match?.[1] !== undefined) return { module: match[1], part, adapter: match[2] || undefined };
+    if (match?.[1] !== undefined)
+      return { module: match[1], part, adapter: match[2] || undefined, isCopy: false };
   }
   const [, module, part] = PLAIN_END.exec(rest) ?? [];
   if (module === undefined || (part !== 'weight' && part !== 'bias')) return undefined;
@@ -54,10 +62,10 @@ export function parseTensorName(name: string, isModule: (name: string) => boolea
 
 function unwrapSaved(module: string, isModule: (name: string) => boolean): Omit<TensorName, 'part'> {
   const [, outer, inner] = SAVED.exec(module) ?? [];
-  if (outer === undefined) return { module, adapter: undefined };
-  if (inner === undefined) return { module: outer, adapter: undefined };
+  if (outer === undefined) return { module, adapter: undefined, isCopy: false };
+  if (inner === undefined) return { module: outer, adapter: undefined, isCopy: true };
   const direct = `${outer}.${inner}`;
-  if (isModule(direct)) return { module: direct, adapter: undefined };
+  if (isModule(direct)) return { module: direct, adapter: undefined, isCopy: true };
   const [adapter, ...path] = inner.split('.');
-  return { module: [outer, ...path].join('.'), adapter };
+  return { module: [outer, ...path].join('.'), adapter, isCopy: true };
 }
