@@ -28,6 +28,7 @@ import { Maintenance1763600000034 } from './0034-maintenance.js';
 import { VersionParity1763600000038 } from './0038-version-parity.js';
 import { StorageByStatement1763600000039 } from './0039-storage-by-statement.js';
 import { Engines1763600000043 } from './0043-engines.js';
+import { VersionIntake1763600000046 } from './0046-version-intake.js';
 import { Retention1763600000050 } from './0050-retention.js';
 import { ConsoleSessions1763600000053 } from './0053-console-sessions.js';
 
@@ -62,6 +63,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionParity1763600000038,
   StorageByStatement1763600000039,
   Engines1763600000043,
+  VersionIntake1763600000046,
   Retention1763600000050,
   ConsoleSessions1763600000053,
 ];

@@ -179,15 +179,24 @@ describe('an upload that is no version', () => {
       code: 'invalid_request',
       message: /occurs twice/,
     },
-    'an unknown part': {
+    'a pickle in the place of the weights': {
       files: () => [
         [CONFIG, sound().config],
         ['adapter_model.bin', 'pickle'],
-        [WEIGHTS, sound().weights],
       ],
       status: 400,
       code: 'invalid_request',
-      message: /adapter_model.bin.*none of/,
+      message: /adapter_model.safetensors is missing. adapter_model.bin is a PyTorch file .*save_file/,
+    },
+    'metadata as a file beyond its limit': {
+      files: () => [
+        [CONFIG, sound().config],
+        ['metadata.json', new TextEncoder().encode(`{"description":"${'x'.repeat(70_000)}"}`)],
+        [WEIGHTS, sound().weights],
+      ],
+      status: 413,
+      code: 'payload_too_large',
+      message: /metadata is larger than/,
     },
     'metadata that is no JSON': {
       files: () => [

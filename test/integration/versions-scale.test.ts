@@ -81,7 +81,10 @@ describe('with very many versions, no table is read or sorted as a whole', () =>
     ['versions by digest', () => versions().search(TENANT.id, { ...page, digest: 'ab'.repeat(32) })],
     ['one version', () => versions().get(TENANT.id, 'adapter-7', 3)],
     ['a lineage', () => new LineageService(database).get(TENANT.id, 'adapter-7', 3, 8)],
-    ['models', () => new CallableModels(database).list(TENANT, { ...page, after: 'adapter-5' })],
+    [
+      'models',
+      () => new CallableModels(database).list(TENANT, { ...page, baseDigest: 'ab', after: 'adapter-5' }),
+    ],
     ['aliases', () => aliases().list(TENANT.id, 'adapter-7')],
     ['shares', () => new SharesService(database, changes()).list(TENANT, 'adapter-7', page)],
   ])('to list %s', async (_, call) => {

@@ -41,13 +41,19 @@ function headerOf(shapes: Shapes) {
 }
 
 /** What readAdapter says; the tensors' values do not matter to it. */
-export function read(fields: object | string, shapes: Shapes = QUERIES, base: BaseModel = untied) {
+export function read(
+  fields: object | string,
+  shapes: Shapes = QUERIES,
+  base: BaseModel = untied,
+  options: { readonly mustMatchBase?: boolean } = {},
+) {
   const configJson = typeof fields === 'string' ? fields : JSON.stringify(fields);
   return readAdapter({
     configJson,
     header: headerOf(shapes),
     base,
     weights: { sha256: 'a'.repeat(64), bytes: 1 },
+    ...options,
   });
 }
 

@@ -75,7 +75,14 @@ export class ParityFixture {
       files.set(name, await this.#put(await readFile(join(adapterFolder, name))));
     }
     const signal = new AbortController().signal;
-    const validation = await validateAdapter({ files, base: this.model.base, blobs: this.blobs, signal });
+    const validation = await validateAdapter({
+      leftOut: [],
+      mustMatchBase: false,
+      files,
+      base: this.model.base,
+      blobs: this.blobs,
+      signal,
+    });
     if (validation.verdict === 'accepted') return validation;
     throw new Error(`${adapterFolder}: ${JSON.stringify(validation.report.errors)}`);
   }

@@ -26,6 +26,8 @@ import { isAway } from '#stores/postgres/database-error.js';
 import { Notifications } from '#stores/postgres/notifications.js';
 import type { JobConsumer, JobProducer, JobRun, Queues } from '#stores/queue/job-queue.js';
 import { BLOBS, QUEUES } from '#stores/stores.module.js';
+import { DataSource } from 'typeorm';
+import { nextTurn } from '#adapters/registry/version-states.service.js';
 import { ImportOrigins } from './import-origins.service.js';
 import { JobMetrics } from './observe/job-metrics.js';
 import { whileAway } from './patience.js';
@@ -57,6 +59,7 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
     private readonly states: ImportStates,
     private readonly origins: ImportOrigins,
     private readonly ledger: BlobLedger,
+    private readonly database: DataSource,
     private readonly notifications: Notifications,
     @Inject(BLOBS) blobs: BlobStore,
     @Inject(QUEUES) private readonly queues: Queues,
@@ -99,8 +102,8 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
 
   /** Queues what is due and frees what ended imports left on this machine. */
   async sweep(): Promise<void> {
-    for (const versionId of await this.states.due(REQUEUE_LIMIT))
-      await this.imports.add(versionId, { versionId });
+    for (const { versionId, turn } of await this.states.due(REQUEUE_LIMIT))
+      await this.imports.add(versionId, { versionId }, { turn });
     for (const versionId of await readdir(this.#folder).catch(() => [])) {
       if (isId(versionId) && !(await this.states.isOpen(versionId))) await this.#fetcher.forget(versionId);
     }
@@ -115,15 +118,17 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
     const stored: string[] = [];
     try {
       if (begun.fruitless > MAX_FRUITLESS) throw asImportError(new Error('the worker died each time'));
-      const files = await this.#fetch(begun, {
+      const { files, leftOut } = await this.#fetch(begun, {
         stored,
         run,
         signal: AbortSignal.any([signal, watch.signal]),
       });
-      if (!(await whileAway(() => this.states.complete(begun, files), signal))) throw new ImportLost();
+      if (!(await whileAway(() => this.states.complete(begun, files, leftOut), signal)))
+        throw new ImportLost();
       await this.#fetcher.forget(versionId);
       await this.origins.used(begun);
-      await this.ingests.add(versionId, { versionId }).catch((err: unknown) => {
+      const turn = await nextTurn(this.database, begun.tenantId).catch(() => 1);
+      await this.ingests.add(versionId, { versionId }, { turn }).catch((err: unknown) => {
         this.logger.warn({ err, versionId }, 'the job could not be queued; a sweep will queue it');
       });
     } catch (error) {
@@ -148,7 +153,7 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
     }
     let highest = Object.values(begun.files).reduce((sum, { doneBytes }) => sum + doneBytes, 0);
     const order = { versionId: begun.versionId, progress: begun.files, sha256: begun.sha256 };
-    return this.#fetcher.fetch(origin, order, {
+    const files = await this.#fetcher.fetch(origin, order, {
       signal,
       stored: (sha256) => stored.push(sha256),
       onProgress: async (files) => {
@@ -163,6 +168,7 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
         if (!held) throw new ImportLost();
       },
     });
+    return { files, leftOut: origin.leftOut };
   }
 
   /** Aborts as soon as the version is cancelled or deleted, wherever that happens. */

@@ -1,22 +1,17 @@
-import { Readable } from 'node:stream';
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { INGEST_JOB, type IngestJob } from '#adapters/intake/ingest-job.js';
-import { canonicalJson } from '#adapters/peft/canonical-json.js';
-import { rejectWith } from '#adapters/peft/read-adapter.js';
 import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
 import { type IngestCase, type Refused, VersionStates } from '#adapters/registry/version-states.service.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
-import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { JobConsumer, JobRun, Queues } from '#stores/queue/job-queue.js';
-import { BLOBS, QUEUES } from '#stores/stores.module.js';
+import { QUEUES } from '#stores/stores.module.js';
 import { JobMetrics } from './observe/job-metrics.js';
-import { parityProblem, wantsParity } from './parity-policy.js';
 import { backoff, whileAway } from './patience.js';
 import type { workerSettings } from './settings.js';
-import { validateAdapter } from '#adapters/intake/validate-adapter.js';
+import { VersionValidation } from './version-validation.service.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
 
 /** How often a validation may fail unexpectedly or take the worker down with it. */
@@ -34,7 +29,7 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
     private readonly states: VersionStates,
     private readonly ledger: BlobLedger,
     private readonly fleet: EngineFleet,
-    @Inject(BLOBS) private readonly blobs: BlobStore,
+    private readonly validation: VersionValidation,
     @Inject(QUEUES) private readonly queues: Queues,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
@@ -88,29 +83,20 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
   }
 
   /** Returns what came of it, in words. */
-  async #settle({ versionId, files }: IngestCase, base: BaseModel, signal: AbortSignal): Promise<string> {
-    const result = await validateAdapter({ files, base, blobs: this.blobs, signal });
+  async #settle(version: IngestCase, base: BaseModel, signal: AbortSignal): Promise<string> {
+    const { versionId } = version;
+    const result = await this.validation.run(version, base, signal);
+    const freed = [...result.made.values()].map(({ sha256 }) => sha256);
     if (result.verdict === 'rejected') {
-      return this.#reject(versionId, { base, report: result.report, parity: undefined });
+      const { report, parity } = result;
+      const outcome = await this.#reject(versionId, { base, report, parity });
+      await this.ledger.free(freed);
+      return outcome;
     }
-    const bytes = Buffer.from(canonicalJson(result.manifest));
-    const manifest = await this.blobs.put(Readable.from([bytes]), { limitBytes: bytes.length, signal });
-    const parity = wantsParity(this.settings.parityCheck, base)
-      ? await whileAway(
-          () => this.fleet.parity({ adapter: manifest.sha256, ...result.parity }, signal),
-          signal,
-        )
-      : undefined;
-    if (parity?.passed === false) {
-      await this.ledger.free([manifest.sha256]);
-      return this.#reject(versionId, {
-        base,
-        report: rejectWith(result.report, [parityProblem(parity)]),
-        parity,
-      });
-    }
-    const visible = await this.states.ready(versionId, { manifest, base, report: result.report, parity });
-    if (!visible) await this.ledger.free([manifest.sha256]); // deleted while it was validated
+    const { manifest, made, report, parity } = result;
+    const visible = await this.states.ready(versionId, { manifest, made, base, report, parity });
+    // Deleted while it was validated.
+    if (!visible) await this.ledger.free([manifest.sha256, ...freed]);
     this.logger.info({ versionId, digest: manifest.sha256, visible }, 'version validated');
     return visible ? `ready: ${manifest.sha256}` : 'deleted or cancelled while it was validated';
   }

@@ -31,6 +31,14 @@ export const workerSettings = {
     { name: 'WORKER_CONCURRENCY', summary: 'Adapters that one worker validates at once', defaultText: '2' },
     text.integer(2, 1, 64),
   ),
+  validationTimeout_s: setting(
+    {
+      name: 'VALIDATION_TIMEOUT_S',
+      summary: 'Seconds after which a worker rejects an adapter whose files it has not read by then',
+      defaultText: '600',
+    },
+    text.integer(600, 1, 86_400),
+  ),
   deleteGrace_s: setting(
     {
       name: 'DELETE_GRACE_S',

@@ -48,9 +48,9 @@ export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Queues every version that is not settled; one whose job waits or runs is left as it is. */
   async requeue(): Promise<void> {
-    for (const versionId of await this.states.unsettled(REQUEUE_LIMIT)) {
+    for (const { versionId, turn } of await this.states.unsettled(REQUEUE_LIMIT)) {
       if (this.#closing.signal.aborted) return;
-      await this.queue.add(versionId, { versionId });
+      await this.queue.add(versionId, { versionId }, { turn });
     }
   }
 

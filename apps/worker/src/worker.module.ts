@@ -15,6 +15,7 @@ import { StoresModule } from '#stores/stores.module.js';
 import { ForgetOldRows } from './forget-old-rows.js';
 import { ImportAdapter } from './import-adapter.js';
 import { ImportOrigins } from './import-origins.service.js';
+import { VersionValidation } from './version-validation.service.js';
 import { IngestAdapter } from './ingest-adapter.js';
 import { WorkerPipelinesModule } from './pipelines/worker-pipelines.module.js';
 import type { workerSettings } from './settings.js';
@@ -66,6 +67,7 @@ export class WorkerModule {
         WorkGauges,
         ForgetOldRows,
         IngestAdapter,
+        VersionValidation,
         ImportOrigins,
         ImportAdapter,
         ReleaseFiles,

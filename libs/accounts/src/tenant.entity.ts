@@ -21,6 +21,10 @@ export class Tenant {
   @Column('double precision', { default: 1 })
   weight!: number;
 
+  /** Refuse adapters whose config does not name the base model that is served. */
+  @Column('boolean', { name: 'require_base_match', default: false })
+  requireBaseMatch!: boolean;
+
   @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
   createdAt!: Date;
 }

@@ -15,7 +15,12 @@ import { Tenant } from './tenant.entity.js';
 export class TenantsService {
   constructor(private readonly database: DataSource) {}
 
-  async create({ name, quotas = {}, weight = 1 }: CreateTenant): Promise<TenantResource> {
+  async create({
+    name,
+    quotas = {},
+    weight = 1,
+    require_base_match = false,
+  }: CreateTenant): Promise<TenantResource> {
     const tenants = this.database.getRepository(Tenant);
     const tenant = tenants.create({
       id: newId(),
@@ -23,6 +28,7 @@ export class TenantsService {
       state: 'active',
       quotas: patched({}, quotas),
       weight,
+      requireBaseMatch: require_base_match,
       createdAt: new Date(),
     });
     try {
@@ -68,8 +74,9 @@ export class TenantsService {
       tenant.state = patch.state ?? tenant.state;
       tenant.weight = patch.weight ?? tenant.weight;
       tenant.quotas = patched(tenant.quotas, patch.quotas ?? {});
-      const { state, weight, quotas } = tenant;
-      await manager.update(Tenant, { id }, { state, weight, quotas });
+      tenant.requireBaseMatch = patch.require_base_match ?? tenant.requireBaseMatch;
+      const { state, weight, quotas, requireBaseMatch } = tenant;
+      await manager.update(Tenant, { id }, { state, weight, quotas, requireBaseMatch });
       const after = toResource(tenant);
       const subject = { type: 'tenant', id };
       await AuditLog.record(manager, { tenantId: id, action: 'tenant.update', subject, before, after });
@@ -91,7 +98,15 @@ export function unknownCursor(): AppError {
 }
 
 function toResource(tenant: Tenant): TenantResource {
-  const { id, name, state, weight, createdAt } = tenant;
-  const quotas = quotasResource(tenant.quotas);
-  return { id, object: 'tenant', name, state, quotas, weight, created_at: createdAt.toISOString() };
+  const { id, name, state, weight, requireBaseMatch, createdAt } = tenant;
+  return {
+    id,
+    object: 'tenant',
+    name,
+    state,
+    quotas: quotasResource(tenant.quotas),
+    weight,
+    require_base_match: requireBaseMatch,
+    created_at: createdAt.toISOString(),
+  };
 }

@@ -42,6 +42,19 @@ export const ManifestModuleSchema = z.object({
 });
 export type ManifestModule = z.infer<typeof ManifestModuleSchema>;
 
+/** How an adapter's answers end and are sampled where a request does not say (its generation_config.json). */
+export const GenerationDefaultsSchema = z.object({
+  /** End an answer beside the base's own. */
+  eosTokenIds: z.array(z.int().nonnegative()).optional(),
+  temperature: z.number().min(0).optional(),
+  topP: z.number().gt(0).max(1).optional(),
+  topK: z.int().positive().optional(),
+  minP: z.number().min(0).max(1).optional(),
+  repetitionPenalty: z.number().positive().optional(),
+  maxTokens: z.int().positive().optional(),
+});
+export type GenerationDefaults = z.infer<typeof GenerationDefaultsSchema>;
+
 export const AdapterManifestSchema = z.object({
   format: z.literal('lorikeet.adapter.v1'),
   /** Digest of the base model that it was validated against. */
@@ -49,6 +62,9 @@ export const AdapterManifestSchema = z.object({
   weights: z.object({ sha256: z.string(), bytes: z.int().positive() }),
   /** The adapter's own chat template (a Jinja file), when it has one. */
   chatTemplate: z.object({ sha256: z.string(), bytes: z.int().nonnegative() }).optional(),
+  /** The one for calls with tools, where the adapter has a template of its own for them. */
+  toolChatTemplate: z.object({ sha256: z.string(), bytes: z.int().nonnegative() }).optional(),
+  generation: GenerationDefaultsSchema.optional(),
   modules: z.array(ManifestModuleSchema).min(1),
 });
 /**

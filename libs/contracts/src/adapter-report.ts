@@ -13,8 +13,11 @@ export const ADAPTER_ERROR_TABLE = {
   config_field_refused:
     'The field asks for something that this server does not compute; the reason is given.',
   config_conflict: 'Two fields contradict each other, as PEFT itself says or because PEFT versions disagree.',
+  config_not_peft: 'adapter_config.json was not written by PEFT; the message says what it is.',
   peft_type_unsupported: 'peft_type is not LORA.',
   task_type_unsupported: 'task_type is neither CAUSAL_LM nor null.',
+  base_model_mismatch:
+    "The config names a model class that is not the base model's, or another model where the upload requires a match.",
   init_changes_base:
     'init_lora_weights changes the base weights, so the file alone does not hold the adapter.',
   regex_unsupported:
@@ -31,11 +34,15 @@ export const ADAPTER_ERROR_TABLE = {
   tensor_missing: 'The config asks for a tensor that is not in the file.',
   tensor_shape: "The tensor's shape is not what the base model and the rank require.",
   tensor_dtype: "The tensor's dtype is none of F64, F32, F16, BF16.",
+  generation_config_invalid: 'generation_config.json is no JSON object, or a value in it makes no sense.',
+  chat_template_invalid:
+    'The chat template cannot be read: too long, or tokenizer_config.json holds none that can be.',
   weights_not_finite: 'The tensor holds NaN, an infinity, or a number beyond float32.',
   template_invalid: 'The chat template is no Jinja2 template: it does not compile; the message says where.',
   template_unusable:
     'The chat template is empty, or fails on a plain chat (one user message), which every template must render.',
   template_too_large: 'The chat template is larger than 1 MiB.',
+  validation_too_long: 'Reading the adapter took longer than the server allows (VALIDATION_TIMEOUT_S).',
   parity_failed:
     'As served, the adapter gives other log-probabilities than its weights merged densely into the base: a fault of this server, or numbers that are not finite.',
   no_effect: 'The adapter changes nothing: every low-rank product is zero and nothing is replaced.',
@@ -46,6 +53,11 @@ const ADAPTER_ERROR_CODES = Object.keys(ADAPTER_ERROR_TABLE) as [AdapterErrorCod
 
 /** The closed list of things worth knowing about an accepted adapter. Each is what PEFT does, too. */
 export const ADAPTER_WARNING_TABLE = {
+  base_model_differs: 'base_model_name_or_path names another model than the base that is served.',
+  mlx_converted: "The adapter came in MLX-LM's format and was converted: its factors were transposed.",
+  generation_field_ignored:
+    'generation_config.json asks for a way of decoding that this server does not have.',
+  wrapper_prefix: 'Tensor names go through a wrapper (torch.compile, DDP, FSDP), which was left out.',
   name_unmatched:
     'A name in target_modules, exclude_modules or modules_to_save matches nothing in the base model.',
   pattern_unmatched: 'A key of rank_pattern or alpha_pattern matches no targeted module.',
@@ -114,6 +126,14 @@ export const TensorReportSchema = z.object({
 });
 export type TensorReport = z.infer<typeof TensorReportSchema>;
 
+/** What became of a file that came with the adapter. */
+export const FileReportSchema = z.object({
+  name: z.string(),
+  /** read: decides what is computed. kept: stored, without meaning. left_out: neither read nor stored. */
+  use: z.enum(['read', 'kept', 'left_out']),
+});
+export type FileReport = z.infer<typeof FileReportSchema>;
+
 /** What the reader made of an adapter: stored with the version and shown to the tenant. */
 export const AdapterReportSchema = z.object({
   verdict: z.enum(['accepted', 'rejected']),
@@ -123,6 +143,10 @@ export const AdapterReportSchema = z.object({
   fields: z.array(FieldReportSchema),
   /** Every tensor that was mapped. */
   tensors: z.array(TensorReportSchema),
+  /** The files that came with it. */
+  files: z.array(FileReportSchema).optional(),
+  /** How many there are of each where the list above holds only the first. */
+  totals: z.object({ errors: z.int(), warnings: z.int(), fields: z.int(), tensors: z.int() }).optional(),
   summary: z.object({
     /** Distinct ranks, ascending. */
     ranks: z.array(z.int()),

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { AdapterReportSchema } from './adapter-report.js';
+import {
+  AdapterProblemSchema,
+  AdapterReportSchema,
+  AdapterWarningSchema,
+  FieldReportSchema,
+  TensorReportSchema,
+} from './adapter-report.js';
 import { ImportFromSchema, ImportProgressSchema } from './imports-api.js';
 import { ArmedGuardSchema, GuardBreachSchema, GuardSchema, ShadowSchema } from './alias-trials.js';
 import {
@@ -17,6 +23,7 @@ import {
   PageQuerySchema,
   TimeSchema,
 } from './resource.js';
+import { RevalidationSchema } from './revalidation.js';
 import { VersionStateSchema } from './version-state.js';
 
 /** `/v1/adapters/...`: adapters, their versions and aliases. */
@@ -61,6 +68,9 @@ const FlagSchema = z.enum(['true', 'false', '']).optional();
 export const DeleteQuerySchema = z.object({ force: FlagSchema });
 export const UploadQuerySchema = z.object({
   create: FlagSchema.describe('Create the adapter if there is none'),
+  require_base_match: FlagSchema.describe(
+    'Refuse the adapter unless its base_model_name_or_path names the base model that is served',
+  ),
   wait: z.coerce
     .number()
     .min(0)
@@ -82,7 +92,11 @@ export const VersionSchema = z.object({
   /** Identity of what is served; null until ready. */
   digest: z.string().nullable(),
   /** Every config field and tensor, once validated. */
-  report: AdapterReportSchema.nullable(),
+  report: AdapterReportSchema.nullable().describe('Null in lists without `include=report`'),
+  /** The report's warnings: what is worth knowing of a version that serves. */
+  warnings: z.array(AdapterWarningSchema),
+  /** What became of it on a base that was loaded later; null: it was not tried on one. */
+  revalidation: RevalidationSchema.nullable(),
   /** The parity check's result; null until it is done, or where PARITY_CHECK leaves it out. */
   parity: ParitySchema.nullable(),
   /** Why validation itself could not be finished, when that is why the version was rejected. */
@@ -108,6 +122,29 @@ export const VersionSchema = z.object({
 });
 export type VersionResource = z.infer<typeof VersionSchema>;
 export const VersionListSchema = listOf(VersionSchema);
+
+/** `GET .../versions/{version}/report`: one part of the report, page by page. */
+export const ReportQuerySchema = z.object({
+  section: z.enum(['errors', 'warnings', 'fields', 'tensors']),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  after: z
+    .string()
+    .regex(/^\d{1,9}$/, "expected the last page's last_id")
+    .optional(),
+});
+export type ReportQuery = z.infer<typeof ReportQuerySchema>;
+const ReportRowSchema = z.union([
+  AdapterProblemSchema,
+  AdapterWarningSchema,
+  FieldReportSchema,
+  TensorReportSchema,
+]);
+export type ReportRow = z.infer<typeof ReportRowSchema>;
+export const ReportPageSchema = listOf(ReportRowSchema).extend({
+  /** How many there were, also beyond those that a report keeps. */
+  total: z.int(),
+});
+export type ReportPage = z.infer<typeof ReportPageSchema>;
 
 /** The optional part `metadata` of an upload. */
 export const UploadMetadataSchema = VersionFactsSchema;

@@ -16,6 +16,10 @@ export type Scope = z.infer<typeof ScopeSchema>;
 
 export const TenantStateSchema = z.enum(['active', 'suspended']);
 
+const RequireBaseMatchSchema = z
+  .boolean()
+  .describe('Refuse adapters whose base_model_name_or_path does not name the base model that is served');
+
 export const TenantSchema = z.object({
   id: z.string(),
   object: z.literal('tenant'),
@@ -23,6 +27,7 @@ export const TenantSchema = z.object({
   state: TenantStateSchema,
   quotas: QuotasSchema,
   weight: WeightSchema,
+  require_base_match: RequireBaseMatchSchema,
   created_at: TimeSchema,
 });
 export type TenantResource = z.infer<typeof TenantSchema>;
@@ -32,6 +37,7 @@ export const CreateTenantSchema = z.strictObject({
   name: NameSchema,
   quotas: PatchQuotasSchema.optional(),
   weight: WeightSchema.optional(),
+  require_base_match: RequireBaseMatchSchema.optional(),
 });
 export type CreateTenant = z.infer<typeof CreateTenantSchema>;
 
@@ -39,6 +45,7 @@ export const PatchTenantSchema = z.strictObject({
   state: TenantStateSchema.optional(),
   quotas: PatchQuotasSchema.optional(),
   weight: WeightSchema.optional(),
+  require_base_match: RequireBaseMatchSchema.optional(),
 });
 export type PatchTenant = z.infer<typeof PatchTenantSchema>;
 

@@ -18,6 +18,8 @@ export type BaseModule = z.infer<typeof BaseModuleSchema>;
 export const BaseModelSchema = z.object({
   /** MODEL_NAME: the base model's name in the API. */
   name: z.string(),
+  /** Other names of the same checkpoint, such as its folder's, by which adapters may call it. */
+  knownAs: z.array(z.string()).optional(),
   /** SHA-256 (hex) over config, tokenizer and weights. */
   digest: z.string(),
   architecture: z.string(),

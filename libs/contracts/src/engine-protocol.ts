@@ -34,6 +34,16 @@ export const SamplingSchema = z.object({
 });
 export type Sampling = z.infer<typeof SamplingSchema>;
 
+export const DEFAULTED_FIELDS = [
+  'temperature',
+  'topP',
+  'topK',
+  'minP',
+  'repetitionPenalty',
+  'maxTokens',
+] as const;
+export type DefaultedField = (typeof DEFAULTED_FIELDS)[number];
+
 export const GenerateRequestSchema = z.object({
   requestId: z.string(),
   /** Separates prefix caches of tenants; requests share cached pages only under the same salt. */
@@ -68,6 +78,8 @@ export const GenerateRequestSchema = z.object({
   /** Keep the stop string in the text. */
   includeStop: z.boolean(),
   sampling: SamplingSchema,
+  /** Fields that the caller did not give: an adapter's own defaults (its generation_config.json) take their place. */
+  defaulted: z.array(z.enum(DEFAULTED_FIELDS)).optional(),
   /**
    * Guess tokens ahead: they are checked, so the answer is the same. Absent: as the engine is set; without `ngram`: off.
    * Requests with penalties never speculate.

@@ -7,11 +7,21 @@ const UrlSchema = z.string().min(1).max(4096);
 const UploadIdSchema = z.uuid();
 
 /** Finished resumable uploads (`/v1/uploads`) that together are a version. */
-export const UploadsSchema = z.strictObject({
-  config: UploadIdSchema,
-  weights: UploadIdSchema,
-  chat_template: UploadIdSchema.optional(),
-});
+export const UploadsSchema = z
+  .object({
+    config: UploadIdSchema,
+    weights: UploadIdSchema,
+    chat_template: UploadIdSchema.optional(),
+    tokenizer_config: UploadIdSchema.optional(),
+    generation_config: UploadIdSchema.optional(),
+  })
+  .catchall(UploadIdSchema)
+  .refine((uploads) => Object.keys(uploads).length <= 64, 'expected at most 64 files')
+  .refine(
+    (uploads) => Object.keys(uploads).every((name) => name.length <= 255),
+    'expected names of at most 255 characters',
+  )
+  .describe('`config`, `weights`, ..., or a file name; other files of a training folder are left out');
 
 /** Where the files are; exactly one of the forms. */
 const SOURCE_FIELDS = {

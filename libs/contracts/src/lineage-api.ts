@@ -54,6 +54,7 @@ export const VersionParentSchema = z.object({
 export type VersionParent = z.infer<typeof VersionParentSchema>;
 
 export const VersionFilterSchema = PageQuerySchema.extend({
+  include: z.enum(['report']).optional().describe('`report`: with each version its whole report'),
   state: VersionStateSchema.optional(),
   digest: z.string().regex(DIGEST, 'expected 64 hex digits in lower case').optional(),
   training_job: TrainingJobSchema.optional(),
@@ -67,6 +68,7 @@ export type VersionFilter = z.infer<typeof VersionFilterSchema>;
 export const VersionSearchSchema = VersionFilterSchema.pick({
   limit: true,
   after: true,
+  include: true,
   digest: true,
   training_job: true,
 });

@@ -11,3 +11,10 @@ export function holdsNul(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return Object.entries(value).some(([name, member]) => name.includes('\0') || holdsNul(member));
 }
+
+const UNSTORABLE = /\0|\p{Surrogate}/gu;
+
+/** The text as PostgreSQL takes it: without U+0000 and without halves of a surrogate pair, as cutting leaves them. */
+export function asStorable(text: string): string {
+  return text.replaceAll(UNSTORABLE, '\ufffd');
+}

@@ -10,34 +10,53 @@ export interface TensorData {
   readonly bytes: Uint8Array;
 }
 
+/** A tensor's place in a file that is about to be written. */
+export type TensorShape = Omit<TensorData, 'bytes'>;
+
 /** The bytes of a file. As the reference does, wide elements come first and the data starts at a multiple of 8. */
 export function writeSafetensors(
   tensors: readonly TensorData[],
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const sorted = [...tensors].sort(
+  for (const tensor of tensors) checkTensor(tensor);
+  const { head, order } = layOut(tensors, metadata);
+  const parts = [head, ...order.map(({ bytes }) => bytes)];
+  const file = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    file.set(part, at);
+    at += part.length;
+  }
+  return file;
+}
+
+/** The file's head, and the order in which the tensors' bytes follow it: for files that are written piece by piece. */
+export function layOut<T extends TensorShape>(
+  tensors: readonly T[],
+  metadata: Readonly<Record<string, string>> = {},
+): { readonly head: Uint8Array; readonly order: readonly T[] } {
+  const order = [...tensors].sort(
     (a, b) => DTYPE_BITS[b.dtype] - DTYPE_BITS[a.dtype] || (a.name < b.name ? -1 : Number(a.name > b.name)),
   );
   const entries: [string, unknown][] = [];
   if (Object.keys(metadata).length > 0) entries.push(['__metadata__', metadata]);
   const names = new Set(['__metadata__']);
   let dataBytes = 0;
-  for (const tensor of sorted) {
-    checkTensor(tensor, names);
-    const data_offsets = [dataBytes, dataBytes + tensor.bytes.length];
-    entries.push([tensor.name, { dtype: tensor.dtype, shape: tensor.shape, data_offsets }]);
-    dataBytes += tensor.bytes.length;
+  for (const { name, dtype, shape } of order) {
+    if (names.has(name)) {
+      throw new SafetensorsError('duplicate_key', `The name ${name} is taken`, { tensor: name });
+    }
+    names.add(name);
+    const bytes = tensorBytes(dtype, shape) ?? 0;
+    entries.push([name, { dtype, shape, data_offsets: [dataBytes, dataBytes + bytes] }]);
+    dataBytes += bytes;
   }
   // Joined by hand: an object would sort names that look like numbers to the front and lose `__proto__`.
   const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(',')}}`;
-  return assemble(new TextEncoder().encode(json), sorted, dataBytes);
+  return { head: headOf(new TextEncoder().encode(json)), order };
 }
 
-function checkTensor(tensor: TensorData, names: Set<string>): void {
-  if (names.has(tensor.name)) {
-    throw new SafetensorsError('duplicate_key', `The name ${tensor.name} is taken`, { tensor: tensor.name });
-  }
-  names.add(tensor.name);
+function checkTensor(tensor: TensorData): void {
   const bytes = tensorBytes(tensor.dtype, tensor.shape);
   if (bytes !== tensor.bytes.length) {
     throw new SafetensorsError('size_mismatch', `${tensor.name}: shape and bytes disagree`, {
@@ -48,16 +67,12 @@ function checkTensor(tensor: TensorData, names: Set<string>): void {
   }
 }
 
-function assemble(json: Uint8Array, tensors: readonly TensorData[], dataBytes: number): Uint8Array {
+/** The length, then the JSON padded with spaces. */
+function headOf(json: Uint8Array): Uint8Array {
   const headerBytes = Math.ceil(json.length / LENGTH_BYTES) * LENGTH_BYTES;
-  const file = new Uint8Array(LENGTH_BYTES + headerBytes + dataBytes);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  file.set(json, LENGTH_BYTES);
-  file.fill(0x20, LENGTH_BYTES + json.length, LENGTH_BYTES + headerBytes);
-  let at = LENGTH_BYTES + headerBytes;
-  for (const tensor of tensors) {
-    file.set(tensor.bytes, at);
-    at += tensor.bytes.length;
-  }
-  return file;
+  const head = new Uint8Array(LENGTH_BYTES + headerBytes);
+  new DataView(head.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  head.set(json, LENGTH_BYTES);
+  head.fill(0x20, LENGTH_BYTES + json.length);
+  return head;
 }

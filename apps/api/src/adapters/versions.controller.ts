@@ -18,6 +18,10 @@ import { VersionWaiter } from '#adapters/registry/version-waiter.service.js';
 import { VersionsService } from '#adapters/registry/versions.service.js';
 import {
   isSet,
+  type ReportPage,
+  ReportPageSchema,
+  type ReportQuery,
+  ReportQuerySchema,
   type UploadQuery,
   UploadQuerySchema,
   VersionListSchema,
@@ -89,7 +93,8 @@ export class VersionsController {
   ): Promise<VersionResource> {
     const { body, headers } = request;
     const create = isSet(query.create);
-    const target = { tenantId: tenant.id, adapter, create };
+    const requireBaseMatch = isSet(query.require_base_match);
+    const target = { tenantId: tenant.id, adapter, create, requireBaseMatch };
     const order = body instanceof Readable ? undefined : parseImportBody(body);
     if (create) await this.rules.check({ name: adapter });
     const version = order
@@ -139,6 +144,17 @@ export class VersionsController {
     @Body({ schema: PatchVersionSchema }) body: PatchVersion,
   ): Promise<VersionResource> {
     return this.versions.patch(tenant.id, adapter, version, body);
+  }
+
+  @Get(':version/report')
+  @ApiOperation({ summary: "Get one part of a version's report, page by page" })
+  @ApiOkResponse({ standardSchema: ReportPageSchema })
+  report(
+    @CurrentCaller() { tenant }: Caller,
+    @Param({ schema: VersionPathSchema }) { adapter, version }: VersionPath,
+    @Query({ schema: ReportQuerySchema }) query: ReportQuery,
+  ): Promise<ReportPage> {
+    return this.versions.reportPage(tenant.id, adapter, version, query);
   }
 
   @Get(':version/lineage')

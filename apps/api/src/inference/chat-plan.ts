@@ -2,7 +2,7 @@ import { chatInput, type ChatMessage, RawJson } from '#contracts/chat-input.js';
 import type { ChatRequest, ChatRequestMessage, MessageContent } from '#contracts/openai/chat-request.js';
 import { AppError } from '#runtime/app-error.js';
 import type { GenerationPlan } from './generation-plan.js';
-import { endingOf, samplingOf } from './sampling-plan.js';
+import { defaultedOf, endingOf, samplingOf } from './sampling-plan.js';
 
 export function planChat(request: ChatRequest): GenerationPlan {
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
@@ -20,6 +20,7 @@ export function planChat(request: ChatRequest): GenerationPlan {
       input,
       ...(typeof maxTokens === 'number' ? { maxTokens } : {}),
       sampling: samplingOf(request, alternative),
+      defaulted: defaultedOf(request, maxTokens),
       ...(request.logprobs ? { logprobs: request.top_logprobs ?? 0 } : {}),
     },
   }));

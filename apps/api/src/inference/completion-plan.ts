@@ -1,6 +1,6 @@
 import { type CompletionRequest, promptsOf } from '#contracts/openai/completion-request.js';
 import type { GenerationPlan } from './generation-plan.js';
-import { endingOf, samplingOf } from './sampling-plan.js';
+import { defaultedOf, endingOf, samplingOf } from './sampling-plan.js';
 
 /** OpenAI's default of /v1/completions. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -21,6 +21,7 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
             : ({ kind: 'tokens', tokens: prompt } as const),
         maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
         sampling: samplingOf(request, alternative),
+        defaulted: defaultedOf(request, request.max_tokens),
         ...(logprobs === undefined ? {} : { logprobs }),
         ...(scoresPrompt(request, prompt) ? { promptLogprobs: request.logprobs ?? 0 } : {}),
       },

@@ -37,6 +37,7 @@ describe('planCompletion', () => {
               frequencyPenalty: 0,
               logitBias: [],
             },
+            defaulted: ['temperature', 'topP', 'topK', 'minP', 'repetitionPenalty', 'maxTokens'],
           },
         },
       ],

@@ -32,6 +32,7 @@ export class ModelsService {
     // The base model may have been on the last page: its name is no adapter's.
     const fresh = after === undefined;
     const adapters = await this.callable.list(tenant, {
+      baseDigest: base.digest,
       after: after === base.name ? undefined : after,
       ...(limit === undefined ? {} : { limit: limit + 1 }),
     });

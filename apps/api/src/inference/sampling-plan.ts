@@ -1,4 +1,4 @@
-import type { Sampling } from '#contracts/engine-protocol.js';
+import { DEFAULTED_FIELDS, type Sampling } from '#contracts/engine-protocol.js';
 import type { CompletionRequest } from '#contracts/openai/completion-request.js';
 import type { SequenceRequest } from './generation-plan.js';
 
@@ -42,6 +42,27 @@ const SMALLEST_TOP_P = 1e-9;
 export function seedOf(seed: number | bigint | string, alternative: number): number | string {
   const sum = BigInt.asIntN(64, BigInt(seed) + BigInt(alternative));
   return Number.isSafeInteger(Number(sum)) ? Number(sum) : String(sum);
+}
+
+type DefaultableFields = Pick<
+  SamplingFields,
+  'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty'
+>;
+
+/** The fields that the request leaves to the adapter's own defaults; `maxTokens` counts as given when it is a number. */
+export function defaultedOf(
+  request: DefaultableFields,
+  maxTokens: number | null | undefined,
+): NonNullable<SequenceRequest['defaulted']> {
+  const given = {
+    temperature: request.temperature,
+    topP: request.top_p,
+    topK: request.top_k,
+    minP: request.min_p,
+    repetitionPenalty: request.repetition_penalty,
+    maxTokens,
+  };
+  return DEFAULTED_FIELDS.filter((name) => given[name] === undefined || given[name] === null);
 }
 
 type EndingFields = Pick<

@@ -4,7 +4,6 @@ import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { BLOBS } from '#stores/stores.module.js';
 import { DataSource, type EntityManager, In, LessThanOrEqual } from 'typeorm';
 import { ReleasedFile } from './released-file.entity.js';
-import { MANIFEST_FILE } from './removal.js';
 import { withinByteQuota } from '../registry/tenant-quotas.js';
 import { UploadPart } from '../resumable/upload-part.entity.js';
 import { VersionFile } from './version-file.entity.js';
@@ -26,9 +25,13 @@ export class BlobLedger {
 
   /**
    * Records files of one tenant in the caller's transaction. Throws (retryable) when one was freed since it was put, and
-   * quota_exceeded when the tenant may not store so much; a manifest, which we make ourselves, always may be.
+   * quota_exceeded when the tenant may not store so much; what we make `own` of an upload, such as its manifest, always may.
    */
-  async record(manager: EntityManager, files: readonly Omit<VersionFile, 'version'>[]): Promise<void> {
+  async record(
+    manager: EntityManager,
+    files: readonly Omit<VersionFile, 'version'>[],
+    { own = false } = {},
+  ): Promise<void> {
     for (const sha256 of [...new Set(files.map((file) => file.sha256))].sort()) {
       await lockBlob(manager, sha256);
       if (await this.blobs.stat(sha256)) continue;
@@ -37,9 +40,9 @@ export class BlobLedger {
         retryAfter_s: 1,
       });
     }
-    const uploaded = files.find(({ name }) => name !== MANIFEST_FILE);
+    const [uploaded] = files;
     const store = () => manager.insert(VersionFile, [...files]);
-    if (uploaded) await withinByteQuota(manager, uploaded.tenantId, store);
+    if (uploaded && !own) await withinByteQuota(manager, uploaded.tenantId, store);
     else await store();
   }
 

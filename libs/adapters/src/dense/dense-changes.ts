@@ -141,11 +141,7 @@ function shareEmbedding(
 }
 
 /** The head takes the table's rows, also where the file has a copy for it, unless the config gives it rows of its own. */
-function shareRows(
-  byModule: Map<string, Tensors>,
-  config: DenseConfig,
-  ends: VocabularyEnds,
-): void {
+function shareRows(byModule: Map<string, Tensors>, config: DenseConfig, ends: VocabularyEnds): void {
   const rows = byModule.get(ends.table)?.rows;
   const [ofTable, ofHead] = [tokenRows(ends.table, config, ends), tokenRows(ends.head, config, ends)];
   if (!rows || String(ofTable) !== String(ofHead)) return;

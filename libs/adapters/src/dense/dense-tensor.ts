@@ -13,9 +13,13 @@ const MARKS: readonly [string, DenseTensor['part']][] = [
   ['trainable_tokens_delta', 'rows'],
 ];
 
+const TRAINING_WRAPPERS = new Set(['_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_module']);
+
 /** What a tensor's name says. Throws for one that peft/ should have refused. */
 export function denseTensor(name: string, modules: ReadonlySet<string>): DenseTensor {
-  const path = name.split('.').slice(2); // base_model.model.
+  const steps = name.split('.').filter((step) => !TRAINING_WRAPPERS.has(step));
+  const inner = steps.slice(steps.indexOf('model') + 1); // base_model.model.
+  const path = inner[0] === 'module' ? inner.slice(1) : inner;
   const bias = path.at(-1) === 'bias';
   for (const [mark, part] of MARKS) {
     const at = path.indexOf(mark);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
-import { WEIGHTS_FILE } from '../intake/upload-parts.js';
+import { MLX_WEIGHTS_FILE, settleNames, WEIGHTS_FILE } from '../intake/upload-parts.js';
 import { final, ImportError } from './import-error.js';
 import type { ImportOrigin, OpenedFile, OriginFile, OriginLimits } from './import-origin.js';
 import { REQUIRED_FILES } from './import-source.js';
@@ -52,18 +52,22 @@ export class FileFetcher {
       };
       const partial = await this.#download(file, { order, count, signal: hooks.signal });
       if (partial) partials.set(file, partial);
-      else if (REQUIRED_FILES.includes(file.name)) throw final(`The source has no ${file.name}.`);
       else delete progress[file.name];
     }
+    const names = settleNames(new Map([...partials.keys()].map(({ name }) => [name, true])));
+    const missing = REQUIRED_FILES.find((name) => !names.has(name));
+    if (missing !== undefined) throw final(`The source has no ${missing}.`);
+    const hasPeft = [...partials.keys()].some(({ name }) => name === WEIGHTS_FILE);
     const files = new Map<string, BlobInfo>();
     for (const [file, partial] of partials) {
       const limitBytes = this.limits.bytesOf(file.name);
       const info = await this.blobs.put(partial.read(), { limitBytes, signal: hooks.signal });
       hooks.stored(info.sha256);
-      checkHash(file, info, file.name === WEIGHTS_FILE ? order.sha256 : undefined);
+      const isWeights = file.name === WEIGHTS_FILE || (file.name === MLX_WEIGHTS_FILE && !hasPeft);
+      checkHash(file, info, isWeights ? order.sha256 : undefined);
       files.set(file.name, info);
     }
-    return files;
+    return settleNames(files);
   }
 
   async forget(versionId: string): Promise<void> {

@@ -11,6 +11,7 @@ export function httpsOrigin(
 ): ImportOrigin {
   return {
     pinned: source,
+    leftOut: [],
     files: Object.entries(source.files).map(([name, url]) => ({
       name,
       bytes: undefined,

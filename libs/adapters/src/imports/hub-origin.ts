@@ -1,12 +1,19 @@
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import type { OutboundHttp } from '#runtime/outbound/outbound-http.js';
-import { FILE_NAMES } from '../intake/upload-parts.js';
+import { asStorable } from '#contracts/storable.js';
+import {
+  CONFIG_FILE,
+  FILE_NAMES,
+  MAX_LEFT_OUT,
+  MLX_WEIGHTS_FILE,
+  WEIGHTS_FILE,
+} from '../intake/upload-parts.js';
+import { IS_PICKLE } from '../peft/file-kinds.js';
 import { openHttpFile } from './http-file.js';
 import type { HubSource } from './hub-source.js';
 import { final, ImportError } from './import-error.js';
 import type { ImportOrigin, OriginFile, OriginLimits } from './import-origin.js';
-import { REQUIRED_FILES } from './import-source.js';
 import { isRetryableStatus, parseRetryAfter } from './retry-rule.js';
 
 const LISTING_LIMIT_BYTES = 16 * 2 ** 20;
@@ -41,7 +48,22 @@ export async function hubOrigin(
 ): Promise<ImportOrigin> {
   const listing = await readListing(source, hub, signal);
   const pinned = { ...source, revision: listing.sha };
-  return { pinned, files: filesOf(pinned, listing, { hub, limits }) };
+  return {
+    pinned,
+    files: filesOf(pinned, listing, { hub, limits }),
+    leftOut: otherFiles(source.folder, listing),
+  };
+}
+
+/** What lies in the same folder and is no part of an adapter. */
+function otherFiles(folder: string, { siblings }: Listing): string[] {
+  const prefix = folder === '' ? '' : `${folder}/`;
+  return siblings
+    .filter(({ rfilename }) => rfilename.startsWith(prefix))
+    .map(({ rfilename }) => rfilename.slice(prefix.length))
+    .filter((name) => !name.includes('/') && !name.startsWith('.') && !FILE_NAMES.includes(name))
+    .slice(0, MAX_LEFT_OUT)
+    .map((name) => asStorable(name.slice(0, 255)));
 }
 
 function filesOf(
@@ -51,11 +73,11 @@ function filesOf(
 ): OriginFile[] {
   const path = (name: string): string => (folder === '' ? name : `${folder}/${name}`);
   const known = new Map(siblings.map((sibling) => [sibling.rfilename, sibling]));
-  const missing = REQUIRED_FILES.filter((name) => !known.has(path(name)));
+  const isMlx = known.has(path(MLX_WEIGHTS_FILE)) && !known.has(path(WEIGHTS_FILE));
+  const weights = isMlx ? MLX_WEIGHTS_FILE : WEIGHTS_FILE;
+  const missing = [CONFIG_FILE, weights].filter((name) => !known.has(path(name)));
   if (missing.length > 0) {
-    const pickle = known.has(path('adapter_model.bin'))
-      ? ' Its adapter_model.bin is never read: only safetensors.'
-      : '';
+    const pickle = known.has(path('adapter_model.bin')) ? ` Its adapter_model.bin ${IS_PICKLE}` : '';
     throw final(`hf://${repo}@${revision} has no ${missing.map(path).join(' and no ')}.${pickle}`);
   }
   return FILE_NAMES.filter((name) => known.has(path(name))).map((name) => {

@@ -31,6 +31,8 @@ export interface ImportOrigin {
   /** The source with movable names replaced by what they stand for now. */
   readonly pinned: ImportSource;
   readonly files: readonly OriginFile[];
+  /** Names of other files that lie beside them, where the source tells. */
+  readonly leftOut: readonly string[];
 }
 
 /** Opens a source; throws ImportError (or OutboundError). */

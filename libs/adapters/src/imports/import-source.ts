@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import type { ImportFrom } from '#contracts/imports-api.js';
 import { AppError } from '#runtime/app-error.js';
-import { CONFIG_FILE, FILE_NAMES, TEMPLATE_FILE, WEIGHTS_FILE } from '../intake/upload-parts.js';
+import {
+  CONFIG_FILE,
+  FILE_NAMES,
+  GENERATION_FILE,
+  TEMPLATE_FILE,
+  TOKENIZER_CONFIG_FILE,
+  WEIGHTS_FILE,
+} from '../intake/upload-parts.js';
+import { IS_PICKLE } from '../peft/file-kinds.js';
 import { parseHubSource } from './hub-source.js';
 import { parseS3Source } from './s3-source.js';
 
@@ -30,7 +38,7 @@ export function parseImportFrom(from: ImportFrom): ImportSource {
   }
   if (source !== undefined) return parseSource(source);
   if (uploads !== undefined) {
-    return { kind: 'uploads', files: named(uploads.config, uploads.weights, uploads.chat_template) };
+    return { kind: 'uploads', files: filesOfUploads(uploads) };
   }
   if (config_url === undefined) throw invalid('config_url', '`config_url` is missing beside `weights_url`.');
   if (weights_url === undefined) throw invalid('weights_url', '`weights_url` is missing.');
@@ -49,7 +57,9 @@ function folderSource(url: URL): ImportSource {
   const last = decodeURIComponentSafe(url.pathname.slice(url.pathname.lastIndexOf('/') + 1));
   const folder = new URL(url);
   if (FILE_NAMES.includes(last)) folder.pathname = url.pathname.slice(0, url.pathname.lastIndexOf('/') + 1);
-  else if (/\.(bin|pt|pth|ckpt|pkl|zip|tar|gz|tgz|safetensors)$/i.test(last)) {
+  else if (/\.(bin|pt|pth|ckpt|pkl)$/i.test(last)) {
+    throw invalid('source', `\`source\`: ${last} ${IS_PICKLE}`);
+  } else if (/\.(zip|tar|gz|tgz|safetensors)$/i.test(last)) {
     throw invalid(
       'source',
       `\`source\` names a folder that holds ${CONFIG_FILE} and ${WEIGHTS_FILE}; for files with other names use config_url and weights_url.`,
@@ -61,6 +71,22 @@ function folderSource(url: URL): ImportSource {
     return each.href;
   };
   return { kind: 'https', files: named(file(CONFIG_FILE), file(WEIGHTS_FILE)) };
+}
+
+const UPLOAD_NAMES: Readonly<Record<string, string>> = {
+  config: CONFIG_FILE,
+  weights: WEIGHTS_FILE,
+  chat_template: TEMPLATE_FILE,
+  tokenizer_config: TOKENIZER_CONFIG_FILE,
+  generation_config: GENERATION_FILE,
+};
+
+function filesOfUploads(uploads: NonNullable<ImportFrom['uploads']>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(uploads).flatMap(([name, id]) =>
+      id === undefined ? [] : [[UPLOAD_NAMES[name] ?? name, id]],
+    ),
+  );
 }
 
 function named(config: string, weights: string, template?: string): Record<string, string> {

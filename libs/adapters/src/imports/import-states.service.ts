@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
-import { DataSource, type EntityManager, LessThanOrEqual, Not, IsNull } from 'typeorm';
+import { DataSource, type EntityManager, Not, IsNull } from 'typeorm';
 import { publishChange } from '../registry/adapter-changes.js';
 import { lockAdapter } from '../registry/adapter-rows.js';
 import { AdapterVersion } from '../registry/adapter-version.entity.js';
 import { BlobLedger } from '../blobs/blob-ledger.service.js';
-import { VersionStates } from '../registry/version-states.service.js';
+import { type Turn, VersionStates } from '../registry/version-states.service.js';
 import { type ImportSource, ImportSourceSchema } from './import-source.js';
 import { type FileProgress, VersionImport } from './version-import.entity.js';
 
@@ -98,7 +98,11 @@ export class ImportStates {
   }
 
   /** The files are stored: the version is uploaded. False when it was cancelled, deleted or taken over meanwhile. */
-  async complete({ versionId, attempt }: Holder, files: ReadonlyMap<string, BlobInfo>): Promise<boolean> {
+  async complete(
+    { versionId, attempt }: Holder,
+    files: ReadonlyMap<string, BlobInfo>,
+    leftOut: readonly string[],
+  ): Promise<boolean> {
     return this.database.transaction(async (manager) => {
       const version = await lockImporting(manager, versionId);
       const held = await manager.existsBy(VersionImport, { versionId, attempts: attempt });
@@ -113,7 +117,7 @@ export class ImportStates {
       }));
       await this.ledger.record(manager, rows);
       const doneBytes = rows.reduce((sum, { bytes }) => sum + bytes, 0);
-      await manager.update(AdapterVersion, { id: versionId }, { state: 'uploaded' });
+      await manager.update(AdapterVersion, { id: versionId }, { state: 'uploaded', leftOut: [...leftOut] });
       await manager.update(
         VersionImport,
         { versionId },
@@ -136,15 +140,15 @@ export class ImportStates {
     });
   }
 
-  /** Imports whose next attempt is due. */
-  async due(limit: number): Promise<string[]> {
-    const rows = await this.database.manager.find(VersionImport, {
-      select: { versionId: true },
-      where: { plan: Not(IsNull()), nextAttemptAt: LessThanOrEqual(new Date()) },
-      order: { nextAttemptAt: 'ASC' },
-      take: limit,
-    });
-    return rows.map(({ versionId }) => versionId);
+  /** Imports whose next attempt is due, with their turns. */
+  async due(limit: number): Promise<Turn[]> {
+    return this.database.query<Turn[]>(
+      `SELECT version_id AS "versionId",
+         (row_number() OVER (PARTITION BY tenant_id ORDER BY next_attempt_at))::integer AS turn
+       FROM version_imports WHERE plan IS NOT NULL AND next_attempt_at <= now()
+       ORDER BY turn, next_attempt_at LIMIT $1`,
+      [limit],
+    );
   }
 
   /** What decides on another attempt; undefined when the import has ended. */

@@ -18,6 +18,7 @@ import { newVersion } from '../intake/new-version.js';
 import { ResumableUploads } from '../resumable/resumable-uploads.service.js';
 import { ADAPTERS_LOGGER } from '../settings.js';
 import { findParents, writeParents } from '../registry/version-parents.js';
+import { nextTurn } from '../registry/version-states.service.js';
 import { readVersionResource } from '../registry/version-resources.js';
 import { VersionsService } from '../registry/versions.service.js';
 import { IMPORT_PRODUCER, type ImportJob } from './import-job.js';
@@ -33,6 +34,8 @@ export interface ImportOrder {
   readonly create: boolean;
   readonly from: ImportFrom;
   readonly facts: VersionFacts;
+  /** Refuse the version when its config does not name the base that is served. */
+  readonly requireBaseMatch?: boolean;
   /** A UUID that the caller chose beforehand: the same order given twice makes one version. */
   readonly versionId?: string;
 }
@@ -61,7 +64,8 @@ export class ImportsService {
     if (!(await this.queue.ready())) throw new AppError('dependency_unavailable', { retryAfter_s: 2 });
     const version = await this.#record(order, source);
     try {
-      await this.queue.add(version.id, { versionId: version.id });
+      const turn = await nextTurn(this.database, order.tenantId);
+      await this.queue.add(version.id, { versionId: version.id }, { turn });
     } catch (err) {
       this.logger.warn(
         { err, versionId: version.id },
@@ -113,7 +117,14 @@ export class ImportsService {
       const known = await manager.findOneBy(AdapterVersion, { id, tenantId, adapterId: adapter.id });
       if (known) return readVersionResource(manager, name, known);
       if (source.kind === 'uploads') await this.uploads.claim(manager, tenantId, Object.values(source.files));
-      const row = newVersion(adapter, { id, state: 'importing', source: describeSource(source), facts });
+      const row = newVersion(adapter, {
+        id,
+        state: 'importing',
+        source: describeSource(source),
+        facts,
+        requireBaseMatch: order.requireBaseMatch ?? false,
+        leftOut: [],
+      });
       await manager.insert(AdapterVersion, row);
       await manager.insert(VersionImport, {
         versionId: id,

@@ -27,6 +27,7 @@ export function s3Origin(source: S3Source, access: S3Access): ImportOrigin {
   }
   return {
     pinned: source,
+    leftOut: [],
     files: FILE_NAMES.map((name) => ({
       name,
       bytes: undefined,

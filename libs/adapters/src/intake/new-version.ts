@@ -8,10 +8,15 @@ export interface NewVersion {
   readonly state: VersionState;
   readonly source: string;
   readonly facts: VersionFacts;
+  /** Refuse it when its config does not name the base that is served. */
+  readonly requireBaseMatch: boolean;
+  /** Names of files that came with it and were not stored. */
+  readonly leftOut: readonly string[];
 }
 
 /** The adapter's next version, before anything is known of its files. */
-export function newVersion(adapter: Adapter, { id, state, source, facts }: NewVersion): AdapterVersion {
+export function newVersion(adapter: Adapter, version: NewVersion): AdapterVersion {
+  const { id, state, source, facts, requireBaseMatch, leftOut } = version;
   return Object.assign(new AdapterVersion(), {
     id,
     tenantId: adapter.tenantId,
@@ -26,6 +31,10 @@ export function newVersion(adapter: Adapter, { id, state, source, facts }: NewVe
     modules: [],
     baseModel: null,
     baseDigest: null,
+    requireBaseMatch,
+    leftOut: [...leftOut],
+    warnings: [],
+    revalidation: null,
     source,
     description: facts.description ?? null,
     labels: facts.labels ?? {},

@@ -21,6 +21,7 @@ import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from '../se
 import { checkAnyRoom } from '../registry/tenant-quotas.js';
 import { missingPart, WEIGHTS_FILE } from './upload-parts.js';
 import { type ReceivedFiles, UploadReader, type UploadSource } from './upload-reader.js';
+import { nextTurn } from '../registry/version-states.service.js';
 import { findParents, writeParents } from '../registry/version-parents.js';
 
 export interface UploadTarget {
@@ -28,6 +29,8 @@ export interface UploadTarget {
   readonly adapter: string;
   /** Make the adapter when there is none. */
   readonly create: boolean;
+  /** Refuse the version when its config does not name the base that is served. */
+  readonly requireBaseMatch?: boolean;
 }
 
 /** Takes a version's files in and hands it to the workers. */
@@ -50,7 +53,7 @@ export class UploadsService {
     const reader = new UploadReader(this.blobs, { weightsBytes: this.settings.maxUploadBytes });
     try {
       const version = await this.#record(target, await reader.read(source));
-      await this.#enqueue(version.id);
+      await this.#enqueue(target.tenantId, version.id);
       return version;
     } catch (error) {
       await this.#forget(reader.stored);
@@ -59,7 +62,7 @@ export class UploadsService {
   }
 
   async #record(
-    { tenantId, adapter: name, create }: UploadTarget,
+    { tenantId, adapter: name, create, requireBaseMatch = false }: UploadTarget,
     received: ReceivedFiles,
   ): Promise<VersionResource> {
     const weights = received.files.get(WEIGHTS_FILE);
@@ -67,8 +70,9 @@ export class UploadsService {
     return this.database.transaction(async (manager) => {
       if (create) await createUnlessThere(manager, tenantId, name);
       const adapter = await lockAdapter(manager, tenantId, name);
-      const { metadata: facts } = received;
-      const row = newVersion(adapter, { id: newId(), state: 'uploaded', source: 'upload', facts });
+      const { metadata: facts, leftOut } = received;
+      const [id, state, source] = [newId(), 'uploaded' as const, 'upload'];
+      const row = newVersion(adapter, { id, state, source, facts, leftOut, requireBaseMatch });
       await manager.insert(AdapterVersion, row);
       await this.ledger.record(manager, filesOf(row, received.files));
       await manager.update(Adapter, { id: adapter.id, tenantId }, { nextVersion: adapter.nextVersion + 1 });
@@ -86,9 +90,9 @@ export class UploadsService {
   }
 
   /** The version is safe already: where the queue just went away, the worker's sweep finds it. */
-  async #enqueue(versionId: string): Promise<void> {
+  async #enqueue(tenantId: string, versionId: string): Promise<void> {
     try {
-      await this.queue.add(versionId, { versionId });
+      await this.queue.add(versionId, { versionId }, { turn: await nextTurn(this.database, tenantId) });
     } catch (err) {
       this.logger.warn({ err, versionId }, 'the job could not be queued; a sweep will queue it');
     }

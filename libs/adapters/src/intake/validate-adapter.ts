@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
 import { MAX_ADAPTER_HEADER_BYTES, readAdapter, rejectUnreadable, rejectWith } from '../peft/read-adapter.js';
+import { PythonRegexError } from '../peft/python-regex-parser.js';
+import { buildReport } from '../peft/report.js';
 import { scanWeights } from '../peft/scan-weights.js';
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
-import type { AdapterReport } from '#contracts/adapter-report.js';
+import type { AdapterReport, FileReport } from '#contracts/adapter-report.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { ParityRequest } from '#contracts/parity.js';
 import { SafetensorsError } from '#safetensors/error.js';
@@ -11,17 +14,34 @@ import { SafetensorsValidator } from '#safetensors/validator.js';
 import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
 import { type DenseConfig, denseChanges } from '../dense/dense-changes.js';
 import { templateProblems } from './template-problems.js';
-import { CONFIG_FILE, limitOfPart, TEMPLATE_FILE, WEIGHTS_FILE } from './upload-parts.js';
+import { MADE_FILES } from '../blobs/removal.js';
+import { inPeftForm } from './peft-form.js';
+import {
+  CONFIG_FILE,
+  GENERATION_FILE,
+  limitOfPart,
+  TEMPLATE_FILE,
+  TOKENIZER_CONFIG_FILE,
+  WEIGHTS_FILE,
+} from './upload-parts.js';
+import { readExtras } from './version-extras.js';
 
 export interface ValidationInput {
   /** The version's files by name. */
   readonly files: ReadonlyMap<string, BlobInfo>;
+  /** Names of files that came with them and were left out. */
+  readonly leftOut: readonly string[];
   readonly base: BaseModel;
+  /** Refuse an adapter whose config does not name the base. */
+  readonly mustMatchBase: boolean;
   readonly blobs: BlobStore;
   readonly signal: AbortSignal;
 }
 
-export type Validation =
+export type Validation = {
+  /** Files made from those that came, by name; whoever asked owns them. */
+  readonly made: ReadonlyMap<string, BlobInfo>;
+} & (
   | {
       readonly verdict: 'accepted';
       readonly manifest: AdapterManifest;
@@ -29,31 +49,114 @@ export type Validation =
       /** The same adapter by another reading, for the parity check. */
       readonly parity: Pick<ParityRequest, 'weights' | 'changes'>;
     }
-  | { readonly verdict: 'rejected'; readonly report: AdapterReport };
+  | { readonly verdict: 'rejected'; readonly report: AdapterReport }
+);
 
 /** Reads a version's config and weights against the base model; the bytes are streamed, at most twice. */
-export async function validateAdapter({ files, base, blobs, signal }: ValidationInput): Promise<Validation> {
-  const config = fileNamed(files, CONFIG_FILE);
-  const weights = fileNamed(files, WEIGHTS_FILE);
-  const chatTemplate = files.get(TEMPLATE_FILE);
-  const configJson = (await blobs.read(config.sha256, limitOfPart(CONFIG_FILE, 0))).toString('utf8');
-  try {
-    const header = await readHeader(blobs, weights, signal);
-    const result = readAdapter({ configJson, header, base, weights, ...(chatTemplate && { chatTemplate }) });
-    if (result.verdict === 'rejected') return result;
-    const { manifest, report } = result;
-    const chunks = verified(blobs, weights, signal);
-    const problems = [
-      ...(await templateProblems(chatTemplate, base, blobs)),
-      ...(await scanWeights({ chunks, header, manifest, signal })),
-    ];
-    if (problems.length > 0) return { verdict: 'rejected', report: rejectWith(report, problems) };
-    const changes = denseChanges({ config: JSON.parse(configJson) as DenseConfig, header, base });
-    return { ...result, parity: { weights: weights.sha256, changes } };
-  } catch (error) {
-    if (error instanceof SafetensorsError) return { verdict: 'rejected', report: rejectUnreadable(error) };
-    throw error;
+export async function validateAdapter(input: ValidationInput): Promise<Validation> {
+  const validation = await new Validator(input).run();
+  return { ...validation, report: { ...validation.report, files: fileReports(input) } };
+}
+
+class Validator {
+  readonly #made = new Map<string, BlobInfo>();
+
+  constructor(private readonly input: ValidationInput) {}
+
+  async run(): Promise<Validation> {
+    const { files, blobs, signal } = this.input;
+    const config = fileNamed(files, CONFIG_FILE);
+    const weights = fileNamed(files, WEIGHTS_FILE);
+    const configJson = (await blobs.read(config.sha256, limitOfPart(CONFIG_FILE, 0))).toString('utf8');
+    try {
+      return await this.#read(configJson, weights, await readHeader(blobs, weights, signal));
+    } catch (error) {
+      if (error instanceof SafetensorsError) {
+        const begin = await firstBytes(blobs, weights);
+        return this.#rejected(rejectUnreadable(error, { configJson, begin }));
+      }
+      if (error instanceof PythonRegexError) {
+        const problem = {
+          code: 'regex_unsupported' as const,
+          message: `A pattern of the config: ${error.message}.`,
+        };
+        return this.#rejected(
+          buildReport({ errors: [problem], warnings: [], fields: [], tensors: [], modules: [] }),
+        );
+      }
+      throw error;
+    }
   }
+
+  async #read(config: string, uploaded: BlobInfo, found: SafetensorsHeader): Promise<Validation> {
+    const { base, blobs, signal, mustMatchBase } = this.input;
+    const form = await inPeftForm({
+      configJson: config,
+      weights: uploaded,
+      header: found,
+      base,
+      blobs,
+      signal,
+    });
+    if ('rejected' in form) return this.#rejected(form.rejected);
+    this.#add(form.made);
+    const { configJson, weights, header } = form;
+    const extras = await readExtras(this.input);
+    this.#add(extras.made);
+    const result = readAdapter({ configJson, header, base, weights, mustMatchBase, extras: extras.manifest });
+    const report = {
+      ...result.report,
+      ...(form.report.fields && { fields: form.report.fields }),
+      warnings: [...(form.report.warnings ?? []), ...result.report.warnings, ...extras.warnings],
+    };
+    if (result.verdict === 'rejected' || extras.errors.length > 0) {
+      return this.#rejected(rejectWith(report, extras.errors));
+    }
+    const { manifest } = result;
+    const chunks = verified(blobs, weights, signal);
+    const templates = [extras.manifest.chatTemplate, extras.manifest.toolChatTemplate];
+    const problems = await scanWeights({ chunks, header, manifest, signal });
+    for (const template of templates) problems.push(...(await templateProblems(template, base, blobs)));
+    if (problems.length > 0) return this.#rejected(rejectWith(report, problems));
+    const changes = denseChanges({ config: JSON.parse(configJson) as DenseConfig, header, base });
+    return {
+      verdict: 'accepted',
+      manifest,
+      report,
+      parity: { weights: weights.sha256, changes },
+      made: this.#made,
+    };
+  }
+
+  #add(made: ReadonlyMap<string, BlobInfo>): void {
+    for (const [name, info] of made) this.#made.set(name, info);
+  }
+
+  #rejected(report: AdapterReport): Validation {
+    return { verdict: 'rejected', report, made: this.#made };
+  }
+}
+
+const READ_FILES = new Set([
+  CONFIG_FILE,
+  WEIGHTS_FILE,
+  TEMPLATE_FILE,
+  TOKENIZER_CONFIG_FILE,
+  GENERATION_FILE,
+]);
+
+function fileReports({ files, leftOut }: ValidationInput): FileReport[] {
+  const came = [...files.keys()].filter((name) => !MADE_FILES.includes(name)).sort();
+  return [
+    ...came.map((name) => ({ name, use: READ_FILES.has(name) ? ('read' as const) : ('kept' as const) })),
+    ...leftOut.map((name) => ({ name, use: 'left_out' as const })),
+  ];
+}
+
+/** What a file begins with, to tell what it is when it is no safetensors file. */
+async function firstBytes(blobs: BlobStore, { sha256, bytes }: BlobInfo): Promise<Uint8Array> {
+  if (bytes === 0) return new Uint8Array();
+  return buffer(await blobs.open(sha256, { begin: 0, end: Math.min(bytes, 256) }));
 }
 
 function fileNamed(files: ReadonlyMap<string, BlobInfo>, name: string): BlobInfo {

@@ -26,6 +26,12 @@ function checkInit({ init_lora_weights: init }: HonouredFields): AdapterProblem[
   const name = String(init).toLowerCase();
   if (name === 'gaussian' || name === 'mica') return [];
   if (/^(pissa|corda)/.test(name) || ['olora', 'loftq', 'lora_ga'].includes(name)) {
+    if (name === 'loftq') {
+      const message =
+        'loftq trains beside a quantized base of its own, which the file does not hold. Merge the adapter into that base ' +
+        '(merge_and_unload) and serve the result as a base model.';
+      return [problem('init_changes_base', 'init_lora_weights', message)];
+    }
     const message =
       `${name} subtracts a part of the base weights when training starts, and the file holds only what was added back. ` +
       'Save the adapter with path_initial_model_for_weight_conversion (PiSSA, CorDA, OLoRA, LoRA-GA), which makes it a ' +

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { AdapterProblem, FieldReport } from '#contracts/adapter-report.js';
+import { asStorable } from '#contracts/storable.js';
 import { parseStrictJson, StrictJsonError, type StrictJsonValue } from '#safetensors/strict-json.js';
 import { checkConflicts } from './config-conflicts.js';
 import {
@@ -11,9 +12,13 @@ import {
   isUnset,
   REFUSED_FIELDS,
 } from './fields.js';
+import { IS_LFS_POINTER, LFS_POINTER } from './file-kinds.js';
+import { otherConfig, otherMethod } from './other-formats.js';
 
 /** A LoRA's adapter_config.json holds a few kilobytes; one entry per module of a huge model stays far below this. */
-const MAX_CONFIG_CHARACTERS = 4_000_000;
+const MAX_CONFIG_CHARACTERS = 1_000_000;
+/** PEFT itself has about sixty. */
+const MAX_CONFIG_FIELDS = 200;
 /** Longer values are left out of the report. */
 const MAX_REPORTED_CHARACTERS = 2000;
 
@@ -29,6 +34,8 @@ export function readConfig(json: string): ReadConfig {
   if ('error' in parsed) return { config: undefined, fields: [], errors: [parsed.error] };
   const kind = parsed.object['peft_type'];
   if (typeof kind === 'string' && kind !== 'LORA') return otherKind(kind);
+  const foreign = kind === undefined ? otherConfig(parsed.object) : undefined;
+  if (foreign) return { config: undefined, fields: [], errors: [foreign] };
   return new FieldReader(parsed.object).read();
 }
 
@@ -36,6 +43,9 @@ function parseJson(json: string): { object: Record<string, unknown> } | { error:
   if (json.length > MAX_CONFIG_CHARACTERS) {
     const message = `adapter_config.json is longer than ${MAX_CONFIG_CHARACTERS} characters.`;
     return { error: { code: 'config_json_invalid', message } };
+  }
+  if (json.startsWith(LFS_POINTER)) {
+    return { error: { code: 'config_json_invalid', message: `adapter_config.json ${IS_LFS_POINTER}` } };
   }
   let value: StrictJsonValue;
   try {
@@ -50,12 +60,17 @@ function parseJson(json: string): { object: Record<string, unknown> } | { error:
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return { error: { code: 'config_not_object', message: 'adapter_config.json is not a JSON object.' } };
   }
+  const count = Object.keys(value).length;
+  if (count > MAX_CONFIG_FIELDS) {
+    const message = `adapter_config.json has ${count} fields; ${MAX_CONFIG_FIELDS} are allowed.`;
+    return { error: { code: 'config_json_invalid', message } };
+  }
   return { object: value };
 }
 
 /** The fields of another method mean nothing here, so nothing is said about them. */
 function otherKind(kind: string): ReadConfig {
-  const message = `peft_type: only LORA is supported, not ${JSON.stringify(kind)}.`;
+  const message = otherMethod(kind);
   const fields = [{ name: 'peft_type', treatment: 'refused' as const, value: kind, reason: message }];
   return {
     config: undefined,
@@ -175,5 +190,5 @@ function isFatal(error: AdapterProblem): boolean {
 }
 
 function show(value: unknown): string {
-  return (JSON.stringify(value) ?? 'nothing').slice(0, 200);
+  return asStorable((JSON.stringify(value) ?? 'nothing').slice(0, 200));
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SAVE_AS_LORA } from './other-formats.js';
 
 /*
  * Every field that a PEFT release writes into a LoRA's adapter_config.json, each in exactly one of three tables.
@@ -6,15 +7,24 @@ import { z } from 'zod';
  */
 
 /** Beyond these a number is a mistake: no model has such ranks, no training such scales. */
-const MAX_RANK = 4096;
+export const MAX_RANK = 4096;
 const MAX_ALPHA = 1_000_000;
 
+/** A list has at most one entry per module; the largest models have some thousands. */
+const MAX_NAMES = 10_000;
+const MAX_SAVED = 1_000;
+const MAX_TOKENS = 100_000;
+
 const name = z.string().min(1, 'an empty name matches everything');
-const names = z.array(name);
+const names = z.array(name).max(MAX_NAMES);
+const patterns = <T extends z.ZodType>(value: T) =>
+  z
+    .record(z.string(), value)
+    .refine((keys) => Object.keys(keys).length <= MAX_NAMES, `expected at most ${MAX_NAMES} keys`);
 const flag = z.boolean();
 const rank = z.int().min(1).max(MAX_RANK);
 const alpha = z.number().positive().max(MAX_ALPHA);
-const tokenIndices = z.array(z.int().nonnegative()).min(1);
+const tokenIndices = z.array(z.int().nonnegative()).min(1).max(MAX_TOKENS);
 /** null stands for "not set", which PEFT writes for most of its fields. */
 const orNull = <T extends z.ZodType, D>(schema: T, whenNull: D) =>
   schema.nullable().transform((value) => value ?? whenNull);
@@ -27,25 +37,30 @@ export const HonouredFieldsSchema = z.object({
   lora_alpha: alpha.default(8),
   target_modules: z.union([name, names]).nullable().default(null),
   exclude_modules: z.union([name, names]).nullable().default(null),
-  rank_pattern: orNull(z.record(z.string(), rank), {}).default({}),
-  alpha_pattern: orNull(z.record(z.string(), alpha), {}).default({}),
+  rank_pattern: orNull(patterns(rank), {}).default({}),
+  alpha_pattern: orNull(patterns(alpha), {}).default({}),
   use_rslora: flag.default(false),
   use_dora: flag.default(false),
   layers_to_transform: z
-    .union([z.int().nonnegative(), z.array(z.int().nonnegative())])
+    .union([z.int().nonnegative(), z.array(z.int().nonnegative()).max(MAX_NAMES)])
     .nullable()
     .default(null),
-  layers_pattern: z.union([z.string(), names]).nullable().default(null),
+  layers_pattern: z
+    .union([z.string(), z.array(name).max(MAX_SAVED)])
+    .nullable()
+    .default(null),
   bias: z.enum(['none', 'all', 'lora_only']).default('none'),
   lora_bias: flag.default(false),
-  modules_to_save: orNull(names, []).default([]),
+  modules_to_save: orNull(z.array(name).max(MAX_SAVED), []).default([]),
   trainable_token_indices: z
-    .union([tokenIndices, z.record(z.string(), tokenIndices)])
+    .union([tokenIndices, patterns(tokenIndices)])
     .nullable()
     .default(null),
   fan_in_fan_out: flag.default(false),
   init_lora_weights: z.union([flag, z.string()]).nullable().default(true),
   ensure_weight_tying: flag.default(false),
+  base_model_name_or_path: z.string().nullable().default(null),
+  auto_mapping: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 export type HonouredFields = z.infer<typeof HonouredFieldsSchema>;
 export type HonouredField = keyof HonouredFields;
@@ -74,6 +89,9 @@ export const HONOURED_NOTES: Readonly<Record<HonouredField, string>> = {
     'How training started. Refused where it changed the base weights: pissa, olora, corda, loftq, lora_ga.',
   ensure_weight_tying:
     'With tied embeddings, what the config says of the embedding or of the head holds for both; without effect otherwise.',
+  base_model_name_or_path:
+    'A warning when it names another model than the base; refused where the tenant or the upload requires a match.',
+  auto_mapping: "Refused when base_model_class is no class of the base model's family.",
 };
 
 export interface RefusedField {
@@ -94,32 +112,48 @@ export const REFUSED_FIELDS: Readonly<Record<string, RefusedField>> = {
   layer_replication: refused(
     z.array(z.array(z.int())).nullable(),
     null,
-    'Repeating layers of the base model is not supported.',
+    'Repeating layers of the base model is not supported. Save the model with its layers repeated and serve that as the base.',
   ),
   target_parameters: refused(
     names.nullable(),
     null,
-    'LoRA on bare parameters (fused expert weights) is not supported.',
+    'LoRA on bare parameters (fused expert weights) is not supported. Train it on linear modules (target_modules).',
   ),
   alora_invocation_tokens: refused(
     z.array(z.int()).nullable(),
     null,
-    'Activated LoRA switches on in the middle of a prompt, which is not supported.',
+    'Activated LoRA switches on in the middle of a prompt, which is not supported. Train it without alora_invocation_tokens.',
   ),
-  use_qalora: refused(flag, false, 'QALoRA pools the input in groups, which is not supported.'),
-  velora_config: refused(object, null, 'VeLoRA adapters carry tensors that are not supported.'),
-  monteclora_config: refused(object, null, 'MonteCLoRA samples its weights, which is not supported.'),
+  use_qalora: refused(
+    flag,
+    false,
+    `QALoRA pools the input in groups, which is not supported. ${SAVE_AS_LORA}`,
+  ),
+  velora_config: refused(
+    object,
+    null,
+    `VeLoRA adapters carry tensors that are not supported. ${SAVE_AS_LORA}`,
+  ),
+  monteclora_config: refused(
+    object,
+    null,
+    `MonteCLoRA samples its weights, which is not supported. ${SAVE_AS_LORA}`,
+  ),
   kasa_config: refused(object, null, "KaSA truncates the base model's weights, which other tenants share."),
-  arrow_config: refused(object, null, 'Arrow routes between adapters, which is not supported.'),
+  arrow_config: refused(
+    object,
+    null,
+    'Arrow routes between adapters, which is not supported. Upload the adapters one by one.',
+  ),
   use_bdlora: refused(
     z.union([flag, object]),
     null,
-    'BD-LoRA stores block-diagonal factors, which are not supported.',
+    `BD-LoRA stores block-diagonal factors, which are not supported. ${SAVE_AS_LORA}`,
   ),
   enable_lora: refused(
     z.union([flag, z.array(flag)]).nullable(),
     null,
-    'Merged linear layers (PEFT before 0.3) are not supported.',
+    'Merged linear layers (PEFT before 0.3) are not supported. Load it with that PEFT, and save it again without enable_lora.',
   ),
 };
 
@@ -138,14 +172,12 @@ const text = z.string().nullable();
 /** Fields without meaning for inference. Their type is checked all the same. */
 export const IGNORED_FIELDS: Readonly<Record<string, IgnoredField>> = {
   lora_dropout: ignored(z.number().min(0).max(1), 0, 'Dropout acts in training only.'),
-  base_model_name_or_path: ignored(
+  revision: ignored(
     text,
     null,
-    'A name proves nothing; every tensor is checked against the loaded base model.',
+    'Which revision the base model had; every tensor is checked against the base that is served.',
   ),
-  revision: ignored(text, null, 'As base_model_name_or_path.'),
   inference_mode: ignored(flag, false, 'Says whether parameters take gradients.'),
-  auto_mapping: ignored(object, null, 'Tells Transformers which class to load.'),
   peft_version: ignored(text, null, 'The fields themselves are read, whatever wrote them.'),
   megatron_core: ignored(text, 'megatron.core', 'Has meaning with megatron_config only.'),
   loftq_config: ignored(object, {}, 'Has meaning with init_lora_weights = loftq only.'),

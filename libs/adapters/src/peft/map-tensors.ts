@@ -1,16 +1,22 @@
 import type { TensorRef } from '#contracts/adapter-manifest.js';
 import { TensorRefSchema } from '#contracts/adapter-manifest.js';
-import type { AdapterErrorCode, AdapterProblem, TensorReport } from '#contracts/adapter-report.js';
+import type {
+  AdapterErrorCode,
+  AdapterProblem,
+  AdapterWarning,
+  TensorReport,
+} from '#contracts/adapter-report.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
 import { type ExpectedTensor, tensorKey } from './expected-tensors.js';
-import { parseTensorName, type TensorName } from './tensor-names.js';
+import { parseTensorName, type TensorName, withoutWrappers } from './tensor-names.js';
 
 export interface MappedTensors {
   /** By tensorKey. */
   readonly found: ReadonlyMap<string, TensorRef>;
   readonly tensors: readonly TensorReport[];
   readonly errors: readonly AdapterProblem[];
+  readonly warnings: readonly AdapterWarning[];
 }
 
 /** `expected` is absent when the config says too little; then only names are checked. */
@@ -41,6 +47,8 @@ class TensorMapper implements MappedTensors {
   readonly found = new Map<string, TensorRef>();
   readonly tensors: TensorReport[] = [];
   readonly errors: AdapterProblem[] = [];
+  /** The first tensor whose name goes through a wrapper. */
+  private wrapped: string | undefined;
   private readonly seen = new Map<string, string>();
   private readonly modules: ReadonlySet<string>;
   private adapter: string | undefined;
@@ -59,7 +67,9 @@ class TensorMapper implements MappedTensors {
       this.fail('tensor_name_invalid', shown, `has a name of ${tensor.name.length} characters`, {});
       return undefined;
     }
-    const name = parseTensorName(tensor.name, (module) => this.modules.has(module));
+    const unwrapped = withoutWrappers(tensor.name);
+    if (unwrapped !== tensor.name) this.wrapped ??= tensor.name;
+    const name = parseTensorName(unwrapped, (module) => this.modules.has(module));
     if (name === undefined) {
       const expected = 'base_model.model.<module>.lora_A.weight and the like';
       this.fail('tensor_name_invalid', tensor.name, 'is no name that PEFT writes', { expected });
@@ -126,6 +136,12 @@ class TensorMapper implements MappedTensors {
       expected: this.adapter,
       found: adapter,
     });
+  }
+
+  get warnings(): AdapterWarning[] {
+    if (this.wrapped === undefined) return [];
+    const message = `${this.wrapped} goes through a wrapper of training (torch.compile, DDP or FSDP), which is left out.`;
+    return [{ code: 'wrapper_prefix', message, tensor: this.wrapped }];
   }
 
   checkMissing(): void {

@@ -218,10 +218,7 @@ describe('a checkpoint that PEFT wrote', () => {
       'resized/save-both',
       [`${EMBED} weight from model.embed_tokens`, '0.q_proj lora 4:2', 'lm_head weight from lm_head'],
     ],
-    [
-      'resized-tied/rows',
-      [`${EMBED} rows 3`, ...each([0, 1], ['q_proj'], 'lora 4:2'), 'lm_head rows 3'],
-    ],
+    ['resized-tied/rows', [`${EMBED} rows 3`, ...each([0, 1], ['q_proj'], 'lora 4:2'), 'lm_head rows 3']],
     [
       'resized-tied/rows-both-differ',
       [`${EMBED} rows 2`, ...each([0, 1], ['q_proj'], 'lora 4:2'), 'lm_head rows 3'],

@@ -54,12 +54,6 @@ describe('the tensors', () => {
       ['tensor_name_invalid', 'tensor_missing'],
     ],
     [
-      'a name from a compiled model',
-      {},
-      renamed(A0, A0.replace('base_model.model.', 'base_model.model._orig_mod.')),
-      ['tensor_module_unknown', 'tensor_missing'],
-    ],
-    [
       'an unknown kind of tensor',
       {},
       { ...QUERIES, [`${Q(0)}.lora_C.weight`]: [4, 64] },
@@ -164,7 +158,7 @@ describe('the tensors', () => {
       ['module_conflict', 'tensor_missing'],
     ],
     [
-      'ensure_weight_tying of a saved embedding without the head\'s weight',
+      "ensure_weight_tying of a saved embedding without the head's weight",
       { ensure_weight_tying: true, modules_to_save: ['embed_tokens'] },
       { ...QUERIES, 'base_model.model.model.embed_tokens.weight': [512, 64] },
       ['tensor_missing'],
@@ -207,6 +201,19 @@ describe('the tensors', () => {
         expected: '[64, 4]',
       },
     ]);
+  });
+
+  it.each([
+    ['torch.compile', (name: string) => name.replace('base_model.model.', 'base_model.model._orig_mod.')],
+    ['a compiled layer', (name: string) => name.replace(/layers\.(\d)/, 'layers.$1._orig_mod')],
+    ['DDP', (name: string) => `module.${name}`],
+    ['DDP inside', (name: string) => name.replace('base_model.model.', 'base_model.model.module.')],
+    ['FSDP', (name: string) => `_fsdp_wrapped_module.${name}`],
+  ])('may go through the wrapper of %s, which is said in a warning', (_, wrap) => {
+    const wrapped = Object.fromEntries(Object.entries(QUERIES).map(([name, shape]) => [wrap(name), shape]));
+    const reading = read(QUERY_CONFIG, wrapped);
+    expect(reading.report.errors).toEqual([]);
+    expect(reading.report.warnings.map(({ code }) => code)).toEqual(['wrapper_prefix']);
   });
 
   it('may carry the name of an adapter, as raw state dicts do', () => {

@@ -52,10 +52,9 @@ describe('a report', () => {
         { code: 'weights_file_invalid', tensor: 'b', message: expect.stringContaining('tensor_overlap') },
       ],
     });
-    expect(rejectUnreadable(error, '{"peft_type":"IA3"}').errors.map(({ code }) => code)).toEqual([
-      'weights_file_invalid',
-      'peft_type_unsupported',
-    ]);
+    expect(
+      rejectUnreadable(error, { configJson: '{"peft_type":"IA3"}' }).errors.map(({ code }) => code),
+    ).toEqual(['weights_file_invalid', 'peft_type_unsupported']);
     expect(() => rejectUnreadable(new Error('disk'))).toThrow('disk');
   });
 

@@ -1,10 +1,17 @@
 import { type AdapterManifest, AdapterManifestSchema } from '#contracts/adapter-manifest.js';
-import type { AdapterProblem, AdapterReport, AdapterWarning } from '#contracts/adapter-report.js';
+import type {
+  AdapterErrorCode,
+  AdapterProblem,
+  AdapterReport,
+  AdapterWarning,
+} from '#contracts/adapter-report.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import { SafetensorsError } from '#safetensors/error.js';
 import type { SafetensorsHeader } from '#safetensors/header.js';
+import { checkBase } from './check-base.js';
 import { readConfig } from './config.js';
 import { expectedTensors } from './expected-tensors.js';
+import { otherFileKind } from './file-kinds.js';
 import { manifestModules } from './manifest-modules.js';
 import { mapTensors } from './map-tensors.js';
 import { buildReport } from './report.js';
@@ -17,8 +24,14 @@ export interface AdapterInput {
   /** The base model that the adapter shall run on. */
   readonly base: BaseModel;
   readonly weights: AdapterManifest['weights'];
-  readonly chatTemplate?: AdapterManifest['chatTemplate'];
+  /** Parts of the manifest that other files than the two say. */
+  readonly extras?: Pick<AdapterManifest, 'chatTemplate' | 'toolChatTemplate' | 'generation'>;
+  /** Refuse an adapter whose config does not name the base that is served. */
+  readonly mustMatchBase?: boolean;
 }
+
+/** The tensors of such an adapter have names of their own; nothing is said about them. */
+const NOT_LORA: ReadonlySet<AdapterErrorCode> = new Set(['peft_type_unsupported', 'config_not_peft']);
 
 export type AdapterReading =
   | { readonly verdict: 'accepted'; readonly manifest: AdapterManifest; readonly report: AdapterReport }
@@ -34,17 +47,25 @@ export const MAX_ADAPTER_HEADER_BYTES = 16_000_000;
 export function readAdapter(input: AdapterInput): AdapterReading {
   const { header, base } = input;
   const { config, fields, errors: configErrors } = readConfig(input.configJson);
+  const checked = config && checkBase(config, base, input.mustMatchBase ?? false);
   const resolved = config && resolveTargets(config, base);
   // Without a single sure target every tensor would be reported as unexpected, which helps nobody.
   const sure = config && resolved && resolved.plan.targets.size > 0;
   const expected = sure ? expectedTensors(config, resolved.plan, base) : undefined;
-  const otherMethod = configErrors.some(({ code }) => code === 'peft_type_unsupported');
+  const otherMethod = configErrors.some(({ code }) => NOT_LORA.has(code));
   const mapped = otherMethod ? undefined : mapTensors(header, base, expected);
   const modules = mapped && resolved ? manifestModules(resolved.plan, base, mapped.found) : [];
-  const errors = [...configErrors, ...(resolved?.errors ?? []), ...(mapped?.errors ?? [])];
+  const errors = [
+    ...configErrors,
+    ...(checked?.errors ?? []),
+    ...(resolved?.errors ?? []),
+    ...(mapped?.errors ?? []),
+  ];
   const report = buildReport({
     errors,
     warnings: [
+      ...(checked?.warnings ?? []),
+      ...(mapped?.warnings ?? []),
       ...(resolved?.warnings ?? []),
       ...replacedWeights(mapped?.tensors ?? [], resolved?.plan.saved),
     ],
@@ -57,22 +78,29 @@ export function readAdapter(input: AdapterInput): AdapterReading {
     format: 'lorikeet.adapter.v1',
     base: base.digest,
     weights: input.weights,
-    ...(input.chatTemplate && { chatTemplate: input.chatTemplate }),
+    ...input.extras,
     modules,
   });
   return { verdict: 'accepted', manifest, report };
 }
 
 /**
- * For a file that is no safetensors file at all; what is wrong with the config is said, too, where it is given. Other
- * errors than the validator's are thrown on.
+ * For a file that is no safetensors file at all; what is wrong with the config is said, too, where it is given, and what
+ * the file is instead, where its first bytes (`begin`) tell. Other errors than the validator's are thrown on.
  */
-export function rejectUnreadable(error: unknown, configJson?: string): AdapterReport {
+export function rejectUnreadable(
+  error: unknown,
+  { configJson, begin }: { configJson?: string; begin?: Uint8Array } = {},
+): AdapterReport {
   if (!(error instanceof SafetensorsError)) throw error;
   const { tensor, expected, found } = error.details;
+  const kind = begin && otherFileKind(begin);
   const problem: AdapterProblem = {
     code: 'weights_file_invalid',
-    message: `adapter_model.safetensors: ${error.message} (${error.code}).`,
+    message:
+      kind === undefined
+        ? `adapter_model.safetensors: ${error.message} (${error.code}).`
+        : `adapter_model.safetensors ${kind}`,
     ...(tensor !== undefined && { tensor }),
     ...(expected !== undefined && { expected }),
     ...(found !== undefined && { found }),
@@ -84,7 +112,13 @@ export function rejectUnreadable(error: unknown, configJson?: string): AdapterRe
 
 /** The report of an accepted adapter in which scanWeights has found something after all. */
 export function rejectWith(report: AdapterReport, problems: readonly AdapterProblem[]): AdapterReport {
-  return { ...report, verdict: 'rejected', errors: [...report.errors, ...problems] };
+  const { totals } = report;
+  return {
+    ...report,
+    verdict: 'rejected',
+    errors: [...report.errors, ...problems],
+    ...(totals && { totals: { ...totals, errors: totals.errors + problems.length } }),
+  };
 }
 
 function replacedWeights(

@@ -85,6 +85,10 @@ class TargetResolver implements ResolvedTargets {
     const excluded = this.excluded();
     const matches = this.targetMatcher();
     if (excluded === undefined || matches === undefined) return undefined;
+    return this.attempt('target_modules', () => this.collect(excluded, matches));
+  }
+
+  private collect(excluded: ReadonlySet<string>, matches: (name: string) => boolean): Set<string> {
     const matched = new Set<string>();
     for (const name of this.names) {
       if (!this.tiedTargets.has(name) && (excluded.has(name) || !matches(name))) continue;
@@ -130,8 +134,12 @@ class TargetResolver implements ResolvedTargets {
     for (const wanted of saved) {
       // A dotted name is a regular expression to PEFT here; its dots match any character.
       if (!this.isPlain('modules_to_save', wanted)) return undefined;
-      const regex = new PythonRegex(`(^|.*\\.)${wanted}($|\\..*)`, this.budget);
-      for (const name of this.names) if (regex.matchesPrefix(name)) excluded.add(name);
+      const hits = this.attempt('modules_to_save', () => {
+        const regex = new PythonRegex(`(^|.*\\.)${wanted}($|\\..*)`, this.budget);
+        return this.names.filter((name) => regex.matchesPrefix(name));
+      });
+      if (hits === undefined) return undefined;
+      for (const name of hits) excluded.add(name);
     }
     return excluded;
   }
@@ -139,7 +147,7 @@ class TargetResolver implements ResolvedTargets {
   private targetMatcher(): ((name: string) => boolean) | undefined {
     const { target_modules: wanted } = this.config;
     if (wanted === null) return undefined;
-    if (Array.isArray(wanted)) return this.listMatcher(wanted);
+    if (Array.isArray(wanted)) return this.attempt('target_modules', () => this.listMatcher(wanted));
     if (wanted.toLowerCase() === 'all-linear') {
       // PEFT leaves out the output head, and only that.
       return (name) => this.modules.get(name)?.kind === 'linear' && name !== 'lm_head';

@@ -46,6 +46,17 @@ const PLAIN_END = /^(.+)\.(weight|bias)$/;
 /** The wrapper of modules_to_save, with or without the adapter's name. */
 const SAVED = /^(.+)\.modules_to_save(?:\.(.+))?$/;
 
+/** What torch.compile, FSDP and activation checkpointing put between a module and its parent. */
+const WRAPPERS = new Set(['_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_module']);
+
+/** The name without wrappers; DDP's `module.` is one only around the whole model. */
+export function withoutWrappers(name: string): string {
+  const steps = name.split('.');
+  const root = steps.indexOf('base_model');
+  const isOuter = (at: number): boolean => at < root || (root >= 0 && at === root + 2);
+  return steps.filter((step, at) => !WRAPPERS.has(step) && !(step === 'module' && isOuter(at))).join('.');
+}
+
 /** `isModule` tells the base model's modules, to know an adapter's name from a module's. */
 export function parseTensorName(name: string, isModule: (name: string) => boolean): TensorName | undefined {
   if (!name.startsWith(PREFIX)) return undefined;

@@ -3,7 +3,7 @@ import type { BaseModel } from '#contracts/base-model.js';
 import type { HonouredFields } from './fields.js';
 import { PythonRegex, type RegexBudget } from './python-regex.js';
 import { PythonRegexError } from './python-regex-parser.js';
-import { isPlainPattern } from './plain-pattern.js';
+import { isPlainPattern, plainPatternEnds } from './plain-pattern.js';
 import { vocabularyModules } from './vocabulary-modules.js';
 
 /** The names by which PEFT knows that a config speaks of the embeddings. */
@@ -26,7 +26,7 @@ export function applyWeightTying(config: HonouredFields, base: BaseModel, budget
     return { ...unchanged, warnings: [ignored('the base model has no tied embeddings')] };
   }
   if (config.modules_to_save.some(isEmbeddingName)) {
-    const others = withoutHead(config.modules_to_save, head.name, budget);
+    const others = withoutHead(config.modules_to_save, head.name);
     return {
       config: { ...config, modules_to_save: [...new Set([...others, table.name])] },
       tied: 'saved',
@@ -40,11 +40,9 @@ export function applyWeightTying(config: HonouredFields, base: BaseModel, budget
 
 const isEmbeddingName = (name: string): boolean => EMBEDDING_NAMES.includes(name.split('.').at(-1) ?? '');
 
-/** Without the first name that stands for the head: it follows the embedding. */
-function withoutHead(names: readonly string[], head: string, budget: RegexBudget): string[] {
-  const at = names.findIndex(
-    (name) => isPlainPattern(name) && new PythonRegex(`(^|.*\\.)${name}($|\\..*)`, budget).matchesPrefix(head),
-  );
+/** Without the first name that stands for the head: it follows the embedding. Dots match any character, as in PEFT. */
+function withoutHead(names: readonly string[], head: string): string[] {
+  const at = names.findIndex((name) => isPlainPattern(name) && plainPatternEnds(head, name));
   return at < 0 ? [...names] : names.toSpliced(at, 1);
 }
 

@@ -1,3 +1,4 @@
+import type { AdapterWarning } from '#contracts/adapter-report.js';
 import type { VersionState } from '#contracts/adapters-api.js';
 import type { VersionMetrics } from '#contracts/lineage-api.js';
 import type { Labels } from '#contracts/resource.js';
@@ -77,6 +78,22 @@ export class AdapterVersion {
 
   @Column('text', { name: 'base_digest', nullable: true })
   baseDigest!: string | null;
+
+  /** Refuse it when its config does not name the base that is served. */
+  @Column('boolean', { name: 'require_base_match', default: false })
+  requireBaseMatch!: boolean;
+
+  /** Names of files that came with it and were not stored. */
+  @Column('text', { name: 'left_out', array: true, default: () => "'{}'" })
+  leftOut!: string[];
+
+  /** The report's. */
+  @Column('jsonb', { default: () => "'[]'" })
+  warnings!: AdapterWarning[];
+
+  /** A Revalidation: what became of it on a later base; null: it was not tried on one. */
+  @Column('jsonb', { nullable: true })
+  revalidation!: object | null;
 
   @Column('text')
   source!: string;

@@ -2,10 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { EVERYONE } from '#contracts/shares-api.js';
 import { asDependencyError } from '#stores/postgres/database-error.js';
 import { DataSource } from 'typeorm';
-import { LATEST } from '../aliases/alias-routes.js';
+import { LATEST, PRODUCTION } from '../aliases/alias-routes.js';
 import type { TenantName } from './tenant-names.js';
 
-/** An adapter with a ready version that a tenant may call. */
+/** An adapter that answers when a tenant calls it by its name alone. */
 export interface CallableModel {
   /** What the caller writes in `model`: `adapter`, or `owner/adapter`. */
   readonly name: string;
@@ -14,6 +14,8 @@ export interface CallableModel {
 }
 
 export interface CallablePage {
+  /** Of the base that is served: versions that were made for another one do not answer. */
+  readonly baseDigest: string;
   /** Absent: all. */
   readonly limit?: number | undefined;
   /** The name after which the page begins. */
@@ -25,39 +27,39 @@ export interface CallablePage {
 export class CallableModels {
   constructor(private readonly database: DataSource) {}
 
-  async list(tenant: TenantName, { limit, after }: CallablePage = {}): Promise<CallableModel[]> {
+  async list(tenant: TenantName, page: CallablePage): Promise<CallableModel[]> {
+    const { limit, after } = page;
     try {
       const inShared = after?.includes('/') ?? false;
-      const own = inShared ? [] : await this.#own(tenant, after, limit);
+      const own = inShared ? [] : await this.#own(tenant, page);
       if (own.length === limit) return own;
       const left = limit === undefined ? undefined : limit - own.length;
-      return [...own, ...(await this.#shared(tenant, inShared ? after : undefined, left))];
+      const shared = { ...page, after: inShared ? after : undefined, limit: left };
+      return [...own, ...(await this.#shared(tenant, shared))];
     } catch (error) {
       throw asDependencyError(error);
     }
   }
 
-  async #own(tenant: TenantName, after: string | undefined, limit: number | undefined) {
+  async #own(tenant: TenantName, { after, limit, baseDigest }: CallablePage) {
     const sql = `
       SELECT adapter.name, adapter.created_at AS "createdAt"
       FROM adapters adapter
       JOIN aliases latest ON latest.adapter_id = adapter.id AND latest.name = $2
-      WHERE adapter.tenant_id = $1 AND ($3::text IS NULL OR adapter.name > $3)
+      WHERE adapter.tenant_id = $1 AND ($3::text IS NULL OR adapter.name > $3) AND ${answers('$5', '$6')}
       ORDER BY adapter.name LIMIT $4`;
     const rows = await this.database.query<{ name: string; createdAt: Date }[]>(sql, [
       tenant.id,
       LATEST,
       after ?? null,
       limit ?? null,
+      PRODUCTION,
+      baseDigest,
     ]);
     return rows.map((row) => ({ ...row, owner: tenant.name }));
   }
 
-  async #shared(
-    tenant: TenantName,
-    after: string | undefined,
-    limit: number | undefined,
-  ): Promise<CallableModel[]> {
+  async #shared(tenant: TenantName, { after, limit, baseDigest }: CallablePage): Promise<CallableModel[]> {
     const [afterOwner = null, afterName = null] = after?.split('/') ?? [];
     return this.database.query<CallableModel[]>(SHARED, [
       tenant.id,
@@ -66,9 +68,23 @@ export class CallableModels {
       afterOwner,
       afterName,
       limit ?? null,
+      PRODUCTION,
+      baseDigest,
     ]);
   }
 }
+
+/**
+ * Whether every version that the adapter's name alone leads to was made for the base that is served; `production` and
+ * `baseDigest` are parameters. The statement has the tables `adapter` and `latest`, its alias of that name.
+ */
+const answers = (production: string, baseDigest: string): string => `NOT EXISTS (
+    SELECT 1 FROM jsonb_to_recordset(coalesce(
+      (SELECT alias.routes FROM aliases alias WHERE alias.adapter_id = adapter.id AND alias.name = ${production}),
+      latest.routes)) AS route (version integer)
+    LEFT JOIN adapter_versions served ON served.adapter_id = adapter.id AND served.number = route.version
+      AND served.state = 'ready' AND served.base_digest = ${baseDigest}
+    WHERE served.id IS NULL)`;
 
 /** An adapter may be shared with a tenant by name and with everyone at once; it is listed once. */
 const SHARED = `
@@ -79,5 +95,5 @@ const SHARED = `
   JOIN tenants owner ON owner.id = adapter.tenant_id AND owner.state = 'active'
   JOIN aliases latest ON latest.adapter_id = adapter.id AND latest.name = $2
   WHERE share.grantee IN ($1::text, $3) AND adapter.tenant_id <> $1::uuid
-    AND ($4::text IS NULL OR (owner.name, adapter.name) > ($4, $5))
+    AND ($4::text IS NULL OR (owner.name, adapter.name) > ($4, $5)) AND ${answers('$7', '$8')}
   ORDER BY owner.name, adapter.name LIMIT $6`;

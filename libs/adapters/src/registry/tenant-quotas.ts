@@ -43,6 +43,19 @@ export async function checkAnyRoom(database: Queryable, tenantId: string): Promi
   if (used >= limit) throw bytesExceeded({ used, limit, wanted: undefined });
 }
 
+/** Refuses a resumable upload where its bytes, with those of all others that are not used yet, pass the tenant's quota. */
+export async function checkRoomFor(database: Queryable, tenantId: string, bytes: number): Promise<void> {
+  const { stored_bytes: limit } = await quotasOf(database, tenantId);
+  if (limit === null) return;
+  await database.query("SELECT pg_advisory_xact_lock(hashtextextended('uploads of ' || $1, 0))", [tenantId]);
+  const [open] = (await database.query(
+    'SELECT coalesce(sum(bytes), 0)::float8 AS bytes FROM resumable_uploads WHERE tenant_id = $1',
+    [tenantId],
+  )) as { bytes: number }[];
+  const used = (await storedBytes(database, tenantId)) + (open?.bytes ?? 0);
+  if (used + bytes > limit) throw bytesExceeded({ used, limit, wanted: bytes });
+}
+
 /**
  * Runs `store`, which inserts rows of version_files, and refuses what it added where that passes the tenant's quota.
  * The tenant's sum stays locked until the transaction ends, so uploads at the same time cannot pass it together.
@@ -64,6 +77,14 @@ export async function withinByteQuota(
   await store();
   const wanted = await storedBytes(manager, tenantId);
   if (wanted > limit && wanted > used) throw bytesExceeded({ used, limit, wanted: wanted - used });
+}
+
+/** Whether all of a tenant's adapters must name the base that is served. */
+export async function requiresBaseMatch(database: Queryable, tenantId: string): Promise<boolean> {
+  const [row] = (await database.query('SELECT require_base_match AS wanted FROM tenants WHERE id = $1', [
+    tenantId,
+  ])) as { wanted: boolean }[];
+  return row?.wanted ?? false;
 }
 
 export async function storageUse(database: Queryable, tenantId: string): Promise<StorageUse> {

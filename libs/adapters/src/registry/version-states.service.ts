@@ -4,6 +4,7 @@ import type { VersionState } from '#contracts/adapters-api.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { Parity } from '#contracts/parity.js';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
+import type { Queryable } from '#stores/postgres/notifications.js';
 import { addEvent } from '#stores/outbox/outbox.service.js';
 import { DataSource, type EntityManager, In, IsNull, Not } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
@@ -14,6 +15,7 @@ import { moveLatest } from '../aliases/alias-routes.js';
 import { BlobLedger } from '../blobs/blob-ledger.service.js';
 import { MANIFEST_FILE } from '../blobs/removal.js';
 import { VersionFile } from '../blobs/version-file.entity.js';
+import { requiresBaseMatch } from './tenant-quotas.js';
 import { readVersionResource } from './version-resources.js';
 
 /** States whose files are there and that still have work before them. */
@@ -26,16 +28,21 @@ export interface IngestCase {
   /** How often its validation was begun, this time included. */
   readonly attempt: number;
   readonly files: ReadonlyMap<string, BlobInfo>;
+  readonly leftOut: readonly string[];
+  /** Its upload or its tenant refuses an adapter whose config does not name the base that is served. */
+  readonly mustMatchBase: boolean;
 }
 
 export interface Accepted {
   readonly manifest: BlobInfo;
+  /** Files made from those that came, by name. */
+  readonly made: ReadonlyMap<string, BlobInfo>;
   readonly base: BaseModel;
   readonly report: AdapterReport;
   readonly parity: Parity | undefined;
 }
 
-export type Refused = Omit<Accepted, 'manifest'>;
+export type Refused = Omit<Accepted, 'manifest' | 'made'>;
 
 /** The worker's side of a version's life: `uploaded -> validating -> ready | rejected`, each step in one transaction. */
 @Injectable()
@@ -58,16 +65,24 @@ export class VersionStates {
       return {
         versionId,
         attempt,
+        leftOut: found.version.leftOut,
+        mustMatchBase: found.version.requireBaseMatch || (await requiresBaseMatch(manager, tenantId)),
         files: new Map(files.map(({ name, sha256, bytes }) => [name, { sha256, bytes }])),
       };
     });
   }
 
   /** Makes the version callable, and `latest` follow. False when it was deleted meanwhile. */
-  async ready(versionId: string, { manifest, base, report, parity }: Accepted): Promise<boolean> {
+  async ready(versionId: string, accepted: Accepted): Promise<boolean> {
+    const { manifest, made, base, report, parity } = accepted;
     return this.#settle(versionId, async (manager, { version, adapter }) => {
       const { tenantId } = version;
-      await this.ledger.record(manager, [{ versionId, tenantId, name: MANIFEST_FILE, ...manifest }]);
+      const files = [[MANIFEST_FILE, manifest] as const, ...made];
+      await this.ledger.record(
+        manager,
+        files.map(([name, info]) => ({ versionId, tenantId, name, ...info })),
+        { own: true },
+      );
       await manager.update(
         AdapterVersion,
         { id: versionId },
@@ -75,6 +90,7 @@ export class VersionStates {
           state: 'ready',
           digest: manifest.sha256,
           report,
+          warnings: report.warnings,
           parity: parity ?? null,
           readyAt: new Date(),
           rank: report.summary.ranks.at(-1) ?? null,
@@ -93,7 +109,13 @@ export class VersionStates {
       await manager.update(
         AdapterVersion,
         { id: versionId },
-        { state: 'rejected', report, parity: parity ?? null, baseModel: base.name },
+        {
+          state: 'rejected',
+          report,
+          warnings: report.warnings,
+          parity: parity ?? null,
+          baseModel: base.name,
+        },
       );
     });
   }
@@ -131,15 +153,13 @@ export class VersionStates {
     });
   }
 
-  /** Versions that still have work before them, oldest first. */
-  async unsettled(limit: number): Promise<string[]> {
-    const rows = await this.database.getRepository(AdapterVersion).find({
-      select: { id: true },
-      where: { state: In(UNSETTLED) },
-      order: { id: 'ASC' },
-      take: limit,
-    });
-    return rows.map(({ id }) => id);
+  /** Versions that still have work before them, with their turns: each tenant's first, then each one's second, ... */
+  async unsettled(limit: number): Promise<Turn[]> {
+    return this.database.query<Turn[]>(
+      `SELECT id AS "versionId", (row_number() OVER (PARTITION BY tenant_id ORDER BY id))::integer AS turn
+       FROM adapter_versions WHERE state = ANY($1) ORDER BY turn, id LIMIT $2`,
+      [UNSETTLED, limit],
+    );
   }
 
   async #settle(
@@ -164,6 +184,22 @@ export class VersionStates {
     const type = row.state === 'ready' ? 'adapter.version.ready' : 'adapter.version.rejected';
     await addEvent(manager, { tenantId, type, payload });
   }
+}
+
+/** When a version's job comes: one tenant's thousand uploads do not stand before another's one. */
+export interface Turn {
+  readonly versionId: string;
+  readonly turn: number;
+}
+
+/** The turn of one more job of a tenant, by how many of its versions have work before them. */
+export async function nextTurn(database: Queryable, tenantId: string): Promise<number> {
+  const [row] = (await database.query(
+    `SELECT count(*)::integer AS waiting FROM (
+       SELECT 1 FROM adapter_versions WHERE tenant_id = $1 AND state = ANY($2) LIMIT 100000) AS unsettled`,
+    [tenantId, [...IMPORTING, ...UNSETTLED]],
+  )) as { waiting: number }[];
+  return Math.max(1, row?.waiting ?? 1);
 }
 
 interface Found {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { VersionResource } from '#contracts/adapters-api.js';
+import type { ReportPage, ReportQuery, ReportRow, VersionResource } from '#contracts/adapters-api.js';
 import type { PatchVersion, VersionFilter, VersionParent, VersionSearch } from '#contracts/lineage-api.js';
 import { type List, listPage } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
@@ -33,13 +33,14 @@ export class VersionsService {
   async list(
     tenantId: string,
     adapterName: string,
-    { limit, after, state, digest, training_job, label }: VersionFilter,
+    { limit, after, include, state, digest, training_job, label }: VersionFilter,
   ): Promise<List<VersionResource>> {
     const { manager } = this.database;
     const adapter = await findAdapter(manager, tenantId, adapterName);
     const before = after === undefined ? undefined : await cursorNumber(manager, adapter, after);
     const query = manager
       .createQueryBuilder(AdapterVersion, 'version')
+      .select(listedColumns(manager, include).map((name) => `version.${name}`))
       .where({
         tenantId,
         adapterId: adapter.id,
@@ -58,10 +59,13 @@ export class VersionsService {
   /** Versions of all adapters, newest first: by what they hold or by the training that made them. */
   async search(
     tenantId: string,
-    { limit, after, digest, training_job }: VersionSearch,
+    { limit, after, include, digest, training_job }: VersionSearch,
   ): Promise<List<VersionResource>> {
     if (after !== undefined && !isId(after)) throw unknownCursor();
-    const rows = await this.database.manager.find(AdapterVersion, {
+    const { manager } = this.database;
+    const columns = listedColumns(manager, include);
+    const rows = await manager.find(AdapterVersion, {
+      select: Object.fromEntries(columns.map((name) => [name, true])),
       where: {
         tenantId,
         ...(after === undefined ? {} : { id: LessThan(after) }),
@@ -71,18 +75,39 @@ export class VersionsService {
       order: { id: 'DESC' },
       take: limit + 1,
     });
-    const names = await adapterNames(this.database.manager, tenantId, rows);
+    const names = await adapterNames(manager, tenantId, rows);
     const named = rows.flatMap((row) => {
       const adapter = names.get(row.adapterId); // absent: deleted since the rows were read
       return adapter === undefined ? [] : [{ adapter, row }];
     });
-    return listPage(await readVersionResources(this.database.manager, tenantId, named), limit);
+    return listPage(await readVersionResources(manager, tenantId, named), limit);
   }
 
   async get(tenantId: string, adapterName: string, number: number): Promise<VersionResource> {
     const { manager } = this.database;
     const adapter = await findAdapter(manager, tenantId, adapterName);
     return readVersionResource(manager, adapterName, await findVersion(manager, adapter, number));
+  }
+
+  /** A page of one part of a version's report; `after` is the last page's last_id. */
+  async reportPage(
+    tenantId: string,
+    adapterName: string,
+    number: number,
+    { section, limit, after }: ReportQuery,
+  ): Promise<ReportPage> {
+    const { report } = await this.get(tenantId, adapterName, number);
+    const rows: ReportRow[] = report?.[section] ?? [];
+    const begin = after === undefined ? 0 : Number(after) + 1;
+    const data = rows.slice(begin, begin + limit);
+    const last = begin + data.length - 1;
+    return {
+      object: 'list',
+      data,
+      has_more: last + 1 < rows.length,
+      last_id: data.length === 0 ? null : String(last),
+      total: report?.totals?.[section] ?? rows.length,
+    };
   }
 
   /** What is said of a version may change at any time; what it holds never does. */
@@ -147,6 +172,14 @@ export class VersionsService {
     });
     return { id, digests: await this.ledger.unheld(digests) };
   }
+}
+
+/** Without its report a version is small. */
+function listedColumns(manager: EntityManager, include: 'report' | undefined): (keyof AdapterVersion)[] {
+  const columns = manager.connection
+    .getMetadata(AdapterVersion)
+    .columns.map(({ propertyName }) => propertyName);
+  return columns.filter((name) => include === 'report' || name !== 'report') as (keyof AdapterVersion)[];
 }
 
 function factsOf({ adapter, version, description, labels, parents, training_job, metrics }: VersionResource) {

@@ -7,7 +7,7 @@ import { BLOBS } from '#stores/stores.module.js';
 import { DataSource, type EntityManager, In, LessThan } from 'typeorm';
 import { ADAPTERS_SETTINGS, type adaptersSettings } from '../settings.js';
 import { BlobLedger } from '../blobs/blob-ledger.service.js';
-import { checkAnyRoom } from '../registry/tenant-quotas.js';
+import { checkRoomFor } from '../registry/tenant-quotas.js';
 import { ResumableUpload } from './resumable-upload.entity.js';
 import { UploadPart } from './upload-part.entity.js';
 
@@ -50,16 +50,21 @@ export class ResumableUploads {
   }
 
   async create({ id, tenantId, bytes, metadata }: NewUpload): Promise<ResumableUpload> {
-    const { manager } = this.database;
-    await checkAnyRoom(this.database, tenantId);
+    const expiresAt = new Date(Date.now() + UPLOAD_LIFE_MS);
+    await this.database.transaction(async (manager) => {
+      await checkRoomFor(manager, tenantId, bytes);
+      await this.#checkCount(manager, tenantId);
+      await manager.insert(ResumableUpload, { id, tenantId, bytes, metadata, expiresAt });
+    });
+    return this.get({ tenantId, id });
+  }
+
+  async #checkCount(manager: EntityManager, tenantId: string): Promise<void> {
     if ((await manager.countBy(ResumableUpload, { tenantId })) >= MAX_OPEN) {
       throw new AppError('quota_exceeded', {
         message: `The tenant has ${MAX_OPEN} uploads that are not part of a version yet; use or delete some.`,
       });
     }
-    const expiresAt = new Date(Date.now() + UPLOAD_LIFE_MS);
-    await manager.insert(ResumableUpload, { id, tenantId, bytes, metadata, expiresAt });
-    return this.get({ tenantId, id });
   }
 
   /** Another tenant's upload and none are the same answer. */

@@ -113,7 +113,7 @@ export class WebhookEndpoints {
 }
 
 /** Says early what every delivery would fail of; what the name resolves to is judged at each. */
-function checkTarget(http: OutboundHttp, url: string): void {
+export function checkTarget(http: OutboundHttp, url: string): void {
   try {
     http.check(url);
   } catch (error) {

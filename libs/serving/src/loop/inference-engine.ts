@@ -10,6 +10,7 @@ import { joinChoices } from './choices.js';
 import { ChatTemplates } from '../text/chat-template.js';
 import { EngineLoop } from './engine-loop.js';
 import { EventStream } from './event-stream.js';
+import { withGenerationDefaults } from './generation-defaults.js';
 import { PAGE_TOKENS } from '../kv/kv-budget.js';
 import { KvPages } from '../kv/kv-pages.js';
 import type { OpenedModel, ServingSettings } from '../model-opening.js';
@@ -123,7 +124,7 @@ export class InferenceEngine {
    * one step computes of it.
    */
   async generate(
-    request: GenerateRequest,
+    asked: GenerateRequest,
     signal: AbortSignal,
     chunkTokens?: number,
   ): Promise<AsyncIterable<GenerateEvent>> {
@@ -131,15 +132,16 @@ export class InferenceEngine {
     const { base } = this.options.model;
     if (this.#draining) throw shuttingDown();
     const { maxSequences, maxQueuedRequests } = this.options.settings;
-    const choices = request.n ?? 1;
+    const choices = asked.n ?? 1;
     if (this.#requests + choices > maxSequences + maxQueuedRequests) throw new AppError('overloaded');
-    checkRequest(request, base);
+    checkRequest(asked, base);
     const id = this.#nextId;
     this.#nextId += choices;
     this.#requests++;
     let begun: Begun;
     try {
-      const adapter = await this.#adapters.version(request.adapter);
+      const adapter = await this.#adapters.version(asked.adapter);
+      const request = withGenerationDefaults(asked, adapter?.manifest);
       // From storage to the host while others compute; only then does it count as waiting for its turn.
       const [prompt] = await Promise.all([
         this.#prompts.read(request, adapter?.manifest),
@@ -245,7 +247,11 @@ export class InferenceEngine {
 
   #begin(admitted: Admitted, signal: AbortSignal): Begun {
     const { request, prompt, adapter, choice } = admitted;
-    const { tokenizer, eosTokenIds } = this.options.model;
+    const { tokenizer } = this.options.model;
+    const eosTokenIds = [
+      ...this.options.model.eosTokenIds,
+      ...(adapter?.manifest.generation?.eosTokenIds ?? []),
+    ];
     const events = new EventStream(UNREAD_TOKENS, {
       full: () => this.#pause(sequence),
       drained: () => this.#resume(sequence),

@@ -3,7 +3,15 @@ import { inTime as endsInTime } from '#runtime/drain.js';
 import type { Logger } from '#runtime/logger.js';
 import { BullInspector, type BullQueue } from './bull-inspector.js';
 import { closeInTime, inTime } from './in-time.js';
-import type { JobConsumer, JobHandling, JobInspector, JobProducer, JobRun, Queues } from './job-queue.js';
+import type {
+  JobConsumer,
+  JobHandling,
+  JobInspector,
+  JobOptions,
+  JobProducer,
+  JobRun,
+  Queues,
+} from './job-queue.js';
 
 /** The PostgreSQL schema of BullMQ's own tables, apart from ours. */
 export const QUEUE_SCHEMA = 'bullmq';
@@ -19,6 +27,8 @@ const KEPT = {
   removeOnComplete: { age: 3_600, count: 200 },
   removeOnFail: { age: 7 * 86_400, count: 2_000 },
 } as const;
+/** BullMQ's largest priority. */
+const MAX_TURN = 2_097_152;
 /** Lines of a job's log. */
 const KEPT_LOG_LINES = 500;
 
@@ -46,8 +56,8 @@ export class BullQueues implements Queues {
     const queue = this.#queue(kind);
     queue.on('error', (err) => this.options.logger.warn({ err, kind }, 'the job queue is away'));
     return {
-      add: async (id, data) => {
-        await inTime(addAnew(queue, kind, id, data));
+      add: async (id, data, options) => {
+        await inTime(addAnew(queue, kind, { id, data, ...options }));
       },
       ready: () =>
         inTime(queue.getJobCounts('waiting')).then(
@@ -142,8 +152,17 @@ export class BullQueues implements Queues {
 }
 
 /** BullMQ takes no job with the id of one that it knows, so one that has ended is dropped first. */
-async function addAnew(queue: BullQueue, kind: string, id: string, data: unknown): Promise<void> {
+async function addAnew(
+  queue: BullQueue,
+  kind: string,
+  { id, data, turn }: JobOptions & { readonly id: string; readonly data: unknown },
+): Promise<void> {
   const known = await queue.getJob(id);
   if (known?.finishedOn !== undefined) await known.remove();
-  await queue.add(kind, data, { jobId: id, keepLogs: KEPT_LOG_LINES, ...KEPT });
+  await queue.add(kind, data, {
+    jobId: id,
+    keepLogs: KEPT_LOG_LINES,
+    ...(turn === undefined ? {} : { priority: Math.min(Math.max(1, turn), MAX_TURN) }),
+    ...KEPT,
+  });
 }

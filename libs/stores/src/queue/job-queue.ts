@@ -6,10 +6,15 @@ export interface JobProducer<Data> {
    * Adds a job once: while a job with the same id waits or runs, nothing happens. One that has ended gives way.
    * Throws AppError dependency_unavailable when the queue is away.
    */
-  add(id: string, data: Data): Promise<void>;
+  add(id: string, data: Data, options?: JobOptions): Promise<void>;
   /** Whether the queue answers now. */
   ready(): Promise<boolean>;
   close(): Promise<void>;
+}
+
+export interface JobOptions {
+  /** A job's turn: those with a smaller number come first, equal ones in the order of their coming. At least 1. */
+  readonly turn?: number;
 }
 
 /** How a running job tells an operator about itself. Neither call fails the job when the queue is away. */

@@ -1,0 +1,71 @@
+import { Readable } from 'node:stream';
+import { Inject, Injectable } from '@nestjs/common';
+import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
+import { validateAdapter, type Validation, type ValidationInput } from '#adapters/intake/validate-adapter.js';
+import { canonicalJson } from '#adapters/peft/canonical-json.js';
+import { buildReport } from '#adapters/peft/report.js';
+import { rejectWith } from '#adapters/peft/read-adapter.js';
+import type { IngestCase } from '#adapters/registry/version-states.service.js';
+import type { AdapterReport } from '#contracts/adapter-report.js';
+import type { BaseModel } from '#contracts/base-model.js';
+import type { Parity } from '#contracts/parity.js';
+import { EngineFleet } from '#fleet/engine-fleet.js';
+import type { SettingsOf } from '#runtime/settings.js';
+import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
+import { BLOBS } from '#stores/stores.module.js';
+import { parityProblem, wantsParity } from './parity-policy.js';
+import { whileAway } from './patience.js';
+import type { workerSettings } from './settings.js';
+import { WORKER_SETTINGS } from './worker-tokens.js';
+
+export type Validated = {
+  readonly report: AdapterReport;
+  readonly parity: Parity | undefined;
+  /** Stored for the version; whoever asked records or frees them. */
+  readonly made: ReadonlyMap<string, BlobInfo>;
+} & ({ readonly verdict: 'accepted'; readonly manifest: BlobInfo } | { readonly verdict: 'rejected' });
+
+/** The whole judgement on a version against a base: its files, then the engine's parity check. */
+@Injectable()
+export class VersionValidation {
+  constructor(
+    private readonly ledger: BlobLedger,
+    private readonly fleet: EngineFleet,
+    @Inject(BLOBS) private readonly blobs: BlobStore,
+    @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
+  ) {}
+
+  /** Rejects what takes too long, so that no adapter holds a worker for ever. */
+  async #inTime(input: ValidationInput): Promise<Validation> {
+    const timeout_s = this.settings.validationTimeout_s;
+    const deadline = AbortSignal.timeout(timeout_s * 1000);
+    try {
+      return await validateAdapter({ ...input, signal: AbortSignal.any([input.signal, deadline]) });
+    } catch (error) {
+      if (!deadline.aborted || input.signal.aborted) throw error;
+      const message = `Reading the adapter took longer than ${timeout_s} seconds.`;
+      const errors = [{ code: 'validation_too_long' as const, message }];
+      const report = buildReport({ errors, warnings: [], fields: [], tensors: [], modules: [] });
+      return { verdict: 'rejected', report, made: new Map() };
+    }
+  }
+
+  async run(version: IngestCase, base: BaseModel, signal: AbortSignal): Promise<Validated> {
+    const { files, leftOut, mustMatchBase } = version;
+    const input = { files, leftOut, mustMatchBase, base, blobs: this.blobs, signal };
+    const result = await this.#inTime(input);
+    if (result.verdict === 'rejected') return { ...result, parity: undefined };
+    const bytes = Buffer.from(canonicalJson(result.manifest));
+    const manifest = await this.blobs.put(Readable.from([bytes]), { limitBytes: bytes.length, signal });
+    const parity = wantsParity(this.settings.parityCheck, base)
+      ? await whileAway(
+          () => this.fleet.parity({ adapter: manifest.sha256, ...result.parity }, signal),
+          signal,
+        )
+      : undefined;
+    const { report, made } = result;
+    if (parity?.passed !== false) return { verdict: 'accepted', report, made, parity, manifest };
+    await this.ledger.free([manifest.sha256]);
+    return { verdict: 'rejected', report: rejectWith(report, [parityProblem(parity)]), made, parity };
+  }
+}
