@@ -117,7 +117,11 @@ export const TokenChoiceSchema = z.object({
 });
 export type TokenChoice = z.infer<typeof TokenChoiceSchema>;
 
-export const ScoredTokenSchema = TokenChoiceSchema.extend({ top: z.array(TokenChoiceSchema) });
+export const ScoredTokenSchema = TokenChoiceSchema.extend({
+  top: z.array(TokenChoiceSchema),
+  /** A special token: it counts, but is no part of the text. */
+  notInText: z.literal(true).optional(),
+});
 export type ScoredToken = z.infer<typeof ScoredTokenSchema>;
 
 export const FinishReasonSchema = z.enum(['stop', 'length']);

@@ -71,6 +71,20 @@ describe('CompletionFormat, whole', () => {
     });
   });
 
+  it('counts no special token among the offsets, since it is no part of the text', () => {
+    const special = { ...scored(9, '<|end|>', -1), notInText: true as const };
+    const events = [
+      start(),
+      tokens('a', [1, 9], [scored(1, 'a', -1), special]),
+      tokens('b', [2], [scored(2, 'b', -1)]),
+    ];
+    const [choice] = whole({ logprobs: 0 }, [...events, finish()]).choices;
+    expect(choice).toMatchObject({
+      text: 'ab',
+      logprobs: { tokens: ['a', '<|end|>', 'b'], text_offset: [0, 1, 1] },
+    });
+  });
+
   it('echoes the given text before the completion', () => {
     const events = [start(), tokens('!', [7]), finish()];
     expect(whole({ echo: true }, events).choices[0]?.text).toBe('Say!');

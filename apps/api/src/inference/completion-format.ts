@@ -21,6 +21,7 @@ interface ScoredToken extends Omit<TokenChoice, 'logprob'> {
   /** null for the first token of a prompt. */
   readonly logprob: number | null;
   readonly top: readonly TokenChoice[];
+  readonly notInText?: true | undefined;
 }
 
 /** Engine events of /v1/completions as OpenAI's text_completion, whole or in chunks. Keeps the state of each choice. */

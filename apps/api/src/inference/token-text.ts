@@ -42,8 +42,9 @@ export class TextOffsets {
   }
 
   /** The next generated token. */
-  next({ bytes }: Pick<TokenChoice, 'bytes'>): number {
+  next({ bytes, notInText }: Pick<TokenChoice, 'bytes'> & { readonly notInText?: true | undefined }): number {
     const offset = this.#offset;
+    if (notInText) return offset;
     this.#offset += countCodePoints(this.#decoder.decode(Uint8Array.from(bytes), { stream: true }));
     return offset;
   }

@@ -26,7 +26,8 @@ export function promptScore(plan: StepPlan, sample: number, tokenizer: Tokenizer
 
 export function scoredToken(plan: StepPlan, sample: number, tokenizer: Tokenizer): ScoredToken {
   const choice = tokenChoice(tokenizer, plan.outToken[sample] as number, plan.outLogprob[sample] as number);
-  return { ...choice, top: topChoices(plan, sample, tokenizer) };
+  const notInText = tokenizer.isSpecial(choice.id) ? { notInText: true as const } : {};
+  return { ...choice, top: topChoices(plan, sample, tokenizer), ...notInText };
 }
 
 /** The prompt with the score of each token. `added` marks tokens that are not in the prompt's text. */
