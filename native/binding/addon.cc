@@ -1,18 +1,40 @@
 #include <napi.h>
 
+#include <utility>
+
+#include "backend/shared/kv_type.h"
 #include "binding/session.h"
 #include "model/inspect.h"
 
-// inspect(modelPath): throws what makes the checkpoint unusable; reads no weights.
+// What one token takes in the KV cache of each element type, in bytes.
+static Napi::Object kv_token_bytes(Napi::Env env, const std::vector<lorikeet::KvLayer>& layers) {
+  using lorikeet::DType;
+  static constexpr std::pair<const char*, DType> kTypes[] = {
+      {"f32", DType::f32}, {"f16", DType::f16}, {"bf16", DType::bf16}, {"int8", DType::int8}};
+  Napi::Object bytes = Napi::Object::New(env);
+  for (const auto& [name, type] : kTypes)
+    bytes[name] = static_cast<double>(lorikeet::kv_page_bytes({layers, 1, 1, type}));
+  return bytes;
+}
+
+// inspect(modelPath): throws what makes the checkpoint unusable, else returns what it needs; reads no
+// weights.
 static Napi::Value inspect(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!info[0].IsString()) {
     Napi::TypeError::New(env, "inspect needs the path of a checkpoint").ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  const lorikeet::Status status = lorikeet::inspect_checkpoint(info[0].As<Napi::String>().Utf8Value());
-  if (!status) Napi::Error::New(env, status.error().message).ThrowAsJavaScriptException();
-  return env.Undefined();
+  const lorikeet::Result<lorikeet::CheckpointSummary> summary =
+      lorikeet::inspect_checkpoint(info[0].As<Napi::String>().Utf8Value());
+  if (!summary) {
+    Napi::Error::New(env, summary.error().message).ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result["maxPositions"] = static_cast<double>(summary->max_positions);
+  result["kvTokenBytes"] = kv_token_bytes(env, summary->kv_layers);
+  return result;
 }
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {

@@ -6,12 +6,12 @@
 
 namespace lorikeet {
 
-Status inspect_checkpoint(const std::string& folder) {
+Result<CheckpointSummary> inspect_checkpoint(const std::string& folder) {
   const Result<Network> network = read_network(folder);
   if (!network) return Error{folder + ": " + network.error().message};
   Result<Checkpoint> checkpoint = Checkpoint::open(folder);
   if (!checkpoint) return checkpoint.error();
-  if (Status s = checkpoint->rename(network->renames, network->ignored); !s) return s;
+  if (Status s = checkpoint->rename(network->renames, network->ignored); !s) return s.error();
   for (const Module& module : list_modules(*network)) {
     if (module.place == ModulePlace::head && network->head.tied) continue;
     for (const bool bias : {false, true}) {
@@ -23,7 +23,7 @@ Status inspect_checkpoint(const std::string& folder) {
       }
     }
   }
-  return {};
+  return CheckpointSummary{network->max_positions, kv_layers(*network)};
 }
 
 }  // namespace lorikeet

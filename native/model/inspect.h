@@ -4,11 +4,18 @@
 #include <string>
 #include <vector>
 
+#include "backend/interface/backend.h"
 #include "backend/interface/status.h"
 
 namespace lorikeet {
 
+// What an engine has to know before it decides on sizes.
+struct CheckpointSummary {
+  int32_t max_positions = 0;
+  std::vector<KvLayer> kv_layers;  // what each layer keeps of a token
+};
+
 // An error when the folder's network is not implemented or a tensor that it needs is missing.
-Status inspect_checkpoint(const std::string& folder);
+Result<CheckpointSummary> inspect_checkpoint(const std::string& folder);
 
 }  // namespace lorikeet

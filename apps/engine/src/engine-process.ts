@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { openModel as openNative } from '#native-engine/load.js';
+import { inspectModel as inspectNative, openModel as openNative } from '#native-engine/load.js';
 import { makeHttpApp } from '#runtime/http-app.js';
 import { type Logger, makeLogger } from '#runtime/logger.js';
 import { makeRegistry } from '#runtime/metrics.js';
@@ -56,6 +56,7 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
     sayDevice(settings, logger);
     const model = await openModel({
       settings,
+      inspectNative,
       openNative,
       digestCachePath: join(settings.dataDir, 'engine', 'content-hashes.json'),
     });

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { NativeModel, OpenOptions } from './native.js';
+import type { ModelInspection, NativeModel, OpenOptions } from './native.js';
 
 interface Addon {
   open(options: OpenOptions): Promise<NativeModel>;
-  inspect(modelPath: string): void;
+  inspect(modelPath: string): ModelInspection;
 }
 
 /* From libs/native-engine/src (run from source) and from dist/libs/native-engine/src (built). */
@@ -34,7 +34,10 @@ export async function openModel(options: OpenOptions): Promise<NativeModel> {
   return await loadAddon().open(options);
 }
 
-/** Throws what makes a checkpoint unusable, as far as its config.json and its tensors' names tell: within a moment. */
-export function inspectModel(modelPath: string): void {
-  loadAddon().inspect(modelPath);
+/**
+ * What a checkpoint needs. Throws what makes it unusable, as far as its config.json and its tensors' names tell: within a
+ * moment.
+ */
+export function inspectModel(modelPath: string): ModelInspection {
+  return loadAddon().inspect(modelPath);
 }

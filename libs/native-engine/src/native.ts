@@ -5,6 +5,14 @@ import type { DenseChange } from '#contracts/parity.js';
 /* The typed face of the addon. One process opens one model; a step is one crossing into native. */
 
 export type Quantization = 'none' | 'int8' | 'int4' | 'nf4';
+/** What can be known of a checkpoint without its weights. */
+export interface ModelInspection {
+  /** Positions that the model knows: prompt and completion together. */
+  readonly maxPositions: number;
+  /** What one token takes in the KV cache of all layers, in bytes. */
+  readonly kvTokenBytes: Readonly<Record<KvDtype, number>>;
+}
+
 /** Of keys and values; `int8` with a float32 scale for each key and each value. */
 export type KvDtype = 'f32' | 'f16' | 'bf16' | 'int8';
 /**

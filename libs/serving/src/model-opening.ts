@@ -1,12 +1,18 @@
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { BaseModel } from '#contracts/base-model.js';
-import type { AdapterDtype, ModelDescription, NativeModel, OpenOptions } from '#native-engine/native.js';
+import type {
+  AdapterDtype,
+  ModelDescription,
+  ModelInspection,
+  NativeModel,
+  OpenOptions,
+} from '#native-engine/native.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { baseDigest } from './base-digest.js';
 import { type NamedTemplates, readTemplates } from './text/chat-template.js';
-import { KvGeometrySchema, kvBudgetBytes, PAGE_TOKENS } from './kv/kv-budget.js';
+import { kvBudgetBytes, PAGE_TOKENS } from './kv/kv-budget.js';
 import { availableMemoryBytes, physicalCores } from './machine.js';
 import type { servingSettings } from './settings.js';
 import { readJsonIfThere, Tokenizer } from './text/tokenizer.js';
@@ -23,6 +29,7 @@ export interface OpenedModel {
 
 export interface OpeningOptions {
   readonly settings: ServingSettings;
+  readonly inspectNative: (modelPath: string) => ModelInspection;
   readonly openNative: (options: OpenOptions) => Promise<NativeModel>;
   /** Where content hashes of the checkpoint's files are kept between starts. */
   readonly digestCachePath: string | undefined;
@@ -34,15 +41,16 @@ export class ModelError extends Error {}
 /** Reads the checkpoint's files and opens it in native. */
 export async function openModel({
   settings,
+  inspectNative,
   openNative,
   digestCachePath,
 }: OpeningOptions): Promise<OpenedModel> {
   const modelPath = resolve(settings.modelPath);
-  const config = await readConfig(modelPath);
+  await checkFolder(modelPath);
   const tokenizer = await Tokenizer.load(modelPath).catch((cause: unknown) => {
     throw new ModelError(`${modelPath}: the tokenizer cannot be used: ${messageOf(cause)}`, { cause });
   });
-  const options = nativeOptions(settings, modelPath, config);
+  const options = nativeOptions(settings, modelPath, inspectNative(modelPath));
   const native = await openNative(options);
   try {
     const [digest, templates, eosTokenIds] = await Promise.all([
@@ -63,22 +71,20 @@ export async function openModel({
  */
 export async function checkModel(
   settings: ServingSettings,
-  inspectNative: (modelPath: string) => void,
+  inspectNative: OpeningOptions['inspectNative'],
 ): Promise<void> {
   const modelPath = resolve(settings.modelPath);
-  const config = await readConfig(modelPath);
-  inspectNative(modelPath);
-  nativeOptions(settings, modelPath, config);
+  await checkFolder(modelPath);
+  nativeOptions(settings, modelPath, inspectNative(modelPath));
 }
 
-async function readConfig(modelPath: string): Promise<unknown> {
+async function checkFolder(modelPath: string): Promise<void> {
   const found = await stat(modelPath).catch(() => undefined);
   if (!found?.isDirectory()) throw new ModelError(`MODEL_PATH: there is no folder ${modelPath}`);
   const names = new Set(await readdir(modelPath));
   for (const name of ['config.json', 'tokenizer.json']) {
     if (!names.has(name)) throw new ModelError(`MODEL_PATH: ${modelPath} holds no ${name}`);
   }
-  return JSON.parse(await readFile(join(modelPath, 'config.json'), 'utf8'));
 }
 
 /** `auto` keeps float32 beside weights as in the checkpoint; quantized ones round far more than bfloat16 does. */
@@ -99,21 +105,20 @@ export function adapterDtype({
   return quantization === 'none' ? 'stored' : 'bf16';
 }
 
-function nativeOptions(settings: ServingSettings, modelPath: string, config: unknown): OpenOptions {
+function nativeOptions(
+  settings: ServingSettings,
+  modelPath: string,
+  inspection: ModelInspection,
+): OpenOptions {
   const dtype = kvDtype(settings);
-  const geometry = KvGeometrySchema.safeParse(config);
-  if (!geometry.success) {
-    const issue = geometry.error.issues[0];
-    throw new ModelError(`${modelPath}/config.json: ${issue?.path.join('.')}: ${issue?.message}`);
-  }
-  const { maxPositions } = geometry.data;
+  const { maxPositions } = inspection;
   if (settings.maxContext !== undefined && settings.maxContext > maxPositions) {
     throw new ModelError(
       `MAX_CONTEXT: ${settings.maxContext} is more than the model's ${maxPositions} positions`,
     );
   }
   const bytes = kvBudgetBytes({
-    geometry: geometry.data,
+    inspection,
     dtype,
     wantedBytes: settings.kvCacheBytes,
     maxContext: settings.maxContext,

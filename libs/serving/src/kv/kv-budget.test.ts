@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { KvGeometrySchema, kvBudgetBytes } from './kv-budget.js';
+import { kvBudgetBytes } from './kv-budget.js';
 
-const geometry = KvGeometrySchema.parse({
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  hidden_size: 64,
-  max_position_embeddings: 512,
-});
+/** Two layers, two KV heads of 16: as native counts them. */
+const VECTORS = 2 * 2 * 2;
+const inspection = {
+  maxPositions: 512,
+  kvTokenBytes: { f32: VECTORS * 64, f16: VECTORS * 32, bf16: VECTORS * 32, int8: VECTORS * 20 },
+};
 const options = {
-  geometry,
+  inspection,
   dtype: 'f32' as const,
   wantedBytes: undefined,
   maxContext: undefined,
