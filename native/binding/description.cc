@@ -14,6 +14,7 @@ Napi::Object describe(Napi::Env env, const Model& model) {
     item["out"] = static_cast<double>(module.out);
     item["in"] = static_cast<double>(module.in);
     item["bias"] = Napi::Boolean::New(env, module.bias);
+    if (module.transposed) item["transposed"] = Napi::Boolean::New(env, true);
     modules[modules.Length()] = item;
   }
   Napi::Array eos = Napi::Array::New(env);

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /**
  * One module of the base model that holds weights, named as Transformers names it, e.g.
  * `model.layers.0.self_attn.q_proj`, `model.embed_tokens`, `model.norm`, `lm_head`.
- * linear: weight [out, in]; embedding: weight [in = vocabulary, out = hidden]; norm: weight [out], in = 1.
+ * linear: weight [out, in], or [in, out] where it is stored transposed (GPT-2's Conv1D); embedding: weight [in = vocabulary, out = hidden]; norm: weight [out], in = 1.
  */
 export const BaseModuleSchema = z.object({
   name: z.string(),
@@ -11,6 +11,8 @@ export const BaseModuleSchema = z.object({
   out: z.int().positive(),
   in: z.int().positive(),
   bias: z.boolean(),
+  /** Absent: no. */
+  transposed: z.boolean().optional(),
 });
 export type BaseModule = z.infer<typeof BaseModuleSchema>;
 

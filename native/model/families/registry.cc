@@ -7,11 +7,19 @@ namespace lorikeet {
 
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kGemma, kGemma2, kGemma3, kPhi3, kMixtral, kQwen2Moe,
     kQwen3Moe, kOlmoe, kGraniteMoe, kGlm4Moe, kGptOss;
+extern const Family kGpt2, kGptBigcode, kPhi, kGptNeox, kOpt, kBloom, kFalcon, kStarcoder2, kStablelm;
+extern const Family kSmollm3, kGranite, kOlmo, kOlmo2, kOlmo3, kExaone4, kSeedOss, kHunyuan, kErnie,
+    kMinistral;
+extern const Family kGlm, kGlm4, kCohere, kCohere2, kNemotron, kArcee, kApertus, kHelium;
 
 std::span<const Family* const> families() {
-  static const Family* const list[] = {&kLlama,    &kMistral, &kQwen2,      &kQwen3,   &kGemma,
-                                       &kGemma2,   &kGemma3,  &kPhi3,       &kMixtral, &kQwen2Moe,
-                                       &kQwen3Moe, &kOlmoe,   &kGraniteMoe, &kGlm4Moe, &kGptOss};
+  static const Family* const list[] = {
+      &kLlama,  &kMistral,    &kQwen2,      &kQwen3,    &kGemma,   &kGemma2,     &kGemma3,
+      &kPhi3,   &kMixtral,    &kQwen2Moe,   &kQwen3Moe, &kOlmoe,   &kGraniteMoe, &kGlm4Moe,
+      &kGptOss, &kGpt2,       &kGptBigcode, &kPhi,      &kGptNeox, &kOpt,        &kBloom,
+      &kFalcon, &kStarcoder2, &kStablelm,   &kSmollm3,  &kGranite, &kOlmo,       &kOlmo2,
+      &kOlmo3,  &kExaone4,    &kSeedOss,    &kHunyuan,  &kErnie,   &kMinistral,  &kGlm,
+      &kGlm4,   &kCohere,     &kCohere2,    &kNemotron, &kArcee,   &kApertus,    &kHelium};
   return list;
 }
 

@@ -116,5 +116,6 @@ function rowsTensor({ indices, tensorOf }: TokenRows, module: BaseModule): Expec
 
 function weightShape(module: BaseModule): number[] {
   if (module.kind === 'norm') return [module.out];
-  return module.kind === 'embedding' ? [module.in, module.out] : [module.out, module.in];
+  const turned = module.kind === 'embedding' || module.transposed === true;
+  return turned ? [module.in, module.out] : [module.out, module.in];
 }

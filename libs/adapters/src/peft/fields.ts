@@ -84,7 +84,7 @@ export const HONOURED_NOTES: Readonly<Record<HonouredField, string>> = {
   modules_to_save: 'Whole modules that the file replaces; matched by the end of the name, as PEFT does.',
   trainable_token_indices:
     'Rows of the input embedding or the output head that the file replaces; of the embedding also in a tied head.',
-  fan_in_fan_out: 'Without effect on nn.Linear and nn.Embedding, as in PEFT.',
+  fan_in_fan_out: 'Without effect on nn.Linear and nn.Embedding and implied by Conv1D, as in PEFT.',
   init_lora_weights:
     'How training started. Refused where it changed the base weights: pissa, olora, corda, loftq, lora_ga.',
   ensure_weight_tying:

@@ -150,7 +150,8 @@ class TargetResolver implements ResolvedTargets {
     if (Array.isArray(wanted)) return this.attempt('target_modules', () => this.listMatcher(wanted));
     if (wanted.toLowerCase() === 'all-linear') {
       // PEFT leaves out the output head, and only that.
-      return (name) => this.modules.get(name)?.kind === 'linear' && name !== 'lm_head';
+      const head = vocabularyModules(this.base).head?.name;
+      return (name) => this.modules.get(name)?.kind === 'linear' && name !== head;
     }
     const regex = this.compile('target_modules', wanted);
     if (regex === undefined) return undefined;
@@ -257,7 +258,8 @@ class TargetResolver implements ResolvedTargets {
   }
 
   private checkFanInFanOut(): void {
-    if (this.config.fan_in_fan_out) {
+    const turned = this.base.modules.some(({ transposed }) => transposed === true);
+    if (this.config.fan_in_fan_out && !turned) {
       const message =
         'fan_in_fan_out has no effect: the base model has no layer that stores its weight transposed.';
       this.warnings.push({ code: 'fan_in_fan_out_ignored', message, field: 'fan_in_fan_out' });

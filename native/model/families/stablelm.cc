@@ -1,0 +1,42 @@
+// StableLM 2 and 3B: Llama with LayerNorm, a quarter of each head rotated, and optionally parallel blocks.
+#include "model/families/family.h"
+#include "model/families/plain_layer.h"
+
+namespace lorikeet {
+
+namespace {
+
+void read(ConfigReader& c) {
+  DimensionDefaults defaults;
+  defaults.kv_heads = 32;
+  defaults.max_positions = 4096;
+  c.read_dimensions(defaults);
+  const float epsilon = c.epsilon("layer_norm_eps", 1e-5);
+  LayerOptions options;
+  options.activation = c.activation("hidden_act", "silu");
+  options.qkv_bias = c.fields.boolean("use_qkv_bias", false);
+  const bool parallel = c.fields.boolean("use_parallel_residual", false);
+  if (c.fields.boolean("qk_layernorm", false))
+    c.fields.refuse("qk_layernorm true is not implemented for stablelm");
+  ConfigReader::RopeDefaults rope;
+  rope.partial = c.fields.number("rope_pct").value_or(0.25);
+  c.add_rope(rope);
+  c.llama_frame(c.tied(false), epsilon);
+  c.network.final_norm = layer_norm("model.norm", c.d.hidden, epsilon);
+  for (int32_t i = 0; i < c.d.layers; ++i) {
+    const std::string prefix = layer_prefix(i);
+    Layer layer = c.llama_layer(i, options);
+    layer.parallel = parallel;
+    layer.before_attention = layer_norm(prefix + "input_layernorm", c.d.hidden, epsilon);
+    layer.before_mlp.reset();  // parallel: what attention read
+    if (!parallel) layer.before_mlp = layer_norm(prefix + "post_attention_layernorm", c.d.hidden, epsilon);
+    c.network.layers.push_back(std::move(layer));
+  }
+}
+
+}  // namespace
+
+extern const Family kStablelm;
+const Family kStablelm{"stablelm", {"StableLmForCausalLM"}, read};
+
+}  // namespace lorikeet
