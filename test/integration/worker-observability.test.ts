@@ -36,7 +36,7 @@ describe.each(['redis', 'postgres'] as const)('a worker with its queue in %s', (
     await acme.call(
       'POST',
       '/v1/adapters/bot/versions',
-      formOf([...Object.entries({ ...goldenFiles('qv-r8'), [CONFIG]: '{}' })]),
+      formOf(Object.entries({ ...goldenFiles('qv-r8'), [CONFIG]: '{}' })),
     );
     worker = await platform.startWorker();
     const ended = async () =>

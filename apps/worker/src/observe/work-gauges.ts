@@ -138,7 +138,7 @@ export class WorkGauges implements OnModuleInit, OnApplicationShutdown {
   /** Joins the engines' label `adapter` to names; here, since tenants' names are not for who reads the API's port. */
   #adapterNames(): void {
     const { fleet, owners } = this;
-    new Gauge({
+    void new Gauge({
       name: 'lorikeet_adapter_info',
       help: 'Always 1: the versions behind the label `adapter` of the engines, of adapters that some engine has loaded',
       labelNames: ['adapter', 'tenant', 'name', 'version'],
