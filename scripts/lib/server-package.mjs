@@ -29,7 +29,7 @@ const COPIED = [
  * @param {{ packages?: Readonly<Record<string, { dev?: boolean }>> }} lock
  * @returns {string[]} their folders, from the repository
  */
-export function productionPackages({ packages = {} }) {
+function productionPackages({ packages = {} }) {
   return Object.entries(packages)
     .filter(([path, { dev }]) => path !== '' && dev !== true && !LEFT_OUT.test(path))
     .map(([path]) => path)

@@ -59,7 +59,7 @@ export class Arguments {
   }
 }
 
-export function textArgument(value: Value, what: string): Text {
+function textArgument(value: Value, what: string): Text {
   if (isText(value)) return value;
   if (value instanceof Undefined) throw value.fault();
   throw typeError(`${what} must be str, not ${typeName(value)}`);

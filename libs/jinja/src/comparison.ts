@@ -66,7 +66,7 @@ function holds(a: bigint | number, operator: OrderOperator, b: bigint | number):
 }
 
 /** By code points: JavaScript's own order is that of UTF-16 units. */
-export function compareTexts(a: string, b: string): number {
+function compareTexts(a: string, b: string): number {
   if (a === b) return 0;
   const limit = Math.min(a.length, b.length);
   let i = 0;

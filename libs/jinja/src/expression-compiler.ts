@@ -164,7 +164,7 @@ function compileCondition({ test, value, otherwise, line }: NodeOf<'condition'>)
   };
 }
 
-export function compileCall(callee: Expression, args: CallArguments, place: Place): Evaluate {
+function compileCall(callee: Expression, args: CallArguments, place: Place): Evaluate {
   const of = compileExpression(callee, place);
   const given = compileArguments(args, place);
   return (scope) => {

@@ -8,7 +8,7 @@ import type {
 } from './nodes.js';
 import { describe, type TokenStream } from './token-stream.js';
 
-export const NO_ARGUMENTS: CallArguments = {
+const NO_ARGUMENTS: CallArguments = {
   positional: [],
   named: [],
   spread: undefined,

@@ -14,7 +14,7 @@ const LITERALS: readonly (readonly [string, Value])[] = [
 ];
 const DEEPEST = 500;
 
-export class JsonSyntaxError extends Error {}
+class JsonSyntaxError extends Error {}
 
 /**
  * JSON as Python's json.loads reads it: 1 is an int (of any size), 1.0 a float, a key that occurs twice has its last

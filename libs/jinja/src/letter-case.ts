@@ -58,7 +58,7 @@ function titleCase(character: string): string {
   return first + rest.join('').toLowerCase();
 }
 
-export function isCased(character: string): boolean {
+function isCased(character: string): boolean {
   return /\p{Cased}/u.test(character);
 }
 

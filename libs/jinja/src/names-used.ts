@@ -51,7 +51,7 @@ function argumentsRead({ positional, named, spread, spreadNamed }: CallArguments
   return all.some((argument) => expressionReads(argument, name));
 }
 
-export function expressionReads(node: Expression | undefined, name: string): boolean {
+function expressionReads(node: Expression | undefined, name: string): boolean {
   if (node === undefined) return false;
   const inside = (child: Expression | undefined): boolean => expressionReads(child, name);
   switch (node.kind) {

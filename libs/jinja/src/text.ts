@@ -65,7 +65,7 @@ function firstMarkAfter(marks: Marks, position: number): number {
   return 2 * low;
 }
 
-export function textWith(text: string, marks: Marks): Text {
+function textWith(text: string, marks: Marks): Text {
   return marks.length === 0 ? text : new MarkedText(text, marks);
 }
 
