@@ -11,6 +11,7 @@ import type { Client } from '../support/client.js';
 import { Platform } from '../support/platform.js';
 
 const LIMIT_BYTES = 400_000;
+const TEMPLATE = 'chat_template.jinja';
 
 let platform: Platform;
 let acme: Client;
@@ -121,6 +122,18 @@ describe('a version that cannot be served right', () => {
     'a config that is no JSON': {
       files: () => ({ [CONFIG]: '{', [WEIGHTS]: sound().weights }),
       code: 'config_json_invalid',
+    },
+    'a chat template that does not compile': {
+      files: () => ({ ...goldenFiles('qv-r8'), [TEMPLATE]: '{% for m in messages %}{{ m.content }}' }),
+      code: 'template_invalid',
+    },
+    'an empty chat template': {
+      files: () => ({ ...goldenFiles('qv-r8'), [TEMPLATE]: '' }),
+      code: 'template_unusable',
+    },
+    'a chat template that refuses a plain chat': {
+      files: () => ({ ...goldenFiles('qv-r8'), [TEMPLATE]: "{{ raise_exception('two, please') }}" }),
+      code: 'template_unusable',
     },
     'an adapter for another base': {
       files: () => goldenFiles('all-r8', 'llama3-rope-tied-sharded'),

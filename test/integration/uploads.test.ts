@@ -76,18 +76,6 @@ describe('an upload', () => {
     expect(body.bytes).toBe(files[WEIGHTS]?.length);
   });
 
-  it.each([
-    ['template_invalid', '{% for m in messages %}{{ m.content }}', /does not compile: .*endfor/],
-    ['template_unusable', '', /empty/],
-    ['template_unusable', "{{ raise_exception('two messages, please') }}", /two messages, please/],
-  ])('rejects an adapter whose chat template would fail every chat: %s', async (code, template, message) => {
-    const files = goldenFiles('qv-r8');
-    const form = formOf([...Object.entries(files), ['chat_template.jinja', template]]);
-    const { body } = await upload('bad-template', form);
-    expect(body).toMatchObject({ state: 'rejected', report: { verdict: 'rejected' } });
-    expect(body.report?.errors).toEqual([{ code, message: expect.stringMatching(message) as string }]);
-  });
-
   it('refuses a chat template of more than 1 MiB', async () => {
     const files = goldenFiles('qv-r8');
     const form = formOf([['chat_template.jinja', 'x'.repeat(2 ** 20 + 1)], ...Object.entries(files)]);
