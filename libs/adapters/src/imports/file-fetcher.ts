@@ -52,6 +52,7 @@ export class FileFetcher {
       };
       const partial = await this.#download(file, { order, count, signal: hooks.signal });
       if (partial) partials.set(file, partial);
+      else if (isNeeded(file.name, origin)) throw final(`The source has no ${file.name}.`);
       else delete progress[file.name];
     }
     const names = settleNames(new Map([...partials.keys()].map(({ name }) => [name, true])));
@@ -117,6 +118,12 @@ export class FileFetcher {
       throw final(`${name} has ${bytes} bytes; ${limitBytes} are allowed.`);
     }
   }
+}
+
+/** Weights may come under MLX-LM's name instead, where the source may have that. */
+function isNeeded(name: string, { files }: ImportOrigin): boolean {
+  const mayBeMlx = name === WEIGHTS_FILE && files.some((file) => file.name === MLX_WEIGHTS_FILE);
+  return REQUIRED_FILES.includes(name) && !mayBeMlx;
 }
 
 function initialProgress({ files }: ImportOrigin): Record<string, FileProgress> {
