@@ -14,7 +14,7 @@ it('lets no caller, with a key or without, stall or starve another', async () =>
   const said: string[] = [];
   const only = process.env.LORIKEET_TEST_ALL === '1' ? undefined : WORST;
   const say = (line: string) => said.push(line);
-  const { findings, rows } = await runAbuses({ each_ms: 1_500, memory_s: 60, only, promises: PROMISES, say });
+  const { findings, rows } = await runAbuses({ each_ms: 1_500, memory_s: 30, only, promises: PROMISES, say });
   expect({ findings, said }).toEqual({ findings: [], said });
   expect(rows.length).toBeGreaterThan(4);
 });
