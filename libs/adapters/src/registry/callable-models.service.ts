@@ -43,11 +43,14 @@ export class CallableModels {
 
   async #own(tenant: TenantName, { after, limit, baseDigest }: CallablePage) {
     const sql = `
-      SELECT adapter.name, adapter.created_at AS "createdAt"
-      FROM adapters adapter
-      JOIN aliases latest ON latest.adapter_id = adapter.id AND latest.name = $2
-      WHERE adapter.tenant_id = $1 AND ($3::text IS NULL OR adapter.name > $3) AND ${answers('$5', '$6')}
-      ORDER BY adapter.name LIMIT $4`;
+      SELECT name, "createdAt" FROM (
+        SELECT adapter.id, adapter.name, adapter.created_at AS "createdAt", latest.routes
+        FROM adapters adapter
+        JOIN aliases latest ON latest.adapter_id = adapter.id AND latest.name = $2
+        WHERE adapter.tenant_id = $1 AND ($3::text IS NULL OR adapter.name > $3)
+        ORDER BY adapter.name OFFSET 0) AS adapter
+      WHERE ${answers('$5', '$6')}
+      LIMIT $4`;
     const rows = await this.database.query<{ name: string; createdAt: Date }[]>(sql, [
       tenant.id,
       LATEST,
@@ -76,24 +79,26 @@ export class CallableModels {
 
 /**
  * Whether every version that the adapter's name alone leads to was made for the base that is served; `production` and
- * `baseDigest` are parameters. The statement has the tables `adapter` and `latest`, its alias of that name.
+ * `baseDigest` are parameters. As a value rather than NOT EXISTS, so that a page is still read in the order of names and
+ * no further than it needs. The statement has the table `adapter` with the `routes` of its alias `latest`.
  */
-const answers = (production: string, baseDigest: string): string => `NOT EXISTS (
-    SELECT 1 FROM jsonb_to_recordset(coalesce(
+const answers = (production: string, baseDigest: string): string => `coalesce((
+    SELECT bool_and(served.id IS NOT NULL) FROM jsonb_to_recordset(coalesce(
       (SELECT alias.routes FROM aliases alias WHERE alias.adapter_id = adapter.id AND alias.name = ${production}),
-      latest.routes)) AS route (version integer)
+      adapter.routes)) AS route (version integer)
     LEFT JOIN adapter_versions served ON served.adapter_id = adapter.id AND served.number = route.version
-      AND served.state = 'ready' AND served.base_digest = ${baseDigest}
-    WHERE served.id IS NULL)`;
+      AND served.state = 'ready' AND served.base_digest = ${baseDigest}), false)`;
 
 /** An adapter may be shared with a tenant by name and with everyone at once; it is listed once. */
 const SHARED = `
-  SELECT DISTINCT owner.name || '/' || adapter.name AS name, owner.name AS owner, adapter.created_at AS "createdAt",
-    adapter.name AS "adapterName"
-  FROM adapter_shares share
-  JOIN adapters adapter ON adapter.id = share.adapter_id
-  JOIN tenants owner ON owner.id = adapter.tenant_id AND owner.state = 'active'
-  JOIN aliases latest ON latest.adapter_id = adapter.id AND latest.name = $2
-  WHERE share.grantee IN ($1::text, $3) AND adapter.tenant_id <> $1::uuid
-    AND ($4::text IS NULL OR (owner.name, adapter.name) > ($4, $5)) AND ${answers('$7', '$8')}
-  ORDER BY owner.name, adapter.name LIMIT $6`;
+  SELECT DISTINCT owner || '/' || adapter.name AS name, owner, "createdAt", adapter.name AS "adapterName"
+  FROM (
+    SELECT adapter.id, adapter.name, owner.name AS owner, adapter.created_at AS "createdAt", latest.routes
+    FROM adapter_shares share
+    JOIN adapters adapter ON adapter.id = share.adapter_id
+    JOIN tenants owner ON owner.id = adapter.tenant_id AND owner.state = 'active'
+    JOIN aliases latest ON latest.adapter_id = adapter.id AND latest.name = $2
+    WHERE share.grantee IN ($1::text, $3) AND adapter.tenant_id <> $1::uuid
+      AND ($4::text IS NULL OR (owner.name, adapter.name) > ($4, $5)) OFFSET 0) AS adapter
+  WHERE ${answers('$7', '$8')}
+  ORDER BY owner, "adapterName" LIMIT $6`;
