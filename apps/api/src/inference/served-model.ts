@@ -25,7 +25,7 @@ export function checkBase({ base, version }: ServedModel): void {
   throw new AppError('version_not_ready', {
     message:
       `${version.callName}@${version.version} was made for another base model than "${base.name}", ` +
-      'which is served now; an operator has it validated for this one by `lorikeet adapters revalidate`.',
+      'which is served now: upload its files again to have them validated for this one.',
     param: 'model',
   });
 }
