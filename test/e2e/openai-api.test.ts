@@ -133,7 +133,7 @@ describe('the OpenAI-compatible API', () => {
     const fields = { prompt: 'Good morning', max_tokens: 40, ignore_eos: true };
     const { text } = await first(fields);
     const stop = text.slice(3, 6);
-    const stopped = await first({ ...fields, stop: ['\u0000never', stop] });
+    const stopped = await first({ ...fields, stop: ['~never~', stop] });
     expect(stopped).toMatchObject({ text: text.slice(0, text.indexOf(stop)), finish_reason: 'stop' });
     expect(more(stopped).stop_reason).toBe(stop);
     const kept = await first({ ...fields, stop, include_stop_str_in_output: true });
