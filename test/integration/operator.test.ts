@@ -157,6 +157,9 @@ describe('lists over all tenants', () => {
     const quotas = { requests_per_minute: 5, stored_bytes: 10_000_000 };
     await platform.admin.expect(200, 'PATCH', '/v1/admin/tenants/acme', { quotas });
     const now = Date.now();
+    // What other tests called may lie in either minute: written by this call, and then gone.
+    await acme.expect(200, 'GET', '/v1/usage');
+    await sql("DELETE FROM usage_minutes WHERE tenant_id = (SELECT id FROM tenants WHERE name = 'acme')");
     await sql(
       `INSERT INTO usage_minutes (tenant_id, minute, key_id, served, requests, prompt_tokens, completion_tokens)
        SELECT id, date_trunc('minute', now()) - offsets.minutes * interval '1 minute', 'k', 'm', 3, 20, 10
