@@ -58,7 +58,7 @@ describe('the embedded PostgreSQL', () => {
     const directory = join(folder, 'postgres');
     const first = await startPostgres({ directory });
     const second = await startPostgres({ directory });
-    expect(first.child.running).toBe(false);
+    await expect.poll(() => first.child.running).toBe(false); // its end is told after the port is free
     await second.child.stop();
   });
 
