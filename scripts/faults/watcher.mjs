@@ -36,7 +36,7 @@ export class Watcher {
   /** @param {string} adapter */
   async look(adapter) {
     const { caller, onFault } = this.options;
-    const answer = await caller.call('GET', `/v1/adapters/${adapter}/versions?limit=100`);
+    const answer = await caller.call('GET', `/v1/adapters/${adapter}/versions?limit=100&include=report`);
     if (answer.status === 404) {
       if ([...this.ready.keys()].some((name) => name.startsWith(`${adapter}@`)))
         onFault(`${adapter} is gone`);
