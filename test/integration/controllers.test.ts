@@ -93,6 +93,11 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
       .expect('content-range', /^bytes 0-0\//)) as { body: Buffer };
     expect(body.toString()).toBe('{');
   },
+  EngineRegistrationsController: () =>
+    answers(http().delete('/internal/engines/nobody?instance=x').auth('token', { type: 'bearer' }), {}, 204),
+  SessionController: () =>
+    answers(http().post('/v1/session').send({ key: ADMIN_KEY }), { object: 'session', operator: true }, 201),
+  VersionController: () => answers(http().get('/version'), {}),
   VersionSearchController: () => answers(mine(http().get('/v1/versions')), list),
   VersionsController: () =>
     answers(mine(http().get('/v1/adapters/bot/versions/1')), { object: 'adapter.version', state: 'ready' }),

@@ -125,7 +125,7 @@ export const VersionListSchema = listOf(VersionSchema);
 
 /** `GET .../versions/{version}/report`: one part of the report, page by page. */
 export const ReportQuerySchema = z.object({
-  section: z.enum(['errors', 'warnings', 'fields', 'tensors']),
+  section: z.enum(['errors', 'warnings', 'fields', 'tensors']).default('errors'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   after: z
     .string()
