@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What an upload asks of its validation, what came with it, and what a later base made of it. */
+/** What an upload asks of its validation, what came with it. */
 export class VersionIntake1763600000046 implements MigrationInterface {
   name = 'VersionIntake1763600000046';
 
@@ -9,8 +9,7 @@ export class VersionIntake1763600000046 implements MigrationInterface {
       ALTER TABLE adapter_versions
         ADD COLUMN require_base_match boolean NOT NULL DEFAULT false,
         ADD COLUMN left_out text[] NOT NULL DEFAULT '{}',
-        ADD COLUMN warnings jsonb NOT NULL DEFAULT '[]',
-        ADD COLUMN revalidation jsonb`);
+        ADD COLUMN warnings jsonb NOT NULL DEFAULT '[]'`);
     await runner.query('ALTER TABLE tenants ADD COLUMN require_base_match boolean NOT NULL DEFAULT false');
     await runner.query(`
       UPDATE adapter_versions SET warnings = report->'warnings' WHERE report->'warnings' IS NOT NULL`);
@@ -20,6 +19,6 @@ export class VersionIntake1763600000046 implements MigrationInterface {
     await runner.query('ALTER TABLE tenants DROP COLUMN require_base_match');
     await runner.query(`
       ALTER TABLE adapter_versions
-        DROP COLUMN require_base_match, DROP COLUMN left_out, DROP COLUMN warnings, DROP COLUMN revalidation`);
+        DROP COLUMN require_base_match, DROP COLUMN left_out, DROP COLUMN warnings`);
   }
 }

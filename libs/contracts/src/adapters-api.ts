@@ -23,7 +23,6 @@ import {
   PageQuerySchema,
   TimeSchema,
 } from './resource.js';
-import { RevalidationSchema } from './revalidation.js';
 import { VersionStateSchema } from './version-state.js';
 
 /** `/v1/adapters/...`: adapters, their versions and aliases. */
@@ -95,8 +94,6 @@ export const VersionSchema = z.object({
   report: AdapterReportSchema.nullable().describe('Null in lists without `include=report`'),
   /** The report's warnings: what is worth knowing of a version that serves. */
   warnings: z.array(AdapterWarningSchema),
-  /** What became of it on a base that was loaded later; null: it was not tried on one. */
-  revalidation: RevalidationSchema.nullable(),
   /** The parity check's result; null until it is done, or where PARITY_CHECK leaves it out. */
   parity: ParitySchema.nullable(),
   /** Why validation itself could not be finished, when that is why the version was rejected. */

@@ -171,6 +171,7 @@ function describeBase({ settings, modelPath, description, digest, tokenizer }: B
   if (maxContext < 2) throw new ModelError('KV_CACHE_BYTES: the cache is too small for a single page');
   return {
     name: settings.modelName ?? basename(modelPath),
+    knownAs: [basename(modelPath)],
     digest,
     architecture,
     hiddenSize,

@@ -34,7 +34,6 @@ export function newVersion(adapter: Adapter, version: NewVersion): AdapterVersio
     requireBaseMatch,
     leftOut: [...leftOut],
     warnings: [],
-    revalidation: null,
     source,
     description: facts.description ?? null,
     labels: facts.labels ?? {},

@@ -91,10 +91,6 @@ export class AdapterVersion {
   @Column('jsonb', { default: () => "'[]'" })
   warnings!: AdapterWarning[];
 
-  /** A Revalidation: what became of it on a later base; null: it was not tried on one. */
-  @Column('jsonb', { nullable: true })
-  revalidation!: object | null;
-
   @Column('text')
   source!: string;
 

@@ -8,7 +8,6 @@ import type {
 } from '#contracts/adapters-api.js';
 import type { VersionParent } from '#contracts/lineage-api.js';
 import type { Parity } from '#contracts/parity.js';
-import type { Revalidation } from '#contracts/revalidation.js';
 import type { ImportProgress } from '#contracts/imports-api.js';
 import type { Adapter } from './adapter.entity.js';
 import type { AdapterVersion } from './adapter-version.entity.js';
@@ -54,7 +53,6 @@ export function versionResource(
     digest: row.digest,
     report: (row.report ?? null) as AdapterReport | null,
     warnings: row.warnings,
-    revalidation: (row.revalidation ?? null) as Revalidation | null,
     parity: row.parity as Parity | null,
     failure: row.failure,
     import: progress ?? null,
