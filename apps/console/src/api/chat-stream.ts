@@ -7,12 +7,27 @@ export interface ScoredPiece {
   readonly top_logprobs: readonly { readonly token: string; readonly logprob: number }[];
 }
 
-export interface StreamUpdate {
-  readonly text?: string;
-  readonly scored?: readonly ScoredPiece[];
+/** An answer as far as it has come. */
+export interface StreamedAnswer {
+  readonly text: string;
+  /** One per token, where log-probabilities were asked for. */
+  readonly scored: readonly ScoredPiece[];
   readonly usage?: CompletionUsage;
   readonly finishReason?: string;
+  readonly ttft_ms?: number;
+  /** Once it is whole. */
+  readonly total_ms?: number;
 }
+export const NO_ANSWER: StreamedAnswer = { text: '', scored: [] };
+
+/** As chats have them, or as completions do. */
+type ChunkLogprobs =
+  | { readonly content?: readonly ScoredPiece[] | null }
+  | {
+      readonly tokens: readonly string[];
+      readonly token_logprobs: readonly (number | null)[];
+      readonly top_logprobs: readonly (Readonly<Record<string, number>> | null)[] | null;
+    };
 
 interface Chunk {
   readonly error?: { readonly message: string; readonly code: string; readonly param: string | null };
@@ -21,19 +36,24 @@ interface Chunk {
     readonly text?: string;
     readonly delta?: { readonly content?: string | null };
     readonly finish_reason?: string | null;
-    readonly logprobs?: { readonly content?: readonly ScoredPiece[] | null } | null;
+    readonly logprobs?: ChunkLogprobs | null;
   }[];
 }
 
 export interface StreamOptions {
   readonly tenant: string | undefined;
   readonly signal: AbortSignal;
-  readonly onUpdate: (update: StreamUpdate) => void;
+  readonly onAnswer: (answer: StreamedAnswer) => void;
 }
 
-/** Streams an answer of `/v1/chat/completions` or `/v1/completions`; returns when it has ended. */
-export async function streamAnswer(path: string, body: object, options: StreamOptions): Promise<void> {
-  const { tenant, signal, onUpdate } = options;
+/** Streams an answer of `/v1/chat/completions` or `/v1/completions`; resolves to the whole of it. */
+export async function streamAnswer(
+  path: string,
+  body: object,
+  options: StreamOptions,
+): Promise<StreamedAnswer> {
+  const { tenant, signal, onAnswer } = options;
+  const began_ms = performance.now();
   const response = await request(path, {
     method: 'POST',
     body: { ...body, stream: true, stream_options: { include_usage: true } },
@@ -41,19 +61,45 @@ export async function streamAnswer(path: string, body: object, options: StreamOp
     signal,
   });
   const requestId = response.headers.get('x-request-id');
+  let answer = NO_ANSWER;
   for await (const data of eventsOf(response)) {
-    if (data === '[DONE]') return;
+    if (data === '[DONE]') break;
     const chunk = JSON.parse(data) as Chunk;
     if (chunk.error)
       throw new ApiError(chunk.error.message, 500, chunk.error.code, chunk.error.param, requestId);
-    const [choice] = chunk.choices ?? [];
-    onUpdate({
-      text: choice?.delta?.content ?? choice?.text ?? '',
-      ...(choice?.logprobs?.content ? { scored: choice.logprobs.content } : {}),
-      ...(chunk.usage ? { usage: chunk.usage } : {}),
-      ...(choice?.finish_reason ? { finishReason: choice.finish_reason } : {}),
-    });
+    answer = withChunk(answer, chunk, performance.now() - began_ms);
+    onAnswer(answer);
   }
+  answer = { ...answer, total_ms: performance.now() - began_ms };
+  onAnswer(answer);
+  return answer;
+}
+
+function withChunk(answer: StreamedAnswer, { choices, usage }: Chunk, elapsed_ms: number): StreamedAnswer {
+  const [choice] = choices ?? [];
+  const text = choice?.delta?.content ?? choice?.text ?? '';
+  const ttft_ms = answer.ttft_ms ?? (text === '' ? undefined : elapsed_ms);
+  return {
+    ...answer,
+    text: answer.text + text,
+    scored: [...answer.scored, ...piecesOf(choice?.logprobs)],
+    ...(ttft_ms === undefined ? {} : { ttft_ms }),
+    ...(usage ? { usage } : {}),
+    ...(choice?.finish_reason ? { finishReason: choice.finish_reason } : {}),
+  };
+}
+
+function piecesOf(logprobs: ChunkLogprobs | null | undefined): readonly ScoredPiece[] {
+  if (!logprobs) return [];
+  if (!('tokens' in logprobs)) return logprobs.content ?? [];
+  return logprobs.tokens.map((token, index) => ({
+    token,
+    logprob: logprobs.token_logprobs[index] ?? 0,
+    top_logprobs: Object.entries(logprobs.top_logprobs?.[index] ?? {}).map(([other, logprob]) => ({
+      token: other,
+      logprob,
+    })),
+  }));
 }
 
 /** The data of each server-sent event. */

@@ -1,8 +1,7 @@
-import { Paper, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import type { UsageList } from '#contracts/usage-api.js';
 import { address, call } from '../api/client';
-import { Chart } from '../parts/chart';
+import { ChartPanel } from '../parts/chart-panel';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
 import { count } from '../parts/format';
@@ -29,24 +28,20 @@ export function AdapterUsage({ adapter }: { adapter: string }) {
   const rows = [...days.data.data].sort((a, b) => ((a.day ?? '') < (b.day ?? '') ? -1 : 1));
   return (
     <>
-      <Paper withBorder p="md" mb="md">
-        <Title order={2} size="h5" mb="xs">
-          Completion tokens by day
-        </Title>
-        <Chart
-          label="Completion tokens by day"
-          times={rows.map(({ day }) => Date.parse(day ?? '') / 1000)}
-          range={[Date.now() / 1000 - DAYS * 86_400, Date.now() / 1000]}
-          format={count}
-          series={[
-            {
-              label: 'tokens',
-              color: '#7950f2',
-              values: rows.map(({ completion_tokens }) => completion_tokens),
-            },
-          ]}
-        />
-      </Paper>
+      <ChartPanel
+        title={`Completion tokens by day`}
+        label="Completion tokens by day"
+        times={rows.map(({ day }) => Date.parse(day ?? '') / 1000)}
+        range={[Date.now() / 1000 - DAYS * 86_400, Date.now() / 1000]}
+        format={count}
+        series={[
+          {
+            label: 'tokens',
+            color: '#7950f2',
+            values: rows.map(({ completion_tokens }) => completion_tokens),
+          },
+        ]}
+      />
       <UsageTable rows={versions.data.data} by={['version']} />
     </>
   );

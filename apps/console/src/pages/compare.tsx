@@ -1,8 +1,7 @@
 import { Button, Group, MultiSelect, Paper, SimpleGrid, Stack, Text, Textarea } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { useState } from 'react';
-import type { CompletionUsage } from '#contracts/openai/usage.js';
-import { type ScoredPiece, streamAnswer } from '../api/chat-stream';
+import { useEffect, useRef, useState } from 'react';
+import { NO_ANSWER, type ScoredPiece, type StreamedAnswer, streamAnswer } from '../api/chat-stream';
 import { useModels } from '../api/models';
 import { Answer } from '../parts/answer';
 import { ErrorNote } from '../parts/error-note';
@@ -11,15 +10,7 @@ import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { useActing } from '../tenant';
 
-interface Cell {
-  readonly text: string;
-  readonly scored: readonly ScoredPiece[];
-  readonly usage?: CompletionUsage;
-  readonly ttft_ms?: number;
-  readonly total_ms?: number;
-  readonly error?: unknown;
-}
-const EMPTY: Cell = { text: '', scored: [] };
+type Cell = StreamedAnswer & { readonly error?: unknown };
 
 export function Compare() {
   return (
@@ -43,45 +34,34 @@ function Board() {
   const [prompts, setPrompts] = useState('');
   const [cells, setCells] = useState<Readonly<Record<string, Cell>>>({});
   const [running, setRunning] = useState(false);
+  const abort = useRef<AbortController | undefined>(undefined);
+  useEffect(() => () => abort.current?.abort(), []);
   const lines = prompts.split('\n').filter((line) => line.trim() !== '');
   const keyOf = (line: string, model: string): string => `${model} ${line}`;
 
-  const ask = async (line: string, model: string): Promise<void> => {
-    const began_ms = performance.now();
-    let cell = EMPTY;
-    const show = (change: Partial<Cell>): void => {
-      cell = { ...cell, ...change };
-      setCells((before) => ({ ...before, [keyOf(line, model)]: cell }));
+  const ask = async (line: string, model: string, signal: AbortSignal): Promise<void> => {
+    let cell: Cell = NO_ANSWER;
+    const show = (change: Cell): void => {
+      cell = change;
+      setCells((before) => ({ ...before, [keyOf(line, model)]: change }));
     };
+    const messages = [{ role: 'user', content: line }];
+    const body = { model, messages, temperature: 0, max_tokens: 256, logprobs: true, top_logprobs: 3 };
     try {
-      const body = {
-        model,
-        messages: [{ role: 'user', content: line }],
-        temperature: 0,
-        max_tokens: 256,
-        logprobs: true,
-        top_logprobs: 3,
-      };
-      await streamAnswer('/v1/chat/completions', body, {
-        tenant: header,
-        signal: new AbortController().signal,
-        onUpdate: ({ text = '', scored = [], usage }) =>
-          show({
-            text: cell.text + text,
-            scored: [...cell.scored, ...scored],
-            ...(usage ? { usage } : {}),
-            ...(cell.ttft_ms === undefined && text !== '' ? { ttft_ms: performance.now() - began_ms } : {}),
-          }),
-      });
-      show({ total_ms: performance.now() - began_ms });
+      await streamAnswer('/v1/chat/completions', body, { tenant: header, signal, onAnswer: show });
     } catch (error) {
-      show({ error });
+      if (!signal.aborted) show({ ...cell, error });
     }
   };
   const run = async (): Promise<void> => {
+    const control = new AbortController();
+    abort.current = control;
     setRunning(true);
     setCells({});
-    for (const line of lines) await Promise.all(models.map((model) => ask(line, model)));
+    for (const line of lines) {
+      if (control.signal.aborted) return;
+      await Promise.all(models.map((model) => ask(line, model, control.signal)));
+    }
     setRunning(false);
   };
   return (

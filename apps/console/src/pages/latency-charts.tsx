@@ -1,8 +1,8 @@
-import { Paper, SimpleGrid, Title } from '@mantine/core';
+import { SimpleGrid } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import type { UsageList } from '#contracts/usage-api.js';
 import { address, call } from '../api/client';
-import { Chart } from '../parts/chart';
+import { ChartPanel } from '../parts/chart-panel';
 import { milliseconds } from '../parts/format';
 
 const HOURS = 6;
@@ -24,42 +24,34 @@ export function LatencyCharts() {
   const mean = (sum: number, number: number): number | null => (number === 0 ? null : sum / number);
   return (
     <SimpleGrid cols={{ base: 1, md: 2 }}>
-      <Paper withBorder p="md">
-        <Title order={2} size="h5" mb="xs">
-          Time to the first token, last {HOURS} hours
-        </Title>
-        <Chart
-          label="Mean time to the first token by the minute"
-          times={times}
-          range={range}
-          format={milliseconds}
-          series={[
-            {
-              label: 'TTFT',
-              color: '#f08c00',
-              values: rows.map((row) => mean(row.ttft_ms_sum, row.ttft_count)),
-            },
-          ]}
-        />
-      </Paper>
-      <Paper withBorder p="md">
-        <Title order={2} size="h5" mb="xs">
-          Time per token after it, last {HOURS} hours
-        </Title>
-        <Chart
-          label="Mean time per token after the first by the minute"
-          times={times}
-          range={range}
-          format={milliseconds}
-          series={[
-            {
-              label: 'TPOT',
-              color: '#1971c2',
-              values: rows.map((row) => mean(row.tpot_ms_sum, row.tpot_count)),
-            },
-          ]}
-        />
-      </Paper>
+      <ChartPanel
+        title={`Time to the first token, last ${HOURS} hours`}
+        label="Mean time to the first token by the minute"
+        times={times}
+        range={range}
+        format={milliseconds}
+        series={[
+          {
+            label: 'TTFT',
+            color: '#f08c00',
+            values: rows.map((row) => mean(row.ttft_ms_sum, row.ttft_count)),
+          },
+        ]}
+      />
+      <ChartPanel
+        title={`Time per token after it, last ${HOURS} hours`}
+        label="Mean time per token after the first by the minute"
+        times={times}
+        range={range}
+        format={milliseconds}
+        series={[
+          {
+            label: 'TPOT',
+            color: '#1971c2',
+            values: rows.map((row) => mean(row.tpot_ms_sum, row.tpot_count)),
+          },
+        ]}
+      />
     </SimpleGrid>
   );
 }

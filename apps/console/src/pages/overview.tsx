@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { Overview as OverviewResource } from '#contracts/overview-api.js';
 import { call } from '../api/client';
-import { Chart } from '../parts/chart';
+import { ChartPanel } from '../parts/chart-panel';
 import { ErrorNote } from '../parts/error-note';
 import { Figure } from '../parts/figure';
 import { bytes, count, percent } from '../parts/format';
@@ -73,40 +73,32 @@ function UsageCharts({ usage }: { usage: OverviewResource['usage'] }) {
     rows.map((row) => (row === undefined ? 0 : of(row) / 60));
   return (
     <SimpleGrid cols={{ base: 1, md: 2 }}>
-      <Paper withBorder p="md">
-        <Title order={2} size="h5" mb="xs">
-          Requests per second, last hour
-        </Title>
-        <Chart
-          label="Requests and errors per second over the last hour"
-          times={times}
-          range={range}
-          format={(value) => value.toFixed(value < 1 ? 2 : 1)}
-          series={[
-            { label: 'requests', color: '#0ca678', values: per_s(({ requests }) => requests) },
-            { label: 'errors', color: '#e03131', values: per_s(({ errors }) => errors) },
-          ]}
-        />
-      </Paper>
-      <Paper withBorder p="md">
-        <Title order={2} size="h5" mb="xs">
-          Tokens per second, last hour
-        </Title>
-        <Chart
-          label="Prompt and completion tokens per second over the last hour"
-          times={times}
-          range={range}
-          format={count}
-          series={[
-            { label: 'prompt', color: '#4dabf7', values: per_s(({ prompt_tokens }) => prompt_tokens) },
-            {
-              label: 'completion',
-              color: '#7950f2',
-              values: per_s(({ completion_tokens }) => completion_tokens),
-            },
-          ]}
-        />
-      </Paper>
+      <ChartPanel
+        title="Requests per second, last hour"
+        label="Requests and errors per second over the last hour"
+        times={times}
+        range={range}
+        format={(value) => value.toFixed(value < 1 ? 2 : 1)}
+        series={[
+          { label: 'requests', color: '#0ca678', values: per_s(({ requests }) => requests) },
+          { label: 'errors', color: '#e03131', values: per_s(({ errors }) => errors) },
+        ]}
+      />
+      <ChartPanel
+        title="Tokens per second, last hour"
+        label="Prompt and completion tokens per second over the last hour"
+        times={times}
+        range={range}
+        format={count}
+        series={[
+          { label: 'prompt', color: '#4dabf7', values: per_s(({ prompt_tokens }) => prompt_tokens) },
+          {
+            label: 'completion',
+            color: '#7950f2',
+            values: per_s(({ completion_tokens }) => completion_tokens),
+          },
+        ]}
+      />
     </SimpleGrid>
   );
 }

@@ -12,9 +12,8 @@ import {
 } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { useRef, useState } from 'react';
-import type { CompletionUsage } from '#contracts/openai/usage.js';
-import { type ScoredPiece, streamAnswer } from '../api/chat-stream';
+import { useEffect, useRef, useState } from 'react';
+import { NO_ANSWER, type StreamedAnswer, streamAnswer } from '../api/chat-stream';
 import { useModels } from '../api/models';
 import { Answer } from '../parts/answer';
 import { ErrorNote } from '../parts/error-note';
@@ -29,16 +28,6 @@ interface Turn {
   readonly role: 'user' | 'assistant';
   readonly content: string;
 }
-
-interface Result {
-  readonly text: string;
-  readonly scored: readonly ScoredPiece[];
-  readonly usage?: CompletionUsage;
-  readonly finishReason?: string;
-  readonly ttft_ms?: number;
-  readonly total_ms?: number;
-}
-const NOTHING: Result = { text: '', scored: [] };
 
 export function Playground() {
   return (
@@ -62,11 +51,12 @@ function Board() {
   const [input, setInput] = useState('');
   const [sampling, setSampling] = useState({ ...NO_SAMPLING });
   const [logprobs, setLogprobs] = useState(false);
-  const [result, setResult] = useState<Result>(NOTHING);
+  const [result, setResult] = useState<StreamedAnswer>(NO_ANSWER);
   const [error, setError] = useState<unknown>();
   const [running, setRunning] = useState(false);
   const [more, { toggle }] = useDisclosure();
   const abort = useRef<AbortController | undefined>(undefined);
+  useEffect(() => () => abort.current?.abort(), []);
 
   const set = (change: Record<string, string>): void =>
     void navigate({ to: '.', search: (before) => ({ ...before, ...change }) as never, replace: true });
@@ -83,30 +73,17 @@ function Board() {
   const send = async (): Promise<void> => {
     const control = new AbortController();
     abort.current = control;
-    const began_ms = performance.now();
-    let current = NOTHING;
     setError(undefined);
-    setResult(NOTHING);
+    setResult(NO_ANSWER);
     setRunning(true);
     try {
-      await streamAnswer(path, body, {
+      const answer = await streamAnswer(path, body, {
         tenant: header,
         signal: control.signal,
-        onUpdate: ({ text = '', scored = [], ...rest }) => {
-          const ttft_ms = current.ttft_ms ?? (text === '' ? undefined : performance.now() - began_ms);
-          current = {
-            ...current,
-            ...rest,
-            text: current.text + text,
-            scored: [...current.scored, ...scored],
-            ...(ttft_ms === undefined ? {} : { ttft_ms }),
-          };
-          setResult(current);
-        },
+        onAnswer: setResult,
       });
-      setResult({ ...current, total_ms: performance.now() - began_ms });
       if (mode === 'chat') {
-        setTurns([...asked, { role: 'assistant', content: current.text }]);
+        setTurns([...asked, { role: 'assistant', content: answer.text }]);
         setInput('');
       }
     } catch (fault) {
@@ -198,7 +175,7 @@ function Board() {
         {readOnly && <Text size="sm">This view is read-only.</Text>}
       </Group>
       {error !== undefined && <ErrorNote error={error} retry={() => void send()} />}
-      {(running || mode === 'completion') && result.text !== '' && (
+      {(running || mode === 'completion' || result.total_ms === undefined) && result.text !== '' && (
         <Paper withBorder p="sm" aria-live="polite">
           <Answer text={result.text} scored={result.scored} />
         </Paper>

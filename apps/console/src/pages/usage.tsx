@@ -1,10 +1,10 @@
-import { Button, Group, Paper, SegmentedControl, Title } from '@mantine/core';
+import { Button, Group, SegmentedControl } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { UsageList, UsageRow } from '#contracts/usage-api.js';
 import { address, call } from '../api/client';
 import { useSession } from '../api/session';
-import { Chart } from '../parts/chart';
+import { ChartPanel } from '../parts/chart-panel';
 import { ErrorNote } from '../parts/error-note';
 import { count } from '../parts/format';
 import { Page } from '../parts/page';
@@ -104,24 +104,20 @@ function Course({ rows, unit, days }: CourseProps) {
   const now_s = Date.now() / 1000;
   const sorted = [...(rows ?? [])].sort((a, b) => ((a[unit] ?? '') < (b[unit] ?? '') ? -1 : 1));
   return (
-    <Paper withBorder p="md">
-      <Title order={2} size="h5" mb="xs">
-        Tokens by the {unit}
-      </Title>
-      <Chart
-        label={`Tokens by the ${unit}`}
-        times={sorted.map((row) => Date.parse(row[unit] ?? '') / 1000)}
-        range={[now_s - days * 86_400, now_s]}
-        format={count}
-        series={[
-          { label: 'prompt', color: '#4dabf7', values: sorted.map(({ prompt_tokens }) => prompt_tokens) },
-          {
-            label: 'completion',
-            color: '#7950f2',
-            values: sorted.map(({ completion_tokens }) => completion_tokens),
-          },
-        ]}
-      />
-    </Paper>
+    <ChartPanel
+      title={`Tokens by the ${unit}`}
+      label={`Tokens by the ${unit}`}
+      times={sorted.map((row) => Date.parse(row[unit] ?? '') / 1000)}
+      range={[now_s - days * 86_400, now_s]}
+      format={count}
+      series={[
+        { label: 'prompt', color: '#4dabf7', values: sorted.map(({ prompt_tokens }) => prompt_tokens) },
+        {
+          label: 'completion',
+          color: '#7950f2',
+          values: sorted.map(({ completion_tokens }) => completion_tokens),
+        },
+      ]}
+    />
   );
 }

@@ -10,7 +10,7 @@ describe('the name of a base model', () => {
     ['Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4', '/models/Qwen2.5-7B-Instruct'],
     ['org/Qwen2___5-1___5B-Instruct', 'Qwen2.5-1.5B-Instruct'],
     [
-      '/root/.cache/hub/models--deepseek-ai--deepseek-llm-7b-base/snapshots/0123456789abcdef0123456789abcdef01234567',
+      '~/.cache/hub/models--deepseek-ai--deepseek-llm-7b-base/snapshots/0123456789abcdef0123456789abcdef01234567',
       'deepseek-llm-7b-base',
     ],
     ['C:\\models\\phi-2\\', 'microsoft/phi-2'],
@@ -29,7 +29,7 @@ describe('the name of a base model', () => {
     expect(compareNames(a, [b])).toBe('other');
   });
 
-  it.each(['base', './checkpoint-1200', '/tmp/output/', '', 'models/merged'])('%j says nothing', (name) => {
+  it.each(['base', './checkpoint-1200', './output/', '', 'models/merged'])('%j says nothing', (name) => {
     expect(modelOf(name)).toBeUndefined();
     expect(compareNames(name, ['Qwen3-8B'])).toBe('unknown');
   });
