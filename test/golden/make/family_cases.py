@@ -123,6 +123,15 @@ _CASES = [
                                       rope_parameters=rope(partial_rotary_factor=0.25)), []),
     ("qwen3-5", "qwen3_5_text", dict(GQA, head_dim=16, num_hidden_layers=4, linear_num_key_heads=2, linear_num_value_heads=4,
                                      linear_key_head_dim=8, linear_value_head_dim=8), [ALL]),
+    # The text part of a vision-language class, whose modules have longer names.
+    ("gemma3-parts", "gemma3", dict(
+        vocab_size=96, tie_word_embeddings=True, mm_tokens_per_image=4,
+        text_config=dict(GQA, head_dim=16, num_hidden_layers=2, sliding_window=8, query_pre_attn_scalar=16,
+                         layer_types=["sliding_attention", "full_attention"], tie_word_embeddings=True),
+        vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=16,
+                           patch_size=8)),
+     [dict(name="language-r4", lora=dict(r=4, lora_alpha=8, target_modules=r".*language_model.*\.(q_proj|o_proj|down_proj)")),
+      dict(name="dora-r4", lora=dict(r=4, lora_alpha=8, use_dora=True, target_modules=r".*language_model.*\.(v_proj|up_proj)"))]),
 ]
 # Configurations write into what they are given.
 CASES = [dict(name=name, arch=arch, config=copy.deepcopy(config), adapters=adapters, seed=1000 + number)

@@ -1,6 +1,7 @@
 import type { BaseModel } from '#contracts/base-model.js';
 import type { DenseChange } from '#contracts/parity.js';
 import type { SafetensorsHeader } from '#safetensors/header.js';
+import { asNamedIn } from '../base-names.js';
 import { newRegexBudget, PythonRegex } from '../peft/python-regex.js';
 import { type DenseTensor, denseTensor } from './dense-tensor.js';
 
@@ -35,7 +36,8 @@ type Tensors = Partial<Record<DenseTensor['part'], { readonly name: string; read
 /** PEFT's default of lora_alpha. */
 const DEFAULT_ALPHA = 8;
 
-export function denseChanges({ config, header, base }: DenseInput): DenseChange[] {
+export function denseChanges({ config, header, base: given }: DenseInput): DenseChange[] {
+  const { base, own } = asNamedIn(header, given);
   const names = new Set(base.modules.map(({ name }) => name));
   const byModule = new Map<string, Tensors>();
   for (const { name, shape } of header.tensors) {
@@ -48,7 +50,10 @@ export function denseChanges({ config, header, base }: DenseInput): DenseChange[
   const ends = vocabularyEnds(base);
   if (base.tieWordEmbeddings) shareEmbedding(byModule, config, ends);
   const alphaOf = alphaByModule(config);
-  return [...byModule].map(([module, tensors]) => changeOf({ module, tensors, config, alphaOf, ends }));
+  return [...byModule].map(([module, tensors]) => {
+    const change = changeOf({ module, tensors, config, alphaOf, ends });
+    return { ...change, module: own(change.module) };
+  });
 }
 
 interface OneModule {

@@ -8,6 +8,7 @@ import type {
 import type { BaseModel } from '#contracts/base-model.js';
 import { SafetensorsError } from '#safetensors/error.js';
 import type { SafetensorsHeader } from '#safetensors/header.js';
+import { asNamedIn } from '../base-names.js';
 import { checkBase } from './check-base.js';
 import { readConfig } from './config.js';
 import { expectedTensors } from './expected-tensors.js';
@@ -45,7 +46,8 @@ export const MAX_ADAPTER_HEADER_BYTES = 16_000_000;
  * none. Collects as many errors as it can. NaN and effect are scanWeights' to find.
  */
 export function readAdapter(input: AdapterInput): AdapterReading {
-  const { header, base } = input;
+  const { header } = input;
+  const { base, own } = asNamedIn(header, input.base);
   const { config, fields, errors: configErrors } = readConfig(input.configJson);
   const checked = config && checkBase(config, base, input.mustMatchBase ?? false);
   const resolved = config && resolveTargets(config, base);
@@ -79,7 +81,7 @@ export function readAdapter(input: AdapterInput): AdapterReading {
     base: base.digest,
     weights: input.weights,
     ...input.extras,
-    modules,
+    modules: modules.map((module) => ({ ...module, module: own(module.module) })),
   });
   return { verdict: 'accepted', manifest, report };
 }
