@@ -190,12 +190,18 @@ describe('a backup', () => {
   it('brings everything back: versions with the same digests, keys, aliases, hooks, usage, audit, files', async () => {
     const path = join(folder, 'all.tar');
     const before = await versionsOf(acme);
+    const { path: link } = await acme.expect<{ path: string }>(201, 'POST', '/v1/session/links');
+    await acme.expect(201, 'POST', '/v1/session/links');
+    await acme.expect(201, 'POST', '/v1/session', { link: link.split('#')[1] });
     await make(path, { secrets: SECRETS });
     const rows = await rowsOf(source);
     const { target, kept, missing } = await restored(path);
     expect(kept).toEqual([SECRETS]);
     expect(missing).toBeUndefined();
     expect(await rowsOf(target)).toEqual(rows);
+    // Whoever was signed in at the console signs in again.
+    for (const table of ['console_sessions', 'sign_in_links'])
+      expect(await target.query(`SELECT * FROM ${table}`)).toEqual([]);
 
     const url = await source.startApi(target.env);
     await source.startWorker(target.env);

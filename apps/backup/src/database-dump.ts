@@ -10,8 +10,17 @@ const PIECE_BYTES = 8 * 2 ** 20;
 const NEWLINE = 10;
 const compress = promisify(gzip);
 
-/** What the processes write anew by themselves: who runs, and which migrations this database has had. */
-export const NOT_DUMPED: ReadonlySet<string> = new Set(['migrations', 'api_processes']);
+/**
+ * What the processes write anew by themselves (who runs, and which migrations this database has had), and what lets in
+ * whoever was signed in at the time: a restored key is asked for again.
+ */
+export const NOT_DUMPED: ReadonlySet<string> = new Set([
+  'migrations',
+  'api_processes',
+  'engines',
+  'console_sessions',
+  'sign_in_links',
+]);
 
 export type DatabasePart = Pick<Manifest, 'migrations' | 'tables' | 'sequences' | 'blobs'>;
 
