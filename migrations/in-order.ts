@@ -31,6 +31,7 @@ import { Engines1763600000043 } from './0043-engines.js';
 import { VersionIntake1763600000046 } from './0046-version-intake.js';
 import { Retention1763600000050 } from './0050-retention.js';
 import { ConsoleSessions1763600000053 } from './0053-console-sessions.js';
+import { RequestFigures1763600000060 } from './0060-request-figures.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -66,4 +67,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionIntake1763600000046,
   Retention1763600000050,
   ConsoleSessions1763600000053,
+  RequestFigures1763600000060,
 ];

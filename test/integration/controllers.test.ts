@@ -32,6 +32,7 @@ const list = { object: 'list', data: expect.any(Array) as unknown[] };
 /** One request to each controller, as its callers send it, and what they may count on. */
 const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
   AdaptersController: () => answers(mine(http().get('/v1/adapters/bot')), { object: 'adapter', name: 'bot' }),
+  AdminHistoryController: () => answers(operators(http().get('/v1/admin/history')), list),
   AdminUsageController: () => answers(operators(http().get('/v1/admin/usage')), list),
   AliasesController: () =>
     answers(mine(http().put('/v1/adapters/bot/aliases/production')).send({ routes: [{ version: 1 }] }), {
@@ -54,6 +55,7 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
   EnginesController: () => answers(operators(http().get('/v1/admin/engines')), list),
   FineTuningJobsController: () => answers(mine(http().get('/v1/fine_tuning/jobs')), list),
   HealthController: () => answers(http().get('/health/live'), { status: 'live' }),
+  HistoryController: () => answers(mine(http().get('/v1/history')), list),
   HooksController: () => answers(mine(http().get('/v1/hooks')), list),
   InboundController: async () => {
     const unsigned = await http().post(`/v1/hooks/fine-tune/${hook.id}`).send({ type: 'x', data: {} });

@@ -37,22 +37,23 @@ const record = (changes: Partial<UsageRecord> = {}): UsageRecord => ({
   promptTokens: 10,
   cachedTokens: 4,
   completionTokens: 3,
-  error: false,
+  errorCode: undefined,
+  queue_ms: 1,
   ttft_ms: 5,
   total_ms: 50,
-  tpotSequences: 1,
-  tpot_ms: 20,
+  tpots_ms: [20],
   ...changes,
 });
 
 const usage = (query = '') => acme.expect<UsageList>(200, 'GET', `/v1/usage${query}`);
-const service = (source: DataSource = database) => new UsageService(source, makeLogger('test', 'silent'));
+const service = (source: DataSource = database) =>
+  new UsageService(source, makeLogger('test', 'silent'), { goodputTtft_ms: 1000, goodputTpot_ms: 150 });
 
 describe('usage', () => {
   it('is summed per adapter, version and day, and in all', async () => {
     const meter = service();
     for (let index = 0; index < 5; index += 1) meter.record(record());
-    meter.record(record({ version: 2, error: true, ttft_ms: undefined }));
+    meter.record(record({ version: 2, errorCode: 'internal_error', ttft_ms: undefined }));
     meter.record(record({ adapterId: undefined, adapter: undefined, version: undefined }));
     await meter.flush();
 

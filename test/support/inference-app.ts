@@ -93,7 +93,10 @@ export async function startInferenceApp(): Promise<InferenceApp> {
     { provide: AliasGuards, useValue: { note: () => undefined } },
     { provide: AliasShadows, useValue: { note: () => undefined } },
     { provide: RateLimiter, useValue: { isLimited: () => false } },
-    { provide: UsageService, useValue: { record: (record: UsageRecord) => usage.push(record) } },
+    {
+      provide: UsageService,
+      useValue: { record: (record: UsageRecord) => usage.push(record), recordRefusal: () => undefined },
+    },
   ];
   @Module({ providers, exports: providers.map(({ provide }) => provide) })
   class FakePlatformModule {}

@@ -29,6 +29,8 @@ import { TenantLimitsController } from './admin/tenant-limits.controller.js';
 import { TenantsController } from './admin/tenants.controller.js';
 import { EngineRegistrationsController } from './engines/engine-registrations.controller.js';
 import { ENGINE_TOKEN, EngineTokenGuard } from './engines/engine-token.guard.js';
+import { AdminHistoryController } from './history/admin-history.controller.js';
+import { HistoryController } from './history/history.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { VersionController } from './health/version.controller.js';
 import { HealthService } from './health/health.service.js';
@@ -68,7 +70,7 @@ export class AppModule {
         AccountsModule.forRoot({ settings, logger }),
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
-        FleetModule.forDatabase({ engineUrls, engineToken, logger }),
+        FleetModule.forHistory({ engineUrls, engineToken, logger }),
         OperatorModule.forRoot(),
         PipelinesApiModule.forRoot({ settings, logger }),
         InferenceModule.forRoot({ streams, logger }),
@@ -88,6 +90,8 @@ export class AppModule {
         VersionSearchController,
         UsageController,
         AdminUsageController,
+        HistoryController,
+        AdminHistoryController,
         WhoamiController,
         SessionController,
         HealthController,

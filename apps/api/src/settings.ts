@@ -5,6 +5,7 @@ import { fleetSettings } from '#fleet/settings.js';
 import { pipelinesApiSettings, pipelinesSettings } from '#pipelines/settings.js';
 import { corsSettings, edgeSettings } from '#runtime/edge/settings.js';
 import { shutdownSettings } from '#runtime/drain.js';
+import { goodputSettings } from '#runtime/goodput.js';
 import { logSettings } from '#runtime/logger.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
@@ -30,6 +31,7 @@ export const apiSettings = {
   ),
   ...edgeSettings,
   ...corsSettings,
+  ...goodputSettings,
   ...logSettings,
   ...shutdownSettings,
   ...accountsSettings,

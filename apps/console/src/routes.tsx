@@ -39,6 +39,7 @@ const root = createRootRoute({
 const overview = createRoute({
   getParentRoute: () => root,
   path: '/',
+  validateSearch: texts('range'),
   component: lazyRouteComponent(() => import('./pages/home'), 'Home'),
 });
 const signIn = createRoute({
@@ -90,7 +91,7 @@ const engines = createRoute({
 const usage = createRoute({
   getParentRoute: () => root,
   path: '/usage',
-  validateSearch: texts('days', 'by'),
+  validateSearch: texts('days', 'by', 'range'),
   component: lazyRouteComponent(() => import('./pages/usage'), 'Usage'),
 });
 const fineTune = createRoute({

@@ -1,5 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { HistoryRetention } from '#accounts/history/history-retention.service.js';
 import { UsageRollup } from '#accounts/usage-rollup.service.js';
+import { EngineHistory } from '#fleet/history/engine-history.service.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
@@ -19,6 +21,8 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
 
   constructor(
     private readonly usage: UsageRollup,
+    private readonly history: HistoryRetention,
+    private readonly engines: EngineHistory,
     private readonly audit: AuditLog,
     private readonly metrics: JobMetrics,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
@@ -50,7 +54,24 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
     const before = (days: number): Date => new Date(now.getTime() - days * DAY_MS);
     const days = minutes_days === undefined ? [] : await this.usage.prune(before(minutes_days), signal);
     const entries = audit_days === undefined ? 0 : await this.audit.prune(before(audit_days), signal);
-    if (days.length + entries > 0)
-      this.logger.info({ usageDays: days.length, auditEntries: entries }, 'deleted old rows');
+    const figures = await this.#forgetHistory(before);
+    if (days.length + entries + figures > 0)
+      this.logger.info({ usageDays: days.length, auditEntries: entries, figures }, 'deleted old rows');
+  }
+
+  async #forgetHistory(before: (days: number) => Date): Promise<number> {
+    const { settings } = this;
+    const kept_days = {
+      minute: settings.historyMinutesRetention_days,
+      hour: settings.historyHoursRetention_days,
+      day: settings.historyDaysRetention_days,
+    };
+    let figures = 0;
+    for (const [step, days] of Object.entries(kept_days) as [keyof typeof kept_days, number | undefined][]) {
+      if (days === undefined) continue;
+      figures += await this.history.prune(step, before(days), this.#closing.signal);
+      figures += await this.engines.prune(step, before(days));
+    }
+    return figures;
   }
 }

@@ -4,6 +4,7 @@ import { fleetSettings } from '#fleet/settings.js';
 import { pipelinesSettings, pipelinesWorkerSettings } from '#pipelines/settings.js';
 import { dataDirSettings } from '#runtime/data-dir.js';
 import { shutdownSettings } from '#runtime/drain.js';
+import { goodputSettings } from '#runtime/goodput.js';
 import { logSettings } from '#runtime/logger.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
@@ -65,6 +66,31 @@ export const workerSettings = {
     },
     text.days('90'),
   ),
+  historyMinutesRetention_days: setting(
+    {
+      name: 'HISTORY_MINUTES_RETENTION_DAYS',
+      summary: 'Days for which the figures of the charts are kept by the minute, or `forever`',
+      defaultText: '7',
+    },
+    text.days('7'),
+  ),
+  historyHoursRetention_days: setting(
+    {
+      name: 'HISTORY_HOURS_RETENTION_DAYS',
+      summary: 'Days for which they are kept by the hour, or `forever`',
+      defaultText: '90',
+    },
+    text.days('90'),
+  ),
+  historyDaysRetention_days: setting(
+    {
+      name: 'HISTORY_DAYS_RETENTION_DAYS',
+      summary: 'Days for which they are kept by the day, or `forever`',
+      defaultText: '1825',
+    },
+    text.days('1825'),
+  ),
+  ...goodputSettings,
   ...logSettings,
   shutdownTimeout_s: shutdownSettings.shutdownTimeout_s,
   ...storesSettings,

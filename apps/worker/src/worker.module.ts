@@ -51,7 +51,7 @@ export class WorkerModule {
           logger,
           entities: [...accountsEntities, ...adaptersEntities, ...pipelinesEntities],
         }),
-        AccountsModule.forUsage({ logger }),
+        AccountsModule.forUsage({ settings, logger }),
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forDatabase({ engineUrls, engineToken, logger }),

@@ -15,7 +15,11 @@ import { RateLimiter } from './limits/rate-limiter.service.js';
 import { ConsoleSession } from './sessions/console-session.entity.js';
 import { ConsoleSessions } from './sessions/console-sessions.service.js';
 import { SignInLink } from './sessions/sign-in-link.entity.js';
-import { ACCOUNTS_LOGGER, ACCOUNTS_SETTINGS, type accountsSettings } from './settings.js';
+import type { GoodputLimits } from './history/figures.js';
+import { HistoryRetention } from './history/history-retention.service.js';
+import { HistoryService } from './history/history.service.js';
+import { RequestFigures } from './history/request-figures.entity.js';
+import { ACCOUNTS_LOGGER, ACCOUNTS_SETTINGS, type accountsSettings, GOODPUT_LIMITS } from './settings.js';
 import { Tenant } from './tenant.entity.js';
 import { TenantsService } from './tenants.service.js';
 import { UsageService } from './usage.service.js';
@@ -34,12 +38,13 @@ export const accountsEntities = [
   UsageDay,
   UsageRollupDay,
   UsageFlush,
+  RequestFigures,
   ConsoleSession,
   SignInLink,
 ];
 
 export interface AccountsOptions {
-  readonly settings: SettingsOf<typeof accountsSettings>;
+  readonly settings: SettingsOf<typeof accountsSettings> & GoodputLimits;
   readonly logger: Logger;
 }
 
@@ -57,6 +62,7 @@ export class AccountsModule {
       Credentials,
       UsageService,
       UsageReports,
+      HistoryService,
       RateLimiter,
     ];
     return {
@@ -65,6 +71,7 @@ export class AccountsModule {
       providers: [
         { provide: ACCOUNTS_SETTINGS, useValue: settings },
         { provide: ACCOUNTS_LOGGER, useValue: logger },
+        { provide: GOODPUT_LIMITS, useValue: settings },
         KeyLastUse,
         ApiProcesses,
         ...services,
@@ -74,11 +81,17 @@ export class AccountsModule {
   }
 
   /** Usage alone, for a process that nobody calls with a key. */
-  static forUsage({ logger }: Pick<AccountsOptions, 'logger'>): DynamicModule {
+  static forUsage({ settings, logger }: { settings: GoodputLimits; logger: Logger }): DynamicModule {
     return {
       module: AccountsModule,
-      providers: [{ provide: ACCOUNTS_LOGGER, useValue: logger }, UsageService, UsageRollup],
-      exports: [UsageService, UsageRollup],
+      providers: [
+        { provide: ACCOUNTS_LOGGER, useValue: logger },
+        { provide: GOODPUT_LIMITS, useValue: settings },
+        UsageService,
+        UsageRollup,
+        HistoryRetention,
+      ],
+      exports: [UsageService, UsageRollup, HistoryRetention],
     };
   }
 }

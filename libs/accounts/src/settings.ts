@@ -4,6 +4,7 @@ import { z } from 'zod';
 /** Injection tokens. */
 export const ACCOUNTS_SETTINGS = Symbol('ACCOUNTS_SETTINGS');
 export const ACCOUNTS_LOGGER = Symbol('ACCOUNTS_LOGGER');
+export const GOODPUT_LIMITS = Symbol('GOODPUT_LIMITS');
 
 const MIN_LENGTH = 16;
 

@@ -1,3 +1,5 @@
+import type { ErrorCode } from '#contracts/errors.js';
+
 /** One finished request, as metered. */
 export interface UsageRecord {
   readonly tenantId: string;
@@ -12,12 +14,14 @@ export interface UsageRecord {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly completionTokens: number;
-  readonly error: boolean;
+  /** Absent: it was answered. */
+  readonly errorCode: ErrorCode | undefined;
+  /** From its arrival at the engine to its first step; absent: it was not told. */
+  readonly queue_ms: number | undefined;
   readonly ttft_ms: number | undefined;
   readonly total_ms: number;
-  /** Generations of two tokens and more, and the sum of their mean times per token after the first. */
-  readonly tpotSequences: number;
-  readonly tpot_ms: number;
+  /** Of each generation of two tokens and more: its mean time per token after the first. */
+  readonly tpots_ms: readonly number[];
 }
 
 /** Sums of one key, one served version, one minute; named as the columns of usage_minutes. */
@@ -58,12 +62,12 @@ export class UsageBuffer {
     sum.prompt_tokens += record.promptTokens;
     sum.cached_tokens += record.cachedTokens;
     sum.completion_tokens += record.completionTokens;
-    sum.errors += record.error ? 1 : 0;
+    sum.errors += record.errorCode === undefined ? 0 : 1;
     sum.first_tokens += record.ttft_ms === undefined ? 0 : 1;
     sum.ttft_ms += record.ttft_ms ?? 0;
     sum.total_ms += record.total_ms;
-    sum.tpot_sequences += record.tpotSequences;
-    sum.tpot_ms += record.tpot_ms;
+    sum.tpot_sequences += record.tpots_ms.length;
+    for (const tpot_ms of record.tpots_ms) sum.tpot_ms += tpot_ms;
     this.#sums.set(key, sum);
   }
 

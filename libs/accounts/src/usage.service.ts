@@ -1,8 +1,12 @@
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import type { ErrorCode } from '#contracts/errors.js';
 import type { Logger } from '#runtime/logger.js';
 import { newId } from '#stores/ids.js';
 import { DataSource } from 'typeorm';
-import { ACCOUNTS_LOGGER } from './settings.js';
+import { FigureBuffer } from './history/figure-buffer.js';
+import { type FigureRow, writeFigures } from './history/figure-row.js';
+import type { GoodputLimits } from './history/figures.js';
+import { ACCOUNTS_LOGGER, GOODPUT_LIMITS } from './settings.js';
 import { UsageBuffer, type UsageRecord, type UsageSum } from './usage-buffer.js';
 import { lockDays } from './usage-rollup.service.js';
 import { SUM_COLUMNS } from './usage-sums.js';
@@ -14,12 +18,17 @@ const FLUSH_EVERY_MS = 1_000;
 interface Batch {
   readonly id: string;
   readonly sums: readonly UsageSum[];
+  readonly figures: readonly FigureRow[];
 }
 
-/** Meters requests: added up in memory, written once a second, and never counted twice. */
+/**
+ * Meters requests, for usage and for the history of the charts: added up in memory, written once a second in one
+ * transaction, and never counted twice.
+ */
 @Injectable()
 export class UsageService implements OnModuleInit, OnModuleDestroy {
   readonly #buffer = new UsageBuffer();
+  readonly #figures: FigureBuffer;
   /** Taken from the buffer and perhaps written already: only its id may decide, so it is never merged with others. */
   #unsettled: Batch | undefined;
   #flushing: Promise<void> | undefined;
@@ -29,7 +38,10 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
   constructor(
     private readonly database: DataSource,
     @Inject(ACCOUNTS_LOGGER) private readonly logger: Logger,
-  ) {}
+    @Inject(GOODPUT_LIMITS) limits: GoodputLimits,
+  ) {
+    this.#figures = new FigureBuffer(limits);
+  }
 
   onModuleInit(): void {
     this.#timer = setInterval(() => void this.#flushQuietly(), FLUSH_EVERY_MS);
@@ -47,7 +59,14 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
   }
 
   record(usage: UsageRecord): void {
-    this.#buffer.add(usage, new Date());
+    const now = new Date();
+    this.#buffer.add(usage, now);
+    this.#figures.add(usage, now);
+  }
+
+  /** Counts a request that was refused before it had a model: it is no usage, yet the charts show it. */
+  recordRefusal(tenantId: string, code: ErrorCode): void {
+    this.#figures.addRefusal(tenantId, code, new Date());
   }
 
   /** Writes what was recorded; rejects when the database is away (nothing is lost, the next flush tries again). */
@@ -73,8 +92,8 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
   async #flush(): Promise<void> {
     if (this.#unsettled) await this.#write(this.#unsettled);
     const takenAt = new Date();
-    const sums = this.#buffer.take();
-    if (sums.length > 0) await this.#write({ id: newId(), sums });
+    const batch = { id: newId(), sums: this.#buffer.take(), figures: this.#figures.take() };
+    if (batch.figures.length > 0) await this.#write(batch);
     this.#writtenAt = takenAt;
   }
 
@@ -89,6 +108,7 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
       await manager.query(ADD_SUMS, [JSON.stringify(batch.sums)]);
       await manager.query(NOTE_DAYS, [days]);
       await manager.query(UNROLL_DAYS, [days]);
+      await writeFigures(manager, batch.figures);
     });
     this.#unsettled = undefined;
   }

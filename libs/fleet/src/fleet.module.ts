@@ -6,10 +6,12 @@ import { EngineDirectory } from './engine-directory.service.js';
 import { EngineFleet, type EngineFleetOptions } from './engine-fleet.js';
 import { EngineRegistrations } from './engine-registrations.service.js';
 import { registerFleetMetrics } from './fleet-metrics.js';
+import { EngineHistory } from './history/engine-history.service.js';
+import { FLEET_LOGGER, WatchEngines } from './history/watch-engines.service.js';
 
 @Module({})
 export class FleetModule {
-  /** As `forRoot`, with the engines that registered themselves: provides EngineRegistrations too. Needs StoresModule. */
+  /** As `forRoot`, with the engines that registered themselves: provides EngineRegistrations and EngineHistory too. Needs StoresModule. */
   static forDatabase(options: EngineFleetOptions): DynamicModule {
     const module = FleetModule.forRoot(options);
     return {
@@ -17,6 +19,7 @@ export class FleetModule {
       providers: [
         ...(module.providers ?? []),
         EngineRegistrations,
+        EngineHistory,
         {
           provide: EngineDirectory,
           inject: [EngineFleet, EngineRegistrations, Notifications],
@@ -27,8 +30,15 @@ export class FleetModule {
           ) => new EngineDirectory(fleet, registrations, notifications, options.logger),
         },
       ],
-      exports: [EngineFleet, EngineRegistrations],
+      exports: [EngineFleet, EngineRegistrations, EngineHistory],
     };
+  }
+
+  /** As `forDatabase`, for the processes that write down how busy the engines are. */
+  static forHistory(options: EngineFleetOptions): DynamicModule {
+    const module = FleetModule.forDatabase(options);
+    const watch = [WatchEngines, { provide: FLEET_LOGGER, useValue: options.logger }];
+    return { ...module, providers: [...(module.providers ?? []), ...watch] };
   }
 
   /** Global: provides EngineFleet. Metrics are registered where the process has a registry. */

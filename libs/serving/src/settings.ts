@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { goodputSettings } from '#runtime/goodput.js';
 import { parseBytes, setting, text } from '#runtime/settings.js';
 
 /** Absent: worked out from the machine and the model. */
@@ -125,22 +126,7 @@ export const servingSettings = {
     },
     text.oneOf(['off', 'ngram'], 'off'),
   ),
-  goodputTtft_ms: setting(
-    {
-      name: 'GOODPUT_TTFT_MS',
-      summary: 'Longest time to the first token of a request that counts as goodput in the metrics',
-      defaultText: '1000',
-    },
-    text.integer(1000, 1, 3_600_000),
-  ),
-  goodputTpot_ms: setting(
-    {
-      name: 'GOODPUT_TPOT_MS',
-      summary: 'Longest time per further token of a request that counts as goodput in the metrics',
-      defaultText: '150',
-    },
-    text.integer(150, 1, 3_600_000),
-  ),
+  ...goodputSettings,
   maxSequences: setting(
     { name: 'MAX_SEQUENCES', summary: 'Requests computed in one step', defaultText: '64' },
     text.integer(64, 1, 4096),

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import type { Caller } from '#accounts/caller.js';
 import { RateLimiter } from '#accounts/limits/rate-limiter.service.js';
+import { UsageService } from '#accounts/usage.service.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { GenerationPlan } from './generation-plan.js';
 import { tokenNeed } from './token-need.js';
@@ -19,6 +20,7 @@ export class AdmissionService {
   constructor(
     private readonly limiter: RateLimiter,
     private readonly fleet: EngineFleet,
+    private readonly usage: UsageService,
   ) {}
 
   /** Throws rate_limit_exceeded; the headers are on the answer in either case. */
@@ -28,7 +30,10 @@ export class AdmissionService {
     const most = Math.min(maxContext, caller.tenant.quotas.max_context ?? maxContext);
     const { refusal, headers, settle } = await this.limiter.admit(caller, tokenNeed(plan.sequences, most));
     for (const [name, value] of Object.entries(headers)) void reply.header(name, value);
-    if (refusal) throw refusal;
+    if (refusal) {
+      this.usage.recordRefusal(caller.tenant.id, refusal.code);
+      throw refusal;
+    }
     return { settle };
   }
 }

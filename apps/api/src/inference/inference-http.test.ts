@@ -173,11 +173,11 @@ describe('the inference API', () => {
         promptTokens: 2,
         cachedTokens: 1,
         completionTokens: 3,
-        error: false,
+        errorCode: undefined,
+        queue_ms: expect.any(Number),
         ttft_ms: expect.any(Number),
         total_ms: expect.any(Number),
-        tpotSequences: 1,
-        tpot_ms: expect.any(Number),
+        tpots_ms: [expect.any(Number)],
       },
     ]);
   });
@@ -205,7 +205,9 @@ describe('the inference API', () => {
       );
       await stopped;
       await settled();
-      expect(app.usage).toMatchObject([{ promptTokens: 2, completionTokens: 2, error: true }]);
+      expect(app.usage).toMatchObject([
+        { promptTokens: 2, completionTokens: 2, errorCode: 'client_closed_request' },
+      ]);
       await expect
         .poll(() => app.logged)
         .toContainEqual(expect.objectContaining({ code: 'client_closed_request' }));
@@ -225,7 +227,7 @@ describe('the inference API', () => {
     expect(response.status).toBe(500);
     await Promise.all(stopped);
     expect(stopped).toHaveLength(2);
-    expect(app.usage).toMatchObject([{ error: true, promptTokens: 6 }]);
+    expect(app.usage).toMatchObject([{ errorCode: expect.any(String), promptTokens: 6 }]);
   });
 
   it('tells a fault within a stream as an error line and sends no [DONE]', async () => {
@@ -239,7 +241,7 @@ describe('the inference API', () => {
     expect(JSON.parse(lines[1] ?? '')).toMatchObject({
       error: { code: 'engine_unavailable', type: 'server_error', message: expect.any(String) },
     });
-    expect(app.usage).toMatchObject([{ error: true, completionTokens: 1 }]);
+    expect(app.usage).toMatchObject([{ errorCode: 'engine_unavailable', completionTokens: 1 }]);
   });
 
   it('answers a fault before the stream with its status, also with stream: true', async () => {
@@ -254,7 +256,7 @@ describe('the inference API', () => {
         param: 'prompt',
       },
     });
-    expect(app.usage).toMatchObject([{ error: true, promptTokens: 0 }]);
+    expect(app.usage).toMatchObject([{ errorCode: expect.any(String), promptTokens: 0 }]);
   });
 
   it("names a chat's own field when the engine finds its prompt too long", async () => {

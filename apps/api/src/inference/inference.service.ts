@@ -77,7 +77,17 @@ export class InferenceService {
     }
   }
 
-  async #resolve({ plan, caller }: InferenceCall): Promise<ServedModel> {
+  async #resolve(call: InferenceCall): Promise<ServedModel> {
+    try {
+      return await this.#find(call);
+    } catch (error) {
+      const { code } = faultOf(error, call.controller.signal);
+      this.usage.recordRefusal(call.caller.tenant.id, code);
+      throw error;
+    }
+  }
+
+  async #find({ plan, caller }: InferenceCall): Promise<ServedModel> {
     const base = await this.fleet.base();
     if (plan.model === base.name) return { base, version: undefined };
     const model = { base, version: await this.models.resolve(caller.tenant.id, plan.model, plan.user) };
@@ -134,7 +144,7 @@ export class InferenceService {
   }
 
   #settle({ call, model: { version }, meter, trial }: Running, fault: AppError | undefined): void {
-    const { usage, ttft_ms, total_ms, tpot } = meter;
+    const { usage, queue_ms, ttft_ms, total_ms, tpots_ms } = meter;
     this.metrics.observe({ fault, usage, ttft_ms, total_ms });
     noteSpent({
       promptTokens: usage.prompt_tokens,
@@ -155,11 +165,11 @@ export class InferenceService {
       promptTokens: usage.prompt_tokens,
       cachedTokens: usage.prompt_tokens_details.cached_tokens,
       completionTokens: usage.completion_tokens,
-      error: fault !== undefined,
+      errorCode: fault?.code,
+      queue_ms,
       ttft_ms,
       total_ms,
-      tpotSequences: tpot.sequences,
-      tpot_ms: tpot.sum_ms,
+      tpots_ms,
     });
   }
 }

@@ -16,6 +16,7 @@ export class RequestMeter {
   readonly #sequences: readonly Counted[];
   readonly #began_ms = performance.now();
   #ttft_ms: number | undefined;
+  #queue_ms: number | undefined;
 
   constructor(sequences: readonly Pick<Sequence, 'prompt'>[]) {
     this.#sequences = sequences.map(({ prompt }) => ({
@@ -38,7 +39,10 @@ export class RequestMeter {
       counted.firstToken_ms ??= counted.lastToken_ms;
       this.#ttft_ms ??= counted.lastToken_ms;
     }
-    if (event.type === 'finish') Object.assign(counted, event.usage);
+    if (event.type === 'finish') {
+      Object.assign(counted, event.usage);
+      this.#queue_ms = Math.max(this.#queue_ms ?? 0, event.timing.queue_ms);
+    }
   }
 
   /** From arrival to the first token of any sequence. */
@@ -50,13 +54,23 @@ export class RequestMeter {
     return performance.now() - this.#began_ms;
   }
 
-  /** Times per token after the first, (last - first) / (tokens - 1): their sum over all generations that have one. */
-  get tpot(): { readonly sequences: number; readonly sum_ms: number } {
-    const times = this.#sequences.flatMap(({ firstToken_ms, lastToken_ms, completionTokens }) =>
+  /** The longest that one of its sequences waited in an engine; undefined while none has finished. */
+  get queue_ms(): number | undefined {
+    return this.#queue_ms;
+  }
+
+  /** Times per token after the first, (last - first) / (tokens - 1), of all generations that have one. */
+  get tpots_ms(): number[] {
+    return this.#sequences.flatMap(({ firstToken_ms, lastToken_ms, completionTokens }) =>
       firstToken_ms === undefined || completionTokens < 2
         ? []
         : [(lastToken_ms - firstToken_ms) / (completionTokens - 1)],
     );
+  }
+
+  /** Their number and sum. */
+  get tpot(): { readonly sequences: number; readonly sum_ms: number } {
+    const times = this.tpots_ms;
     return { sequences: times.length, sum_ms: times.reduce((sum, time_ms) => sum + time_ms, 0) };
   }
 

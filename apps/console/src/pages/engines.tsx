@@ -10,6 +10,7 @@ import { bytes, count, percent } from '../parts/format';
 import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';
 import { Time } from '../parts/time';
+import { EngineHistory } from './engine-history';
 import { WhatFits } from './what-fits';
 
 export function Engines() {
@@ -26,6 +27,7 @@ export function Engines() {
       {list.rows?.map((engine) => (
         <Engine key={engine.id} engine={engine} />
       ))}
+      <EngineHistory />
       {list.rows && <WhatFits engines={list.rows} />}
     </Page>
   );

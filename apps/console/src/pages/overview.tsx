@@ -3,14 +3,13 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { Overview as OverviewResource } from '#contracts/overview-api.js';
 import { call } from '../api/client';
-import { ChartPanel } from '../parts/chart-panel';
 import { ErrorNote } from '../parts/error-note';
 import { Figure } from '../parts/figure';
 import { bytes, count, percent } from '../parts/format';
 import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';
 import { Time } from '../parts/time';
-import { LatencyCharts } from './latency-charts';
+import { HistoryCharts } from './history-charts';
 
 /** What an operator looks at first: does it serve, how much, what waits, what changed. */
 export function Overview() {
@@ -57,63 +56,13 @@ export function Overview() {
           note={`of ${bytes(engines.adapter_limit_bytes)} on the engines`}
         />
       </SimpleGrid>
-      <UsageCharts usage={data.usage} />
-      <LatencyCharts />
+      <HistoryCharts path="/v1/admin/history" />
       <SimpleGrid cols={{ base: 1, md: 2 }}>
         <Stored data={data} />
         <Changes audit={data.audit} />
       </SimpleGrid>
     </Page>
   );
-}
-
-function UsageCharts({ usage }: { usage: OverviewResource['usage'] }) {
-  const { times, rows, range } = everyMinute(usage);
-  const per_s = (of: (row: OverviewResource['usage'][number]) => number) =>
-    rows.map((row) => (row === undefined ? 0 : of(row) / 60));
-  return (
-    <SimpleGrid cols={{ base: 1, md: 2 }}>
-      <ChartPanel
-        title="Requests per second, last hour"
-        label="Requests and errors per second over the last hour"
-        times={times}
-        range={range}
-        format={(value) => value.toFixed(value < 1 ? 2 : 1)}
-        series={[
-          { label: 'requests', color: '#0ca678', values: per_s(({ requests }) => requests) },
-          { label: 'errors', color: '#e03131', values: per_s(({ errors }) => errors) },
-        ]}
-      />
-      <ChartPanel
-        title="Tokens per second, last hour"
-        label="Prompt and completion tokens per second over the last hour"
-        times={times}
-        range={range}
-        format={count}
-        series={[
-          { label: 'prompt', color: '#4dabf7', values: per_s(({ prompt_tokens }) => prompt_tokens) },
-          {
-            label: 'completion',
-            color: '#7950f2',
-            values: per_s(({ completion_tokens }) => completion_tokens),
-          },
-        ]}
-      />
-    </SimpleGrid>
-  );
-}
-
-/** Minutes without a request are not in the answer, yet are zero, not missing. */
-function everyMinute(usage: OverviewResource['usage']) {
-  const byMinute = new Map(usage.map((row) => [Date.parse(row.minute) / 60_000, row]));
-  const last = Math.floor(Date.now() / 60_000);
-  const minutes = Array.from({ length: 60 }, (_, index) => last - 59 + index);
-  const range: [number, number] = [(last - 59) * 60, last * 60];
-  return {
-    range,
-    times: minutes.map((minute) => minute * 60),
-    rows: minutes.map((minute) => byMinute.get(minute)),
-  };
 }
 
 function Stored({ data }: { data: OverviewResource }) {

@@ -9,6 +9,7 @@ import { ErrorNote } from '../parts/error-note';
 import { count } from '../parts/format';
 import { Page } from '../parts/page';
 import { useActing } from '../tenant';
+import { HistoryCharts } from './history-charts';
 import { UsageTable } from './usage-table';
 
 const GROUPS = {
@@ -90,6 +91,7 @@ export function Usage() {
       ) : (
         <UsageTable rows={table.data?.data} by={columns} />
       )}
+      <HistoryCharts path={all ? '/v1/admin/history' : '/v1/history'} tenant={header} />
     </Page>
   );
 }

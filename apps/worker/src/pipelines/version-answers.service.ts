@@ -56,11 +56,10 @@ export class VersionAnswers {
   #meter(
     { address }: Question,
     served: ResolvedVersion,
-    { usage, ttft_ms }: Answer,
+    { usage, queue_ms, ttft_ms }: Answer,
     { request, total_ms }: { request: GenerateRequest; total_ms: number },
   ): void {
     const { promptTokens, cachedTokens, completionTokens } = usage;
-    const timed = completionTokens > 1;
     this.usage.record({
       tenantId: address.tenantId,
       keyId: EVALUATION_KEY_ID,
@@ -72,11 +71,11 @@ export class VersionAnswers {
       promptTokens,
       cachedTokens,
       completionTokens,
-      error: false,
+      errorCode: undefined,
+      queue_ms,
       ttft_ms,
       total_ms,
-      tpotSequences: timed ? 1 : 0,
-      tpot_ms: timed ? (total_ms - ttft_ms) / (completionTokens - 1) : 0,
+      tpots_ms: completionTokens > 1 ? [(total_ms - ttft_ms) / (completionTokens - 1)] : [],
     });
   }
 }
@@ -84,6 +83,7 @@ export class VersionAnswers {
 interface Answer {
   readonly text: string;
   readonly usage: Extract<GenerateEvent, { type: 'finish' }>['usage'];
+  readonly queue_ms: number;
   readonly ttft_ms: number;
 }
 
@@ -115,7 +115,12 @@ async function readAnswer(events: AsyncIterable<GenerateEvent>): Promise<Answer>
     if (event.type === 'error') throw new AppError(event.code, { message: event.message });
     if (event.type === 'tokens') text += event.text;
     if (event.type === 'finish')
-      return { text: text + event.text, usage: event.usage, ttft_ms: event.timing.ttft_ms };
+      return {
+        text: text + event.text,
+        usage: event.usage,
+        queue_ms: event.timing.queue_ms,
+        ttft_ms: event.timing.ttft_ms,
+      };
   }
   throw new AppError('engine_unavailable', { message: 'The engine ended an answer before its end.' });
 }

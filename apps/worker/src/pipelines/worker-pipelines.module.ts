@@ -24,7 +24,7 @@ export class WorkerPipelinesModule {
   static forRoot({ settings, logger }: WorkerPipelinesOptions): DynamicModule {
     return {
       module: WorkerPipelinesModule,
-      imports: [PipelinesModule.forRoot({ settings, logger }), AccountsModule.forUsage({ logger })],
+      imports: [PipelinesModule.forRoot({ settings, logger }), AccountsModule.forUsage({ settings, logger })],
       providers: [
         { provide: WORKER_SETTINGS, useValue: settings },
         { provide: WORKER_LOGGER, useValue: logger },
