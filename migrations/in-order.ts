@@ -32,6 +32,7 @@ import { VersionIntake1763600000046 } from './0046-version-intake.js';
 import { Retention1763600000050 } from './0050-retention.js';
 import { ConsoleSessions1763600000053 } from './0053-console-sessions.js';
 import { RequestFigures1763600000060 } from './0060-request-figures.js';
+import { ConsolePeople1763600000070 } from './0070-console-people.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -68,4 +69,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Retention1763600000050,
   ConsoleSessions1763600000053,
   RequestFigures1763600000060,
+  ConsolePeople1763600000070,
 ];

@@ -6,19 +6,29 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchBrowser, Visitor } from '../support/browser.js';
 import { Client, makeTenant } from '../support/client.js';
 import { DEMO_FOLDER } from '../support/demo.js';
-import { type Stack, startStack } from '../support/stack.js';
+import { OidcProvider } from '../support/oidc.js';
+import { freePort, type Stack, startStack } from '../support/stack.js';
 
 let stack: Stack;
+let provider: OidcProvider;
 let browser: Browser;
 let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lorikeet-browser-'));
-  [stack, browser] = await Promise.all([startStack(), launchBrowser()]);
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  provider = await OidcProvider.start(url, {
+    ada: { roles: ['lorikeet-tenant'], tenant: 'demo' },
+    rolf: { roles: [], tenant: 'demo' },
+  });
+  const env = { PUBLIC_URL: url, ...provider.settings };
+  [stack, browser] = await Promise.all([startStack({ port, env }), launchBrowser()]);
 });
 afterAll(async () => {
   await browser?.close();
   await stack?.stop();
+  await provider?.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -64,6 +74,46 @@ describe('signing in', () => {
     await visit(undefined, async ({ page, url }) => {
       await page.goto(url + path);
       await page.getByRole('alert').getByText('used already').waitFor();
+    });
+  });
+
+  it('by an identity provider leads to the page that was wanted, and ends when the operator says so', async () => {
+    await visit(undefined, async ({ page, url }) => {
+      await page.goto(`${url}/console/upload`);
+      await page.getByRole('link', { name: 'Sign in with Example ID' }).click();
+      await page.locator('input[name=login]').fill('ada');
+      await page.locator('input[name=password]').fill('any');
+      await page.getByRole('button').first().click();
+      await page.getByRole('heading', { name: 'Upload', level: 1 }).waitFor();
+      expect(await page.getByRole('link', { name: 'Engines' }).count()).toBe(0);
+      await page.getByRole('button', { name: 'Account' }).click();
+      await page.getByText('ada@example.com').waitFor();
+
+      await visit(stack.adminKey, async (operator) => {
+        await operator.go('/tenants');
+        const sessions = operator.page.getByRole('region', { name: 'Console sessions' }).first();
+        const row = sessions.getByRole('row').filter({ hasText: 'ada@example.com' });
+        await row.getByRole('button', { name: 'Sign out' }).click();
+        await operator.page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click();
+        await row.waitFor({ state: 'detached' });
+      });
+      await page.goto(`${url}/console/upload`);
+      await page.getByLabel('API key').waitFor();
+    });
+  });
+
+  it('by an identity provider says why somebody is refused, and under which request', async () => {
+    await visit(undefined, async (visitor) => {
+      const { page } = visitor;
+      await visitor.go('/sign-in');
+      await page.getByRole('link', { name: 'Sign in with Example ID' }).click();
+      await page.locator('input[name=login]').fill('rolf');
+      await page.locator('input[name=password]').fill('any');
+      await page.getByRole('button').first().click();
+      const alert = page.getByRole('alert');
+      await alert.getByText('names no role for you').waitFor();
+      await alert.getByText(/no_role · request \S+/).waitFor();
+      expect(await visitor.seriousFaults()).toEqual([]);
     });
   });
 

@@ -99,6 +99,8 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
     answers(http().delete('/internal/engines/nobody?instance=x').auth('token', { type: 'bearer' }), {}, 204),
   SessionController: () =>
     answers(http().post('/v1/session').send({ key: ADMIN_KEY }), { object: 'session', operator: true }, 201),
+  OidcController: () => answers(http().get('/v1/session/methods'), { object: 'session.methods', oidc: null }),
+  ConsoleSessionsController: () => answers(operators(http().get('/v1/admin/sessions')), list),
   VersionController: () => answers(http().get('/version'), {}),
   VersionSearchController: () => answers(mine(http().get('/v1/versions')), list),
   VersionsController: () =>

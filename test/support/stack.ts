@@ -25,6 +25,8 @@ export interface StackOptions {
   /** Reuses a stopped stack's data. */
   readonly dataDir?: string;
   readonly timeout_ms?: number;
+  /** Of the API; by default any that is free. */
+  readonly port?: number;
 }
 
 /** A TCP port that was free a moment ago. */
@@ -61,7 +63,7 @@ async function untilReady(
 
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'lorikeet test ')));
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const url = `http://127.0.0.1:${port}`;
   let printed = '';
   const starter = spawn(process.execPath, [join(ROOT, 'scripts/start.mjs')], {

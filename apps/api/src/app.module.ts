@@ -24,6 +24,7 @@ import { TusController } from './adapters/tus.controller.js';
 import { VersionsController } from './adapters/versions.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { OperatorModule } from './admin/operator.module.js';
+import { ConsoleSessionsController } from './admin/console-sessions.controller.js';
 import { OperatorKeysController } from './admin/operator-keys.controller.js';
 import { TenantLimitsController } from './admin/tenant-limits.controller.js';
 import { TenantsController } from './admin/tenants.controller.js';
@@ -38,6 +39,7 @@ import { InferenceModule } from './inference/inference.module.js';
 import { PipelinesApiModule } from './pipelines/pipelines-api.module.js';
 import { LimitsController } from './limits/limits.controller.js';
 import { LimitsService } from './limits/limits.service.js';
+import { OidcController } from './session/oidc.controller.js';
 import { SessionController } from './session/session.controller.js';
 import { SessionService } from './session/session.service.js';
 import type { apiSettings } from './settings.js';
@@ -94,6 +96,8 @@ export class AppModule {
         AdminHistoryController,
         WhoamiController,
         SessionController,
+        OidcController,
+        ConsoleSessionsController,
         HealthController,
         VersionController,
         EngineRegistrationsController,

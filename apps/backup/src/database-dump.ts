@@ -20,6 +20,7 @@ export const NOT_DUMPED: ReadonlySet<string> = new Set([
   'engines',
   'console_sessions',
   'sign_in_links',
+  'used_sign_ins',
 ]);
 
 export type DatabasePart = Pick<Manifest, 'migrations' | 'tables' | 'sequences' | 'blobs'>;

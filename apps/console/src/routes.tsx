@@ -45,7 +45,7 @@ const overview = createRoute({
 const signIn = createRoute({
   getParentRoute: () => root,
   path: '/sign-in',
-  validateSearch: texts('next'),
+  validateSearch: texts('next', 'refused', 'request'),
   component: lazyRouteComponent(() => import('./pages/sign-in'), 'SignIn'),
 });
 const adapters = createRoute({

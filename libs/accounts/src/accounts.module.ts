@@ -12,14 +12,19 @@ import { OperatorKey } from './operator-key.entity.js';
 import { OperatorKeysService } from './operator-keys.service.js';
 import { ApiProcesses } from './limits/api-processes.service.js';
 import { RateLimiter } from './limits/rate-limiter.service.js';
+import { ConsolePerson } from './sessions/console-person.entity.js';
 import { ConsoleSession } from './sessions/console-session.entity.js';
 import { ConsoleSessions } from './sessions/console-sessions.service.js';
+import { OidcClient } from './sessions/oidc-client.service.js';
+import { PersonSignIn } from './sessions/person-sign-in.service.js';
+import { SessionList } from './sessions/session-list.service.js';
 import { SignInLink } from './sessions/sign-in-link.entity.js';
 import type { GoodputLimits } from './history/figures.js';
 import { HistoryRetention } from './history/history-retention.service.js';
 import { HistoryService } from './history/history.service.js';
 import { RequestFigures } from './history/request-figures.entity.js';
 import { ACCOUNTS_LOGGER, ACCOUNTS_SETTINGS, type accountsSettings, GOODPUT_LIMITS } from './settings.js';
+import { UsedSignIn } from './sessions/used-sign-in.entity.js';
 import { Tenant } from './tenant.entity.js';
 import { TenantsService } from './tenants.service.js';
 import { UsageService } from './usage.service.js';
@@ -39,8 +44,10 @@ export const accountsEntities = [
   UsageRollupDay,
   UsageFlush,
   RequestFigures,
+  ConsolePerson,
   ConsoleSession,
   SignInLink,
+  UsedSignIn,
 ];
 
 export interface AccountsOptions {
@@ -59,6 +66,9 @@ export class AccountsModule {
       KeyDirectory,
       KeyGuard,
       ConsoleSessions,
+      SessionList,
+      OidcClient,
+      PersonSignIn,
       Credentials,
       UsageService,
       UsageReports,
@@ -76,7 +86,7 @@ export class AccountsModule {
         ApiProcesses,
         ...services,
       ],
-      exports: services,
+      exports: [ACCOUNTS_SETTINGS, ACCOUNTS_LOGGER, ...services],
     };
   }
 

@@ -20,6 +20,8 @@ import { Tenant } from './tenant.entity.js';
 
 export interface KnownKey {
   readonly keyId: string;
+  /** `person`: the id is that of someone who signed in without a key. */
+  readonly kind: 'api_key' | 'person';
   readonly tenant: KnownTenant;
   readonly scopes: readonly Scope[];
   readonly limits: RateLimits;
@@ -126,6 +128,7 @@ export class KeyDirectory implements OnModuleInit, OnApplicationShutdown {
     const ends = [row.expiresAt, row.sha256 === sha256 ? null : row.previousValidUntil];
     return {
       keyId: row.id,
+      kind: 'api_key',
       tenant: knownTenant(row.tenant),
       scopes: row.scopes,
       limits: row.limits,

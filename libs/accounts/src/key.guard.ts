@@ -43,7 +43,7 @@ export class KeyGuard implements CanActivate {
     }
     if (operatorOnly)
       throw new AppError('insufficient_scope', { message: 'This call is for operator keys.' });
-    noteActor({ type: 'api_key', id: known.keyId });
+    noteActor({ type: known.kind, id: known.keyId });
     noteTenant(known.tenant.id);
     setCaller(request, callerWith(known, scopes));
     return true;

@@ -1,5 +1,6 @@
 import { setting, text } from '#runtime/settings.js';
 import { z } from 'zod';
+import { oidcSettings } from './sessions/oidc-settings.js';
 
 /** Injection tokens. */
 export const ACCOUNTS_SETTINGS = Symbol('ACCOUNTS_SETTINGS');
@@ -38,4 +39,5 @@ export const accountsSettings = {
     },
     text.integer(604_800, 60, 365 * 86_400),
   ),
+  ...oidcSettings,
 };

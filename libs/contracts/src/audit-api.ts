@@ -3,12 +3,15 @@ import { listOf, PageQuerySchema, TimeSchema } from './resource.js';
 
 /** `GET /v1/admin/audit`: who changed what. */
 
-/** `hook`: a fine-tune pipeline's signed call; `system`: the server itself, e.g. a job. */
-export const ACTOR_TYPES = ['api_key', 'operator', 'hook', 'system'] as const;
+/**
+ * `operator`: an operator's key or an operator who signed in without one; `person`: somebody of a tenant who did;
+ * `hook`: a fine-tune pipeline's signed call; `system`: the server itself, e.g. a job.
+ */
+export const ACTOR_TYPES = ['api_key', 'operator', 'person', 'hook', 'system'] as const;
 
 export const ActorSchema = z.object({
   type: z.enum(ACTOR_TYPES),
-  /** The key's or the hook's id; for the system the part of it that acted. */
+  /** The key's, the person's or the hook's id; for the system the part of it that acted. */
   id: z.string(),
 });
 export type Actor = z.infer<typeof ActorSchema>;

@@ -30,6 +30,7 @@ export class PipelinesApiModule {
         FineTuningJobsController,
       ],
       providers: [{ provide: BaseUrl, useFactory: () => new BaseUrl(settings.publicUrl) }],
+      exports: [BaseUrl],
     };
   }
 }

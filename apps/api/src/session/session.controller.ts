@@ -2,6 +2,8 @@ import { Body, Controller, Delete, Get, Post, Put, Req, Res } from '@nestjs/comm
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
+  type ClosedSession,
+  ClosedSessionSchema,
   type OpenSession,
   OpenSessionSchema,
   type SessionResource,
@@ -11,16 +13,20 @@ import {
   type ViewAs,
   ViewAsSchema,
 } from '#contracts/session-api.js';
-import { DeletedSchema } from '#contracts/resource.js';
 import { sessionCookie } from '#accounts/sessions/session-cookie.js';
-import type { z } from 'zod';
+import { OidcClient } from '#accounts/sessions/oidc-client.service.js';
+import { BaseUrl } from '../pipelines/base-url.js';
 import { SessionService } from './session.service.js';
 
 /** People sign in here once with a key; the console then goes by a cookie. */
 @ApiTags('Keys')
 @Controller('v1/session')
 export class SessionController {
-  constructor(private readonly sessions: SessionService) {}
+  constructor(
+    private readonly sessions: SessionService,
+    private readonly oidc: OidcClient,
+    private readonly baseUrl: BaseUrl,
+  ) {}
 
   @Post()
   @ApiOperation({ summary: 'Sign in to the console: a key, or a sign-in link, becomes a session cookie' })
@@ -66,13 +72,15 @@ export class SessionController {
 
   @Delete()
   @ApiOperation({ summary: 'Sign out' })
-  @ApiOkResponse({ standardSchema: DeletedSchema })
+  @ApiOkResponse({ standardSchema: ClosedSessionSchema })
   async close(
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<z.infer<typeof DeletedSchema>> {
-    await this.sessions.close(this.sessions.secretOf(request));
+  ): Promise<ClosedSession> {
+    const { person } = await this.sessions.close(this.sessions.secretOf(request));
     void reply.header('set-cookie', sessionCookie('', 0, this.sessions.isSecure(request)));
-    return { id: 'current', object: 'session', deleted: true };
+    const afterwards = `${this.baseUrl.url}/console/sign-in`;
+    const url = person ? await this.oidc.endSessionUrl(afterwards) : undefined;
+    return { id: 'current', object: 'session', deleted: true, end_session_url: url ?? null };
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { hashKey } from '#accounts/api-key.js';
+import { Credentials } from '#accounts/credentials.service.js';
 import { KeyDirectory } from '#accounts/key-directory.service.js';
 import type { ConsoleSession } from '#accounts/sessions/console-session.entity.js';
 import { ConsoleSessions, type SessionKey } from '#accounts/sessions/console-sessions.service.js';
@@ -11,7 +12,11 @@ import { AppError } from '#runtime/app-error.js';
 import { noteActor } from '#runtime/request-context.js';
 
 /** What stands behind a session now. */
-type Holder = Pick<SessionResource, 'operator' | 'key_id' | 'scopes' | 'tenant'>;
+type Holder = Pick<SessionResource, 'operator' | 'key_id' | 'person' | 'scopes' | 'tenant'>;
+
+/** A key, or what a session is for. */
+type HolderIds = Pick<ConsoleSession, 'keySha256' | 'personId' | 'tenantId' | 'scopes' | 'operator'> &
+  Partial<Pick<ConsoleSession, 'person'>>;
 
 /** Signing in, looking as a tenant, signing out. */
 @Injectable()
@@ -19,6 +24,7 @@ export class SessionService {
   constructor(
     private readonly sessions: ConsoleSessions,
     private readonly keys: KeyDirectory,
+    private readonly credentials: Credentials,
   ) {}
 
   /** The cookie's secret, from the console itself. */
@@ -43,7 +49,7 @@ export class SessionService {
           key === undefined ? 'The sign-in link was used already, or is over.' : 'The API key is not valid.',
       });
     }
-    const holder = await this.#holderOf(shown);
+    const holder = await this.#holderOfKey(shown);
     noteActor({ type: holder.operator ? 'operator' : 'api_key', id: holder.key_id });
     return { secret: await this.sessions.open(shown), maxAge_s: this.sessions.maxAge_s };
   }
@@ -78,7 +84,7 @@ export class SessionService {
     const key = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
     const shown = key === undefined ? undefined : await this.#keyOf(key);
     if (!shown) throw new AppError('invalid_api_key');
-    const holder = await this.#holderOf(shown);
+    const holder = await this.#holderOfKey(shown);
     noteActor({ type: holder.operator ? 'operator' : 'api_key', id: holder.key_id });
     const { secret, expiresAt } = await this.sessions.makeLink(shown);
     // Behind `#`, so that no server and no log of a proxy sees it.
@@ -89,8 +95,11 @@ export class SessionService {
     };
   }
 
-  close(secret: string): Promise<void> {
-    return this.sessions.close(secret);
+  /** Whether it was a person's, whom the provider knows as well. */
+  async close(secret: string): Promise<{ person: boolean }> {
+    const session = await this.sessions.find(secret);
+    await this.sessions.close(secret);
+    return { person: session?.person !== undefined && session.person !== null };
   }
 
   async #keyOf(key: string): Promise<SessionKey | undefined> {
@@ -105,16 +114,22 @@ export class SessionService {
     return session;
   }
 
-  async #holderOf({ keySha256, operator }: SessionKey): Promise<Holder> {
+  async #holderOf(ids: HolderIds): Promise<Holder> {
+    const { operator } = ids;
+    const person = ids.person ? { id: ids.person.id, name: ids.person.name } : null;
     if (operator) {
-      const keyId = await this.keys.findOperatorByHash(keySha256);
+      const keyId = await this.credentials.operatorBehind(ids);
       if (keyId === undefined) throw over();
-      return { operator, key_id: keyId, scopes: [...SCOPES], tenant: null };
+      return { operator, key_id: keyId, person, scopes: [...SCOPES], tenant: null };
     }
-    const known = await this.keys.findByHash(keySha256);
+    const known = await this.credentials.keyBehind(ids);
     if (!known) throw over();
     const { id, name, state } = known.tenant;
-    return { operator, key_id: known.keyId, scopes: [...known.scopes], tenant: { id, name, state } };
+    return { operator, key_id: known.keyId, person, scopes: [...known.scopes], tenant: { id, name, state } };
+  }
+
+  #holderOfKey(key: SessionKey): Promise<Holder> {
+    return this.#holderOf({ ...key, personId: null, tenantId: null, scopes: [] });
   }
 }
 

@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import type { OpenSession, SessionResource } from '#contracts/session-api.js';
+import type { ClosedSession, OpenSession, SessionResource, SignInMethods } from '#contracts/session-api.js';
 import { ApiError, call } from './client';
 
 const KEY = ['session'];
@@ -32,10 +32,21 @@ export function useSignIn() {
   });
 }
 
+export function useSignInMethods() {
+  return useQuery({
+    queryKey: ['session', 'methods'],
+    queryFn: ({ signal }) => call<SignInMethods>('/v1/session/methods', { signal }),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
 export function useSignOut() {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: () => call<void>('/v1/session', { method: 'DELETE' }),
+    mutationFn: () => call<ClosedSession>('/v1/session', { method: 'DELETE' }),
+    onSuccess: ({ end_session_url }) => {
+      if (end_session_url !== null) window.location.assign(end_session_url);
+    },
     onSettled: () => {
       client.clear();
       client.setQueryData(KEY, null);

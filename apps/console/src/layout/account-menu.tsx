@@ -19,7 +19,7 @@ export function AccountMenu({ session }: { session: SessionResource }) {
         <Menu.Label>
           {session.operator ? 'Operator' : `Tenant ${session.tenant?.name ?? ''}`}
           <Text size="xs" className="mono">
-            key {session.key_id.slice(0, 8)}
+            {session.person ? session.person.name : `key ${session.key_id.slice(0, 8)}`}
           </Text>
         </Menu.Label>
         <Menu.Divider />

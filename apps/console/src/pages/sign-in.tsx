@@ -1,9 +1,36 @@
-import { Box, Button, Center, Group, Paper, PasswordInput, Stack, Text, Title } from '@mantine/core';
+import {
+  Alert,
+  Box,
+  Button,
+  Center,
+  Divider,
+  Group,
+  Paper,
+  PasswordInput,
+  Stack,
+  Text,
+  Title,
+} from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
-import { useSession, useSignIn } from '../api/session';
+import type { SignInRefusal } from '#contracts/session-api.js';
+import { address } from '../api/client';
+import { useSession, useSignIn, useSignInMethods } from '../api/session';
 import icon from '../icon.svg';
 import { ErrorNote } from '../parts/error-note';
+
+const REFUSALS: Record<SignInRefusal, string> = {
+  cancelled: 'Signing in was cancelled at the provider.',
+  expired:
+    'This sign-in took too long, or began in another browser or under another address. Begin again here.',
+  no_role: 'The provider names no role for you that opens this console. Ask your operator.',
+  no_tenant: 'The provider names no tenant for you. Ask your operator.',
+  provider:
+    'The provider could not be asked, or its answer was not valid. The operator finds the reason in the log.',
+  several_tenants: 'The provider names several tenants for you, where one is expected. Ask your operator.',
+  unknown_tenant: 'The provider names a tenant for you that this server does not have. Ask your operator.',
+  used: 'This sign-in was used already. Begin again.',
+};
 
 /** With a key, or by a link whose secret stands behind `#`. */
 export function SignIn() {
@@ -11,7 +38,8 @@ export function SignIn() {
   const signIn = useSignIn();
   const navigate = useNavigate();
   const { data: session } = useSession();
-  const { next } = useSearch({ strict: false }) as { next?: string };
+  const { next, refused, request } = useSearch({ strict: false }) as Record<string, string | undefined>;
+  const { data: methods } = useSignInMethods();
   const linkTried = useRef(false);
   useEffect(() => {
     document.title = 'Sign in · Lorikeet';
@@ -40,6 +68,25 @@ export function SignIn() {
           </Title>
         </Group>
         <Paper withBorder p="lg">
+          {refused !== undefined && (
+            <Alert
+              color="red"
+              mb="md"
+              title={REFUSALS[refused as SignInRefusal] ?? 'Signing in was refused.'}
+            >
+              <Text size="xs" className="mono">
+                {refused} · request {request}
+              </Text>
+            </Alert>
+          )}
+          {methods?.oidc && (
+            <>
+              <Button component="a" href={address(methods.oidc.url, { next })} fullWidth>
+                Sign in with {methods.oidc.name}
+              </Button>
+              <Divider label="or with a key" my="md" />
+            </>
+          )}
           <form onSubmit={send}>
             <Stack>
               <PasswordInput
@@ -48,12 +95,12 @@ export function SignIn() {
                 value={key}
                 onChange={(event) => setKey(event.currentTarget.value)}
                 autoComplete="current-password"
-                autoFocus
+                autoFocus={refused === undefined}
                 required
                 visibilityToggleButtonProps={{ 'aria-label': 'Show the key' }}
               />
               {signIn.error && <ErrorNote error={signIn.error} />}
-              <Button type="submit" loading={signIn.isPending}>
+              <Button type="submit" loading={signIn.isPending} variant={methods?.oidc ? 'default' : 'filled'}>
                 Sign in
               </Button>
               <Text size="xs" c="dimmed">

@@ -11,6 +11,7 @@ import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';
 import { ListTable, moreOf } from '../parts/table';
 import { Time } from '../parts/time';
+import { ConsoleSessions } from './console-sessions';
 import { OperatorKeys } from './operator-keys';
 
 const limit = (value: number | null): string => (value === null ? '∞' : count(value));
@@ -55,6 +56,7 @@ export function Tenants() {
         ]}
       />
       <OperatorKeys />
+      <ConsoleSessions />
     </Page>
   );
 }

@@ -10,10 +10,11 @@ import { DataSource } from 'typeorm';
 import { hashKey } from '../api-key.js';
 import { ACCOUNTS_SETTINGS, type accountsSettings } from '../settings.js';
 import { ConsoleSession } from './console-session.entity.js';
+import { insertSession } from './new-session.js';
 import { SignInLink } from './sign-in-link.entity.js';
 
 /** Payload: the hash of the session that changed or ended. */
-const SESSIONS_CHANNEL = 'lorikeet_sessions';
+export const SESSIONS_CHANNEL = 'lorikeet_sessions';
 const CACHE = { fresh_ms: 5_000, stale_ms: 60_000, limit: 5_000 };
 const LINK_LIFE_MS = 15 * 60_000;
 const NOTE_EVERY_MS = 60_000;
@@ -24,7 +25,7 @@ export interface SessionKey {
   readonly operator: boolean;
 }
 
-/** Cookies of the console: each stands for a key, whose end is its own end too. */
+/** Cookies of the console: each stands for a key, whose end is its own end too, or for a person. */
 @Injectable()
 export class ConsoleSessions implements OnModuleInit, OnApplicationShutdown {
   readonly #sessions = new ReadCache<ConsoleSession>(CACHE);
@@ -51,37 +52,22 @@ export class ConsoleSessions implements OnModuleInit, OnApplicationShutdown {
     return this.settings.sessionMax_s;
   }
 
-  /** The secret for the cookie. */
-  async open({ keySha256, operator }: SessionKey): Promise<string> {
-    const secret = randomBytes(32).toString('base64url');
-    const now = new Date();
-    await this.database.transaction(async (manager) => {
-      await manager.query('DELETE FROM console_sessions WHERE expires_at < now()');
-      const id = newId();
-      await manager.insert(ConsoleSession, {
-        id,
-        sha256: hashKey(secret),
-        keySha256,
-        operator,
-        viewedTenantId: null,
-        createdAt: now,
-        lastUsedAt: now,
-        expiresAt: new Date(now.getTime() + this.settings.sessionMax_s * 1000),
-      });
-      await AuditLog.record(manager, {
-        action: 'console_session.open',
-        subject: { type: 'console_session', id },
-        after: { operator },
-      });
-    });
-    return secret;
+  /** As the provider's ID tokens name it. */
+  get issuer(): string | undefined {
+    return this.settings.oidcIssuer;
   }
 
-  /** The session of a cookie while it lasts; its key has to be looked at besides. */
+  /** The secret for the cookie. */
+  open(key: SessionKey): Promise<string> {
+    return this.database.transaction((manager) => insertSession(manager, key, this.settings.sessionMax_s));
+  }
+
+  /** The session of a cookie while it lasts; its key or tenant has to be looked at besides. */
   async find(secret: string): Promise<ConsoleSession | undefined> {
     const sha256 = hashKey(secret);
     const session = await this.#load(sha256);
-    if (!session) return undefined;
+    // Whom another provider vouched for, or none that is still asked, is signed in no more.
+    if (!session || (session.person && session.person.issuer !== this.issuer)) return undefined;
     const now_ms = Date.now();
     const idleEnd_ms = session.lastUsedAt.getTime() + this.settings.sessionIdle_s * 1000;
     if (now_ms >= Math.min(idleEnd_ms, session.expiresAt.getTime())) return undefined;
@@ -145,7 +131,9 @@ export class ConsoleSessions implements OnModuleInit, OnApplicationShutdown {
     if (!this.notifications.listening) this.#sessions.expireAll();
     try {
       return await this.#sessions.get(sha256, async () => {
-        const row = await this.database.getRepository(ConsoleSession).findOne({ where: { sha256 } });
+        const row = await this.database
+          .getRepository(ConsoleSession)
+          .findOne({ where: { sha256 }, relations: { person: true } });
         return row ?? undefined;
       });
     } catch (error) {
