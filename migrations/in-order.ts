@@ -31,6 +31,7 @@ import { Engines1763600000043 } from './0043-engines.js';
 import { VersionIntake1763600000046 } from './0046-version-intake.js';
 import { Retention1763600000050 } from './0050-retention.js';
 import { ConsoleSessions1763600000053 } from './0053-console-sessions.js';
+import { VersionBases1763600000054 } from './0054-version-bases.js';
 import { RequestFigures1763600000060 } from './0060-request-figures.js';
 import { ConsolePeople1763600000070 } from './0070-console-people.js';
 
@@ -68,6 +69,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionIntake1763600000046,
   Retention1763600000050,
   ConsoleSessions1763600000053,
+  VersionBases1763600000054,
   RequestFigures1763600000060,
   ConsolePeople1763600000070,
 ];

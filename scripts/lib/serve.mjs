@@ -13,7 +13,7 @@ import { Servers, serverEnvironment } from './servers.mjs';
 import { checkSettings } from './settings-check.mjs';
 import { StopError } from './stop-error.mjs';
 import { onStopSignals } from './stop-signals.mjs';
-import { printWelcome, servedEngine } from './welcome.mjs';
+import { printWelcome, servedEngine, unvalidatedVersions } from './welcome.mjs';
 
 /** @typedef {import('./options.mjs').StartOptions} StartOptions */
 
@@ -108,7 +108,8 @@ export async function serve(wanted, onRunning = () => {}) {
     if (demo !== STOPPED) {
       const engine = demo ? undefined : await servedEngine(url, adminKey);
       const signInUrl = await signInLink(url, adminKey);
-      printWelcome({ url, signInUrl, adminKey, demo, engine, dataDir: options.dataDir });
+      const waiting = await unvalidatedVersions(url, adminKey);
+      printWelcome({ url, signInUrl, adminKey, demo, engine, waiting, dataDir: options.dataDir });
       onRunning(servers);
       await stopped;
     }

@@ -32,6 +32,25 @@ export async function servedEngine(url, adminKey) {
   return body.data.find((/** @type {EngineResource} */ engine) => engine.base_model !== null);
 }
 
+/**
+ * How many stored versions were never validated against the base that is served.
+ * @param {string} url @param {string} adminKey @returns {Promise<number>}
+ */
+export async function unvalidatedVersions(url, adminKey) {
+  const { body } = await new ApiClient(url, adminKey).expect([200], 'GET', '/v1/admin/revalidations');
+  return body.unvalidated;
+}
+
+/** What to do for them, in lines. @param {number} waiting */
+function waitingLines(waiting) {
+  if (waiting === 0) return [];
+  const [versions, were, them] = waiting === 1 ? ['version', 'was', 'it'] : ['versions', 'were', 'them'];
+  return [
+    `  ${waiting} stored ${versions} ${were} made for another base model and do${waiting === 1 ? 'es' : ''} not answer on this one.`,
+    `  To validate ${them} against it: npx lorikeet login --local, then npx lorikeet revalidate --all --wait`,
+  ];
+}
+
 /** @param {number} bytes */
 function bytesText(bytes) {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -68,9 +87,10 @@ function nextCommands(baseName, dataDir) {
  * @param {{
  *   url: string, signInUrl: string, adminKey: string, dataDir: string,
  *   demo: import('./demo.mjs').Demo | undefined, engine: EngineResource | undefined,
+ *   waiting: number,
  * }} facts
  */
-export function printWelcome({ url, signInUrl, adminKey, dataDir, demo, engine }) {
+export function printWelcome({ url, signInUrl, adminKey, dataDir, demo, engine, waiting }) {
   say();
   say(bold('Lorikeet is ready.'));
   say();
@@ -82,6 +102,8 @@ export function printWelcome({ url, signInUrl, adminKey, dataDir, demo, engine }
   if (demo) say(`  Demo key      ${demo.key}`);
   say(`  Data, logs    ${dataDir}`);
   if (engine) for (const line of engineLines(engine)) say(line);
+  if (waiting > 0) say();
+  for (const line of waitingLines(waiting)) say(line);
   if (engine?.base_model) {
     say();
     say('Next:');

@@ -33,6 +33,12 @@ const list = { object: 'list', data: expect.any(Array) as unknown[] };
 const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
   AdaptersController: () => answers(mine(http().get('/v1/adapters/bot')), { object: 'adapter', name: 'bot' }),
   AdminHistoryController: () => answers(operators(http().get('/v1/admin/history')), list),
+  AdminRevalidationsController: () =>
+    answers(operators(http().get('/v1/admin/revalidations')), {
+      object: 'revalidation',
+      ready: 1,
+      rejected: 0,
+    }),
   AdminUsageController: () => answers(operators(http().get('/v1/admin/usage')), list),
   AliasesController: () =>
     answers(mine(http().put('/v1/adapters/bot/aliases/production')).send({ routes: [{ version: 1 }] }), {
@@ -78,6 +84,12 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
   OperatorKeysController: () => answers(operators(http().get('/v1/admin/keys')), list),
   OperatorListsController: () => answers(operators(http().get('/v1/admin/limits')), list),
   OverviewController: () => answers(operators(http().get('/v1/admin/overview')), { object: 'overview' }),
+  RevalidationsController: () =>
+    answers(
+      mine(http().post('/v1/revalidations')),
+      { object: 'revalidation', tenant: 'acme', queued: 0 },
+      202,
+    ),
   SharesController: () => answers(mine(http().get('/v1/adapters/bot/shares')), list),
   TenantLimitsController: () => answers(operators(http().get('/v1/admin/tenants/acme/limits')), {}),
   TenantsController: () =>

@@ -32,6 +32,7 @@ const TABLES = new Set([
   'version_parents',
   'aliases',
   'alias_changes',
+  'version_bases',
 ]);
 
 const logger = makeLogger('test', 'silent');
@@ -47,6 +48,10 @@ beforeAll(async () => {
   const client = new pg.Client({ connectionString: postgres.url });
   await client.connect();
   await fillDatabase(client, { from: 1, to: ADAPTERS });
+  await client.query(`
+    INSERT INTO version_bases (version_id, base_digest, tenant_id, base_model, state, digest)
+    SELECT id, 'cd', tenant_id, 'next', 'ready', digest FROM adapter_versions WHERE state = 'ready'`);
+  await client.query('ANALYZE version_bases');
   await client.end();
   const entities = [...storesEntities, ...accountsEntities, ...adaptersEntities];
   database = await makeDataSource({ url: postgres.url, poolSize: 2, entities, logger }).initialize();
@@ -96,8 +101,9 @@ describe('with very many versions, no table is read or sorted as a whole', () =>
     ['adapter@3', { kind: 'version' as const, version: 3 }],
     ['adapter:production', { kind: 'alias' as const, alias: 'production' }],
   ])('to resolve %s', async (_, selector) => {
+    const at = { ownerId: TENANT.id, base: { name: 'base', digest: 'ab' } };
     const resolve = async () => {
-      const target = await loadTarget(database.manager, TENANT.id, { adapter: 'adapter-7', selector });
+      const target = await loadTarget(database.manager, at, { adapter: 'adapter-7', selector });
       expect(target?.routes).toHaveLength(1);
     };
     expect(await plansOf(resolve)).toEqual([]);

@@ -18,7 +18,7 @@ import { makeRegistry, MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { bodyPipe } from '../../apps/api/src/inference/body-pipe.js';
 import { InferenceModule } from '../../apps/api/src/inference/inference.module.js';
-import { FAKE_BASE, FakeEngine } from './fake-engine.js';
+import { FakeEngine } from './fake-engine.js';
 
 export const KEY = 'sk-acme';
 export const TENANT = { id: 'tenant-1', name: 'acme' };
@@ -34,7 +34,6 @@ const VERSION = {
   alias: undefined,
   version: 3,
   digest: 'd1'.repeat(32),
-  baseDigest: FAKE_BASE.digest,
 };
 
 /** The inference API as the product wires it: real HTTP, guard, fleet; the database and the engine's model are fake. */
@@ -63,9 +62,10 @@ const keys = {
 };
 
 const models = {
-  resolve: async (_tenant: unknown, model: string) => {
+  resolve: async (_tenant: unknown, { model }: { model: string }) => {
     if (/^(acme\/)?support([@:].*)?$/.test(model)) return VERSION;
-    if (model === 'old') return { ...VERSION, adapter: 'old', callName: 'old', baseDigest: 'another' };
+    if (model === 'old')
+      throw new AppError('version_not_ready', { message: 'old@3 does not answer.', param: 'model' });
     throw new AppError('model_not_found', { message: `There is no model "${model}".`, param: 'model' });
   },
 };

@@ -45,6 +45,7 @@ export const OF_SESSIONS = new Set([
 /** Routes without a parameter that change something, yet can name nothing that another tenant has. */
 export const NAMES_NOTHING = new Set([
   'POST /v1/adapters',
+  'POST /v1/revalidations',
   'POST /v1/hooks',
   'POST /v1/webhook-endpoints',
   'POST /v1/trainers',

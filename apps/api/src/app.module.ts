@@ -18,6 +18,7 @@ import { AdaptersController } from './adapters/adapters.controller.js';
 import { AliasesController } from './adapters/aliases.controller.js';
 import { BaseModelRules } from './adapters/base-model-rules.service.js';
 import { SharesController } from './adapters/shares.controller.js';
+import { RevalidationsController } from './adapters/revalidations.controller.js';
 import { VersionSearchController } from './adapters/version-search.controller.js';
 import { VersionFilesController } from './adapters/version-files.controller.js';
 import { TusController } from './adapters/tus.controller.js';
@@ -90,6 +91,7 @@ export class AppModule {
         AliasesController,
         SharesController,
         VersionSearchController,
+        RevalidationsController,
         UsageController,
         AdminUsageController,
         HistoryController,

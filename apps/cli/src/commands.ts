@@ -15,6 +15,7 @@ import { maintenanceCommands } from './commands/maintenance.js';
 import { models } from './commands/models.js';
 import { pull } from './commands/pull.js';
 import { push } from './commands/push.js';
+import { revalidate } from './commands/revalidate.js';
 import { shareCommands } from './commands/shares.js';
 import { status } from './commands/status.js';
 import { tenantCommands } from './commands/tenants.js';
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   pull,
   ...aliasCommands,
   lineage,
+  revalidate,
   ...shareCommands,
   ...hookCommands,
   ...endpointCommands,

@@ -1,7 +1,13 @@
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { INGEST_JOB, type IngestJob } from '#adapters/intake/ingest-job.js';
 import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
-import { type IngestCase, type Refused, VersionStates } from '#adapters/registry/version-states.service.js';
+import {
+  type Accepted,
+  type IngestCase,
+  type Refused,
+  VersionStates,
+} from '#adapters/registry/version-states.service.js';
+import { RevalidationStates } from '#adapters/revalidation/revalidation-states.service.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Logger } from '#runtime/logger.js';
@@ -27,6 +33,7 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
 
   constructor(
     private readonly states: VersionStates,
+    private readonly revalidations: RevalidationStates,
     private readonly ledger: BlobLedger,
     private readonly fleet: EngineFleet,
     private readonly validation: VersionValidation,
@@ -39,8 +46,7 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
   onModuleInit(): void {
     this.#consumer = this.queues.consumer<IngestJob>(INGEST_JOB, {
       concurrency: this.settings.workerConcurrency,
-      handle: ({ versionId }, signal, run) =>
-        this.metrics.job(INGEST_JOB, signal, () => this.ingest(versionId, signal, run)),
+      handle: (job, signal, run) => this.metrics.job(INGEST_JOB, signal, () => this.ingest(job, signal, run)),
     });
   }
 
@@ -52,18 +58,24 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
    * Returns when the version is settled or gone; throws when the worker closes first (the job then starts again), and
    * when validation was given up, so that the operator finds the job among the failed ones.
    */
-  async ingest(versionId: string, signal: AbortSignal, run: JobRun): Promise<void> {
+  async ingest(job: IngestJob, signal: AbortSignal, run: JobRun): Promise<void> {
+    const { versionId } = job;
+    const life = this.#lifeOf(job);
     for (const pause of backoff(signal)) {
       await run.progress({ stage: 'waiting for an engine and the database' });
-      const base = await whileAway(() => this.fleet.base(), signal);
-      const begun = await whileAway(() => this.states.begin(versionId), signal);
+      const base = await whileAway(() => this.#baseFor(job), signal);
+      if (job.baseDigest !== undefined && job.baseDigest !== base.digest)
+        return run.log(`another base is served now (${base.name}); it waits until its own is back`);
+      const begun = await whileAway(() => life.begin(), signal);
       if (!begun) return run.log('the version is settled already, or deleted');
       await run.log(`attempt ${begun.attempt} against ${base.name} (${base.digest})`);
       await run.progress({ stage: 'validating' });
       let fault: unknown = new Error('the worker died each time');
       if (begun.attempt <= MAX_ATTEMPTS) {
         try {
-          return await run.log(await whileAway(() => this.#settle(begun, base, signal), signal));
+          return await run.log(
+            await whileAway(() => this.#settle(life, { version: begun, base }, signal), signal),
+          );
         } catch (error) {
           signal.throwIfAborted();
           this.logger.error(
@@ -75,38 +87,74 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
         }
       }
       if (begun.attempt >= MAX_ATTEMPTS) {
-        await whileAway(() => this.states.giveUp(versionId, failureText(fault)), signal);
+        await whileAway(() => life.giveUp(failureText(fault)), signal);
         throw fault;
       }
       await pause();
     }
   }
 
+  /** The base that is served; a process hears of a change later than the one that made the job. */
+  async #baseFor({ baseDigest }: IngestJob): Promise<BaseModel> {
+    const base = await this.fleet.base();
+    return baseDigest === undefined || baseDigest === base.digest ? base : this.fleet.baseNow();
+  }
+
+  #lifeOf({ versionId, baseDigest }: IngestJob): JudgedLife {
+    const { states, revalidations } = this;
+    if (baseDigest === undefined)
+      return {
+        begin: () => states.begin(versionId),
+        ready: (accepted) => states.ready(versionId, accepted),
+        reject: (refused) => states.reject(versionId, refused),
+        giveUp: (failure) => states.giveUp(versionId, failure),
+      };
+    const key = { versionId, baseDigest };
+    return {
+      begin: () => revalidations.begin(key),
+      ready: (accepted) => revalidations.ready(key, accepted),
+      reject: (refused) => revalidations.reject(key, refused),
+      giveUp: (failure) => revalidations.giveUp(key, failure),
+    };
+  }
+
   /** Returns what came of it, in words. */
-  async #settle(version: IngestCase, base: BaseModel, signal: AbortSignal): Promise<string> {
+  async #settle(
+    life: JudgedLife,
+    { version, base }: { readonly version: IngestCase; readonly base: BaseModel },
+    signal: AbortSignal,
+  ): Promise<string> {
     const { versionId } = version;
     const result = await this.validation.run(version, base, signal);
     const freed = [...result.made.values()].map(({ sha256 }) => sha256);
     if (result.verdict === 'rejected') {
       const { report, parity } = result;
-      const outcome = await this.#reject(versionId, { base, report, parity });
+      const outcome = await this.#reject(life, versionId, { base, report, parity });
       await this.ledger.free(freed);
       return outcome;
     }
     const { manifest, made, report, parity } = result;
-    const visible = await this.states.ready(versionId, { manifest, made, base, report, parity });
+    const visible = await life.ready({ manifest, made, base, report, parity });
     // Deleted while it was validated.
     if (!visible) await this.ledger.free([manifest.sha256, ...freed]);
     this.logger.info({ versionId, digest: manifest.sha256, visible }, 'version validated');
     return visible ? `ready: ${manifest.sha256}` : 'deleted or cancelled while it was validated';
   }
 
-  async #reject(versionId: string, refused: Refused): Promise<string> {
-    await this.states.reject(versionId, refused);
+  async #reject(life: JudgedLife, versionId: string, refused: Refused): Promise<string> {
+    await life.reject(refused);
     const { errors } = refused.report;
     this.logger.info({ versionId, errors: [...new Set(errors.map(({ code }) => code))] }, 'version rejected');
     return `rejected: ${errors[0]?.message ?? 'see its report'}`;
   }
+}
+
+/** What the states of a version, or of a version on one more base, have in common. */
+interface JudgedLife {
+  begin(): Promise<IngestCase | undefined>;
+  ready(accepted: Accepted): Promise<boolean>;
+  reject(refused: Refused): Promise<boolean>;
+  giveUp(failure: string): Promise<boolean>;
 }
 
 function failureText(fault: unknown): string {

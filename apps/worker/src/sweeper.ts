@@ -1,9 +1,12 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { UsageService } from '#accounts/usage.service.js';
 import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
-import { INGEST_PRODUCER, type IngestJob } from '#adapters/intake/ingest-job.js';
+import { INGEST_PRODUCER, type IngestJob, ingestJobId } from '#adapters/intake/ingest-job.js';
 import { ResumableUploads } from '#adapters/resumable/resumable-uploads.service.js';
 import { VersionStates } from '#adapters/registry/version-states.service.js';
+import { RevalidationStates } from '#adapters/revalidation/revalidation-states.service.js';
+import { EngineFleet } from '#fleet/engine-fleet.js';
+import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { JobProducer } from '#stores/queue/job-queue.js';
@@ -26,6 +29,8 @@ export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   constructor(
     private readonly states: VersionStates,
+    private readonly revalidations: RevalidationStates,
+    private readonly fleet: EngineFleet,
     private readonly ledger: BlobLedger,
     private readonly uploads: ResumableUploads,
     private readonly usage: UsageService,
@@ -46,11 +51,28 @@ export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
     await this.#running;
   }
 
-  /** Queues every version that is not settled; one whose job waits or runs is left as it is. */
+  /** Queues whatever is not settled, on the base that is served; what waits or runs already is left as it is. */
   async requeue(): Promise<void> {
     for (const { versionId, turn } of await this.states.unsettled(REQUEUE_LIMIT)) {
       if (this.#closing.signal.aborted) return;
       await this.queue.add(versionId, { versionId }, { turn });
+    }
+    const baseDigest = await this.#servedBase();
+    if (baseDigest === undefined) return;
+    for (const { versionId, turn } of await this.revalidations.unsettled(baseDigest, REQUEUE_LIMIT)) {
+      if (this.#closing.signal.aborted) return;
+      const job = { versionId, baseDigest };
+      await this.queue.add(ingestJobId(job), job, { turn });
+    }
+  }
+
+  /** Undefined while no engine answers. */
+  async #servedBase(): Promise<string | undefined> {
+    try {
+      return (await this.fleet.base()).digest;
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'engine_unavailable') return undefined;
+      throw error;
     }
   }
 

@@ -26,6 +26,9 @@ import { ModelResolver } from './registry/model-resolver.service.js';
 import { ResumableUpload } from './resumable/resumable-upload.entity.js';
 import { ResumableUploads } from './resumable/resumable-uploads.service.js';
 import { UploadPart } from './resumable/upload-part.entity.js';
+import { RevalidationStates } from './revalidation/revalidation-states.service.js';
+import { Revalidations } from './revalidation/revalidations.service.js';
+import { VersionBase } from './revalidation/version-base.entity.js';
 import { ReleasedFile } from './blobs/released-file.entity.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
 import { SharesService } from './registry/shares.service.js';
@@ -51,6 +54,7 @@ export const adaptersEntities = [
   VersionImport,
   ResumableUpload,
   UploadPart,
+  VersionBase,
 ];
 
 export interface AdaptersOptions {
@@ -91,6 +95,8 @@ export class AdaptersModule implements OnApplicationShutdown {
       ImportStates,
       ResumableUploads,
       BlobLedger,
+      RevalidationStates,
+      Revalidations,
     ];
     return {
       module: AdaptersModule,

@@ -23,6 +23,7 @@ import {
   PageQuerySchema,
   TimeSchema,
 } from './resource.js';
+import { VersionBaseSchema } from './revalidation-api.js';
 import { VersionStateSchema } from './version-state.js';
 
 /** `/v1/adapters/...`: adapters, their versions and aliases. */
@@ -108,6 +109,10 @@ export const VersionSchema = z.object({
   /** Kinds of modules that it changes, e.g. `q_proj`. */
   modules: z.array(z.string()),
   base_model: z.string().nullable(),
+  /** Of the base against which it was validated first; null until then. */
+  base_digest: z.string().nullable(),
+  /** What became of it on bases that were loaded later, oldest first. */
+  bases: z.array(VersionBaseSchema),
   source: z.string(),
   description: z.string().nullable(),
   labels: LabelsSchema,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 export const DOMAIN_EVENT_TYPES = [
   'adapter.version.ready',
   'adapter.version.rejected',
+  'adapter.version.revalidated',
   'adapter.alias.changed',
   'fine_tuning.job.succeeded',
   'fine_tuning.job.failed',

@@ -90,6 +90,12 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
     throw this.#unavailable();
   }
 
+  /** As `base`, once every engine was asked anew: it may have been changed a moment ago. */
+  async baseNow(): Promise<BaseModel> {
+    await this.#refreshAll();
+    return this.base();
+  }
+
   /**
    * Sends the request to the best engine, and to the next one when that cannot take it or is gone before it has said
    * anything of the answer. Throws what the engines found before the stream started; later faults are an `error` event.

@@ -1,8 +1,9 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { IMPORT_JOB } from '#adapters/imports/import-job.js';
 import { ImportStates } from '#adapters/imports/import-states.service.js';
-import { INGEST_JOB } from '#adapters/intake/ingest-job.js';
+import { INGEST_JOB, type IngestJob } from '#adapters/intake/ingest-job.js';
 import { VersionStates } from '#adapters/registry/version-states.service.js';
+import { RevalidationStates } from '#adapters/revalidation/revalidation-states.service.js';
 import {
   JOB_STATES,
   type JobList,
@@ -31,6 +32,7 @@ export class JobsService implements OnApplicationShutdown {
   constructor(
     @Inject(QUEUES) queues: Queues,
     private readonly versions: VersionStates,
+    private readonly revalidations: RevalidationStates,
     private readonly imports: ImportStates,
     private readonly database: DataSource,
   ) {
@@ -74,7 +76,7 @@ export class JobsService implements OnApplicationShutdown {
     const job = await this.#find(queue, id);
     requireState(job, ['failed'], 'Only a failed job can be retried');
     await this.#audited('job.retry', job, async () => {
-      if (queue === INGEST_JOB) await this.versions.reopen(id);
+      if (queue === INGEST_JOB) await this.#reopen(job.data as IngestJob);
       await this.#inspector.retry(queue, id);
     });
     return jobResource((await this.#inspector.get(queue, id)) ?? { ...job, state: 'waiting' });
@@ -86,11 +88,21 @@ export class JobsService implements OnApplicationShutdown {
     requireState(job, ['active', 'waiting', 'delayed'], 'The job has ended already');
     await this.#audited('job.cancel', job, async () => {
       // A worker that runs it finds the version settled, and ends.
-      if (queue === INGEST_JOB) await this.versions.giveUp(id, CANCELLED);
+      if (queue === INGEST_JOB) await this.#giveUp(job.data as IngestJob);
       else await this.imports.fail(id, CANCELLED);
       await this.#inspector.remove(queue, id);
     });
     return { ...jobResource(job), state: 'failed', failure: CANCELLED };
+  }
+
+  async #reopen({ versionId, baseDigest }: IngestJob): Promise<void> {
+    if (baseDigest === undefined) await this.versions.reopen(versionId);
+    else await this.revalidations.reopen({ versionId, baseDigest });
+  }
+
+  async #giveUp({ versionId, baseDigest }: IngestJob): Promise<void> {
+    if (baseDigest === undefined) await this.versions.giveUp(versionId, CANCELLED);
+    else await this.revalidations.giveUp({ versionId, baseDigest }, CANCELLED);
   }
 
   async #find(queue: string, id: string): Promise<JobView> {

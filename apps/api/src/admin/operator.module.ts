@@ -16,6 +16,7 @@ import { MaintenanceInterceptor } from './maintenance.interceptor.js';
 import { OperatorListsController } from './operator-lists.controller.js';
 import { OverviewController } from './overview.controller.js';
 import { OverviewService } from './overview.service.js';
+import { AdminRevalidationsController } from './revalidations.controller.js';
 import { TenantUseService } from './tenant-use.service.js';
 
 @Module({})
@@ -31,6 +32,7 @@ export class OperatorModule {
         AuditController,
         OperatorListsController,
         MaintenanceController,
+        AdminRevalidationsController,
       ],
       providers: [
         AccountTotalsService,

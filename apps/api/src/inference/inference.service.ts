@@ -17,7 +17,7 @@ import { type Merged, mergeStreams } from '#runtime/merge-streams.js';
 import { checkPromptLengths } from './prompt-length.js';
 import { RequestMeter } from './request-meter.js';
 import { type EngineScope, type RequestTrial, RequestTrials } from './request-trials.service.js';
-import { checkBase, fingerprint, type ServedModel } from './served-model.js';
+import { fingerprint, type ServedModel } from './served-model.js';
 
 export interface InferenceCall {
   readonly plan: GenerationPlan;
@@ -90,9 +90,8 @@ export class InferenceService {
   async #find({ plan, caller }: InferenceCall): Promise<ServedModel> {
     const base = await this.fleet.base();
     if (plan.model === base.name) return { base, version: undefined };
-    const model = { base, version: await this.models.resolve(caller.tenant.id, plan.model, plan.user) };
-    checkBase(model);
-    return model;
+    const { model, user } = plan;
+    return { base, version: await this.models.resolve(caller.tenant.id, { model, user, base }) };
   }
 
   #open(

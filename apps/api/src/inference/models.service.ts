@@ -4,7 +4,6 @@ import { ModelResolver } from '#adapters/registry/model-resolver.service.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { Model, ModelList, ModelQuery } from '#contracts/openai/model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
-import { checkBase } from './served-model.js';
 
 interface Tenant {
   readonly id: string;
@@ -47,8 +46,7 @@ export class ModelsService {
   async get(tenant: Tenant, id: string): Promise<Model> {
     const base = await this.fleet.base();
     if (id === base.name) return this.#baseModel(base);
-    const version = await this.resolver.resolve(tenant.id, id, undefined);
-    checkBase({ base, version });
+    const version = await this.resolver.resolve(tenant.id, { model: id, base });
     const owner = id.includes('/') ? id.slice(0, id.indexOf('/')) : tenant.name;
     return adapterModel({ name: id, owner, createdAt: version.adapterCreatedAt }, base);
   }

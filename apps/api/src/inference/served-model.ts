@@ -1,6 +1,5 @@
 import type { BaseModel } from '#contracts/base-model.js';
 import type { ResolvedVersion } from '#adapters/registry/model-resolver.service.js';
-import { AppError } from '#runtime/app-error.js';
 
 /** What a request's `model` stood for when it was admitted. */
 export interface ServedModel {
@@ -17,15 +16,4 @@ export function fingerprint(engines: readonly string[], { base, version }: Serve
   const parts = [[...new Set(engines)].join('+'), base.digest.slice(0, SHOWN_DIGEST_LENGTH)];
   if (version) parts.push(`${version.callName}@${version.version}`);
   return parts.join('/');
-}
-
-/** A version was validated against one base model and fits no other. */
-export function checkBase({ base, version }: ServedModel): void {
-  if (!version || version.baseDigest === base.digest) return;
-  throw new AppError('version_not_ready', {
-    message:
-      `${version.callName}@${version.version} was made for another base model than "${base.name}", ` +
-      'which is served now: upload its files again to have them validated for this one.',
-    param: 'model',
-  });
 }

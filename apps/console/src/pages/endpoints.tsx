@@ -22,6 +22,7 @@ const EVENTS: readonly ('*' | DomainEventType)[] = [
   '*',
   'adapter.version.ready',
   'adapter.version.rejected',
+  'adapter.version.revalidated',
   'adapter.alias.changed',
   'fine_tuning.job.succeeded',
   'fine_tuning.job.failed',

@@ -7,6 +7,7 @@ import { Confirm } from '../parts/confirm';
 import { ErrorNote } from '../parts/error-note';
 import { Page } from '../parts/page';
 import { Time } from '../parts/time';
+import { BaseChange } from './base-change';
 
 const PATH = '/v1/admin/maintenance';
 
@@ -72,6 +73,7 @@ export function Maintenance() {
           )}
         </Stack>
       </Paper>
+      <BaseChange />
     </Page>
   );
 }

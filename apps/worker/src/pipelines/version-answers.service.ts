@@ -34,12 +34,7 @@ export class VersionAnswers {
   async ask(question: Question, signal: AbortSignal): Promise<string> {
     const { tenantId, adapter, version } = question.address;
     const model = `${adapter}@${version}`;
-    const served = await this.models.resolve(tenantId, model, undefined);
-    const base = await this.fleet.base();
-    if (served.baseDigest !== base.digest)
-      throw new AppError('conflict', {
-        message: `${model} was made for another base model than the one served.`,
-      });
+    const served = await this.models.resolve(tenantId, { model, base: await this.fleet.base() });
     const request = requestOf(question, served);
     const began_ms = performance.now();
     const stop = new AbortController();

@@ -4,6 +4,7 @@ import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { BLOBS } from '#stores/stores.module.js';
 import { DataSource, type EntityManager, In, LessThanOrEqual } from 'typeorm';
 import { ReleasedFile } from './released-file.entity.js';
+import { SERVED_DIGESTS } from './removal.js';
 import { withinByteQuota } from '../registry/tenant-quotas.js';
 import { UploadPart } from '../resumable/upload-part.entity.js';
 import { VersionFile } from './version-file.entity.js';
@@ -53,8 +54,9 @@ export class BlobLedger {
   async release(manager: EntityManager, where: ReleasedVersions): Promise<void> {
     await manager.query(
       `INSERT INTO released_files (id, sha256, digest, released_at)
-       SELECT gen_random_uuid(), file.sha256, version.digest, clock_timestamp()
-       FROM adapter_versions version JOIN version_files file ON file.version_id = version.id
+       SELECT gen_random_uuid(), file.sha256, served.digest, clock_timestamp()
+       FROM adapter_versions version JOIN version_files file ON file.version_id = version.id,
+         LATERAL (${SERVED_DIGESTS}) AS served (digest)
        WHERE version.tenant_id = $1 AND version.adapter_id = $2 AND ($3::integer IS NULL OR version.number = $3)`,
       [where.tenantId, where.adapterId, where.number ?? null],
     );

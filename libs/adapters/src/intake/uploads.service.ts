@@ -78,7 +78,7 @@ export class UploadsService {
       await manager.update(Adapter, { id: adapter.id, tenantId }, { nextVersion: adapter.nextVersion + 1 });
       const parents = await findParents(manager, tenantId, received.metadata.parents ?? []);
       await writeParents(manager, row, parents);
-      const resource = versionResource(name, row, { weights, parents, progress: undefined });
+      const resource = versionResource(name, row, { weights, parents, progress: undefined, bases: [] });
       await AuditLog.record(manager, {
         tenantId,
         action: 'adapter.version.create',

@@ -14,7 +14,7 @@ import { SafetensorsValidator } from '#safetensors/validator.js';
 import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
 import { type DenseConfig, denseChanges } from '../dense/dense-changes.js';
 import { templateProblems } from './template-problems.js';
-import { MADE_FILES } from '../blobs/removal.js';
+import { isMadeFile } from '../blobs/removal.js';
 import { inPeftForm } from './peft-form.js';
 import {
   CONFIG_FILE,
@@ -146,7 +146,7 @@ const READ_FILES = new Set([
 ]);
 
 function fileReports({ files, leftOut }: ValidationInput): FileReport[] {
-  const came = [...files.keys()].filter((name) => !MADE_FILES.includes(name)).sort();
+  const came = [...files.keys()].filter((name) => !isMadeFile(name)).sort();
   return [
     ...came.map((name) => ({ name, use: READ_FILES.has(name) ? ('read' as const) : ('kept' as const) })),
     ...leftOut.map((name) => ({ name, use: 'left_out' as const })),

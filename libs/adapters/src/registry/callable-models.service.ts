@@ -14,7 +14,7 @@ export interface CallableModel {
 }
 
 export interface CallablePage {
-  /** Of the base that is served: versions that were made for another one do not answer. */
+  /** Of the base that is served: versions that were accepted only for another one do not answer. */
   readonly baseDigest: string;
   /** Absent: all. */
   readonly limit?: number | undefined;
@@ -78,7 +78,7 @@ export class CallableModels {
 }
 
 /**
- * Whether every version that the adapter's name alone leads to was made for the base that is served; `production` and
+ * Whether every version that the adapter's name alone leads to was accepted for the base that is served; `production` and
  * `baseDigest` are parameters. As a value rather than NOT EXISTS, so that a page is still read in the order of names and
  * no further than it needs. The statement has the table `adapter` with the `routes` of its alias `latest`.
  */
@@ -87,7 +87,9 @@ const answers = (production: string, baseDigest: string): string => `coalesce((
       (SELECT alias.routes FROM aliases alias WHERE alias.adapter_id = adapter.id AND alias.name = ${production}),
       adapter.routes)) AS route (version integer)
     LEFT JOIN adapter_versions served ON served.adapter_id = adapter.id AND served.number = route.version
-      AND served.state = 'ready' AND served.base_digest = ${baseDigest}), false)`;
+      AND served.state = 'ready' AND (served.base_digest = ${baseDigest} OR EXISTS (
+        SELECT FROM version_bases later WHERE later.version_id = served.id AND later.base_digest = ${baseDigest}
+          AND later.state = 'ready'))), false)`;
 
 /** An adapter may be shared with a tenant by name and with everyone at once; it is listed once. */
 const SHARED = `

@@ -27,7 +27,7 @@ export class DigestOwners {
          JOIN adapter_versions versions ON versions.id = files.version_id
          JOIN adapters ON adapters.id = versions.adapter_id
          JOIN tenants ON tenants.id = versions.tenant_id
-         WHERE files.sha256 = wanted.digest AND files.name = $2
+         WHERE files.sha256 = wanted.digest AND (files.name = $2 OR files.name LIKE 'base-%.' || $2)
          ORDER BY files.version_id LIMIT $3
        ) found`,
       [[...new Set(digests)], MANIFEST_FILE, OWNERS_PER_DIGEST],

@@ -11,7 +11,14 @@ import { AdapterShare } from './adapter-share.entity.js';
 import { Adapter } from './adapter.entity.js';
 import { type ModelReference, parseModelReference } from './model-reference.js';
 import { chooseRoute, stickyPoint } from '../aliases/route-choice.js';
-import { loadTarget, type ResolvedVersion, type ServedVersion, type Target } from './served-target.js';
+import {
+  loadTarget,
+  notReady,
+  type ResolvedVersion,
+  type ServedBase,
+  type ServedVersion,
+  type Target,
+} from './served-target.js';
 import { findActiveTenant, type TenantName } from './tenant-names.js';
 
 export type { ResolvedVersion } from './served-target.js';
@@ -50,12 +57,22 @@ export class ModelResolver implements OnModuleInit, OnApplicationShutdown {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
-  /** Throws model_not_found, or version_not_ready where the adapter is there but cannot be called yet. */
-  async resolve(tenantId: string, model: string, user: string | undefined): Promise<ResolvedVersion> {
+  /**
+   * The version that answers on the base that is served. Throws model_not_found, or version_not_ready where the adapter
+   * is there but cannot be called.
+   */
+  async resolve(
+    tenantId: string,
+    {
+      model,
+      user,
+      base,
+    }: { readonly model: string; readonly user?: string | undefined; readonly base: ServedBase },
+  ): Promise<ResolvedVersion> {
     const reference = parseModelReference(model);
     let target: Target | undefined;
     try {
-      target = reference && (await this.#find(tenantId, reference));
+      target = reference && (await this.#find(tenantId, reference, base));
     } catch (error) {
       throw asDependencyError(error);
     }
@@ -65,6 +82,12 @@ export class ModelResolver implements OnModuleInit, OnApplicationShutdown {
         ? Math.random()
         : stickyPoint(`${reference.adapter}:${target.alias?.name ?? ''}`, user);
     const { version } = chooseRoute(target.routes, point);
+    if ('silent' in version) {
+      const leads = `${reference.adapter}@${version.version}`;
+      const { alias } = target;
+      const subject = alias ? `${model} leads by the alias \`${alias.name}\` to ${leads}, which` : leads;
+      throw notReady(`${subject} ${version.silent}${reference.tenant === undefined ? version.toOwner : ''}`);
+    }
     return { ...version, alias: target.alias, callName: callName(tenantId, version, reference) };
   }
 
@@ -74,15 +97,16 @@ export class ModelResolver implements OnModuleInit, OnApplicationShutdown {
     this.#grants.forgetGroup(group);
   }
 
-  async #find(tenantId: string, reference: ModelReference): Promise<Target | undefined> {
+  async #find(tenantId: string, reference: ModelReference, base: ServedBase): Promise<Target | undefined> {
     const ownerId = await this.#ownerOf(tenantId, reference);
     if (ownerId === undefined) return undefined;
     const group = groupOf(ownerId, reference.adapter);
     // Before anything of the adapter is looked at: who may not call it learns nothing of its state either.
     if (ownerId !== tenantId && !(await this.#isGranted(group, ownerId, tenantId, reference.adapter)))
       return undefined;
-    const key = `${group} ${JSON.stringify(reference.selector)}`;
-    return this.#targets.get(key, () => loadTarget(this.database.manager, ownerId, reference), group);
+    const key = `${group} ${base.digest} ${JSON.stringify(reference.selector)}`;
+    const load = () => loadTarget(this.database.manager, { ownerId, base }, reference);
+    return this.#targets.get(key, load, group);
   }
 
   /** The id of the tenant that the reference names; undefined when there is none that is active. */

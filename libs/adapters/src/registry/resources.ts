@@ -8,11 +8,13 @@ import type {
 } from '#contracts/adapters-api.js';
 import type { VersionParent } from '#contracts/lineage-api.js';
 import type { Parity } from '#contracts/parity.js';
+import type { VersionBaseResource } from '#contracts/revalidation-api.js';
 import type { ImportProgress } from '#contracts/imports-api.js';
 import type { Adapter } from './adapter.entity.js';
 import type { AdapterVersion } from './adapter-version.entity.js';
 import type { Alias } from '../aliases/alias.entity.js';
 import type { AliasChange } from '../aliases/alias-change.entity.js';
+import type { VersionBase } from '../revalidation/version-base.entity.js';
 import type { VersionFile } from '../blobs/version-file.entity.js';
 
 /** Rows as the API shows them. */
@@ -37,12 +39,14 @@ export interface VersionParts {
   readonly parents: VersionParent[];
   /** Of a version whose files the server fetches itself. */
   readonly progress: ImportProgress | undefined;
+  /** What became of it on later bases. */
+  readonly bases: readonly VersionBase[];
 }
 
 export function versionResource(
   adapter: string,
   row: AdapterVersion,
-  { weights, parents, progress }: VersionParts,
+  { weights, parents, progress, bases }: VersionParts,
 ): VersionResource {
   return {
     id: row.id,
@@ -61,6 +65,8 @@ export function versionResource(
     rank: row.rank,
     modules: row.modules,
     base_model: row.baseModel,
+    base_digest: row.baseDigest,
+    bases: bases.map(baseResource),
     source: row.source,
     description: row.description,
     labels: row.labels,
@@ -69,6 +75,20 @@ export function versionResource(
     metrics: row.metrics,
     created_at: row.createdAt.toISOString(),
     ready_at: row.readyAt?.toISOString() ?? null,
+  };
+}
+
+function baseResource(row: VersionBase): VersionBaseResource {
+  return {
+    base_model: row.baseModel,
+    base_digest: row.baseDigest,
+    state: row.state,
+    digest: row.digest,
+    report: (row.report ?? null) as AdapterReport | null,
+    parity: row.parity as Parity | null,
+    failure: row.failure,
+    requested_at: row.requestedAt.toISOString(),
+    judged_at: row.judgedAt?.toISOString() ?? null,
   };
 }
 

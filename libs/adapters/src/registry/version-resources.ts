@@ -1,11 +1,12 @@
 import type { VersionResource } from '#contracts/adapters-api.js';
 import type { VersionParent } from '#contracts/lineage-api.js';
-import { type EntityManager, In } from 'typeorm';
+import { type EntityManager, type FindOperator, In } from 'typeorm';
 import type { AdapterVersion } from './adapter-version.entity.js';
 import { readImportProgress } from '../imports/import-progress.js';
 import { versionResource } from './resources.js';
 import { WEIGHTS_FILE } from '../intake/upload-parts.js';
 import { VersionFile } from '../blobs/version-file.entity.js';
+import { VersionBase } from '../revalidation/version-base.entity.js';
 import { VersionParentRow } from './version-parent.entity.js';
 import { parentOf } from './version-parents.js';
 
@@ -20,6 +21,7 @@ export async function readVersionResources(
   manager: EntityManager,
   tenantId: string,
   versions: readonly NamedVersion[],
+  { reports = true }: { readonly reports?: boolean } = {},
 ): Promise<VersionResource[]> {
   if (versions.length === 0) return [];
   const versionId = In(versions.map(({ row }) => row.id));
@@ -32,13 +34,40 @@ export async function readVersionResources(
   const parentsOf = new Map<string, VersionParent[]>();
   for (const parent of parents)
     parentsOf.set(parent.versionId, [...(parentsOf.get(parent.versionId) ?? []), parentOf(parent)]);
+  const basesOf = await readBases(manager, tenantId, { versionId, reports });
   const imported = versions.filter(({ row }) => row.source !== 'upload' || row.state === 'importing');
   const progressOf = await readImportProgress(manager, tenantId, imported);
   return versions.map(({ adapter, row }) => {
     const [weights, progress] = [weightsOf.get(row.id), progressOf.get(row.id)];
     if (!weights && !progress) throw new Error(`version ${row.id} has no weights`);
-    return versionResource(adapter, row, { weights, progress, parents: parentsOf.get(row.id) ?? [] });
+    return versionResource(adapter, row, {
+      weights,
+      progress,
+      parents: parentsOf.get(row.id) ?? [],
+      bases: basesOf.get(row.id) ?? [],
+    });
   });
+}
+
+/** What became of the versions on later bases, oldest first. */
+async function readBases(
+  manager: EntityManager,
+  tenantId: string,
+  { versionId, reports }: { readonly versionId: FindOperator<string>; readonly reports: boolean },
+): Promise<ReadonlyMap<string, VersionBase[]>> {
+  const columns = manager.connection.getMetadata(VersionBase).columns;
+  const rows = await manager.find(VersionBase, {
+    select: Object.fromEntries(
+      columns.flatMap(({ propertyName }) =>
+        reports || propertyName !== 'report' ? [[propertyName, true]] : [],
+      ),
+    ),
+    where: { tenantId, versionId },
+    order: { versionId: 'ASC', requestedAt: 'ASC', baseDigest: 'ASC' },
+  });
+  const byVersion = new Map<string, VersionBase[]>();
+  for (const row of rows) byVersion.set(row.versionId, [...(byVersion.get(row.versionId) ?? []), row]);
+  return byVersion;
 }
 
 export async function readVersionResource(

@@ -5,7 +5,7 @@ import { type List, listPage } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId } from '#stores/ids.js';
-import { DataSource, type EntityManager, In, LessThan } from 'typeorm';
+import { And, DataSource, type EntityManager, In, LessThan } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
 import { AdapterChanges, publishChange } from './adapter-changes.js';
 import { findAdapter, findVersion, lockAdapter } from './adapter-rows.js';
@@ -46,14 +46,15 @@ export class VersionsService {
         adapterId: adapter.id,
         ...(before === undefined ? {} : { number: LessThan(before) }),
         ...(state === undefined ? {} : { state }),
-        ...(digest === undefined ? {} : { digest }),
+        ...(digest === undefined ? {} : { id: In(await servingDigest(manager, tenantId, digest)) }),
         ...(training_job === undefined ? {} : { trainingJob: training_job }),
       })
       .orderBy('version.number', 'DESC')
       .take(limit + 1);
     whereLabels(query, label);
     const rows = (await query.getMany()).map((row) => ({ adapter: adapterName, row }));
-    return listPage(await readVersionResources(manager, tenantId, rows), limit);
+    const reports = include === 'report';
+    return listPage(await readVersionResources(manager, tenantId, rows, { reports }), limit);
   }
 
   /** Versions of all adapters, newest first: by what they hold or by the training that made them. */
@@ -64,12 +65,15 @@ export class VersionsService {
     if (after !== undefined && !isId(after)) throw unknownCursor();
     const { manager } = this.database;
     const columns = listedColumns(manager, include);
+    const conditions = [
+      ...(after === undefined ? [] : [LessThan(after)]),
+      ...(digest === undefined ? [] : [In(await servingDigest(manager, tenantId, digest))]),
+    ];
     const rows = await manager.find(AdapterVersion, {
       select: Object.fromEntries(columns.map((name) => [name, true])),
       where: {
         tenantId,
-        ...(after === undefined ? {} : { id: LessThan(after) }),
-        ...(digest === undefined ? {} : { digest }),
+        ...(conditions.length === 0 ? {} : { id: And(...conditions) }),
         ...(training_job === undefined ? {} : { trainingJob: training_job }),
       },
       order: { id: 'DESC' },
@@ -80,7 +84,8 @@ export class VersionsService {
       const adapter = names.get(row.adapterId); // absent: deleted since the rows were read
       return adapter === undefined ? [] : [{ adapter, row }];
     });
-    return listPage(await readVersionResources(manager, tenantId, named), limit);
+    const reports = include === 'report';
+    return listPage(await readVersionResources(manager, tenantId, named, { reports }), limit);
   }
 
   async get(tenantId: string, adapterName: string, number: number): Promise<VersionResource> {
@@ -172,6 +177,16 @@ export class VersionsService {
     });
     return { id, digests: await this.ledger.unheld(digests) };
   }
+}
+
+/** The ids of the versions that serve what the digest stands for, on whichever base. */
+async function servingDigest(manager: EntityManager, tenantId: string, digest: string): Promise<string[]> {
+  const rows = await manager.query<{ id: string }[]>(
+    `SELECT id FROM adapter_versions WHERE tenant_id = $1 AND digest = $2
+     UNION SELECT version_id FROM version_bases WHERE tenant_id = $1 AND digest = $2`,
+    [tenantId, digest],
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** Without its report a version is small. */
