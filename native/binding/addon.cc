@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "backend/shared/kv_type.h"
+#include "binding/js_error.h"
 #include "binding/session.h"
 #include "model/inspect.h"
 
@@ -26,19 +27,20 @@ static Napi::Value inspect(const Napi::CallbackInfo& info) {
     return env.Undefined();
   }
   const lorikeet::Result<lorikeet::CheckpointSummary> summary =
-      lorikeet::inspect_checkpoint(info[0].As<Napi::String>().Utf8Value());
-  if (!summary) {
-    Napi::Error::New(env, summary.error().message).ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+      lorikeet::guarded([&] { return lorikeet::inspect_checkpoint(info[0].As<Napi::String>().Utf8Value()); });
+  if (!summary) return lorikeet::binding::thrown(env, summary.error());
   Napi::Object result = Napi::Object::New(env);
   result["maxPositions"] = static_cast<double>(summary->max_positions);
   result["kvTokenBytes"] = kv_token_bytes(env, summary->kv_layers);
   return result;
 }
 
+static Napi::Value open(const Napi::CallbackInfo& info) {
+  return lorikeet::binding::guarded_call(info.Env(), [&] { return lorikeet::binding::Session::open(info); });
+}
+
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
-  exports["open"] = Napi::Function::New(env, lorikeet::binding::Session::open, "open");
+  exports["open"] = Napi::Function::New(env, open, "open");
   exports["inspect"] = Napi::Function::New(env, inspect, "inspect");
   return exports;
 }

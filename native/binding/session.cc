@@ -1,42 +1,17 @@
 #include "binding/session.h"
 
 #include <chrono>
-#include <exception>
 #include <utility>
 
 #include "binding/arguments.h"
 #include "binding/description.h"
+#include "binding/js_error.h"
 
 namespace lorikeet::binding {
 
 namespace {
 
-// No exception leaves a worker's job. Ours never throws; the standard library may, when memory runs out.
-template <class T, class Function>
-Result<T> guarded(Function function) {
-  try {
-    return function();
-  } catch (const std::exception& exception) {
-    return Error{std::string("out of memory or resources: ") + exception.what()};
-  }
-}
-
-Napi::Value error_value(Napi::Env env, const Error& error) {
-  return Napi::Error::New(env, error.message).Value();
-}
-
-Napi::Value rejected(Napi::Env env, const Error& error) {
-  const auto deferred = Napi::Promise::Deferred::New(env);
-  deferred.Reject(error_value(env, error));
-  return deferred.Promise();
-}
-
-Napi::Value thrown(Napi::Env env, const Error& error) {
-  Napi::Error::New(env, error.message).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-const Error kClosed{"the model is closed"};
+const Error kClosed{"the model is closed", ErrorKind::closed};
 
 // As JSON, plain data crosses in one piece and is read on another thread.
 std::optional<std::string> json_text(Napi::Env env, Napi::Value value) {
@@ -49,8 +24,9 @@ std::optional<std::string> json_text(Napi::Env env, Napi::Value value) {
 
 }  // namespace
 
-Session::Session(Napi::Env env, ModelOptions options)
-    : options_(std::move(options)), env_(env), loop_(Loop::New(env, "lorikeet", 0, 1)) {
+Session::Session(Napi::Env env, ModelOptions options) : options_(std::move(options)), env_(env) {
+  // After the threads: where one cannot be started, nothing has to be given back to the environment.
+  loop_ = Loop::New(env, "lorikeet", 0, 1);
   loop_.Unref(env);
   // After the loop's creation: hooks run last in, first out, and the threads must end before the loop does.
   napi_add_env_cleanup_hook(env, &Session::on_environment_exit, this);
@@ -62,7 +38,11 @@ Session::~Session() {
 }
 
 void Session::prepare_adapters() {
-  preparer_.post([this] { model_->prepare_adapters(); });
+  // Without memory for the job, the next adapter takes a little longer.
+  (void)guarded([this] {
+    preparer_.post([this] { model_->prepare_adapters(); });
+    return Status();
+  });
 }
 
 void Session::stop_threads() {
@@ -91,12 +71,13 @@ void Session::on_environment_exit(void* data) {
 
 void Session::submit(Napi::Env env, Worker& worker, std::function<void()> work,
                      std::function<void(Napi::Env)> settle) {
-  if (pending_calls_++ == 0) loop_.Ref(env);
-  auto* call = new Call{shared_from_this(), std::move(work), std::move(settle)};
-  worker.post([this, call] {
+  auto owned = std::make_unique<Call>(Call{shared_from_this(), std::move(work), std::move(settle)});
+  worker.post([this, call = owned.get()] {
     call->work();
     loop_.NonBlockingCall(call);
   });
+  (void)owned.release();  // settle_call's, which runs on this thread
+  if (pending_calls_++ == 0) loop_.Ref(env);
 }
 
 void Session::settle_call(Napi::Env env, Napi::Function, std::nullptr_t*, Call* call) {
@@ -118,22 +99,19 @@ Napi::Value Session::open(const Napi::CallbackInfo& info) {
     session->stepper_.run_in_background();
   }
   const auto deferred = Napi::Promise::Deferred::New(env);
-  const auto status = std::make_shared<Status>();
+  const auto opened = std::make_shared<Result<std::unique_ptr<Model>>>(Error{"not run"});
   session->submit(
       env, session->loader_,
-      [self = session.get(), status] {
-        auto model = guarded<std::unique_ptr<Model>>([&] { return Model::open(self->options_); });
-        if (model) {
-          self->model_ = std::move(*model);
-          self->prepare_adapters();
-        } else {
-          *status = model.error();
-        }
+      [self = session.get(), opened] {
+        *opened = Model::open(self->options_);
+        if (!*opened) return;
+        self->model_ = std::move(**opened);
+        self->prepare_adapters();
       },
-      [self = session.get(), status, deferred](Napi::Env js) {
-        if (*status) return deferred.Resolve(self->make_object(js));
+      [self = session.get(), opened, deferred](Napi::Env js) {
+        if (*opened) return deferred.Resolve(self->make_object(js));
         self->stop_threads();
-        deferred.Reject(error_value(js, status->error()));
+        deferred.Reject(js_error(js, opened->error()).Value());
         self->detach();
       });
   return deferred.Promise();
@@ -156,7 +134,7 @@ Napi::Object Session::make_object(Napi::Env env) {
     object[name] = Napi::Function::New(
         env,
         [self = shared_from_this(), method = method](const Napi::CallbackInfo& info) {
-          return (self.get()->*method)(info);
+          return guarded_call(info.Env(), [&] { return (self.get()->*method)(info); });
         },
         name);
   }
@@ -179,11 +157,11 @@ Napi::Value Session::load_adapter(const Napi::CallbackInfo& info) {
   submit(
       env, loader_,
       [this, path, modules_json = *text, loaded] {
-        *loaded = guarded<LoadedAdapter>([&] { return model_->load_adapter(path, modules_json); });
+        *loaded = model_->load_adapter(path, modules_json);
         prepare_adapters();
       },
       [loaded, deferred](Napi::Env js) {
-        if (!*loaded) return deferred.Reject(error_value(js, loaded->error()));
+        if (!*loaded) return deferred.Reject(js_error(js, loaded->error()).Value());
         Napi::Object object = Napi::Object::New(js);
         object["handle"] = static_cast<double>((*loaded)->handle);
         object["bytes"] = static_cast<double>((*loaded)->bytes);
@@ -203,18 +181,12 @@ Napi::Value Session::merge_adapter(const Napi::CallbackInfo& info) {
   if (!text) return rejected(env, Error{"spec.changes must be plain data"});
 
   const auto deferred = Napi::Promise::Deferred::New(env);
-  const auto merged = std::make_shared<Result<bool>>(Error{"not run"});
+  const auto merged = std::make_shared<Status>();
   submit(
       env, stepper_,  // so no step can see half of it
-      [this, path, changes_json = *text, merged] {
-        *merged = guarded<bool>([&]() -> Result<bool> {
-          const Status status = model_->merge_adapter(path, changes_json);
-          if (!status) return status.error();
-          return true;
-        });
-      },
+      [this, path, changes_json = *text, merged] { *merged = model_->merge_adapter(path, changes_json); },
       [merged, deferred](Napi::Env js) {
-        if (!*merged) return deferred.Reject(error_value(js, merged->error()));
+        if (!*merged) return deferred.Reject(js_error(js, merged->error()).Value());
         deferred.Resolve(js.Undefined());
       });
   return deferred.Promise();
@@ -251,9 +223,6 @@ Napi::Value Session::step(const Napi::CallbackInfo& info) {
   if (stepping_) return rejected(env, Error{"a step is already running"});
   const Status read = read_step_plan(env, info[0], options_, model_->plan());
   if (!read) return rejected(env, read.error());
-  const Status pinned = model_->pin_step();
-  if (!pinned) return rejected(env, pinned.error());
-  stepping_ = true;
 
   struct State {
     Napi::Promise::Deferred deferred;
@@ -264,23 +233,33 @@ Napi::Value Session::step(const Napi::CallbackInfo& info) {
   const auto state = std::make_shared<State>(
       State{Napi::Promise::Deferred::New(env), Napi::Persistent(info[0].As<Napi::Object>()), {}, 0});
   const Napi::Value promise = state->deferred.Promise();
-  submit(
-      env, stepper_,
-      [this, state = state.get()] {
-        const auto start = std::chrono::steady_clock::now();
-        state->status = model_->run_step();
-        state->native_ms =
-            std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-      },
-      [this, state](Napi::Env js) {
-        stepping_ = false;
-        Status status = state->status;
-        if (status) status = write_step_results(js, state->plan.Value(), model_->results());
-        if (!status) return state->deferred.Reject(error_value(js, status.error()));
-        Napi::Object timing = Napi::Object::New(js);
-        timing["native_ms"] = state->native_ms;
-        state->deferred.Resolve(timing);
-      });
+  if (const Status pinned = model_->pin_step(); !pinned) return rejected(env, pinned.error());
+  stepping_ = true;
+  const Status submitted = guarded([&] {
+    submit(
+        env, stepper_,
+        [this, state = state.get()] {
+          const auto start = std::chrono::steady_clock::now();
+          state->status = model_->run_step();
+          state->native_ms =
+              std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+        },
+        [this, state](Napi::Env js) {
+          stepping_ = false;
+          Status status = std::move(state->status);
+          if (status) status = write_step_results(js, state->plan.Value(), model_->results());
+          if (!status) return state->deferred.Reject(js_error(js, status.error()).Value());
+          Napi::Object timing = Napi::Object::New(js);
+          timing["native_ms"] = state->native_ms;
+          state->deferred.Resolve(timing);
+        });
+    return Status();
+  });
+  if (!submitted) {
+    stepping_ = false;
+    model_->unpin_step();
+    state->deferred.Reject(js_error(env, submitted.error()).Value());
+  }
   return promise;
 }
 

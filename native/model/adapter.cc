@@ -117,12 +117,12 @@ class AdapterLoader {
         if (found != by_name.end()) {
           unknown.erase(module.name);
           const Status status = load_module(module, *found->second, parts);
-          if (!status) return Error{module.name + ": " + status.error().message};
+          if (!status) return within(module.name, status.error());
         }
         ++at;
       } while (at < base_modules.size() && base_modules[at].part > 0);
       const Status status = create_linear(base_modules[first], parts);
-      if (!status) return Error{base_modules[first].name + ": " + status.error().message};
+      if (!status) return within(base_modules[first].name, status.error());
       first = at;
     }
     if (!unknown.empty()) return Error{"the base model has no module " + *unknown.begin()};

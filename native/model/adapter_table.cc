@@ -9,8 +9,9 @@ int32_t AdapterTable::publish(Adapter adapter) {
   entry->bytes = adapter.bytes();
   entry->adapter = std::move(adapter);
   const std::lock_guard lock(mutex_);
-  bytes_ += entry->bytes;
+  const size_t bytes = entry->bytes;
   entries_.emplace(next_handle_, std::move(entry));
+  bytes_ += bytes;
   return next_handle_++;
 }
 
@@ -31,6 +32,8 @@ Status AdapterTable::pin(std::span<const int32_t> handles, std::vector<const Ada
   const std::lock_guard lock(mutex_);
   adapters.clear();
   pinned_.clear();
+  pinned_.reserve(handles.size());  // all that may throw, before anything is pinned
+  adapters.reserve(handles.size());
   for (const int32_t handle : handles) {
     const auto found = entries_.find(handle);
     if (found == entries_.end()) {

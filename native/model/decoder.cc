@@ -112,7 +112,9 @@ Status Decoder::run(const StepPlan& plan, std::span<const Adapter* const> adapte
                        plan.page_table_stride});
   embed();
   for (int layer = 0; layer < network_.layer_count(); ++layer) {
-    if (cancelled.load(std::memory_order_relaxed)) return Error{"the step was cancelled: the engine closes"};
+    if (cancelled.load(std::memory_order_relaxed)) {
+      return Error{"the step was cancelled: the engine closes", ErrorKind::closed};
+    }
     attention_block(layer);
     mlp_block(layer);
   }

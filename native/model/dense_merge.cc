@@ -302,7 +302,7 @@ Status merge_dense(Weights& weights, const std::vector<Module>& base_modules, co
     });
     if (module == base_modules.end()) return Error{"the base model has no module " + name};
     if (Status s = ModuleMerge(*file, change, *module, type).apply(weights); !s)
-      return Error{name + ": " + s.error().message};
+      return within(name, s.error());
   }
   return {};
 }

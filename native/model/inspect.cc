@@ -8,7 +8,7 @@ namespace lorikeet {
 
 Result<CheckpointSummary> inspect_checkpoint(const std::string& folder) {
   const Result<Network> network = read_network(folder);
-  if (!network) return Error{folder + ": " + network.error().message};
+  if (!network) return within(folder, network.error());
   Result<Checkpoint> checkpoint = Checkpoint::open(folder);
   if (!checkpoint) return checkpoint.error();
   if (Status s = checkpoint->rename(network->renames, network->ignored); !s) return s.error();

@@ -12,9 +12,19 @@
 
 namespace lorikeet {
 
+namespace {
+
+// Of a failed call: a file that is not there is the caller's fault, a full table of files is not.
+Error failed(const std::string& what, int error) {
+  const bool scarce = error == ENOMEM || error == EMFILE || error == ENFILE || error == EAGAIN;
+  return {what + ": " + std::strerror(error), scarce ? ErrorKind::out_of_memory : ErrorKind::invalid};
+}
+
+}  // namespace
+
 Result<MappedFile> MappedFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return Error{"cannot open " + path + ": " + std::strerror(errno)};
+  if (fd < 0) return failed("cannot open " + path, errno);
   struct stat info {};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
@@ -28,7 +38,7 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   const int map_errno = errno;
   ::close(fd);
-  if (address == MAP_FAILED) return Error{"cannot map " + path + ": " + std::strerror(map_errno)};
+  if (address == MAP_FAILED) return failed("cannot map " + path, map_errno);
   return MappedFile({static_cast<const std::byte*>(address), size});
 }
 

@@ -1,5 +1,6 @@
 #include "model/model.h"
 
+#include "backend/shared/guarded.h"
 #include "backend/shared/kv_type.h"
 #include "model/checkpoint.h"
 #include "model/dense_merge.h"
@@ -8,10 +9,12 @@
 namespace lorikeet {
 
 Result<std::unique_ptr<Model>> Model::open(const ModelOptions& options) {
-  std::unique_ptr<Model> model(new Model());
-  const Status status = model->load(options);
-  if (!status) return status.error();
-  return model;
+  return guarded([&]() -> Result<std::unique_ptr<Model>> {
+    std::unique_ptr<Model> model(new Model());
+    const Status status = model->load(options);
+    if (!status) return status.error();
+    return model;
+  });
 }
 
 Status Model::load(const ModelOptions& options) {
@@ -20,7 +23,7 @@ Status Model::load(const ModelOptions& options) {
   if (options.page_tokens < 1) return Error{"kv.pageTokens must be at least 1"};
 
   Result<Network> network = read_network(options.path);
-  if (!network) return Error{options.path + ": " + network.error().message};
+  if (!network) return within(options.path, network.error());
   network_ = std::move(*network);
   quantization_ = options.quantization;
   adapter_type_ = options.adapter_type;
@@ -35,7 +38,7 @@ Status Model::load(const ModelOptions& options) {
   Result<Checkpoint> checkpoint = Checkpoint::open(options.path);
   if (!checkpoint) return checkpoint.error();
   Result<Weights> weights = load_weights(network_, *checkpoint, *backend_, options.quantization);
-  if (!weights) return Error{options.path + ": " + weights.error().message};
+  if (!weights) return within(options.path, weights.error());
   weights_ = std::move(*weights);
   if (Status s = create_kv(options); !s) return s;
 
@@ -73,32 +76,47 @@ MemoryUse Model::memory() const {
 }
 
 Result<LoadedAdapter> Model::load_adapter(const std::string& weights_path, const std::string& modules_json) {
-  auto modules = parse_manifest_modules(modules_json);
-  if (!modules) return modules.error();
-  Result<Adapter> adapter = lorikeet::load_adapter({weights_path, std::move(*modules)}, modules_, weights_,
-                                                   *backend_, adapter_type_);
-  if (!adapter) return adapter.error();
-  const size_t bytes = adapter->bytes();
-  return LoadedAdapter{adapters_.publish(std::move(*adapter)), bytes};
+  return guarded([&]() -> Result<LoadedAdapter> {
+    auto modules = parse_manifest_modules(modules_json);
+    if (!modules) return modules.error();
+    Result<Adapter> adapter = lorikeet::load_adapter({weights_path, std::move(*modules)}, modules_, weights_,
+                                                     *backend_, adapter_type_);
+    if (!adapter) return adapter.error();
+    const size_t bytes = adapter->bytes();
+    return LoadedAdapter{adapters_.publish(std::move(*adapter)), bytes};
+  });
+}
+
+void Model::prepare_adapters() {
+  // What could not be prepared is made, or refused, when an adapter needs it.
+  (void)guarded([&] {
+    backend_->adapters_prepare();
+    return Status();
+  });
 }
 
 Status Model::merge_adapter(const std::string& weights_path, const std::string& changes_json) {
   if (kind_ != BackendKind::reference)
     return Error{"only the reference backend's weights can be merged with"};
-  return merge_dense(weights_, modules_, weights_path, changes_json, adapter_type_);
+  return guarded([&] { return merge_dense(weights_, modules_, weights_path, changes_json, adapter_type_); });
 }
 
 Status Model::pin_step() {
-  step_handles_.clear();
-  for (int32_t g = 0; g < plan_.segments(); ++g) {
-    step_handles_.push_back(plan_.segment[int64_t{g} * kSegmentInts + 2]);
-  }
-  return adapters_.pin(step_handles_, step_adapters_);
+  return guarded([&] {
+    step_handles_.clear();
+    for (int32_t g = 0; g < plan_.segments(); ++g) {
+      step_handles_.push_back(plan_.segment[int64_t{g} * kSegmentInts + 2]);
+    }
+    return adapters_.pin(step_handles_, step_adapters_);
+  });
 }
 
 Status Model::run_step() {
-  Status status = checker_->check(plan_);
-  if (status) status = decoder_->run(plan_, step_adapters_, results_, cancelled_);
+  // A step that fails has written nothing but pages of its own requests, which fail with it.
+  Status status = guarded([&] {
+    const Status checked = checker_->check(plan_);
+    return checked ? decoder_->run(plan_, step_adapters_, results_, cancelled_) : checked;
+  });
   adapters_.unpin();
   return status;
 }

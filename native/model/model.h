@@ -42,6 +42,7 @@ struct LoadedAdapter {
   size_t bytes = 0;
 };
 
+// Nothing here throws: what the system refuses is an Error of its kind.
 class Model {
  public:
   static Result<std::unique_ptr<Model>> open(const ModelOptions& options);
@@ -60,7 +61,7 @@ class Model {
   // Loader thread.
   Result<LoadedAdapter> load_adapter(const std::string& weights_path, const std::string& modules_json);
   // Any thread, while loads and steps run.
-  void prepare_adapters() { backend_->adapters_prepare(); }
+  void prepare_adapters();
   // Before the first step, with the reference backend: from now on the model is the base with the adapter
   // merged.
   Status merge_adapter(const std::string& weights_path, const std::string& changes_json);
@@ -70,6 +71,8 @@ class Model {
   // The step in two halves, so that its adapters are pinned as soon as the host has handed it over.
   StepPlan& plan() { return plan_; }
   Status pin_step();
+  // Instead of run_step(), where nobody can run it.
+  void unpin_step() { adapters_.unpin(); }
   // Step thread. Checks plan(), runs it, fills results() and unpins.
   Status run_step();
   std::span<const SampleResult> results() const { return {results_.data(), plan_.sample_row.size()}; }

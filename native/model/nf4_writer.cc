@@ -197,7 +197,7 @@ void copy_others(const fs::path& from, const fs::path& to) {
 
 Status write_nf4_checkpoint(const std::string& from, const std::string& to, int threads) {
   Result<Network> network = read_network(from);
-  if (!network) return Error{from + ": " + network.error().message};
+  if (!network) return within(from, network.error());
   if (network->format != CheckpointFormat::plain) return Error{from + " is quantized already"};
   if (!network->renames.empty())
     return Error{from + ": " + network->family + " checkpoints are not written in NF4"};

@@ -139,7 +139,7 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
   Result<MappedFile> file = MappedFile::open(path);
   if (!file) return file.error();
   auto tensors = parse_safetensors_header(file->bytes());
-  if (!tensors) return Error{path + ": " + tensors.error().message};
+  if (!tensors) return within(path, tensors.error());
   return SafetensorsFile(std::move(*file), std::move(*tensors));
 }
 

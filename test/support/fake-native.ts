@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { NativeErrorKind } from '../../libs/native-engine/src/native-error.js';
 import {
   type AdapterSpec,
   type LoadedAdapter,
@@ -57,6 +58,8 @@ export class FakeNative implements NativeModel {
   copiedPages = 0;
   /** The step with this number fails. */
   failStep: number | undefined;
+  /** Why it, or a load, fails. */
+  failKind: NativeErrorKind = 'invalid';
   /** A row after this token has no finite logits. */
   poisonToken: number | undefined;
   failLoad: string | undefined;
@@ -90,7 +93,9 @@ export class FakeNative implements NativeModel {
 
   async loadAdapter(spec: AdapterSpec): Promise<LoadedAdapter> {
     for (let turn = 0; turn < (this.options.loadTurns ?? 1); turn++) await nextTurn();
-    if (this.failLoad !== undefined) throw new Error(this.failLoad);
+    if (this.failLoad !== undefined) {
+      throw Object.assign(new Error(this.failLoad), { kind: this.failKind });
+    }
     const handle = this.#nextHandle++;
     this.adapters.set(handle, spec);
     return { handle, bytes: 80 };
@@ -138,7 +143,9 @@ export class FakeNative implements NativeModel {
       if (this.options.checks !== false) this.#check(plan, adapterOfRow);
       const results = this.options.checks === false ? quick(plan) : this.#compute(plan, adapterOfRow);
       for (let turn = 0; turn < (this.options.stepTurns ?? 1); turn++) await nextTurn();
-      if (this.steps === this.failStep) throw new Error('the device is on fire');
+      if (this.steps === this.failStep) {
+        throw Object.assign(new Error('the device is on fire'), { kind: this.failKind });
+      }
       results();
       return { native_ms: 0.01 };
     } finally {

@@ -8,6 +8,7 @@ import { Registry } from 'prom-client';
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import { InferenceEngine, type InferenceEngineOptions } from '#serving/loop/inference-engine.js';
+import type { OpenedModel } from '#serving/model-opening.js';
 import { Tokenizer } from '#serving/text/tokenizer.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { FileBlobStore } from '#stores/blobs/file-store.js';
@@ -23,6 +24,7 @@ export interface OpenedEngine {
   readonly engine: InferenceEngine;
   readonly native: FakeNative;
   readonly registry: Registry;
+  readonly model: OpenedModel;
 }
 
 /** Inference engines over the fake native model, with five adapters in a blob store of their own. */
@@ -46,14 +48,15 @@ export class ServingFixture {
   open(overrides: Overrides = {}, blobs: BlobStore = this.blobs): OpenedEngine {
     const native = new FakeNative({ kvPages: 64, pageTokens: 16, ...overrides });
     const registry = new Registry();
+    const model = {
+      native,
+      tokenizer: this.tokenizer,
+      templates: new Map(),
+      eosTokenIds: [EOS],
+      base: baseOf(native),
+    };
     const engine = new InferenceEngine({
-      model: {
-        native,
-        tokenizer: this.tokenizer,
-        templates: new Map(),
-        eosTokenIds: [EOS],
-        base: baseOf(native),
-      },
+      model,
       settings: {
         adapterCacheBytes: 1000,
         hostAdapterCacheBytes: 1000,
@@ -70,7 +73,7 @@ export class ServingFixture {
       registry,
       logger: pino({ level: 'silent' }),
     });
-    const opened = { engine, native, registry };
+    const opened = { engine, native, registry, model };
     this.#opened.push(opened);
     return opened;
   }

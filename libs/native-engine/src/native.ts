@@ -151,7 +151,7 @@ export const SAMPLE_FLOAT = {
 } as const;
 export const SAMPLE_FLOATS = 6;
 
-/** One opened model. Every promise rejects with an Error whose message a user can read. */
+/** One opened model. Every promise rejects with an Error whose message a user can read, and nativeErrorKind its kind. */
 export interface NativeModel {
   readonly description: ModelDescription;
   /** Reads and repacks on a loader thread; steps go on meanwhile. */

@@ -58,6 +58,7 @@ void CpuBackend::attention(float* out, const float* qkv, const KvCache& kv, int 
     const int first = static_cast<int>(part) * heads;
     return AttentionCall::Item{attention_blocks_[static_cast<size_t>(block)], {first, first + heads}};
   };
+  for (Scratch& scratch : attention_scratch_) (void)scratch.floats(call.work_floats(queries));
   const auto work_of = [&](int thread) {
     return call.work_at(attention_scratch_[static_cast<size_t>(thread)].floats(call.work_floats(queries)),
                         queries);

@@ -1,8 +1,7 @@
 #include "backend/interface/backend.h"
 
 #include <cassert>
-#include <cstdio>
-#include <cstdlib>
+#include <new>
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/shared/dtype.h"
@@ -36,11 +35,7 @@ float* Scratch::floats(size_t count) {
   if (count * sizeof(float) > memory_.bytes()) {
     memory_ = Memory();
     auto grown = Memory::allocate((count + count / 4) * sizeof(float));
-    if (!grown) {
-      std::fprintf(stderr, "lorikeet: out of memory for %zu bytes of a step's working memory\n",
-                   count * sizeof(float));
-      std::abort();
-    }
+    if (!grown) throw std::bad_alloc();
     memory_ = std::move(*grown);
   }
   return memory_.f32();
@@ -63,6 +58,7 @@ Caps CpuBackend::caps() const {
 
 void CpuBackend::step_begin(const StepView& step) {
   step_ = step;
+  soon_.clear();  // a step that failed may have left what has gone since
   for (RopeTable& table : rope_tables_) table.fresh = false;
 }
 
@@ -89,7 +85,7 @@ std::optional<Memory> copy_f32(const HostTensor& tensor) {
 }
 
 Error out_of_memory(const char* what) {
-  return Error{std::string("out of memory for ") + what};
+  return {std::string("out of memory for ") + what, ErrorKind::out_of_memory};
 }
 
 }  // namespace lorikeet::cpu

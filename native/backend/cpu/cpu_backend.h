@@ -24,8 +24,9 @@ constexpr int kMaxHeadDim = 1024;
 // Memory of the step that grows to the largest step seen and stays.
 class Scratch {
  public:
-  // At least `count` floats, 64-byte aligned; contents undefined. Aborts when the system has no more: a step
-  // has no way to fail, and a few megabytes missing mean that nothing else works either.
+  // At least `count` floats, 64-byte aligned; contents undefined. Throws std::bad_alloc when the system has
+  // no more, which fails the step: to be called on the step's own thread, never first inside of the pool's
+  // work.
   float* floats(size_t count);
 
  private:

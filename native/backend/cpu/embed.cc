@@ -212,8 +212,10 @@ void CpuBackend::embed_positions(float* y, const Embedding& table, int32_t offse
   const auto& base = static_cast<const CpuEmbedding&>(table);
   const auto rows = static_cast<int64_t>(step_.position.size());
   std::vector<Scratch>& scratch = attention_scratch_;  // of each thread, free here
+  const auto width = static_cast<size_t>(base.hidden + kSlack);
+  for (Scratch& own : scratch) (void)own.floats(width);
   for_rows(rows, 2 * base.hidden, [&](int64_t row, int thread) {
-    float* const own = scratch[static_cast<size_t>(thread)].floats(static_cast<size_t>(base.hidden + kSlack));
+    float* const own = scratch[static_cast<size_t>(thread)].floats(width);
     read_row(kernels_, base, nullptr, int64_t{step_.position[static_cast<size_t>(row)]} + offset, own);
     kernels_.add_scaled(y + row * base.hidden, own, 1.0f, base.hidden);
   });

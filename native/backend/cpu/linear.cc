@@ -107,8 +107,10 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
                   .quantizes = q.q == nullptr ? 0 : (rows + kQuantizeRows - 1) / kQuantizeRows,
                   .shrinks = shrinks_,
                   .soon = soon_};
+  constexpr size_t kAccumulated = 2 * kChunkRows * kMaxTile;
+  for (Scratch& accumulator : accumulators_) (void)accumulator.floats(kAccumulated);
   const auto run_item = [&](int64_t item, int thread) {
-    call.run_item(item, accumulators_[static_cast<size_t>(thread)].floats(2 * kChunkRows * kMaxTile));
+    call.run_item(item, accumulators_[static_cast<size_t>(thread)].floats(kAccumulated));
   };
   if (rows * base.k * base.n < kWorthSharing) {
     for (int64_t item = 0; item < call.items(); ++item) run_item(item, 0);

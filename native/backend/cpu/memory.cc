@@ -3,7 +3,10 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "backend/cpu/slabs.h"
@@ -11,8 +14,29 @@
 namespace lorikeet::cpu {
 namespace {
 
+// The address sanitizer sees a byte read beyond a block only where the block is its own allocator's.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+constexpr size_t kAlignment = 64;
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 constexpr size_t kSmallPageBytes = size_t{64} << 10;  // no machine's small page is larger
+
+// How many allocations more succeed; negative: all that the system grants.
+std::atomic<int64_t> allocations_left{-1};
+std::atomic<bool> refused{false};
+
+bool refused_for_a_test() {
+  int64_t left = allocations_left.load(std::memory_order_relaxed);
+  while (left > 0) {
+    if (allocations_left.compare_exchange_weak(left, left - 1, std::memory_order_relaxed)) return false;
+  }
+  if (left == 0) refused.store(true, std::memory_order_relaxed);
+  return left == 0;
+}
 
 size_t round_up(size_t value, size_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -20,10 +44,20 @@ size_t round_up(size_t value, size_t unit) {
 
 }  // namespace
 
+bool fail_allocations_after(int64_t count) {
+  allocations_left.store(count);
+  return refused.exchange(false);
+}
+
 std::optional<Memory> Memory::allocate(size_t bytes) {
   Memory memory;
   if (bytes == 0) return memory;
-  if (bytes <= kLargestSlabBlock) {
+  if (refused_for_a_test()) return std::nullopt;
+  if (kSanitized) {
+    if (posix_memalign(&memory.map_, kAlignment, bytes) != 0) return std::nullopt;
+    memory.data_ = static_cast<std::byte*>(memory.map_);
+    std::memset(memory.data_, 0, bytes);
+  } else if (bytes <= kLargestSlabBlock) {
     const SlabBlock block = slab_allocate(bytes);
     if (block.data == nullptr) return std::nullopt;
     memory.slab_ = block.slab;
@@ -54,7 +88,11 @@ std::optional<Memory> Memory::allocate(size_t bytes) {
 
 Memory::~Memory() {
   if (slab_ != nullptr) slab_release(slab_);
-  if (map_ != nullptr) munmap(map_, map_bytes_);
+  if (kSanitized) {
+    std::free(map_);
+  } else if (map_ != nullptr) {
+    munmap(map_, map_bytes_);
+  }
 }
 
 Memory::Memory(Memory&& other) noexcept

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 
 namespace lorikeet::cpu {
@@ -27,10 +28,14 @@ class Memory {
 
  private:
   Slab* slab_ = nullptr;  // small blocks
-  void* map_ = nullptr;   // the others: what munmap takes
+  void* map_ = nullptr;   // the others: what munmap takes (free, under the address sanitizer)
   size_t map_bytes_ = 0;
   std::byte* data_ = nullptr;  // 64-byte aligned, at 2 MiB when mapped
   size_t bytes_ = 0;
 };
+
+// For tests: after `count` more allocations, each fails as if the system had no more. Negative: none fails.
+// Returns whether one has failed since the last call.
+bool fail_allocations_after(int64_t count);
 
 }  // namespace lorikeet::cpu

@@ -37,12 +37,22 @@ void Backoff::wait() {
 }
 
 Pool::Pool(int threads) {
-  for (int thread = 1; thread < threads; ++thread) {
-    workers_.emplace_back([this, thread] { worker_main(thread); });
+  try {
+    workers_.reserve(static_cast<size_t>(threads));
+    for (int thread = 1; thread < threads; ++thread) {
+      workers_.emplace_back([this, thread] { worker_main(thread); });
+    }
+  } catch (...) {  // no memory or no more threads: those that have begun end again
+    stop();
+    throw;
   }
 }
 
 Pool::~Pool() {
+  stop();
+}
+
+void Pool::stop() {
   stopping_.store(true);
   ticket_.fetch_add(uint64_t{1} << 32);  // a job without items
   wakeups_.fetch_add(1);
@@ -67,7 +77,7 @@ void Pool::dispatch(uint32_t items, void* context, Call call) {
   while (done_.load(std::memory_order_acquire) != items) backoff.wait();
 }
 
-void Pool::work(uint64_t generation, int thread) {
+void Pool::work(uint64_t generation, int thread) noexcept {
   uint64_t ticket = ticket_.load(std::memory_order_acquire);
   while (generation_of(ticket) == generation) {
     const uint32_t items = items_.load(std::memory_order_relaxed);

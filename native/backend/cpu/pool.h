@@ -31,7 +31,7 @@ class Pool {
 
   // Calls body(item, thread) for every item in [0, items), each once, in parallel; returns when all are done.
   // Items start in ascending order, so an item may wait for one before it. One caller at a time. thread <
-  // threads().
+  // threads(). body must not throw: what it needs is allocated before.
   template <class Body>
   void run(int64_t items, Body&& body) {
     if (workers_.empty() || items <= 1) {
@@ -48,8 +48,10 @@ class Pool {
  private:
   using Call = void (*)(void* context, uint32_t item, int thread);
 
+  void stop();
   void dispatch(uint32_t items, void* context, Call call);
-  void work(uint64_t generation, int thread);
+  // An item that throws ends the process, on whatever thread: a job cannot be left half done.
+  void work(uint64_t generation, int thread) noexcept;
   void worker_main(int thread);
   // Returns the newest ticket once its generation is not `seen`.
   uint64_t await_generation(uint64_t seen);

@@ -33,7 +33,7 @@ Error not_finite() {
 }
 
 Error no_memory() {
-  return Error{"out of memory for the model's weights"};
+  return {"out of memory for the model's weights", ErrorKind::out_of_memory};
 }
 
 }  // namespace

@@ -8,7 +8,9 @@ void CpuBackend::sample(std::span<SampleResult> results, const float* logits, in
                         std::span<const SampleRow> rows) {
   assert(results.size() == rows.size());
   if (vocab != sample_vocab_) {
-    sample_scratch_.assign(static_cast<size_t>(pool_.threads()), SampleScratch(vocab));
+    sample_scratch_.clear();
+    // One by one: a copy of one would lack its capacity, and grow in the pool's work.
+    for (int thread = 0; thread < pool_.threads(); ++thread) sample_scratch_.emplace_back(vocab);
     sample_vocab_ = vocab;
   }
   pool_.run(static_cast<int64_t>(rows.size()), [&](int64_t item, int thread) {

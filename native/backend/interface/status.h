@@ -1,6 +1,7 @@
 // Errors without exceptions: what fails on bad input returns a Result, whose message a user can read.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -8,9 +9,23 @@
 
 namespace lorikeet {
 
+// For whoever decides what to do about it: try again, try elsewhere, or tell who sent it.
+enum class ErrorKind : uint8_t {
+  invalid,        // what came in is wrong or not supported: another try fails alike
+  out_of_memory,  // of memory, threads or file handles: may work later, or where there is more
+  closed,         // the model is closing
+  device,         // the engine itself failed
+};
+
 struct Error {
   std::string message;
+  ErrorKind kind = ErrorKind::invalid;
 };
+
+// The same failure, and where it happened.
+inline Error within(const std::string& where, const Error& error) {
+  return {where + ": " + error.message, error.kind};
+}
 
 template <class T>
 class [[nodiscard]] Result {

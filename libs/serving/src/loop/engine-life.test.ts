@@ -86,6 +86,14 @@ describe('the life of requests in the engine', () => {
     expect(idsOf(await run(engine, request(promptOf(5))))).toEqual(expectedIds(0, promptOf(5), 20));
   });
 
+  it('answers for a step that ran out of memory as for an engine that is not there, and goes on', async () => {
+    const { engine, native } = fixture.open();
+    Object.assign(native, { failStep: 2, failKind: 'out_of_memory' });
+    const events = await run(engine, request(promptOf(5)));
+    expect(events.at(-1)).toMatchObject({ type: 'error', code: 'engine_unavailable', shared: true });
+    expect(idsOf(await run(engine, request(promptOf(5))))).toEqual(expectedIds(0, promptOf(5), 20));
+  });
+
   it('ends a request whose scores are not finite, and no other', async () => {
     const { engine, native } = fixture.open();
     native.poisonToken = 500;

@@ -1,3 +1,4 @@
+import { nativeErrorKind } from '#native-engine/native-error.js';
 import type { NativeModel } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
@@ -237,7 +238,7 @@ export class EngineLoop {
     } catch (err) {
       logger.error({ err, requests: grants.length }, 'a step failed');
       for (const { request } of grants) request.inStep = false;
-      const error = new AppError('internal_error', { message: 'The engine failed while it computed this.' });
+      const error = stepFault(err);
       for (const { request } of grants) {
         if (request.endsAfterStep === undefined) this.#failShared(request, error);
         else this.#retire(request, request.endsAfterStep);
@@ -314,6 +315,22 @@ export class EngineLoop {
   #removeRunning(sequence: Sequence): void {
     const at = this.#running.indexOf(sequence);
     if (at >= 0) this.#running.splice(at, 1);
+  }
+}
+
+/** What a step's requests are told: for want of memory, they may succeed elsewhere or later. */
+function stepFault(cause: unknown): AppError {
+  switch (nativeErrorKind(cause)) {
+    case 'out_of_memory':
+      return new AppError('engine_unavailable', { message: 'The engine ran out of memory.', cause });
+    case 'closed':
+    case 'device':
+      return new AppError('engine_unavailable', {
+        message: 'The engine stopped while it computed this.',
+        cause,
+      });
+    default:
+      return new AppError('internal_error', { message: 'The engine failed while it computed this.', cause });
   }
 }
 

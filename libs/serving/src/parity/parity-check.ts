@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Parity, ParityRequest } from '#contracts/parity.js';
+import { nativeErrorKind } from '#native-engine/native-error.js';
 import type { NativeModel, OpenOptions } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
@@ -74,9 +75,7 @@ export class ParityCheck {
       const busy = error instanceof AppError && error.code === 'overloaded';
       if (busy) throw new AppError('engine_unavailable', { message: error.message });
       if (signal.aborted || error instanceof AppError) throw error;
-      const timeout = error instanceof DOMException && error.name === 'TimeoutError';
-      if (timeout) throw new AppError('engine_unavailable', { message: 'The parity check took too long.' });
-      throw error;
+      throw passingFault(error) ?? error;
     }
   }
 
@@ -129,4 +128,15 @@ export class ParityCheck {
     if ((await blobs.stat(sha256)) !== undefined) return blobs.localPath(sha256);
     throw new AppError('model_not_found', { message: 'The weights are not in the blob store.' });
   }
+}
+
+/** What is over in a while: the check comes again. Undefined: what another try may meet again. */
+function passingFault(cause: unknown): AppError | undefined {
+  const kind = nativeErrorKind(cause);
+  if (kind !== undefined && kind !== 'invalid') {
+    const message = 'The engine could not hold a second model to compare with.';
+    return new AppError('engine_unavailable', { message, cause });
+  }
+  if (!(cause instanceof DOMException) || cause.name !== 'TimeoutError') return undefined;
+  return new AppError('engine_unavailable', { message: 'The parity check took too long.', cause });
 }

@@ -1,4 +1,4 @@
-import type { GenerateRequest } from '#contracts/engine-protocol.js';
+import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { AppError } from '#runtime/app-error.js';
 import type { InferenceEngine } from '../loop/inference-engine.js';
 import type { ScoredTokens } from './parity-comparison.js';
@@ -58,7 +58,7 @@ async function scoreOne(input: ServedInput, run: OneRun, signal: AbortSignal): P
   const best: number[] = [];
   const events = await input.engine.generate(requestOf(input, run), signal, CHUNK_TOKENS);
   for await (const event of events) {
-    if (event.type === 'error') throw new AppError(event.code, { message: event.message });
+    if (event.type === 'error') throw faultOf(event);
     if (event.type === 'prompt') {
       for (const { logprob, top } of event.tokens.slice(1)) {
         logprobs.push(logprob ?? Number.NaN);
@@ -74,6 +74,12 @@ async function scoreOne(input: ServedInput, run: OneRun, signal: AbortSignal): P
     }
   }
   return { tokens, logprobs, best };
+}
+
+/** A step that failed says nothing of the adapter: no AppError, which would be the check's verdict. */
+function faultOf({ code, message, shared }: Extract<GenerateEvent, { type: 'error' }>): Error {
+  if (shared === true && code === 'internal_error') return new Error(message);
+  return new AppError(code, { message });
 }
 
 function requestOf({ check, generate }: ServedInput, { tokens, adapter }: OneRun): GenerateRequest {

@@ -27,6 +27,8 @@ class FakeDevice {
   loads = 0;
   drops = 0;
   failNext: string | undefined;
+  /** Loads that find no memory as long as more than so many adapters are there. */
+  roomFor = Infinity;
   #next = 1;
 
   async loadAdapter(spec: AdapterSpec): Promise<LoadedAdapter> {
@@ -35,6 +37,9 @@ class FakeDevice {
     this.failNext = undefined;
     await nextTick();
     if (failure !== undefined) throw new Error(failure);
+    if (this.loaded.size >= this.roomFor) {
+      throw Object.assign(new Error('out of memory for an adapter'), { kind: 'out_of_memory' });
+    }
     const handle = this.#next++;
     const bytes = estimateBytes({ ...manifest(8), modules: spec.modules });
     this.loaded.set(handle, bytes);
@@ -162,6 +167,29 @@ describe('adapter residency', () => {
     good.release();
     (await adapters.acquire('bad', manifest(80))).release();
     expect(device.loads).toBe(3);
+  });
+
+  it('takes idle adapters off a device that has less memory than it may use, oldest first', async () => {
+    const { device, adapters } = residency(1000);
+    device.roomFor = 2;
+    for (const digest of ['a', 'b', 'c']) (await adapters.acquire(digest, manifest(80))).release();
+    expect(adapters.resident().map(({ digest }) => digest)).toEqual(['b', 'c']);
+    expect(adapters.bytes).toBe(160);
+    expect(device.bytes).toBe(160);
+  });
+
+  it('calls a load that finds no memory a matter of the engine, and loads it once there is some', async () => {
+    const { device, adapters } = residency(1000);
+    device.roomFor = 1;
+    const first = await adapters.acquire('a', manifest(80));
+    await expect(adapters.acquire('b', manifest(80))).rejects.toMatchObject({
+      code: 'engine_unavailable',
+      details: { retryAfter_s: expect.any(Number) as number },
+    });
+    expect(adapters.bytes).toBe(80);
+    first.release();
+    (await adapters.acquire('b', manifest(80))).release();
+    expect(adapters.resident().map(({ digest }) => digest)).toEqual(['b']);
   });
 
   it('refuses an adapter that is larger than the whole budget, and goes on', async () => {

@@ -1,8 +1,12 @@
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
+import { nativeErrorKind } from '#native-engine/native-error.js';
 import type { AdapterSpec, LoadedAdapter } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
 import type { HostFile } from './host-adapters.js';
 import { withResolvers } from '../loop/with-resolvers.js';
+
+/** What running requests usually take to end and let go of memory. */
+const RETRY_AFTER_S = 5;
 
 /** A request's hold on a resident adapter. The handle stays valid until `release`. */
 export interface AdapterLease {
@@ -262,16 +266,26 @@ export class AdapterResidency {
     return loading.value;
   }
 
+  /** Where the device has less memory than it may use, adapters that nobody uses give way before anybody is refused. */
   async #loadOnDevice(spec: AdapterSpec): Promise<LoadedAdapter> {
-    try {
-      return await this.options.device.loadAdapter(spec);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new AppError('adapter_rejected', {
-        message: `The adapter could not be loaded: ${reason}`,
-        cause: error,
-      });
+    for (;;) {
+      try {
+        return await this.options.device.loadAdapter(spec);
+      } catch (error) {
+        if (nativeErrorKind(error) === 'out_of_memory' && this.#evictOne()) continue;
+        throw loadFault(error);
+      }
     }
+  }
+
+  /** False: all that are resident are in use. */
+  #evictOne(): boolean {
+    const idle = [...this.#entries.values()].filter(({ state, pins }) => state === 'resident' && pins === 0);
+    const [oldest] = idle.toSorted((a, b) => a.lastUse - b.lastUse);
+    if (oldest === undefined) return false;
+    this.#unload(oldest);
+    this.options.onEvict?.();
+    return true;
   }
 
   #fail(entry: Entry, error: unknown): void {
@@ -301,6 +315,21 @@ export function estimateBytes(manifest: AdapterManifest): number {
     }
   }
   return elements * 4;
+}
+
+/** What the engine lacks is no fault of the adapter: others may serve it, and this engine later. */
+function loadFault(cause: unknown): AppError {
+  const kind = nativeErrorKind(cause);
+  if (kind === 'out_of_memory') {
+    const message = 'The engine has no memory left to load the adapter.';
+    return new AppError('engine_unavailable', { message, cause, retryAfter_s: RETRY_AFTER_S });
+  }
+  if (kind === 'closed' || kind === 'device') {
+    const message = 'The engine cannot load adapters any more.';
+    return new AppError('engine_unavailable', { message, cause, retryAfter_s: RETRY_AFTER_S });
+  }
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new AppError('adapter_rejected', { message: `The adapter could not be loaded: ${reason}`, cause });
 }
 
 function tooLarge(needBytes: number, limitBytes: number): AppError {
