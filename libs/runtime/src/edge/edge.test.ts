@@ -170,6 +170,25 @@ describe('before a byte of the body is read', () => {
     await endless.ended;
   });
 
+  it('cuts connections that it cannot read the rest of, of many that go on sending', async () => {
+    await start();
+    const lines = ['authorization: Bearer wrong', 'content-length: 1000000'];
+    const clients = Array.from({ length: 40 }, () => raw(head('/echo', lines) + 'x'.repeat(100_000)));
+    await Promise.all(clients.map(answerOf));
+    // Most are cut at once, some after their time.
+    await expect(Promise.all(clients.map(({ ended }) => ended))).resolves.toHaveLength(40);
+  });
+
+  it('lets go of a client that went while its body was read away', async () => {
+    await start();
+    const lines = ['authorization: Bearer wrong', 'content-length: 10000000'];
+    const clients = Array.from({ length: 40 }, () => raw(head('/echo', lines) + 'x'.repeat(2_000_000)));
+    await Promise.all(clients.map(answerOf));
+    for (const { socket } of clients) socket.destroy();
+    const open = () => new Promise((resolve) => app.getHttpServer().getConnections((_, n) => resolve(n)));
+    await vi.waitFor(async () => expect(await open()).toBe(0), 5_000);
+  });
+
   it('reads no body of GET and DELETE', async () => {
     await start();
     const lines = ['content-type: application/json', 'content-length: 3', '', '{"x'].join('\r\n');
@@ -204,6 +223,7 @@ describe('a body', () => {
     ['with an escaped prototype', '{"\\u005f_proto__": {"a": 1}}'],
     ['that is no JSON', '{"a":'],
     ['with text after it', '{} {}'],
+    ['of 20,000 numbers', `[${'0,'.repeat(19_999)}0]`],
     ['with an object of 5,000 members', `{${Array.from({ length: 5_000 }, (_, i) => `"${i}":0`).join()}}`],
     ['of 70,000 texts', `[${Array.from({ length: 70_000 }, () => '""').join()}]`],
     ['of 40,000 arrays', `[${Array.from({ length: 40_000 }, () => '[]').join()}]`],

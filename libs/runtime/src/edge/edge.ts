@@ -6,10 +6,12 @@ import { type BodyKind, EXPECTED_TYPE, takesType } from './body-kinds.js';
 import type { Admission, EdgeOptions } from './edge-options.js';
 import { FairWork } from './fair-work.js';
 import { IncomingBodies } from './incoming-bodies.js';
-import { JsonScanner } from './json-scanner.js';
+import { JsonScanner, jsonLimits } from './json-scanner.js';
 import { parseScanned } from './parse-json.js';
 import { BodyReceiver, tooLarge } from './receive-body.js';
 import type { RouteTable } from './route-table.js';
+import { Turns } from './turns.js';
+import { UnreadBodies } from './unread-bodies.js';
 
 /** Larger JSON is parsed in turns with that of other callers. */
 const PARSE_AT_ONCE_BYTES = 16 * 1024;
@@ -30,6 +32,8 @@ interface EdgeParts {
 export class Edge {
   readonly #budget: BodyBudget;
   readonly #bodies: IncomingBodies;
+  readonly #unread = new UnreadBodies();
+  readonly #turns = new Turns();
   readonly #work = new FairWork();
   #closing = false;
 
@@ -47,12 +51,15 @@ export class Edge {
     fastify.addHook('preClose', async () => {
       this.#closing = true;
     });
-    fastify.addHook('onClose', async () => this.#bodies.close());
+    fastify.addHook('onClose', async () => {
+      this.#bodies.close();
+      this.#unread.close();
+    });
     // Node would welcome every body, and answer other expectations, before we know of the request.
     for (const event of ['checkContinue', 'checkExpectation'])
       fastify.server.on(event, (...args) => fastify.server.emit('request', ...args));
     fastify.server.on('request', (request, response) => {
-      response.once('finish', () => this.#bodies.answered(request, response));
+      response.once('finish', () => this.#unread.answered(request));
     });
   }
 
@@ -65,6 +72,8 @@ export class Edge {
     checkHead(request);
     if (request.is404) throw this.parts.routes.fault(request);
     if (BODYLESS.has(request.method)) return;
+    const turn = this.#turns.take();
+    if (turn) await turn;
     const owner = await this.parts.admission().admit(request);
     if (hasBody(request)) await this.#takeBody(request, reply, owner);
   }
@@ -97,7 +106,7 @@ export class Edge {
     { owner, limitBytes, isSigned }: { owner: string; limitBytes: number; isSigned: boolean },
   ): Promise<unknown> {
     const holder = { socket: request.raw.socket, address: request.ip, owner };
-    const scanner = isSigned ? undefined : new JsonScanner();
+    const scanner = isSigned ? undefined : new JsonScanner(jsonLimits(limitBytes));
     const receiver = new BodyReceiver({
       limitBytes,
       holder,
@@ -110,7 +119,11 @@ export class Edge {
     if (!scanner) return bytes;
     if (bytes.length === 0) return undefined;
     if (bytes.length <= PARSE_AT_ONCE_BYTES) return parseScanned(bytes, scanner);
-    return this.#work.run(owner, () => parseScanned(bytes, scanner));
+    try {
+      return await this.#work.run(owner, () => parseScanned(bytes, scanner));
+    } finally {
+      receiver.free();
+    }
   }
 
   async #inTime({ raw }: FastifyRequest, reply: FastifyReply, receiver: BodyReceiver): Promise<Buffer> {

@@ -13,14 +13,16 @@ export interface JsonLimits {
   readonly values: number;
 }
 
-/** At these, 4 MiB of the worst text take about 40 ms to parse. */
-const JSON_LIMITS: JsonLimits = {
-  depth: 64,
-  containers: 32_768,
-  strings: 65_536,
-  members: 4_096,
-  values: 2 ** 20,
-};
+/** Bytes of a body's limit for each value: 262,144 values at 4 MiB, the token ids of two contexts of 128k. */
+const BYTES_PER_VALUE = 16;
+
+/** For bodies of so many bytes at most. At these, 4 MiB of the worst text take about 40 ms to parse. */
+export function jsonLimits(bodyBytes: number): JsonLimits {
+  const values = Math.floor(bodyBytes / BYTES_PER_VALUE);
+  return { depth: 64, containers: 32_768, strings: 65_536, members: 4_096, values };
+}
+
+const MIB = 2 ** 20;
 
 /** Literals shorter than this are exact as doubles. */
 const EXACT_DIGITS = 16;
@@ -62,7 +64,7 @@ export class JsonScanner {
   #offset = 0;
   #numberStart = -1;
 
-  constructor(private readonly limits: JsonLimits = JSON_LIMITS) {
+  constructor(private readonly limits: JsonLimits = jsonLimits(4 * MIB)) {
     this.#counts = new Uint32Array(limits.depth + 1);
     this.#isObject = new Uint8Array(limits.depth + 1);
   }

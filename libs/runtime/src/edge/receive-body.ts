@@ -1,3 +1,4 @@
+/// <reference lib="es2024.arraybuffer" />
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '#runtime/app-error.js';
 import type { BodyBudget, BodyHolder } from './body-budget.js';
@@ -15,6 +16,8 @@ export interface ReceiveOptions {
 }
 
 const FIRST_CAPACITY_BYTES = 16 * 1024;
+/** Bodies of more than this lie in memory that grows in place and goes back at once, whenever garbage is collected next. */
+const IN_PLACE_BYTES = 64 * 1024;
 /** Bytes that are scanned in one piece of work. */
 const SCAN_BYTES = 64 * 1024;
 /** Pieces smaller than this on average cost more than what they carry. */
@@ -23,7 +26,9 @@ const FREE_PIECES = 1_024;
 
 /** Reads a whole body into memory, within its limits. What it holds is counted until `release` is called. */
 export class BodyReceiver {
-  #buffer = Buffer.alloc(0);
+  #buffer: Buffer = Buffer.alloc(0);
+  /** Of a large body: only as much of its address range as it needs has memory behind it. */
+  #range: ArrayBuffer | undefined;
   #length = 0;
   #scanned = 0;
   #pieces = 0;
@@ -41,6 +46,7 @@ export class BodyReceiver {
       }
       await this.#scan();
     } catch (error) {
+      this.free();
       throw faultOf(error, request);
     } finally {
       if (source !== request) {
@@ -54,6 +60,13 @@ export class BodyReceiver {
   release(): void {
     this.options.budget.give(this.options.holder, this.#taken);
     this.#taken = 0;
+    this.#buffer = Buffer.alloc(0); // errors of a request may outlive it, and their stacks hold this object
+  }
+
+  /** Gives the bytes back that `receive` returned: they are empty from now on. */
+  free(): void {
+    this.#range?.resize(0);
+    this.#range = undefined;
   }
 
   #append(piece: Buffer): void {
@@ -74,9 +87,19 @@ export class BodyReceiver {
     const more = capacity - this.#buffer.length;
     budget.take(holder, more);
     this.#taken += more;
-    const larger = Buffer.allocUnsafe(capacity);
+    if (this.#range) {
+      this.#range.resize(capacity);
+      this.#buffer = Buffer.from(this.#range);
+      return;
+    }
+    const larger = capacity > IN_PLACE_BYTES ? this.#reserve(capacity) : Buffer.allocUnsafe(capacity);
     this.#buffer.copy(larger, 0, 0, this.#length);
     this.#buffer = larger;
+  }
+
+  #reserve(capacity: number): Buffer {
+    this.#range = new ArrayBuffer(capacity, { maxByteLength: this.options.limitBytes });
+    return Buffer.from(this.#range);
   }
 
   async #scan(): Promise<void> {
