@@ -39,6 +39,7 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
       ready: 1,
       rejected: 0,
     }),
+  AdminLiveController: () => answers(operators(http().get('/v1/admin/live')), { object: 'live' }),
   AdminUsageController: () => answers(operators(http().get('/v1/admin/usage')), list),
   AliasesController: () =>
     answers(mine(http().put('/v1/adapters/bot/aliases/production')).send({ routes: [{ version: 1 }] }), {
@@ -72,6 +73,7 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
   JobsController: () => answers(operators(http().get('/v1/admin/jobs')), list),
   KeysController: () => answers(operators(http().get('/v1/admin/tenants/acme/keys')), list),
   LimitsController: () => answers(mine(http().get('/v1/limits')), { used: { adapters: 1 } }),
+  LiveController: () => answers(mine(http().get('/v1/live')), { object: 'live' }),
   MaintenanceController: () => answers(operators(http().get('/v1/admin/maintenance')), { enabled: false }),
   MetricsController: async () => {
     const { text } = await http()

@@ -38,6 +38,9 @@ import { VersionController } from './health/version.controller.js';
 import { HealthService } from './health/health.service.js';
 import { InferenceModule } from './inference/inference.module.js';
 import { PipelinesApiModule } from './pipelines/pipelines-api.module.js';
+import { AdminLiveController } from './live/admin-live.controller.js';
+import { LiveController } from './live/live.controller.js';
+import { LiveStreams } from './live/live-streams.service.js';
 import { LimitsController } from './limits/limits.controller.js';
 import { LimitsService } from './limits/limits.service.js';
 import { OidcController } from './session/oidc.controller.js';
@@ -96,6 +99,8 @@ export class AppModule {
         AdminUsageController,
         HistoryController,
         AdminHistoryController,
+        LiveController,
+        AdminLiveController,
         WhoamiController,
         SessionController,
         OidcController,
@@ -106,6 +111,7 @@ export class AppModule {
       ],
       providers: [
         LimitsService,
+        LiveStreams,
         SessionService,
         BaseModelRules,
         HealthService,

@@ -22,6 +22,7 @@ import { SignInLink } from './sessions/sign-in-link.entity.js';
 import type { GoodputLimits } from './history/figures.js';
 import { HistoryRetention } from './history/history-retention.service.js';
 import { HistoryService } from './history/history.service.js';
+import { LiveFigures } from './history/live-figures.service.js';
 import { RequestFigures } from './history/request-figures.entity.js';
 import { ACCOUNTS_LOGGER, ACCOUNTS_SETTINGS, type accountsSettings, GOODPUT_LIMITS } from './settings.js';
 import { UsedSignIn } from './sessions/used-sign-in.entity.js';
@@ -73,6 +74,7 @@ export class AccountsModule {
       UsageService,
       UsageReports,
       HistoryService,
+      LiveFigures,
       RateLimiter,
     ];
     return {

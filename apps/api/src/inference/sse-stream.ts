@@ -38,6 +38,11 @@ export class SseStream {
     this.#end();
   }
 
+  /** Ends a stream that has no end of its own. */
+  close(): void {
+    this.#end();
+  }
+
   /** Ends a stream that is not: without [DONE], so that nobody takes it for a whole answer. */
   fail(envelope: object): void {
     this.#write(message(envelope));

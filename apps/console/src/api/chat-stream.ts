@@ -1,5 +1,6 @@
 import type { CompletionUsage } from '#contracts/openai/usage.js';
 import { ApiError, request } from './client';
+import { eventsOf } from './events';
 
 export interface ScoredPiece {
   readonly token: string;
@@ -100,29 +101,4 @@ function piecesOf(logprobs: ChunkLogprobs | null | undefined): readonly ScoredPi
       logprob,
     })),
   }));
-}
-
-/** The data of each server-sent event. */
-async function* eventsOf(response: Response): AsyncGenerator<string> {
-  if (!response.body) return;
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = '';
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      rest += value;
-      const events = rest.split('\n\n');
-      rest = events.pop() ?? '';
-      for (const event of events) {
-        const data = event
-          .split('\n')
-          .filter((line) => line.startsWith('data:'))
-          .map((line) => line.slice(5).trimStart());
-        if (data.length > 0) yield data.join('\n');
-      }
-    }
-  } finally {
-    await reader.cancel().catch(() => undefined);
-  }
 }

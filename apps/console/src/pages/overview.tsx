@@ -10,6 +10,7 @@ import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';
 import { Time } from '../parts/time';
 import { HistoryCharts } from './history-charts';
+import { LiveFigures } from './live-figures';
 
 /** What an operator looks at first: does it serve, how much, what waits, what changed. */
 export function Overview() {
@@ -34,6 +35,7 @@ export function Overview() {
       ))}
     >
       {error && <ErrorNote error={error} retry={() => void refetch()} />}
+      <LiveFigures path="/v1/admin/live" />
       <SimpleGrid cols={{ base: 2, md: 4 }}>
         <Figure
           label="Waiting requests"

@@ -104,6 +104,17 @@ export function addFigures(to: Figures, from: Figures): void {
     to.error_codes[code] = (to.error_codes[code] ?? 0) + count;
 }
 
+/** How much a row has grown since it was as `before`. */
+export function subtractFigures(now: Figures, before: Figures): Figures {
+  const growth = noFigures();
+  for (const name of COUNTS) growth[name] = now[name] - before[name];
+  for (const name of HISTOGRAMS)
+    growth[name] = now[name].map((count, bucket) => count - (before[name][bucket] ?? 0));
+  for (const [code, count] of Object.entries(now.error_codes) as [ErrorCode, number][])
+    growth.error_codes[code] = count - (before.error_codes[code] ?? 0);
+  return growth;
+}
+
 /** What the caller did wrong, or broke off, says nothing of how well it was served. */
 function isJudged(errorCode: ErrorCode | undefined): boolean {
   return errorCode === undefined || ERROR_TABLE[errorCode].status >= 500;

@@ -1,19 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import type {
-  AdminHistoryQuery,
-  FiguresResource,
-  HistoryList,
-  HistoryQuery,
-  Times,
-} from '#contracts/history-api.js';
+import type { AdminHistoryQuery, HistoryList, HistoryQuery } from '#contracts/history-api.js';
 import { AppError } from '#runtime/app-error.js';
 import { historyRange, type HistoryRange, stepOf } from '#stores/history-range.js';
 import { DataSource } from 'typeorm';
 import { TenantsService } from '../tenants.service.js';
 import { UsageService } from '../usage.service.js';
 import { ALL_ADAPTERS, ALL_TENANTS } from './figure-row.js';
+import { figuresResource } from './figures-resource.js';
 import { addFigures, COUNTS, type Figures, HISTOGRAMS, noFigures } from './figures.js';
-import { countOf, quantile } from './histogram.js';
 
 /** Whose figures: of everybody, of a tenant, or of what a tenant called. */
 export interface FigureScope {
@@ -21,7 +15,7 @@ export interface FigureScope {
   readonly served: string;
 }
 
-const EVERYBODY: FigureScope = { tenantId: ALL_TENANTS, served: ALL_ADAPTERS };
+export const EVERYBODY: FigureScope = { tenantId: ALL_TENANTS, served: ALL_ADAPTERS };
 
 export interface TimedFigures extends Figures {
   readonly at: Date;
@@ -66,37 +60,6 @@ export class HistoryService {
     const shown = { from: from.toISOString(), to: to.toISOString(), step_s };
     return { object: 'list', data, has_more: false, last_id: null, ...shown };
   }
-}
-
-function figuresResource(figures: Figures): FiguresResource {
-  const { requests, errors, error_codes, prompt_tokens, cached_tokens, completion_tokens } = figures;
-  return {
-    requests,
-    errors,
-    error_codes,
-    prompt_tokens,
-    cached_tokens,
-    completion_tokens,
-    ttft: times(figures.ttft_ms, figures.ttft),
-    tpot: times(figures.tpot_ms, figures.tpot),
-    queue: times(figures.queue_ms, figures.queue),
-    goodput: {
-      requests: figures.good,
-      tokens: figures.good_tokens,
-      share: figures.judged === 0 ? null : figures.good / figures.judged,
-    },
-  };
-}
-
-function times(sum_ms: number, histogram: readonly number[]): Times {
-  const count = countOf(histogram);
-  return {
-    count,
-    mean_ms: count === 0 ? null : sum_ms / count,
-    p50_ms: quantile(histogram, 0.5) ?? null,
-    p95_ms: quantile(histogram, 0.95) ?? null,
-    p99_ms: quantile(histogram, 0.99) ?? null,
-  };
 }
 
 function needsTenant(): never {

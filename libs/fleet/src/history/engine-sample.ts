@@ -17,6 +17,13 @@ export interface EngineSample {
   adapters: number;
 }
 
+/** With what only its status tells. */
+interface WatchedEngine extends EngineSample {
+  readonly state: EngineView['state'];
+  /** Rows that one second of computing was worth in full batches; null: not measured yet. */
+  readonly tokens_per_second: number | null;
+}
+
 export const SAMPLE_COLUMNS = {
   summed: [
     'ready',
@@ -31,7 +38,7 @@ export const SAMPLE_COLUMNS = {
 } as const;
 
 /** One for each engine that has ever answered; where two have one name, each with its address. */
-export function samplesOf(views: readonly EngineView[]): EngineSample[] {
+export function samplesOf(views: readonly EngineView[]): WatchedEngine[] {
   const names = views.map(({ status, name }) => status?.engine ?? name);
   return views.flatMap((view, index) => {
     const name = names[index];
@@ -41,12 +48,14 @@ export function samplesOf(views: readonly EngineView[]): EngineSample[] {
   });
 }
 
-function sampleOf({ state, status }: EngineView, engine: string): EngineSample {
+function sampleOf({ state, status }: EngineView, engine: string): WatchedEngine {
   const reached = state === 'unreachable' ? undefined : status;
   const running = reached?.load.runningRequests ?? 0;
   const waiting = reached?.load.waitingRequests ?? 0;
   return {
     engine,
+    state,
+    tokens_per_second: reached?.pace?.tokensPerSecond ?? null,
     ready: state === 'ready' ? 1 : 0,
     running_requests: running,
     most_running_requests: running,
