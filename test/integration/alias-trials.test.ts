@@ -122,15 +122,20 @@ describe('shadow traffic', () => {
 
   it('compares answer by answer, counts what fails by its code, and bills nobody for it', async () => {
     await put('dark2', { routes: [{ version: 1 }], shadow: { version: 2, share: 1 } });
-    await elsewhere.expect(200, 'GET', '/v1/usage'); // writes what that process has counted until now
-    const before = await acme.expect<{ data: { completion_tokens: number }[] }>(200, 'GET', '/v1/usage');
-    expect((await call('bot:dark2', acme, { n: 2, temperature: 1 })).status).toBe(200);
+    const made = await platform.admin.expect<{ id: string; key: string }>(
+      201,
+      'POST',
+      '/v1/admin/tenants/acme/keys',
+      { name: 'billed', scopes: ['inference'] },
+    );
+    const billed = new Client(platform.url, made.key); // what was called before by others is none of its usage
+    expect((await call('bot:dark2', billed, { n: 2, temperature: 1 })).status).toBe(200);
     await untilCounted('dark2', 1);
     answers[2] = (generation) => generation.refuse('adapter_rejected', 'broken');
-    expect((await call('bot:dark2')).status).toBe(200);
+    expect((await call('bot:dark2', billed)).status).toBe(200);
     await untilCounted('dark2', 2);
     answers[1] = (generation) => generation.refuse('internal_error', 'broken');
-    expect((await call('bot:dark2')).status).toBe(500);
+    expect((await call('bot:dark2', billed)).status).toBe(500);
     const result = await report('dark2');
     expect(result).toMatchObject({
       requests: { compared: 1, failed: 1, dropped: 0 },
@@ -138,8 +143,9 @@ describe('shadow traffic', () => {
       errors: { adapter_rejected: 1 },
     });
     expect(result.latency.candidate.ttft_ms).toBeGreaterThan(0);
-    const after = await acme.expect<{ data: { completion_tokens: number }[] }>(200, 'GET', '/v1/usage');
-    expect((after.data[0]?.completion_tokens ?? 0) - (before.data[0]?.completion_tokens ?? 0)).toBe(9);
+    const path = `/v1/usage?key=${made.id}`;
+    const { data } = await acme.expect<{ data: { completion_tokens: number }[] }>(200, 'GET', path);
+    expect(data[0]?.completion_tokens).toBe(9);
   });
 
   it('gives way under load, and the caller notices nothing', async () => {
