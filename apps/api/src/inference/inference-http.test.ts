@@ -285,7 +285,7 @@ describe('the inference API', () => {
     const lines = await dataLines(slow);
     expect(lines).toHaveLength(1002);
     expect(app.usage).toHaveLength(2);
-  });
+  }, 30_000);
 
   it.each([
     ['/v1/completions', { prompt: 'p' }, 400, 'invalid_request', 'model'],
