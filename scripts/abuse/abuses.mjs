@@ -1,9 +1,11 @@
 import { gzipSync } from 'node:zlib';
 import { flood, hold } from './traffic.mjs';
+import { UPLOAD_ABUSES } from './upload-abuses.mjs';
 
 /** @typedef {{ url: string, engineUrl: string, attackerKey: string, model: string }} Target */
 /** @typedef {Target & { signal: AbortSignal, answers: import('./answers.mjs').Answers }} Context */
 /** @typedef {(context: Context) => Promise<unknown>} Abuse */
+/** `prepare` and `tidy` come before and after the time that the abuse has. @typedef {{ prepare?: (target: Target) => Promise<void>, run: Abuse, tidy?: (target: Target) => Promise<void> }} PreparedAbuse */
 
 const MIB = 2 ** 20;
 const BRACKETS = Buffer.alloc(15 * MIB, '[');
@@ -32,7 +34,7 @@ const raw =
   (context) =>
     flood(context, 8, { url: context.url + path, headers: { ...withKey(context), ...headers }, body });
 
-/** Everything that was tried on the product, by name. @type {Record<string, Abuse>} */
+/** Everything that was tried on the product, by name. @type {Record<string, Abuse | PreparedAbuse>} */
 export const ABUSES = {
   'no key: 15 MB of brackets': (context) =>
     flood(context, 8, { url: context.url + CHAT, headers: JSON_TYPE, body: BRACKETS }),
@@ -99,4 +101,13 @@ export const ABUSES = {
     () => ({ prompt: 'word '.repeat(100), max_tokens: 1, logit_bias: { 5: 1 } }),
     4,
   ),
+  'a key: chats with 1,000 tools': posts(CHAT, () => ({
+    messages: [{ role: 'user', content: 'x' }],
+    tools: list(1_000, (i) => ({
+      type: 'function',
+      function: { name: `f${i}`, description: 'x'.repeat(1_000) },
+    })),
+    max_tokens: 1,
+  })),
+  ...UPLOAD_ABUSES,
 };

@@ -8,6 +8,7 @@ import { Product } from '../faults/product.mjs';
 import { inRepository } from '../lib/paths.mjs';
 import { ABUSES } from './abuses.mjs';
 import { MemoryWatch, untilBack } from './memory.mjs';
+import { UPLOAD_ABUSES } from './upload-abuses.mjs';
 
 /**
  * @typedef {object} AbuseOptions
@@ -23,6 +24,7 @@ import { MemoryWatch, untilBack } from './memory.mjs';
  * @property {number} healthP99_ms
  * @property {number} healthMax_ms
  * @property {number} tokenMax_ms  another tenant's answer of one token
+ * @property {number} uploadMax_ms  another tenant's upload of a small adapter, until it is ready
  * @property {number} memoryLeft_mib  more than before, once the time for it is over
  */
 /** @typedef {{ p50: number, p99: number, max: number, count: number, failed: number }} Latencies */
@@ -32,11 +34,18 @@ import { MemoryWatch, untilBack } from './memory.mjs';
  * @property {Record<string, number>} answers  by status; 0: a connection that ended without an answer
  * @property {Latencies} health
  * @property {Latencies} token
+ * @property {Latencies} upload  without any where nothing is uploaded
  * @property {{ before: number, peak: number, after: number }} memory_mib
  */
 
 /** On a quiet machine. @type {Promises} */
-const PROMISES = { healthP99_ms: 50, healthMax_ms: 250, tokenMax_ms: 1_000, memoryLeft_mib: 128 };
+const PROMISES = {
+  healthP99_ms: 50,
+  healthMax_ms: 250,
+  tokenMax_ms: 1_000,
+  uploadMax_ms: 15_000,
+  memoryLeft_mib: 128,
+};
 const WARM_UP_MS = 500;
 
 /** Every abuse in turn, each seen by two bystanders in a process of their own. @param {AbuseOptions} options */
@@ -85,12 +94,13 @@ async function makeKeys(product) {
 async function runOne({ name, target, victimKey, product, each_ms, memory_s }) {
   const pids = () => ['api', 'engine', 'worker'].flatMap((part) => product.pids(/** @type {any} */ (part)));
   const memory = new MemoryWatch(pids);
-  const bystander = new Child('bystander.mjs', { ...target, key: victimKey });
+  const watchesUploads = name === 'nothing' || Object.hasOwn(UPLOAD_ABUSES, name);
+  const bystander = new Child('bystander.mjs', { ...target, key: victimKey, watchesUploads });
   await sleep(WARM_UP_MS);
   await bystander.ask('forget'); // what it saw of its own start
   const attacker = new Child('attacker.mjs', { ...target, name, each_ms });
   const answers = /** @type {Record<string, number>} */ (await attacker.ended);
-  const seen = /** @type {{ health: Latencies, token: Latencies }} */ (await bystander.ask('tell'));
+  const seen = /** @type {Pick<AbuseRow, 'health' | 'token' | 'upload'>} */ (await bystander.ask('tell'));
   bystander.stop();
   const after = await untilBack(memory, memory_s * 1000);
   return { name, answers, ...seen, memory_mib: { before: memory.before, peak: memory.stop(), after } };
@@ -124,7 +134,7 @@ class Child {
 }
 
 /** @param {AbuseRow} row @param {Promises} promises */
-function broken({ name, health, token, memory_mib }, promises) {
+function broken({ name, health, token, upload, memory_mib }, promises) {
   const { before, after } = memory_mib;
   return [
     health.p99 > promises.healthP99_ms && `${name}: /health/live took ${health.p99} ms (p99)`,
@@ -132,6 +142,8 @@ function broken({ name, health, token, memory_mib }, promises) {
     health.failed > 0 && `${name}: ${health.failed} of ${health.count} /health/live failed`,
     token.max > promises.tokenMax_ms && `${name}: another tenant's token took ${token.max} ms`,
     token.failed > 0 && `${name}: ${token.failed} of ${token.count} requests of another tenant failed`,
+    upload.max > promises.uploadMax_ms && `${name}: another tenant's upload took ${upload.max} ms`,
+    upload.failed > 0 && `${name}: ${upload.failed} of ${upload.count} uploads of another tenant failed`,
     token.count === 0 && `${name}: no request of another tenant was answered`,
     after - before > promises.memoryLeft_mib && `${name}: ${after - before} MiB more than before stay in use`,
   ].filter((finding) => finding !== false);

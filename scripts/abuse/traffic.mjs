@@ -2,13 +2,14 @@ import http from 'node:http';
 import net from 'node:net';
 
 /** @typedef {import('./abuses.mjs').Context} Context */
+/** @typedef {{ url: string, method?: string, headers: Record<string, string> | undefined, bytes: number, pieceBytes?: number }} HeldRequest */
 
 const LONGEST_MS = 60_000;
 
 /**
  * So many clients that send the same request again and again, each on a connection of its own.
  * @param {Context} context @param {number} clients
- * @param {{ url: string, headers: Record<string, string>, body: string | Buffer }} request
+ * @param {{ url: string, method?: string, headers: Record<string, string>, body: string | Buffer }} request
  */
 export async function flood({ signal, answers }, clients, request) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: clients });
@@ -21,11 +22,11 @@ export async function flood({ signal, answers }, clients, request) {
   agent.destroy();
 }
 
-/** The status of the answer, 0 without one. @param {http.Agent} agent @param {{ url: string, headers: Record<string, string>, body: string | Buffer }} request @param {AbortSignal} end */
-function send(agent, { url, headers, body }, end) {
+/** The status of the answer, 0 without one. @param {http.Agent} agent @param {{ url: string, method?: string, headers: Record<string, string>, body: string | Buffer }} request @param {AbortSignal} end */
+function send(agent, { url, method = 'POST', headers, body }, end) {
   return new Promise((resolve) => {
     const length = { 'content-length': String(Buffer.byteLength(body)) };
-    const request = http.request(url, { agent, method: 'POST', headers: { ...headers, ...length } });
+    const request = http.request(url, { agent, method, headers: { ...headers, ...length } });
     const leave = () => request.destroy();
     const done = (/** @type {number} */ status) => {
       clearTimeout(timer);
@@ -46,7 +47,7 @@ function send(agent, { url, headers, body }, end) {
  * So many connections that begin a request and do not end it; one that is closed is opened again. Without `headers` the
  * headers themselves do not end. `pieceBytes`: the body comes in chunks of that size, as fast as it can.
  * @param {Context} context @param {number} connections
- * @param {{ url: string, headers: Record<string, string> | undefined, bytes: number, pieceBytes?: number }} request
+ * @param {HeldRequest} request
  */
 export async function hold({ signal, answers }, connections, request) {
   const one = async () => {
@@ -55,8 +56,8 @@ export async function hold({ signal, answers }, connections, request) {
   await Promise.all(Array.from({ length: connections }, one));
 }
 
-/** @param {AbortSignal} end @param {{ url: string, headers: Record<string, string> | undefined, bytes: number, pieceBytes?: number }} request @returns {Promise<number>} */
-function holdOne(end, { url, headers, bytes, pieceBytes }) {
+/** @param {AbortSignal} end @param {HeldRequest} request @returns {Promise<number>} */
+function holdOne(end, { url, method = 'POST', headers, bytes, pieceBytes }) {
   const { hostname, port, pathname } = new URL(url);
   return new Promise((resolve) => {
     const socket = net.connect(Number(port), hostname);
@@ -71,7 +72,7 @@ function holdOne(end, { url, headers, bytes, pieceBytes }) {
     });
     const lines = Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`);
     const length = pieceBytes === undefined ? `content-length: ${bytes + 1}` : 'transfer-encoding: chunked';
-    socket.write([`POST ${pathname} HTTP/1.1`, 'host: x', ...lines, length, ''].join('\r\n'));
+    socket.write([`${method} ${pathname} HTTP/1.1`, 'host: x', ...lines, length, ''].join('\r\n'));
     if (!headers) return;
     socket.write('\r\n');
     if (pieceBytes === undefined) socket.write(Buffer.alloc(bytes, ' '));
