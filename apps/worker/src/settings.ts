@@ -10,6 +10,9 @@ import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
 import { storesSettings } from '#stores/settings.js';
 
+/** Of a thread that reads ordinary adapters. */
+const LEAST_MEMORY_BYTES = 64 * 2 ** 20;
+
 /** Every setting of the worker process. */
 export const workerSettings = {
   workerPort: setting(
@@ -39,6 +42,14 @@ export const workerSettings = {
       defaultText: '600',
     },
     text.integer(600, 1, 86_400),
+  ),
+  validationMemoryBytes: setting(
+    {
+      name: 'VALIDATION_MEMORY_BYTES',
+      summary: 'Memory beyond which a worker rejects an adapter whose small files and header it reads',
+      defaultText: '512M',
+    },
+    text.bytes(512 * 2 ** 20).refine((bytes) => bytes >= LEAST_MEMORY_BYTES, 'expected at least 64M'),
   ),
   deleteGrace_s: setting(
     {

@@ -1,9 +1,8 @@
 import { Readable } from 'node:stream';
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
-import { validateAdapter, type Validation, type ValidationInput } from '#adapters/intake/validate-adapter.js';
+import { ValidationThreads } from '#adapters/intake/validation-threads.js';
 import { canonicalJson } from '#adapters/peft/canonical-json.js';
-import { buildReport } from '#adapters/peft/report.js';
 import { rejectWith } from '#adapters/peft/read-adapter.js';
 import type { IngestCase } from '#adapters/registry/version-states.service.js';
 import type { AdapterReport } from '#contracts/adapter-report.js';
@@ -27,33 +26,26 @@ export type Validated = {
 
 /** The whole judgement on a version against a base: its files, then the engine's parity check. */
 @Injectable()
-export class VersionValidation {
+export class VersionValidation implements OnModuleDestroy {
+  readonly #threads: ValidationThreads;
+
   constructor(
     private readonly ledger: BlobLedger,
     private readonly fleet: EngineFleet,
     @Inject(BLOBS) private readonly blobs: BlobStore,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
-  ) {}
+  ) {
+    const { validationTimeout_s: timeout_s, validationMemoryBytes: memoryBytes } = settings;
+    this.#threads = new ValidationThreads(settings, { timeout_s, memoryBytes });
+  }
 
-  /** Rejects what takes too long, so that no adapter holds a worker for ever. */
-  async #inTime(input: ValidationInput): Promise<Validation> {
-    const timeout_s = this.settings.validationTimeout_s;
-    const deadline = AbortSignal.timeout(timeout_s * 1000);
-    try {
-      return await validateAdapter({ ...input, signal: AbortSignal.any([input.signal, deadline]) });
-    } catch (error) {
-      if (!deadline.aborted || input.signal.aborted) throw error;
-      const message = `Reading the adapter took longer than ${timeout_s} seconds.`;
-      const errors = [{ code: 'validation_too_long' as const, message }];
-      const report = buildReport({ errors, warnings: [], fields: [], tensors: [], modules: [] });
-      return { verdict: 'rejected', report, made: new Map() };
-    }
+  async onModuleDestroy(): Promise<void> {
+    await this.#threads.close();
   }
 
   async run(version: IngestCase, base: BaseModel, signal: AbortSignal): Promise<Validated> {
     const { files, leftOut, mustMatchBase } = version;
-    const input = { files, leftOut, mustMatchBase, base, blobs: this.blobs, signal };
-    const result = await this.#inTime(input);
+    const result = await this.#threads.run({ files, leftOut, mustMatchBase, base }, signal);
     if (result.verdict === 'rejected') return { ...result, parity: undefined };
     const bytes = Buffer.from(canonicalJson(result.manifest));
     const manifest = await this.blobs.put(Readable.from([bytes]), { limitBytes: bytes.length, signal });

@@ -43,6 +43,8 @@ export const ADAPTER_ERROR_TABLE = {
     'The chat template is empty, or fails on a plain chat (one user message), which every template must render.',
   template_too_large: 'The chat template is larger than 1 MiB.',
   validation_too_long: 'Reading the adapter took longer than the server allows (VALIDATION_TIMEOUT_S).',
+  validation_too_large:
+    'Reading the adapter took more memory than the server allows (VALIDATION_MEMORY_BYTES).',
   parity_failed:
     'As served, the adapter gives other log-probabilities than its weights merged densely into the base: a fault of this server, or numbers that are not finite.',
   no_effect: 'The adapter changes nothing: every low-rank product is zero and nothing is replaced.',
