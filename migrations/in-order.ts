@@ -34,6 +34,7 @@ import { ConsoleSessions1763600000053 } from './0053-console-sessions.js';
 import { VersionBases1763600000054 } from './0054-version-bases.js';
 import { RequestFigures1763600000060 } from './0060-request-figures.js';
 import { ConsolePeople1763600000070 } from './0070-console-people.js';
+import { ProtectedAliases1763600000071 } from './0071-protected-aliases.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -72,4 +73,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionBases1763600000054,
   RequestFigures1763600000060,
   ConsolePeople1763600000070,
+  ProtectedAliases1763600000071,
 ];

@@ -78,12 +78,9 @@ describe('signing in', () => {
   });
 
   it('by an identity provider leads to the page that was wanted, and ends when the operator says so', async () => {
-    await visit(undefined, async ({ page, url }) => {
-      await page.goto(`${url}/console/upload`);
-      await page.getByRole('link', { name: 'Sign in with Example ID' }).click();
-      await page.locator('input[name=login]').fill('ada');
-      await page.locator('input[name=password]').fill('any');
-      await page.getByRole('button').first().click();
+    await visit(undefined, async (visitor) => {
+      const { page, url } = visitor;
+      await visitor.signInAtProvider('ada', '/upload');
       await page.getByRole('heading', { name: 'Upload', level: 1 }).waitFor();
       expect(await page.getByRole('link', { name: 'Engines' }).count()).toBe(0);
       await page.getByRole('button', { name: 'Account' }).click();
@@ -105,11 +102,7 @@ describe('signing in', () => {
   it('by an identity provider says why somebody is refused, and under which request', async () => {
     await visit(undefined, async (visitor) => {
       const { page } = visitor;
-      await visitor.go('/sign-in');
-      await page.getByRole('link', { name: 'Sign in with Example ID' }).click();
-      await page.locator('input[name=login]').fill('rolf');
-      await page.locator('input[name=password]').fill('any');
-      await page.getByRole('button').first().click();
+      await visitor.signInAtProvider('rolf', '/');
       const alert = page.getByRole('alert');
       await alert.getByText('names no role for you').waitFor();
       await alert.getByText(/no_role · request \S+/).waitFor();
@@ -180,6 +173,40 @@ describe('an operator', () => {
       await production.getByRole('button', { name: 'History' }).click();
       await production.getByText('rolled back').waitFor();
       expect(await production.getByText(/Guarded until/).count()).toBe(0);
+    });
+  });
+
+  it('moves a protected alias only together with a second person', async () => {
+    const aliases = '/adapters/from-the-browser?tenant=demo&tab=aliases';
+    await visit(stack.adminKey, async (visitor) => {
+      const { page } = visitor;
+      await visitor.go(aliases);
+      const production = page.getByRole('region', { name: 'Alias production' });
+      await production.getByRole('button', { name: 'Protect' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Protect' }).click();
+      await production.getByText('protected', { exact: true }).waitFor();
+      await production.getByRole('button', { name: 'Move traffic' }).click();
+      const dialog = page.getByRole('dialog');
+      await dialog.getByRole('combobox', { name: 'Versions that answer' }).click();
+      await page.getByRole('option', { name: '3', exact: true }).click();
+      await dialog.getByRole('button', { name: 'Ask for this change' }).click();
+      const waiting = page.getByRole('region', { name: 'Changes that wait' });
+      await waiting.getByText('Somebody else has to approve it.').waitFor();
+      expect(await waiting.getByRole('button', { name: 'Approve' }).count()).toBe(0);
+      await production.getByText('version 2: 100 %').waitFor();
+      expect(await visitor.seriousFaults()).toEqual([]);
+    });
+    await visit(undefined, async (visitor) => {
+      const { page } = visitor;
+      await visitor.signInAtProvider('ada', aliases);
+      const waiting = page.getByRole('region', { name: 'Changes that wait' });
+      await waiting.getByRole('button', { name: 'Approve' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Approve' }).click();
+      const production = page.getByRole('region', { name: 'Alias production' });
+      await production.getByText(/version 3: 9.1 %/).waitFor();
+      await waiting.waitFor({ state: 'detached' });
+      await production.getByRole('button', { name: 'History' }).click();
+      await production.getByText(/approved by/).waitFor();
     });
   });
 

@@ -92,6 +92,7 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
       { object: 'revalidation', tenant: 'acme', queued: 0 },
       202,
     ),
+  PendingChangesController: () => answers(mine(http().get('/v1/pending-changes')), list),
   SharesController: () => answers(mine(http().get('/v1/adapters/bot/shares')), list),
   TenantLimitsController: () => answers(operators(http().get('/v1/admin/tenants/acme/limits')), {}),
   TenantsController: () =>

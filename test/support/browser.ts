@@ -63,6 +63,15 @@ export class Visitor {
     await this.page.getByRole('button', { name: 'Account' }).waitFor();
   }
 
+  /** By the provider of test/support/oidc.ts, on the way to a page. */
+  async signInAtProvider(person: string, path: string): Promise<void> {
+    await this.go(path);
+    await this.page.getByRole('link', { name: 'Sign in with' }).click();
+    await this.page.locator('input[name=login]').fill(person);
+    await this.page.locator('input[name=password]').fill('any');
+    await this.page.getByRole('button').first().click();
+  }
+
   async go(path: string): Promise<void> {
     await this.page.goto(`${this.url}/console${path}`);
   }

@@ -17,6 +17,7 @@ import { ApiAdmission } from './api-admission.js';
 import { AdaptersController } from './adapters/adapters.controller.js';
 import { AliasesController } from './adapters/aliases.controller.js';
 import { BaseModelRules } from './adapters/base-model-rules.service.js';
+import { PendingChangesController } from './adapters/pending-changes.controller.js';
 import { SharesController } from './adapters/shares.controller.js';
 import { RevalidationsController } from './adapters/revalidations.controller.js';
 import { VersionSearchController } from './adapters/version-search.controller.js';
@@ -92,6 +93,7 @@ export class AppModule {
         TusController,
         VersionFilesController,
         AliasesController,
+        PendingChangesController,
         SharesController,
         VersionSearchController,
         RevalidationsController,

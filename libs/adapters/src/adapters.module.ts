@@ -13,8 +13,11 @@ import { AliasChange } from './aliases/alias-change.entity.js';
 import { AliasFiguresRow } from './aliases/alias-figures.entity.js';
 import { AliasFigures } from './aliases/alias-figures.service.js';
 import { AliasGuards } from './aliases/alias-guards.service.js';
+import { AliasProtection } from './aliases/alias-protection.entity.js';
 import { AliasShadows } from './aliases/alias-shadows.service.js';
 import { AliasesService } from './aliases/aliases.service.js';
+import { PendingAliasChange } from './aliases/pending-alias-change.entity.js';
+import { ProtectedAliases } from './aliases/protected-aliases.service.js';
 import { BlobLedger } from './blobs/blob-ledger.service.js';
 import { CallableModels } from './registry/callable-models.service.js';
 import { IMPORT_JOB, IMPORT_PRODUCER, type ImportJob } from './imports/import-job.js';
@@ -47,6 +50,8 @@ export const adaptersEntities = [
   VersionFile,
   Alias,
   AliasChange,
+  AliasProtection,
+  PendingAliasChange,
   AdapterShare,
   VersionParentRow,
   AliasFiguresRow,
@@ -84,6 +89,7 @@ export class AdaptersModule implements OnApplicationShutdown {
       UploadsService,
       VersionWaiter,
       AliasesService,
+      ProtectedAliases,
       AliasFigures,
       AliasGuards,
       AliasShadows,

@@ -191,6 +191,8 @@ export const AliasChangeSchema = z.object({
   breach: GuardBreachSchema.nullable(),
   /** The key that made the change; null: the server itself. */
   key_id: z.string().nullable(),
+  /** The second key or person, where the alias was protected. */
+  approved_by: z.string().nullable(),
   created_at: TimeSchema,
 });
 export type AliasChangeResource = z.infer<typeof AliasChangeSchema>;
@@ -205,9 +207,16 @@ export const AliasSchema = z.object({
   updated_at: TimeSchema,
 });
 export type AliasResource = z.infer<typeof AliasSchema>;
-export const AliasWithHistorySchema = AliasSchema.extend({
+/** As the alias's own routes show it. */
+const ShownAliasSchema = AliasSchema.extend({
+  /** Each change needs a second key or person. */
+  protected: z.boolean(),
+});
+export type ShownAlias = z.infer<typeof ShownAliasSchema>;
+export const AliasWithHistorySchema = ShownAliasSchema.extend({
   /** Newest first, at most 100. */
   history: z.array(AliasChangeSchema),
 });
 export type AliasWithHistory = z.infer<typeof AliasWithHistorySchema>;
-export const AliasListSchema = listOf(AliasSchema);
+export const AliasListSchema = listOf(ShownAliasSchema);
+export type AliasList = z.infer<typeof AliasListSchema>;

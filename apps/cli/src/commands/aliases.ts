@@ -1,11 +1,14 @@
 import type { AliasResource, AliasWithHistory } from '#contracts/adapters-api.js';
 import type { ShadowReport } from '#contracts/alias-trials.js';
+import type { PendingChange } from '#contracts/pending-changes-api.js';
 import { part } from '../api-client.js';
 import type { Command, Option } from '../command.js';
 import { UsageError } from '../faults.js';
 import type { Page } from '../printer.js';
 import { durationText, recordText } from '../table.js';
 import { readInteger, readVersion, type Values } from '../values.js';
+
+type Deleted = { readonly deleted: true };
 
 const ALIAS = { kind: 'text', value: 'NAME', help: 'the alias (default production)' } as const;
 const ADAPTER = { name: 'ADAPTER', help: 'its name' };
@@ -57,7 +60,7 @@ const promote: Command = {
     const { adapter, version } = readVersion(values.operand('ADAPTER@VERSION'));
     const path = aliasPath(adapter, values.text('alias'));
     const body = { routes: [{ version, weight: 1 }], ...trialOf(values) };
-    print.result(await (await api()).send<AliasWithHistory>('PUT', path, body), aliasText);
+    print.result(await (await api()).send<AliasWithHistory | PendingChange>('PUT', path, body), aliasText);
   },
 };
 
@@ -76,7 +79,7 @@ const split: Command = {
     if (routes.length === 0) throw new UsageError('--to VERSION=WEIGHT is required, once for each version');
     const path = aliasPath(values.operand('ADAPTER'), values.text('alias'));
     const body = { routes, ...trialOf(values) };
-    print.result(await (await api()).send<AliasWithHistory>('PUT', path, body), aliasText);
+    print.result(await (await api()).send<AliasWithHistory | PendingChange>('PUT', path, body), aliasText);
   },
 };
 
@@ -87,7 +90,7 @@ const rollback: Command = {
   options: { alias: ALIAS },
   async run({ values, print, api }) {
     const path = `${aliasPath(values.operand('ADAPTER'), values.text('alias'))}/rollback`;
-    print.result(await (await api()).send<AliasWithHistory>('POST', path), aliasText);
+    print.result(await (await api()).send<AliasWithHistory | PendingChange>('POST', path), aliasText);
   },
 };
 
@@ -99,8 +102,10 @@ const unalias: Command = {
   async run({ values, print, api, confirm }) {
     const [adapter, alias] = [values.operand('ADAPTER'), values.operand('ALIAS')];
     await confirm(`Delete the alias ${adapter}:${alias}?`);
-    const deleted = await (await api()).send<object>('DELETE', aliasPath(adapter, alias));
-    print.result(deleted, () => `deleted ${adapter}:${alias}`);
+    const answer = await (await api()).send<Deleted | PendingChange>('DELETE', aliasPath(adapter, alias));
+    print.result(answer, (shown) =>
+      'requested_by' in shown ? waitingText(shown) : `deleted ${adapter}:${alias}`,
+    );
   },
 };
 
@@ -164,7 +169,8 @@ function aliasPath(adapter: string, alias = PRODUCTION): string {
   return `/v1/adapters/${part(adapter)}/aliases/${part(alias)}`;
 }
 
-function aliasText(alias: AliasResource): string {
+function aliasText(alias: AliasResource | PendingChange): string {
+  if (alias.object === 'adapter.alias.pending_change') return waitingText(alias);
   const { guard, shadow: copied } = alias;
   const more = [
     ...(copied ? [`${copied.share * 100} % of its requests are copied to @${copied.version}`] : []),
@@ -172,6 +178,10 @@ function aliasText(alias: AliasResource): string {
   ];
   const first = `${alias.adapter}:${alias.name} points at ${routesText(alias)} (revision ${alias.revision})`;
   return [first, ...more].join('\n');
+}
+
+function waitingText({ id, adapter, alias }: PendingChange): string {
+  return `${adapter}:${alias} is protected: the change ${id} waits until another key or person approves it`;
 }
 
 function routesText({ routes }: Pick<AliasResource, 'routes'>): string {

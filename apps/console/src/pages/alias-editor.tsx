@@ -10,8 +10,9 @@ import {
   Text,
   TextInput,
 } from '@mantine/core';
+import { useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
-import type { AliasResource, PutAlias } from '#contracts/adapters-api.js';
+import type { PutAlias, ShownAlias } from '#contracts/adapters-api.js';
 import { call, part } from '../api/client';
 import { ErrorNote } from '../parts/error-note';
 import { useActing } from '../tenant';
@@ -22,13 +23,14 @@ interface AliasEditorProps {
   /** That are ready. */
   readonly versions: readonly number[];
   /** Absent: a new one. */
-  readonly alias?: AliasResource;
+  readonly alias?: ShownAlias;
   readonly done: () => void;
 }
 
 /** Which versions get how much of the traffic, who is tried in their shadow, and what makes it go back. */
 export function AliasEditor({ adapter, versions, alias, done }: AliasEditorProps) {
   const { header } = useActing();
+  const client = useQueryClient();
   const [name, setName] = useState(alias?.name ?? 'production');
   const [weights, setWeights] = useState<Readonly<Record<string, number>>>(() =>
     initialWeights(alias, versions),
@@ -67,6 +69,7 @@ export function AliasEditor({ adapter, versions, alias, done }: AliasEditorProps
           guard: guarded ? guardOf(maxErrors, maxTpot, minRequests) : null,
         } satisfies PutAlias,
       });
+      await client.invalidateQueries();
       done();
     } catch (fault) {
       setError(fault);
@@ -163,7 +166,7 @@ export function AliasEditor({ adapter, versions, alias, done }: AliasEditorProps
             Cancel
           </Button>
           <Button type="submit" loading={busy} disabled={routes.length === 0}>
-            {alias ? 'Move traffic' : 'Create alias'}
+            {alias?.protected ? 'Ask for this change' : alias ? 'Move traffic' : 'Create alias'}
           </Button>
         </Group>
       </Stack>
@@ -171,10 +174,7 @@ export function AliasEditor({ adapter, versions, alias, done }: AliasEditorProps
   );
 }
 
-function initialWeights(
-  alias: AliasResource | undefined,
-  versions: readonly number[],
-): Record<string, number> {
+function initialWeights(alias: ShownAlias | undefined, versions: readonly number[]): Record<string, number> {
   if (!alias) return versions[0] === undefined ? {} : { [versions[0]]: 100 };
   const total = alias.routes.reduce((sum, { weight }) => sum + weight, 0);
   return Object.fromEntries(

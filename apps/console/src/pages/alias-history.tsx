@@ -14,7 +14,7 @@ const WORDS = {
 export function AliasHistory({ history }: { history: readonly AliasChangeResource[] }) {
   return (
     <Stack gap="sm" mt="md">
-      {history.map(({ revision, action, routes, reason, breach, key_id, created_at }) => (
+      {history.map(({ revision, action, routes, reason, breach, key_id, approved_by, created_at }) => (
         <div key={revision}>
           <Group gap="xs" mb={4}>
             <Badge variant="light" color={WORDS[action].color} tt="none">
@@ -22,7 +22,8 @@ export function AliasHistory({ history }: { history: readonly AliasChangeResourc
             </Badge>
             <Text size="xs" c="dimmed">
               revision {revision}, <Time at={created_at} />
-              {key_id !== null && <> by key {key_id.slice(0, 8)}</>}
+              {key_id !== null && <> by {key_id.slice(0, 8)}</>}
+              {approved_by !== null && <>, approved by {approved_by.slice(0, 8)}</>}
             </Text>
           </Group>
           {reason !== null && <Text size="sm">{reason}</Text>}

@@ -1,9 +1,10 @@
-import { Button, Group, Modal, Paper, Stack, Text, Title } from '@mantine/core';
+import { Badge, Button, Group, Modal, Paper, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { useQuery } from '@tanstack/react-query';
+import { IconLock } from '@tabler/icons-react';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import type { AliasResource, AliasWithHistory, VersionResource } from '#contracts/adapters-api.js';
-import { call, part } from '../api/client';
+import type { AliasWithHistory, ShownAlias, VersionResource } from '#contracts/adapters-api.js';
+import { address, call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
 import { Empty } from '../parts/empty';
@@ -11,13 +12,15 @@ import { ErrorNote } from '../parts/error-note';
 import { useActing } from '../tenant';
 import { AliasEditor } from './alias-editor';
 import { AliasHistory } from './alias-history';
+import { PendingChanges } from './pending-changes';
+import { Protection } from './protection';
 import { RouteBar } from './route-bar';
 import { ShadowFigures } from './shadow-figures';
 
 export function Aliases({ adapter }: { adapter: string }) {
   const { header, readOnly } = useActing();
   const path = `/v1/adapters/${part(adapter)}`;
-  const list = useList<AliasResource>(`${path}/aliases`, { tenant: header, limit: 100, every_ms: 5_000 });
+  const list = useList<ShownAlias>(`${path}/aliases`, { tenant: header, limit: 100, every_ms: 5_000 });
   const versions = useList<VersionResource>(`${path}/versions`, {
     tenant: header,
     query: { state: 'ready' },
@@ -27,6 +30,7 @@ export function Aliases({ adapter }: { adapter: string }) {
   if (list.error && !list.rows) return <ErrorNote error={list.error} />;
   return (
     <Stack>
+      <PendingChanges adapter={adapter} />
       {!readOnly && ready.length > 0 && <NewAlias adapter={adapter} versions={ready} />}
       {list.rows?.length === 0 && (
         <Empty text="No alias yet: callers get the newest ready version, which latest follows by itself." />
@@ -71,6 +75,8 @@ function AliasCard({
   const path = `/v1/adapters/${part(adapter)}/aliases/${part(alias)}`;
   const [opened, { open, close }] = useDisclosure();
   const [history, setHistory] = useState(false);
+  const [emergency, setEmergency] = useState('');
+  const client = useQueryClient();
   const { data, error, refetch } = useQuery({
     queryKey: ['alias', header, adapter, alias],
     queryFn: ({ signal }) => call<AliasWithHistory>(path, { tenant: header, signal }),
@@ -83,9 +89,16 @@ function AliasCard({
     <Paper withBorder p="md" component="section" aria-label={`Alias ${alias}`}>
       <Group justify="space-between" mb="sm">
         <div>
-          <Title order={2} size="h4">
-            {alias}
-          </Title>
+          <Group gap="xs">
+            <Title order={2} size="h4">
+              {alias}
+            </Title>
+            {data.protected && (
+              <Badge variant="light" color="gray" tt="none" leftSection={<IconLock size={12} />}>
+                protected
+              </Badge>
+            )}
+          </Group>
           <Text size="xs" c="dimmed">
             {alias === 'latest' && data.history[0]?.action === 'automatic'
               ? 'Follows the newest ready version by itself.'
@@ -112,16 +125,33 @@ function AliasCard({
                   color="orange"
                   title={`Roll ${alias} back`}
                   run={async () => {
-                    await call(`${path}/rollback`, { method: 'POST', tenant: header, headers: match });
-                    await refetch();
+                    const url = address(`${path}/rollback`, { emergency: emergency.trim() });
+                    await call(url, { method: 'POST', tenant: header, headers: match });
+                    await Promise.all([refetch(), client.invalidateQueries({ queryKey: ['list'] })]);
                   }}
                 >
+                  {data.protected && (
+                    <TextInput
+                      label="Emergency"
+                      description="Why it must go back at once. Without a reason it waits until somebody else approves it."
+                      value={emergency}
+                      onChange={(event) => setEmergency(event.currentTarget.value)}
+                    />
+                  )}
                   <Text size="sm">
                     New requests go to{' '}
                     <b>{previous.routes.map(({ version }) => `version ${version}`).join(' and ')}</b> at once;
                     answers that are being written end on the version that they began with.
                   </Text>
                 </Confirm>
+              )}
+              {alias !== 'latest' && (
+                <Protection
+                  path={path}
+                  alias={alias}
+                  isProtected={data.protected}
+                  done={() => void refetch()}
+                />
               )}
               <Confirm
                 label="Delete"

@@ -24,6 +24,8 @@ const EVENTS: readonly ('*' | DomainEventType)[] = [
   'adapter.version.rejected',
   'adapter.version.revalidated',
   'adapter.alias.changed',
+  'adapter.alias.change_requested',
+  'adapter.alias.change_decided',
   'fine_tuning.job.succeeded',
   'fine_tuning.job.failed',
   'fine_tuning.job.cancelled',

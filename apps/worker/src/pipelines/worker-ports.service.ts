@@ -70,10 +70,11 @@ export class WorkerPorts extends PipelinePorts {
         : { kind: 'absent' };
       const change = { routes: [{ version, weight: 1 }] };
       try {
-        await actAs({ type: 'hook', id: hookId }, () =>
+        const outcome = await actAs({ type: 'hook', id: hookId }, () =>
           this.aliases.set({ tenantId, adapter, alias }, change, { keyId: hookId, expected }),
         );
-        return undefined;
+        if (outcome.kind === 'done') return undefined;
+        return `The alias ${alias} is protected: the change ${outcome.change.id} waits until somebody approves it.`;
       } catch (error) {
         if (!(error instanceof AppError) || error.code !== 'precondition_failed') throw error;
       }

@@ -51,6 +51,10 @@ export class AliasChange {
   @Column('text', { name: 'key_id', nullable: true })
   keyId!: string | null;
 
+  /** The second key, of a protected alias. */
+  @Column('text', { name: 'approved_by', nullable: true })
+  approvedBy!: string | null;
+
   @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
   createdAt!: Date;
 }

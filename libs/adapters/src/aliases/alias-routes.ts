@@ -27,13 +27,15 @@ export interface AliasMove {
   /** The revision to which a rollback returns from here. */
   readonly parent: number | null;
   readonly keyId: string | null;
+  /** The second key, of a protected alias. */
+  readonly approvedBy?: string | undefined;
   readonly breach?: GuardBreach;
 }
 
 /** Points an alias elsewhere, writes its history and tells of it. The adapter's row must be locked. */
 export async function moveAlias(manager: EntityManager, adapter: Adapter, move: AliasMove): Promise<Alias> {
   const { id: adapterId, tenantId } = adapter;
-  const { name, routes, action, parent, keyId, shadow = null, guard = null, breach } = move;
+  const { name, routes, action, parent, keyId, shadow = null, guard = null, breach, approvedBy } = move;
   const last = await manager.maximum(AliasChange, 'revision', { adapterId, tenantId, alias: name });
   const revision = (last ?? 0) + 1;
   const now = new Date();
@@ -48,6 +50,7 @@ export async function moveAlias(manager: EntityManager, adapter: Adapter, move: 
     guard,
     parent,
     keyId,
+    approvedBy: approvedBy ?? null,
     reason: breach ? reasonOf(breach) : null,
     breach: breach ?? null,
     createdAt: now,

@@ -1,23 +1,22 @@
 import { Injectable } from '@nestjs/common';
-import type { AliasResource, AliasWithHistory, PutAlias, Route } from '#contracts/adapters-api.js';
-import type { ArmedGuard, GuardBreach } from '#contracts/alias-trials.js';
-import type { List } from '#contracts/resource.js';
+import type { AliasList, AliasWithHistory, PutAlias } from '#contracts/adapters-api.js';
+import type { GuardBreach } from '#contracts/alias-trials.js';
+import type { PendingChange } from '#contracts/pending-changes-api.js';
 import { AppError } from '#runtime/app-error.js';
-import { AuditLog } from '#stores/audit/audit-log.service.js';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { Adapter } from '../registry/adapter.entity.js';
 import { AdapterChanges } from '../registry/adapter-changes.js';
 import { findAdapter, lockAdapter } from '../registry/adapter-rows.js';
+import { aliasResource } from '../registry/resources.js';
 import { Alias } from './alias.entity.js';
-import { AliasChange } from './alias-change.entity.js';
+import { type AliasOrder, carryOut, isProtected, withHistory } from './alias-orders.js';
 import { type AliasPrecondition, checkPrecondition } from './alias-precondition.js';
-import { type AliasMove, deleteAlias, LATEST, moveAlias } from './alias-routes.js';
-import { findAlias, requireReady } from './alias-rows.js';
+import { AliasProtection } from './alias-protection.entity.js';
+import { LATEST } from './alias-routes.js';
+import { findAlias } from './alias-rows.js';
 import type { Figures } from './figures.js';
-import { armGuard, breachOf } from './guard-rule.js';
-import { aliasResource, aliasWithHistory } from '../registry/resources.js';
-
-const HISTORY_LIMIT = 100;
+import { breachOf } from './guard-rule.js';
+import { requestChange } from './pending-alias-change.js';
 
 /** Which adapter's alias. */
 export interface AliasAddress {
@@ -32,12 +31,10 @@ export interface AliasWriter {
   readonly expected?: AliasPrecondition | undefined;
 }
 
-/** One alias as a change of it meets it, its adapter's row locked. */
-interface Held {
-  readonly manager: EntityManager;
-  readonly adapter: Adapter;
-  readonly current: Alias | null;
-}
+/** What became of an order: done (null: the alias is gone), or waiting for a second key. */
+export type AliasOutcome<T extends AliasWithHistory | null> =
+  | { readonly kind: 'done'; readonly alias: T }
+  | { readonly kind: 'pending'; readonly change: PendingChange };
 
 @Injectable()
 export class AliasesService {
@@ -46,14 +43,16 @@ export class AliasesService {
     private readonly changes: AdapterChanges,
   ) {}
 
-  async list(tenantId: string, adapterName: string): Promise<List<AliasResource>> {
+  async list(tenantId: string, adapterName: string): Promise<AliasList> {
     const { manager } = this.database;
     const adapter = await findAdapter(manager, tenantId, adapterName);
-    const rows = await manager.find(Alias, {
-      where: { tenantId, adapterId: adapter.id },
-      order: { name: 'ASC' },
-    });
-    const data = rows.map((row) => aliasResource(adapterName, row));
+    const where = { tenantId, adapterId: adapter.id };
+    const rows = await manager.find(Alias, { where, order: { name: 'ASC' } });
+    const guarded = new Set((await manager.find(AliasProtection, { where })).map(({ alias }) => alias));
+    const data = rows.map((row) => ({
+      ...aliasResource(adapterName, row),
+      protected: guarded.has(row.name),
+    }));
     return { object: 'list', data, has_more: false, last_id: data.at(-1)?.name ?? null };
   }
 
@@ -63,39 +62,32 @@ export class AliasesService {
     return withHistory(manager, adapter, await findAlias(manager, adapter, alias));
   }
 
-  /** Points the alias at these versions and nothing else. */
-  put(address: AliasAddress, routes: Route[], keyId: string): Promise<AliasWithHistory> {
-    return this.set(address, { routes }, { keyId });
-  }
-
   /** Points the alias at these versions, all at once; each must be ready. */
   async set(
     address: AliasAddress,
     change: PutAlias,
-    { keyId, expected }: AliasWriter,
-  ): Promise<AliasWithHistory> {
-    return this.#change(address, expected, async ({ manager, adapter, current }) => {
-      const { routes, shadow } = change;
-      await requireReady(manager, adapter, {
-        routes: routes.map(({ version }) => version),
-        shadow: shadow ? [shadow.version] : [],
-      });
-      const guard = armedGuard(change, current);
-      const parent = current?.revision ?? null;
-      return { name: address.alias, routes, shadow, guard, action: 'set', parent, keyId };
-    });
+    writer: AliasWriter,
+  ): Promise<AliasOutcome<AliasWithHistory>> {
+    return present(await this.#order(address, { kind: 'set', change }, writer));
   }
 
-  /** Goes back to where the alias pointed before; again, one step further. Shadow and guard end. */
-  async rollback(address: AliasAddress, { keyId, expected }: AliasWriter): Promise<AliasWithHistory> {
-    return this.#change(address, expected, async (held) => ({
-      ...(await stepBack(held, address.alias)),
-      action: 'rollback',
-      keyId,
-    }));
+  /**
+   * Goes back to where the alias pointed before; again, one step further. Shadow and guard end. `emergency`: why a
+   * protected alias shall not wait for a second key; what it goes back to has been approved once.
+   */
+  async rollback(
+    address: AliasAddress,
+    writer: AliasWriter & { emergency?: string | undefined },
+  ): Promise<AliasOutcome<AliasWithHistory>> {
+    return present(await this.#order(address, { kind: 'rollback' }, writer));
   }
 
-  /** Goes back when a guarded version has broken a bound and nobody has moved the alias meanwhile. */
+  /** Takes the alias away; its history goes on when it is set again. */
+  remove(address: AliasAddress, writer: AliasWriter): Promise<AliasOutcome<AliasWithHistory | null>> {
+    return this.#order(address, { kind: 'delete' }, writer);
+  }
+
+  /** Goes back when a guarded version has broken a bound and nobody has moved the alias meanwhile; protected or not. */
   async rollbackOnBreach(
     { tenantId, adapterId, alias, revision }: BrokenAlias,
     figures: ReadonlyMap<number, Figures>,
@@ -106,14 +98,13 @@ export class AliasesService {
     const breach = guard ? breachOf(guard, figures) : undefined;
     const adapter = breach && (await manager.findOne(Adapter, { where: { tenantId, id: adapterId } }));
     if (!breach || !adapter) return undefined;
-    const address = { tenantId, adapter: adapter.name, alias };
+    const expected = { kind: 'revision', revision } as const;
     try {
-      await this.#change(address, { kind: 'revision', revision }, async (held) => ({
-        ...(await stepBack(held, alias)),
-        action: 'guard',
-        keyId: null,
-        breach,
-      }));
+      await this.#order(
+        { tenantId, adapter: adapter.name, alias },
+        { kind: 'guard', breach },
+        { keyId: null, expected },
+      );
       return breach;
     } catch (error) {
       if (error instanceof AppError && GONE.has(error.code)) return undefined;
@@ -121,41 +112,28 @@ export class AliasesService {
     }
   }
 
-  /** Takes the alias away; its history goes on when it is set again. */
-  async remove({ tenantId, adapter: name, alias }: AliasAddress, { expected }: AliasWriter): Promise<void> {
-    if (alias === LATEST) throw automatic();
-    await this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
-      const adapter = await lockAdapter(manager, tenantId, name);
-      const row = await findAlias(manager, adapter, alias);
-      checkPrecondition(row, expected);
-      await AuditLog.record(manager, {
-        ...auditOf('delete', adapter, alias),
-        before: aliasResource(name, row),
-      });
-      await deleteAlias(manager, adapter, row);
-    });
-  }
-
-  async #change(
+  async #order(
     { tenantId, adapter: name, alias }: AliasAddress,
-    expected: AliasPrecondition | undefined,
-    move: (held: Held) => Promise<AliasMove>,
-  ): Promise<AliasWithHistory> {
+    order: AliasOrder,
+    {
+      keyId,
+      expected,
+      emergency,
+    }: Omit<AliasWriter, 'keyId'> & { keyId: string | null; emergency?: string | undefined },
+  ): Promise<AliasOutcome<AliasWithHistory | null>> {
     if (alias === LATEST) throw automatic();
     return this.changes.commit({ tenant: tenantId, adapter: name }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, name);
-      const current = await manager.findOne(Alias, {
-        where: { tenantId, adapterId: adapter.id, name: alias },
-      });
+      const where = { tenantId, adapterId: adapter.id, name: alias };
+      const current = await manager.findOne(Alias, { where });
+      if (order.kind === 'delete' && !current) await findAlias(manager, adapter, alias);
       checkPrecondition(current, expected);
-      const made = await move({ manager, adapter, current });
-      const row = await moveAlias(manager, adapter, made);
-      await AuditLog.record(manager, {
-        ...auditOf(made.action, adapter, alias),
-        ...(current ? { before: aliasResource(name, current) } : {}),
-        after: aliasResource(name, row),
-      });
-      return withHistory(manager, adapter, row);
+      const held = { manager, adapter, alias, current };
+      const guarded = await isProtected(manager, adapter, alias);
+      if (order.kind !== 'guard' && guarded && emergency === undefined)
+        return { kind: 'pending', change: await requestChange(held, order, keyId ?? '') };
+      const row = await carryOut(held, order, { keyId, emergency: guarded ? emergency : undefined });
+      return { kind: 'done', alias: row ? await withHistory(manager, adapter, row) : null };
     });
   }
 }
@@ -170,52 +148,14 @@ interface BrokenAlias {
 /** Somebody else was first. */
 const GONE: ReadonlySet<string> = new Set(['precondition_failed', 'not_found']);
 
-function auditOf(verb: AliasMove['action'] | 'delete', { tenantId, name }: Adapter, alias: string) {
-  const subject = { type: 'adapter.alias', id: `${name}:${alias}` };
-  return { tenantId, action: `adapter.alias.${verb}`, subject };
+function present(outcome: AliasOutcome<AliasWithHistory | null>): AliasOutcome<AliasWithHistory> {
+  if (outcome.kind === 'pending') return outcome;
+  if (!outcome.alias) throw new Error('an alias that was moved is there');
+  return { kind: 'done', alias: outcome.alias };
 }
 
-function automatic(): AppError {
+export function automatic(): AppError {
   return new AppError('conflict', {
     message: `\`${LATEST}\` follows the newest ready version by itself; set another alias such as \`production\`.`,
   });
-}
-
-function armedGuard({ routes, guard }: PutAlias, current: Alias | null): ArmedGuard | null {
-  if (!guard) return null;
-  const armed = current && armGuard({ guard, before: current.routes, after: routes, now_ms: Date.now() });
-  if (armed) return armed;
-  throw new AppError('invalid_request', {
-    message: current
-      ? 'guard: no version gets a larger share by this change, so there is nothing to watch.'
-      : 'guard: the alias points nowhere yet, so there is nothing to go back to.',
-    param: 'guard',
-  });
-}
-
-/** Where the alias pointed before its newest change. */
-async function stepBack({ manager, adapter, current }: Held, name: string) {
-  const { id: adapterId, tenantId } = adapter;
-  const where = { tenantId, adapterId, alias: name };
-  const { revision } = current ?? (await findAlias(manager, adapter, name));
-  const now = await manager.findOneByOrFail(AliasChange, { ...where, revision });
-  if (now.parent === null) {
-    throw new AppError('conflict', { message: 'The alias has pointed nowhere else before.' });
-  }
-  const { routes, parent } = await manager.findOneByOrFail(AliasChange, { ...where, revision: now.parent });
-  await requireReady(manager, adapter, { routes: routes.map(({ version }) => version) });
-  return { name, routes, parent };
-}
-
-async function withHistory(
-  manager: EntityManager,
-  adapter: Adapter,
-  alias: Alias,
-): Promise<AliasWithHistory> {
-  const changes = await manager.find(AliasChange, {
-    where: { tenantId: adapter.tenantId, adapterId: adapter.id, alias: alias.name },
-    order: { revision: 'DESC' },
-    take: HISTORY_LIMIT,
-  });
-  return aliasWithHistory(adapter.name, alias, changes);
 }

@@ -10,6 +10,7 @@ import { Adapter } from './adapter.entity.js';
 import { AdapterChanges } from './adapter-changes.js';
 import { findAdapter, lockAdapter } from './adapter-rows.js';
 import { Alias } from '../aliases/alias.entity.js';
+import { AliasProtection } from '../aliases/alias-protection.entity.js';
 import { LATEST } from '../aliases/alias-routes.js';
 import { BlobLedger } from '../blobs/blob-ledger.service.js';
 import { whereLabels } from './label-filter.js';
@@ -90,6 +91,7 @@ export class AdaptersService {
       async (manager) => {
         const adapter = await lockAdapter(manager, tenantId, name);
         if (!options.force) await refuseWhileServed(manager, adapter);
+        await refuseWhileProtected(manager, adapter);
         const released = { tenantId, adapterId: adapter.id };
         const digests = await digestsOf(manager, released);
         await this.ledger.release(manager, released);
@@ -154,5 +156,18 @@ async function refuseWhileServed(manager: EntityManager, adapter: Adapter): Prom
   const names = aliases.map(({ name }) => name).join(', ');
   throw new AppError('conflict', {
     message: `The adapter is served by its aliases (${names}); delete them first, or use ?force=true.`,
+  });
+}
+
+/** Even by force: one key must not do to the whole adapter what it may not do to an alias. */
+async function refuseWhileProtected(
+  manager: EntityManager,
+  { id: adapterId, tenantId }: Adapter,
+): Promise<void> {
+  const rows = await manager.find(AliasProtection, { where: { adapterId, tenantId } });
+  if (rows.length === 0) return;
+  const names = rows.map(({ alias }) => alias).join(', ');
+  throw new AppError('conflict', {
+    message: `The adapter has protected aliases (${names}); end their protection first.`,
   });
 }

@@ -115,6 +115,7 @@ export function aliasChange(row: AliasChange): AliasChangeResource {
     reason: row.reason,
     breach: row.breach,
     key_id: row.keyId,
+    approved_by: row.approvedBy,
     created_at: row.createdAt.toISOString(),
   };
 }
@@ -123,6 +124,7 @@ export function aliasWithHistory(
   adapter: string,
   row: Alias,
   changes: readonly AliasChange[],
+  isProtected: boolean,
 ): AliasWithHistory {
-  return { ...aliasResource(adapter, row), history: changes.map(aliasChange) };
+  return { ...aliasResource(adapter, row), protected: isProtected, history: changes.map(aliasChange) };
 }
