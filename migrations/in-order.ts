@@ -35,6 +35,7 @@ import { VersionBases1763600000054 } from './0054-version-bases.js';
 import { RequestFigures1763600000060 } from './0060-request-figures.js';
 import { ConsolePeople1763600000070 } from './0070-console-people.js';
 import { ProtectedAliases1763600000071 } from './0071-protected-aliases.js';
+import { EvaluationSets1763600000072 } from './0072-evaluation-sets.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -74,4 +75,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   RequestFigures1763600000060,
   ConsolePeople1763600000070,
   ProtectedAliases1763600000071,
+  EvaluationSets1763600000072,
 ];

@@ -93,6 +93,7 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
       202,
     ),
   PendingChangesController: () => answers(mine(http().get('/v1/pending-changes')), list),
+  EvaluationSetsController: () => answers(mine(http().get('/v1/evaluation-sets')), list),
   SharesController: () => answers(mine(http().get('/v1/adapters/bot/shares')), list),
   TenantLimitsController: () => answers(operators(http().get('/v1/admin/tenants/acme/limits')), {}),
   TenantsController: () =>

@@ -80,7 +80,7 @@ const playground = createRoute({
 const compare = createRoute({
   getParentRoute: () => root,
   path: '/compare',
-  validateSearch: texts('models'),
+  validateSearch: texts('models', 'set'),
   component: lazyRouteComponent(() => import('./pages/compare'), 'Compare'),
 });
 const engines = createRoute({

@@ -31,12 +31,24 @@ export const EvaluationCaseSchema = z
   });
 export type EvaluationCase = z.infer<typeof EvaluationCaseSchema>;
 
-export const EvaluationPolicySchema = z.strictObject({
-  prompts: z.array(EvaluationCaseSchema).min(1).max(200),
-  min_score: z.number().min(0).max(1).default(1).describe('Share of prompts that must pass'),
-  max_tokens: z.int().min(1).max(4096).default(64),
-});
-export type EvaluationPolicy = z.infer<typeof EvaluationPolicySchema>;
+export const EvaluationPolicySchema = z
+  .strictObject({
+    prompts: z.array(EvaluationCaseSchema).min(1).max(200).optional(),
+    set: NameSchema.optional().describe('An evaluation set by name, as it is when the version is ready'),
+    min_score: z.number().min(0).max(1).default(1).describe('Share of prompts that must pass'),
+    max_tokens: z.int().min(1).max(4096).default(64),
+  })
+  .refine(
+    ({ prompts, set }) => (prompts === undefined) !== (set === undefined),
+    'expected exactly one of prompts and set',
+  );
+
+/** A policy whose prompts are at hand. */
+export interface EvaluationPolicy {
+  readonly prompts: readonly EvaluationCase[];
+  readonly min_score: number;
+  readonly max_tokens: number;
+}
 
 const PromoteObjectSchema = z.strictObject({
   alias: NameSchema.refine((alias) => alias !== 'latest', '`latest` moves by itself; name another alias'),
@@ -75,6 +87,8 @@ export const PromotionSchema = z.object({
   reason: z.string(),
   score: z.number().nullable(),
   min_score: z.number().nullable(),
+  /** By which prompts, where the policy named a set; null: by its own, or by none. Absent in old deliveries. */
+  evaluation_set: z.object({ name: NameSchema, revision: z.int(), digest: z.string() }).nullable().optional(),
   results: z.array(EvaluationResultSchema),
   decided_at: TimeSchema,
 });

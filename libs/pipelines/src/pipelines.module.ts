@@ -1,6 +1,9 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
+import { EvaluationSet } from './evaluations/evaluation-set.entity.js';
+import { EvaluationSetRevision } from './evaluations/evaluation-set-revision.entity.js';
+import { EvaluationSets } from './evaluations/evaluation-sets.service.js';
 import { FineTuningEvent } from './fine-tuning/fine-tuning-event.entity.js';
 import { FineTuningJob } from './fine-tuning/fine-tuning-job.entity.js';
 import { FineTuningJobs } from './fine-tuning/fine-tuning-jobs.service.js';
@@ -31,6 +34,8 @@ export const pipelinesEntities = [
   Trainer,
   FineTuningJob,
   FineTuningEvent,
+  EvaluationSet,
+  EvaluationSetRevision,
 ];
 
 export interface PipelinesOptions {
@@ -44,6 +49,7 @@ export class PipelinesModule {
   static forRoot({ settings, logger }: PipelinesOptions): DynamicModule {
     const services = [
       HooksService,
+      EvaluationSets,
       HookDeliveries,
       InboundEvents,
       WebhookEndpoints,

@@ -4,6 +4,7 @@ import type { pipelinesApiSettings, pipelinesSettings } from '#pipelines/setting
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { BaseUrl } from './base-url.js';
+import { EvaluationSetsController } from './evaluation-sets.controller.js';
 import { FineTuningJobsController } from './fine-tuning-jobs.controller.js';
 import { HooksController } from './hooks.controller.js';
 import { InboundController } from './inbound.controller.js';
@@ -25,6 +26,7 @@ export class PipelinesApiModule {
       controllers: [
         InboundController,
         HooksController,
+        EvaluationSetsController,
         WebhookEndpointsController,
         TrainersController,
         FineTuningJobsController,

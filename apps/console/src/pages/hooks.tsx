@@ -1,5 +1,7 @@
-import { Group, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Group, NumberInput, Select, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
+import type { EvaluationSetSummary } from '#contracts/evaluation-sets-api.js';
 import type { CreatedHook, HookDelivery, HookResource } from '#contracts/hooks-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
@@ -37,7 +39,7 @@ export function Hooks() {
           { head: 'Name', cell: ({ name }) => name },
           { head: 'Adapter', cell: ({ adapter }) => adapter ?? 'as the event says' },
           { head: 'URL', cell: ({ url }) => <Shell text={url} block={false} /> },
-          { head: 'Promotes', cell: ({ promote }) => (promote === null ? 'no' : 'yes') },
+          { head: 'Promotes', cell: ({ promote }) => <Promotes promote={promote} /> },
           { head: 'Created', cell: ({ created_at }) => <Time at={created_at} /> },
           {
             head: '',
@@ -75,11 +77,20 @@ function NewHook() {
   const { header } = useActing();
   const [name, setName] = useState('');
   const [adapter, setAdapter] = useState('');
+  const [alias, setAlias] = useState('');
+  const [set, setSet] = useState<string | null>(null);
+  const [percent, setPercent] = useState<number | string>(100);
+  const sets = useList<EvaluationSetSummary>('/v1/evaluation-sets', { tenant: header, limit: 200 });
+  const evaluate = set === null ? {} : { evaluate: { set, min_score: Number(percent) / 100 } };
   const create = async () => {
     const { secret, url } = await call<CreatedHook>('/v1/hooks', {
       method: 'POST',
       tenant: header,
-      body: { name, ...(adapter === '' ? {} : { adapter }) },
+      body: {
+        name,
+        ...(adapter === '' ? {} : { adapter }),
+        ...(alias === '' ? {} : { promote: { alias, ...evaluate } }),
+      },
     });
     return <Secret what="hook’s secret" value={secret} next={`Post signed events to ${url}.`} />;
   };
@@ -98,7 +109,54 @@ function NewHook() {
         value={adapter}
         onChange={(event) => setAdapter(event.currentTarget.value)}
       />
+      <TextInput
+        label="Promote to alias"
+        description="Points it at each version that becomes ready; empty: nothing is promoted."
+        placeholder="production"
+        value={alias}
+        onChange={(event) => setAlias(event.currentTarget.value)}
+      />
+      {alias !== '' && (
+        <Group grow align="flex-start">
+          <Select
+            label="Only by evaluation set"
+            description="Made on the page Compare."
+            placeholder="none: every version"
+            data={(sets.rows ?? []).map((row) => row.name)}
+            value={set}
+            onChange={setSet}
+            clearable
+            clearButtonProps={{ 'aria-label': 'No set' }}
+          />
+          {set !== null && (
+            <NumberInput
+              label="Right answers, %"
+              description="At least so many."
+              value={percent}
+              onChange={setPercent}
+              min={0}
+              max={100}
+            />
+          )}
+        </Group>
+      )}
     </FormModal>
+  );
+}
+
+function Promotes({ promote }: Pick<HookResource, 'promote'>) {
+  if (promote === null) return 'no';
+  const { alias, evaluate } = promote;
+  if (!evaluate) return alias;
+  const least = `${Math.round(evaluate.min_score * 100)} % right`;
+  if (evaluate.set === undefined) return `${alias}, from ${least}`;
+  return (
+    <>
+      {alias}, from {least} of{' '}
+      <Link to="/compare" search={{ set: evaluate.set } as never}>
+        {evaluate.set}
+      </Link>
+    </>
   );
 }
 

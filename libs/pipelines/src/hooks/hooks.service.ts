@@ -5,6 +5,7 @@ import { AppError } from '#runtime/app-error.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
 import { DataSource, type EntityManager } from 'typeorm';
+import { requireSet } from '../evaluations/evaluation-sets.service.js';
 import { pageOf } from '../page-of.js';
 import { rotate } from '../secrets/rotation.js';
 import { SecretBox } from '../secrets/secret-box.js';
@@ -33,6 +34,7 @@ export class HooksService {
       createdAt: new Date(),
     });
     return this.database.transaction(async (manager) => {
+      await requireSet(manager, tenantId, hook.promote);
       await manager.insert(Hook, hook);
       const resource = toResource(hook, baseUrl);
       await AuditLog.record(manager, { ...auditOf('create', hook), after: resource });
@@ -60,6 +62,7 @@ export class HooksService {
       if (body.name !== undefined) hook.name = body.name;
       if (body.adapter !== undefined) hook.adapter = body.adapter;
       if (body.promote !== undefined) hook.promote = body.promote;
+      if (body.promote !== undefined) await requireSet(manager, tenantId, body.promote);
       const { name, adapter, promote } = hook;
       await manager.update(Hook, { id, tenantId }, { name, adapter, promote: promote as never });
       const after = toResource(hook, baseUrl);

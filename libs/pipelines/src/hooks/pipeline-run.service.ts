@@ -1,12 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ERROR_TABLE } from '#contracts/errors.js';
 import type { SucceededData } from '#contracts/fine-tune-events.js';
+import type { EvaluationSetResource } from '#contracts/evaluation-sets-api.js';
 import type { PromotePolicy, Promotion } from '#contracts/promotion.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { newId } from '#stores/ids.js';
 import { isAway } from '#stores/postgres/database-error.js';
 import { DataSource, type EntityManager } from 'typeorm';
+import { readSet } from '../evaluations/evaluation-sets.service.js';
 import { hasEnded, JobReports, lockJob } from '../fine-tuning/job-reports.js';
 import type { Lease } from '../leases/lease-rules.js';
 import { PIPELINES_LOGGER } from '../settings.js';
@@ -102,8 +104,10 @@ export class PipelineRun {
     const policy = await this.#policy(row);
     if (!policy) return { state: 'succeeded' }; // the hook was deleted meanwhile
     const address = addressOf(row);
+    const set = await this.#set(row.tenantId, policy);
+    const prompts = set?.prompts ?? policy.evaluate?.prompts ?? [];
     const evaluation = policy.evaluate
-      ? await evaluate(this.ports, address, policy.evaluate, signal)
+      ? await evaluate(this.ports, address, { ...policy.evaluate, prompts }, signal)
       : undefined;
     const verdict = evaluation?.verdict;
     const refusal =
@@ -117,10 +121,19 @@ export class PipelineRun {
       reason: refusal ?? done,
       score: verdict?.score ?? null,
       min_score: policy.evaluate?.min_score ?? null,
+      evaluation_set: set ? { name: set.name, revision: set.revision, digest: set.digest } : null,
       results: evaluation?.results ?? [],
       decided_at: new Date().toISOString(),
     };
     return { state: 'succeeded', promotion };
+  }
+
+  /** The prompts that the policy names, as they are now. */
+  async #set(
+    tenantId: string,
+    { evaluate: policy }: PromotePolicy,
+  ): Promise<EvaluationSetResource | undefined> {
+    return policy?.set === undefined ? undefined : readSet(this.database.manager, tenantId, policy.set);
   }
 
   async #policy({ sourceId: id, tenantId }: HookDelivery): Promise<PromotePolicy | undefined> {

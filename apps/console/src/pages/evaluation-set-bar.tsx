@@ -1,0 +1,108 @@
+import { Group, Select, Text, TextInput } from '@mantine/core';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { EvaluationSetResource, EvaluationSetSummary } from '#contracts/evaluation-sets-api.js';
+import { call, part } from '../api/client';
+import { useList } from '../api/lists';
+import { Confirm } from '../parts/confirm';
+import { ErrorNote } from '../parts/error-note';
+import { FormModal } from '../parts/form-modal';
+import { useActing } from '../tenant';
+import { casesOf, type ComparedPrompt } from './compared-prompts';
+
+const PATH = '/v1/evaluation-sets';
+
+/** The set of that name; undefined while there is none, or it is on its way. */
+export function useEvaluationSet(name: string | undefined) {
+  const { header } = useActing();
+  return useQuery({
+    queryKey: ['evaluation-set', header, name],
+    queryFn: ({ signal }) =>
+      call<EvaluationSetResource>(`${PATH}/${part(name ?? '')}`, { tenant: header, signal }),
+    enabled: name !== undefined,
+  });
+}
+
+interface SetBarProps {
+  readonly name: string | undefined;
+  readonly set: EvaluationSetResource | undefined;
+  readonly prompts: readonly ComparedPrompt[];
+  readonly choose: (name: string | undefined) => void;
+}
+
+/** Loads, saves and deletes evaluation sets. */
+export function EvaluationSetBar({ name, set, prompts, choose }: SetBarProps) {
+  const { header, readOnly } = useActing();
+  const client = useQueryClient();
+  const list = useList<EvaluationSetSummary>(PATH, { tenant: header, limit: 200 });
+  const [saveAs, setSaveAs] = useState('');
+  const cases = casesOf(prompts);
+  const save = async () => {
+    const target = saveAs || name || '';
+    const saved = await call<EvaluationSetResource>(`${PATH}/${part(target)}`, {
+      method: 'PUT',
+      tenant: header,
+      body: { prompts: cases },
+    });
+    client.setQueryData(['evaluation-set', header, saved.name], saved);
+    await client.invalidateQueries({ queryKey: ['list', PATH] });
+    setSaveAs('');
+    choose(saved.name);
+    return undefined;
+  };
+  const remove = async (): Promise<void> => {
+    await call(`${PATH}/${part(name ?? '')}`, { method: 'DELETE', tenant: header });
+    await client.invalidateQueries({ queryKey: ['list', PATH] });
+    choose(undefined);
+  };
+  return (
+    <div>
+      <Group align="flex-end" gap="xs">
+        <Select
+          label="Evaluation set"
+          placeholder="none: type prompts below"
+          data={[
+            ...new Set([...(name === undefined ? [] : [name]), ...(list.rows ?? []).map((row) => row.name)]),
+          ]}
+          value={name ?? null}
+          onChange={(value) => choose(value ?? undefined)}
+          searchable
+          clearable
+          nothingFoundMessage="No set yet: give prompts an expected answer and save them."
+          clearButtonProps={{ 'aria-label': 'Leave the set' }}
+        />
+        {!readOnly && cases.length > 0 && (
+          <FormModal
+            label="Save as a set"
+            title="Save as an evaluation set"
+            submit="Save"
+            variant="light"
+            onSubmit={save}
+          >
+            <TextInput
+              label="Name"
+              description="A name that is there gets a new revision; hooks that promote by it use the newest."
+              value={saveAs === '' ? (name ?? '') : saveAs}
+              onChange={(event) => setSaveAs(event.currentTarget.value)}
+              required
+              data-autofocus
+            />
+            <Text size="sm">
+              {cases.length} of {prompts.length} prompts have an expected answer and are saved.
+            </Text>
+          </FormModal>
+        )}
+        {!readOnly && set && (
+          <Confirm label="Delete" title={`Delete the set ${set.name}`} word={set.name} run={remove} />
+        )}
+      </Group>
+      {set && (
+        <Text size="xs" c="dimmed" mt={4}>
+          Revision {set.revision}, digest <span className="mono">{set.digest.slice(0, 12)}</span>. A hook
+          names it as <span className="mono">{`promote.evaluate.set: "${set.name}"`}</span>.
+        </Text>
+      )}
+      {list.error && !list.rows && <ErrorNote error={list.error} />}
+    </div>
+  );
+}
