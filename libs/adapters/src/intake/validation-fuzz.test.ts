@@ -88,10 +88,12 @@ async function fault(files: Files): Promise<string | undefined> {
   }
 }
 /** Of a file as a whole. */
-const NAMELESS = new Set([
-  ...['no_effect', 'weights_file_invalid', 'config_json_invalid', 'config_not_object'],
-  ...['generation_config_invalid', 'chat_template_invalid'],
-]);
+const NAMELESS = new Set(
+  [
+    ['no_effect', 'weights_file_invalid', 'config_json_invalid', 'config_not_object'],
+    ['generation_config_invalid', 'chat_template_invalid'],
+  ].flat(),
+);
 
 async function faults(cases: Iterable<[string, Files]>): Promise<string[]> {
   const found: string[] = [];
@@ -109,25 +111,8 @@ const deep = (levels: number, open: string, close: string, inner = '1') =>
 
 /** As JSON, so that what no JavaScript value can say is among them. */
 const VALUES: readonly string[] = [
-  ...[
-    'null',
-    'true',
-    'false',
-    '0',
-    '-0',
-    '1',
-    '-1',
-    '2',
-    '4',
-    '8',
-    '0.5',
-    '-0.5',
-    '4096',
-    '4097',
-    '1e6',
-    '1e7',
-  ],
-  ...[
+  ['null', 'true', 'false', '0', '-0', '1', '-1', '2', '4', '8', '0.5', '-0.5', '4096', '4097', '1e6', '1e7'],
+  [
     '2147483647',
     '2147483648',
     '4294967296',
@@ -137,7 +122,7 @@ const VALUES: readonly string[] = [
     '1e308',
     '1e309',
   ],
-  ...[
+  [
     '1e-300',
     '5e-324',
     '1e-400',
@@ -150,7 +135,7 @@ const VALUES: readonly string[] = [
     '"\\ud800"',
     '"\\n"',
   ],
-  ...[
+  [
     '"q_proj"',
     '"all-linear"',
     '"ALL-LINEAR"',
@@ -162,7 +147,7 @@ const VALUES: readonly string[] = [
     '"\\\\1"',
     '"norm"',
   ],
-  ...[
+  [
     '".*q_proj"',
     '"embed_tokens"',
     '"lm_head"',
@@ -172,7 +157,7 @@ const VALUES: readonly string[] = [
     '"constructor"',
     '"x{1,99999}"',
   ],
-  ...[
+  [
     '"CAUSAL_LM"',
     '"LORA"',
     '"gaussian"',
@@ -183,7 +168,7 @@ const VALUES: readonly string[] = [
     '"all"',
     '"lora_only"',
   ],
-  ...[
+  [
     '[]',
     '[null]',
     '[0]',
@@ -198,7 +183,7 @@ const VALUES: readonly string[] = [
     '["q_proj"]',
     '["("]',
   ],
-  ...[
+  [
     '["lm_head"]',
     '["embed_tokens"]',
     '["embed_tokens","lm_head"]',
@@ -206,7 +191,7 @@ const VALUES: readonly string[] = [
     '["norm"]',
     '["q_proj","q_proj"]',
   ],
-  ...[
+  [
     '{}',
     '{"":1}',
     '{"q_proj":4}',
@@ -217,7 +202,7 @@ const VALUES: readonly string[] = [
     '{"^":3}',
     '{"__proto__":4}',
   ],
-  ...[
+  [
     '{"constructor":4}',
     '{"toString":[1]}',
     '{"embed_tokens":[0,1]}',
@@ -225,12 +210,12 @@ const VALUES: readonly string[] = [
     '{"embed_tokens":[]}',
     '{"a":{"b":1}}',
   ],
-  ...[
+  [
     '{"base_model_class":1}',
     '{"base_model_class":"LlamaForCausalLM"}',
     '{"base_model_class":null,"parent_library":[]}',
   ],
-  ...['{"length":5}', '{"0":"q_proj"}', '{"q_proj":1e308}', '{"q_proj":"4"}', '{"x":1,"x":2}'],
+  ['{"length":5}', '{"0":"q_proj"}', '{"q_proj":1e308}', '{"q_proj":"4"}', '{"x":1,"x":2}'],
   deep(60, '[', ']'),
   deep(70, '[', ']'),
   deep(15_000, '[', ']'),
@@ -244,22 +229,24 @@ const VALUES: readonly string[] = [
   JSON.stringify(many(9_999, (i) => i)),
   JSON.stringify(Object.fromEntries(many(5_000, (i) => [`layer.${i}`, 4]))),
   '9'.repeat(400),
-];
+].flat();
 
 /** Those that take long are tried where they mean something. */
 const SHORT = VALUES.filter((value) => value.length < 1_000);
 const LONG = VALUES.filter((value) => value.length >= 1_000);
-const LONG_FIELDS = new Set<string>([
-  ...['target_modules', 'exclude_modules', 'rank_pattern', 'modules_to_save', 'layers_to_transform'],
-  ...['trainable_token_indices', 'base_model_name_or_path', 'init_lora_weights', 'eva_config'],
-]);
+const LONG_FIELDS = new Set<string>(
+  [
+    ['target_modules', 'exclude_modules', 'rank_pattern', 'modules_to_save', 'layers_to_transform'],
+    ['trainable_token_indices', 'base_model_name_or_path', 'init_lora_weights', 'eva_config'],
+  ].flat(),
+);
 
 const FIELDS = [
-  ...Object.keys(HonouredFieldsSchema.shape),
-  ...Object.keys(REFUSED_FIELDS),
-  ...Object.keys(IGNORED_FIELDS),
-  ...['__proto__', 'constructor', 'hasOwnProperty', '', 'rank', 'x'.repeat(5_000)],
-];
+  Object.keys(HonouredFieldsSchema.shape),
+  Object.keys(REFUSED_FIELDS),
+  Object.keys(IGNORED_FIELDS),
+  ['__proto__', 'constructor', 'hasOwnProperty', '', 'rank', 'x'.repeat(5_000)],
+].flat();
 
 /** A config's JSON with fields whose values are given as JSON. */
 function configWith(config: Record<string, unknown>, fields: readonly (readonly [string, string])[]): string {
