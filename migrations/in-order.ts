@@ -33,6 +33,7 @@ import { Retention1763600000050 } from './0050-retention.js';
 import { ConsoleSessions1763600000053 } from './0053-console-sessions.js';
 import { VersionBases1763600000054 } from './0054-version-bases.js';
 import { RequestFigures1763600000060 } from './0060-request-figures.js';
+import { PricesAndBudgets1763600000061 } from './0061-prices-and-budgets.js';
 import { ConsolePeople1763600000070 } from './0070-console-people.js';
 import { ProtectedAliases1763600000071 } from './0071-protected-aliases.js';
 import { EvaluationSets1763600000072 } from './0072-evaluation-sets.js';
@@ -73,6 +74,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   ConsoleSessions1763600000053,
   VersionBases1763600000054,
   RequestFigures1763600000060,
+  PricesAndBudgets1763600000061,
   ConsolePeople1763600000070,
   ProtectedAliases1763600000071,
   EvaluationSets1763600000072,

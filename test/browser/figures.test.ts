@@ -69,3 +69,29 @@ describe('live figures', () => {
     await visitor.close();
   });
 });
+
+describe('cost', () => {
+  it('is priced, and a budget of it alerts at its shares', async () => {
+    const visitor = await Visitor.open(browser, stack.url);
+    const { page } = visitor;
+    await visitor.signIn(stack.adminKey);
+    await visitor.go('/usage?tenant=acme');
+    await page.getByRole('button', { name: 'Set price' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('A million completion tokens').fill('1000000');
+    await dialog.getByRole('button', { name: 'Set', exact: true }).click();
+    await page.getByRole('region', { name: 'Prices' }).getByText('1,000,000.00 USD').first().waitFor();
+
+    await page.getByRole('button', { name: 'New budget' }).click();
+    await dialog.getByLabel('Amount').fill('10');
+    await dialog.getByRole('button', { name: 'Create' }).click();
+    const budgets = page.getByRole('region', { name: 'Budgets' }).first();
+    await budgets.getByText('0.00 USD of 10.00 USD').waitFor();
+    expect(await budgets.getByText(/reached/).count()).toBe(0);
+    await ask(); // eight tokens
+    await budgets.getByText('8.00 USD of 10.00 USD').waitFor();
+    await budgets.getByText('80.0 % reached').waitFor();
+    expect(await visitor.seriousFaults()).toEqual([]);
+    await visitor.close();
+  });
+});

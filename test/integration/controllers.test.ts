@@ -82,6 +82,7 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
       .expect('content-type', /text\/plain/);
     expect(text).toContain('process_cpu_user_seconds_total');
   },
+  MoneyController: () => answers(mine(http().get('/v1/budgets')), list),
   ModelsController: () => answers(mine(http().get('/v1/models/bot@1')), { object: 'model', id: 'bot@1' }),
   OperatorKeysController: () => answers(operators(http().get('/v1/admin/keys')), list),
   OperatorListsController: () => answers(operators(http().get('/v1/admin/limits')), list),
@@ -94,7 +95,9 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
     ),
   PendingChangesController: () => answers(mine(http().get('/v1/pending-changes')), list),
   EvaluationSetsController: () => answers(mine(http().get('/v1/evaluation-sets')), list),
+  PricesController: () => answers(operators(http().get('/v1/admin/prices')), list),
   SharesController: () => answers(mine(http().get('/v1/adapters/bot/shares')), list),
+  TenantBudgetsController: () => answers(operators(http().get('/v1/admin/tenants/acme/budgets')), list),
   TenantLimitsController: () => answers(operators(http().get('/v1/admin/tenants/acme/limits')), {}),
   TenantsController: () =>
     answers(operators(http().post('/v1/admin/tenants')).send({ name: 'globex' }), { name: 'globex' }, 201),

@@ -58,7 +58,7 @@ describe('usage', () => {
     await meter.flush();
 
     const sums = { prompt_tokens: 70, cached_tokens: 28, completion_tokens: 21 };
-    const times = { ttft_count: 6, ttft_ms_sum: 30, tpot_count: 7, tpot_ms_sum: 140 };
+    const times = { ttft_count: 6, ttft_ms_sum: 30, tpot_count: 7, tpot_ms_sum: 140, cost: 0 };
     expect((await usage()).data).toEqual([{ requests: 7, errors: 1, ...sums, ...times }]);
     expect((await usage('?group_by=adapter')).data).toMatchObject([
       { adapter: 'bot', requests: 6, errors: 1 },
@@ -141,9 +141,9 @@ describe('usage by time and key', () => {
   it('comes as CSV by format or Accept', async () => {
     const path = '/v1/usage?group_by=adapter,key&adapter=fine';
     const expected = [
-      'adapter,key,requests,prompt_tokens,cached_tokens,completion_tokens,errors,ttft_count,ttft_ms_sum,tpot_count,tpot_ms_sum',
-      'fine,k1,1,10,4,3,0,1,5,1,20',
-      'fine,k2,1,10,4,3,0,1,5,1,20',
+      'adapter,key,requests,prompt_tokens,cached_tokens,completion_tokens,errors,ttft_count,ttft_ms_sum,tpot_count,tpot_ms_sum,cost',
+      'fine,k1,1,10,4,3,0,1,5,1,20,0',
+      'fine,k2,1,10,4,3,0,1,5,1,20,0',
       '',
     ].join('\r\n');
     const byFormat = await acme.call<string>('GET', `${path}&format=csv`);

@@ -5,6 +5,7 @@ import { KeyAdmission } from '#accounts/key-admission.js';
 import { Credentials } from '#accounts/credentials.service.js';
 import { KeyDirectory } from '#accounts/key-directory.service.js';
 import { RateLimiter } from '#accounts/limits/rate-limiter.service.js';
+import { SpentBudgets } from '#accounts/money/spent-budgets.service.js';
 import { type UsageRecord, UsageService } from '#accounts/usage.service.js';
 import { AliasGuards } from '#adapters/aliases/alias-guards.service.js';
 import { AliasShadows } from '#adapters/aliases/alias-shadows.service.js';
@@ -92,6 +93,7 @@ export async function startInferenceApp(): Promise<InferenceApp> {
     { provide: CallableModels, useValue: callable },
     { provide: AliasGuards, useValue: { note: () => undefined } },
     { provide: AliasShadows, useValue: { note: () => undefined } },
+    { provide: SpentBudgets, useValue: { refusal: () => undefined } },
     { provide: RateLimiter, useValue: { isLimited: () => false } },
     {
       provide: UsageService,

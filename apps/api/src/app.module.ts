@@ -32,16 +32,12 @@ import { TenantLimitsController } from './admin/tenant-limits.controller.js';
 import { TenantsController } from './admin/tenants.controller.js';
 import { EngineRegistrationsController } from './engines/engine-registrations.controller.js';
 import { ENGINE_TOKEN, EngineTokenGuard } from './engines/engine-token.guard.js';
-import { AdminHistoryController } from './history/admin-history.controller.js';
-import { HistoryController } from './history/history.controller.js';
+import { FiguresModule } from './figures.module.js';
 import { HealthController } from './health/health.controller.js';
 import { VersionController } from './health/version.controller.js';
 import { HealthService } from './health/health.service.js';
 import { InferenceModule } from './inference/inference.module.js';
 import { PipelinesApiModule } from './pipelines/pipelines-api.module.js';
-import { AdminLiveController } from './live/admin-live.controller.js';
-import { LiveController } from './live/live.controller.js';
-import { LiveStreams } from './live/live-streams.service.js';
 import { LimitsController } from './limits/limits.controller.js';
 import { LimitsService } from './limits/limits.service.js';
 import { OidcController } from './session/oidc.controller.js';
@@ -81,6 +77,7 @@ export class AppModule {
         OperatorModule.forRoot(),
         PipelinesApiModule.forRoot({ settings, logger }),
         InferenceModule.forRoot({ streams, logger }),
+        FiguresModule.forRoot({ streams }),
       ],
       controllers: [
         TenantsController,
@@ -99,10 +96,6 @@ export class AppModule {
         RevalidationsController,
         UsageController,
         AdminUsageController,
-        HistoryController,
-        AdminHistoryController,
-        LiveController,
-        AdminLiveController,
         WhoamiController,
         SessionController,
         OidcController,
@@ -113,7 +106,6 @@ export class AppModule {
       ],
       providers: [
         LimitsService,
-        LiveStreams,
         SessionService,
         BaseModelRules,
         HealthService,

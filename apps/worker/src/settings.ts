@@ -1,3 +1,4 @@
+import { moneySettings } from '#accounts/settings.js';
 import { importSettings } from '#adapters/imports/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
@@ -102,6 +103,7 @@ export const workerSettings = {
     text.days('1825'),
   ),
   ...goodputSettings,
+  ...moneySettings,
   ...logSettings,
   shutdownTimeout_s: shutdownSettings.shutdownTimeout_s,
   ...storesSettings,

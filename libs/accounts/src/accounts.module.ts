@@ -24,8 +24,18 @@ import { HistoryRetention } from './history/history-retention.service.js';
 import { HistoryService } from './history/history.service.js';
 import { LiveFigures } from './history/live-figures.service.js';
 import { RequestFigures } from './history/request-figures.entity.js';
-import { ACCOUNTS_LOGGER, ACCOUNTS_SETTINGS, type accountsSettings, GOODPUT_LIMITS } from './settings.js';
 import { UsedSignIn } from './sessions/used-sign-in.entity.js';
+import { BudgetsService } from './money/budgets.service.js';
+import { PricesService } from './money/prices.service.js';
+import { SpentBudgets } from './money/spent-budgets.service.js';
+import {
+  ACCOUNTS_LOGGER,
+  ACCOUNTS_SETTINGS,
+  type accountsSettings,
+  CURRENCY,
+  GOODPUT_LIMITS,
+  type moneySettings,
+} from './settings.js';
 import { Tenant } from './tenant.entity.js';
 import { TenantsService } from './tenants.service.js';
 import { UsageService } from './usage.service.js';
@@ -56,6 +66,11 @@ export interface AccountsOptions {
   readonly logger: Logger;
 }
 
+export interface UsageOptions {
+  readonly settings: SettingsOf<typeof moneySettings> & GoodputLimits;
+  readonly logger: Logger;
+}
+
 @Module({})
 export class AccountsModule {
   /** Global: tenants, keys (with the guard behind RequireScope) and usage. Needs StoresModule. */
@@ -73,6 +88,9 @@ export class AccountsModule {
       Credentials,
       UsageService,
       UsageReports,
+      BudgetsService,
+      PricesService,
+      SpentBudgets,
       HistoryService,
       LiveFigures,
       RateLimiter,
@@ -84,6 +102,7 @@ export class AccountsModule {
         { provide: ACCOUNTS_SETTINGS, useValue: settings },
         { provide: ACCOUNTS_LOGGER, useValue: logger },
         { provide: GOODPUT_LIMITS, useValue: settings },
+        { provide: CURRENCY, useValue: settings.currency },
         KeyLastUse,
         ApiProcesses,
         ...services,
@@ -93,12 +112,13 @@ export class AccountsModule {
   }
 
   /** Usage alone, for a process that nobody calls with a key. */
-  static forUsage({ settings, logger }: { settings: GoodputLimits; logger: Logger }): DynamicModule {
+  static forUsage({ settings, logger }: UsageOptions): DynamicModule {
     return {
       module: AccountsModule,
       providers: [
         { provide: ACCOUNTS_LOGGER, useValue: logger },
         { provide: GOODPUT_LIMITS, useValue: settings },
+        { provide: CURRENCY, useValue: settings.currency },
         UsageService,
         UsageRollup,
         HistoryRetention,

@@ -5,6 +5,7 @@ import { oidcSettings } from './sessions/oidc-settings.js';
 /** Injection tokens. */
 export const ACCOUNTS_SETTINGS = Symbol('ACCOUNTS_SETTINGS');
 export const ACCOUNTS_LOGGER = Symbol('ACCOUNTS_LOGGER');
+export const CURRENCY = Symbol('CURRENCY');
 export const GOODPUT_LIMITS = Symbol('GOODPUT_LIMITS');
 
 const MIN_LENGTH = 16;
@@ -13,7 +14,20 @@ const adminApiKey = z
   .string({ error: `is required: the operator's key, at least ${MIN_LENGTH} characters` })
   .regex(new RegExp(`^\\S{${MIN_LENGTH},}$`), `expected at least ${MIN_LENGTH} characters without spaces`);
 
+/** Of the processes that meter usage. */
+export const moneySettings = {
+  currency: setting(
+    {
+      name: 'CURRENCY',
+      summary: 'Currency of prices, costs and budgets, as it is shown',
+      defaultText: 'USD',
+    },
+    text.string('USD'),
+  ),
+};
+
 export const accountsSettings = {
+  ...moneySettings,
   adminApiKey: setting(
     {
       name: 'ADMIN_API_KEY',

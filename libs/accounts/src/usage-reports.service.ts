@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type {
   AdminUsageGroup,
   AdminUsageQuery,
@@ -8,6 +8,7 @@ import type {
 } from '#contracts/usage-api.js';
 import { AppError } from '#runtime/app-error.js';
 import { DataSource } from 'typeorm';
+import { CURRENCY } from './settings.js';
 import { TenantsService } from './tenants.service.js';
 import { UsageService } from './usage.service.js';
 import { fieldsOf, usageSql } from './usage-sql.js';
@@ -28,6 +29,7 @@ export class UsageReports {
     private readonly database: DataSource,
     private readonly usage: UsageService,
     private readonly tenants: TenantsService,
+    @Inject(CURRENCY) private readonly currency: string,
   ) {}
 
   async ofTenant(tenantId: string, query: UsageQuery): Promise<UsageReport> {
@@ -57,7 +59,7 @@ export class UsageReports {
     });
     const data = (await this.database.query(text, [...parameters])) as UsageRow[];
     if (data.length > MAX_ROWS) throw tooManyRows();
-    const range = { from: from.toISOString(), to: to.toISOString() };
+    const range = { from: from.toISOString(), to: to.toISOString(), currency: this.currency };
     return {
       list: { object: 'list', data, has_more: false, last_id: null, ...range },
       fields: fieldsOf(groups),

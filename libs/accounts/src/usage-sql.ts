@@ -42,6 +42,7 @@ const SUMS = {
   ttft_ms_sum: 'ttft_ms',
   tpot_count: 'tpot_sequences',
   tpot_ms_sum: 'tpot_ms',
+  cost: 'cost',
 };
 
 /** Fields that name a row's group, then its sums. */

@@ -46,6 +46,10 @@ export abstract class UsageSums {
 
   @Column('double precision', { name: 'tpot_ms', ...SUM })
   tpot_ms!: number;
+
+  /** At the prices that stood when it was written. */
+  @Column('numeric', { ...SUM })
+  cost!: string;
 }
 
 /** The columns that add up. */
@@ -60,4 +64,5 @@ export const SUM_COLUMNS = [
   'total_ms',
   'tpot_sequences',
   'tpot_ms',
+  'cost',
 ] as const;

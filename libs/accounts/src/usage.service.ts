@@ -6,7 +6,8 @@ import { DataSource } from 'typeorm';
 import { FigureBuffer } from './history/figure-buffer.js';
 import { type FigureRow, writeFigures } from './history/figure-row.js';
 import type { GoodputLimits } from './history/figures.js';
-import { ACCOUNTS_LOGGER, GOODPUT_LIMITS } from './settings.js';
+import { ADD_SPENDING, alertBudgets, PRICED } from './money/spending.js';
+import { ACCOUNTS_LOGGER, CURRENCY, GOODPUT_LIMITS } from './settings.js';
 import { UsageBuffer, type UsageRecord, type UsageSum } from './usage-buffer.js';
 import { lockDays } from './usage-rollup.service.js';
 import { SUM_COLUMNS } from './usage-sums.js';
@@ -39,6 +40,7 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
     private readonly database: DataSource,
     @Inject(ACCOUNTS_LOGGER) private readonly logger: Logger,
     @Inject(GOODPUT_LIMITS) limits: GoodputLimits,
+    @Inject(CURRENCY) private readonly currency = 'USD',
   ) {
     this.#figures = new FigureBuffer(limits);
   }
@@ -79,6 +81,9 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
   /** Forgets batches too old to be sent again. */
   async prune(): Promise<void> {
     await this.database.query("DELETE FROM usage_flushes WHERE flushed_at < now() - interval '1 day'");
+    await this.database.query(
+      "DELETE FROM spending WHERE period = 'day' AND starts < now() - interval '400 days'",
+    );
   }
 
   async #flushQuietly(): Promise<void> {
@@ -109,6 +114,7 @@ export class UsageService implements OnModuleInit, OnModuleDestroy {
       await manager.query(NOTE_DAYS, [days]);
       await manager.query(UNROLL_DAYS, [days]);
       await writeFigures(manager, batch.figures);
+      await alertBudgets(manager, batch.sums, this.currency);
     });
     this.#unsettled = undefined;
   }
@@ -126,10 +132,12 @@ const COLUMNS = [
 ];
 
 const ADD_SUMS = `
-  INSERT INTO usage_minutes (${COLUMNS.join(', ')})
-  SELECT ${COLUMNS.join(', ')} FROM jsonb_populate_recordset(NULL::usage_minutes, $1::jsonb)
-  ON CONFLICT (tenant_id, minute, key_id, served) DO UPDATE SET
-    ${SUM_COLUMNS.map((column) => `${column} = usage_minutes.${column} + excluded.${column}`).join(', ')}`;
+  WITH priced AS (${PRICED}), added AS (
+    INSERT INTO usage_minutes (${COLUMNS.join(', ')})
+    SELECT ${COLUMNS.map((name) => (name === 'cost' ? 'price' : name)).join(', ')} FROM priced
+    ON CONFLICT (tenant_id, minute, key_id, served) DO UPDATE SET
+      ${SUM_COLUMNS.map((column) => `${column} = usage_minutes.${column} + excluded.${column}`).join(', ')}
+  ) ${ADD_SPENDING}`;
 
 const NOTE_DAYS = 'INSERT INTO usage_rollups (day) SELECT unnest($1::date[]) ON CONFLICT (day) DO NOTHING';
 

@@ -11,6 +11,7 @@ export const DOMAIN_EVENT_TYPES = [
   'fine_tuning.job.succeeded',
   'fine_tuning.job.failed',
   'fine_tuning.job.cancelled',
+  'budget.alert',
 ] as const;
 export const DomainEventTypeSchema = z.enum(DOMAIN_EVENT_TYPES);
 export type DomainEventType = z.infer<typeof DomainEventTypeSchema>;

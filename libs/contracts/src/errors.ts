@@ -66,6 +66,7 @@ export const ERROR_TABLE = {
   adapter_rejected: row(422, BAD, 'info', false, 'The adapter cannot be served correctly; see its report.'),
   headers_too_large: row(431, BAD, 'info', false, 'The request line and headers are longer than allowed.'),
   rate_limit_exceeded: row(429, 'rate_limit_error', 'info', true, 'Too many requests; slow down.'),
+  insufficient_quota: row(429, 'insufficient_quota', 'info', false, 'The budget is spent.'),
   quota_exceeded: row(429, 'rate_limit_error', 'info', false, 'A quota of the tenant is used up.'),
   client_closed_request: row(499, 'client_error', 'info', false, 'The client went away.'),
   internal_error: row(500, 'server_error', 'error', true, 'Something failed on our side.'),

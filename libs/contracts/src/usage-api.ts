@@ -61,7 +61,13 @@ export const UsageRowSchema = z.object({
   /** Generations of two tokens and more, and their summed mean times per token after the first. */
   tpot_count: z.int(),
   tpot_ms_sum: z.number(),
+  /** At the prices that stood when it was used; in the currency of the list. */
+  cost: z.number(),
 });
 export type UsageRow = z.infer<typeof UsageRowSchema>;
-export const UsageListSchema = listOf(UsageRowSchema).extend({ from: TimeSchema, to: TimeSchema });
+export const UsageListSchema = listOf(UsageRowSchema).extend({
+  from: TimeSchema,
+  to: TimeSchema,
+  currency: z.string(),
+});
 export type UsageList = z.infer<typeof UsageListSchema>;

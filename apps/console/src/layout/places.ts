@@ -21,7 +21,7 @@ export const PLACES = [
   { to: '/playground', label: 'Playground', icon: IconMessage, group: 'serve', scope: 'inference' },
   { to: '/compare', label: 'Compare', icon: IconColumns, group: 'serve', scope: 'inference' },
   { to: '/fine-tune', label: 'Fine-tune', icon: IconSchool, group: 'serve', scope: 'adapters' },
-  { to: '/usage', label: 'Usage', icon: IconChartBar, group: 'serve', scope: 'usage' },
+  { to: '/usage', label: 'Usage and cost', icon: IconChartBar, group: 'serve', scope: 'usage' },
   { to: '/engines', label: 'Engines', icon: IconCpu, group: 'run', operator: true },
   { to: '/tenants', label: 'Tenants and keys', icon: IconBuilding, group: 'run', operator: true },
   { to: '/jobs', label: 'Jobs', icon: IconChecklist, group: 'run', operator: true },

@@ -42,7 +42,7 @@ export function AdapterUsage({ adapter }: { adapter: string }) {
           },
         ]}
       />
-      <UsageTable rows={versions.data.data} by={['version']} />
+      <UsageTable rows={versions.data.data} by={['version']} currency={versions.data.currency} />
     </>
   );
 }

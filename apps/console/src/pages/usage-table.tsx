@@ -1,6 +1,6 @@
 import type { UsageRow } from '#contracts/usage-api.js';
 import { Empty } from '../parts/empty';
-import { count, milliseconds } from '../parts/format';
+import { count, milliseconds, money } from '../parts/format';
 import { ListTable } from '../parts/table';
 
 const mean = (sum: number, number: number): number | null => (number === 0 ? null : sum / number);
@@ -9,9 +9,11 @@ const mean = (sum: number, number: number): number | null => (number === 0 ? nul
 export function UsageTable({
   rows,
   by,
+  currency,
 }: {
   rows: readonly UsageRow[] | undefined;
   by: readonly (keyof UsageRow)[];
+  currency: string;
 }) {
   return (
     <ListTable
@@ -35,6 +37,7 @@ export function UsageTable({
         { head: 'Prompt', numeric: true, cell: (row: UsageRow) => count(row.prompt_tokens) },
         { head: 'Cached', numeric: true, cell: (row: UsageRow) => count(row.cached_tokens) },
         { head: 'Completion', numeric: true, cell: (row: UsageRow) => count(row.completion_tokens) },
+        { head: 'Cost', numeric: true, cell: (row: UsageRow) => money(row.cost, currency) },
         {
           head: 'TTFT',
           numeric: true,

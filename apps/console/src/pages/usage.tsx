@@ -1,4 +1,4 @@
-import { Button, Group, SegmentedControl } from '@mantine/core';
+import { Button, Group, SegmentedControl, SimpleGrid } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { UsageList, UsageRow } from '#contracts/usage-api.js';
@@ -6,10 +6,12 @@ import { address, call } from '../api/client';
 import { useSession } from '../api/session';
 import { ChartPanel } from '../parts/chart-panel';
 import { ErrorNote } from '../parts/error-note';
-import { count } from '../parts/format';
+import { count, money } from '../parts/format';
 import { Page } from '../parts/page';
 import { useActing } from '../tenant';
+import { Budgets } from './budgets';
 import { HistoryCharts } from './history-charts';
+import { Prices } from './prices';
 import { UsageTable } from './usage-table';
 
 const GROUPS = {
@@ -30,6 +32,7 @@ export function Usage() {
     days?: string;
     by?: keyof typeof GROUPS;
   };
+  const mayChange = session?.operator === true && !session.viewing;
   const all = session?.operator === true && !session.viewing && name === undefined;
   const path = all ? '/v1/admin/usage' : '/v1/usage';
   const query = (group_by: string) => ({
@@ -53,7 +56,7 @@ export function Usage() {
   const columns = (GROUPS[by] ?? 'adapter').split(',') as (keyof UsageRow)[];
   return (
     <Page
-      title="Usage"
+      title="Usage and cost"
       about={all ? 'Of all tenants; choose one at the top to see it alone.' : `Of ${name ?? ''}.`}
       actions={
         <Button
@@ -85,12 +88,19 @@ export function Usage() {
           onChange={(value) => set({ by: value })}
         />
       </Group>
-      <Course rows={course.data?.data} unit={unit} days={Number(days)} />
+      <Course
+        rows={course.data?.data}
+        unit={unit}
+        days={Number(days)}
+        currency={course.data?.currency ?? ''}
+      />
       {table.error ? (
         <ErrorNote error={table.error} retry={() => void table.refetch()} />
       ) : (
-        <UsageTable rows={table.data?.data} by={columns} />
+        <UsageTable rows={table.data?.data} by={columns} currency={table.data?.currency ?? ''} />
       )}
+      {name !== undefined && <Budgets tenant={name} header={header} mayChange={mayChange} />}
+      <Prices tenant={name} header={header} mayChange={mayChange} />
       <HistoryCharts path={all ? '/v1/admin/history' : '/v1/history'} tenant={header} />
     </Page>
   );
@@ -100,26 +110,35 @@ interface CourseProps {
   readonly rows: readonly UsageRow[] | undefined;
   readonly unit: 'hour' | 'day';
   readonly days: number;
+  readonly currency: string;
 }
 
-function Course({ rows, unit, days }: CourseProps) {
+function Course({ rows, unit, days, currency }: CourseProps) {
   const now_s = Date.now() / 1000;
   const sorted = [...(rows ?? [])].sort((a, b) => ((a[unit] ?? '') < (b[unit] ?? '') ? -1 : 1));
+  const shown = {
+    times: sorted.map((row) => Date.parse(row[unit] ?? '') / 1000),
+    range: [now_s - days * 86_400, now_s] as const,
+  };
   return (
-    <ChartPanel
-      title={`Tokens by the ${unit}`}
-      label={`Tokens by the ${unit}`}
-      times={sorted.map((row) => Date.parse(row[unit] ?? '') / 1000)}
-      range={[now_s - days * 86_400, now_s]}
-      format={count}
-      series={[
-        { label: 'prompt', color: '#4dabf7', values: sorted.map(({ prompt_tokens }) => prompt_tokens) },
-        {
-          label: 'completion',
-          color: '#7950f2',
-          values: sorted.map(({ completion_tokens }) => completion_tokens),
-        },
-      ]}
-    />
+    <SimpleGrid cols={{ base: 1, md: 2 }}>
+      <ChartPanel
+        {...shown}
+        title={`Tokens by the ${unit}`}
+        label={`Tokens by the ${unit}`}
+        format={count}
+        series={[
+          { label: 'prompt', color: '#4dabf7', values: sorted.map(({ prompt_tokens }) => prompt_tokens) },
+          { label: 'completion', color: '#7950f2', values: sorted.map((row) => row.completion_tokens) },
+        ]}
+      />
+      <ChartPanel
+        {...shown}
+        title={`Cost by the ${unit}`}
+        label={`Cost by the ${unit}`}
+        format={(value) => money(value, currency)}
+        series={[{ label: 'cost', color: '#f08c00', values: sorted.map(({ cost }) => cost) }]}
+      />
+    </SimpleGrid>
   );
 }

@@ -1,5 +1,6 @@
 import { Button, Group, Modal, Stack, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
+import { useQueryClient } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
 import { ErrorNote } from './error-note';
 
@@ -25,6 +26,7 @@ export function Confirm({
   disabled = false,
   run,
 }: ConfirmProps) {
+  const client = useQueryClient();
   const [opened, { open, close }] = useDisclosure();
   const [typed, setTyped] = useState('');
   const [busy, setBusy] = useState(false);
@@ -34,6 +36,7 @@ export function Confirm({
     setError(undefined);
     try {
       await run();
+      void client.invalidateQueries(); // whatever is shown may have changed
       close();
       setTyped('');
     } catch (fault) {

@@ -1,5 +1,6 @@
 import { Button, Group, Modal, Stack } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
+import { useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useState } from 'react';
 import { ErrorNote } from './error-note';
 
@@ -15,6 +16,7 @@ interface FormModalProps {
 
 /** A button that opens a form. */
 export function FormModal({ label, title, submit, variant = 'filled', children, onSubmit }: FormModalProps) {
+  const client = useQueryClient();
   const [opened, { open, close }] = useDisclosure();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
@@ -30,6 +32,7 @@ export function FormModal({ label, title, submit, variant = 'filled', children, 
     setError(undefined);
     try {
       const shown = await onSubmit();
+      void client.invalidateQueries(); // whatever is shown may have changed
       if (shown === undefined) shut();
       else setResult(shown);
     } catch (fault) {

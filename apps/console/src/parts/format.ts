@@ -50,3 +50,11 @@ export function ago(time: string, now_ms = Date.now()): string {
   }
   return Math.abs(seconds) < 5 ? 'now' : relative.format(Math.round(seconds), 'second');
 }
+
+/** `0.0042 USD`: small amounts keep the digits that tell them apart. */
+export function money(value: number | null | undefined, currency: string): string {
+  if (value === null || value === undefined) return '–';
+  const digits =
+    value === 0 || Math.abs(value) >= 1 ? 2 : Math.min(8, 1 - Math.floor(Math.log10(Math.abs(value))));
+  return `${value.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: Math.max(2, digits) })} ${currency}`;
+}
