@@ -3,9 +3,9 @@ import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
 import { ValidationThreads } from '#adapters/intake/validation-threads.js';
 import { canonicalJson } from '#adapters/peft/canonical-json.js';
-import { rejectWith } from '#adapters/peft/read-adapter.js';
+import { rejectWith, warnWith } from '#adapters/peft/read-adapter.js';
 import type { IngestCase } from '#adapters/registry/version-states.service.js';
-import type { AdapterReport } from '#contracts/adapter-report.js';
+import type { AdapterReport, AdapterWarning } from '#contracts/adapter-report.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { Parity } from '#contracts/parity.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
@@ -23,6 +23,11 @@ export type Validated = {
   /** Stored for the version; whoever asked records or frees them. */
   readonly made: ReadonlyMap<string, BlobInfo>;
 } & ({ readonly verdict: 'accepted'; readonly manifest: BlobInfo } | { readonly verdict: 'rejected' });
+
+const NO_DIFFERENCE: AdapterWarning = {
+  code: 'effect_negligible',
+  message: 'On the prompts of the parity check the adapter gave exactly the log-probabilities of the base.',
+};
 
 /** The whole judgement on a version against a base: its files, then the engine's parity check. */
 @Injectable()
@@ -55,7 +60,8 @@ export class VersionValidation implements OnModuleDestroy {
           signal,
         )
       : undefined;
-    const { report, made } = result;
+    const { made } = result;
+    const report = parity?.effect === 0 ? warnWith(result.report, [NO_DIFFERENCE]) : result.report;
     if (parity?.passed !== false) return { verdict: 'accepted', report, made, parity, manifest };
     await this.ledger.free([manifest.sha256]);
     return { verdict: 'rejected', report: rejectWith(report, [parityProblem(parity)]), made, parity };

@@ -38,6 +38,8 @@ export const ADAPTER_ERROR_TABLE = {
   chat_template_invalid:
     'The chat template cannot be read: too long, or tokenizer_config.json holds none that can be.',
   weights_not_finite: 'The tensor holds NaN, an infinity, or a number beyond float32.',
+  weights_overflow:
+    'A number, or scale x lora_B x lora_A, is so large that the next norm overflows float32; the message names the tensor and, for rows of tokens, the token.',
   template_invalid: 'The chat template is no Jinja2 template: it does not compile; the message says where.',
   template_unusable:
     'The chat template is empty, or fails on a plain chat (one user message), which every template must render.',
@@ -66,6 +68,8 @@ export const ADAPTER_WARNING_TABLE = {
   fan_in_fan_out_ignored: 'fan_in_fan_out is set, but the base model has no layer stored that way.',
   weight_tying_ignored:
     'ensure_weight_tying is set, but the base model has no tied embeddings, or the adapter does not name them.',
+  effect_negligible:
+    'The adapter changes next to nothing: its low-rank products are below 1e-10, or the parity check saw no difference to the base.',
   base_weight_replaced:
     "The file carries the embedding's own weight, which takes the place of the base model's.",
 } as const;

@@ -26,6 +26,8 @@ export const ParityRequestSchema = z.object({
   /** SHA-256 of the weights as they were uploaded, whatever the manifest says. */
   weights: z.string(),
   changes: z.array(DenseChangeSchema).min(1),
+  /** Tokens that shall stand in the prompts. */
+  tokens: z.array(z.int().nonnegative()).max(1_000).optional(),
 });
 export type ParityRequest = z.infer<typeof ParityRequestSchema>;
 

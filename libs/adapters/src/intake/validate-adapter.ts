@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { MAX_ADAPTER_HEADER_BYTES, readAdapter, rejectUnreadable, rejectWith } from '../peft/read-adapter.js';
+import {
+  MAX_ADAPTER_HEADER_BYTES,
+  readAdapter,
+  rejectUnreadable,
+  rejectWith,
+  warnWith,
+} from '../peft/read-adapter.js';
 import { PythonRegexError } from '../peft/python-regex-parser.js';
 import { buildReport } from '../peft/report.js';
 import { scanWeights } from '../peft/scan-weights.js';
@@ -47,7 +53,7 @@ export type Validation = {
       readonly manifest: AdapterManifest;
       readonly report: AdapterReport;
       /** The same adapter by another reading, for the parity check. */
-      readonly parity: Pick<ParityRequest, 'weights' | 'changes'>;
+      readonly parity: Pick<ParityRequest, 'weights' | 'changes' | 'tokens'>;
     }
   | { readonly verdict: 'rejected'; readonly report: AdapterReport }
 );
@@ -115,15 +121,16 @@ class Validator {
     const { manifest } = result;
     const chunks = verified(blobs, weights, signal);
     const templates = [extras.manifest.chatTemplate, extras.manifest.toolChatTemplate];
-    const problems = await scanWeights({ chunks, header, manifest, signal });
+    const scan = await scanWeights({ chunks, header, manifest, base, signal });
+    const problems = [...scan.problems];
     for (const template of templates) problems.push(...(await templateProblems(template, base, blobs)));
     if (problems.length > 0) return this.#rejected(rejectWith(report, problems));
     const changes = denseChanges({ config: JSON.parse(configJson) as DenseConfig, header, base });
     return {
       verdict: 'accepted',
       manifest,
-      report,
-      parity: { weights: weights.sha256, changes },
+      report: warnWith(report, scan.warnings),
+      parity: { weights: weights.sha256, changes, tokens: [...scan.tokens] },
       made: this.#made,
     };
   }

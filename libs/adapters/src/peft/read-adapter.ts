@@ -123,6 +123,16 @@ export function rejectWith(report: AdapterReport, problems: readonly AdapterProb
   };
 }
 
+/** The report with what was found after it was made. */
+export function warnWith(report: AdapterReport, warnings: readonly AdapterWarning[]): AdapterReport {
+  const { totals } = report;
+  return {
+    ...report,
+    warnings: [...report.warnings, ...warnings],
+    ...(totals && { totals: { ...totals, warnings: totals.warnings + warnings.length } }),
+  };
+}
+
 function replacedWeights(
   tensors: readonly { name: string; module: string; role: string }[],
   saved: ReadonlySet<string> | undefined,

@@ -9,7 +9,8 @@ export const isFloatDtype = (dtype: string): dtype is FloatDtype =>
   dtype === 'F32' || dtype === 'BF16' || dtype === 'F16' || dtype === 'F64';
 
 export interface FloatFindings {
-  readonly nonZero: boolean;
+  /** The largest number by its magnitude; absent when all are zero. */
+  readonly largest: { readonly index: number; readonly magnitude: number } | undefined;
   /** The first element that no float32 can hold as a number. */
   readonly notFinite: { readonly index: number; readonly value: number } | undefined;
 }
@@ -18,44 +19,84 @@ export interface FloatFindings {
 export function scanFloats(dtype: FloatDtype, bytes: Uint8Array): FloatFindings {
   switch (dtype) {
     case 'F32':
-      return scanWords(view(Uint32Array, bytes), 0x7fffffff, 0x7f800000, 0x007fffff);
+      return scanWords(view(Uint32Array, bytes), F32);
     case 'F16':
-      return scanWords(view(Uint16Array, bytes), 0x7fff, 0x7c00, 0x03ff);
+      return scanWords(view(Uint16Array, bytes), F16);
     case 'BF16':
-      return scanWords(view(Uint16Array, bytes), 0x7fff, 0x7f80, 0x007f);
+      return scanWords(view(Uint16Array, bytes), BF16);
     case 'F64':
       return scanDoubles(view(Float64Array, bytes));
   }
 }
 
+/** Without its sign, a larger float has the larger bits. */
 function scanWords(
   words: Uint32Array | Uint16Array,
-  magnitudeMask: number,
-  infinity: number,
-  mantissaMask: number,
+  { magnitudeMask, infinity, mantissaMask, valueOf }: WordFormat,
 ): FloatFindings {
-  let seen = 0;
+  let most = 0;
+  let at = 0;
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? 0;
     const magnitude = word & magnitudeMask;
-    seen |= magnitude;
-    if (magnitude < infinity) continue;
+    if (magnitude <= most) continue;
+    if (magnitude < infinity) {
+      most = magnitude;
+      at = index;
+      continue;
+    }
     const sign = (word & ~magnitudeMask) === 0 ? 1 : -1;
     const value = (magnitude & mantissaMask) === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-    return { nonZero: true, notFinite: { index, value } };
+    return { largest: { index, magnitude: Number.POSITIVE_INFINITY }, notFinite: { index, value } };
   }
-  return { nonZero: seen !== 0, notFinite: undefined };
+  return {
+    largest: most === 0 ? undefined : { index: at, magnitude: valueOf(most) },
+    notFinite: undefined,
+  };
 }
 
-/** The engine computes in float32, so a double beyond its range is an infinity. */
+interface WordFormat {
+  readonly magnitudeMask: number;
+  readonly infinity: number;
+  readonly mantissaMask: number;
+  /** Of a number's bits without its sign. */
+  readonly valueOf: (bits: number) => number;
+}
+const scratch = new DataView(new ArrayBuffer(4));
+function float32(bits: number): number {
+  scratch.setUint32(0, bits);
+  return scratch.getFloat32(0);
+}
+function float16(bits: number): number {
+  const [exponent, mantissa] = [bits >> 10, bits & 0x3ff];
+  return exponent === 0 ? mantissa * 2 ** -24 : (1 + mantissa / 1024) * 2 ** (exponent - 15);
+}
+const F32: WordFormat = {
+  magnitudeMask: 0x7fffffff,
+  infinity: 0x7f800000,
+  mantissaMask: 0x007fffff,
+  valueOf: float32,
+};
+const F16: WordFormat = { magnitudeMask: 0x7fff, infinity: 0x7c00, mantissaMask: 0x03ff, valueOf: float16 };
+const BF16: WordFormat = {
+  magnitudeMask: 0x7fff,
+  infinity: 0x7f80,
+  mantissaMask: 0x007f,
+  valueOf: (bits) => float32(bits << 16),
+};
+
+/** The engine computes in float32, so a double beyond its range is an infinity, and one below it zero. */
 function scanDoubles(values: Float64Array): FloatFindings {
-  let nonZero = false;
+  let largest: FloatFindings['largest'];
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index] ?? 0;
-    if (!Number.isFinite(Math.fround(value))) return { nonZero: true, notFinite: { index, value } };
-    if (value !== 0) nonZero = true;
+    const magnitude = Math.abs(Math.fround(value));
+    if (!Number.isFinite(magnitude)) {
+      return { largest: { index, magnitude: Number.POSITIVE_INFINITY }, notFinite: { index, value } };
+    }
+    if (magnitude > (largest?.magnitude ?? 0)) largest = { index, magnitude };
   }
-  return { nonZero, notFinite: undefined };
+  return { largest, notFinite: undefined };
 }
 
 interface WordArray<T> {

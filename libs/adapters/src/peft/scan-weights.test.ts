@@ -42,6 +42,7 @@ const manifest = (modules: ManifestModule[]): AdapterManifest => ({
   weights: { sha256: 'a', bytes: 1 },
   modules,
 });
+const base = { modules: [], vocabSize: 10 };
 const ref = (name: string) => ({ name }) as TensorRef;
 const lora = (a: string, b: string, loraBias?: string): ManifestModule => ({
   module: 'm',
@@ -52,10 +53,11 @@ async function* inPieces(bytes: Uint8Array, size: number) {
   for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
 }
 
-function scan(tensors: TensorData[], modules: ManifestModule[], pieceBytes = 1 << 16) {
+async function scan(tensors: TensorData[], modules: ManifestModule[], pieceBytes = 1 << 16) {
   const { bytes, header } = fileOf(tensors);
   const signal = new AbortController().signal;
-  return scanWeights({ chunks: inPieces(bytes, pieceBytes), header, manifest: manifest(modules), signal });
+  const chunks = inPieces(bytes, pieceBytes);
+  return (await scanWeights({ chunks, header, manifest: manifest(modules), base, signal })).problems;
 }
 
 describe('weights', () => {
@@ -105,6 +107,7 @@ describe('weights', () => {
       chunks: inPieces(bytes.subarray(0, -1), 8),
       header,
       manifest: manifest([]),
+      base,
       signal: new AbortController().signal,
     });
     await expect(cut).rejects.toThrow('their header says');
@@ -116,6 +119,7 @@ describe('weights', () => {
       chunks: inPieces(bytes, 8),
       header,
       manifest: manifest([]),
+      base,
       signal: AbortSignal.abort(),
     });
     await expect(stopped).rejects.toThrow('aborted');
@@ -132,6 +136,7 @@ describe('weights', () => {
       chunks: inPieces(bytes, 16 << 20),
       header,
       manifest: manifest([]),
+      base,
       signal,
       onProgress: (done) => progress.push(done),
     });
@@ -162,5 +167,80 @@ describe('an adapter that changes nothing', () => {
     ['token rows', [{ module: 'm', tokenRows: { indices: [0], rows: ref('zero') } }]],
   ])('is not one with %s', async (_, modules) => {
     expect(await scan([zero, one], modules)).toEqual([]);
+  });
+});
+
+describe('weights that are numbers', () => {
+  const table = { name: 'table', kind: 'embedding' as const, in: 10, out: 2, bias: false };
+  const seen = async (tensors: TensorData[], modules: ManifestModule[]) => {
+    const { bytes, header } = fileOf(tensors);
+    const refs = new Map(header.tensors.map((info) => [info.name, info as TensorRef]));
+    const whole = JSON.parse(JSON.stringify(modules), (_, value: unknown) =>
+      typeof value === 'object' && value !== null && 'name' in value ? refs.get(String(value.name)) : value,
+    ) as ManifestModule[];
+    const signal = new AbortController().signal;
+    const chunks = inPieces(bytes, 7);
+    const input = { header, manifest: manifest(whole), base: { modules: [table], vocabSize: 10 }, signal };
+    return scanWeights({ chunks, ...input });
+  };
+  /** [10, 2], all ones but one row. */
+  const rows = (token: number, value: number, dtype: FloatDtype = 'F32') =>
+    tensor(
+      'rows',
+      dtype,
+      [10, 2],
+      Array.from({ length: 20 }, (_, at) => (at === 2 * token + 1 ? value : 1)),
+    );
+
+  it.each(['F32', 'BF16', 'F64'] as const)(
+    'but overflow for one token are refused by its name (%s)',
+    async (dtype) => {
+      const { problems } = await seen(
+        [rows(7, -(2 ** 100), dtype)],
+        [{ module: 'table', weight: ref('rows') }],
+      );
+      expect(problems).toMatchObject([{ code: 'weights_overflow', tensor: 'rows', module: 'table' }]);
+      expect(problems[0]?.message).toContain('in the row of token 7');
+    },
+  );
+
+  it('but overflow in a replaced row are refused by the token that has it', async () => {
+    const indices = [40, 41, 42, 43, 44, 45, 46, 47, 48, 49];
+    const { problems } = await seen(
+      [rows(3, 2 ** 90)],
+      [{ module: 'm', tokenRows: { indices, rows: ref('rows') } }],
+    );
+    expect(problems[0]?.message).toContain('token 43');
+  });
+
+  it('but overflow as a product are refused', async () => {
+    const [a, b] = [tensor('a', 'F32', [1, 2], [1, 2 ** 40]), tensor('b', 'F32', [2, 1], [2 ** 30, 1])];
+    expect((await seen([a, b], [lora('a', 'b')])).problems).toMatchObject([
+      { code: 'weights_overflow', tensor: 'a' },
+    ]);
+  });
+
+  it('and ordinary are fine, and the tokens with the largest are told', async () => {
+    const found = await seen([rows(4, 3)], [{ module: 'table', weight: ref('rows') }]);
+    expect(found).toEqual({ problems: [], warnings: [], tokens: [4] });
+    const low = lora('a', 'b');
+    const [a, b] = [
+      tensor('a', 'F16', [1, 10], [0, 0, 0, 0, 0, 0, 1, 0, 0, 0]),
+      tensor('b', 'F16', [2, 1], [1, 1]),
+    ];
+    expect(await seen([a, b], [{ ...low, module: 'table' }])).toEqual({
+      problems: [],
+      warnings: [],
+      tokens: [6],
+    });
+  });
+
+  it('but next to nothing are warned of, and nothing at all once scaled are refused', async () => {
+    const tiny = (value: number) => [tensor('a', 'F32', [1], [1]), tensor('b', 'F32', [1], [value])];
+    const { problems, warnings } = await seen(tiny(2 ** -60), [lora('a', 'b')]);
+    expect([problems, warnings.map(({ code }) => code)]).toEqual([[], ['effect_negligible']]);
+    const scaled = lora('a', 'b');
+    const module = { ...scaled, lora: { ...scaled.lora, scale: 2 ** -100 } } as ManifestModule;
+    expect((await seen(tiny(2 ** -60), [module])).problems).toMatchObject([{ code: 'no_effect' }]);
   });
 });

@@ -1,14 +1,17 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AdapterManifest, ManifestModule } from '#contracts/adapter-manifest.js';
 import type { AdapterProblem } from '#contracts/adapter-report.js';
+import type { BaseModel } from '#contracts/base-model.js';
 import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
 import { type FloatDtype, isFloatDtype, scanFloats } from './scan-floats.js';
+import { boundWeights, hasProduct, type Largest, type WeightBounds } from './weight-bounds.js';
 
 export interface WeightScan {
   /** The whole file from its first byte. */
   readonly chunks: AsyncIterable<Uint8Array>;
   readonly header: SafetensorsHeader;
   readonly manifest: AdapterManifest;
+  readonly base: Pick<BaseModel, 'modules' | 'vocabSize'>;
   readonly signal: AbortSignal;
   readonly onProgress?: (doneBytes: number) => void;
 }
@@ -16,8 +19,8 @@ export interface WeightScan {
 /** Between two turns of the event loop; about a few milliseconds of work. */
 const TURN_BYTES = 4 * 1024 * 1024;
 
-/** Reads the weights once and answers what makes the adapter unservable; nothing found is an empty list. */
-export async function scanWeights(scan: WeightScan): Promise<AdapterProblem[]> {
+/** Reads the weights once and answers what makes the adapter unservable, and what is worth knowing of it. */
+export async function scanWeights(scan: WeightScan): Promise<WeightBounds> {
   const scanner = new WeightScanner(scan.header);
   let doneBytes = 0;
   let turnBytes = 0;
@@ -39,12 +42,17 @@ export async function scanWeights(scan: WeightScan): Promise<AdapterProblem[]> {
     throw new Error(`the weights have ${doneBytes} bytes, their header says ${scan.header.fileBytes}`);
   }
   scan.onProgress?.(doneBytes);
-  return [...scanner.problems, ...scanner.withoutEffect(scan.manifest)];
+  const without = scanner.withoutEffect(scan.manifest);
+  if (scanner.problems.length + without.length > 0) {
+    return { problems: [...scanner.problems, ...without], warnings: [], tokens: [] };
+  }
+  return boundWeights(scan.manifest, scanner.largest, scan.base);
 }
 
 class WeightScanner {
   readonly problems: AdapterProblem[] = [];
-  private readonly nonZero = new Set<string>();
+  /** By tensor; without those that are zero. */
+  readonly largest = new Map<string, Largest>();
   /** The tensor that byte `at` belongs to, or that comes next. */
   private tensorIndex = 0;
   private at = 0;
@@ -76,8 +84,10 @@ class WeightScanner {
     const first = (from - this.rest.length - tensor.begin) / ELEMENT_BYTES[tensor.dtype];
     const whole = joined.length - (joined.length % ELEMENT_BYTES[tensor.dtype]);
     this.rest = new Uint8Array(joined.subarray(whole)); // a copy: the chunk is not ours
-    const { nonZero, notFinite } = scanFloats(tensor.dtype, joined.subarray(0, whole));
-    if (nonZero) this.nonZero.add(tensor.name);
+    const { largest, notFinite } = scanFloats(tensor.dtype, joined.subarray(0, whole));
+    if (largest && largest.magnitude > (this.largest.get(tensor.name)?.magnitude ?? 0)) {
+      this.largest.set(tensor.name, { ...largest, index: first + largest.index });
+    }
     if (notFinite === undefined || this.reported) return;
     this.reported = true;
     const index = unravel(first + notFinite.index, tensor.shape);
@@ -100,8 +110,8 @@ class WeightScanner {
   private changes({ lora, magnitude, weight, bias, tokenRows }: ManifestModule): boolean {
     if (magnitude || weight || bias || tokenRows) return true;
     if (lora === undefined) return false;
-    const product = this.nonZero.has(lora.a.name) && this.nonZero.has(lora.b.name);
-    return product || (lora.loraBias !== undefined && this.nonZero.has(lora.loraBias.name));
+    const product = hasProduct(lora, this.largest.get(lora.a.name), this.largest.get(lora.b.name));
+    return product || (lora.loraBias !== undefined && this.largest.has(lora.loraBias.name));
   }
 }
 

@@ -79,14 +79,17 @@ export class ParityCheck {
     }
   }
 
-  async #compare({ adapter, weights, changes }: ParityRequest, signal: AbortSignal): Promise<Parity> {
+  async #compare(
+    { adapter, weights, changes, tokens = [] }: ParityRequest,
+    signal: AbortSignal,
+  ): Promise<Parity> {
     const { engine, model, settings, openNative } = this.options;
     const weightsPath = await this.#weightsPath(weights);
     const prompts = await parityPrompts({
       tokenizer: model.tokenizer,
       vocabSize: model.base.vocabSize,
       maxContext: model.base.maxContext,
-      ownTokens: changes.flatMap(({ rows }) => rows?.indices ?? []),
+      ownTokens: [...new Set([...tokens, ...changes.flatMap(({ rows }) => rows?.indices ?? [])])],
     });
     const tolerance = parityTolerance(settings);
     const path = `${model.native.description.device} against weights merged in float32`;
