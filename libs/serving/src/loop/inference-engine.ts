@@ -145,7 +145,10 @@ export class InferenceEngine {
       // From storage to the host while others compute; only then does it count as waiting for its turn.
       const [prompt] = await Promise.all([
         this.#prompts.read(request, adapter?.manifest),
-        this.#adapters.fetch(adapter),
+        this.#adapters.fetch(adapter, {
+          key: request.fairnessKey,
+          weight: request.fairnessWeight ?? 1,
+        }),
       ]);
       const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, limitsFor(request, base));
       signal.throwIfAborted();

@@ -56,7 +56,10 @@ export class AdapterAdmission {
     const wanted = new AbortController();
     sequence.leaseWanted = wanted;
     try {
-      const lease = await this.options.residency.acquire(adapter.digest, adapter.manifest, wanted.signal);
+      const { fairnessKey: key, fairnessWeight: weight } = sequence;
+      const { digest, manifest } = adapter;
+      const owner = { key, weight };
+      const lease = await this.options.residency.acquire(digest, manifest, wanted.signal, owner);
       if (wanted.signal.aborted) return lease.release();
       Object.assign(sequence, { lease, adapterState: 'ready', waitsForRoom: false, passes: 0 });
       sequence.options.onAdapter();

@@ -120,6 +120,31 @@ describe('adapter residency', () => {
     expect(adapters.bytes).toBe(240);
   });
 
+  it('evicts those of a tenant with more than its part first, however recently it used them', async () => {
+    const { adapters } = residency(480);
+    const use = async (key: string, digest: string): Promise<void> => {
+      (await adapters.acquire(digest, manifest(80), undefined, { key, weight: 1 })).release();
+    };
+    for (const digest of ['mine', 'mine-too']) await use('modest', digest);
+    for (let i = 0; i < 20; i++) await use('flood', `flood-${i}`);
+    const digests = adapters.resident().map(({ digest }) => digest);
+    expect(digests.sort()).toEqual(['flood-16', 'flood-17', 'flood-18', 'flood-19', 'mine', 'mine-too']);
+    // A tenant that comes later gets its part as well.
+    for (const digest of ['new', 'new-too']) await use('late', digest);
+    expect(['mine', 'mine-too', 'new', 'new-too'].every((digest) => adapters.isResident(digest))).toBe(true);
+  });
+
+  it('gives a tenant more room by its weight', async () => {
+    const { adapters } = residency(400);
+    const use = async (key: string, weight: number, digest: string): Promise<void> => {
+      (await adapters.acquire(digest, manifest(80), undefined, { key, weight })).release();
+    };
+    for (let i = 0; i < 5; i++) await use('heavy', 4, `heavy-${i}`);
+    for (let i = 0; i < 5; i++) await use('light', 1, `light-${i}`);
+    const digests = adapters.resident().map(({ digest }) => digest);
+    expect(digests.filter((digest) => digest.startsWith('heavy'))).toHaveLength(4);
+  });
+
   it('never evicts an adapter in use: the next one waits for it, in order', async () => {
     const { device, adapters } = residency(160);
     const a = await adapters.acquire('a', manifest(80));

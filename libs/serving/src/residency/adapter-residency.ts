@@ -2,6 +2,7 @@ import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import { nativeErrorKind } from '#native-engine/native-error.js';
 import type { AdapterSpec, LoadedAdapter } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
+import { type AdapterOwner, type Held, NO_OWNER, overShare } from './fair-eviction.js';
 import type { HostFile } from './host-adapters.js';
 import { withResolvers } from '../loop/with-resolvers.js';
 
@@ -30,7 +31,7 @@ export interface ResidencyOptions {
   readonly device: AdapterDevice;
   readonly limitBytes: number;
   /** A local file with the manifest's weights; it is loaded while it is verified. */
-  readonly weights: (digest: string, manifest: AdapterManifest) => Promise<HostFile>;
+  readonly weights: (digest: string, manifest: AdapterManifest, owner: AdapterOwner) => Promise<HostFile>;
   readonly onLoad?: (outcome: 'loaded' | 'failed', took_ms: number) => void;
   readonly onEvict?: () => void;
   /** One that was dropped has left the device: its last request is over. */
@@ -50,6 +51,8 @@ interface Entry {
   /** Counted in the budget: an estimate while loading, then what the device says. */
   bytes: number;
   pins: number;
+  /** Who asked for it last. */
+  owner: AdapterOwner;
   lastUse: number;
   readonly waiters: Set<Waiter>;
   /** Goes as soon as nobody pins it. */
@@ -60,7 +63,7 @@ interface Entry {
 
 /**
  * Which adapters lie on the device, by digest. Requests pin what they use; unpinned adapters go, least recently used
- * first, when others need the room. Adapters that find no room wait in order: the head of the queue drains the least
+ * first and those of who holds more than its part before all others, when others need the room. Adapters that find no room wait in order: the head of the queue drains the least
  * recently used pinned ones, so that steady traffic to resident adapters cannot keep it out.
  */
 export class AdapterResidency {
@@ -72,9 +75,15 @@ export class AdapterResidency {
   constructor(private readonly options: ResidencyOptions) {}
 
   /** Resolves once the adapter is resident and pinned. Rejects with what went wrong with this adapter alone. */
-  async acquire(digest: string, manifest: AdapterManifest, signal?: AbortSignal): Promise<AdapterLease> {
+  async acquire(
+    digest: string,
+    manifest: AdapterManifest,
+    signal?: AbortSignal,
+    owner: AdapterOwner = NO_OWNER,
+  ): Promise<AdapterLease> {
     signal?.throwIfAborted();
     const entry = this.#entries.get(digest) ?? this.#enqueue(digest, manifest);
+    entry.owner = owner;
     if (entry.state === 'resident' && !entry.draining) return this.#lease(entry);
     const { promise, resolve, reject } = withResolvers<AdapterLease>();
     const waiter = { resolve, reject };
@@ -150,6 +159,7 @@ export class AdapterResidency {
       handle: 0,
       bytes: 0,
       pins: 0,
+      owner: NO_OWNER,
       lastUse: 0,
       waiters: new Set(),
       dropped: false,
@@ -185,7 +195,7 @@ export class AdapterResidency {
       if (head.waiters.size === 0) {
         this.#queue.shift();
         this.#entries.delete(head.digest);
-      } else if (this.#makeRoom(needBytes)) {
+      } else if (this.#makeRoom(head, needBytes)) {
         this.#queue.shift();
         void this.#load(head, needBytes);
       } else return;
@@ -194,17 +204,11 @@ export class AdapterResidency {
   }
 
   /** Evicts unpinned adapters until `needBytes` are free; when that is not enough, drains pinned ones and says false. */
-  #makeRoom(needBytes: number): boolean {
+  #makeRoom({ owner }: Entry, needBytes: number): boolean {
     const room = (): number => this.options.limitBytes - this.#bytes;
-    const resident = [...this.#entries.values()].filter((entry) => entry.state === 'resident');
-    // One that drains goes on draining although its ending requests make it the last used.
-    resident.sort((a, b) => Number(b.draining) - Number(a.draining) || a.lastUse - b.lastUse);
-    for (const entry of resident) {
-      if (room() >= needBytes) return true;
-      if (entry.pins > 0) continue;
-      this.#unload(entry);
-      this.options.onEvict?.();
-    }
+    const wanted = { owner, bytes: needBytes };
+    while (room() < needBytes && this.#evictOne(wanted));
+    const resident = this.#inEvictionOrder(wanted);
     let drained = room();
     for (const entry of resident) {
       if (entry.pins === 0) continue;
@@ -229,7 +233,7 @@ export class AdapterResidency {
     this.#bytes += reservedBytes;
     const start = performance.now();
     try {
-      const file = await this.options.weights(entry.digest, entry.manifest);
+      const file = await this.options.weights(entry.digest, entry.manifest, entry.owner);
       const loaded = await this.#loadVerified(file, entry.manifest);
       if (loaded.bytes > this.options.limitBytes) {
         this.options.device.dropAdapter(loaded.handle);
@@ -279,13 +283,22 @@ export class AdapterResidency {
   }
 
   /** False: all that are resident are in use. */
-  #evictOne(): boolean {
-    const idle = [...this.#entries.values()].filter(({ state, pins }) => state === 'resident' && pins === 0);
-    const [oldest] = idle.toSorted((a, b) => a.lastUse - b.lastUse);
-    if (oldest === undefined) return false;
-    this.#unload(oldest);
+  #evictOne(wanted?: Held): boolean {
+    const first = this.#inEvictionOrder(wanted).find(({ pins }) => pins === 0);
+    if (first === undefined) return false;
+    this.#unload(first);
     this.options.onEvict?.();
     return true;
+  }
+
+  /** `wanted` counts as held by who wants it. */
+  #inEvictionOrder(wanted?: Held): Entry[] {
+    const resident = [...this.#entries.values()].filter((entry) => entry.state === 'resident');
+    const held: Held[] = wanted === undefined ? resident : [...resident, wanted];
+    const over = overShare(held, this.options.limitBytes);
+    const rank = ({ draining, owner }: Entry): number => (draining ? 2 : 0) + (over.has(owner.key) ? 1 : 0);
+    // One that drains goes on draining although its ending requests make it the last used.
+    return resident.sort((a, b) => rank(b) - rank(a) || a.lastUse - b.lastUse);
   }
 
   #fail(entry: Entry, error: unknown): void {
@@ -301,6 +314,7 @@ export class AdapterResidency {
     if (entry.dropped) this.options.onDropped?.(entry.digest);
     if (entry.waiters.size === 0) return;
     const again = this.#enqueue(entry.digest, entry.manifest);
+    again.owner = entry.owner;
     for (const waiter of entry.waiters) again.waiters.add(waiter);
     entry.waiters.clear();
   }

@@ -1,6 +1,7 @@
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { AdapterManifests } from './adapter-manifests.js';
 import { type AdapterDevice, AdapterResidency, type AdapterVersion } from './adapter-residency.js';
+import type { AdapterOwner } from './fair-eviction.js';
 import { HostAdapters } from './host-adapters.js';
 import { RecentMean } from '../recent-mean.js';
 import type { ServingMetrics } from '../loop/serving-metrics.js';
@@ -31,7 +32,7 @@ export class AdapterTiers {
     this.residency = new AdapterResidency({
       device: options.device,
       limitBytes: options.deviceBytes,
-      weights: (digest, manifest) => this.#host.open(digest, manifest),
+      weights: (digest, manifest, owner) => this.#host.open(digest, manifest, owner),
       onLoad: (outcome, took_ms) => {
         metrics.adapterLoads.inc({ outcome });
         metrics.adapterLoadSeconds.observe(took_ms / 1000);
@@ -48,7 +49,7 @@ export class AdapterTiers {
   }
 
   /** Brings the weights to the host, for a request that will need them on the device. */
-  async fetch(adapter: AdapterVersion | undefined): Promise<void> {
+  async fetch(adapter: AdapterVersion | undefined, owner: AdapterOwner): Promise<void> {
     if (adapter === undefined) return;
     const { digest, manifest } = adapter;
     const onDevice = this.residency.isResident(digest);
@@ -56,7 +57,7 @@ export class AdapterTiers {
     this.options.metrics.adapterLookups.inc({ tier });
     if (onDevice) return;
     const begin_ms = performance.now();
-    await this.#host.open(digest, manifest);
+    await this.#host.open(digest, manifest, owner);
     if (tier === 'storage') this.#fetch.add((performance.now() - begin_ms) / 1000);
   }
 

@@ -39,6 +39,16 @@ function store(name: string): AdapterManifest {
 }
 
 describe('adapters on the host', () => {
+  it('forgets those of a tenant with more than its part first', async () => {
+    const { adapters } = make(50);
+    const open = async (key: string, digest: string): Promise<void> => {
+      await (await adapters.open(digest, store(digest), { key, weight: 1 })).verified;
+    };
+    for (const digest of ['mine', 'mine-too']) await open('modest', digest);
+    for (let i = 0; i < 9; i++) await open('flood', `flood-${i}`);
+    expect(adapters.digests).toEqual(['mine', 'mine-too', 'flood-6', 'flood-7', 'flood-8']);
+  });
+
   it('fetches and verifies once for requests that come together and for those that come later', async () => {
     const { adapters, path, fetches } = make(100);
     const manifest = store('a');

@@ -1,13 +1,13 @@
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import { AppError } from '#runtime/app-error.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
+import { type AdapterOwner, type Held, NO_OWNER, overShare } from './fair-eviction.js';
 import { fileStamp, hashFile } from './file-hash.js';
 
-interface Kept {
+interface Kept extends Held {
   readonly path: string;
   /** Tells that the file is the one that was verified. */
   readonly stamp: string;
-  readonly bytes: number;
 }
 
 /** A local file with an adapter's weights. Nothing made of it may be used before `verified` resolves. */
@@ -24,7 +24,7 @@ export interface HostAdaptersOptions {
 
 /**
  * The tier between storage and the device: local files of weights that are known to be the bytes their manifests name,
- * the most recently used ones up to a number of bytes. Verifying reads the whole file, so its pages lie in the kernel's
+ * the most recently used ones up to a number of bytes, those of who keeps more than its part going first. Verifying reads the whole file, so its pages lie in the kernel's
  * page cache, from where native maps them: a load from here neither fetches nor hashes nor reads the disk (ADR 4).
  */
 export class HostAdapters {
@@ -49,16 +49,16 @@ export class HostAdapters {
   }
 
   /** The local file, as soon as it is there. Requests for the same adapter share one fetch and one verification. */
-  async open(digest: string, manifest: AdapterManifest): Promise<HostFile> {
+  async open(digest: string, manifest: AdapterManifest, owner: AdapterOwner = NO_OWNER): Promise<HostFile> {
     const fetching = this.#fetching.get(digest);
     if (fetching !== undefined) return fetching;
     const kept = this.#kept.get(digest);
     if (kept !== undefined && (await fileStamp(kept.path).catch(() => undefined)) === kept.stamp) {
-      this.#keep(digest, kept);
+      this.#keep(digest, { ...kept, owner });
       return { path: kept.path, verified: Promise.resolve() };
     }
     this.forget(digest);
-    return this.#fetching.get(digest) ?? this.#fetch(digest, manifest);
+    return this.#fetching.get(digest) ?? this.#fetch(digest, manifest, owner);
   }
 
   forget(digest: string): void {
@@ -71,17 +71,20 @@ export class HostAdapters {
     if (kept.bytes > this.options.limitBytes) return;
     this.#kept.set(digest, kept);
     this.#bytes += kept.bytes;
-    for (const oldest of this.#kept.keys()) {
-      if (this.#bytes <= this.options.limitBytes) return;
-      this.forget(oldest);
+    while (this.#bytes > this.options.limitBytes) {
+      const over = overShare(this.#kept.values(), this.options.limitBytes);
+      const [oldest] = this.#kept.keys();
+      const [first] = [...this.#kept].find(([, { owner }]) => over.has(owner.key)) ?? [oldest];
+      if (first === undefined) return;
+      this.forget(first);
     }
   }
 
-  #fetch(digest: string, manifest: AdapterManifest): Promise<HostFile> {
+  #fetch(digest: string, manifest: AdapterManifest, owner: AdapterOwner): Promise<HostFile> {
     const { sha256, bytes } = manifest.weights;
     const fetching = this.#locate(manifest).then(({ path, stamp }): HostFile => {
       const verified = verify(path, sha256)
-        .then(() => this.#keep(digest, { path, stamp, bytes }))
+        .then(() => this.#keep(digest, { path, stamp, bytes, owner }))
         .finally(() => this.#fetching.delete(digest));
       verified.catch(() => undefined); // whoever opens the file hears of it
       return { path, verified };
