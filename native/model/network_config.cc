@@ -285,9 +285,9 @@ Status refuse_quantized_elsewhere(const std::string& folder) {
     JsonFields fields(object, name);
     const bool awq = fields.has("w_bit") || fields.text("quant_method").value_or("") == "awq";
     const char* const method = std::string_view(name).starts_with("hf_") ? "ModelOpt" : awq ? "AWQ" : "GPTQ";
-    return Error{
-        std::string(name) + ": checkpoints quantized by " + method +
-        " are not implemented (bitsandbytes with nf4 is); use the unquantized checkpoint and QUANTIZATION"};
+    return Error{std::string(name) + ": checkpoints quantized by " + method +
+                 " are not implemented (bitsandbytes with nf4 and mxfp4 are); use the unquantized checkpoint "
+                 "and QUANTIZATION"};
   }
   return {};
 }

@@ -1,6 +1,7 @@
 #include "model/part_rows.h"
 
 #include <cstring>
+#include <utility>
 
 #include "backend/shared/dtype.h"
 
@@ -52,6 +53,11 @@ HostTensor PartTensors::transposed(const HostTensor& tensor) {
     }
   }
   return {copy.data(), tensor.dtype, tensor.cols, tensor.rows, nullptr};
+}
+
+HostTensor PartTensors::bf16(std::vector<uint16_t> bits, int64_t rows, int64_t cols) {
+  const std::vector<uint16_t>& kept = kept_bf16_.emplace_back(std::move(bits));
+  return {reinterpret_cast<const std::byte*>(kept.data()), DType::bf16, rows, cols, nullptr};
 }
 
 }  // namespace lorikeet

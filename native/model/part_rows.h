@@ -19,11 +19,14 @@ class PartTensors {
   std::optional<HostTensor> elements(const std::optional<HostTensor>& vector, const PartRows& rows);
   // tensor [in, out] -> [out, in]
   HostTensor transposed(const HostTensor& tensor);
+  // bf16 bits [rows, cols]
+  HostTensor bf16(std::vector<uint16_t> bits, int64_t rows, int64_t cols);
 
  private:
   HostTensor gather(const HostTensor& tensor, size_t row_bytes, const PartRows& rows);
 
   std::deque<std::vector<std::byte>> kept_;  // elements of a deque stay where they are
+  std::deque<std::vector<uint16_t>> kept_bf16_;
 };
 
 }  // namespace lorikeet

@@ -29,10 +29,12 @@ CheckpointFormat read_checkpoint_format(JsonFields& fields) {
   // Configurations from before there was a second method name none.
   const bool unnamed = own.boolean("load_in_4bit", false) || own.boolean("load_in_8bit", false);
   const std::string method = own.text("quant_method").value_or(unnamed ? "bitsandbytes" : "(none)");
+  if (method == "mxfp4") return CheckpointFormat::mxfp4;
   if (method != "bitsandbytes") {
     own.refuse(
         "checkpoints quantized by quant_method \"" + method +
-        "\" are not implemented (bitsandbytes with nf4 is); use the unquantized checkpoint and QUANTIZATION");
+        "\" are not implemented (bitsandbytes with nf4 and mxfp4 are); use the unquantized checkpoint and "
+        "QUANTIZATION");
   }
   if (!own.error()) check_bitsandbytes(own);
   if (own.error()) fields.refuse(own.error()->message);

@@ -6,6 +6,7 @@
 #include "backend/shared/dtype.h"
 #include "backend/shared/nf4.h"
 #include "backend/shared/quantization.h"
+#include "model/mxfp4_checkpoint.h"
 #include "model/nf4_checkpoint.h"
 #include "model/part_rows.h"
 
@@ -215,17 +216,31 @@ class WeightLoader {
     return experts;
   }
 
+  // One weight [out, in] for each expert, however the checkpoint keeps them.
+  Result<std::vector<HostTensor>> take_stack(const ExpertNames& names, const std::string& name, int64_t count,
+                                             int64_t out, int64_t in) {
+    if (network_.format == CheckpointFormat::mxfp4 && has_mxfp4(checkpoint_, name)) {
+      auto weights = take_mxfp4(checkpoint_, name, count, out, in);
+      if (!weights) return weights.error();
+      std::vector<HostTensor> tensors;
+      for (std::vector<uint16_t>& weight : *weights)
+        tensors.push_back(parts_.bf16(std::move(weight), out, in));
+      return tensors;
+    }
+    if (!names.transposed) return checkpoint_.take_stack(name, count, out, in);
+    auto tensors = checkpoint_.take_stack(name, count, in, out);
+    if (!tensors) return tensors.error();
+    for (HostTensor& tensor : *tensors) tensor = parts_.transposed(tensor);
+    return tensors;
+  }
+
   Result<std::vector<ExpertDesc>> take_fused_experts(const ExpertLayer& layer) {
     const ExpertNames& names = layer.names;
     const int64_t count = layer.routing.experts, both = 2 * layer.width, hidden = network_.hidden;
     const std::string up_name = names.stem + names.fused_up, down_name = names.stem + names.fused_down;
-    const auto take = [&](const std::string& name, int64_t out, int64_t in) {
-      return names.transposed ? checkpoint_.take_stack(name, count, in, out)
-                              : checkpoint_.take_stack(name, count, out, in);
-    };
-    Result<std::vector<HostTensor>> up = take(up_name, both, hidden);
+    Result<std::vector<HostTensor>> up = take_stack(names, up_name, count, both, hidden);
     if (!up) return up.error();
-    Result<std::vector<HostTensor>> down = take(down_name, hidden, layer.width);
+    Result<std::vector<HostTensor>> down = take_stack(names, down_name, count, hidden, layer.width);
     if (!down) return down.error();
     std::optional<HostTensor> up_bias, down_bias;  // [E, 2 F], [E, H]
     if (names.bias) {
@@ -248,12 +263,11 @@ class WeightLoader {
         names.interleaved ? PartRows{1, layer.width, 1, 2} : rows_of(layer.width, layer.width);
     std::vector<ExpertDesc> experts(static_cast<size_t>(count));
     for (size_t e = 0; e < experts.size(); ++e) {
-      const HostTensor whole = names.transposed ? parts_.transposed((*up)[e]) : (*up)[e];
+      const HostTensor& whole = (*up)[e];
       for (const PartRows& rows : {gate_rows, up_rows}) {
         experts[e].up.parts.push_back({parts_.rows(whole, rows), parts_.elements(bias_of(up_bias, e), rows)});
       }
-      const HostTensor back = names.transposed ? parts_.transposed((*down)[e]) : (*down)[e];
-      experts[e].down.parts.push_back({back, bias_of(down_bias, e)});
+      experts[e].down.parts.push_back({(*down)[e], bias_of(down_bias, e)});
     }
     return experts;
   }

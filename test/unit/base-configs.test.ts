@@ -53,7 +53,6 @@ const REFUSED: Readonly<Record<string, string>> = {
   e5_mistral_7b: 'MistralModel',
   'Qwen--Qwen3-32B-FP8': 'fp8',
   'nvidia--Qwen3.6-27B-NVFP4': 'modelopt',
-  gpt_oss_120b: 'mxfp4',
   mamba2: 'mamba2',
   'test_integration_tp32_models_llama_llama3.2_1b_config_chunked_attention': 'attention_chunk_size',
 };

@@ -132,6 +132,9 @@ _CASES = [
                            patch_size=8)),
      [dict(name="language-r4", lora=dict(r=4, lora_alpha=8, target_modules=r".*language_model.*\.(q_proj|o_proj|down_proj)")),
       dict(name="dora-r4", lora=dict(r=4, lora_alpha=8, use_dora=True, target_modules=r".*language_model.*\.(v_proj|up_proj)"))]),
+    # Experts as the published checkpoints store them (make_families.py packs what is named so).
+    ("gpt-oss-mxfp4", "gpt_oss", dict(GQA, intermediate_size=32, head_dim=8, num_local_experts=4, num_experts_per_tok=2,
+                                      sliding_window=8, rope_parameters=dict(YARN, truncate=False)), [dora("q_proj", "o_proj")]),
 ]
 # Configurations write into what they are given.
 CASES = [dict(name=name, arch=arch, config=copy.deepcopy(config), adapters=adapters, seed=1000 + number)

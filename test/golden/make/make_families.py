@@ -18,7 +18,7 @@ import json, os, shutil, sys
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from family_cases import CASES
@@ -117,9 +117,36 @@ def old_config(config):
     return c
 
 
+E2M1 = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
+
+
+def pack_mxfp4(folder):
+    """Rewrites the experts' weights [E, in, out] as X_blocks [E, out, in / 32, 16] and X_scales [E, out, in / 32]."""
+    path = os.path.join(folder, "model.safetensors")
+    tensors, packed = load_file(path), {}
+    for name, tensor in tensors.items():
+        if not name.endswith(("gate_up_proj", "down_proj")) or "experts" not in name:
+            packed[name] = tensor
+            continue
+        rows = tensor.float().transpose(1, 2)
+        blocks = rows.reshape(*rows.shape[:2], -1, 32)
+        scales = torch.floor(torch.log2(blocks.abs().amax(-1).clamp(min=2.0**-120))) - 2
+        codes = (blocks[..., None].abs() / 2.0 ** scales[..., None, None] - E2M1).abs().argmin(-1) + 8 * (blocks < 0)
+        packed[name + "_blocks"] = (codes[..., 0::2] + 16 * codes[..., 1::2]).to(torch.uint8).contiguous()
+        packed[name + "_scales"] = (scales + 127).to(torch.uint8).contiguous()
+    save_file(packed, path, metadata={"format": "pt"})
+    config_path = os.path.join(folder, "config.json")
+    config = json.load(open(config_path))
+    config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]}
+    json.dump(config, open(config_path, "w"), indent=1)
+
+
 def load(folder):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-    return model.eval()
+    """In float32; weights in MXFP4 as Transformers unpacks them."""
+    packed = json.load(open(os.path.join(folder, "config.json"))).get("quantization_config")
+    more = dict(quantization_config=transformers.Mxfp4Config(dequantize=True)) if packed else {}
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", **more)
+    return model.float().eval()
 
 
 def check_old_config(root, model_folder, prompt):
@@ -166,6 +193,8 @@ def make_case(out_dir, case):
     randomize(model, case["seed"])
     model.tie_weights()
     model.to(torch.bfloat16).save_pretrained(model_folder)
+    if case["name"].endswith("mxfp4"):
+        pack_mxfp4(model_folder)
     for extra in ("generation_config.json",):
         if os.path.exists(os.path.join(model_folder, extra)):
             os.remove(os.path.join(model_folder, extra))
