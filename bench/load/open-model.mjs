@@ -3,7 +3,7 @@
 // A separate process, because the kernel's high-water mark of resident memory (VmHWM) never falls.
 import { readFileSync } from 'node:fs';
 import { openModel } from '#native-engine/load.js';
-import { SAMPLE_FLOAT } from '#native-engine/native.js';
+import { NEUTRAL_COLUMNS } from '#native-engine/sample-columns.js';
 import { makeStepPlan } from '#native-engine/step-plan.js';
 import { manifestOf } from './manifest.mjs';
 
@@ -40,8 +40,8 @@ async function runFullStep(model) {
   plan.qStart[1] = rows;
   plan.kvLength[0] = rows;
   plan.sampleRow[0] = rows - 1;
-  plan.sampleFloat[SAMPLE_FLOAT.repetitionPenalty] = 1;
-  plan.sampleFloat[SAMPLE_FLOAT.topP] = 1;
+  plan.sampleInt.set(NEUTRAL_COLUMNS.ints);
+  plan.sampleFloat.set(NEUTRAL_COLUMNS.floats);
   await model.step(plan);
 }
 

@@ -1,5 +1,11 @@
 import { openModel } from '#native-engine/load.js';
-import { SAMPLE_FLOAT, SAMPLE_FLOATS, SAMPLE_INT, SAMPLE_INTS, SAMPLE_MODE } from '#native-engine/native.js';
+import {
+  NEUTRAL_COLUMNS,
+  SAMPLE_FLOATS,
+  SAMPLE_INT,
+  SAMPLE_INTS,
+  SAMPLE_MODE,
+} from '#native-engine/sample-columns.js';
 import { makeStepPlan } from '#native-engine/step-plan.js';
 
 const PAGE_TOKENS = 16;
@@ -115,13 +121,11 @@ export class Engine {
     for (const { row, target } of samples) {
       const at = plan.samples++;
       plan.sampleRow[at] = row0 + row;
-      plan.sampleInt.fill(0, at * SAMPLE_INTS, (at + 1) * SAMPLE_INTS);
+      plan.sampleInt.set(NEUTRAL_COLUMNS.ints, at * SAMPLE_INTS);
       plan.sampleInt[at * SAMPLE_INTS + SAMPLE_INT.mode] =
         target === undefined ? SAMPLE_MODE.sample : SAMPLE_MODE.score;
       plan.sampleInt[at * SAMPLE_INTS + SAMPLE_INT.target] = target ?? 0;
-      plan.sampleFloat.fill(0, at * SAMPLE_FLOATS, (at + 1) * SAMPLE_FLOATS);
-      plan.sampleFloat[at * SAMPLE_FLOATS + SAMPLE_FLOAT.topP] = 1;
-      plan.sampleFloat[at * SAMPLE_FLOATS + SAMPLE_FLOAT.repetitionPenalty] = 1;
+      plan.sampleFloat.set(NEUTRAL_COLUMNS.floats, at * SAMPLE_FLOATS);
     }
   }
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
 import { InferenceEngine } from '#serving/loop/inference-engine.js';
 import { Tokenizer } from '#serving/text/tokenizer.js';
 import { FileBlobStore } from '#stores/blobs/file-store.js';
@@ -70,13 +71,10 @@ function request(i, penalties) {
     stopTokenIds: [],
     includeStop: false,
     sampling: {
+      ...NEUTRAL_SAMPLING,
       temperature: 1,
       topP: 0.9,
-      minP: 0,
       repetitionPenalty: penalties ? 1.1 : 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: [],
     },
     returnPromptTokens: false,
   };

@@ -6,6 +6,7 @@
 #include "binding/js_error.h"
 #include "binding/session.h"
 #include "model/inspect.h"
+#include "model/step_plan.h"
 
 // What one token takes in the KV cache of each element type, in bytes.
 static Napi::Object kv_token_bytes(Napi::Env env, const std::vector<lorikeet::KvLayer>& layers) {
@@ -39,9 +40,23 @@ static Napi::Value open(const Napi::CallbackInfo& info) {
   return lorikeet::binding::guarded_call(info.Env(), [&] { return lorikeet::binding::Session::open(info); });
 }
 
+// Names of a sampled row's columns in a step's plan.
+static Napi::Object sample_columns(Napi::Env env) {
+  Napi::Array ints = Napi::Array::New(env);
+  for (const char* name : {"mode", "target", "topLogprobs"}) ints[ints.Length()] = name;
+  for (const auto& column : lorikeet::kIntColumns) ints[ints.Length()] = column.name;
+  Napi::Array floats = Napi::Array::New(env);
+  for (const auto& column : lorikeet::kFloatColumns) floats[floats.Length()] = column.name;
+  Napi::Object columns = Napi::Object::New(env);
+  columns["ints"] = ints;
+  columns["floats"] = floats;
+  return columns;
+}
+
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["open"] = Napi::Function::New(env, open, "open");
   exports["inspect"] = Napi::Function::New(env, inspect, "inspect");
+  exports["sampleColumns"] = sample_columns(env);
   return exports;
 }
 

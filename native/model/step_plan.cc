@@ -7,11 +7,7 @@ namespace lorikeet {
 
 namespace {
 
-enum SampleInt { kMode, kTarget, kTopK, kTopLogprobs };
-enum SampleFloat { kTemperature, kTopP, kMinP, kRepetition, kPresence, kFrequency };
-
-// Beyond these a penalty or bias could turn logits into NaN or +Inf.
-constexpr float kMaxPenalty = 1e6f;
+// Beyond this a bias could turn logits into NaN or +Inf.
 constexpr float kMaxBias = 1e30f;
 
 Error broken(const std::string& what) {
@@ -25,7 +21,8 @@ std::string at(const char* name, int64_t index) {
 bool within(int32_t value, int32_t end) {
   return value >= 0 && value < end;
 }
-bool within(float value, float least, float most) {
+template <typename T>
+bool within(T value, T least, T most) {
   return value >= least && value <= most;
 }  // false for NaN
 
@@ -159,21 +156,21 @@ Status StepPlanChecker::check_sample(const StepPlan& plan, int32_t sample) const
     return broken("sampleRow must ascend");
   const int32_t* ints = &plan.sample_int[int64_t{sample} * kSampleInts];
   const float* floats = &plan.sample_float[int64_t{sample} * kSampleFloats];
-  const auto fail = [&](const char* what) {
+  const auto fail = [&](const std::string& what) {
     return broken("sample " + std::to_string(sample) + ": " + what);
   };
   if (!within(ints[kMode], 2)) return fail("mode must be 0 or 1");
   if (!within(ints[kTarget], limits_.vocab)) return fail("target is outside the vocabulary");
-  if (ints[kTopK] < 0) return fail("topK must be at least 0");
   if (ints[kTopLogprobs] < -1 || ints[kTopLogprobs] > kMaxTopLogprobs)
     return fail("topLogprobs must be -1 to 20");
-  if (!within(floats[kTemperature], 0.0f, 1e6f)) return fail("temperature must be 0 to 1e6");
-  if (!within(floats[kTopP], 0.0f, 1.0f)) return fail("topP must be 0 to 1");
-  if (!within(floats[kMinP], 0.0f, 1.0f)) return fail("minP must be 0 to 1");
-  if (!within(floats[kRepetition], 1 / kMaxPenalty, kMaxPenalty))
-    return fail("repetitionPenalty must be positive");
-  if (!within(floats[kPresence], -kMaxPenalty, kMaxPenalty)) return fail("presencePenalty is out of range");
-  if (!within(floats[kFrequency], -kMaxPenalty, kMaxPenalty)) return fail("frequencyPenalty is out of range");
+  for (int i = 0; const auto& column : kIntColumns) {
+    if (!within(ints[kFirstIntColumn + i++], column.least, column.most))
+      return fail(std::string(column.name) + " is out of range");
+  }
+  for (int i = 0; const auto& column : kFloatColumns) {
+    if (!within(floats[i++], column.least, column.most))
+      return fail(std::string(column.name) + " is out of range");
+  }
   for (int32_t i = plan.history_start[sample]; i < plan.history_start[sample + 1]; ++i) {
     if (!within(plan.history_token[i], limits_.vocab)) return broken(at("historyToken", i) + " is no token");
     if (plan.history_count[i] < 0) return broken(at("historyCount", i) + " is negative");
@@ -195,14 +192,9 @@ SampleRow sample_row_of(const StepPlan& plan, int32_t sample) {
   SampleRow row;
   row.mode = ints[kMode] == 0 ? SampleMode::sample : SampleMode::score;
   row.target = ints[kTarget];
-  row.top_k = ints[kTopK];
   row.top_logprobs = ints[kTopLogprobs];
-  row.temperature = floats[kTemperature];
-  row.top_p = floats[kTopP];
-  row.min_p = floats[kMinP];
-  row.repetition_penalty = floats[kRepetition];
-  row.presence_penalty = floats[kPresence];
-  row.frequency_penalty = floats[kFrequency];
+  for (int i = 0; const auto& column : kIntColumns) row.*column.member = ints[kFirstIntColumn + i++];
+  for (int i = 0; const auto& column : kFloatColumns) row.*column.member = floats[i++];
   row.seed = plan.sample_seed[2 * int64_t{sample}];
   row.counter = plan.sample_seed[2 * int64_t{sample} + 1];
   row.history_token = slice(plan.history_token, plan.history_start);

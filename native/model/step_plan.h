@@ -2,16 +2,41 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include "backend/interface/backend.h"
 
 namespace lorikeet {
 
-// Columns of StepPlan::sample_int and sample_float: native.ts gives the same numbers.
-constexpr int kSampleInts = 4;    // mode, target, top_k, top_logprobs
-constexpr int kSampleFloats = 6;  // temperature, top_p, min_p, repetition, presence, frequency penalty
-constexpr int kSegmentInts = 3;   // row0, rows, adapter handle
+constexpr int kSegmentInts = 3;  // row0, rows, adapter handle
+
+// What a sampled row says, as columns of StepPlan::sample_int and sample_float, in this order;
+// libs/contracts/src/sampling.ts has the same (a test compares them). A plan with a value outside [least,
+// most] is refused.
+template <typename T>
+struct SampleColumn {
+  const char* name;
+  T SampleRow::*member;
+  T least;
+  T most;
+};
+// Beyond this a penalty could turn logits into NaN or +Inf.
+constexpr float kMaxPenalty = 1e6f;
+enum SampleInt { kMode, kTarget, kTopLogprobs, kFirstIntColumn };
+inline constexpr SampleColumn<int32_t> kIntColumns[] = {
+    {"topK", &SampleRow::top_k, 0, INT32_MAX},
+};
+inline constexpr SampleColumn<float> kFloatColumns[] = {
+    {"temperature", &SampleRow::temperature, 0.0f, 1e6f},
+    {"topP", &SampleRow::top_p, 0.0f, 1.0f},
+    {"minP", &SampleRow::min_p, 0.0f, 1.0f},
+    {"repetitionPenalty", &SampleRow::repetition_penalty, 1 / kMaxPenalty, kMaxPenalty},
+    {"presencePenalty", &SampleRow::presence_penalty, -kMaxPenalty, kMaxPenalty},
+    {"frequencyPenalty", &SampleRow::frequency_penalty, -kMaxPenalty, kMaxPenalty},
+};
+constexpr int kSampleInts = kFirstIntColumn + static_cast<int>(std::size(kIntColumns));
+constexpr int kSampleFloats = static_cast<int>(std::size(kFloatColumns));
 
 // Sizes are the counts: token.size() is T, kv_len.size() is S, sample_row.size() is R.
 struct StepPlan {
@@ -24,8 +49,8 @@ struct StepPlan {
   std::vector<int32_t> page_table;     // [S, page_table_stride]
   std::vector<int32_t> segment;        // [G, 3]
   std::vector<int32_t> sample_row;     // [R]
-  std::vector<int32_t> sample_int;     // [R, 4]
-  std::vector<float> sample_float;     // [R, 6]
+  std::vector<int32_t> sample_int;     // [R, kSampleInts]
+  std::vector<float> sample_float;     // [R, kSampleFloats]
   std::vector<uint64_t> sample_seed;   // [R, 2]
   std::vector<int32_t> history_start;  // [R + 1]
   std::vector<int32_t> history_token;

@@ -29,8 +29,9 @@ StepPlan mixed_plan() {
   plan.page_table_stride = 2;
   plan.page_table = {0, -7, 1, 2};  // what no token needs may hold anything
   plan.sample_row = {2, 3};
-  plan.sample_int.insert(plan.sample_int.end(), {1, 4, 0, 0});
-  plan.sample_float.insert(plan.sample_float.end(), {0.5f, 0.9f, 0.1f, 1.2f, 0.5f, 0.5f});
+  add_sample(plan, 1, 4, 0);
+  float* last = &plan.sample_float[kSampleFloats];
+  for (const float value : {0.5f, 0.9f, 0.1f, 1.2f, 0.5f, 0.5f}) *last++ = value;
   plan.sample_seed.insert(plan.sample_seed.end(), {3, 4});
   plan.history_start = {0, 0, 2};
   plan.history_token = {1, 2};
@@ -124,8 +125,8 @@ TEST_CASE("every broken plan is refused with what is broken, and the next one ru
       {"sampleRow must ascend", [](StepPlan& p) { p.sample_row[0] = 3, p.sample_row[1] = 2; }},
       {"mode", [](StepPlan& p) { p.sample_int[0] = 2; }},
       {"target", [](StepPlan& p) { p.sample_int[1] = -1; }},
-      {"topK", [](StepPlan& p) { p.sample_int[2] = -1; }},
-      {"topLogprobs", [](StepPlan& p) { p.sample_int[3] = 21; }},
+      {"topLogprobs", [](StepPlan& p) { p.sample_int[2] = 21; }},
+      {"topK", [](StepPlan& p) { p.sample_int[3] = -1; }},
       {"temperature", [](StepPlan& p) { p.sample_float[0] = NAN; }},
       {"topP", [](StepPlan& p) { p.sample_float[1] = 1.5f; }},
       {"minP", [](StepPlan& p) { p.sample_float[2] = -0.1f; }},
@@ -196,8 +197,7 @@ TEST_CASE("scoring more rows than one block of logits gives each row its own res
   for (int32_t row = 0; row < 24; ++row) {
     for (int32_t target : {row, 31 - row}) {
       plan.sample_row.push_back(row);
-      plan.sample_int.insert(plan.sample_int.end(), {1, target, 0, 0});
-      plan.sample_float.insert(plan.sample_float.end(), {0, 1, 0, 1, 0, 0});
+      add_sample(plan, 1, target, 0);
       plan.sample_seed.insert(plan.sample_seed.end(), {0, 0});
     }
   }
@@ -207,7 +207,7 @@ TEST_CASE("scoring more rows than one block of logits gives each row its own res
   REQUIRE(all);
   for (int32_t row = 0; row < 24; ++row) {
     StepPlan one = plan_of(std::vector<int32_t>(static_cast<size_t>(row) + 1, 3));
-    one.sample_int = {1, 31 - row, 0, 0};
+    one.sample_int[kMode] = 1, one.sample_int[kTarget] = 31 - row, one.sample_int[kTopLogprobs] = 0;
     CHECK(run(**model, one)->front().logprob == all->at(2 * row + 1).logprob);
   }
 }

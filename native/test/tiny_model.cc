@@ -154,6 +154,13 @@ std::string open_fault(const std::string& folder) {
   return model.error().message;
 }
 
+void add_sample(StepPlan& plan, int32_t mode, int32_t target, int32_t top_logprobs) {
+  const SampleRow neutral;
+  plan.sample_int.insert(plan.sample_int.end(), {mode, target, top_logprobs});
+  for (const auto& column : kIntColumns) plan.sample_int.push_back(neutral.*column.member);
+  for (const auto& column : kFloatColumns) plan.sample_float.push_back(neutral.*column.member);
+}
+
 StepPlan plan_of(const std::vector<int32_t>& tokens, int32_t adapter_handle) {
   const auto rows = static_cast<int32_t>(tokens.size());
   StepPlan plan;
@@ -168,8 +175,7 @@ StepPlan plan_of(const std::vector<int32_t>& tokens, int32_t adapter_handle) {
   for (int32_t page = 0; page < plan.page_table_stride; ++page) plan.page_table.push_back(page);
   if (adapter_handle != 0) plan.segment = {0, rows, adapter_handle};
   plan.sample_row = {rows - 1};
-  plan.sample_int = {0, 0, 0, 5};
-  plan.sample_float = {0, 1, 0, 1, 0, 0};
+  add_sample(plan, 0, 0, 5);
   plan.sample_seed = {1, 0};
   plan.history_start = {0, 0};
   plan.bias_start = {0, 0};

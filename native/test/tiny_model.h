@@ -53,6 +53,9 @@ std::unique_ptr<Model> open_tiny(const std::string& folder);
 // The message of an open that must fail.
 std::string open_fault(const std::string& folder);
 
+// One more sampled row's columns, at rest but for these.
+void add_sample(StepPlan& plan, int32_t mode, int32_t target, int32_t top_logprobs);
+
 // A plan of one sequence on pages 0, 1, ..: all tokens, the last row sampled greedily with log-probabilities.
 StepPlan plan_of(const std::vector<int32_t>& tokens, int32_t adapter_handle = 0);
 // Pins, runs and returns the sampled rows' results, or the fault.

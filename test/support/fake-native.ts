@@ -6,12 +6,9 @@ import {
   MAX_TOP_LOGPROBS,
   type ModelDescription,
   type NativeModel,
-  SAMPLE_FLOAT,
-  SAMPLE_FLOATS,
-  SAMPLE_INT,
-  SAMPLE_INTS,
   type StepPlan,
 } from '#native-engine/native.js';
+import { SAMPLE_FLOAT, SAMPLE_FLOATS, SAMPLE_INT, SAMPLE_INTS } from '#native-engine/sample-columns.js';
 
 export interface FakeNativeOptions {
   readonly kvPages: number;

@@ -1,4 +1,5 @@
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
 
 /** A greedy request with every field at rest but those given. */
 export function generateRequest(
@@ -16,15 +17,7 @@ export function generateRequest(
     stop: [],
     stopTokenIds: [],
     includeStop: false,
-    sampling: {
-      temperature: 0,
-      topP: 1,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: [],
-    },
+    sampling: NEUTRAL_SAMPLING,
     returnPromptTokens: false,
     ...overrides,
   };

@@ -1,13 +1,12 @@
+import type { Sampling, SamplingNumber } from '../../libs/contracts/src/sampling.js';
+import { MAX_TOP_LOGPROBS, type NativeModel, type StepPlan } from '../../libs/native-engine/src/native.js';
 import {
-  MAX_TOP_LOGPROBS,
-  type NativeModel,
-  SAMPLE_FLOAT,
   SAMPLE_FLOATS,
   SAMPLE_INT,
   SAMPLE_INTS,
   SAMPLE_MODE,
-  type StepPlan,
-} from '../../libs/native-engine/src/native.js';
+  sampleColumns,
+} from '../../libs/native-engine/src/sample-columns.js';
 import { makeStepPlan } from '../../libs/native-engine/src/step-plan.js';
 
 /** One sequence of a test: its tokens, how many are in the cache, and the pages that hold them. */
@@ -18,17 +17,12 @@ export interface TestSequence {
   readonly adapter: number | undefined;
 }
 
-export interface TestSampling {
+export interface TestSampling extends Partial<Pick<Sampling, SamplingNumber>> {
   readonly mode: 'sample' | 'score';
   readonly target?: number;
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly minP?: number;
   readonly seed?: bigint;
   readonly counter?: bigint;
   readonly topLogprobs?: number;
-  readonly repetitionPenalty?: number;
   readonly history?: ReadonlyMap<number, number>;
   readonly bias?: ReadonlyMap<number, number>;
 }
@@ -136,18 +130,14 @@ export class StepDriver {
     const { plan } = this;
     const at = plan.samples++;
     plan.sampleRow[at] = row;
+    const { seed: _, ...numbers } = sampling;
+    const columns = sampleColumns(numbers);
     const ints = at * SAMPLE_INTS;
+    plan.sampleInt.set(columns.ints, ints);
     plan.sampleInt[ints + SAMPLE_INT.mode] = SAMPLE_MODE[sampling.mode];
     plan.sampleInt[ints + SAMPLE_INT.target] = sampling.target ?? 0;
-    plan.sampleInt[ints + SAMPLE_INT.topK] = sampling.topK ?? 0;
     plan.sampleInt[ints + SAMPLE_INT.topLogprobs] = sampling.topLogprobs ?? 0;
-    const floats = at * SAMPLE_FLOATS;
-    plan.sampleFloat[floats + SAMPLE_FLOAT.temperature] = sampling.temperature ?? 0;
-    plan.sampleFloat[floats + SAMPLE_FLOAT.topP] = sampling.topP ?? 1;
-    plan.sampleFloat[floats + SAMPLE_FLOAT.minP] = sampling.minP ?? 0;
-    plan.sampleFloat[floats + SAMPLE_FLOAT.repetitionPenalty] = sampling.repetitionPenalty ?? 1;
-    plan.sampleFloat[floats + SAMPLE_FLOAT.presencePenalty] = 0;
-    plan.sampleFloat[floats + SAMPLE_FLOAT.frequencyPenalty] = 0;
+    plan.sampleFloat.set(columns.floats, at * SAMPLE_FLOATS);
     plan.sampleSeed[at * 2] = sampling.seed ?? 0n;
     plan.sampleSeed[at * 2 + 1] = sampling.counter ?? 0n;
     let history = plan.historyStart[at] as number;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DEFAULTABLE_SHAPE } from './sampling.js';
 
 /** A tensor inside the version's safetensors file. `begin`/`end` are byte offsets from the start of the file. */
 export const TensorRefSchema = z.object({
@@ -46,11 +47,7 @@ export type ManifestModule = z.infer<typeof ManifestModuleSchema>;
 export const GenerationDefaultsSchema = z.object({
   /** End an answer beside the base's own. */
   eosTokenIds: z.array(z.int().nonnegative()).optional(),
-  temperature: z.number().min(0).optional(),
-  topP: z.number().gt(0).max(1).optional(),
-  topK: z.int().positive().optional(),
-  minP: z.number().min(0).max(1).optional(),
-  repetitionPenalty: z.number().positive().optional(),
+  ...DEFAULTABLE_SHAPE,
   maxTokens: z.int().positive().optional(),
 });
 export type GenerationDefaults = z.infer<typeof GenerationDefaultsSchema>;

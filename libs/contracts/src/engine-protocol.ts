@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BaseModelSchema } from './base-model.js';
 import { ERROR_CODES } from './errors.js';
+import { DEFAULTABLE_NUMBERS, SamplingSchema } from './sampling.js';
 
 /*
  * The engine's internal HTTP. Bearer ENGINE_TOKEN on every route but /health/*.
@@ -18,30 +19,8 @@ const MOST_CHOICES = 128;
 /** Which answer of a request with `n` it is of; absent: the only one. `start` and `prompt` come once for all. */
 const choice = z.int().nonnegative().optional();
 
-export const SamplingSchema = z.object({
-  /** 0 is greedy. */
-  temperature: z.number().min(0),
-  topP: z.number().gt(0).max(1),
-  /** Absent: all tokens. */
-  topK: z.int().positive().optional(),
-  minP: z.number().min(0).max(1),
-  repetitionPenalty: z.number().positive(),
-  presencePenalty: z.number(),
-  frequencyPenalty: z.number(),
-  /** Absent: the engine draws one. */
-  seed: z.union([z.int(), z.string().regex(/^-?\d{1,19}$/)]).optional(),
-  logitBias: z.array(z.object({ token: tokenId, bias: z.number() })),
-});
-export type Sampling = z.infer<typeof SamplingSchema>;
-
-export const DEFAULTED_FIELDS = [
-  'temperature',
-  'topP',
-  'topK',
-  'minP',
-  'repetitionPenalty',
-  'maxTokens',
-] as const;
+/** What an adapter's own defaults may fill in. */
+export const DEFAULTED_FIELDS = [...DEFAULTABLE_NUMBERS, 'maxTokens'] as const;
 export type DefaultedField = (typeof DEFAULTED_FIELDS)[number];
 
 export const GenerateRequestSchema = z.object({

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
 import { FakeEngine, FAKE_BASE } from '../../../test/support/fake-engine.js';
 import { EngineClient } from './engine-client.js';
 
@@ -14,15 +15,7 @@ const REQUEST: GenerateRequest = {
   stop: [],
   stopTokenIds: [],
   includeStop: false,
-  sampling: {
-    temperature: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: [],
-  },
+  sampling: NEUTRAL_SAMPLING,
   returnPromptTokens: false,
 };
 const START: GenerateEvent = { type: 'start', promptTokens: 1 };

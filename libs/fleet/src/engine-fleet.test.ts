@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
 import { FAKE_BASE, FakeEngine, type FakeGeneration } from '../../../test/support/fake-engine.js';
 import { EngineFleet } from './engine-fleet.js';
 import { registerFleetMetrics } from './fleet-metrics.js';
@@ -26,15 +27,7 @@ const request = (adapter?: string): GenerateRequest => ({
   stop: [],
   stopTokenIds: [],
   includeStop: false,
-  sampling: {
-    temperature: 1,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: [],
-  },
+  sampling: { ...NEUTRAL_SAMPLING, temperature: 1 },
   returnPromptTokens: false,
 });
 const forever = new AbortController().signal;

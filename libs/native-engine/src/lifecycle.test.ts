@@ -11,6 +11,7 @@ import { handManifest } from '../../../test/support/hand-manifest.js';
 import { type DriverLimits, StepDriver } from '../../../test/support/step-driver.js';
 import { openModel } from './load.js';
 import type { NativeModel, OpenOptions, StepPlan } from './native.js';
+import { NEUTRAL_COLUMNS } from './sample-columns.js';
 
 const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 128, maxSequences: 8, maxContext: 256 };
 const golden = loadGolden('cases/llama-gqa');
@@ -244,8 +245,8 @@ describe('a process that ends with native work under way', () => {
       token: new Int32Array(rows).fill(7), position: Int32Array.from({ length: rows }, (_, i) => i),
       kvSlot: Int32Array.from({ length: rows }, (_, i) => i), qStart: Int32Array.of(0, rows),
       kvLength: Int32Array.of(rows), pageTable: Int32Array.of(0, 1, 2, 3, 4, 5, 6, 7), segment: new Int32Array(0),
-      sampleRow: Int32Array.of(rows - 1), sampleInt: Int32Array.of(0, 0, 0, 0),
-      sampleFloat: Float32Array.of(0, 1, 0, 1, 0, 0), sampleSeed: new BigUint64Array(2),
+      sampleRow: Int32Array.of(rows - 1), sampleInt: Int32Array.of(${NEUTRAL_COLUMNS.ints.join()}),
+      sampleFloat: Float32Array.of(${NEUTRAL_COLUMNS.floats.join()}), sampleSeed: new BigUint64Array(2),
       historyStart: new Int32Array(2), historyToken: new Int32Array(0), historyCount: new Int32Array(0),
       biasStart: new Int32Array(2), biasToken: new Int32Array(0), biasValue: new Float32Array(0),
       outToken: new Int32Array(1), outFinite: new Uint8Array(1), outLogprob: new Float32Array(1),

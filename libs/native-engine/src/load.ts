@@ -6,6 +6,7 @@ import type { ModelInspection, NativeModel, OpenOptions } from './native.js';
 interface Addon {
   open(options: OpenOptions): Promise<NativeModel>;
   inspect(modelPath: string): ModelInspection;
+  readonly sampleColumns: { readonly ints: readonly string[]; readonly floats: readonly string[] };
 }
 
 /* From libs/native-engine/src (run from source) and from dist/libs/native-engine/src (built). */
@@ -40,4 +41,9 @@ export async function openModel(options: OpenOptions): Promise<NativeModel> {
  */
 export function inspectModel(modelPath: string): ModelInspection {
   return loadAddon().inspect(modelPath);
+}
+
+/** The columns of a sampled row as native reads them. */
+export function nativeSampleColumns(): Addon['sampleColumns'] {
+  return loadAddon().sampleColumns;
 }

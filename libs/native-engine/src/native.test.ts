@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { comparableTokens, type GoldenRun, loadGolden } from '../../../test/support/golden.js';
 import { handManifest } from '../../../test/support/hand-manifest.js';
 import { type DriverLimits, StepDriver, type TestSample } from '../../../test/support/step-driver.js';
-import { openModel } from './load.js';
+import { nativeSampleColumns, openModel } from './load.js';
 import type { NativeModel, OpenOptions } from './native.js';
+import { FLOAT_COLUMNS, INT_COLUMNS } from './sample-columns.js';
 
 const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 2048, maxSequences: 64, maxContext: 256 };
 /** The product promises 0.02; float32 arithmetic on the same weights does better. */
@@ -36,6 +37,10 @@ const CASES = [
 
 const worst = (actual: readonly number[], expected: readonly number[]): number =>
   Math.max(0, ...actual.map((value, i) => Math.abs(value - (expected[i] as number))));
+
+it('reads the columns of a sampled row in the order in which they are written', () => {
+  expect(nativeSampleColumns()).toEqual({ ints: INT_COLUMNS, floats: FLOAT_COLUMNS });
+});
 
 describe.each(['reference', 'cpu'] as const)('the %s backend', (backend) => {
   describe.each(CASES)('on %s', (name) => {

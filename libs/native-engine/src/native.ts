@@ -93,7 +93,6 @@ export interface MemoryUse {
   readonly scratchBytes: number;
 }
 
-export const SAMPLE_MODE = { sample: 0, score: 1 } as const;
 export const MAX_TOP_LOGPROBS = 20;
 
 /**
@@ -116,9 +115,9 @@ export interface StepPlan {
   readonly pageTable: Int32Array; // [S, pageTableStride]
   readonly segment: Int32Array; // [G, 3] row0, rows, adapter handle; rows without adapter are in no segment
   readonly sampleRow: Int32Array; // [R] index of the row in T, ascending
-  /** [R, SAMPLE_INTS] see SAMPLE_INT. */
+  /** [R, SAMPLE_INTS] see sample-columns.ts. */
   readonly sampleInt: Int32Array;
-  /** [R, SAMPLE_FLOATS] see SAMPLE_FLOAT. */
+  /** [R, SAMPLE_FLOATS] see sample-columns.ts. */
   readonly sampleFloat: Float32Array;
   /** [R, 2] seed, counter. */
   readonly sampleSeed: BigUint64Array;
@@ -136,20 +135,6 @@ export interface StepPlan {
   readonly outTopToken: Int32Array; // [R, MAX_TOP_LOGPROBS]
   readonly outTopLogprob: Float32Array; // [R, MAX_TOP_LOGPROBS]
 }
-
-/** Columns of StepPlan.sampleInt. topLogprobs: -1 reports no log-probabilities. topK: 0 keeps all. */
-export const SAMPLE_INT = { mode: 0, target: 1, topK: 2, topLogprobs: 3 } as const;
-export const SAMPLE_INTS = 4;
-/** Columns of StepPlan.sampleFloat. */
-export const SAMPLE_FLOAT = {
-  temperature: 0,
-  topP: 1,
-  minP: 2,
-  repetitionPenalty: 3,
-  presencePenalty: 4,
-  frequencyPenalty: 5,
-} as const;
-export const SAMPLE_FLOATS = 6;
 
 /** One opened model. Every promise rejects with an Error whose message a user can read, and nativeErrorKind its kind. */
 export interface NativeModel {

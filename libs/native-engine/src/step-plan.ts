@@ -1,4 +1,5 @@
-import { MAX_TOP_LOGPROBS, SAMPLE_FLOATS, SAMPLE_INTS, type StepPlan } from './native.js';
+import { MAX_TOP_LOGPROBS, type StepPlan } from './native.js';
+import { SAMPLE_FLOATS, SAMPLE_INTS } from './sample-columns.js';
 
 export interface StepPlanCapacity {
   readonly rows: number;

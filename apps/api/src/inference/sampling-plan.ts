@@ -1,33 +1,15 @@
-import { DEFAULTED_FIELDS, type Sampling } from '#contracts/engine-protocol.js';
+import { DEFAULTED_FIELDS } from '#contracts/engine-protocol.js';
 import type { CompletionRequest } from '#contracts/openai/completion-request.js';
+import { givenOf, type Sampling, samplingNumbers, type SamplingRequest } from '#contracts/sampling.js';
 import type { SequenceRequest } from './generation-plan.js';
 
-type SamplingFields = Pick<
-  CompletionRequest,
-  | 'temperature'
-  | 'top_p'
-  | 'top_k'
-  | 'min_p'
-  | 'presence_penalty'
-  | 'frequency_penalty'
-  | 'repetition_penalty'
-  | 'logit_bias'
-  | 'seed'
->;
+type SamplingFields = SamplingRequest & Pick<CompletionRequest, 'logit_bias' | 'seed'>;
 
 /** The sampling of a prompt's `alternative`-th choice. */
 export function samplingOf(request: SamplingFields, alternative: number): Sampling {
-  const { top_k, seed } = request;
+  const { seed } = request;
   return {
-    temperature: request.temperature ?? 1,
-    // The engine's is above 0: so small a share is the first token's alone.
-    topP: request.top_p === 0 ? SMALLEST_TOP_P : (request.top_p ?? 1),
-    // vLLM writes "all tokens" as -1 or 0.
-    ...(top_k && top_k > 0 ? { topK: top_k } : {}),
-    minP: request.min_p ?? 0,
-    repetitionPenalty: request.repetition_penalty ?? 1,
-    presencePenalty: request.presence_penalty ?? 0,
-    frequencyPenalty: request.frequency_penalty ?? 0,
+    ...samplingNumbers(request),
     ...(seed === null || seed === undefined ? {} : { seed: seedOf(seed, alternative) }),
     logitBias: Object.entries(request.logit_bias ?? {}).map(([token, bias]) => ({
       token: Number(token),
@@ -36,33 +18,20 @@ export function samplingOf(request: SamplingFields, alternative: number): Sampli
   };
 }
 
-const SMALLEST_TOP_P = 1e-9;
-
 /** The seed of an alternative, within 64 bits; as text where a double would not hold it. */
 export function seedOf(seed: number | bigint | string, alternative: number): number | string {
   const sum = BigInt.asIntN(64, BigInt(seed) + BigInt(alternative));
   return Number.isSafeInteger(Number(sum)) ? Number(sum) : String(sum);
 }
 
-type DefaultableFields = Pick<
-  SamplingFields,
-  'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty'
->;
-
 /** The fields that the request leaves to the adapter's own defaults; `maxTokens` counts as given when it is a number. */
 export function defaultedOf(
-  request: DefaultableFields,
+  request: SamplingRequest,
   maxTokens: number | null | undefined,
 ): NonNullable<SequenceRequest['defaulted']> {
-  const given = {
-    temperature: request.temperature,
-    topP: request.top_p,
-    topK: request.top_k,
-    minP: request.min_p,
-    repetitionPenalty: request.repetition_penalty,
-    maxTokens,
-  };
-  return DEFAULTED_FIELDS.filter((name) => given[name] === undefined || given[name] === null);
+  return DEFAULTED_FIELDS.filter((name) =>
+    name === 'maxTokens' ? typeof maxTokens !== 'number' : givenOf(request, name) === undefined,
+  );
 }
 
 type EndingFields = Pick<

@@ -4,22 +4,13 @@ import { UsageService } from '#accounts/usage.service.js';
 import { ModelResolver, type ResolvedVersion } from '#adapters/registry/model-resolver.service.js';
 import { chatInput } from '#contracts/chat-input.js';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Question } from '#pipelines/hooks/pipeline-ports.js';
 import { AppError } from '#runtime/app-error.js';
 
 /** Under which "key" the usage of evaluations stands. */
 const EVALUATION_KEY_ID = 'evaluation';
-
-const GREEDY = {
-  temperature: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-};
 
 /** Asks one version one question, on the engines that serve everybody. Its tokens are metered like any other's. */
 @Injectable()
@@ -99,7 +90,7 @@ function requestOf(
     stop: [],
     stopTokenIds: [],
     includeStop: false,
-    sampling: GREEDY,
+    sampling: NEUTRAL_SAMPLING,
     returnPromptTokens: false,
   };
 }

@@ -14,7 +14,7 @@ import { Adapter } from '../registry/adapter.entity.js';
 import { findAdapter, findVersion, lockAdapter } from '../registry/adapter-rows.js';
 import { AdapterVersion } from '../registry/adapter-version.entity.js';
 import { createUnlessThere } from '../registry/adapters.service.js';
-import { newVersion } from '../intake/new-version.js';
+import { insertVersion } from '../intake/new-version.js';
 import { ResumableUploads } from '../resumable/resumable-uploads.service.js';
 import { ADAPTERS_LOGGER } from '../settings.js';
 import { findParents, writeParents } from '../registry/version-parents.js';
@@ -117,7 +117,7 @@ export class ImportsService {
       const known = await manager.findOneBy(AdapterVersion, { id, tenantId, adapterId: adapter.id });
       if (known) return readVersionResource(manager, name, known);
       if (source.kind === 'uploads') await this.uploads.claim(manager, tenantId, Object.values(source.files));
-      const row = newVersion(adapter, {
+      const row = await insertVersion(manager, adapter, {
         id,
         state: 'importing',
         source: describeSource(source),
@@ -125,7 +125,6 @@ export class ImportsService {
         requireBaseMatch: order.requireBaseMatch ?? false,
         leftOut: [],
       });
-      await manager.insert(AdapterVersion, row);
       await manager.insert(VersionImport, {
         versionId: id,
         tenantId,
@@ -134,8 +133,7 @@ export class ImportsService {
       });
       await manager.update(Adapter, { id: adapter.id, tenantId }, { nextVersion: adapter.nextVersion + 1 });
       await writeParents(manager, row, await findParents(manager, tenantId, facts.parents ?? []));
-      const made = await manager.findOneByOrFail(AdapterVersion, { id, tenantId });
-      const resource = await readVersionResource(manager, name, made);
+      const resource = await readVersionResource(manager, name, row);
       await AuditLog.record(manager, {
         tenantId,
         action: 'adapter.version.create',

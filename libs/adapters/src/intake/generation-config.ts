@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import type { GenerationDefaults } from '#contracts/adapter-manifest.js';
 import type { AdapterProblem, AdapterWarning } from '#contracts/adapter-report.js';
+import {
+  DEFAULTABLE_NUMBERS,
+  type DefaultableNumber,
+  type RequestName,
+  SAMPLING_FIELDS,
+  wireOf,
+} from '#contracts/sampling.js';
 import { parseStrictJson, StrictJsonError } from '#safetensors/strict-json.js';
 
 /*
@@ -16,14 +23,18 @@ export interface GenerationReading {
 }
 
 const tokenId = z.int().nonnegative();
-const FIELDS = z.looseObject({
-  eos_token_id: z.union([tokenId, z.array(tokenId).max(64)]).nullish(),
-  do_sample: z.boolean().nullish(),
+/** The numbers that an adapter may say, under the names that callers use too. */
+const NUMBERS = {
   temperature: z.number().min(0).max(100).nullish(),
   top_p: z.number().gt(0).max(1).nullish(),
   top_k: z.int().min(-1).max(1_000_000).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   repetition_penalty: z.number().gt(0).max(10).nullish(),
+} satisfies Readonly<Record<RequestName<DefaultableNumber>, z.ZodType<number | null | undefined>>>;
+const FIELDS = z.looseObject({
+  eos_token_id: z.union([tokenId, z.array(tokenId).max(64)]).nullish(),
+  do_sample: z.boolean().nullish(),
+  ...NUMBERS,
   max_new_tokens: z
     .int()
     .min(1)
@@ -88,18 +99,19 @@ export function readGenerationConfig(text: string, vocabSize: number): Generatio
 }
 
 function defaultsOf(fields: z.infer<typeof FIELDS>, eosTokenIds: readonly number[]): GenerationDefaults {
-  const { do_sample, temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens } = fields;
-  const sampled = {
-    ...(typeof temperature === 'number' && { temperature }),
-    ...(typeof top_p === 'number' && top_p < 1 && { topP: top_p }),
-    ...(typeof top_k === 'number' && top_k > 0 && { topK: top_k }),
-    ...(typeof min_p === 'number' && min_p > 0 && { minP: min_p }),
-  };
+  const { do_sample, max_new_tokens } = fields;
+  const numbers = DEFAULTABLE_NUMBERS.flatMap((name) => {
+    const { neutral, penalty } = SAMPLING_FIELDS[name];
+    if (do_sample === false && !penalty) return name === 'temperature' ? [[name, 0] as const] : [];
+    const value = wireOf(fields, name);
+    // A temperature of 0 says something: be greedy.
+    return value === undefined || (value === neutral && name !== 'temperature')
+      ? []
+      : [[name, value] as const];
+  });
   return {
     ...(eosTokenIds.length > 0 && { eosTokenIds: [...eosTokenIds] }),
-    ...(do_sample === false ? { temperature: 0 } : sampled),
-    ...(typeof repetition_penalty === 'number' &&
-      repetition_penalty !== 1 && { repetitionPenalty: repetition_penalty }),
+    ...Object.fromEntries(numbers),
     ...(typeof max_new_tokens === 'number' && { maxTokens: max_new_tokens }),
   };
 }

@@ -1,5 +1,6 @@
 import type { VersionState } from '#contracts/adapters-api.js';
 import type { VersionFacts } from '#contracts/lineage-api.js';
+import type { EntityManager } from 'typeorm';
 import type { Adapter } from '../registry/adapter.entity.js';
 import { AdapterVersion } from '../registry/adapter-version.entity.js';
 
@@ -14,32 +15,24 @@ export interface NewVersion {
   readonly leftOut: readonly string[];
 }
 
-/** The adapter's next version, before anything is known of its files. */
-export function newVersion(adapter: Adapter, version: NewVersion): AdapterVersion {
-  const { id, state, source, facts, requireBaseMatch, leftOut } = version;
-  return Object.assign(new AdapterVersion(), {
-    id,
-    tenantId: adapter.tenantId,
+/** Makes the adapter's next version, before anything is known of its files: what is not said has the database's default. */
+export async function insertVersion(
+  manager: EntityManager,
+  adapter: Adapter,
+  { facts, leftOut, ...version }: NewVersion,
+): Promise<AdapterVersion> {
+  const { tenantId } = adapter;
+  await manager.insert(AdapterVersion, {
+    ...version,
+    tenantId,
     adapterId: adapter.id,
     number: adapter.nextVersion,
-    state,
-    digest: null,
-    report: null,
-    failure: null,
-    attempts: 0,
-    rank: null,
-    modules: [],
-    baseModel: null,
-    baseDigest: null,
-    requireBaseMatch,
     leftOut: [...leftOut],
-    warnings: [],
-    source,
     description: facts.description ?? null,
     labels: facts.labels ?? {},
     trainingJob: facts.training_job ?? null,
     metrics: facts.metrics ?? {},
     createdAt: new Date(),
-    readyAt: null,
   });
+  return manager.findOneByOrFail(AdapterVersion, { id: version.id, tenantId });
 }

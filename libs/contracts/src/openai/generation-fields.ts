@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SAMPLING_REQUEST_FIELDS } from '../sampling.js';
 import { bounded, MOST, onlyKnown } from './bounded.js';
 
 /*
@@ -6,7 +7,6 @@ import { bounded, MOST, onlyKnown } from './bounded.js';
  * so every optional field takes it. Schemas only check (no transforms): they also are the OpenAPI documentation.
  */
 
-const number = (min: number, max: number) => z.number().min(min).max(max).nullish();
 const integer = (min: number, max: number) => z.int().min(min).max(max).nullish();
 
 /** A field that has a meaning we do not honour: `null` is fine, a value is refused with the reason. */
@@ -44,17 +44,7 @@ function isSeed(value: unknown): boolean {
 }
 
 export const samplingFields = {
-  temperature: number(0, 2).describe('0 is greedy; default 1'),
-  top_p: number(0, 1).describe('0: only the most likely token'),
-  top_k: z
-    .int()
-    .min(-1)
-    .nullish()
-    .describe('Sample among so many of the most likely tokens; -1 or 0: all (default)'),
-  min_p: number(0, 1),
-  presence_penalty: number(-2, 2),
-  frequency_penalty: number(-2, 2),
-  repetition_penalty: z.number().gt(0).max(10).nullish(),
+  ...SAMPLING_REQUEST_FIELDS,
   logit_bias: bounded(
     MOST.biases,
     z.record(z.string().regex(/^(0|[1-9]\d{0,8})$/), z.number().min(-100).max(100), {

@@ -1,11 +1,12 @@
+import type { StepPlan } from '#native-engine/native.js';
 import {
-  SAMPLE_FLOAT,
+  NEUTRAL_COLUMNS,
   SAMPLE_FLOATS,
   SAMPLE_INT,
   SAMPLE_INTS,
   SAMPLE_MODE,
-  type StepPlan,
-} from '#native-engine/native.js';
+  type SampleColumns,
+} from '#native-engine/sample-columns.js';
 import { makeStepPlan, type StepPlanCapacity } from '#native-engine/step-plan.js';
 import type { Sequence } from './sequence.js';
 
@@ -114,12 +115,10 @@ export class PlanWriter {
     const plan = this.#plan;
     const sample = plan.samples;
     const ints = sample * SAMPLE_INTS;
-    this.#beginSample(row);
-    plan.sampleInt[ints + SAMPLE_INT.mode] = SAMPLE_MODE.score;
-    plan.sampleInt[ints + SAMPLE_INT.target] = target;
-    plan.sampleInt[ints + SAMPLE_INT.topK] = 0;
-    plan.sampleInt[ints + SAMPLE_INT.topLogprobs] = sequence.promptLogprobs ?? 0;
-    this.#writeFloats(sample, NEUTRAL);
+    this.#beginSample(row, NEUTRAL_COLUMNS);
+    plan.sampleInt[ints + MODE] = SAMPLE_MODE.score;
+    plan.sampleInt[ints + TARGET] = target;
+    plan.sampleInt[ints + TOP_LOGPROBS] = sequence.promptLogprobs ?? 0;
     plan.sampleSeed.fill(0n, sample * 2, sample * 2 + 2);
     this.#endSample(plan.historyStart[sample] as number, plan.biasStart[sample] as number);
   }
@@ -127,15 +126,12 @@ export class PlanWriter {
   /** Draws the token that comes `ahead` tokens after the next; a draft must not go with penalties (speculation.ts). */
   #writeDraw(sequence: Sequence, row: number, ahead: number): void {
     const plan = this.#plan;
-    const { sampling } = sequence;
     const sample = plan.samples;
     const ints = sample * SAMPLE_INTS;
-    this.#beginSample(row);
-    plan.sampleInt[ints + SAMPLE_INT.mode] = SAMPLE_MODE.sample;
-    plan.sampleInt[ints + SAMPLE_INT.target] = 0;
-    plan.sampleInt[ints + SAMPLE_INT.topK] = sampling.topK ?? 0;
-    plan.sampleInt[ints + SAMPLE_INT.topLogprobs] = sequence.logprobs ?? -1;
-    this.#writeFloats(sample, sampling);
+    this.#beginSample(row, sequence.columns);
+    plan.sampleInt[ints + MODE] = SAMPLE_MODE.sample;
+    plan.sampleInt[ints + TARGET] = 0;
+    plan.sampleInt[ints + TOP_LOGPROBS] = sequence.logprobs ?? -1;
     plan.sampleSeed[sample * 2] = sequence.seed;
     plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated + ahead);
     const history = plan.historyStart[sample] as number;
@@ -159,19 +155,11 @@ export class PlanWriter {
     return at;
   }
 
-  #writeFloats(sample: number, values: Record<keyof typeof SAMPLE_FLOAT, number>): void {
-    const floats = this.#plan.sampleFloat;
-    const at = sample * SAMPLE_FLOATS;
-    floats[at + SAMPLE_FLOAT.temperature] = values.temperature;
-    floats[at + SAMPLE_FLOAT.topP] = values.topP;
-    floats[at + SAMPLE_FLOAT.minP] = values.minP;
-    floats[at + SAMPLE_FLOAT.repetitionPenalty] = values.repetitionPenalty;
-    floats[at + SAMPLE_FLOAT.presencePenalty] = values.presencePenalty;
-    floats[at + SAMPLE_FLOAT.frequencyPenalty] = values.frequencyPenalty;
-  }
-
-  #beginSample(row: number): void {
-    this.#plan.sampleRow[this.#plan.samples] = row;
+  #beginSample(row: number, { ints, floats }: SampleColumns): void {
+    const { sampleRow, sampleInt, sampleFloat, samples: sample } = this.#plan;
+    sampleRow[sample] = row;
+    for (let i = 0; i < SAMPLE_INTS; i++) sampleInt[sample * SAMPLE_INTS + i] = ints[i] as number;
+    for (let i = 0; i < SAMPLE_FLOATS; i++) sampleFloat[sample * SAMPLE_FLOATS + i] = floats[i] as number;
   }
 
   #endSample(historyEnd: number, biasEnd: number): void {
@@ -206,14 +194,7 @@ export class PlanWriter {
   }
 }
 
-const NEUTRAL = {
-  temperature: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-} as const;
+const { mode: MODE, target: TARGET, topLogprobs: TOP_LOGPROBS } = SAMPLE_INT;
 
 /** Whether the row at `position` gives the log-probability of a prompt token that has none yet. */
 function scores(sequence: Sequence, position: number): boolean {

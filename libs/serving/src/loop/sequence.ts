@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { GenerateRequest, Sampling, ScoredToken } from '#contracts/engine-protocol.js';
+import type { GenerateRequest, ScoredToken } from '#contracts/engine-protocol.js';
+import { hasPenalty } from '#contracts/sampling.js';
+import { type SampleColumns, sampleColumns } from '#native-engine/sample-columns.js';
 import type { AppError } from '#runtime/app-error.js';
 import type { AdapterState } from '../residency/adapter-demand.js';
 import type { AdapterLease, AdapterVersion } from '../residency/adapter-residency.js';
@@ -49,7 +51,8 @@ export class Sequence implements Schedulable, PrefixHolder {
   readonly promptTokens: number;
   readonly maxTokens: number;
   readonly chunkTokens: number | undefined;
-  readonly sampling: Sampling;
+  /** How its tokens are drawn. */
+  readonly columns: SampleColumns;
   readonly seed: bigint;
   readonly bias: readonly { readonly token: number; readonly bias: number }[];
   /** Alternatives to report with each generated token; absent: no log-probabilities. */
@@ -113,7 +116,7 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.promptTokens = prompt.length;
     this.maxTokens = options.maxTokens;
     this.chunkTokens = options.chunkTokens;
-    this.sampling = request.sampling;
+    this.columns = sampleColumns(request.sampling);
     this.seed = seedOf(request.sampling.seed, options.choice);
     this.bias = request.sampling.logitBias;
     this.logprobs = request.logprobs;
@@ -207,8 +210,4 @@ const TURN_STEPS = 4;
 function seedOf(seed: number | string | undefined, choice: number): bigint {
   if (seed === undefined) return randomBytes(8).readBigUInt64LE();
   return BigInt.asUintN(64, BigInt(seed) + BigInt(choice));
-}
-
-function hasPenalty({ repetitionPenalty, presencePenalty, frequencyPenalty }: Sampling): boolean {
-  return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
 }

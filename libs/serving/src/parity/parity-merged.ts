@@ -4,13 +4,15 @@ import {
   type DenseMergeSpec,
   type NativeModel,
   type OpenOptions,
-  SAMPLE_FLOAT,
+  type StepPlan,
+} from '#native-engine/native.js';
+import {
+  NEUTRAL_COLUMNS,
   SAMPLE_FLOATS,
   SAMPLE_INT,
   SAMPLE_INTS,
   SAMPLE_MODE,
-  type StepPlan,
-} from '#native-engine/native.js';
+} from '#native-engine/sample-columns.js';
 import { makeStepPlan } from '#native-engine/step-plan.js';
 import { PAGE_TOKENS } from '../kv/kv-budget.js';
 import { pagesFor } from '../kv/kv-pages.js';
@@ -88,12 +90,11 @@ function writePlan(plan: StepPlan, tokens: readonly number[]): void {
   for (let row = 0; row < rows - 1; row++) {
     plan.sampleRow[row] = row;
     const int = row * SAMPLE_INTS;
+    plan.sampleInt.set(NEUTRAL_COLUMNS.ints, int);
+    plan.sampleFloat.set(NEUTRAL_COLUMNS.floats, row * SAMPLE_FLOATS);
     plan.sampleInt[int + SAMPLE_INT.mode] = SAMPLE_MODE.score;
     plan.sampleInt[int + SAMPLE_INT.target] = tokens[row + 1] as number;
     plan.sampleInt[int + SAMPLE_INT.topLogprobs] = 1;
-    const float = row * SAMPLE_FLOATS;
-    plan.sampleFloat[float + SAMPLE_FLOAT.topP] = 1;
-    plan.sampleFloat[float + SAMPLE_FLOAT.repetitionPenalty] = 1;
   }
 }
 

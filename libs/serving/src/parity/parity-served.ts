@@ -1,4 +1,5 @@
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
 import { AppError } from '#runtime/app-error.js';
 import type { InferenceEngine } from '../loop/inference-engine.js';
 import type { ScoredTokens } from './parity-comparison.js';
@@ -96,15 +97,7 @@ function requestOf({ check, generate }: ServedInput, { tokens, adapter }: OneRun
     stop: [],
     stopTokenIds: [],
     includeStop: false,
-    sampling: {
-      temperature: 0,
-      topP: 1,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: [],
-    },
+    sampling: NEUTRAL_SAMPLING,
     speculation: {},
     logprobs: 1,
     promptLogprobs: 1,
