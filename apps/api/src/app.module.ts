@@ -56,6 +56,32 @@ export interface AppOptions {
   readonly registry: Registry;
 }
 
+const CONTROLLERS = [
+  TenantsController,
+  TenantLimitsController,
+  LimitsController,
+  KeysController,
+  OperatorKeysController,
+  AdaptersController,
+  VersionsController,
+  TusController,
+  VersionFilesController,
+  AliasesController,
+  PendingChangesController,
+  SharesController,
+  VersionSearchController,
+  RevalidationsController,
+  UsageController,
+  AdminUsageController,
+  WhoamiController,
+  SessionController,
+  OidcController,
+  ConsoleSessionsController,
+  HealthController,
+  VersionController,
+  EngineRegistrationsController,
+];
+
 @Module({})
 export class AppModule {
   static forRoot({ settings, logger, streams, draining, registry }: AppOptions): DynamicModule {
@@ -79,31 +105,7 @@ export class AppModule {
         InferenceModule.forRoot({ streams, logger }),
         FiguresModule.forRoot({ streams }),
       ],
-      controllers: [
-        TenantsController,
-        TenantLimitsController,
-        LimitsController,
-        KeysController,
-        OperatorKeysController,
-        AdaptersController,
-        VersionsController,
-        TusController,
-        VersionFilesController,
-        AliasesController,
-        PendingChangesController,
-        SharesController,
-        VersionSearchController,
-        RevalidationsController,
-        UsageController,
-        AdminUsageController,
-        WhoamiController,
-        SessionController,
-        OidcController,
-        ConsoleSessionsController,
-        HealthController,
-        VersionController,
-        EngineRegistrationsController,
-      ],
+      controllers: CONTROLLERS,
       providers: [
         LimitsService,
         SessionService,
