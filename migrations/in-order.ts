@@ -34,6 +34,7 @@ import { ConsoleSessions1763600000053 } from './0053-console-sessions.js';
 import { VersionBases1763600000054 } from './0054-version-bases.js';
 import { RequestFigures1763600000060 } from './0060-request-figures.js';
 import { PricesAndBudgets1763600000061 } from './0061-prices-and-budgets.js';
+import { RequestLog1763600000062 } from './0062-request-log.js';
 import { ConsolePeople1763600000070 } from './0070-console-people.js';
 import { ProtectedAliases1763600000071 } from './0071-protected-aliases.js';
 import { EvaluationSets1763600000072 } from './0072-evaluation-sets.js';
@@ -75,6 +76,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionBases1763600000054,
   RequestFigures1763600000060,
   PricesAndBudgets1763600000061,
+  RequestLog1763600000062,
   ConsolePeople1763600000070,
   ProtectedAliases1763600000071,
   EvaluationSets1763600000072,

@@ -277,6 +277,7 @@ describe('every page', () => {
     '/compare?tenant=demo',
     '/fine-tune?tenant=demo',
     '/usage?tenant=demo',
+    '/requests?tenant=demo',
     '/engines',
     '/tenants',
     '/tenants/demo',

@@ -96,6 +96,7 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
   PendingChangesController: () => answers(mine(http().get('/v1/pending-changes')), list),
   EvaluationSetsController: () => answers(mine(http().get('/v1/evaluation-sets')), list),
   PricesController: () => answers(operators(http().get('/v1/admin/prices')), list),
+  RequestsController: () => answers(mine(http().get('/v1/requests')), list),
   SharesController: () => answers(mine(http().get('/v1/adapters/bot/shares')), list),
   TenantBudgetsController: () => answers(operators(http().get('/v1/admin/tenants/acme/budgets')), list),
   TenantLimitsController: () => answers(operators(http().get('/v1/admin/tenants/acme/limits')), {}),

@@ -6,6 +6,8 @@ import { Credentials } from '#accounts/credentials.service.js';
 import { KeyDirectory } from '#accounts/key-directory.service.js';
 import { RateLimiter } from '#accounts/limits/rate-limiter.service.js';
 import { SpentBudgets } from '#accounts/money/spent-budgets.service.js';
+import { RequestLog } from '#accounts/request-log/request-log.service.js';
+import { RequestLogSettings } from '#accounts/request-log/request-log-settings.service.js';
 import { type UsageRecord, UsageService } from '#accounts/usage.service.js';
 import { AliasGuards } from '#adapters/aliases/alias-guards.service.js';
 import { AliasShadows } from '#adapters/aliases/alias-shadows.service.js';
@@ -94,6 +96,8 @@ export async function startInferenceApp(): Promise<InferenceApp> {
     { provide: AliasGuards, useValue: { note: () => undefined } },
     { provide: AliasShadows, useValue: { note: () => undefined } },
     { provide: SpentBudgets, useValue: { refusal: () => undefined } },
+    { provide: RequestLogSettings, useValue: { of: () => undefined } },
+    { provide: RequestLog, useValue: {} },
     { provide: RateLimiter, useValue: { isLimited: () => false } },
     {
       provide: UsageService,

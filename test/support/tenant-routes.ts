@@ -44,6 +44,8 @@ export const OF_SESSIONS = new Set([
 
 /** Routes without a parameter that change something, yet can name nothing that another tenant has. */
 export const NAMES_NOTHING = new Set([
+  'PUT /v1/request-log',
+  'DELETE /v1/requests',
   'POST /v1/adapters',
   'POST /v1/revalidations',
   'POST /v1/hooks',
@@ -101,8 +103,17 @@ export async function makeBelongings(owner: Client): Promise<Belongings> {
     upload: await makeUpload(owner),
     // Of something that is the owner's: the parent alone decides.
     delivery: NOBODYS_ID,
+    request: await makeKeptRequest(owner),
     path: 'acme%2Fbot',
   };
+}
+
+/** One that was refused: no engine is needed for it. */
+async function makeKeptRequest(owner: Client): Promise<string> {
+  await owner.expect(200, 'PUT', '/v1/request-log', { enabled: true });
+  await owner.expect(404, 'POST', '/v1/completions', { model: 'nobody', prompt: 'x' });
+  const { data } = await owner.expect<{ data: { id: string }[] }>(200, 'GET', '/v1/requests');
+  return data[0]?.id ?? '';
 }
 
 async function makeUpload({ url, key }: Client): Promise<string> {
@@ -117,6 +128,7 @@ export const NOBODYS: Belongings = {
   hook: NOBODYS_ID,
   endpoint: NOBODYS_ID,
   trainer: NOBODYS_ID,
+  request: NOBODYS_ID,
   upload: NOBODYS_ID,
   job: `ftjob-${NOBODYS_ID}`,
   path: 'acme%2Fbat',

@@ -8,10 +8,11 @@ import { LiveStreams } from './live/live-streams.service.js';
 import { MoneyController } from './money/money.controller.js';
 import { PricesController } from './money/prices.controller.js';
 import { TenantBudgetsController } from './money/tenant-budgets.controller.js';
+import { RequestsController } from './requests/requests.controller.js';
 
 @Module({})
 export class FiguresModule {
-  /** What was asked and what it cost: figures by time and live, prices, budgets. */
+  /** What was asked and what it cost: figures by time and live, prices, budgets, kept requests. */
   static forRoot({ streams }: { readonly streams: OpenStreams }): DynamicModule {
     return {
       module: FiguresModule,
@@ -23,6 +24,7 @@ export class FiguresModule {
         MoneyController,
         PricesController,
         TenantBudgetsController,
+        RequestsController,
       ],
       providers: [LiveStreams, { provide: OpenStreams, useValue: streams }],
     };

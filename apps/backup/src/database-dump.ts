@@ -12,7 +12,7 @@ const compress = promisify(gzip);
 
 /**
  * What the processes write anew by themselves (who runs, and which migrations this database has had), and what lets in
- * whoever was signed in at the time: a restored key is asked for again.
+ * whoever was signed in at the time: a restored key is asked for again. Nor the requests that tenants have kept for a while.
  */
 export const NOT_DUMPED: ReadonlySet<string> = new Set([
   'migrations',
@@ -20,6 +20,7 @@ export const NOT_DUMPED: ReadonlySet<string> = new Set([
   'engines',
   'console_sessions',
   'sign_in_links',
+  'logged_requests',
   'used_sign_ins',
 ]);
 

@@ -74,7 +74,7 @@ const upload = createRoute({
 const playground = createRoute({
   getParentRoute: () => root,
   path: '/playground',
-  validateSearch: texts('model', 'mode'),
+  validateSearch: texts('model', 'mode', 'request'),
   component: lazyRouteComponent(() => import('./pages/playground'), 'Playground'),
 });
 const compare = createRoute({
@@ -93,6 +93,12 @@ const usage = createRoute({
   path: '/usage',
   validateSearch: texts('days', 'by', 'range'),
   component: lazyRouteComponent(() => import('./pages/usage'), 'Usage'),
+});
+const requests = createRoute({
+  getParentRoute: () => root,
+  path: '/requests',
+  validateSearch: texts('tail', 'failed', 'request'),
+  component: lazyRouteComponent(() => import('./pages/requests'), 'Requests'),
 });
 const fineTune = createRoute({
   getParentRoute: () => root,
@@ -140,6 +146,7 @@ export const router = createRouter({
     compare,
     engines,
     usage,
+    requests,
     fineTune,
     tenants,
     tenant,

@@ -1,5 +1,6 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { HistoryRetention } from '#accounts/history/history-retention.service.js';
+import { RequestLogRetention } from '#accounts/request-log/request-log-retention.service.js';
 import { UsageRollup } from '#accounts/usage-rollup.service.js';
 import { EngineHistory } from '#fleet/history/engine-history.service.js';
 import type { Logger } from '#runtime/logger.js';
@@ -23,6 +24,7 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly usage: UsageRollup,
     private readonly history: HistoryRetention,
     private readonly engines: EngineHistory,
+    private readonly requests: RequestLogRetention,
     private readonly audit: AuditLog,
     private readonly metrics: JobMetrics,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
@@ -55,8 +57,12 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
     const days = minutes_days === undefined ? [] : await this.usage.prune(before(minutes_days), signal);
     const entries = audit_days === undefined ? 0 : await this.audit.prune(before(audit_days), signal);
     const figures = await this.#forgetHistory(before);
-    if (days.length + entries + figures > 0)
-      this.logger.info({ usageDays: days.length, auditEntries: entries, figures }, 'deleted old rows');
+    const requests = await this.requests.prune(now, signal);
+    if (days.length + entries + figures + requests > 0)
+      this.logger.info(
+        { usageDays: days.length, auditEntries: entries, figures, requests },
+        'deleted old rows',
+      );
   }
 
   async #forgetHistory(before: (days: number) => Date): Promise<number> {

@@ -26,6 +26,9 @@ import { LiveFigures } from './history/live-figures.service.js';
 import { RequestFigures } from './history/request-figures.entity.js';
 import { UsedSignIn } from './sessions/used-sign-in.entity.js';
 import { BudgetsService } from './money/budgets.service.js';
+import { RequestLog } from './request-log/request-log.service.js';
+import { RequestLogRetention } from './request-log/request-log-retention.service.js';
+import { RequestLogSettings } from './request-log/request-log-settings.service.js';
 import { PricesService } from './money/prices.service.js';
 import { SpentBudgets } from './money/spent-budgets.service.js';
 import {
@@ -91,6 +94,8 @@ export class AccountsModule {
       BudgetsService,
       PricesService,
       SpentBudgets,
+      RequestLog,
+      RequestLogSettings,
       HistoryService,
       LiveFigures,
       RateLimiter,
@@ -122,8 +127,9 @@ export class AccountsModule {
         UsageService,
         UsageRollup,
         HistoryRetention,
+        RequestLogRetention,
       ],
-      exports: [UsageService, UsageRollup, HistoryRetention],
+      exports: [UsageService, UsageRollup, HistoryRetention, RequestLogRetention],
     };
   }
 }

@@ -9,6 +9,7 @@ import { AdmissionService, type Admitted } from './admission.service.js';
 import type { AnswerFormat, AnswerHead } from './answer-format.js';
 import { type ClientConnection, followClient } from './client-connection.js';
 import type { GenerationPlan } from './generation-plan.js';
+import { KeptRequests } from './kept-requests.service.js';
 import { type Generation, InferenceService } from './inference.service.js';
 import { INFERENCE_LOGGER } from './inference-tokens.js';
 import { SseStream } from './sse-stream.js';
@@ -27,6 +28,7 @@ export class AnswerService {
   constructor(
     private readonly admission: AdmissionService,
     private readonly inference: InferenceService,
+    private readonly requests: KeptRequests,
     private readonly streams: OpenStreams,
     @Inject(INFERENCE_LOGGER) private readonly logger: Logger,
   ) {}
@@ -38,7 +40,7 @@ export class AnswerService {
     let admitted: Admitted | undefined;
     let generation: Generation | undefined;
     try {
-      admitted = await this.admission.admit(plan, caller, reply);
+      admitted = await this.#admit(question, request, reply);
       const { controller } = connection;
       generation = await this.inference.start({ plan, caller, requestId: request.id, controller });
       const format = question.format(generation.head);
@@ -47,6 +49,16 @@ export class AnswerService {
     } finally {
       admitted?.settle(generation?.usage().total_tokens ?? 0);
       connection.done();
+    }
+  }
+
+  /** A request that may not begin is kept too, for tenants that keep theirs. */
+  async #admit({ plan, caller }: Question, { id }: FastifyRequest, reply: FastifyReply): Promise<Admitted> {
+    try {
+      return await this.admission.admit(plan, caller, reply);
+    } catch (error) {
+      this.requests.refuse({ plan, caller, requestId: id }, faultOf(error).code);
+      throw error;
     }
   }
 

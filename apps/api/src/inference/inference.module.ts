@@ -8,6 +8,7 @@ import { CompletionsController } from './completions.controller.js';
 import { InferenceMetrics } from './inference-metrics.js';
 import { InferenceService } from './inference.service.js';
 import { INFERENCE_LOGGER } from './inference-tokens.js';
+import { KeptRequests } from './kept-requests.service.js';
 import { ModelsController } from './models.controller.js';
 import { ModelsService } from './models.service.js';
 import { RequestTrials } from './request-trials.service.js';
@@ -34,6 +35,7 @@ export class InferenceModule {
         AnswerService,
         InferenceMetrics,
         InferenceService,
+        KeptRequests,
         ModelsService,
         RequestTrials,
         ShadowTraffic,

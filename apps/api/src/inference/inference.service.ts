@@ -15,7 +15,9 @@ import type { GenerationPlan } from './generation-plan.js';
 import { InferenceMetrics } from './inference-metrics.js';
 import { type Merged, mergeStreams } from '#runtime/merge-streams.js';
 import { checkPromptLengths } from './prompt-length.js';
+import { KeptRequests } from './kept-requests.service.js';
 import { RequestMeter } from './request-meter.js';
+import type { RequestRecord } from './request-record.js';
 import { type EngineScope, type RequestTrial, RequestTrials } from './request-trials.service.js';
 import { fingerprint, type ServedModel } from './served-model.js';
 
@@ -44,6 +46,7 @@ export class InferenceService {
     private readonly usage: UsageService,
     private readonly metrics: InferenceMetrics,
     private readonly trials: RequestTrials,
+    private readonly requests: KeptRequests,
   ) {}
 
   /** Throws what is wrong with the request; after that `events` must be read to its end or left. */
@@ -52,7 +55,7 @@ export class InferenceService {
     const model = await this.#resolve(call);
     const meter = new RequestMeter(plan.sequences);
     const trial = this.trials.begin(model.version, plan.sequences, engineScope(call.caller));
-    const running = { call, model, meter, trial };
+    const running = { call, model, meter, trial, record: this.requests.begin(call) };
     const id = randomUUID().replaceAll('-', '');
     try {
       checkPromptLengths(plan, model.base, call.caller.tenant.quotas.max_context);
@@ -83,6 +86,7 @@ export class InferenceService {
     } catch (error) {
       const { code } = faultOf(error, call.controller.signal);
       this.usage.recordRefusal(call.caller.tenant.id, code);
+      this.requests.refuse(call, code);
       throw error;
     }
   }
@@ -122,12 +126,13 @@ export class InferenceService {
     merged: AsyncIterable<Merged<GenerateEvent>>,
     running: Running,
   ): AsyncGenerator<Merged<GenerateEvent>> {
-    const { call, meter, trial } = running;
+    const { call, meter, trial, record } = running;
     let fault: AppError | undefined = new AppError('client_closed_request');
     try {
       for await (const item of merged) {
         meter.note(item.source, item.value);
         trial.note(item.source, item.value);
+        record?.note(item.source, item.value);
         if (item.value.type === 'error') throw faultOfEvent(item.value);
         yield item;
       }
@@ -142,7 +147,8 @@ export class InferenceService {
     }
   }
 
-  #settle({ call, model: { version }, meter, trial }: Running, fault: AppError | undefined): void {
+  #settle({ call, model: { version }, meter, trial, record }: Running, fault: AppError | undefined): void {
+    if (record) this.requests.end({ call, version, meter, record }, fault?.code);
     const { usage, queue_ms, ttft_ms, total_ms, tpots_ms } = meter;
     this.metrics.observe({ fault, usage, ttft_ms, total_ms });
     noteSpent({
@@ -179,6 +185,8 @@ interface Running {
   readonly model: ServedModel;
   readonly meter: RequestMeter;
   readonly trial: RequestTrial;
+  /** Absent: the tenant wants nothing kept. */
+  readonly record: RequestRecord | undefined;
 }
 
 /** What holds for everything that is asked on a caller's behalf. */

@@ -15,7 +15,7 @@ const SEND_EVERY_MS = 1_000;
 /** Streams that one key may have in one process. */
 const MOST_STREAMS = 32;
 
-/** Sends figures as they stand, every second until the client leaves or its key ends. */
+/** Sends what is read as it stands, every second that it has changed, until the client leaves or its key ends. */
 @Injectable()
 export class LiveStreams {
   readonly #open = new Map<string, number>();
@@ -51,13 +51,17 @@ export class LiveStreams {
     const { signal } = controller;
     const sse = new SseStream(reply);
     let sentAt_ms = Number.NEGATIVE_INFINITY;
+    let sent = '';
     try {
       while (!signal.aborted && !this.draining.begun) {
         const over = await this.#whyOver(request, holder);
         if (over) return sse.fail(toEnvelope(over).body);
         if (performance.now() - sentAt_ms >= SEND_EVERY_MS - LOOK_EVERY_MS / 2) {
           sentAt_ms = performance.now();
-          await sse.send(await read(), signal);
+          const message = await read();
+          const text = JSON.stringify(message);
+          if (text !== sent) await sse.send(message, signal);
+          sent = text;
         }
         await sleep(LOOK_EVERY_MS, undefined, { signal });
       }

@@ -2,6 +2,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import type { LiveFigures } from '#contracts/live-api.js';
 import type { ErrorEnvelope } from '#contracts/errors.js';
+import type { List } from '#contracts/resource.js';
 import { ApiError, request } from './client';
 import { eventsOf } from './events';
 
@@ -36,6 +37,27 @@ export function useLive<T extends LiveFigures>(path: string, tenant?: string): L
   return live;
 }
 
+/** The newest of a list, as they come: each message is the list as it stands. */
+export function useLiveList<T>(
+  path: string,
+  tenant?: string,
+): { readonly rows: readonly T[] | undefined; readonly connected: boolean } {
+  const client = useQueryClient();
+  const [list, setList] = useState<{ rows: readonly T[] | undefined; connected: boolean }>(NOTHING);
+  useEffect(() => {
+    setList(NOTHING);
+    const control = new AbortController();
+    const add = ({ data }: List<T>): void => setList({ rows: data, connected: true });
+    const lose = (): void => setList(({ rows }) => ({ rows, connected: false }));
+    const over = (): void => void client.invalidateQueries({ queryKey: ['session'] });
+    void follow<List<T>>(path, tenant, { add, lose, over, signal: control.signal });
+    return () => control.abort();
+  }, [path, tenant, client]);
+  return list;
+}
+
+const NOTHING = { rows: undefined, connected: false };
+
 interface Follower<T> {
   readonly add: (figures: T) => void;
   readonly lose: () => void;
@@ -44,7 +66,7 @@ interface Follower<T> {
   readonly signal: AbortSignal;
 }
 
-async function follow<T extends LiveFigures>(
+async function follow<T extends object>(
   path: string,
   tenant: string | undefined,
   { add, lose, over, signal }: Follower<T>,

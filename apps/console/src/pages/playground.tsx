@@ -15,6 +15,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
 import { NO_ANSWER, type StreamedAnswer, streamAnswer } from '../api/chat-stream';
 import { useModels } from '../api/models';
+import { useReplay } from '../api/replay';
 import { Answer } from '../parts/answer';
 import { ErrorNote } from '../parts/error-note';
 import { count, milliseconds } from '../parts/format';
@@ -68,6 +69,20 @@ function Board() {
     ...samplingBody(sampling),
     ...(logprobs ? (mode === 'chat' ? { logprobs: true, top_logprobs: 5 } : { logprobs: 5 }) : {}),
   };
+  useReplay(header, (request) => {
+    const { input: asked } = request;
+    if (asked === null) return;
+    if ('prompt' in asked) {
+      setInput(typeof asked.prompt === 'string' ? asked.prompt : '');
+    } else {
+      const said = asked.messages.map(({ role, content }) => ({ role, content: String(content ?? '') }));
+      const last = said.at(-1)?.role === 'user' ? said.pop() : undefined;
+      setSystem(said.find(({ role }) => role === 'system')?.content ?? '');
+      setTurns(said.filter((turn): turn is Turn => turn.role === 'user' || turn.role === 'assistant'));
+      setInput(last?.content ?? '');
+    }
+    set({ model: request.model, mode: request.kind });
+  });
   const path = mode === 'chat' ? '/v1/chat/completions' : '/v1/completions';
 
   const send = async (): Promise<void> => {
