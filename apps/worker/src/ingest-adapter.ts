@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
-import { INGEST_JOB, type IngestJob } from '#adapters/intake/ingest-job.js';
+import { INGEST_JOB, INGEST_PRODUCER, type IngestJob } from '#adapters/intake/ingest-job.js';
 import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
 import {
   type Accepted,
@@ -12,7 +12,7 @@ import type { BaseModel } from '#contracts/base-model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
-import type { JobConsumer, JobRun, Queues } from '#stores/queue/job-queue.js';
+import type { JobConsumer, JobProducer, JobRun, Queues } from '#stores/queue/job-queue.js';
 import { QUEUES } from '#stores/stores.module.js';
 import { JobMetrics } from './observe/job-metrics.js';
 import { backoff, whileAway } from './patience.js';
@@ -38,6 +38,7 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
     private readonly fleet: EngineFleet,
     private readonly validation: VersionValidation,
     @Inject(QUEUES) private readonly queues: Queues,
+    @Inject(INGEST_PRODUCER) private readonly producer: JobProducer<IngestJob>,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
     private readonly metrics: JobMetrics,
@@ -68,6 +69,7 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
         return run.log(`another base is served now (${base.name}); it waits until its own is back`);
       const begun = await whileAway(() => life.begin(), signal);
       if (!begun) return run.log('the version is settled already, or deleted');
+      if (begun.attempt === 1) await this.#hastenNext(job);
       await run.log(`attempt ${begun.attempt} against ${base.name} (${base.digest})`);
       await run.progress({ stage: 'validating' });
       let fault: unknown = new Error('the worker died each time');
@@ -91,6 +93,20 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
         throw fault;
       }
       await pause();
+    }
+  }
+
+  /**
+   * A tenant's jobs stand behind each other. As one begins the next comes to the front, so that tenants go by turns and
+   * those who come anew do not keep it waiting for ever.
+   */
+  async #hastenNext({ versionId, baseDigest }: IngestJob): Promise<void> {
+    if (baseDigest !== undefined) return;
+    try {
+      const next = await this.states.nextOfTenant(versionId);
+      if (next !== undefined) await this.producer.hasten(next);
+    } catch (err) {
+      this.logger.warn({ err, versionId }, "a tenant's next job could not be hastened; it keeps its turn");
     }
   }
 

@@ -162,6 +162,16 @@ export class VersionStates {
     );
   }
 
+  /** The version of the same tenant that has waited longest; undefined when none waits. */
+  async nextOfTenant(versionId: string): Promise<string | undefined> {
+    const rows = await this.database.query<{ id: string }[]>(
+      `SELECT next.id FROM adapter_versions this JOIN adapter_versions next ON next.tenant_id = this.tenant_id
+       WHERE this.id = $1 AND next.state = 'uploaded' ORDER BY next.id LIMIT 1`,
+      [versionId],
+    );
+    return rows[0]?.id;
+  }
+
   async #settle(
     versionId: string,
     change: (manager: EntityManager, found: Found) => Promise<void>,

@@ -29,6 +29,7 @@ const KEPT = {
 } as const;
 /** BullMQ's largest priority. */
 const MAX_TURN = 2_097_152;
+const FIRST_TURN = 1;
 /** Lines of a job's log. */
 const KEPT_LOG_LINES = 500;
 
@@ -58,6 +59,10 @@ export class BullQueues implements Queues {
     return {
       add: async (id, data, options) => {
         await inTime(addAnew(queue, kind, { id, data, ...options }));
+      },
+      hasten: async (id) => {
+        const job = await inTime(queue.getJob(id));
+        if (job && job.priority > FIRST_TURN) await inTime(job.changePriority({ priority: FIRST_TURN }));
       },
       ready: () =>
         inTime(queue.getJobCounts('waiting')).then(
@@ -162,7 +167,7 @@ async function addAnew(
   await queue.add(kind, data, {
     jobId: id,
     keepLogs: KEPT_LOG_LINES,
-    ...(turn === undefined ? {} : { priority: Math.min(Math.max(1, turn), MAX_TURN) }),
+    ...(turn === undefined ? {} : { priority: Math.min(Math.max(FIRST_TURN, turn), MAX_TURN) }),
     ...KEPT,
   });
 }

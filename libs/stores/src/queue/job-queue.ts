@@ -7,6 +7,8 @@ export interface JobProducer<Data> {
    * Throws AppError dependency_unavailable when the queue is away.
    */
   add(id: string, data: Data, options?: JobOptions): Promise<void>;
+  /** Lets a job that waits come among the first, behind those that are there already. */
+  hasten(id: string): Promise<void>;
   /** Whether the queue answers now. */
   ready(): Promise<boolean>;
   close(): Promise<void>;
