@@ -54,6 +54,7 @@ describe('an operator and the engines', () => {
       base_model: { name: 'llama-gqa', quantization: 'none' },
       load: { running_requests: 2, waiting_requests: 1, queued_tokens: 40 },
       kv: { pages: 8, free_pages: 8 },
+      memory: { weight_bytes: 4096, kv_bytes: 1024, adapter_bytes: 0, scratch_bytes: 512 },
       adapters: {
         bytes: 64,
         limit_bytes: 128,

@@ -105,6 +105,7 @@ export class FakeEngine {
       base: FAKE_BASE,
       load: { runningRequests: 0, waitingRequests: 0, queuedTokens: 0 },
       kv: { pages: 8, freePages: 8, pageTokens: 16, bytes: 1024 },
+      memory: { weightBytes: 4096, kvBytes: 1024, adapterBytes: 0, scratchBytes: 512 },
       adapters: { bytes: 0, limitBytes: 1024, resident: [] },
     };
     this.#server = createServer((request, response) => void this.#serve(request, response));

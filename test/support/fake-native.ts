@@ -120,7 +120,8 @@ export class FakeNative implements NativeModel {
   }
 
   memory() {
-    return { weightBytes: 0, kvBytes: 0, adapterBytes: 0, scratchBytes: 0 };
+    if (this.closed) throw Object.assign(new Error('the model is closed'), { kind: 'closed' });
+    return { weightBytes: 1000, kvBytes: 200, adapterBytes: 80 * this.adapters.size, scratchBytes: 30 };
   }
 
   async close(): Promise<void> {

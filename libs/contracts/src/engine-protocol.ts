@@ -193,6 +193,16 @@ export const EngineStatusSchema = z.object({
     /** Adapters for which requests wait, on their way to the device or again. */
     waiting: z.array(z.object({ digest: z.string(), requests: z.int() })).optional(),
   }),
+  /** What the model holds of the device's memory. Absent while it is not open. */
+  memory: z
+    .object({
+      weightBytes: z.int(),
+      kvBytes: z.int(),
+      adapterBytes: z.int(),
+      /** Activations, and what steps have made the device take beside them. */
+      scratchBytes: z.int(),
+    })
+    .optional(),
   /** What a router weighs; each figure is absent until it was measured. */
   pace: z
     .object({

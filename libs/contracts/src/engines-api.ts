@@ -64,6 +64,16 @@ export const EngineSchema = z.object({
     page_tokens: z.int(),
     bytes: z.int(),
   }),
+  /** What the model holds of the device's memory; null unless it is open. */
+  memory: z
+    .object({
+      weight_bytes: z.int(),
+      kv_bytes: z.int(),
+      adapter_bytes: z.int(),
+      /** Activations, and what steps have made the device take beside them. */
+      scratch_bytes: z.int(),
+    })
+    .nullable(),
   adapters: z.object({
     bytes: z.int(),
     limit_bytes: z.int(),

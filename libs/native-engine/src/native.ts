@@ -86,6 +86,7 @@ export interface DenseMergeSpec {
   readonly changes: readonly DenseChange[];
 }
 
+/** Of the device. Scratch: activations, and what steps have made the backend take beside them. */
 export interface MemoryUse {
   readonly weightBytes: number;
   readonly kvBytes: number;

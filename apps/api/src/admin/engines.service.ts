@@ -64,7 +64,8 @@ function engineResource(
   { url, state, status, error, openStreams, source, name }: EngineView,
   owners: Owners,
 ): EngineResource {
-  const { load, kv, adapters } = state === 'unreachable' || !status ? NOTHING : status;
+  const reached = state === 'unreachable' ? undefined : status;
+  const { load, kv, adapters } = reached ?? NOTHING;
   const startedAt = status?.startedAt;
   return {
     id: new URL(url).host,
@@ -90,6 +91,7 @@ function engineResource(
       page_tokens: kv.pageTokens,
       bytes: kv.bytes,
     },
+    memory: memoryOf(reached),
     adapters: {
       bytes: adapters.bytes,
       limit_bytes: adapters.limitBytes,
@@ -99,6 +101,17 @@ function engineResource(
         versions: [...(owners.get(each.digest) ?? [])],
       })),
     },
+  };
+}
+
+function memoryOf(status: EngineStatus | undefined): EngineResource['memory'] {
+  if (!status?.memory) return null;
+  const { weightBytes, kvBytes, adapterBytes, scratchBytes } = status.memory;
+  return {
+    weight_bytes: weightBytes,
+    kv_bytes: kvBytes,
+    adapter_bytes: adapterBytes,
+    scratch_bytes: scratchBytes,
   };
 }
 

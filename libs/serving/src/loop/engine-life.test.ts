@@ -43,6 +43,23 @@ describe('the life of requests in the engine', () => {
     expect(native.adapters.size).toBe(0);
   });
 
+  it('says what the model holds of the memory, by part, for as long as it is open', async () => {
+    const { engine, native, registry } = fixture.open();
+    const adapter = fixture.digests[0] ?? '';
+    await run(engine, request([5, 6], { adapter }));
+    const memory = { weightBytes: 1000, kvBytes: 200, adapterBytes: 80, scratchBytes: 30 };
+    expect(engine.status().memory).toEqual(memory);
+    const text = await registry.getSingleMetricAsString('lorikeet_engine_memory_bytes');
+    expect(text).toContain('lorikeet_engine_memory_bytes{part="weights"} 1000');
+    expect(text).toContain('lorikeet_engine_memory_bytes{part="kv"} 200');
+    expect(text).toContain('lorikeet_engine_memory_bytes{part="adapters"} 80');
+    expect(text).toContain('lorikeet_engine_memory_bytes{part="scratch"} 30');
+    await engine.close(1_000);
+    expect(native.closed).toBe(true);
+    expect(engine.status().memory).toBeUndefined();
+    expect(await registry.getSingleMetricAsString('lorikeet_engine_memory_bytes')).not.toContain('{part');
+  });
+
   it('does not hold other requests up while an adapter loads, and fails only its own when it cannot', async () => {
     const { engine, native } = fixture.open();
     native.failLoad = 'no such tensor';

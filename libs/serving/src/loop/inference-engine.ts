@@ -65,6 +65,7 @@ export class InferenceEngine {
   #requests = 0;
   #nextId = 0;
   #draining = false;
+  #closed = false;
   #idle: (() => void) | undefined;
 
   constructor(private readonly options: InferenceEngineOptions) {
@@ -178,7 +179,7 @@ export class InferenceEngine {
     this.#adapters.drop(digest);
   }
 
-  status(): Pick<EngineStatus, 'device' | 'base' | 'load' | 'kv' | 'adapters' | 'pace'> {
+  status(): Pick<EngineStatus, 'device' | 'base' | 'load' | 'kv' | 'memory' | 'adapters' | 'pace'> {
     const { native, base } = this.options.model;
     const { device, kvPages, kvBytesPerPage } = native.description;
     const running = this.#loop.runningRequests;
@@ -199,6 +200,7 @@ export class InferenceEngine {
         pageTokens: PAGE_TOKENS,
         bytes: kvPages * kvBytesPerPage,
       },
+      ...(this.#closed ? {} : { memory: native.memory() }),
       adapters: {
         bytes: residency.bytes,
         limitBytes: residency.limitBytes,
@@ -226,6 +228,7 @@ export class InferenceEngine {
     await this.drain(drain_ms);
     await this.#loop.close(shuttingDown());
     await this.#templates.close();
+    this.#closed = true;
     await this.options.model.native.close();
   }
 
@@ -347,6 +350,7 @@ export class InferenceEngine {
       adapters: status.adapters.resident.length,
       adapterBytes: status.adapters.bytes,
       hostAdapterBytes: this.#adapters.hostBytes,
+      memory: status.memory,
     };
   }
 }

@@ -1,3 +1,4 @@
+import type { MemoryUse } from '#native-engine/native.js';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 export type RequestOutcome = 'stop' | 'length' | 'cancelled' | 'error';
@@ -12,6 +13,8 @@ export interface ServingGauges {
   readonly adapters: number;
   readonly adapterBytes: number;
   readonly hostAdapterBytes: number;
+  /** Absent once the model is closed. */
+  readonly memory: MemoryUse | undefined;
 }
 
 export const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -101,5 +104,24 @@ export class ServingMetrics {
     gauge('adapters_resident', 'Adapters on the device', (now) => now.adapters);
     gauge('adapter_bytes', 'Bytes of the adapters on the device', (now) => now.adapterBytes);
     gauge('host_adapter_bytes', 'Bytes of the weights kept on the host', (now) => now.hostAdapterBytes);
+    this.#memory(registry, read);
+  }
+
+  #memory(registry: Registry, read: () => ServingGauges): Gauge<'part'> {
+    return new Gauge({
+      name: 'lorikeet_engine_memory_bytes',
+      help: "Bytes of the device's memory that the model holds, by part: weights, kv, adapters, scratch",
+      labelNames: ['part'],
+      registers: [registry],
+      collect() {
+        const { memory } = read();
+        this.reset();
+        if (memory === undefined) return;
+        this.set({ part: 'weights' }, memory.weightBytes);
+        this.set({ part: 'kv' }, memory.kvBytes);
+        this.set({ part: 'adapters' }, memory.adapterBytes);
+        this.set({ part: 'scratch' }, memory.scratchBytes);
+      },
+    });
   }
 }
