@@ -34,12 +34,27 @@ void* allocate(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-// Of the whole program; array and nothrow forms come here by their defaults.
+// Of the whole program: all forms that it uses, since a sanitizer has its own of each.
 void* operator new(std::size_t size) {
   return allocate(size, 1);
 }
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return allocate(size, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return may_allocate(size) ? std::malloc(size == 0 ? 1 : size) : nullptr;
+}
+void* operator new[](std::size_t size) {
+  return allocate(size, 1);
+}
+void operator delete[](void* made) noexcept {
+  std::free(made);
+}
+void operator delete[](void* made, std::size_t) noexcept {
+  std::free(made);
+}
+void operator delete(void* made, const std::nothrow_t&) noexcept {
+  std::free(made);
 }
 void operator delete(void* made) noexcept {
   std::free(made);

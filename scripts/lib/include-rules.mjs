@@ -16,6 +16,7 @@ const MAY_INCLUDE = /** @type {const} */ ({
   test: [
     'test',
     'emulator',
+    'binding',
     'model',
     'backend/interface',
     'backend/shared',

@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from './command.mjs';
 import { nativeFolder } from './native-build.mjs';
+import { runSanitizers } from './native-sanitizers.mjs';
 import { inRepository, repository } from './paths.mjs';
 import { say } from './print.mjs';
 import { countDoctest, countVitest, settle, sum } from './test-report.mjs';
 
 /** @typedef {import('./test-report.mjs').Counts} Counts */
 
-const NATIVE_PROGRAMS = ['lorikeet_test', 'lorikeet_ops_test'];
+const NATIVE_PROGRAMS = ['lorikeet_test', 'lorikeet_ops_test', 'lorikeet_threads_test'];
 /** In the order they run: the cheap ones first. */
 export const SUITES = /** @type {const} */ (['native', 'unit', 'integration', 'golden', 'e2e', 'browser']);
 /** @typedef {typeof SUITES[number]} SuiteName */
@@ -27,6 +28,7 @@ async function runNative() {
     const { code, output } = await run(path, ['--no-colors=true'], { cwd: repository, onOutput: echo });
     results.push(settle(countDoctest(output) ?? { passed: 0, failed: 1, skipped: 0 }, code));
   }
+  results.push(await runSanitizers());
   return sum(results);
 }
 

@@ -1,0 +1,1 @@
+// What a library consists of whose sources are all left to a plain build.
