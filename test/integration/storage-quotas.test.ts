@@ -112,4 +112,30 @@ describe('the quota of stored bytes', () => {
       key_limits: { requests_per_minute: null },
     });
   });
+
+  it('counts resumable uploads from their beginning, and no longer once they are given up or have expired', async () => {
+    const acme = await platform.tenant('resumable');
+    await setQuotas('resumable', { stored_bytes: 1_000 });
+    const headers = { authorization: `Bearer ${acme.key}`, 'tus-resumable': '1.0.0' };
+    const begin = (bytes: number): Promise<Response> =>
+      fetch(`${acme.url}/v1/uploads`, {
+        method: 'POST',
+        headers: { ...headers, 'upload-length': `${bytes}` },
+      });
+    const first = await begin(600);
+    const path = first.headers.get('location') ?? '';
+    const sent = await fetch(acme.url + path, {
+      method: 'PATCH',
+      headers: { ...headers, 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' },
+      body: Buffer.alloc(100),
+    });
+    expect([first.status, sent.status, (await begin(401)).status]).toEqual([201, 204, 429]);
+    const second = await begin(400);
+    expect([second.status, (await begin(1)).status]).toEqual([201, 429]);
+
+    await fetch(acme.url + path, { method: 'DELETE', headers });
+    expect([(await begin(601)).status, (await begin(600)).status]).toEqual([429, 201]);
+    await platform.query("UPDATE resumable_uploads SET expires_at = now() - interval '1 minute'");
+    expect([(await begin(1_001)).status, (await begin(1_000)).status]).toEqual([429, 201]);
+  });
 });

@@ -51,6 +51,7 @@ export class ResumableUploads {
 
   async create({ id, tenantId, bytes, metadata }: NewUpload): Promise<ResumableUpload> {
     const expiresAt = new Date(Date.now() + UPLOAD_LIFE_MS);
+    await this.#forgetExpired({ tenantId }); // what nobody can go on with takes no room
     await this.database.transaction(async (manager) => {
       await checkRoomFor(manager, tenantId, bytes);
       await this.#checkCount(manager, tenantId);
@@ -135,8 +136,12 @@ export class ResumableUploads {
 
   /** Removes what expired. Returns how many uploads that were. */
   async sweep(): Promise<number> {
+    return this.#forgetExpired({});
+  }
+
+  async #forgetExpired(of: { readonly tenantId?: string }): Promise<number> {
     const rows = await this.database.manager.find(ResumableUpload, {
-      where: { expiresAt: LessThan(new Date()) },
+      where: { ...of, expiresAt: LessThan(new Date()) },
       take: SWEEP_LIMIT,
     });
     await this.#forget(rows.map(({ id }) => id));
