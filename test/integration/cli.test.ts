@@ -143,6 +143,30 @@ describe('lorikeet adapters', () => {
     expect(err).not.toMatch(/\n\s+at /);
   });
 
+  it('sends what stands beside an adapter, and names what it leaves out', async () => {
+    const folder = join(home, 'trained');
+    await cp(FOLDER, folder, { recursive: true });
+    const template = "{% for m in messages %}{{ m['content'] }}{% endfor %}";
+    await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify({ chat_template: template }));
+    await writeFile(join(folder, 'generation_config.json'), '{"eos_token_id": 5}');
+    await writeFile(join(folder, 'optimizer.pt'), 'x');
+    await mkdir(join(folder, 'checkpoint-10'));
+    const { code, err } = await lorikeet(['adapters', 'push', folder, '--wait'], { env: asAcme });
+    expect(code).toBe(0);
+    expect(err).toContain('left out: checkpoint-10/, optimizer.pt');
+    const files = await platform.query<{ name: string }>(
+      `SELECT file.name FROM version_files file JOIN adapter_versions version ON version.id = file.version_id
+       JOIN adapters adapter ON adapter.id = version.adapter_id WHERE adapter.name = 'trained' ORDER BY file.name`,
+    );
+    expect(files.map(({ name }) => name)).toEqual(
+      expect.arrayContaining([
+        'tokenizer_config.json',
+        'generation_config.json',
+        'chat_template.extracted.jinja',
+      ]),
+    );
+  });
+
   it('deletes a version and an adapter', async () => {
     expect(await lorikeet(['adapters', 'delete', 'bot'], { env: asAcme })).toMatchObject({
       code: 1,

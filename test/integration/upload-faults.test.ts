@@ -74,7 +74,7 @@ const traces = async () => ({
 });
 
 describe('a version that cannot be served right', () => {
-  const cases: Record<string, { files: () => Files; code: string }> = {
+  const cases: Record<string, { files: () => Files; code: string; says?: RegExp }> = {
     'truncated weights': {
       files: () => ({ [CONFIG]: sound().config, [WEIGHTS]: sound().weights.subarray(0, -100) }),
       code: 'weights_file_invalid',
@@ -119,6 +119,32 @@ describe('a version that cannot be served right', () => {
       files: () => ({ [CONFIG]: withConfig({ use_magic: true }), [WEIGHTS]: sound().weights }),
       code: 'config_field_unknown',
     },
+    'a Git LFS pointer': {
+      files: () => ({
+        ...goldenFiles('qv-r8'),
+        [WEIGHTS]: 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n',
+      }),
+      code: 'weights_file_invalid',
+      says: /Git LFS pointer.*git lfs pull/,
+    },
+    'a PyTorch file under the name of the weights': {
+      files: () => ({ ...goldenFiles('qv-r8'), [WEIGHTS]: 'PK\x03\x04archive/data.pkl' }),
+      code: 'weights_file_invalid',
+      says: /PyTorch file \(pickle\).*save_file/,
+    },
+    'a GGUF file under the name of the weights': {
+      files: () => ({ ...goldenFiles('qv-r8'), [WEIGHTS]: 'GGUF\x03\0\0\0\0\0\0\0\0\0\0\0' }),
+      code: 'weights_file_invalid',
+      says: /GGUF file.*save_pretrained/,
+    },
+    "MLX-LM's config of another method than LoRA": {
+      files: () => ({
+        ...goldenFiles('qv-r8'),
+        [CONFIG]: JSON.stringify({ fine_tune_type: 'full', num_layers: 2, lora_parameters: { rank: 8 } }),
+      }),
+      code: 'config_field_value',
+      says: /^fine_tune_type: /,
+    },
     'a config that is no JSON': {
       files: () => ({ [CONFIG]: '{', [WEIGHTS]: sound().weights }),
       code: 'config_json_invalid',
@@ -154,6 +180,8 @@ describe('a version that cannot be served right', () => {
     });
     const codes = body.error.version?.report?.errors.map(({ code }) => code);
     expect(codes).toContain(found.code);
+    const [first] = body.error.version?.report?.errors ?? [];
+    expect(first?.message).toMatch(found.says ?? /./);
 
     const version = await acme.expect<VersionResource>(200, 'GET', `/v1/adapters/${adapter}/versions/1`);
     expect(version).toMatchObject({ state: 'rejected', digest: null, report: { verdict: 'rejected' } });

@@ -9,7 +9,8 @@ import { ProgressBar } from '../progress-bar.js';
 import { bytesText } from '../table.js';
 import { readVersion } from '../values.js';
 
-const MANIFEST = 'manifest.json';
+/** What the server made of a version's files, on the base that it was made for and on others. */
+const isManifest = (name: string): boolean => name === 'manifest.json' || /^base-[0-9a-f]{16}\./.test(name);
 
 export const pull: Command = {
   path: ['adapters', 'pull'],
@@ -30,7 +31,7 @@ export const pull: Command = {
     const client = await api();
     const path = `/v1/adapters/${part(adapter)}/versions/${version}/files`;
     const page = await client.get<Page<VersionFileResource>>(path);
-    const files = page.data.filter(({ id }) => id !== MANIFEST || values.flag('manifest'));
+    const files = page.data.filter(({ id }) => !isManifest(id) || values.flag('manifest'));
     await mkdir(folder, { recursive: true });
     for (const file of files) {
       const bar = new ProgressBar(print.err, file.id, file.bytes);

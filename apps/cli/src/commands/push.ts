@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { VersionResource } from '#contracts/adapters-api.js';
 import { part } from '../api-client.js';
@@ -10,7 +10,7 @@ import { type UploadFile, uploadFiles } from '../upload-files.js';
 import { waitForVersion } from '../wait-for-version.js';
 
 const REQUIRED = ['adapter_config.json', 'adapter_model.safetensors'];
-const OPTIONAL = ['chat_template.jinja', 'generation_config.json', 'README.md'];
+const OPTIONAL = ['chat_template.jinja', 'tokenizer_config.json', 'generation_config.json', 'README.md'];
 
 export const push: Command = {
   path: ['adapters', 'push'],
@@ -23,10 +23,12 @@ export const push: Command = {
     wait: { kind: 'flag', help: 'until the version is ready (exit code 0) or rejected (1)' },
     'no-create': { kind: 'flag', help: 'fail when there is no such adapter' },
   },
-  notes: [`Also sent where they are there: ${OPTIONAL.join(', ')}.`],
+  notes: [`Also sent where they are there: ${OPTIONAL.join(', ')}. Other files are named and left out.`],
   async run({ values, print, api, signal }) {
     const folder = resolve(values.operand('FOLDER'));
     const files = await filesOf(folder);
+    const leftOut = await otherFilesOf(folder);
+    if (leftOut.length > 0) print.note(`left out: ${leftOut.join(', ')}`);
     const client = await api();
     const adapter = values.text('adapter') ?? basename(folder);
     const metadata = {
@@ -61,4 +63,14 @@ async function filesOf(folder: string): Promise<UploadFile[]> {
     else if (REQUIRED.includes(name)) throw new CommandError(`${folder} has no ${name}`);
   }
   return files;
+}
+
+/** What else lies in the folder, e.g. the optimizer's state. */
+async function otherFilesOf(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const known = new Set([...REQUIRED, ...OPTIONAL]);
+  return entries
+    .filter((entry) => !known.has(entry.name) && !entry.name.startsWith('.'))
+    .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+    .sort();
 }
