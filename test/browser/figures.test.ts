@@ -95,3 +95,30 @@ describe('cost', () => {
     await visitor.close();
   });
 });
+
+describe('requests', () => {
+  it('are kept where the tenant wants it, come into the live tail, and are replayed in the playground', async () => {
+    const visitor = await Visitor.open(browser, stack.url);
+    const { page } = visitor;
+    await visitor.signIn(stack.adminKey);
+    await visitor.go('/requests?tenant=acme');
+    await page.getByText('not kept', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Keep requests' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel(/Keep model, times/).check();
+    await dialog.getByLabel('Keep prompts and answers too').check();
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('kept for 168 hours, with prompts and answers').waitFor();
+
+    await page.getByRole('switch', { name: 'Live tail' }).click();
+    const tail = page.getByRole('region', { name: 'Live tail' });
+    await tail.getByText('No request has come yet.').waitFor();
+    await ask();
+    await tail.getByRole('button', { name: 'lorikeet-demo' }).click();
+    await dialog.getByText('A parcel', { exact: true }).waitFor();
+    expect(await visitor.seriousFaults()).toEqual([]);
+    await dialog.getByRole('link', { name: 'Replay in the playground' }).click();
+    await expect.poll(() => page.getByLabel('Prompt').inputValue()).toBe('A parcel');
+    await visitor.close();
+  });
+});

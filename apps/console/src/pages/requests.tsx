@@ -210,7 +210,7 @@ function Details({ id, header, close }: { id: string; header: string | undefined
     queryFn: ({ signal }) => call<LoggedRequest>(`/v1/requests/${part(id)}`, { tenant: header, signal }),
   });
   return (
-    <Modal opened onClose={close} title="Request" size="lg">
+    <Modal opened onClose={close} title="Request" size="lg" closeButtonProps={{ 'aria-label': 'Close' }}>
       {error && <ErrorNote error={error} />}
       {data && (
         <Stack>
