@@ -161,7 +161,7 @@ function Engines({ engines }: { engines: AdminLive['engines'] }) {
             {engines.map((engine) => (
               <Table.Tr key={engine.name}>
                 <Table.Td>{engine.name}</Table.Td>
-                <Table.Td>
+                <Table.Td miw={96}>
                   <StateBadge state={engine.state} />
                 </Table.Td>
                 <Table.Td className="numbers">{engine.running_requests}</Table.Td>

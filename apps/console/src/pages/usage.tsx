@@ -6,7 +6,7 @@ import { address, call } from '../api/client';
 import { useSession } from '../api/session';
 import { ChartPanel } from '../parts/chart-panel';
 import { ErrorNote } from '../parts/error-note';
-import { count, money } from '../parts/format';
+import { count } from '../parts/format';
 import { Page } from '../parts/page';
 import { useActing } from '../tenant';
 import { Budgets } from './budgets';
@@ -134,9 +134,9 @@ function Course({ rows, unit, days, currency }: CourseProps) {
       />
       <ChartPanel
         {...shown}
-        title={`Cost by the ${unit}`}
+        title={`Cost by the ${unit}, ${currency}`}
         label={`Cost by the ${unit}`}
-        format={(value) => money(value, currency)}
+        format={(value) => (value >= 1000 ? count(value) : value.toFixed(value < 0.1 ? 4 : 2))}
         series={[{ label: 'cost', color: '#f08c00', values: sorted.map(({ cost }) => cost) }]}
       />
     </SimpleGrid>

@@ -31,6 +31,15 @@ function axisTop(values: readonly (number | null)[]): number {
   return top > 0 ? top : 1;
 }
 
+/** Values without a neighbour: no line goes through them, so they are drawn as points. */
+function alone(plot: uPlot, series: number): number[] {
+  const values = plot.data[series] ?? [];
+  const missing = (index: number): boolean => values[index] === null || values[index] === undefined;
+  return Array.from(values, (_, index) => index).filter(
+    (index) => !missing(index) && missing(index - 1) && missing(index + 1),
+  );
+}
+
 /** Series over time; redrawn in place when they grow. */
 export function Chart({ label, times, series, range, format = String, height = 200 }: ChartProps) {
   const dark = useComputedColorScheme('light') === 'dark';
@@ -65,6 +74,7 @@ export function Chart({ label, times, series, range, format = String, height = 2
             width: 2,
             fill: `${color}18`,
             spanGaps: false,
+            points: { show: true, size: 5, filter: alone },
             value: (_: uPlot, value: number | null) => (value === null ? '–' : draw.current.format(value)),
           })),
         ],
