@@ -13,6 +13,8 @@ export default defineConfig({
   build: {
     outDir: inRepository('build/console'),
     emptyOutDir: true,
+    // Read by scripts/bundle-size.mjs; the API serves only the assets beside it.
+    manifest: true,
     // An image as data: URL would need a wider policy than the page has; a font likewise.
     assetsInlineLimit: 0,
     rollupOptions: {

@@ -226,6 +226,57 @@ describe('an operator', () => {
     });
   });
 
+  it('saves what it compares as an evaluation set, with scores, for a hook to promote by', async () => {
+    await visit(stack.adminKey, async (visitor) => {
+      const { page } = visitor;
+      await visitor.go('/compare?tenant=demo&models=lorikeet-demo,from-the-browser');
+      await page.getByLabel('Prompts, one a line').fill('My parcel has not arrived');
+      await page.getByRole('button', { name: 'Compare' }).click();
+      await expect.poll(() => page.getByRole('button', { name: 'Expect this' }).count()).toBe(2);
+      await page.getByRole('button', { name: 'Expect this' }).last().click();
+      await page.getByRole('status').getByText('from-the-browser: 1 of 1 right').waitFor();
+      await page.getByRole('button', { name: 'Wrong' }).last().click();
+      await page.getByRole('status').getByText('from-the-browser: 0 of 1 right').waitFor();
+      await page.getByRole('button', { name: 'Save as a set' }).click();
+      await page.getByRole('dialog').getByLabel('Name').fill('parcels');
+      await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
+      await page.getByText(/Revision 1, digest/).waitFor();
+      expect(page.url()).toContain('set=parcels');
+      await page.reload();
+      await page.getByText('My parcel has not arrived').first().waitFor();
+      expect(await visitor.seriousFaults()).toEqual([]);
+
+      await visitor.go('/fine-tune?tenant=demo');
+      await page.getByRole('button', { name: 'New hook' }).click();
+      const dialog = page.getByRole('dialog');
+      await dialog.getByLabel('Name').fill('nightly');
+      await dialog.getByLabel('Promote to alias').fill('production');
+      await dialog.getByRole('combobox', { name: 'Only by evaluation set' }).click();
+      await page.getByRole('option', { name: 'parcels' }).click();
+      await dialog.getByRole('button', { name: 'Create' }).click();
+      await dialog.getByText('whsec_').waitFor();
+      await page.keyboard.press('Escape');
+      await page.getByText(/production, from 100 % right of/).waitFor();
+    });
+  });
+
+  it('sees where versions lie, how they came there, and what others would cost', async () => {
+    await visit(stack.adminKey, async (visitor) => {
+      const { page } = visitor;
+      await visitor.go('/engines');
+      const places = page.getByRole('region', { name: 'Where versions lie' });
+      await places.getByRole('row').filter({ hasText: 'demo/from-the-browser@' }).first().waitFor();
+      await places.getByText('device', { exact: true }).first().waitFor();
+      await places.getByText('goes first').waitFor();
+      await page.getByRole('region', { name: 'Load timeline' }).getByText('host → device').first().waitFor();
+      const fits = page.getByRole('region', { name: 'What fits' });
+      await fits.getByText('modules of rank 16').waitFor();
+      await fits.getByLabel('Rank').fill('8');
+      await fits.getByText('modules of rank 8').waitFor();
+      expect(await fits.getByText('modules of rank 16').count()).toBe(0);
+    });
+  });
+
   it('looks as a tenant, read-only, and that stands in the audit log', async () => {
     await visit(stack.adminKey, async (visitor) => {
       const { page } = visitor;

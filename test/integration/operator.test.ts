@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEntryResource } from '#contracts/audit-api.js';
-import type { EngineResource } from '#contracts/engines-api.js';
+import type { EngineResource, Fit } from '#contracts/engines-api.js';
 import type { TenantUse, WebhookOverview } from '#contracts/operator-lists-api.js';
 import type { Overview } from '#contracts/overview-api.js';
 import { Client } from '../support/client.js';
@@ -42,8 +42,21 @@ describe('an operator and the engines', () => {
       ...platform.engine.status,
       startedAt: new Date(Date.now() - 5_000).toISOString(),
       load: { runningRequests: 2, waitingRequests: 1, queuedTokens: 40 },
-      adapters: { bytes: 64, limitBytes: 128, resident: [{ digest, bytes: 64, requests: 2 }] },
+      adapters: {
+        bytes: 64,
+        limitBytes: 128,
+        resident: [{ digest, bytes: 64, requests: 2 }],
+        host: [digest, 'gone'],
+        waiting: [{ digest: 'gone', requests: 3 }],
+        moves: [
+          { kind: 'fetch', digest, at: '2026-01-01T00:00:00.000Z', seconds: 0.5, failed: false },
+          { kind: 'load', digest, at: '2026-01-01T00:00:01.000Z', seconds: 0.25, failed: false },
+        ],
+      },
+      batch: { maxSequences: 32, maxStepTokens: 512, rows: 7.5 },
+      pace: { backlogTokens: 1, loadSeconds: { host: 0.25, storage: 0.75 } },
     };
+    const owners = [{ tenant: 'acme', adapter: 'bot', version: 1 }];
     const read = () => platform.admin.expect<EngineResource>(200, 'GET', '/v1/admin/engines/fake-0');
     await expect.poll(async () => (await read()).load.running_requests, { timeout: 10_000 }).toBe(2);
     const engine = await read();
@@ -58,10 +71,19 @@ describe('an operator and the engines', () => {
       adapters: {
         bytes: 64,
         limit_bytes: 128,
-        resident: [
-          { digest, bytes: 64, requests: 2, versions: [{ tenant: 'acme', adapter: 'bot', version: 1 }] },
+        resident: [{ digest, bytes: 64, requests: 2, versions: owners }],
+        host: [
+          { digest, versions: owners },
+          { digest: 'gone', versions: [] },
         ],
+        waiting: [{ digest: 'gone', requests: 3, versions: [] }],
+        moves: [
+          { kind: 'load', versions: owners, seconds: 0.25 },
+          { kind: 'fetch', versions: owners },
+        ],
+        load_seconds: { host: 0.25, storage: 0.75 },
       },
+      batch: { max_sequences: 32, max_step_tokens: 512, rows_per_step: 7.5 },
     });
     expect(engine.uptime_s).toBeGreaterThan(4);
     expect(await platform.admin.expect(200, 'GET', '/v1/admin/engines')).toMatchObject({
@@ -69,6 +91,25 @@ describe('an operator and the engines', () => {
       has_more: false,
     });
     expect(await platform.admin.call('GET', '/v1/admin/engines/none')).toMatchObject({ status: 404 });
+  });
+
+  it('learns what adapters would cost before there are any', async () => {
+    const path = '/v1/admin/engines/fake-0/fit';
+    const fit = await platform.admin.expect<Fit>(
+      200,
+      'GET',
+      `${path}?rank=8&modules=q_proj,v_proj&adapters=5`,
+    );
+    expect(fit).toMatchObject({ modules: ['q_proj', 'v_proj'], adapters: 5, bytes: fit.bytes_each * 5 });
+    expect(fit.bytes_each).toBeGreaterThan(0);
+    for (const query of [
+      'rank=0&modules=q_proj',
+      'rank=8',
+      'rank=8&modules=nothing',
+      'rank=8&modules=q_proj&x=1',
+    ])
+      expect((await platform.admin.call('GET', `${path}?${query}`)).status).toBe(400);
+    expect((await acme.call('GET', `${path}?rank=8&modules=q_proj`)).status).toBe(403);
   });
 
   it('drains an engine for every API process at once, and undrains it', async () => {

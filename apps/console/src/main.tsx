@@ -1,5 +1,4 @@
-import '@mantine/core/styles.css';
-import 'uplot/dist/uPlot.min.css';
+import './mantine.css';
 import './console.css';
 import { MantineProvider } from '@mantine/core';
 import { MutationCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';

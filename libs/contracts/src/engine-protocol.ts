@@ -159,6 +159,18 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
 ]);
 export type GenerateEvent = z.infer<typeof GenerateEventSchema>;
 
+/** `fetch`: from storage to the host; `load`: from there to the device; `evict`: off the device, for others. */
+export const ADAPTER_MOVES = ['fetch', 'load', 'evict'] as const;
+const AdapterMoveSchema = z.object({
+  kind: z.enum(ADAPTER_MOVES),
+  digest: z.string(),
+  /** When it ended. */
+  at: z.iso.datetime(),
+  seconds: z.number(),
+  failed: z.boolean(),
+});
+export type AdapterMove = z.infer<typeof AdapterMoveSchema>;
+
 export const EngineStatusSchema = z.object({
   /** Stable name of this engine process, e.g. `cpu-0`. */
   engine: z.string(),
@@ -189,9 +201,12 @@ export const EngineStatusSchema = z.object({
     hostBytes: z.int().optional(),
     /** Digests of those weights. */
     host: z.array(z.string()).optional(),
+    /** Those that make room first come first; those with requests only once these end. */
     resident: z.array(z.object({ digest: z.string(), bytes: z.int(), requests: z.int() })),
     /** Adapters for which requests wait, on their way to the device or again. */
     waiting: z.array(z.object({ digest: z.string(), requests: z.int() })).optional(),
+    /** What moved last, oldest first. */
+    moves: z.array(AdapterMoveSchema).optional(),
   }),
   /** What the model holds of the device's memory. Absent while it is not open. */
   memory: z
@@ -201,6 +216,14 @@ export const EngineStatusSchema = z.object({
       adapterBytes: z.int(),
       /** Activations, and what steps have made the device take beside them. */
       scratchBytes: z.int(),
+    })
+    .optional(),
+  batch: z
+    .object({
+      maxSequences: z.int(),
+      maxStepTokens: z.int(),
+      /** Tokens that a step has computed of late; absent until there was one. */
+      rows: z.number().optional(),
     })
     .optional(),
   /** What a router weighs; each figure is absent until it was measured. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ADAPTER_MOVES } from './engine-protocol.js';
 import { listOf, NameSchema, TimeSchema } from './resource.js';
 
 /** Query of `PUT /internal/engines/{name}`: an engine says that it is there. */
@@ -24,6 +25,11 @@ const ResidentAdapterSchema = z.object({
   /** Requests that pin it: its memory is freed only after the last one. */
   requests: z.int(),
   /** Versions with these very bytes, at most 10; none: deleted. */
+  versions: z.array(ServedVersionSchema),
+});
+
+const NamedAdapterSchema = z.object({
+  digest: z.string(),
   versions: z.array(ServedVersionSchema),
 });
 
@@ -78,8 +84,69 @@ export const EngineSchema = z.object({
     bytes: z.int(),
     limit_bytes: z.int(),
     host_bytes: z.int().nullable(),
+    /** Those that make room for others first come first. */
     resident: z.array(ResidentAdapterSchema),
+    /** Whose weights lie in the host's memory, on the device or not. */
+    host: z.array(NamedAdapterSchema),
+    /** For which requests wait: on their way to the device. */
+    waiting: z.array(NamedAdapterSchema.extend({ requests: z.int() })),
+    /** What moved last, newest first. */
+    moves: z.array(
+      NamedAdapterSchema.extend({
+        kind: z.enum(ADAPTER_MOVES),
+        /** When it ended. */
+        at: TimeSchema,
+        seconds: z.number(),
+        failed: z.boolean(),
+      }),
+    ),
+    /** What a load to the device takes by where it begins; null until it was measured. */
+    load_seconds: z.object({ host: z.number().nullable(), storage: z.number().nullable() }),
+  }),
+  batch: z.object({
+    /** Requests that one step can hold; null: the engine does not say. */
+    max_sequences: z.int().nullable(),
+    /** Tokens that one step can compute. */
+    max_step_tokens: z.int().nullable(),
+    /** Tokens that a step has computed of late. */
+    rows_per_step: z.number().nullable(),
   }),
 });
 export type EngineResource = z.infer<typeof EngineSchema>;
 export const EngineListSchema = listOf(EngineSchema);
+
+/** `GET /v1/admin/engines/{engine}/fit`: what adapters of a shape would cost, before there are any. */
+export const FitQuerySchema = z.strictObject({
+  rank: z.coerce.number().int().min(1).max(4096),
+  modules: z.string().min(1).max(4000).describe('Kinds of modules, e.g. `q_proj,v_proj`, or `all-linear`'),
+  adapters: z.coerce.number().int().min(1).max(1_000_000).default(1).describe('How many of them'),
+});
+export type FitQuery = z.infer<typeof FitQuerySchema>;
+
+export const FitSchema = z.object({
+  object: z.literal('engine.fit'),
+  rank: z.int(),
+  /** Kinds of modules that were found. */
+  modules: z.array(z.string()),
+  /** Modules of the base that each adapter changes. */
+  module_count: z.int(),
+  adapters: z.int(),
+  /** Of one, on the device, in float32: the most that it can take. */
+  bytes_each: z.int(),
+  bytes: z.int(),
+  limit_bytes: z.int(),
+  /** How many of them the device holds at once. */
+  fit_at_once: z.int(),
+  /** Those that come from the host, or from storage, when they are called. */
+  beyond: z.int(),
+  /** Share of the speed without adapters that is left while answers are written, by the bytes that a step reads: an estimate. */
+  speed: z.object({
+    /** Every request with the same adapter. */
+    one_adapter: z.number(),
+    /** A full batch, each request with another one. */
+    all_different: z.number(),
+    /** Requests in that batch. */
+    batch: z.int(),
+  }),
+});
+export type Fit = z.infer<typeof FitSchema>;

@@ -1,7 +1,15 @@
-import { Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RequireOperator } from '#accounts/caller.js';
-import { EngineListSchema, type EngineResource, EngineSchema } from '#contracts/engines-api.js';
+import {
+  EngineListSchema,
+  type EngineResource,
+  EngineSchema,
+  type Fit,
+  type FitQuery,
+  FitQuerySchema,
+  FitSchema,
+} from '#contracts/engines-api.js';
 import type { List } from '#contracts/resource.js';
 import { EnginesService } from './engines.service.js';
 
@@ -23,6 +31,16 @@ export class EnginesController {
   @ApiOkResponse({ standardSchema: EngineSchema })
   get(@Param('engine') engine: string): Promise<EngineResource> {
     return this.engines.get(engine);
+  }
+
+  @Get(':engine/fit')
+  @ApiOperation({
+    summary: 'Estimate what adapters of a rank and set of modules would cost on an engine',
+    description: 'Bytes at most, how many stay on the device at once, and the share of speed that is left.',
+  })
+  @ApiOkResponse({ standardSchema: FitSchema })
+  fit(@Param('engine') engine: string, @Query({ schema: FitQuerySchema }) query: FitQuery): Fit {
+    return this.engines.fit(engine, query);
   }
 
   @Post(':engine/drain')

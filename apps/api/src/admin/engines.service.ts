@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { type DigestOwner, DigestOwners } from '#adapters/registry/digest-owners.service.js';
 import type { EngineStatus } from '#contracts/engine-protocol.js';
-import type { EngineResource } from '#contracts/engines-api.js';
+import type { EngineResource, Fit, FitQuery } from '#contracts/engines-api.js';
 import type { List } from '#contracts/resource.js';
+import { fitOf } from '#fleet/adapter-fit.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { EngineView } from '#fleet/engine-handle.js';
 import { AppError } from '#runtime/app-error.js';
@@ -47,14 +48,30 @@ export class EnginesService {
     return engineResource(view, await this.#ownersOf([view]));
   }
 
+  /** What adapters of a shape would cost on it. */
+  fit(idOrName: string, query: FitQuery): Fit {
+    const view = this.fleet.find(idOrName);
+    if (!view) throw new AppError('not_found', { message: 'There is no such engine.' });
+    const { status } = view;
+    if (!status?.base)
+      throw new AppError('engine_unavailable', { message: 'The engine has not loaded its base model yet.' });
+    return fitOf(status.base, query, {
+      limitBytes: status.adapters.limitBytes,
+      maxSequences: status.batch?.maxSequences,
+    });
+  }
+
   #ownersOf(views: readonly EngineView[]): Promise<Owners> {
     return this.owners.find(
-      views.flatMap(({ status }) => status?.adapters.resident.map(({ digest }) => digest) ?? []),
+      views.flatMap(({ status }) => {
+        const { resident = [], host = [], waiting = [], moves = [] } = status?.adapters ?? {};
+        return [...host, ...[...resident, ...waiting, ...moves].map(({ digest }) => digest)];
+      }),
     );
   }
 }
 
-const NOTHING: Pick<EngineStatus, 'load' | 'kv' | 'adapters'> = {
+const NOTHING: Pick<EngineStatus, 'load' | 'kv' | 'adapters' | 'batch' | 'pace'> = {
   load: { runningRequests: 0, waitingRequests: 0, queuedTokens: 0 },
   kv: { pages: 0, freePages: 0, pageTokens: 0, bytes: 0 },
   adapters: { bytes: 0, limitBytes: 0, resident: [] },
@@ -65,8 +82,9 @@ function engineResource(
   owners: Owners,
 ): EngineResource {
   const reached = state === 'unreachable' ? undefined : status;
-  const { load, kv, adapters } = reached ?? NOTHING;
+  const { load, kv, adapters, batch, pace } = reached ?? NOTHING;
   const startedAt = status?.startedAt;
+  const named = (digest: string) => ({ digest, versions: [...(owners.get(digest) ?? [])] });
   return {
     id: new URL(url).host,
     object: 'engine',
@@ -96,10 +114,19 @@ function engineResource(
       bytes: adapters.bytes,
       limit_bytes: adapters.limitBytes,
       host_bytes: adapters.hostBytes ?? null,
-      resident: adapters.resident.map((each) => ({
-        ...each,
-        versions: [...(owners.get(each.digest) ?? [])],
-      })),
+      resident: adapters.resident.map((each) => ({ ...each, ...named(each.digest) })),
+      host: (adapters.host ?? []).map(named),
+      waiting: (adapters.waiting ?? []).map((each) => ({ ...each, ...named(each.digest) })),
+      moves: (adapters.moves ?? []).map((each) => ({ ...each, ...named(each.digest) })).toReversed(),
+      load_seconds: {
+        host: pace?.loadSeconds.host ?? null,
+        storage: pace?.loadSeconds.storage ?? null,
+      },
+    },
+    batch: {
+      max_sequences: batch?.maxSequences ?? null,
+      max_step_tokens: batch?.maxStepTokens ?? null,
+      rows_per_step: batch?.rows ?? null,
     },
   };
 }

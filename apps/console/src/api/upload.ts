@@ -1,4 +1,3 @@
-import { Upload as TusUpload } from 'tus-js-client';
 import type { VersionResource } from '#contracts/adapters-api.js';
 import { ApiError, address, call, errorOf, headersOf, part } from './client';
 
@@ -74,11 +73,13 @@ async function sendInPieces(task: UploadTask): Promise<VersionResource> {
   });
 }
 
-function sendFile(
+async function sendFile(
   file: File,
   { tenant, signal }: UploadTask,
   onBytes: (bytes: number) => void,
 ): Promise<string> {
+  // Comes with the first file that is large enough for it.
+  const { Upload: TusUpload } = await import('tus-js-client');
   return new Promise((resolve, reject) => {
     const upload = new TusUpload(file, {
       endpoint: '/v1/uploads',

@@ -1,6 +1,6 @@
 import { Button, Group, Tabs, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { Link, lazyRouteComponent, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import type { AdapterResource } from '#contracts/adapters-api.js';
 import { call, part } from '../api/client';
 import { Confirm } from '../parts/confirm';
@@ -8,10 +8,12 @@ import { ErrorNote } from '../parts/error-note';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { useActing } from '../tenant';
-import { AdapterUsage } from './adapter-usage';
-import { Aliases } from './aliases';
-import { Shares } from './shares';
 import { Versions } from './versions';
+
+// Each tab comes when it is opened.
+const Aliases = lazyRouteComponent(() => import('./aliases'), 'Aliases');
+const AdapterUsage = lazyRouteComponent(() => import('./adapter-usage'), 'AdapterUsage');
+const Shares = lazyRouteComponent(() => import('./shares'), 'Shares');
 
 export function AdapterPage() {
   const { adapter } = useParams({ strict: false }) as { adapter: string };

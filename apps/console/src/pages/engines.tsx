@@ -1,4 +1,4 @@
-import { Badge, Group, Paper, Progress, SimpleGrid, Stack, Table, Text, Title } from '@mantine/core';
+import { Group, Paper, Progress, SimpleGrid, Stack, Text, Title } from '@mantine/core';
 import type { EngineResource } from '#contracts/engines-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
@@ -11,6 +11,7 @@ import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';
 import { Time } from '../parts/time';
 import { EngineHistory } from './engine-history';
+import { Moves, Residency } from './residency';
 import { WhatFits } from './what-fits';
 
 export function Engines() {
@@ -34,7 +35,7 @@ export function Engines() {
 }
 
 function Engine({ engine }: { engine: EngineResource }) {
-  const { id, state, base_model, load, kv, adapters } = engine;
+  const { id, state, base_model, load, kv, adapters, batch } = engine;
   const path = `/v1/admin/engines/${part(id)}`;
   const used = kv.pages - kv.free_pages;
   return (
@@ -85,9 +86,17 @@ function Engine({ engine }: { engine: EngineResource }) {
           note={`${count(load.queued_tokens)} tokens to compute`}
         />
         <Figure
-          label="Running"
-          value={count(load.running_requests)}
-          note={`${load.open_streams} streams of this API`}
+          label="In the batch"
+          value={
+            batch.max_sequences === null
+              ? count(load.running_requests)
+              : `${count(load.running_requests)} of ${count(batch.max_sequences)}`
+          }
+          note={
+            batch.rows_per_step === null
+              ? `${load.open_streams} streams of this API`
+              : `${batch.rows_per_step.toFixed(1)} of ${count(batch.max_step_tokens)} tokens in a step, of late`
+          }
         />
         <Figure
           label="KV cache"
@@ -108,43 +117,8 @@ function Engine({ engine }: { engine: EngineResource }) {
           />
         </Progress.Root>
       </Stack>
-      <Residency engine={engine} />
+      <Residency adapters={adapters} />
+      <Moves adapters={adapters} />
     </Paper>
-  );
-}
-
-/** Which versions lie on the device now, largest first. */
-function Residency({ engine }: { engine: EngineResource }) {
-  const resident = [...engine.adapters.resident].sort((a, b) => b.bytes - a.bytes);
-  if (resident.length === 0)
-    return <Text size="sm">No adapter is on the device; each is loaded when it is called.</Text>;
-  return (
-    <div className="scroll-x" tabIndex={0} role="region" aria-label="Resident adapters">
-      <Table fz="sm">
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>On the device</Table.Th>
-            <Table.Th className="numbers">Size</Table.Th>
-            <Table.Th className="numbers">Requests that pin it</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {resident.map(({ digest, bytes: size, requests, versions }) => (
-            <Table.Tr key={digest}>
-              <Table.Td>
-                {versions.map(({ tenant, adapter, version }) => (
-                  <Badge key={`${tenant}/${adapter}@${version}`} variant="default" tt="none" mr={4}>
-                    {tenant}/{adapter}@{version}
-                  </Badge>
-                ))}
-                {versions.length === 0 && <span className="mono">{digest.slice(0, 16)}</span>}
-              </Table.Td>
-              <Table.Td className="numbers">{bytes(size)}</Table.Td>
-              <Table.Td className="numbers">{requests}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </div>
   );
 }

@@ -1,11 +1,13 @@
 import { Tabs } from '@mantine/core';
-import { useNavigate, useSearch } from '@tanstack/react-router';
+import { lazyRouteComponent, useNavigate, useSearch } from '@tanstack/react-router';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
-import { Endpoints } from './endpoints';
-import { FineTuneJobs } from './fine-tune-jobs';
-import { Hooks } from './hooks';
-import { Trainers } from './trainers';
+
+// Each tab comes when it is opened.
+const Endpoints = lazyRouteComponent(() => import('./endpoints'), 'Endpoints');
+const FineTuneJobs = lazyRouteComponent(() => import('./fine-tune-jobs'), 'FineTuneJobs');
+const Hooks = lazyRouteComponent(() => import('./hooks'), 'Hooks');
+const Trainers = lazyRouteComponent(() => import('./trainers'), 'Trainers');
 
 export function FineTune() {
   const navigate = useNavigate();

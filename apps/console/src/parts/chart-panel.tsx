@@ -1,6 +1,8 @@
-import { Paper, Title } from '@mantine/core';
-import type { ComponentProps } from 'react';
-import { Chart } from './chart';
+import { Box, Paper, Title } from '@mantine/core';
+import { type ComponentProps, lazy, Suspense } from 'react';
+
+// The chart library comes when a page has something to draw: no page waits for it.
+const Chart = lazy(async () => ({ default: (await import('./chart')).Chart }));
 
 /** A chart under its title. */
 export function ChartPanel({ title, ...chart }: { title: string } & ComponentProps<typeof Chart>) {
@@ -9,7 +11,9 @@ export function ChartPanel({ title, ...chart }: { title: string } & ComponentPro
       <Title order={2} size="h5" mb="xs">
         {title}
       </Title>
-      <Chart {...chart} />
+      <Suspense fallback={<Box h={chart.height ?? 200} />}>
+        <Chart {...chart} />
+      </Suspense>
     </Paper>
   );
 }

@@ -44,6 +44,7 @@ export class EngineLoop {
   readonly #served = new ServedTokens();
   readonly #wake = new WakeSignal();
   readonly #cost = new StepCost();
+  readonly #rows = new RecentMean();
   /** Tokens that requests generated. */
   readonly #lengths = new RecentMean();
   readonly #adapters: AdapterAdmission;
@@ -98,6 +99,11 @@ export class EngineLoop {
       }
     }
     return tokens;
+  }
+
+  /** Tokens that a step has computed of late; undefined before the first. */
+  get rowsPerStep(): number | undefined {
+    return this.#rows.value;
   }
 
   /** Rows that one second of computing is worth where steps are full. */
@@ -234,6 +240,7 @@ export class EngineLoop {
       this.#lastStepEnd_ms = performance.now();
       metrics.stepNativeSeconds.observe(native_ms / 1000);
       metrics.stepRows.observe(writer.plan.rows);
+      this.#rows.add(writer.plan.rows);
       this.#cost.note(writer.plan.rows, native_ms);
     } catch (err) {
       logger.error({ err, requests: grants.length }, 'a step failed');

@@ -179,12 +179,13 @@ export class InferenceEngine {
     this.#adapters.drop(digest);
   }
 
-  status(): Pick<EngineStatus, 'device' | 'base' | 'load' | 'kv' | 'memory' | 'adapters' | 'pace'> {
+  status(): Pick<EngineStatus, 'device' | 'base' | 'load' | 'kv' | 'memory' | 'adapters' | 'batch' | 'pace'> {
     const { native, base } = this.options.model;
     const { device, kvPages, kvBytesPerPage } = native.description;
     const running = this.#loop.runningRequests;
-    const { residency, hostBytes, hostDigests, loadSeconds } = this.#adapters;
-    const { tokensPerSecond } = this.#loop;
+    const { residency, hostBytes, hostDigests, loadSeconds, moves } = this.#adapters;
+    const { tokensPerSecond, rowsPerStep } = this.#loop;
+    const { maxSequences, maxStepTokens } = this.options.settings;
     return {
       device,
       base,
@@ -208,6 +209,12 @@ export class InferenceEngine {
         host: hostDigests,
         resident: residency.resident(),
         waiting: residency.waiting(),
+        moves: [...moves],
+      },
+      batch: {
+        maxSequences,
+        maxStepTokens,
+        ...(rowsPerStep === undefined ? {} : { rows: rowsPerStep }),
       },
       pace: {
         backlogTokens: this.#loop.backlogTokens,

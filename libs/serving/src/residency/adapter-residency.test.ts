@@ -111,12 +111,7 @@ describe('adapter residency', () => {
     for (const digest of ['a', 'b', 'c']) (await adapters.acquire(digest, manifest(80))).release();
     (await adapters.acquire('a', manifest(80))).release();
     await adapters.acquire('d', manifest(80));
-    expect(
-      adapters
-        .resident()
-        .map((entry) => entry.digest)
-        .sort(),
-    ).toEqual(['a', 'c', 'd']);
+    expect(adapters.resident().map((entry) => entry.digest)).toEqual(['c', 'a', 'd']); // as they would go
     expect(adapters.bytes).toBe(240);
   });
 

@@ -32,8 +32,8 @@ export interface ResidencyOptions {
   readonly limitBytes: number;
   /** A local file with the manifest's weights; it is loaded while it is verified. */
   readonly weights: (digest: string, manifest: AdapterManifest, owner: AdapterOwner) => Promise<HostFile>;
-  readonly onLoad?: (outcome: 'loaded' | 'failed', took_ms: number) => void;
-  readonly onEvict?: () => void;
+  readonly onLoad?: (outcome: 'loaded' | 'failed', took_ms: number, digest: string) => void;
+  readonly onEvict?: (digest: string) => void;
   /** One that was dropped has left the device: its last request is over. */
   readonly onDropped?: (digest: string) => void;
 }
@@ -138,10 +138,9 @@ export class AdapterResidency {
     return this.options.limitBytes;
   }
 
+  /** In the order in which they make room. */
   resident(): { digest: string; bytes: number; requests: number }[] {
-    return [...this.#entries.values()]
-      .filter((entry) => entry.state === 'resident')
-      .map(({ digest, bytes, pins }) => ({ digest, bytes, requests: pins }));
+    return this.#inEvictionOrder().map(({ digest, bytes, pins }) => ({ digest, bytes, requests: pins }));
   }
 
   /** Those that requests wait for. */
@@ -244,12 +243,12 @@ export class AdapterResidency {
       entry.lastUse = ++this.#clock;
     } catch (error) {
       this.#bytes -= reservedBytes;
-      this.options.onLoad?.('failed', performance.now() - start);
+      this.options.onLoad?.('failed', performance.now() - start, entry.digest);
       this.#fail(entry, error);
       this.#pump();
       return;
     }
-    this.options.onLoad?.('loaded', performance.now() - start);
+    this.options.onLoad?.('loaded', performance.now() - start, entry.digest);
     for (const waiter of entry.waiters) waiter.resolve(this.#lease(entry));
     entry.waiters.clear();
     if (entry.dropped && entry.pins === 0) this.#unload(entry);
@@ -287,7 +286,7 @@ export class AdapterResidency {
     const first = this.#inEvictionOrder(wanted).find(({ pins }) => pins === 0);
     if (first === undefined) return false;
     this.#unload(first);
-    this.options.onEvict?.();
+    this.options.onEvict?.(first.digest);
     return true;
   }
 

@@ -1,3 +1,4 @@
+import type { AdapterMove } from '#contracts/engine-protocol.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { AdapterManifests } from './adapter-manifests.js';
 import { type AdapterDevice, AdapterResidency, type AdapterVersion } from './adapter-residency.js';
@@ -5,6 +6,9 @@ import type { AdapterOwner } from './fair-eviction.js';
 import { HostAdapters } from './host-adapters.js';
 import { RecentMean } from '../recent-mean.js';
 import type { ServingMetrics } from '../loop/serving-metrics.js';
+
+/** Enough for a page; each process of the API asks for them every second. */
+const KEPT_MOVES = 40;
 
 export interface AdapterTiersOptions {
   readonly blobs: BlobStore;
@@ -24,6 +28,7 @@ export class AdapterTiers {
   readonly #host: HostAdapters;
   readonly #hostLoad = new RecentMean();
   readonly #fetch = new RecentMean();
+  #moves: readonly AdapterMove[] = [];
 
   constructor(private readonly options: AdapterTiersOptions) {
     const { blobs, metrics } = options;
@@ -33,12 +38,16 @@ export class AdapterTiers {
       device: options.device,
       limitBytes: options.deviceBytes,
       weights: (digest, manifest, owner) => this.#host.open(digest, manifest, owner),
-      onLoad: (outcome, took_ms) => {
+      onLoad: (outcome, took_ms, digest) => {
+        this.#note({ kind: 'load', digest, seconds: took_ms / 1000, failed: outcome === 'failed' });
         metrics.adapterLoads.inc({ outcome });
         metrics.adapterLoadSeconds.observe(took_ms / 1000);
         if (outcome === 'loaded') this.#hostLoad.add(took_ms / 1000);
       },
-      onEvict: () => metrics.adapterEvictions.inc(),
+      onEvict: (digest) => {
+        this.#note({ kind: 'evict', digest, seconds: 0, failed: false });
+        metrics.adapterEvictions.inc();
+      },
       onDropped: (digest) => this.#forget(digest),
     });
   }
@@ -58,7 +67,10 @@ export class AdapterTiers {
     if (onDevice) return;
     const begin_ms = performance.now();
     await this.#host.open(digest, manifest, owner);
-    if (tier === 'storage') this.#fetch.add((performance.now() - begin_ms) / 1000);
+    if (tier !== 'storage') return;
+    const seconds = (performance.now() - begin_ms) / 1000;
+    this.#note({ kind: 'fetch', digest, seconds, failed: false });
+    this.#fetch.add(seconds);
   }
 
   /** Loads it although no request asks for it. */
@@ -87,6 +99,15 @@ export class AdapterTiers {
     const fetch = this.#fetch.value;
     if (host === undefined) return {};
     return { host, ...(fetch === undefined ? {} : { storage: fetch + host }) };
+  }
+
+  /** What came and went last, oldest first. */
+  get moves(): readonly AdapterMove[] {
+    return this.#moves;
+  }
+
+  #note(move: Omit<AdapterMove, 'at'>): void {
+    this.#moves = [...this.#moves, { ...move, at: new Date().toISOString() }].slice(-KEPT_MOVES);
   }
 
   #forget(digest: string): void {
