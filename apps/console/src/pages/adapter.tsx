@@ -1,19 +1,20 @@
 import { Button, Group, Tabs, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Link, lazyRouteComponent, useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import type { AdapterResource } from '#contracts/adapters-api.js';
 import { call, part } from '../api/client';
 import { Confirm } from '../parts/confirm';
 import { ErrorNote } from '../parts/error-note';
+import { later } from '../parts/later';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { useActing } from '../tenant';
 import { Versions } from './versions';
 
 // Each tab comes when it is opened.
-const Aliases = lazyRouteComponent(() => import('./aliases'), 'Aliases');
-const AdapterUsage = lazyRouteComponent(() => import('./adapter-usage'), 'AdapterUsage');
-const Shares = lazyRouteComponent(() => import('./shares'), 'Shares');
+const Aliases = later(async () => (await import('./aliases')).Aliases);
+const AdapterUsage = later(async () => (await import('./adapter-usage')).AdapterUsage);
+const Shares = later(async () => (await import('./shares')).Shares);
 
 export function AdapterPage() {
   const { adapter } = useParams({ strict: false }) as { adapter: string };

@@ -7,12 +7,14 @@ import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
 import { Figure } from '../parts/figure';
 import { bytes, count, percent } from '../parts/format';
+import { later } from '../parts/later';
 import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';
 import { Time } from '../parts/time';
 import { EngineHistory } from './engine-history';
 import { Moves, Residency } from './residency';
-import { WhatFits } from './what-fits';
+
+const WhatFits = later(async () => (await import('./what-fits')).WhatFits);
 
 export function Engines() {
   const list = useList<EngineResource>('/v1/admin/engines', { limit: 100, every_ms: 3_000 });

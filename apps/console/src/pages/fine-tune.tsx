@@ -1,13 +1,14 @@
 import { Tabs } from '@mantine/core';
-import { lazyRouteComponent, useNavigate, useSearch } from '@tanstack/react-router';
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import { later } from '../parts/later';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 
 // Each tab comes when it is opened.
-const Endpoints = lazyRouteComponent(() => import('./endpoints'), 'Endpoints');
-const FineTuneJobs = lazyRouteComponent(() => import('./fine-tune-jobs'), 'FineTuneJobs');
-const Hooks = lazyRouteComponent(() => import('./hooks'), 'Hooks');
-const Trainers = lazyRouteComponent(() => import('./trainers'), 'Trainers');
+const Endpoints = later(async () => (await import('./endpoints')).Endpoints);
+const FineTuneJobs = later(async () => (await import('./fine-tune-jobs')).FineTuneJobs);
+const Hooks = later(async () => (await import('./hooks')).Hooks);
+const Trainers = later(async () => (await import('./trainers')).Trainers);
 
 export function FineTune() {
   const navigate = useNavigate();

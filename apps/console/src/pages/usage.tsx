@@ -7,12 +7,14 @@ import { useSession } from '../api/session';
 import { ChartPanel } from '../parts/chart-panel';
 import { ErrorNote } from '../parts/error-note';
 import { count } from '../parts/format';
+import { later } from '../parts/later';
 import { Page } from '../parts/page';
 import { useActing } from '../tenant';
-import { Budgets } from './budgets';
 import { HistoryCharts } from './history-charts';
-import { Prices } from './prices';
 import { UsageTable } from './usage-table';
+
+const Budgets = later(async () => (await import('./budgets')).Budgets);
+const Prices = later(async () => (await import('./prices')).Prices);
 
 const GROUPS = {
   adapter: 'adapter',
