@@ -41,7 +41,8 @@ export async function buildConsole() {
         '--logLevel',
         'warn',
       ],
-      { cwd: repository },
+      // Whoever starts us may be a test, whose NODE_ENV would bundle React's development build.
+      { cwd: repository, env: { ...process.env, NODE_ENV: 'production' } },
     );
     if (code !== 0) throw new StopError(`The console does not build:\n${lastLines(output, 40)}`);
     writeFileSync(stampFile, wanted);
