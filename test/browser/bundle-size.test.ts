@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,10 +40,7 @@ describe('what a first load is', () => {
     await mkdir(join(folder, 'a'));
     await writeFile(join(folder, '.vite/manifest.json'), JSON.stringify(manifest));
     await writeFile(join(folder, 'index.html'), '');
-    // A random text does not get smaller.
-    const noise = Array.from({ length: 2000 }, (_, index) =>
-      String.fromCharCode(33 + ((index * 7919) % 89)),
-    ).join('');
+    const noise = randomBytes(20_000); // does not get smaller
     for (const name of ['index.js', 'index.css', 'shared.js', 'page.js', 'page.css', 'chart.js'])
       await writeFile(join(folder, 'a', name), noise);
     const [page] = firstLoads(folder);
