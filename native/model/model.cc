@@ -72,7 +72,8 @@ Status Model::create_kv(const ModelOptions& options) {
 }
 
 MemoryUse Model::memory() const {
-  return {weights_.bytes(), kv_->bytes(), adapters_.bytes(), decoder_->scratch_bytes()};
+  return {weights_.bytes(), kv_->bytes(), adapters_.bytes(),
+          decoder_->scratch_bytes() + backend_->scratch_bytes()};
 }
 
 Result<LoadedAdapter> Model::load_adapter(const std::string& weights_path, const std::string& modules_json) {

@@ -171,6 +171,24 @@ TEST_CASE("a step with an adapter that runs out of memory lets go of the adapter
   CHECK(model.drop_adapter(loaded->handle));
 }
 
+TEST_CASE("the working memory of a step is counted, and stays as it is in the next one of its size") {
+  const Fixture f;
+  for (const auto quantization : {Quantization::none, Quantization::int8}) {
+    const auto opened = Model::open(f.options(BackendKind::cpu, quantization));
+    REQUIRE(opened);
+    Model& model = **opened;
+    const size_t idle = model.memory().scratch_bytes;
+    REQUIRE(run(model, drawing_plan()));
+    const size_t once = model.memory().scratch_bytes;
+    // Two threads draw from a copy of the logits [V] and candidates of 16 bytes.
+    CHECK(once >= idle + 2 * kVocab * (sizeof(float) + 16));
+    REQUIRE(run(model, drawing_plan()));
+    CHECK(model.memory().scratch_bytes == once);
+    REQUIRE(run(model, plan_of({1, 5})));
+    CHECK(model.memory().scratch_bytes == once);
+  }
+}
+
 TEST_CASE("what is wrong with what came in is not a lack of memory") {
   const Fixture f;
   const auto opened = Model::open(tiny_options(f.folder.path()));

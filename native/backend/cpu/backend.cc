@@ -33,21 +33,23 @@ const QuantizedKernels& quantized_kernels_for(Isa isa) {
 
 float* Scratch::floats(size_t count) {
   if (count * sizeof(float) > memory_.bytes()) {
+    held_->fetch_sub(memory_.bytes());
     memory_ = Memory();
     auto grown = Memory::allocate((count + count / 4) * sizeof(float));
     if (!grown) throw std::bad_alloc();
     memory_ = std::move(*grown);
+    held_->fetch_add(memory_.bytes());
   }
   return memory_.f32();
 }
 
 CpuBackend::CpuBackend(Isa isa, int threads)
-    : isa_(isa),
-      kernels_(kernels_for(isa)),
-      quantized_kernels_(quantized_kernels_for(isa)),
-      pool_(threads),
-      accumulators_(static_cast<size_t>(threads)),
-      attention_scratch_(static_cast<size_t>(threads)) {}
+    : isa_(isa), kernels_(kernels_for(isa)), quantized_kernels_(quantized_kernels_for(isa)), pool_(threads) {
+  for (int thread = 0; thread < threads; ++thread) {
+    accumulators_.emplace_back(scratch_bytes_);
+    attention_scratch_.emplace_back(scratch_bytes_);
+  }
+}
 
 Caps CpuBackend::caps() const {
   const int threads = pool_.threads();

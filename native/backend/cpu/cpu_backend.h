@@ -24,12 +24,16 @@ constexpr int kMaxHeadDim = 1024;
 // Memory of the step that grows to the largest step seen and stays.
 class Scratch {
  public:
+  // Counts what it holds in `held` too.
+  explicit Scratch(std::atomic<size_t>& held) : held_(&held) {}
+
   // At least `count` floats, 64-byte aligned; contents undefined. Throws std::bad_alloc when the system has
   // no more, which fails the step: to be called on the step's own thread, never first inside of the pool's
   // work.
   float* floats(size_t count);
 
  private:
+  std::atomic<size_t>* held_;
   Memory memory_;
 };
 
@@ -43,6 +47,7 @@ class CpuBackend final : public Backend {
   Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override;
   Result<std::unique_ptr<NormGain>> norm_create(const NormDesc& desc) override;
   void adapters_prepare() override { slabs_prepare(); }
+  size_t scratch_bytes() const override { return scratch_bytes_.load() + experts_bytes_.load(); }
   Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
       const Linear& base, std::span<const AdapterPartDesc> parts) override;
   Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
@@ -68,6 +73,7 @@ class CpuBackend final : public Backend {
   }
   void experts(const ExpertsCall& call, const Experts& experts) override {
     experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
+    experts_bytes_.store(experts_.bytes());
   }
   void gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) override;
   void add_scaled(float* y, const float* x, int64_t count, float factor) override;
@@ -141,19 +147,22 @@ class CpuBackend final : public Backend {
   Pool pool_;
   StepView step_;
   GroupedExpertsRunner experts_;
+  std::atomic<size_t> scratch_bytes_{0};  // of each Scratch and of sampling
+  std::atomic<size_t> experts_bytes_{0};
 
   std::vector<Scratch> accumulators_;  // per thread: [2, kChunkRows, tile] of linear
   std::vector<ShrinkItem> shrinks_;
   std::vector<Ahead::Run> soon_;  // A of the linear op after the next one
-  Scratch quantized_values_;
-  Scratch quantized_factors_;               // scales, then offsets
-  Scratch shrunk_;                          // s [rows, largest rank_total]
-  std::vector<Scratch> attention_scratch_;  // per thread
+  Scratch quantized_values_{scratch_bytes_};
+  Scratch quantized_factors_{scratch_bytes_};  // scales, then offsets
+  Scratch shrunk_{scratch_bytes_};             // s [rows, largest rank_total]
+  std::vector<Scratch> attention_scratch_;     // per thread
   std::vector<AttentionBlock> attention_blocks_;
-  Scratch attention_partials_;
+  Scratch attention_partials_{scratch_bytes_};
   std::vector<RopeTable> rope_tables_;
   std::vector<SampleScratch> sample_scratch_;  // per thread
   int64_t sample_vocab_ = 0;
+  size_t sample_bytes_ = 0;  // of sample_scratch_
 };
 
 // A copy of a vector [n] as float32, times `scale`, zero-padded to whole tiles of `tile`. nullopt: out of

@@ -33,7 +33,7 @@ const float* CpuBackend::rope_angles(const RopeDesc& rope) {
   };
   auto table = std::find_if(rope_tables_.begin(), rope_tables_.end(), same);
   if (table == rope_tables_.end()) {
-    rope_tables_.push_back({rope.inv_freq, rope.attention_factor, {}, false});
+    rope_tables_.push_back({rope.inv_freq, rope.attention_factor, Scratch(scratch_bytes_), false});
     table = rope_tables_.end() - 1;
   }
   const auto rows = static_cast<int64_t>(step_.position.size());

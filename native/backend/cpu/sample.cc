@@ -1,4 +1,5 @@
 #include <cassert>
+#include <utility>
 
 #include "backend/cpu/cpu_backend.h"
 
@@ -9,8 +10,11 @@ void CpuBackend::sample(std::span<SampleResult> results, const float* logits, in
   assert(results.size() == rows.size());
   if (vocab != sample_vocab_) {
     sample_scratch_.clear();
+    scratch_bytes_.fetch_sub(std::exchange(sample_bytes_, 0));
     // One by one: a copy of one would lack its capacity, and grow in the pool's work.
     for (int thread = 0; thread < pool_.threads(); ++thread) sample_scratch_.emplace_back(vocab);
+    for (const SampleScratch& scratch : sample_scratch_) sample_bytes_ += scratch.bytes();
+    scratch_bytes_.fetch_add(sample_bytes_);
     sample_vocab_ = vocab;
   }
   pool_.run(static_cast<int64_t>(rows.size()), [&](int64_t item, int thread) {

@@ -348,6 +348,9 @@ class Backend {
       const Linear& base, std::span<const AdapterPartDesc> parts) = 0;
   virtual Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
       const Embedding& base, const AdapterEmbeddingDesc& desc) = 0;
+  // Bytes of working memory that steps have made it take beside Buffers: it grows to the largest and stays.
+  // Any thread, while a step runs.
+  virtual size_t scratch_bytes() const = 0;
   // Whatever makes the next adapter quicker to load. On a thread of low priority, beside loads and steps.
   virtual void adapters_prepare() {}
   virtual Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) = 0;

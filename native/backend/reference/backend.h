@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+
 #include "backend/reference/types.h"
 #include "backend/shared/grouped_experts.h"
 #include "backend/shared/sampling.h"
@@ -34,8 +36,10 @@ class ReferenceBackend final : public Backend {
   Result<std::unique_ptr<Experts>> experts_create(std::span<const ExpertDesc> experts) override {
     return create_grouped_experts(*this, experts);
   }
+  size_t scratch_bytes() const override { return experts_bytes_.load(); }
   void experts(const ExpertsCall& call, const Experts& experts) override {
     experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
+    experts_bytes_.store(experts_.bytes());
   }
   void gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) override;
   void add_scaled(float* y, const float* x, int64_t count, float factor) override;
@@ -50,6 +54,7 @@ class ReferenceBackend final : public Backend {
  private:
   StepView step_;
   GroupedExpertsRunner experts_;
+  std::atomic<size_t> experts_bytes_{0};
 };
 
 }  // namespace lorikeet::reference

@@ -26,6 +26,12 @@ Result<std::unique_ptr<Experts>> create_grouped_experts(Backend& backend,
   return std::unique_ptr<Experts>(std::move(result));
 }
 
+size_t GroupedExpertsRunner::bytes() const {
+  const size_t floats = inputs_.capacity() + activated_.capacity() + outputs_.capacity();
+  const size_t indices = begin_.capacity() + row_.capacity() + place_.capacity();
+  return floats * sizeof(float) + indices * sizeof(int32_t) + chosen_.capacity() * sizeof(ChosenExpert);
+}
+
 // Counting sort by expert; rows of one stay in their order.
 void GroupedExpertsRunner::sort_rows(const ExpertsCall& call) {
   const auto chosen = static_cast<size_t>(call.router.chosen);

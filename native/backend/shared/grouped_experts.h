@@ -25,6 +25,7 @@ Result<std::unique_ptr<Experts>> create_grouped_experts(Backend& backend,
 class GroupedExpertsRunner {
  public:
   void run(Backend& backend, const ExpertsCall& call, const GroupedExperts& experts);
+  size_t bytes() const;
 
  private:
   void sort_rows(const ExpertsCall& call);

@@ -18,6 +18,9 @@ namespace lorikeet {
 class SampleScratch {
  public:
   explicit SampleScratch(int64_t vocab);
+  size_t bytes() const {
+    return logits.capacity() * sizeof(float) + candidates.capacity() * sizeof(Candidate);
+  }
 
   struct Candidate {
     double weight;  // exp((logit - max) / temperature): unnormalised probability
