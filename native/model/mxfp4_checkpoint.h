@@ -12,8 +12,8 @@ namespace lorikeet {
 
 bool has_mxfp4(const Checkpoint& checkpoint, const std::string& name);
 
-// For each expert its weight as bf16 bits [out, in], which hold the values exactly. Takes both tensors. A wrong
-// shape, or a scale that is no number or whose largest value is beyond bf16, is an error.
+// For each expert its weight as bf16 bits [out, in], which hold the values exactly. Takes both tensors. A
+// wrong shape, or a scale that is no number or whose largest value is beyond bf16, is an error.
 Result<std::vector<std::vector<uint16_t>>> take_mxfp4(Checkpoint& checkpoint, const std::string& name,
                                                       int64_t experts, int64_t out, int64_t in);
 
