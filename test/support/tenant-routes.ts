@@ -30,6 +30,7 @@ export const WITHOUT_KEY = new Set([
   'GET /health/live',
   'GET /health/ready',
   'GET /metrics',
+  'GET /v1/session/methods', // how one may sign in
   'POST /v1/hooks/fine-tune/{id}', // by the hook's own signature
 ]);
 
@@ -40,7 +41,12 @@ export const OF_SESSIONS = new Set([
   'DELETE /v1/session',
   'PUT /v1/session/view',
   'POST /v1/session/links',
+  'GET /v1/session/oidc/start',
+  'GET /v1/session/oidc/callback',
 ]);
+
+/** Routes that make the caller's own where it has none of the name, whoever else has one. */
+export const MAKES_OWN = new Set(['PUT /v1/evaluation-sets/{set}']);
 
 /** Routes without a parameter that change something, yet can name nothing that another tenant has. */
 export const NAMES_NOTHING = new Set([
@@ -68,6 +74,8 @@ export const BODIES: Readonly<Record<string, () => unknown>> = {
   'POST /v1/adapters/{adapter}/versions': () => formOf(Object.entries(goldenFiles('qv-r8'))),
   'PATCH /v1/adapters/{adapter}/versions/{version}': () => ({ description: 'mine now' }),
   'PUT /v1/adapters/{adapter}/aliases/{alias}': () => ({ routes: [{ version: 1 }] }),
+  'PUT /v1/adapters/{adapter}/aliases/{alias}/protection': () => ({ protected: true }),
+  'POST /v1/pending-changes/{change}/decision': () => ({ decision: 'approve' }),
   'PUT /v1/adapters/{adapter}/shares/{tenant}': () => ({}),
   'PATCH /v1/hooks/{hook}': () => ({ name: 'mine now' }),
   'PATCH /v1/webhook-endpoints/{endpoint}': () => ({ events: ['adapter.version.ready'] }),
@@ -105,7 +113,22 @@ export async function makeBelongings(owner: Client): Promise<Belongings> {
     delivery: NOBODYS_ID,
     request: await makeKeptRequest(owner),
     path: 'acme%2Fbot',
+    change: await makePendingChange(owner),
+    set: await makeEvaluationSet(owner),
   };
+}
+
+/** Of an alias that only this needs. */
+async function makePendingChange(owner: Client): Promise<string> {
+  const alias = '/v1/adapters/bot/aliases/guarded';
+  await owner.expect(200, 'PUT', alias, { routes: [{ version: 1 }] });
+  await owner.expect(200, 'PUT', `${alias}/protection`, { protected: true });
+  return (await owner.expect<{ id: string }>(202, 'DELETE', alias)).id;
+}
+
+async function makeEvaluationSet(owner: Client): Promise<string> {
+  await owner.expect(200, 'PUT', '/v1/evaluation-sets/smoke', { prompts: [{ prompt: 'x', expected: 'y' }] });
+  return 'smoke';
 }
 
 /** One that was refused: no engine is needed for it. */
@@ -132,6 +155,8 @@ export const NOBODYS: Belongings = {
   upload: NOBODYS_ID,
   job: `ftjob-${NOBODYS_ID}`,
   path: 'acme%2Fbat',
+  change: NOBODYS_ID,
+  set: 'smokes',
 };
 
 /** The route's path to what the owner has, and to the like that nobody has. */
