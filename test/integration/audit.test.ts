@@ -23,6 +23,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'POST /v1/chat/completions': 'inference changes nothing; it is metered',
   'POST /v1/hooks/fine-tune/{id}':
     'kept as a delivery of the hook; what becomes of it is written by the job, as the hook',
+  'POST /v1/revalidations': 'nothing waits here; revalidation.test.ts holds that it has an entry',
+  'POST /v1/admin/revalidations': 'nothing waits here; revalidation.test.ts holds that it has an entry',
   'PUT /v1/session/view': 'goes by a cookie; sessions.test.ts holds that it has an entry',
   'DELETE /v1/session': 'ends a cookie, and nothing else',
 };
@@ -32,7 +34,19 @@ interface Created {
 }
 type Call = (method: string, path: string, body?: unknown) => Promise<Answer<Created & { data: Created[] }>>;
 /** Ids that earlier steps made. */
-type Made = Record<'key' | 'operatorKey' | 'hook' | 'endpoint' | 'trainer' | 'tuning' | 'failedJob', string>;
+type Made = Record<
+  | 'key'
+  | 'operatorKey'
+  | 'hook'
+  | 'endpoint'
+  | 'trainer'
+  | 'tuning'
+  | 'failedJob'
+  | 'price'
+  | 'budget'
+  | 'change',
+  string
+>;
 
 let platform: Platform;
 let receiver: Server;
@@ -70,6 +84,27 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
     call('POST', `/v1/admin/tenants/acme/keys/${key}/rotate`, {}),
   'DELETE /v1/admin/tenants/{tenant}/keys/{key}': (call, { key }) =>
     call('DELETE', `/v1/admin/tenants/acme/keys/${key}`),
+  'PUT /v1/admin/prices': async (call, made) => {
+    const price = { prompt_per_million: 1, completion_per_million: 2 };
+    made.price = await idOf(call('PUT', '/v1/admin/prices', price));
+  },
+  'DELETE /v1/admin/prices/{price}': (call, { price }) => call('DELETE', `/v1/admin/prices/${price}`),
+  'POST /v1/admin/tenants/{tenant}/budgets': async (call, made) => {
+    made.budget = await idOf(call('POST', '/v1/admin/tenants/acme/budgets', { amount: 1 }));
+  },
+  'PATCH /v1/admin/tenants/{tenant}/budgets/{budget}': (call, { budget }) =>
+    call('PATCH', `/v1/admin/tenants/acme/budgets/${budget}`, { amount: 2 }),
+  'DELETE /v1/admin/tenants/{tenant}/budgets/{budget}': (call, { budget }) =>
+    call('DELETE', `/v1/admin/tenants/acme/budgets/${budget}`),
+  'DELETE /v1/admin/sessions/{session}': async (call) => {
+    const { data } = (await call('GET', '/v1/admin/sessions')).body;
+    await call('DELETE', `/v1/admin/sessions/${data[0]?.id}`);
+  },
+  'PUT /v1/request-log': (call) => call('PUT', '/v1/request-log', { enabled: true }),
+  'DELETE /v1/requests': (call) => call('DELETE', '/v1/requests'),
+  'PUT /v1/evaluation-sets/{set}': (call) =>
+    call('PUT', '/v1/evaluation-sets/smoke', { prompts: [{ prompt: 'x', expected: 'y' }] }),
+  'DELETE /v1/evaluation-sets/{set}': (call) => call('DELETE', '/v1/evaluation-sets/smoke'),
   'POST /v1/admin/keys': async (call, made) => {
     made.operatorKey = await idOf(call('POST', '/v1/admin/keys', { name: 'second' }));
   },
@@ -120,6 +155,18 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
   },
   'POST /v1/adapters/{adapter}/aliases/{alias}/rollback': (call) =>
     call('POST', '/v1/adapters/bot/aliases/production/rollback'),
+  'PUT /v1/adapters/{adapter}/aliases/{alias}/protection': async (call, made) => {
+    const path = '/v1/adapters/bot/aliases/guarded';
+    await operator({}).expect(200, 'PUT', path, { routes: [{ version: 3 }] });
+    await call('PUT', `${path}/protection`, { protected: true });
+    made.change = await idOf(operator({}).call('DELETE', path));
+  },
+  'POST /v1/pending-changes/{change}/decision': async (call, { change }) => {
+    await call('POST', `/v1/pending-changes/${change}/decision`, { decision: 'decline' });
+    const path = '/v1/adapters/bot/aliases/guarded';
+    await operator({}).expect(200, 'PUT', `${path}/protection`, { protected: false });
+    await operator({}).expect(200, 'DELETE', path);
+  },
   'POST /v1/webhook-endpoints/{endpoint}/deliveries/{delivery}/replay': async (call, { endpoint }) => {
     const path = `/v1/webhook-endpoints/${endpoint}/deliveries`;
     const list = () => operator({}).expect<{ data: Created[] }>(200, 'GET', path);

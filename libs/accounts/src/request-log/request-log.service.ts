@@ -3,6 +3,7 @@ import type { LoggedRequest, LoggedRequestsQuery } from '#contracts/request-log-
 import { type List, listPage } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
+import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
 import { DataSource } from 'typeorm';
 import { ACCOUNTS_LOGGER } from '../settings.js';
@@ -93,11 +94,19 @@ export class RequestLog implements OnModuleInit, OnModuleDestroy {
   /** Returns how many there were. */
   async clear(tenantId: string): Promise<number> {
     await this.flush();
-    const [, gone] = await this.database.query<[rows: unknown[], gone: number]>(
-      'DELETE FROM logged_requests WHERE tenant_id = $1',
-      [tenantId],
-    );
-    return gone;
+    return this.database.transaction(async (manager) => {
+      const [, gone] = await manager.query<[rows: unknown[], gone: number]>(
+        'DELETE FROM logged_requests WHERE tenant_id = $1',
+        [tenantId],
+      );
+      await AuditLog.record(manager, {
+        tenantId,
+        action: 'request_log.clear',
+        subject: { type: 'request_log', id: tenantId },
+        before: { requests: gone },
+      });
+      return gone;
+    });
   }
 
   async #flush(): Promise<void> {
