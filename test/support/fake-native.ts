@@ -47,6 +47,8 @@ export class FakeNative implements NativeModel {
   readonly #slotAdapter: Int32Array;
   readonly adapters = new Map<number, AdapterSpec>();
   steps = 0;
+  /** The steps that computed something without an adapter, from 1. */
+  readonly baseSteps: number[] = [];
   running = false;
   closed = false;
   maxRows = 0;
@@ -138,6 +140,7 @@ export class FakeNative implements NativeModel {
     try {
       const adapterOfRow = this.#adapterOfRow(plan);
       this.#inUse = new Set(adapterOfRow);
+      if (adapterOfRow.includes(0)) this.baseSteps.push(this.steps);
       if (this.options.checks !== false) this.#check(plan, adapterOfRow);
       const results = this.options.checks === false ? quick(plan) : this.#compute(plan, adapterOfRow);
       for (let turn = 0; turn < (this.options.stepTurns ?? 1); turn++) await nextTurn();
