@@ -23,7 +23,7 @@ export const push: Command = {
     wait: { kind: 'flag', help: 'until the version is ready (exit code 0) or rejected (1)' },
     'no-create': { kind: 'flag', help: 'fail when there is no such adapter' },
   },
-  notes: [`Also sent where they are there: ${OPTIONAL.join(', ')}. Other files are named and left out.`],
+  notes: [`Also sent where they are there: ${OPTIONAL.join(', ')}.`, 'Other files are named and left out.'],
   async run({ values, print, api, signal }) {
     const folder = resolve(values.operand('FOLDER'));
     const files = await filesOf(folder);
