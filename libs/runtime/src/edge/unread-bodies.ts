@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http';
 /** After its answer, a request may send the rest of its body for so long: it has not read the answer yet. */
 const REST_MS = 2_000;
 const REST_BYTES = 32 * 2 ** 20;
+/** Of one rest, whatever their size: 32 MiB come in 512 pieces of 64 KiB. */
+const MAX_PIECES = 4_096;
 /** More are not read at one time; their connections are cut. */
 const MAX_RESTS = 16;
 /** What is read of all rests together in one tick: 32 MiB a second, so that those who flood us cost little. */
@@ -25,9 +27,11 @@ export class UnreadBodies {
     const limit = socket.bytesRead + REST_BYTES;
     const cut = setTimeout(() => socket.destroy(), REST_MS);
     this.#rests.add(request);
+    let pieces = 0;
     request.on('data', (piece: Buffer) => {
       this.#room -= piece.length;
-      if (socket.bytesRead > limit) socket.destroy();
+      pieces += 1;
+      if (socket.bytesRead > limit || pieces > MAX_PIECES) socket.destroy();
       else if (this.#room <= 0) request.pause();
     });
     request.once('close', () => {
