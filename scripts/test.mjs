@@ -61,6 +61,8 @@ await runCommand(async () => {
   const total = sum(results);
   say();
   for (const row of table(results)) say(row);
+  // Below everything else: who reads only the end of a log has to see what failed.
+  for (const failure of total.failures ?? []) say(`\nFAILED ${failure}`);
   say();
   if (total.passed + total.failed === 0) say('No test ran.');
   say(closingLine(total));

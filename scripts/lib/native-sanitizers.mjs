@@ -4,7 +4,7 @@ import { lastLines, run } from './command.mjs';
 import { buildInFolder, nativeFolder } from './native-build.mjs';
 import { inRepository, repository } from './paths.mjs';
 import { say, step } from './print.mjs';
-import { countDoctest, settle, sum } from './test-report.mjs';
+import { doctestResult, sum } from './test-report.mjs';
 
 /** @typedef {import('./test-report.mjs').Counts} Counts */
 
@@ -142,14 +142,15 @@ async function runSanitizer({ name, folder, programs, watched, planted }, launch
     say(`${program} (${name}):`);
     const path = inRepository('build', folder, program);
     const { code, output } = await start(launch, path, ['--no-colors=true'], echo);
-    results.push(settle(countDoctest(output) ?? { passed: 0, failed: 1, skipped: 0 }, code));
+    results.push(doctestResult(`${program} (${name})`, output, code));
   }
   for (const [fault, report] of Object.entries(planted)) {
     const path = join('build', folder, 'lorikeet_planted_faults');
     const { code, output } = await start(launch, inRepository(path), [fault]);
     const found = code !== 0 && report.test(output);
     say(`planted fault ${fault} (${name}): ${found ? 'found' : `not found\n${lastLines(output, 20)}`}`);
-    results.push({ passed: found ? 1 : 0, failed: found ? 0 : 1, skipped: 0 });
+    const failures = found ? [] : [`planted fault ${fault} (${name}): not found`];
+    results.push({ passed: found ? 1 : 0, failed: failures.length, skipped: 0, failures });
   }
   return sum(results);
 }

@@ -6,7 +6,7 @@ import { nativeFolder } from './native-build.mjs';
 import { runSanitizers } from './native-sanitizers.mjs';
 import { inRepository, repository } from './paths.mjs';
 import { say } from './print.mjs';
-import { countDoctest, countVitest, settle, sum } from './test-report.mjs';
+import { countVitest, doctestResult, settle, sum, vitestFailures } from './test-report.mjs';
 
 /** @typedef {import('./test-report.mjs').Counts} Counts */
 
@@ -26,7 +26,7 @@ async function runNative() {
     if (!existsSync(path)) throw new Error(`${path} was not built`);
     say(`${name}:`);
     const { code, output } = await run(path, ['--no-colors=true'], { cwd: repository, onOutput: echo });
-    results.push(settle(countDoctest(output) ?? { passed: 0, failed: 1, skipped: 0 }, code));
+    results.push(doctestResult(name, output, code));
   }
   results.push(await runSanitizers());
   return sum(results);
@@ -49,7 +49,8 @@ async function runVitest(project, filters) {
       { cwd: repository, onOutput: echo },
     );
     if (!existsSync(report)) return settle({ passed: 0, failed: 0, skipped: 0 }, code === 0 ? 1 : code);
-    return settle(countVitest(JSON.parse(readFileSync(report, 'utf8'))), code);
+    const told = JSON.parse(readFileSync(report, 'utf8'));
+    return settle({ ...countVitest(told), failures: vitestFailures(told) }, code);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
