@@ -32,11 +32,18 @@ export function chatInput(chat: ChatConversation): ChatInput {
   const { messages, tools, templateArguments, addGenerationPrompt } = chat;
   return {
     kind: 'chat',
-    conversation: jsonText({ messages, tools, arguments: templateArguments }),
+    conversation: conversationText(messages, { tools, arguments: templateArguments }),
     messageCount: messages.length,
     hasTools: tools !== undefined,
     addGenerationPrompt,
   };
+}
+
+/** Chats of thousands of messages are common enough, and the event loop waits: only what may hold RawJson is walked. */
+function conversationText(messages: readonly ChatMessage[], rest: object): string {
+  const texts = messages.map((message) => (message.tool_calls ? jsonText(message) : JSON.stringify(message)));
+  const others = jsonText(rest).slice(1);
+  return `{"messages":[${texts.join(',')}]${others === '}' ? '' : ','}${others}`;
 }
 
 function jsonText(value: unknown): string {

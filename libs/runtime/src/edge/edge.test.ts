@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { Body, Controller, Delete, Get, Injectable, Module, Param, Post } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -189,6 +190,24 @@ describe('before a byte of the body is read', () => {
     await vi.waitFor(async () => expect(await open()).toBe(0), 5_000);
   });
 
+  it('reads the rest of a refused body at a pace', async () => {
+    await start();
+    const request = once(app.getHttpServer(), 'request') as Promise<[IncomingMessage]>;
+    const lines = ['authorization: Bearer wrong', 'content-length: 20000000'];
+    const client = raw(head('/echo', lines) + 'x'.repeat(10_000_000));
+    expect(await answerOf(client)).toMatchObject({ status: 401 });
+    const [message] = await request;
+    await vi.waitFor(() => expect(message.isPaused()).toBe(true), { interval: 1 });
+  });
+
+  it('goes on with the next request of a connection after a body that nobody wanted', async () => {
+    await start();
+    const unwanted = head('/nowhere', ['content-length: 150000']) + 'x'.repeat(150_000);
+    const client = raw(`${unwanted}${unwanted}GET /names/abc HTTP/1.1\r\nhost: x\r\n\r\n`);
+    await vi.waitFor(() => expect(client.received()).toContain('"length":3'));
+    expect(client.received().match(/ 404 /g)).toHaveLength(2);
+  });
+
   it('reads no body of GET and DELETE', async () => {
     await start();
     const lines = ['content-type: application/json', 'content-length: 3', '', '{"x'].join('\r\n');
@@ -347,8 +366,13 @@ describe('a body', () => {
       'content-type: application/json',
       'transfer-encoding: chunked',
     ];
-    const tiny = raw(head('/echo', lines) + '1\r\n[\r\n'.repeat(5_000));
-    expect(await answerOf(tiny)).toMatchObject({ status: 400 });
+    const tiny = raw(head('/echo', lines) + '1\r\n \r\n'.repeat(5_000));
+    const { status, body } = await answerOf(tiny);
+    expect([status, JSON.stringify(body)]).toEqual([400, expect.stringContaining('too small pieces')]);
+    await tiny.ended;
+    // Its parser is taken again by another connection.
+    for (const text of ['a', 'b'])
+      expect(await (await post('/echo', `"${text}"`)).json()).toEqual({ got: text });
   });
 });
 

@@ -1,8 +1,10 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '#runtime/app-error.js';
 import { BodyBudget } from './body-budget.js';
 import { encodingOf } from './body-decoding.js';
 import { type BodyKind, EXPECTED_TYPE, takesType } from './body-kinds.js';
+import { BodyPieces, tooManyPieces } from './body-pieces.js';
 import type { Admission, EdgeOptions } from './edge-options.js';
 import { FairWork } from './fair-work.js';
 import { IncomingBodies } from './incoming-bodies.js';
@@ -32,7 +34,8 @@ interface EdgeParts {
 export class Edge {
   readonly #budget: BodyBudget;
   readonly #bodies: IncomingBodies;
-  readonly #unread = new UnreadBodies();
+  readonly #pieces = new BodyPieces();
+  readonly #unread = new UnreadBodies(this.#pieces);
   readonly #turns = new Turns();
   readonly #work = new FairWork();
   #closing = false;
@@ -58,7 +61,9 @@ export class Edge {
     // Node would welcome every body, and answer other expectations, before we know of the request.
     for (const event of ['checkContinue', 'checkExpectation'])
       fastify.server.on(event, (...args) => fastify.server.emit('request', ...args));
-    fastify.server.on('request', (request, response) => {
+    fastify.server.prependListener('request', (request, response) => {
+      if (!carriesBody(request)) return;
+      this.#pieces.watch(request);
       response.once('finish', () => this.#unread.answered(request));
     });
   }
@@ -75,7 +80,7 @@ export class Edge {
     const turn = this.#turns.take();
     if (turn) await turn;
     const owner = await this.parts.admission().admit(request);
-    if (hasBody(request)) await this.#takeBody(request, reply, owner);
+    if (carriesBody(request.raw)) await this.#takeBody(request, reply, owner);
   }
 
   async #takeBody(request: FastifyRequest, reply: FastifyReply, owner: string): Promise<void> {
@@ -89,6 +94,7 @@ export class Edge {
     if (request.headers.expect !== undefined) reply.raw.writeContinue();
     if (isStreamed) {
       this.#bodies.watch(request.raw, () => request.raw.destroy(late()));
+      this.#pieces.onTooMany(request.raw, () => request.raw.destroy(tooManyPieces()));
       request.body = request.raw;
     } else
       request.body = await this.#receive(request, reply, { owner, limitBytes, isSigned: kind === 'signed' });
@@ -130,10 +136,12 @@ export class Edge {
     const received = receiver.receive(raw);
     received.catch(() => undefined); // its fault after it was late
     return new Promise((resolve, reject) => {
-      this.#bodies.watch(raw, () => {
+      const refuse = (error: AppError) => {
         void reply.header('connection', 'close');
-        reject(late());
-      });
+        reject(error);
+      };
+      this.#bodies.watch(raw, () => refuse(late()));
+      this.#pieces.onTooMany(raw, () => refuse(tooManyPieces()));
       received.then(resolve, reject);
     });
   }
@@ -152,7 +160,7 @@ function checkHead({ raw, url }: FastifyRequest): void {
     });
 }
 
-function hasBody({ headers }: FastifyRequest): boolean {
+function carriesBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 

@@ -81,7 +81,8 @@ export class JsonScanner {
 
   /** Reads a string up to its end or that of the bytes; returns where it stopped. */
   #string(bytes: Uint8Array, from: number): number {
-    for (let index = from; index < bytes.length; index += 1) {
+    const start = this.#escape > 0 || this.#awaitsLow ? from : firstSpecial(bytes, from);
+    for (let index = start; index < bytes.length; index += 1) {
       const byte = bytes[index]!;
       if (this.#escape > 0) this.#escapedByte(byte);
       else if (byte === BACKSLASH) this.#escape = 1;
@@ -170,6 +171,16 @@ export class JsonScanner {
     if (end - start >= EXACT_DIGITS && this.longNumbers.length < MAX_LONG_NUMBERS)
       this.longNumbers.push({ start, end });
   }
+}
+
+/** The index of the first byte that means something within a string. */
+function firstSpecial(bytes: Uint8Array, from: number): number {
+  let index = from;
+  for (; index < bytes.length; index += 1) {
+    const byte = bytes[index]!;
+    if (byte === QUOTE || byte === BACKSLASH || byte === 0) break;
+  }
+  return index;
 }
 
 function isDigit(byte: number): boolean {

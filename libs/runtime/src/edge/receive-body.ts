@@ -20,9 +20,6 @@ const FIRST_CAPACITY_BYTES = 16 * 1024;
 const IN_PLACE_BYTES = 64 * 1024;
 /** Bytes that are scanned in one piece of work. */
 const SCAN_BYTES = 64 * 1024;
-/** Pieces smaller than this on average cost more than what they carry. */
-const MIN_PIECE_BYTES = 16;
-const FREE_PIECES = 1_024;
 
 /** Reads a whole body into memory, within its limits. What it holds is counted until `release` is called. */
 export class BodyReceiver {
@@ -31,7 +28,6 @@ export class BodyReceiver {
   #range: ArrayBuffer | undefined;
   #length = 0;
   #scanned = 0;
-  #pieces = 0;
   #taken = 0;
 
   constructor(private readonly options: ReceiveOptions) {}
@@ -71,11 +67,8 @@ export class BodyReceiver {
 
   #append(piece: Buffer): void {
     const { limitBytes } = this.options;
-    this.#pieces += 1;
     const length = this.#length + piece.length;
     if (length > limitBytes) throw tooLarge(limitBytes);
-    if (this.#pieces > FREE_PIECES + length / MIN_PIECE_BYTES)
-      throw new AppError('invalid_request', { message: 'The body comes in too many too small pieces.' });
     if (length > this.#buffer.length) this.#grow(length);
     piece.copy(this.#buffer, this.#length);
     this.#length = length;

@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http';
+import type { BodyPieces } from './body-pieces.js';
 
 /** After its answer, a request may send the rest of its body for so long: it has not read the answer yet. */
 const REST_MS = 2_000;
 const REST_BYTES = 32 * 2 ** 20;
-/** Of one rest, whatever their size: 32 MiB come in 512 pieces of 64 KiB. */
-const MAX_PIECES = 4_096;
 /** More are not read at one time; their connections are cut. */
 const MAX_RESTS = 16;
 /** What is read of all rests together in one tick: 32 MiB a second, so that those who flood us cost little. */
@@ -17,9 +16,12 @@ export class UnreadBodies {
   #room = TICK_BYTES;
   #timer: NodeJS.Timeout | undefined;
 
+  constructor(private readonly pieces: BodyPieces) {}
+
   /** Must be called when the request's answer was sent. */
   answered(request: IncomingMessage): void {
-    if (request.complete || request.destroyed) return;
+    if (request.destroyed) return;
+    if (request.complete) return void request.resume(); // what waits would hold up the connection's next request
     const { socket } = request; // the response has let go of it
     const declared = Number(request.headers['content-length'] ?? 0);
     if (this.#rests.size >= MAX_RESTS || declared > REST_BYTES)
@@ -27,11 +29,10 @@ export class UnreadBodies {
     const limit = socket.bytesRead + REST_BYTES;
     const cut = setTimeout(() => socket.destroy(), REST_MS);
     this.#rests.add(request);
-    let pieces = 0;
+    this.pieces.onTooMany(request, () => socket.destroy());
     request.on('data', (piece: Buffer) => {
       this.#room -= piece.length;
-      pieces += 1;
-      if (socket.bytesRead > limit || pieces > MAX_PIECES) socket.destroy();
+      if (socket.bytesRead > limit) socket.destroy();
       else if (this.#room <= 0) request.pause();
     });
     request.once('close', () => {
