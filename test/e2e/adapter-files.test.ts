@@ -100,6 +100,29 @@ it("renders chats by the template of tokenizer_config.json, and names a training
   expect(JSON.stringify(version.report)).toContain('training_args.bin');
 });
 
+it('renders the numbers of tools and template arguments as they were written', async () => {
+  const template =
+    "{% for message in messages %}{{ message['content'] }}{% endfor %}{% if tools %}{{ tools[0].function.parameters }} {{ scale }}{% endif %}";
+  const tokenizer = JSON.stringify({ chat_template: template });
+  await upload('spelled', [...PEFT, ['tokenizer_config.json', tokenizer]]);
+  const body =
+    '{"model":"spelled","messages":[{"role":"user","content":"x "}],"tool_choice":"none","max_tokens":1,' +
+    '"return_token_ids":true,"chat_template_kwargs":{"scale":1e3},"tools":[{"type":"function","function":' +
+    '{"name":"f","parameters":{"least":1.0,"most":12345678901234567890,"step":0.5}}}]}';
+  const response = await fetch(`${stack.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${tenant.key}`, 'content-type': 'application/json' },
+    body,
+  });
+  const chat = (await response.json()) as { choices: Choice[]; prompt_token_ids?: number[] };
+  const rendered = await complete('spelled', {
+    prompt: "x {'least': 1.0, 'most': 12345678901234567890, 'step': 0.5} 1000.0",
+    max_tokens: 1,
+    add_special_tokens: false,
+  });
+  expect(chat.prompt_token_ids ?? chat.choices[0]?.prompt_token_ids).toEqual(rendered.prompt_token_ids);
+});
+
 it('answers by an adapter in MLX-LM’s files as by the same one in PEFT’s', async () => {
   const { lora_alpha, r } = JSON.parse(CONFIG.toString()) as { lora_alpha: number; r: number };
   const lora_parameters = { rank: r, scale: lora_alpha / r, dropout: 0 };

@@ -51,7 +51,7 @@ export class Client {
     const answer = await this.call<T>(method, path, body);
     if (answer.status !== status) {
       throw new Error(
-        `${method} ${path}: ${answer.status}, expected ${status}: ${JSON.stringify(answer.body)}`,
+        `${method} ${path}: ${answer.status}, expected ${status}: ${JSON.stringify(answer.body).slice(0, 2_000)}`,
       );
     }
     return answer.body;

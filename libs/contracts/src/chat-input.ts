@@ -1,10 +1,5 @@
 import type { GenerateRequest } from './engine-protocol.js';
-
-/** JSON text that goes into other JSON as it is, so that the spelling of its numbers (1.0, large integers) is kept. */
-export class RawJson {
-  /** The text must be valid JSON. */
-  constructor(readonly text: string) {}
-}
+import { RawJson } from './raw-json.js';
 
 /** A message as chat templates know it; members that are undefined are not there. */
 export interface ChatMessage {

@@ -1,5 +1,6 @@
-import { chatInput, type ChatMessage, RawJson } from '#contracts/chat-input.js';
+import { chatInput, type ChatMessage } from '#contracts/chat-input.js';
 import type { ChatRequest, ChatRequestMessage, MessageContent } from '#contracts/openai/chat-request.js';
+import { RawJson } from '#contracts/raw-json.js';
 import { AppError } from '#runtime/app-error.js';
 import type { GenerationPlan } from './generation-plan.js';
 import { defaultedOf, endingOf, samplingOf } from './sampling-plan.js';

@@ -16,7 +16,7 @@ import { TakesBody } from '#runtime/edge/body-kinds.js';
 export class ChatController {
   constructor(private readonly answers: AnswerService) {}
 
-  @TakesBody('prompt')
+  @TakesBody('prompt', { verbatim: ['tools', 'chat_template_kwargs'] })
   @Post()
   @HttpCode(200)
   @ApiOperation({ summary: 'Answer a conversation', description: 'With stream: true, server-sent events.' })

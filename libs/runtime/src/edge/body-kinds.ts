@@ -7,8 +7,15 @@ import { RouteConfig } from '@nestjs/platform-fastify';
  */
 export type BodyKind = 'json' | 'prompt' | 'signed' | 'files' | 'octets';
 
+export interface BodyRoute {
+  readonly body?: BodyKind;
+  /** Members of the outermost object whose numbers keep their spelling, as RawJson where JavaScript has another. */
+  readonly verbatim?: readonly string[];
+}
+
 /** Decorates a handler whose body is no small JSON. */
-export const TakesBody = (kind: BodyKind): MethodDecorator => RouteConfig({ body: kind });
+export const TakesBody = (kind: BodyKind, rest: Omit<BodyRoute, 'body'> = {}): MethodDecorator =>
+  RouteConfig({ ...rest, body: kind });
 
 /** The largest body of each kind that is held in memory. */
 export type BodyLimits = Readonly<Record<'json' | 'prompt' | 'signed', number>>;

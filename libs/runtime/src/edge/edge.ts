@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '#runtime/app-error.js';
 import { BodyBudget } from './body-budget.js';
 import { encodingOf } from './body-decoding.js';
-import { type BodyKind, EXPECTED_TYPE, takesType } from './body-kinds.js';
+import { type BodyKind, type BodyRoute, EXPECTED_TYPE, takesType } from './body-kinds.js';
 import { BodyPieces, tooManyPieces } from './body-pieces.js';
 import type { Admission, EdgeOptions } from './edge-options.js';
 import { FairWork } from './fair-work.js';
@@ -25,6 +25,14 @@ interface EdgeParts {
   readonly options: EdgeOptions;
   readonly routes: RouteTable;
   readonly admission: () => Admission;
+}
+
+/** How a body that is held in memory is read. */
+interface HeldBody {
+  readonly owner: string;
+  readonly limitBytes: number;
+  readonly isSigned: boolean;
+  readonly verbatim: readonly string[] | undefined;
 }
 
 /**
@@ -84,7 +92,7 @@ export class Edge {
   }
 
   async #takeBody(request: FastifyRequest, reply: FastifyReply, owner: string): Promise<void> {
-    const kind = kindOf(request);
+    const { body: kind = 'json', verbatim } = request.routeOptions.config as BodyRoute;
     const mediaType = mediaTypeOf(request);
     checkType(kind, mediaType, request);
     const isStreamed = kind === 'octets' || (kind === 'files' && mediaType.startsWith('multipart/'));
@@ -97,7 +105,12 @@ export class Edge {
       this.#pieces.onTooMany(request.raw, () => request.raw.destroy(tooManyPieces()));
       request.body = request.raw;
     } else
-      request.body = await this.#receive(request, reply, { owner, limitBytes, isSigned: kind === 'signed' });
+      request.body = await this.#receive(request, reply, {
+        owner,
+        limitBytes,
+        isSigned: kind === 'signed',
+        verbatim,
+      });
   }
 
   #limitOf(kind: BodyKind): number {
@@ -109,7 +122,7 @@ export class Edge {
   async #receive(
     request: FastifyRequest,
     reply: FastifyReply,
-    { owner, limitBytes, isSigned }: { owner: string; limitBytes: number; isSigned: boolean },
+    { owner, limitBytes, isSigned, verbatim }: HeldBody,
   ): Promise<unknown> {
     const holder = { socket: request.raw.socket, address: request.ip, owner };
     const scanner = isSigned ? undefined : new JsonScanner(jsonLimits(limitBytes));
@@ -124,9 +137,9 @@ export class Edge {
     const bytes = await this.#inTime(request, reply, receiver);
     if (!scanner) return bytes;
     if (bytes.length === 0) return undefined;
-    if (bytes.length <= PARSE_AT_ONCE_BYTES) return parseScanned(bytes, scanner);
+    if (bytes.length <= PARSE_AT_ONCE_BYTES) return parseScanned(bytes, scanner, verbatim);
     try {
-      return await this.#work.run(owner, () => parseScanned(bytes, scanner));
+      return await this.#work.run(owner, () => parseScanned(bytes, scanner, verbatim));
     } finally {
       receiver.free();
     }
@@ -162,10 +175,6 @@ function checkHead({ raw, url }: FastifyRequest): void {
 
 function carriesBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-}
-
-function kindOf({ routeOptions }: FastifyRequest): BodyKind {
-  return (routeOptions.config as { body?: BodyKind }).body ?? 'json';
 }
 
 function mediaTypeOf({ headers }: FastifyRequest): string {

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { parse } from 'secure-json-parse';
 import { AppError } from '#runtime/app-error.js';
 import { JsonScanner, type JsonLimits, type NumberSpan } from './json-scanner.js';
+import { restoreNumbers } from './verbatim-members.js';
 
 /** Stands before a long number in its member's text; no body holds U+0000. */
 const LONG_NUMBER = '\0';
@@ -14,15 +15,20 @@ export function parseJson(bytes: Buffer, limits?: JsonLimits): unknown {
 }
 
 /**
- * A scanned text as its value: members of the outermost object that are integers beyond 2^53 are bigints. Throws
- * invalid_request.
+ * A scanned text as its value: members of the outermost object that are integers beyond 2^53 are bigints, and those
+ * named in `verbatim` keep the spelling of their numbers. Throws invalid_request.
  */
-export function parseScanned(bytes: Buffer, { longNumbers }: JsonScanner): unknown {
+export function parseScanned(
+  bytes: Buffer,
+  { longNumbers }: JsonScanner,
+  verbatim: readonly string[] = [],
+): unknown {
   if (!isUtf8(bytes)) throw new AppError('invalid_request', { message: 'The body is not valid UTF-8.' });
   const spans = longNumbers.filter(({ start, end }) => isLong(bytes.toString('latin1', start, end)));
   const text = spans.length === 0 ? bytes.toString('utf8') : markNumbers(bytes, spans);
   try {
     const value: unknown = parse(text, undefined, { protoAction: 'error', constructorAction: 'error' });
+    restoreNumbers(value, text, verbatim);
     return spans.length === 0 ? value : withBigInts(value);
   } catch (cause) {
     throw new AppError('invalid_request', {
