@@ -5,6 +5,9 @@
 #
 #   scripts/try-fresh.sh FOLDER [start|test|all]
 #
+# With BASE (a model folder) and ADAPTER (a PEFT folder of it) in the environment, `start` also serves that base and types
+# the commands that are printed then.
+#
 # Read from the environment: SUITE (bookworm), MIRROR (debootstrap's own default), NODE (this machine's node), NPM (the
 # folder of its npm package), NPMRC (a .npmrc for the users there), REUSE (1: keep the clones of the last run, and what
 # was installed and built in them). FOLDER/root is kept and used again.
@@ -95,10 +98,10 @@ expect_nothing_left() {
   exit 1
 }
 
-# start USER HOME LABEL: `npm start` until it is ready; leaves its process in $starter.
+# start USER HOME LABEL [COMMAND]: `npm start` until it is ready; leaves its process in $starter.
 start() {
   local log=$folder/$1-$3.log began=$SECONDS
-  within "$1" "$2" 'exec npm start' >"$log" 2>&1 &
+  within "$1" "$2" "exec ${4:-npm start}" >"$log" 2>&1 &
   starter=$!
   until grep -q 'Ctrl-C stops everything' "$log"; do
     if ! kill -0 "$starter" 2>/dev/null; then
@@ -146,6 +149,25 @@ try_start() {
   expect_nothing_left 'at the end'
 }
 
+# A base and an adapter of the user's own, by the commands that the start prints.
+try_own_base() {
+  if [ "${BASE:-}" = '' ]; then return; fi
+  local project="$root$2/my projects/lorikeet" command
+  rm -rf "$root$2/my base" "$project/my-adapter"
+  cp -RL "$BASE" "$root$2/my base"
+  cp -RL "$ADAPTER" "$project/my-adapter"
+  chroot "$root" chown -R "$1:" "$2"
+  start "$1" "$2" own-base 'env MODEL_PATH="$HOME/my base" DATA_DIR="$HOME/own data" npm start'
+  grep -A4 -E '^ *Model ' "$folder/$1-own-base.log"
+  grep -oE '^ *npx lorikeet .*' "$folder/$1-own-base.log" | while IFS= read -r command; do
+    printf '$ %s\n' "$command"
+    printf 'Hello\n' | within "$1" "$2" "$command" || exit 1
+  done
+  kill -INT "$(process_of 'node scripts/start.mjs')"
+  wait "$starter" || true
+  expect_nothing_left 'after a base of their own'
+}
+
 try_test() {
   local log=$folder/$1-test.log
   within "$1" "$2" 'exec npm test' >"$log" 2>&1 </dev/null || { tail -60 "$log"; exit 1; }
@@ -164,7 +186,7 @@ clone_for root /root
 chmod 700 "$root/root"
 for user in root guest; do
   home=$(chroot "$root" sh -c "echo ~$user")
-  case $what in start | all) try_start "$user" "$home" ;; esac
+  case $what in start | all) try_start "$user" "$home"; try_own_base "$user" "$home" ;; esac
   case $what in test | all) try_test "$user" "$home" ;; esac
 done
 echo 'All of it works on a fresh machine.'
