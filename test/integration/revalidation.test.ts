@@ -143,6 +143,15 @@ describe('stored versions, after the base was changed', () => {
     expect(words.bases).toMatchObject([{ state: 'rejected', digest: null, report: { verdict: 'rejected' } }]);
     const [error] = words.bases[0]?.report?.errors ?? [];
     expect(error?.code).toBe('tensor_shape');
+    const page = '/v1/adapters/words/versions/1/report?section=errors';
+    expect(await acme.expect(200, 'GET', page)).toMatchObject({ total: 0 });
+    const onNext = await acme.expect<{ data: unknown[] }>(
+      200,
+      'GET',
+      `${page}&base=${words.bases[0]?.base_digest}`,
+    );
+    expect(onNext.data[0]).toEqual(error);
+    await acme.expect(404, 'GET', `${page}&base=other`);
     expect(await status()).toMatchObject({
       ready: 3,
       unvalidated: 0,

@@ -133,6 +133,12 @@ export const ReportQuerySchema = z.object({
     .string()
     .regex(/^\d{1,9}$/, "expected the last page's last_id")
     .optional(),
+  base: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('`base_digest` of a base in `bases`; absent: the base that the version was first judged on'),
 });
 export type ReportQuery = z.infer<typeof ReportQuerySchema>;
 const ReportRowSchema = z.union([

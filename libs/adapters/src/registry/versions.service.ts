@@ -99,9 +99,9 @@ export class VersionsService {
     tenantId: string,
     adapterName: string,
     number: number,
-    { section, limit, after }: ReportQuery,
+    { section, limit, after, base }: ReportQuery,
   ): Promise<ReportPage> {
-    const { report } = await this.get(tenantId, adapterName, number);
+    const report = reportOn(await this.get(tenantId, adapterName, number), base);
     const rows: ReportRow[] = report?.[section] ?? [];
     const begin = after === undefined ? 0 : Number(after) + 1;
     const data = rows.slice(begin, begin + limit);
@@ -251,4 +251,15 @@ async function cursorNumber(manager: EntityManager, adapter: Adapter, after: str
 
 function unknownCursor(): AppError {
   return new AppError('invalid_request', { message: '`after` is no id of this list.', param: 'after' });
+}
+
+/** The report on one base. Throws not_found for a base that the version was not judged on. */
+function reportOn(version: VersionResource, base: string | undefined): VersionResource['report'] {
+  if (base === undefined || base === version.base_digest) return version.report;
+  const found = version.bases.find(({ base_digest }) => base_digest === base);
+  if (found) return found.report;
+  throw new AppError('not_found', {
+    message: `The version was not judged on a base with the digest ${base.slice(0, 80)}.`,
+    param: 'base',
+  });
 }
