@@ -11,15 +11,16 @@ const only = (from, to, files = []) => ({
 module.exports = {
   forbidden: [
     { name: 'no cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
-    only('apps/api', ['accounts', 'adapters', 'fleet', 'pipelines', 'stores', 'runtime', 'contracts']),
+    only('apps/api', ['accounts', 'adapters', 'fleet', 'inference', 'pipelines', 'stores', 'runtime', 'contracts']),
     only('apps/backup', ['accounts', 'adapters', 'stores', 'runtime', 'contracts'], ['^apps/api/src/migrate-database\\.ts$']),
     only('apps/cli', ['contracts']),
     only('apps/console', ['contracts']),
-    only('apps/worker', ['accounts', 'adapters', 'fleet', 'pipelines', 'stores', 'runtime', 'contracts']),
+    only('apps/worker', ['accounts', 'adapters', 'fleet', 'inference', 'pipelines', 'stores', 'runtime', 'contracts']),
     only('apps/engine', ['serving', 'native-engine', 'stores/src/blobs', 'runtime', 'contracts']),
     only('libs/accounts', ['stores', 'runtime', 'contracts']),
     only('libs/adapters', ['safetensors-js', 'jinja', 'stores', 'runtime', 'contracts']),
     only('libs/pipelines', ['stores', 'runtime', 'contracts']),
+    only('libs/inference', ['accounts', 'adapters', 'fleet', 'runtime', 'contracts']),
     only('libs/fleet', ['stores', 'runtime', 'contracts']),
     only('libs/serving', ['native-engine', 'jinja', 'stores/src/blobs', 'runtime', 'contracts']),
     only('libs/native-engine', ['contracts']),
@@ -45,6 +46,12 @@ module.exports = {
       severity: 'error',
       from: { path: lib('jinja'), pathNot: '\\.test\\.ts$' },
       to: { dependencyTypes: ['npm', 'npm-dev'] },
+    },
+    {
+      name: 'the life of a request knows no HTTP',
+      severity: 'error',
+      from: { path: lib('inference'), pathNot: '\\.test\\.ts$' },
+      to: { path: 'node_modules/(fastify|@fastify|@nestjs/(swagger|platform-fastify))/' },
     },
     {
       name: 'no production code imports a test',

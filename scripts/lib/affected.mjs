@@ -8,6 +8,7 @@ const OF_LIBRARY = /** @type {Readonly<Record<string, readonly string[]>>} */ ({
   'safetensors-js': ['worker', 'api'],
   pipelines: ['worker', 'api'],
   fleet: ['worker', 'api'],
+  inference: ['worker', 'api'],
 });
 
 /**

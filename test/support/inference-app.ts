@@ -19,8 +19,8 @@ import { Admission } from '#runtime/edge/edge-options.js';
 import { makeHttpApp } from '#runtime/http-app.js';
 import { makeRegistry, MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
-import { bodyPipe } from '../../apps/api/src/inference/body-pipe.js';
-import { InferenceModule } from '../../apps/api/src/inference/inference.module.js';
+import { bodyPipe } from '../../apps/api/src/http/body-pipe.js';
+import { InferenceApiModule } from '../../apps/api/src/inference/inference-api.module.js';
 import { FakeEngine } from './fake-engine.js';
 
 export const KEY = 'sk-acme';
@@ -110,7 +110,7 @@ export async function startInferenceApp(): Promise<InferenceApp> {
     imports: [
       MetricsModule.forRoot(makeRegistry('test')),
       FleetModule.forRoot({ engineUrls: [engine.url], engineToken: 'token', logger }),
-      InferenceModule.forRoot({ streams, logger, imports: [FakePlatformModule] }),
+      InferenceApiModule.forRoot({ streams, logger, imports: [FakePlatformModule] }),
     ],
   })
   class TestModule {}

@@ -15,7 +15,7 @@ import { serveIndex } from './docs/index-page.js';
 import { serveConsole } from './console/serve-console.js';
 import { serveDocs } from './docs/serve-docs.js';
 import { BaseUrl } from './pipelines/base-url.js';
-import { bodyPipe } from './inference/body-pipe.js';
+import { bodyPipe } from './http/body-pipe.js';
 import type { apiSettings } from './settings.js';
 
 export interface ApiProcess {

@@ -36,7 +36,7 @@ import { FiguresModule } from './figures.module.js';
 import { HealthController } from './health/health.controller.js';
 import { VersionController } from './health/version.controller.js';
 import { HealthService } from './health/health.service.js';
-import { InferenceModule } from './inference/inference.module.js';
+import { InferenceApiModule } from './inference/inference-api.module.js';
 import { PipelinesApiModule } from './pipelines/pipelines-api.module.js';
 import { LimitsController } from './limits/limits.controller.js';
 import { LimitsService } from './limits/limits.service.js';
@@ -102,7 +102,7 @@ export class AppModule {
         FleetModule.forHistory({ engineUrls, engineToken, logger }),
         OperatorModule.forRoot(),
         PipelinesApiModule.forRoot({ settings, logger }),
-        InferenceModule.forRoot({ streams, logger }),
+        InferenceApiModule.forRoot({ streams, logger }),
         FiguresModule.forRoot({ streams }),
       ],
       controllers: CONTROLLERS,

@@ -116,20 +116,26 @@ export class AccountsModule {
     };
   }
 
-  /** Usage alone, for a process that nobody calls with a key. */
+  /** Tenants, and what is metered and kept of requests, for a process that nobody calls with a key. */
   static forUsage({ settings, logger }: UsageOptions): DynamicModule {
+    const services = [
+      TenantsService,
+      UsageService,
+      UsageRollup,
+      HistoryRetention,
+      RequestLog,
+      RequestLogSettings,
+      RequestLogRetention,
+    ];
     return {
       module: AccountsModule,
       providers: [
         { provide: ACCOUNTS_LOGGER, useValue: logger },
         { provide: GOODPUT_LIMITS, useValue: settings },
         { provide: CURRENCY, useValue: settings.currency },
-        UsageService,
-        UsageRollup,
-        HistoryRetention,
-        RequestLogRetention,
+        ...services,
       ],
-      exports: [UsageService, UsageRollup, HistoryRetention, RequestLogRetention],
+      exports: services,
     };
   }
 }

@@ -8,7 +8,7 @@ import type { List } from '#contracts/resource.js';
 import { VersionFileListSchema, type VersionFileResource } from '#contracts/version-files-api.js';
 import { AppError } from '#runtime/app-error.js';
 import { OpenStreams } from '#runtime/open-streams.js';
-import { followClient } from '../inference/client-connection.js';
+import { followClient } from '../http/client-connection.js';
 import { readRange } from './byte-range.js';
 
 const VersionPathSchema = z.object({

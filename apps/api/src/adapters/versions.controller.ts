@@ -41,7 +41,7 @@ import { DeletedSchema, type List, NameSchema } from '#contracts/resource.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import { AppError } from '#runtime/app-error.js';
 import { OpenStreams } from '#runtime/open-streams.js';
-import { followClient } from '../inference/client-connection.js';
+import { followClient } from '../http/client-connection.js';
 import { BaseModelRules } from './base-model-rules.service.js';
 import { parseImportBody } from './import-body.js';
 import { UPLOAD_BODY } from './upload-body.js';

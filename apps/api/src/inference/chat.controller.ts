@@ -4,10 +4,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { type ChatRequest, ChatRequestSchema } from '#contracts/openai/chat-request.js';
 import { ChatCompletionSchema } from '#contracts/openai/chat-response.js';
-import type { AnswerHead } from './answer-format.js';
-import { AnswerService } from './answer.service.js';
-import { ChatFormat } from './chat-format.js';
-import { planChat } from './chat-plan.js';
+import type { AnswerHead } from '#inference/answers/answer-format.js';
+import { AnswerService } from '../http/answer.service.js';
+import { ChatFormat } from '#inference/answers/chat-format.js';
+import { planChat } from '#inference/plan/chat-plan.js';
 import { TakesBody } from '#runtime/edge/body-kinds.js';
 
 @ApiTags('Inference')

@@ -4,10 +4,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { type CompletionRequest, CompletionRequestSchema } from '#contracts/openai/completion-request.js';
 import { CompletionSchema } from '#contracts/openai/completion-response.js';
-import type { AnswerHead } from './answer-format.js';
-import { AnswerService } from './answer.service.js';
-import { CompletionFormat } from './completion-format.js';
-import { planCompletion } from './completion-plan.js';
+import type { AnswerHead } from '#inference/answers/answer-format.js';
+import { AnswerService } from '../http/answer.service.js';
+import { CompletionFormat } from '#inference/answers/completion-format.js';
+import { planCompletion } from '#inference/plan/completion-plan.js';
 import { TakesBody } from '#runtime/edge/body-kinds.js';
 
 @ApiTags('Inference')

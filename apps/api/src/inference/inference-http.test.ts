@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { finish, scored, start, tokens } from '../../../../test/support/engine-events.js';
 import { FAKE_BASE, type FakeGeneration } from '../../../../test/support/fake-engine.js';
 import { type InferenceApp, KEY, startInferenceApp, TENANT } from '../../../../test/support/inference-app.js';
-import { RequestMeter } from './request-meter.js';
+import { RequestMeter } from '#inference/meter/request-meter.js';
 
 let app: InferenceApp;
 beforeAll(async () => {

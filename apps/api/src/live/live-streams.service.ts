@@ -6,8 +6,8 @@ import { ERROR_TABLE } from '#contracts/errors.js';
 import { AppError, toEnvelope } from '#runtime/app-error.js';
 import { Draining } from '#runtime/drain.js';
 import { OpenStreams } from '#runtime/open-streams.js';
-import { followClient } from '../inference/client-connection.js';
-import { SseStream } from '../inference/sse-stream.js';
+import { followClient } from '../http/client-connection.js';
+import { SseStream } from '../http/sse-stream.js';
 
 /** The key is looked at this often, so that a stream ends within a second of it. */
 const LOOK_EVERY_MS = 500;

@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AccountsModule } from '#accounts/accounts.module.js';
+import { InferenceModule } from '#inference/inference.module.js';
 import { PipelinePorts } from '#pipelines/hooks/pipeline-ports.js';
 import { PipelineRun } from '#pipelines/hooks/pipeline-run.service.js';
 import { PipelinesModule } from '#pipelines/pipelines.module.js';
@@ -22,9 +23,14 @@ export interface WorkerPipelinesOptions {
 @Module({})
 export class WorkerPipelinesModule {
   static forRoot({ settings, logger }: WorkerPipelinesOptions): DynamicModule {
+    const accounts = AccountsModule.forUsage({ settings, logger });
     return {
       module: WorkerPipelinesModule,
-      imports: [PipelinesModule.forRoot({ settings, logger }), AccountsModule.forUsage({ settings, logger })],
+      imports: [
+        PipelinesModule.forRoot({ settings, logger }),
+        accounts,
+        InferenceModule.forRoot({ imports: [accounts] }),
+      ],
       providers: [
         { provide: WORKER_SETTINGS, useValue: settings },
         { provide: WORKER_LOGGER, useValue: logger },

@@ -4,8 +4,8 @@ import { AliasGuards } from '#adapters/aliases/alias-guards.service.js';
 import type { ResolvedVersion, ServedShadow } from '#adapters/registry/served-target.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import type { AppError } from '#runtime/app-error.js';
-import type { Sequence } from './generation-plan.js';
-import type { RequestMeter } from './request-meter.js';
+import type { Sequence } from '../plan/generation-plan.js';
+import type { RequestMeter } from '../meter/request-meter.js';
 import { type EngineScope, ShadowTraffic } from './shadow-traffic.service.js';
 import { isVersionsFault } from './version-fault.js';
 

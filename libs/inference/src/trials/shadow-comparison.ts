@@ -1,5 +1,5 @@
 import type { ShadowFigures } from '#adapters/aliases/alias-shadows.service.js';
-import type { RequestMeter } from './request-meter.js';
+import type { RequestMeter } from '../meter/request-meter.js';
 
 /** One answer's tokens and how the candidate answered the same. */
 export interface AnswerPair {

@@ -5,12 +5,11 @@ import { ERROR_TABLE } from '#contracts/errors.js';
 import { AppError, toEnvelope } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { OpenStreams } from '#runtime/open-streams.js';
-import { AdmissionService, type Admitted } from './admission.service.js';
-import type { AnswerFormat, AnswerHead } from './answer-format.js';
+import { AdmissionService, type Admitted } from '#inference/life/admission.service.js';
+import type { AnswerFormat, AnswerHead } from '#inference/answers/answer-format.js';
 import { type ClientConnection, followClient } from './client-connection.js';
-import type { GenerationPlan } from './generation-plan.js';
-import { KeptRequests } from './kept-requests.service.js';
-import { type Generation, InferenceService } from './inference.service.js';
+import type { GenerationPlan } from '#inference/plan/generation-plan.js';
+import { type Generation, InferenceService } from '#inference/life/inference.service.js';
 import { INFERENCE_LOGGER } from './inference-tokens.js';
 import { SseStream } from './sse-stream.js';
 
@@ -28,7 +27,6 @@ export class AnswerService {
   constructor(
     private readonly admission: AdmissionService,
     private readonly inference: InferenceService,
-    private readonly requests: KeptRequests,
     private readonly streams: OpenStreams,
     @Inject(INFERENCE_LOGGER) private readonly logger: Logger,
   ) {}
@@ -52,14 +50,11 @@ export class AnswerService {
     }
   }
 
-  /** A request that may not begin is kept too, for tenants that keep theirs. */
   async #admit({ plan, caller }: Question, { id }: FastifyRequest, reply: FastifyReply): Promise<Admitted> {
-    try {
-      return await this.admission.admit(plan, caller, reply);
-    } catch (error) {
-      this.requests.refuse({ plan, caller, requestId: id }, faultOf(error).code);
-      throw error;
-    }
+    const admitted = await this.admission.admit({ plan, caller, requestId: id });
+    for (const [name, value] of Object.entries(admitted.headers)) void reply.header(name, value);
+    if (admitted.refusal) throw admitted.refusal;
+    return admitted;
   }
 
   async #stream(answer: StreamedAnswer): Promise<void> {

@@ -1,6 +1,6 @@
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import type { CompletionUsage } from '#contracts/openai/usage.js';
-import type { Sequence } from './generation-plan.js';
+import type { Sequence } from '../plan/generation-plan.js';
 
 interface Counted {
   readonly prompt: number;

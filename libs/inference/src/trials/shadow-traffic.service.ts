@@ -6,10 +6,10 @@ import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import { faultOfEvent } from '#fleet/shared-fault.js';
 import { AppError } from '#runtime/app-error.js';
-import { bySequence, engineCalls } from './engine-calls.js';
-import type { Sequence } from './generation-plan.js';
+import { bySequence, engineCalls } from '../plan/engine-calls.js';
+import type { Sequence } from '../plan/generation-plan.js';
 import { mergeStreams } from '#runtime/merge-streams.js';
-import { RequestMeter } from './request-meter.js';
+import { RequestMeter } from '../meter/request-meter.js';
 import { compareAnswers } from './shadow-comparison.js';
 import { isVersionsFault } from './version-fault.js';
 

@@ -1,20 +1,16 @@
 import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
+import { InferenceModule } from '#inference/inference.module.js';
+import { AdmissionService } from '#inference/life/admission.service.js';
 import type { Logger } from '#runtime/logger.js';
 import { OpenStreams } from '#runtime/open-streams.js';
-import { AdmissionService } from './admission.service.js';
-import { AnswerService } from './answer.service.js';
+import { AnswerService } from '../http/answer.service.js';
+import { INFERENCE_LOGGER } from '../http/inference-tokens.js';
 import { ChatController } from './chat.controller.js';
 import { CompletionsController } from './completions.controller.js';
-import { InferenceMetrics } from './inference-metrics.js';
-import { InferenceService } from './inference.service.js';
-import { INFERENCE_LOGGER } from './inference-tokens.js';
-import { KeptRequests } from './kept-requests.service.js';
 import { ModelsController } from './models.controller.js';
 import { ModelsService } from './models.service.js';
-import { RequestTrials } from './request-trials.service.js';
-import { ShadowTraffic } from './shadow-traffic.service.js';
 
-export interface InferenceOptions {
+export interface InferenceApiOptions {
   /** The process's open responses, ended at shutdown. */
   readonly streams: OpenStreams;
   readonly logger: Logger;
@@ -24,21 +20,16 @@ export interface InferenceOptions {
 
 /** The OpenAI-compatible API. Needs EngineFleet, ModelResolver, UsageService and RateLimiter. */
 @Module({})
-export class InferenceModule {
-  static forRoot({ streams, logger, imports = [] }: InferenceOptions): DynamicModule {
+export class InferenceApiModule {
+  static forRoot({ streams, logger, imports = [] }: InferenceApiOptions): DynamicModule {
     return {
-      module: InferenceModule,
-      imports,
+      module: InferenceApiModule,
+      imports: [...imports, InferenceModule.forRoot({ imports })],
       controllers: [ModelsController, CompletionsController, ChatController],
       providers: [
         AdmissionService,
         AnswerService,
-        InferenceMetrics,
-        InferenceService,
-        KeptRequests,
         ModelsService,
-        RequestTrials,
-        ShadowTraffic,
         { provide: OpenStreams, useValue: streams },
         { provide: INFERENCE_LOGGER, useValue: logger },
       ],

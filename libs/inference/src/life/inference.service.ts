@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import type { Caller } from '#accounts/caller.js';
 import { UsageService } from '#accounts/usage.service.js';
 import { ModelResolver } from '#adapters/registry/model-resolver.service.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
@@ -9,23 +8,24 @@ import { EngineFleet } from '#fleet/engine-fleet.js';
 import { faultOfEvent } from '#fleet/shared-fault.js';
 import { AppError } from '#runtime/app-error.js';
 import { noteSpent } from '#runtime/request-context.js';
-import type { AnswerHead } from './answer-format.js';
-import { bySequence, type EngineCall, engineCalls } from './engine-calls.js';
-import type { GenerationPlan } from './generation-plan.js';
-import { InferenceMetrics } from './inference-metrics.js';
+import type { AnswerHead } from '../answers/answer-format.js';
+import { bySequence, type EngineCall, engineCalls } from '../plan/engine-calls.js';
+import type { GenerationPlan } from '../plan/generation-plan.js';
+import { InferenceMetrics } from '../meter/inference-metrics.js';
 import { type Merged, mergeStreams } from '#runtime/merge-streams.js';
-import { checkPromptLengths } from './prompt-length.js';
-import { KeptRequests } from './kept-requests.service.js';
-import { RequestMeter } from './request-meter.js';
-import type { RequestRecord } from './request-record.js';
-import { type EngineScope, type RequestTrial, RequestTrials } from './request-trials.service.js';
+import { checkPromptLengths } from '../plan/prompt-length.js';
+import { KeptRequests } from '../kept/kept-requests.service.js';
+import { RequestMeter } from '../meter/request-meter.js';
+import type { RequestRecord } from '../kept/request-record.js';
+import { type EngineScope, type RequestTrial, RequestTrials } from '../trials/request-trials.service.js';
+import type { Asker } from './asker.js';
 import { fingerprint, type ServedModel } from './served-model.js';
 
 export interface InferenceCall {
   readonly plan: GenerationPlan;
-  readonly caller: Caller;
+  readonly caller: Asker;
   readonly requestId: string;
-  /** Aborted by the client's leaving or a shutdown; the service aborts it itself when the request ends. */
+  /** Aborted when nobody waits for the answer any more; the service aborts it itself when the request ends. */
   readonly controller: AbortController;
 }
 
@@ -190,7 +190,7 @@ interface Running {
 }
 
 /** What holds for everything that is asked on a caller's behalf. */
-function engineScope({ tenant }: Caller): EngineScope {
+function engineScope({ tenant }: Asker): EngineScope {
   const { max_context } = tenant.quotas;
   return { cacheSalt: tenant.id, ...(max_context === undefined ? {} : { maxContext: max_context }) };
 }

@@ -1,6 +1,6 @@
 import type { LoggedRequest } from '#contracts/request-log-api.js';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
-import type { GenerationPlan, Sequence } from './generation-plan.js';
+import type { GenerationPlan, Sequence } from '../plan/generation-plan.js';
 
 /** Characters of a prompt, and of each answer, that are kept. */
 const MOST_CHARACTERS = 32_768;

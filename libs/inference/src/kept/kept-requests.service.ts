@@ -1,16 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import type { Caller } from '#accounts/caller.js';
+import type { KnownTenant } from '#accounts/request-caller.js';
 import { RequestLog } from '#accounts/request-log/request-log.service.js';
 import { RequestLogSettings } from '#accounts/request-log/request-log-settings.service.js';
 import type { ResolvedVersion } from '#adapters/registry/model-resolver.service.js';
 import type { ErrorCode } from '#contracts/errors.js';
-import type { GenerationPlan } from './generation-plan.js';
-import { RequestMeter } from './request-meter.js';
+import type { GenerationPlan } from '../plan/generation-plan.js';
+import { RequestMeter } from '../meter/request-meter.js';
 import { RequestRecord } from './request-record.js';
 
 interface Asked {
   readonly plan: GenerationPlan;
-  readonly caller: Caller;
+  readonly caller: { readonly keyId: string; readonly tenant: Pick<KnownTenant, 'id'> };
   readonly requestId: string;
 }
 

@@ -1,0 +1,25 @@
+import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
+import { InferenceService } from './life/inference.service.js';
+import { KeptRequests } from './kept/kept-requests.service.js';
+import { InferenceMetrics } from './meter/inference-metrics.js';
+import { RequestTrials } from './trials/request-trials.service.js';
+import { ShadowTraffic } from './trials/shadow-traffic.service.js';
+
+export interface InferenceOptions {
+  /** Modules that are not global and provide UsageService, RequestLog or RequestLogSettings. */
+  readonly imports?: NonNullable<ModuleMetadata['imports']>;
+}
+
+/** The life of a request. Needs EngineFleet, ModelResolver, AliasGuards, AliasShadows, UsageService and RequestLog. */
+@Module({})
+export class InferenceModule {
+  static forRoot({ imports = [] }: InferenceOptions = {}): DynamicModule {
+    const services = [InferenceService, KeptRequests];
+    return {
+      module: InferenceModule,
+      imports,
+      providers: [InferenceMetrics, RequestTrials, ShadowTraffic, ...services],
+      exports: services,
+    };
+  }
+}

@@ -1,0 +1,7 @@
+import type { KnownTenant } from '#accounts/request-caller.js';
+
+/** On whose behalf a request is made, and under which key its usage stands. */
+export interface Asker {
+  readonly keyId: string;
+  readonly tenant: Pick<KnownTenant, 'id' | 'quotas' | 'weight'>;
+}
