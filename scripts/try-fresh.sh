@@ -37,6 +37,7 @@ make_root() {
   mkdir -p "$root/usr/local/lib/node_modules"
   cp -R "$npm" "$root/usr/local/lib/node_modules/npm"
   ln -sf ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
+  ln -sf ../lib/node_modules/npm/bin/npx-cli.js "$root/usr/local/bin/npx"
   cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
   if [ -n "$certificates" ]; then
     cp -L "$certificates" "$root/etc/extra-certificates.crt"
@@ -101,6 +102,7 @@ expect_nothing_left() {
 # start USER HOME LABEL [COMMAND]: `npm start` until it is ready; leaves its process in $starter.
 start() {
   local log=$folder/$1-$3.log began=$SECONDS
+  : >"$log" # of an earlier run
   within "$1" "$2" "exec ${4:-npm start}" >"$log" 2>&1 &
   starter=$!
   until grep -q 'Ctrl-C stops everything' "$log"; do
@@ -156,7 +158,7 @@ try_own_base() {
   rm -rf "$root$2/my base" "$project/my-adapter"
   cp -RL "$BASE" "$root$2/my base"
   cp -RL "$ADAPTER" "$project/my-adapter"
-  chroot "$root" chown -R "$1:" "$2"
+  chown -R --reference="$root$2" "$root$2/my base" "$project/my-adapter"
   start "$1" "$2" own-base 'env MODEL_PATH="$HOME/my base" DATA_DIR="$HOME/own data" npm start'
   grep -A4 -E '^ *Model ' "$folder/$1-own-base.log"
   grep -oE '^ *npx lorikeet .*' "$folder/$1-own-base.log" | while IFS= read -r command; do

@@ -49,7 +49,8 @@ export function getAttribute(value: Value, name: string): Value {
 /** `value[index]`: an item first, then an attribute. */
 export function getItem(value: Value, index: Value): Value {
   if (value instanceof Undefined) throw value.fault();
-  const item = index instanceof Slice ? sliceOf(value, index) : itemOf(value, index);
+  if (index instanceof Slice) return sliceOf(value, index);
+  const item = itemOf(value, index);
   if (item !== undefined) return item;
   const attribute = isText(index) ? attributeOf(value, plain(index)) : undefined;
   return attribute === undefined ? missing(value, index) : attribute;
@@ -214,16 +215,18 @@ function characterAt(value: Text, index: number): Text | undefined {
   return sliceUnits(value, unitAt(text, at), unitAt(text, at + 1));
 }
 
-function sliceOf(value: Value, slice: Slice): Value | undefined {
+/** Unlike other subscripts, a slice of what has none is an error. */
+function sliceOf(value: Value, slice: Slice): Value {
   const length = isText(value)
     ? lengthOf(value)
     : value instanceof Range
       ? value.length
       : itemsOf(value)?.length;
-  if (length === undefined) return undefined;
-  const indices = sliceIndices(slice, length);
-  if (indices === undefined) return undefined;
-  const { start, count, step } = indices;
+  if (length === undefined) {
+    if (value instanceof Dict) throw typeError("unhashable type: 'slice'");
+    throw typeError(`'${typeName(value)}' object is not subscriptable`);
+  }
+  const { start, count, step } = sliceIndices(slice, length);
   if (isText(value)) return sliceText(value, start, count, step);
   if (value instanceof Range) {
     const begin = value.at(start);
@@ -241,13 +244,11 @@ function sliceText(value: Text, start: number, count: number, step: number): Tex
   return concatenate(Array.from({ length: count }, (_, i) => all[start + i * step] as Text));
 }
 
-/** Python's slice.indices; undefined for indices that are no ints. */
-function sliceIndices(
-  slice: Slice,
-  length: number,
-): { start: number; count: number; step: number } | undefined {
+/** Python's slice.indices. */
+function sliceIndices(slice: Slice, length: number): { start: number; count: number; step: number } {
   const parts = [slice.start, slice.stop, slice.step];
-  if (parts.some((part) => part !== null && asInteger(part) === undefined)) return undefined;
+  if (parts.some((part) => part !== null && asInteger(part) === undefined))
+    throw typeError('slice indices must be integers or None or have an __index__ method');
   const [startIndex, stopIndex, stepIndex] = parts.map((part) =>
     part === null ? undefined : integerArgument(part),
   );

@@ -5,6 +5,7 @@ import { TemplateFault, TemplateSyntaxError, typeError } from './errors.js';
 import type { Filter } from './filter-definition.js';
 import { findFilter } from './filters.js';
 import { escapeHtml } from './html.js';
+import { isConstant } from './names-used.js';
 import type { CallArguments, Expression, FilterUse } from './nodes.js';
 import { str } from './representation.js';
 import type { Scope } from './scope.js';
@@ -62,7 +63,8 @@ export function compileExpression(node: Expression, place: Place): Evaluate {
     }
     case 'item': {
       const [of, index] = [inside(node.of), inside(node.index)];
-      return (scope) => getItem(of(scope), index(scope));
+      const find: Evaluate = (scope) => getItem(of(scope), index(scope));
+      return node.index.kind === 'slice' && isConstant(node) ? undefinedWhereRefused(find) : find;
     }
     case 'slice':
       return compileSlice(node, inside);
@@ -105,6 +107,18 @@ function joined(values: readonly Value[], scope: Scope): Text {
   const texts = values.map(str);
   if (!scope.autoescape || !texts.some(isMarkup)) return concatenate(texts);
   return asMarkup(concatenate(texts.map((text) => (isMarkup(text) ? text : escapeHtml(text)))));
+}
+
+/** What Jinja2 slices while it compiles gives nothing where Python raises. */
+function undefinedWhereRefused(find: Evaluate): Evaluate {
+  return (scope) => {
+    try {
+      return find(scope);
+    } catch (error) {
+      if (error instanceof TemplateFault && error.kind === 'TypeError') return new Undefined(error.message);
+      throw error;
+    }
+  };
 }
 
 function compileSlice(node: NodeOf<'slice'>, inside: Inside): Evaluate {

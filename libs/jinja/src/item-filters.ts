@@ -102,7 +102,8 @@ function reversible(value: Value): readonly Value[] {
 
 function reverse(value: Value): Value {
   if (isText(value)) return concatenate(characters(value).toReversed());
-  return generatorOf(listOf(value).toReversed());
+  const items = listOf(value).toReversed();
+  return value instanceof Generator ? items : generatorOf(items); // a list of what reversed() does not take
 }
 
 function batch(value: Value, args: Arguments): Value {

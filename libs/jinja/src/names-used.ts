@@ -46,19 +46,28 @@ function inStatement(node: Statement, name: string): boolean {
   }
 }
 
-function argumentsRead({ positional, named, spread, spreadNamed }: CallArguments, name: string): boolean {
+function argumentsRead(
+  { positional, named, spread, spreadNamed }: CallArguments,
+  name: string | undefined,
+): boolean {
   const all = [...positional, ...named.map(([, value]) => value), spread, spreadNamed];
   return all.some((argument) => expressionReads(argument, name));
 }
 
-function expressionReads(node: Expression | undefined, name: string): boolean {
+/** Whether its value depends on no name, so that Jinja2 computes it while it compiles. */
+export function isConstant(node: Expression): boolean {
+  return !expressionReads(node, undefined);
+}
+
+/** `name`: undefined for any. */
+function expressionReads(node: Expression | undefined, name: string | undefined): boolean {
   if (node === undefined) return false;
   const inside = (child: Expression | undefined): boolean => expressionReads(child, name);
   switch (node.kind) {
     case 'constant':
       return false;
     case 'name':
-      return node.name === name;
+      return name === undefined || node.name === name;
     case 'list':
     case 'tuple':
       return node.items.some(inside);

@@ -150,14 +150,18 @@ function compileFor(node: NodeOf<'for'>, place: Place): Execute {
     const recurse = (again: Value, nextDepth: number): Value =>
       captured(outer, (to) => run(outer, again, nextDepth, to));
     const loop = needsLoop ? new LoopContext(items, depth, node.recursive ? recurse : undefined) : undefined;
+    let wasFinished = false;
     for (let item = items.at(0), i = 1; item !== undefined; item = items.at(i++)) {
       const scope = new Scope(outer);
       loop?.advance();
       if (loop !== undefined) scope.set('loop', loop);
       assign(scope, item);
-      if (body(scope, out) === 'break') break;
+      const leaving = body(scope, out);
+      if (leaving === 'break') break;
+      wasFinished ||= leaving === undefined;
     }
-    if (items.at(0) === undefined) otherwise(new Scope(outer), out);
+    // As in Jinja2: also where each iteration was left before its end.
+    if (!wasFinished) otherwise(new Scope(outer), out);
   };
   return (scope, out) => {
     run(scope, over(scope), 0, out);
