@@ -67,6 +67,8 @@ export class ServingFixture {
         maxStepTokens: 32,
         maxQueuedRequests: 100,
         chatControlTokens: 'text',
+        toolParser: 'auto',
+        reasoningParser: 'auto',
         ...overrides,
       },
       blobs,

@@ -66,6 +66,8 @@ export const NAMES_NOTHING = new Set([
 export const MODEL_BODIES: Readonly<Record<string, (model: string) => object>> = {
   'POST /v1/completions': (model) => ({ model, prompt: 'x' }),
   'POST /v1/chat/completions': (model) => ({ model, messages: [{ role: 'user', content: 'x' }] }),
+  'POST /tokenize': (model) => ({ model, prompt: 'x' }),
+  'POST /detokenize': (model) => ({ model, tokens: [1] }),
 };
 
 /** A body that each route takes, so that only the missing resource can be at fault; no entry: it takes none. */

@@ -12,6 +12,7 @@ import { HealthController } from './health.controller.js';
 import { ParityController } from './parity.controller.js';
 import { StatusController } from './status.controller.js';
 import { EngineToken } from './engine-token.js';
+import { TokensController } from './tokens.controller.js';
 import { TokenAdmission } from './token-admission.js';
 import { TokenGuard } from './token.guard.js';
 
@@ -31,6 +32,7 @@ export class EngineModule {
       imports: [MetricsModule.forRoot(registry)],
       controllers: [
         GenerateController,
+        TokensController,
         StatusController,
         DrainController,
         ParityController,

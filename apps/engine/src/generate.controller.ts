@@ -4,6 +4,7 @@ import { GenerateRequestSchema } from '#contracts/engine-protocol.js';
 import { AppError } from '#runtime/app-error.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { EngineHost } from './engine-host.js';
+import { parseBody } from './parse-body.js';
 import { writeNdjson } from './ndjson-writer.js';
 import { TakesBody } from '#runtime/edge/body-kinds.js';
 
@@ -22,18 +23,13 @@ export class GenerateController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const parsed = GenerateRequestSchema.safeParse(body);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      const param = issue?.path.join('.') ?? '';
-      throw new AppError('invalid_request', { message: `${param}: ${issue?.message ?? 'not valid'}`, param });
-    }
+    const asked = parseBody(GenerateRequestSchema, body);
     const { controller, done } = this.streams.open();
     const { signal } = controller;
     // Also emitted after a normal end, when aborting changes nothing.
     reply.raw.once('close', () => controller.abort(new AppError('client_closed_request')));
     try {
-      const events = await this.host.engine().generate(parsed.data, signal);
+      const events = await this.host.engine().generate(asked, signal);
       reply.hijack();
       reply.raw.writeHead(200, {
         'content-type': 'application/x-ndjson; charset=utf-8',

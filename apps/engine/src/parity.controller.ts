@@ -4,6 +4,7 @@ import { type Parity, ParityRequestSchema } from '#contracts/parity.js';
 import { AppError } from '#runtime/app-error.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { EngineHost } from './engine-host.js';
+import { parseBody } from './parse-body.js';
 
 @Controller('parity')
 export class ParityController {
@@ -16,16 +17,11 @@ export class ParityController {
   @Post()
   @HttpCode(200)
   async compare(@Body() body: unknown, @Res({ passthrough: true }) reply: FastifyReply): Promise<Parity> {
-    const parsed = ParityRequestSchema.safeParse(body);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      const param = issue?.path.join('.') ?? '';
-      throw new AppError('invalid_request', { message: `${param}: ${issue?.message ?? 'not valid'}`, param });
-    }
+    const asked = parseBody(ParityRequestSchema, body);
     const { controller, done } = this.streams.open();
     reply.raw.once('close', () => controller.abort(new AppError('client_closed_request')));
     try {
-      return await this.host.loaded().parity.run(parsed.data, controller.signal);
+      return await this.host.loaded().parity.run(asked, controller.signal);
     } finally {
       done();
     }

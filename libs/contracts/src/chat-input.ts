@@ -15,22 +15,27 @@ export interface ChatMessage {
 export interface ChatConversation {
   readonly messages: readonly ChatMessage[];
   readonly tools?: readonly unknown[] | undefined;
+  /** What a template for retrieval shows to the model. */
+  readonly documents?: readonly unknown[] | undefined;
   /** Further variables for the template. */
   readonly templateArguments?: Readonly<Record<string, unknown>> | undefined;
   readonly addGenerationPrompt: boolean;
+  /** Leave the last message open, to be gone on with. */
+  readonly continueFinalMessage?: boolean | undefined;
 }
 
 type ChatInput = Extract<GenerateRequest['input'], { kind: 'chat' }>;
 
 /** A chat as the engine takes it. */
 export function chatInput(chat: ChatConversation): ChatInput {
-  const { messages, tools, templateArguments, addGenerationPrompt } = chat;
+  const { messages, tools, documents, templateArguments, addGenerationPrompt, continueFinalMessage } = chat;
   return {
     kind: 'chat',
-    conversation: conversationText(messages, { tools, arguments: templateArguments }),
+    conversation: conversationText(messages, { tools, documents, arguments: templateArguments }),
     messageCount: messages.length,
     hasTools: tools !== undefined,
     addGenerationPrompt,
+    ...(continueFinalMessage ? { continueFinalMessage } : {}),
   };
 }
 

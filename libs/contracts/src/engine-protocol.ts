@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BaseModelSchema } from './base-model.js';
+import { AnswerFormatsSchema, WantedFormatsSchema } from './chat-formats.js';
 import { ERROR_CODES } from './errors.js';
 import { DEFAULTABLE_NUMBERS, SamplingSchema } from './sampling.js';
 
@@ -7,6 +8,8 @@ import { DEFAULTABLE_NUMBERS, SamplingSchema } from './sampling.js';
  * The engine's internal HTTP. Bearer ENGINE_TOKEN on every route but /health/*.
  *   POST   /generate            GenerateRequest -> NDJSON lines of GenerateEvent; faults found before the stream
  *                               starts answer the error envelope with its status. Closing the connection cancels.
+ *   POST   /tokenize            TokenizeRequest -> Tokenized
+ *   POST   /detokenize          DetokenizeRequest -> Detokenized
  *   GET    /status              EngineStatus
  *   POST   /adapters/{digest}   load now (optional warm-up) -> 204
  *   DELETE /adapters/{digest}   drop once its last request ends -> 204
@@ -16,12 +19,29 @@ import { DEFAULTABLE_NUMBERS, SamplingSchema } from './sampling.js';
 
 const tokenId = z.int().nonnegative();
 const MOST_CHOICES = 128;
+const MOST_PRIORITY = 2 ** 31;
 /** Which answer of a request with `n` it is of; absent: the only one. `start` and `prompt` come once for all. */
 const choice = z.int().nonnegative().optional();
 
 /** What an adapter's own defaults may fill in. */
 export const DEFAULTED_FIELDS = [...DEFAULTABLE_NUMBERS, 'maxTokens'] as const;
 export type DefaultedField = (typeof DEFAULTED_FIELDS)[number];
+
+const InputSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('tokens'), tokens: z.array(tokenId) }),
+  /** `addSpecialTokens`: what the tokenizer puts around text (a BOS, say); absent: yes. */
+  z.object({ kind: z.literal('text'), text: z.string(), addSpecialTokens: z.boolean().optional() }),
+  z.object({
+    kind: z.literal('chat'),
+    /** JSON text as `chatInput` writes it: read only by the thread that renders it, and with its numbers' spelling. */
+    conversation: z.string(),
+    messageCount: z.int().positive(),
+    hasTools: z.boolean(),
+    addGenerationPrompt: z.boolean(),
+    /** The prompt ends where the last message's text does, so that the answer goes on with it. Absent: no. */
+    continueFinalMessage: z.boolean().optional(),
+  }),
+]);
 
 export const GenerateRequestSchema = z.object({
   requestId: z.string(),
@@ -31,21 +51,13 @@ export const GenerateRequestSchema = z.object({
   fairnessKey: z.string(),
   /** Share of the key, 1 when absent: of two that always wait, one with 2 is served twice the tokens. */
   fairnessWeight: z.number().min(0.001).max(1000).optional(),
+  /** Among the waiting requests of its key the lower comes first, 0 when absent; other keys' turns stay theirs. */
+  priority: z.int().min(-MOST_PRIORITY).max(MOST_PRIORITY).optional(),
   /** The version's digest; absent: the base model. */
   adapter: z.string().optional(),
-  input: z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('tokens'), tokens: z.array(tokenId) }),
-    /** `addSpecialTokens`: what the tokenizer puts around text (a BOS, say); absent: yes. */
-    z.object({ kind: z.literal('text'), text: z.string(), addSpecialTokens: z.boolean().optional() }),
-    z.object({
-      kind: z.literal('chat'),
-      /** JSON text as `chatInput` writes it: read only by the thread that renders it, and with its numbers' spelling. */
-      conversation: z.string(),
-      messageCount: z.int().positive(),
-      hasTools: z.boolean(),
-      addGenerationPrompt: z.boolean(),
-    }),
-  ]),
+  input: InputSchema,
+  /** Keep only so many of the prompt's last tokens, or as many as leave room for the completion. Absent: all. */
+  keepPromptTokens: z.union([z.int().positive(), z.literal('room')]).optional(),
   /** Absent: up to the end of the context. 0: only score the prompt. */
   maxTokens: z.int().nonnegative().optional(),
   /** Tokens that prompt and completion may have in all; absent: what the model can. */
@@ -56,6 +68,14 @@ export const GenerateRequestSchema = z.object({
   stopTokenIds: z.array(tokenId),
   /** Keep the stop string in the text. */
   includeStop: z.boolean(),
+  /** Which special tokens are part of the text, by their spelling. Absent: none. */
+  shownSpecialTokens: z.union([z.literal('all'), z.array(z.string())]).optional(),
+  /** Of a chat: what of the answer is to be told apart; `start` then says how it is written. Absent: it is text. */
+  wantedFormats: WantedFormatsSchema.optional(),
+  /** Nothing else is drawn. Absent: every token may be. */
+  allowedTokenIds: z.array(tokenId).min(1).optional(),
+  /** Texts whose tokens, alone or after a space, are never drawn in a row. */
+  badWords: z.array(z.string().min(1)).optional(),
   sampling: SamplingSchema,
   /** Fields that the caller did not give: an adapter's own defaults (its generation_config.json) take their place. */
   defaulted: z.array(z.enum(DEFAULTED_FIELDS)).optional(),
@@ -86,6 +106,25 @@ export const GenerateRequestSchema = z.object({
 });
 export type GenerateRequest = z.infer<typeof GenerateRequestSchema>;
 
+/** What the tokens of an input are, without computing anything. */
+export const TokenizeRequestSchema = GenerateRequestSchema.pick({
+  fairnessKey: true,
+  adapter: true,
+  input: true,
+}).extend({
+  /** Ask for the tokens as the vocabulary spells them. */
+  returnNames: z.boolean(),
+});
+export type TokenizeRequest = z.infer<typeof TokenizeRequestSchema>;
+export const TokenizedSchema = z.object({ tokens: z.array(tokenId), names: z.array(z.string()).optional() });
+export type Tokenized = z.infer<typeof TokenizedSchema>;
+
+export const DetokenizeRequestSchema = z.object({ tokens: z.array(tokenId) });
+export type DetokenizeRequest = z.infer<typeof DetokenizeRequestSchema>;
+/** With special tokens. */
+export const DetokenizedSchema = z.object({ text: z.string() });
+export type Detokenized = z.infer<typeof DetokenizedSchema>;
+
 /** A token with the bytes it stands for (text may be U+FFFD where the bytes are no whole character). */
 export const TokenChoiceSchema = z.object({
   id: tokenId,
@@ -110,6 +149,8 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
     type: z.literal('start'),
     promptTokens: z.int(),
     promptTokenIds: z.array(tokenId).optional(),
+    /** Only with wantedFormats. */
+    formats: AnswerFormatsSchema.optional(),
   }),
   /**
    * Only with promptLogprobs: one line once the whole prompt is scored; the first token has no log-probability.

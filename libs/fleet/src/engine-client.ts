@@ -1,12 +1,18 @@
-import { ZodError } from 'zod';
+import { type z, ZodError } from 'zod';
 import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import {
+  type Detokenized,
+  DetokenizedSchema,
+  type DetokenizeRequest,
   EngineStatusSchema,
   GenerateEventSchema,
   type EngineStatus,
   type GenerateEvent,
   type GenerateRequest,
+  type Tokenized,
+  TokenizedSchema,
+  type TokenizeRequest,
 } from '#contracts/engine-protocol.js';
 import { ErrorEnvelopeSchema, type ErrorCode } from '#contracts/errors.js';
 import { type Parity, type ParityRequest, ParitySchema } from '#contracts/parity.js';
@@ -82,21 +88,17 @@ export class EngineClient {
     await body.dump();
   }
 
+  async tokenize(request: TokenizeRequest, signal: AbortSignal): Promise<Tokenized> {
+    return this.#answer(TokenizedSchema, { path: '/tokenize', request, signal });
+  }
+
+  async detokenize(request: DetokenizeRequest, signal: AbortSignal): Promise<Detokenized> {
+    return this.#answer(DetokenizedSchema, { path: '/detokenize', request, signal });
+  }
+
   /** Compares an adapter as served with its dense merge; takes as long as it takes. */
   async parity(request: ParityRequest, signal: AbortSignal): Promise<Parity> {
-    const { body } = await this.#call({
-      method: 'POST',
-      path: '/parity',
-      signal,
-      body: JSON.stringify(request),
-    });
-    try {
-      return ParitySchema.parse(await body.json());
-    } catch (error) {
-      throw error instanceof SyntaxError || error instanceof ZodError
-        ? new AppError('internal_error', { message: 'The engine gave no valid comparison.', cause: error })
-        : asFault(error, signal);
-    }
+    return this.#answer(ParitySchema, { path: '/parity', request, signal });
   }
 
   /**
@@ -112,6 +114,21 @@ export class EngineClient {
       body: JSON.stringify(request),
     });
     return readEvents(body, signal, request.n ?? 1);
+  }
+
+  /** A question whose answer is one object. */
+  async #answer<T>(schema: z.ZodType<T>, { path, request, signal }: Asked): Promise<T> {
+    const { body } = await this.#call({ method: 'POST', path, signal, body: JSON.stringify(request) });
+    try {
+      return schema.parse(await body.json());
+    } catch (error) {
+      throw error instanceof SyntaxError || error instanceof ZodError
+        ? new AppError('internal_error', {
+            message: `The engine gave no valid answer to ${path}.`,
+            cause: error,
+          })
+        : asFault(error, signal);
+    }
   }
 
   async close(): Promise<void> {
@@ -131,6 +148,12 @@ export class EngineClient {
     if (response.statusCode < 300) return response;
     throw await faultOf(response);
   }
+}
+
+interface Asked {
+  readonly path: string;
+  readonly request: object;
+  readonly signal: AbortSignal;
 }
 
 async function* readEvents(

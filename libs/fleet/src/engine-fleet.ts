@@ -1,6 +1,13 @@
 import type { OnModuleDestroy, OnModuleInit } from '@nestjs/common';
 import type { BaseModel } from '#contracts/base-model.js';
-import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import type {
+  Detokenized,
+  DetokenizeRequest,
+  GenerateEvent,
+  GenerateRequest,
+  Tokenized,
+  TokenizeRequest,
+} from '#contracts/engine-protocol.js';
 import type { Parity, ParityRequest } from '#contracts/parity.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
@@ -167,6 +174,31 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
         return;
       }
     }
+  }
+
+  /** The tokens of an input, from any engine that serves. */
+  tokenize(request: TokenizeRequest, signal: AbortSignal): Promise<Tokenized> {
+    return this.#askAny(request.adapter, (client) => client.tokenize(request, signal));
+  }
+
+  detokenize(request: DetokenizeRequest, signal: AbortSignal): Promise<Detokenized> {
+    return this.#askAny(undefined, (client) => client.detokenize(request, signal));
+  }
+
+  /** The best engine, and the next one when that cannot answer. */
+  async #askAny<T>(adapter: string | undefined, ask: (client: EngineClient) => Promise<T>): Promise<T> {
+    const candidates = this.#handles.map((handle) => ({ handle, ...handle.candidate }));
+    let fault = this.#unavailable();
+    for (const { handle } of rankEngines(candidates, { base: (await this.base()).digest, adapter })) {
+      try {
+        return await ask(handle.client);
+      } catch (error) {
+        if (!(error instanceof AppError) || !MAY_SERVE_ELSEWHERE.has(error.code)) throw error;
+        fault = error;
+        void handle.refresh();
+      }
+    }
+    throw fault;
   }
 
   /** On an engine that serves, or on a drained one: it still answers for its own model. Throws engine_unavailable without. */

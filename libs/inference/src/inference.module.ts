@@ -1,5 +1,7 @@
 import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
 import { InferenceService } from './life/inference.service.js';
+import { ServedModels } from './life/served-models.service.js';
+import { TokenizationService } from './life/tokenization.service.js';
 import { KeptRequests } from './kept/kept-requests.service.js';
 import { InferenceMetrics } from './meter/inference-metrics.js';
 import { RequestTrials } from './trials/request-trials.service.js';
@@ -14,11 +16,11 @@ export interface InferenceOptions {
 @Module({})
 export class InferenceModule {
   static forRoot({ imports = [] }: InferenceOptions = {}): DynamicModule {
-    const services = [InferenceService, KeptRequests];
+    const services = [InferenceService, TokenizationService, KeptRequests];
     return {
       module: InferenceModule,
       imports,
-      providers: [InferenceMetrics, RequestTrials, ShadowTraffic, ...services],
+      providers: [InferenceMetrics, RequestTrials, ServedModels, ShadowTraffic, ...services],
       exports: services,
     };
   }

@@ -1,3 +1,4 @@
+import { REASONING_FORMATS, TOOL_FORMATS } from '#contracts/chat-formats.js';
 import { z } from 'zod';
 import { goodputSettings } from '#runtime/goodput.js';
 import { parseBytes, setting, text } from '#runtime/settings.js';
@@ -151,6 +152,22 @@ export const servingSettings = {
       defaultText: 'text',
     },
     text.oneOf(['text', 'trust'], 'text'),
+  ),
+  toolParser: setting(
+    {
+      name: 'TOOL_PARSER',
+      summary: `How the base model writes calls of tools: ${TOOL_FORMATS.map((name) => `\`${name}\``).join(', ')} or \`none\`; \`auto\`: as its chat template shows`,
+      defaultText: 'auto',
+    },
+    text.oneOf(['auto', 'none', ...TOOL_FORMATS], 'auto'),
+  ),
+  reasoningParser: setting(
+    {
+      name: 'REASONING_PARSER',
+      summary: `How the base model writes its reasoning: ${REASONING_FORMATS.map((name) => `\`${name}\``).join(', ')} or \`none\`; \`auto\`: as its chat template shows`,
+      defaultText: 'auto',
+    },
+    text.oneOf(['auto', 'none', ...REASONING_FORMATS], 'auto'),
   ),
   maxQueuedRequests: setting(
     {

@@ -64,7 +64,7 @@ export class AnswerService {
     try {
       const openings = new Map<number, object[]>();
       for await (const { source, value } of generation.events) {
-        const chunks = format.chunks(source, value);
+        const chunks = format.chunks(source, value, generation.usage);
         // The first chunk comes with the first token: clients take the time to it for the time to the token.
         if (value.type === 'start') openings.set(source, chunks);
         else {

@@ -2,7 +2,11 @@ import { Body, Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
-import { type ChatRequest, ChatRequestSchema } from '#contracts/openai/chat-request.js';
+import {
+  type ChatRequest,
+  ChatRequestSchema,
+  VERBATIM_IN_TEMPLATES,
+} from '#contracts/openai/chat-request.js';
 import { ChatCompletionSchema } from '#contracts/openai/chat-response.js';
 import type { AnswerHead } from '#inference/answers/answer-format.js';
 import { AnswerService } from '../http/answer.service.js';
@@ -16,7 +20,7 @@ import { TakesBody } from '#runtime/edge/body-kinds.js';
 export class ChatController {
   constructor(private readonly answers: AnswerService) {}
 
-  @TakesBody('prompt', { verbatim: ['tools', 'chat_template_kwargs'] })
+  @TakesBody('prompt', { verbatim: VERBATIM_IN_TEMPLATES })
   @Post()
   @HttpCode(200)
   @ApiOperation({ summary: 'Answer a conversation', description: 'With stream: true, server-sent events.' })

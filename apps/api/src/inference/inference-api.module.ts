@@ -9,6 +9,7 @@ import { ChatController } from './chat.controller.js';
 import { CompletionsController } from './completions.controller.js';
 import { ModelsController } from './models.controller.js';
 import { ModelsService } from './models.service.js';
+import { TokenizeController } from './tokenize.controller.js';
 
 export interface InferenceApiOptions {
   /** The process's open responses, ended at shutdown. */
@@ -25,7 +26,7 @@ export class InferenceApiModule {
     return {
       module: InferenceApiModule,
       imports: [...imports, InferenceModule.forRoot({ imports })],
-      controllers: [ModelsController, CompletionsController, ChatController],
+      controllers: [ModelsController, CompletionsController, ChatController, TokenizeController],
       providers: [
         AdmissionService,
         AnswerService,

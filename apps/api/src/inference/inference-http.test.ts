@@ -77,6 +77,15 @@ describe('the inference API', () => {
     expect(base).not.toHaveProperty('adapter');
   });
 
+  it("keeps a caller's own cache salt within its tenant", async () => {
+    await complete({ cache_salt: 'tenant-2' });
+    await chat({ cache_salt: 'tenant-2' });
+    expect(app.engine.requests.map(({ cacheSalt }) => cacheSalt)).toEqual([
+      `${TENANT.id} tenant-2`,
+      `${TENANT.id} tenant-2`,
+    ]);
+  });
+
   it('streams chat chunks, usage and [DONE] as server-sent events', async () => {
     const response = await chat({ stream: true, stream_options: { include_usage: true } });
     expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');

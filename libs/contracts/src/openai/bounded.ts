@@ -11,6 +11,12 @@ export const MOST = {
   stopTokens: 64,
   biases: 1_024,
   templateArguments: 64,
+  documents: 256,
+  badWords: 256,
+  badWordCharacters: 256,
+  allowedTokens: 262_144,
+  /** Of a text to be counted, or to be made of them. */
+  tokens: 262_144,
 } as const;
 
 /** `schema`, which checks no item of what holds more than `most`: a long list costs nothing but its refusal. */

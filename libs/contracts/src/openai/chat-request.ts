@@ -7,6 +7,7 @@ import {
   ignoredFields,
   lengthFields,
   MAX_TOP_LOGPROBS,
+  promptFields,
   samplingFields,
 } from './generation-fields.js';
 
@@ -109,11 +110,32 @@ const NO_TOOL_PARSER =
 /** Given to the template by us, from the request's own fields. */
 const RESERVED_TEMPLATE_ARGUMENTS = ['messages', 'tools', 'add_generation_prompt'];
 
+/** Members that reach a template with the spelling of their numbers. */
+export const VERBATIM_IN_TEMPLATES = ['tools', 'documents', 'chat_template_kwargs'];
+
+/** What the chat template is given. */
+export const chatInputFields = {
+  messages: bounded(MOST.messages, z.array(ChatRequestMessageSchema).min(1).max(MOST.messages)),
+  tools: bounded(MOST.tools, z.array(ToolSchema).max(MOST.tools)).nullish(),
+  documents: bounded(MOST.documents, z.array(z.record(z.string(), z.unknown())).max(MOST.documents))
+    .nullish()
+    .describe('Given to the chat template as `documents`'),
+  add_generation_prompt: z.boolean().nullish(),
+  continue_final_message: z
+    .boolean()
+    .nullish()
+    .describe('The answer goes on with the last message; then there is no generation prompt'),
+  chat_template_kwargs: bounded(MOST.templateArguments, z.record(z.string(), z.unknown()))
+    .nullish()
+    .describe('Further variables for the chat template'),
+};
+
 /** POST /v1/chat/completions. An unknown field is refused: ignoring it could answer another question than was asked. */
 export const ChatRequestSchema = onlyKnown({
   ...answerFields,
-  messages: bounded(MOST.messages, z.array(ChatRequestMessageSchema).min(1).max(MOST.messages)),
+  ...chatInputFields,
   ...samplingFields,
+  ...promptFields,
   ...lengthFields,
   max_tokens: z.int().min(1).nullish().describe('Default: to the end of the context'),
   max_completion_tokens: z.int().min(1).nullish().describe('Goes before `max_tokens`, its old name'),
@@ -126,20 +148,14 @@ export const ChatRequestSchema = onlyKnown({
       }),
     })
     .nullish(),
-  tools: bounded(MOST.tools, z.array(ToolSchema).max(MOST.tools))
-    .nullish()
-    .describe('Rendered by the chat template; needs tool_choice "none"'),
+  tools: chatInputFields.tools.describe('Rendered by the chat template; needs tool_choice "none"'),
   tool_choice: z.unknown().optional(),
   parallel_tool_calls: z.unknown().optional().describe('Accepted and ignored'),
   modalities: bounded(8, z.array(z.literal('text', { error: 'only "text" is supported' }))).nullish(),
-  add_generation_prompt: z.boolean().nullish(),
-  chat_template_kwargs: bounded(MOST.templateArguments, z.record(z.string(), z.unknown()))
-    .nullish()
-    .describe('Further variables for the chat template'),
   add_special_tokens: z
     .literal(false, { error: 'only false is supported: the template adds them' })
     .nullish(),
-  continue_final_message: z.literal(false, { error: 'only false is supported' }).nullish(),
+  echo: z.boolean().nullish().describe("An answer that goes on with the assistant's message begins with it"),
   ...ignoredFields,
   ...defaultOnlyFields,
 }).superRefine((request, context) => {
@@ -149,7 +165,14 @@ export const ChatRequestSchema = onlyKnown({
 });
 export type ChatRequest = z.infer<typeof ChatRequestSchema>;
 
-interface ChatRules {
+interface ChatInputRules {
+  readonly documents?: readonly unknown[] | null | undefined;
+  readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly add_generation_prompt?: boolean | null | undefined;
+  readonly continue_final_message?: boolean | null | undefined;
+}
+
+interface ChatRules extends ChatInputRules {
   readonly max_tokens?: number | null | undefined;
   readonly max_completion_tokens?: number | null | undefined;
   readonly min_tokens?: number | null | undefined;
@@ -157,26 +180,33 @@ interface ChatRules {
   readonly top_logprobs?: number | null | undefined;
   readonly tools?: readonly unknown[] | null | undefined;
   readonly tool_choice?: unknown;
-  readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly prompt_logprobs?: number | null | undefined;
   readonly stream?: boolean | null | undefined;
   readonly stream_options?: object | null | undefined;
 }
 
-function checkChatRules(request: ChatRules, report: (field: string, message: string) => void): void {
+type Report = (field: string, message: string) => void;
+
+function checkChatRules(request: ChatRules, report: Report): void {
   const { max_tokens, max_completion_tokens } = request;
   checkCommonRules({ ...request, max_tokens: max_completion_tokens ?? max_tokens }, report);
   if (typeof request.top_logprobs === 'number' && !request.logprobs)
     report('top_logprobs', 'only allowed with logprobs: true');
   checkTools(request, report);
-  for (const name of RESERVED_TEMPLATE_ARGUMENTS)
-    if (request.chat_template_kwargs && Object.hasOwn(request.chat_template_kwargs, name))
-      report('chat_template_kwargs', `cannot hold "${name}": it comes from the request's own field`);
+  checkChatInput(request, report);
 }
 
-function checkTools(
-  { tools, tool_choice }: ChatRules,
-  report: (field: string, message: string) => void,
-): void {
+/** Rules over the fields that the chat template is given. */
+export function checkChatInput(request: ChatInputRules, report: Report): void {
+  const reserved = [...RESERVED_TEMPLATE_ARGUMENTS, ...(request.documents ? ['documents'] : [])];
+  for (const name of reserved)
+    if (request.chat_template_kwargs && Object.hasOwn(request.chat_template_kwargs, name))
+      report('chat_template_kwargs', `cannot hold "${name}": it comes from the request's own field`);
+  if (request.continue_final_message && request.add_generation_prompt)
+    report('continue_final_message', 'not with add_generation_prompt: true');
+}
+
+function checkTools({ tools, tool_choice }: ChatRules, report: Report): void {
   const choice = tool_choice ?? undefined;
   if (choice !== undefined && choice !== 'none' && choice !== 'auto') report('tool_choice', NO_TOOL_PARSER);
   else if (tools && tools.length > 0 && choice !== 'none') report('tools', NO_TOOL_PARSER);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CompletionUsageSchema, StopReasonSchema } from './usage.js';
+import { CompletionUsageSchema, PromptLogprobsSchema, ServiceTierSchema, StopReasonSchema } from './usage.js';
 
 const TokenLogprobSchema = z.object({
   token: z.string(),
@@ -25,7 +25,13 @@ export const ChatChoiceSchema = z.object({
 });
 export type ChatChoice = z.infer<typeof ChatChoiceSchema>;
 
-const head = { id: z.string(), created: z.int(), model: z.string(), system_fingerprint: z.string() };
+const head = {
+  id: z.string(),
+  created: z.int(),
+  model: z.string(),
+  system_fingerprint: z.string(),
+  service_tier: ServiceTierSchema.optional(),
+};
 
 export const ChatCompletionSchema = z.object({
   ...head,
@@ -33,6 +39,7 @@ export const ChatCompletionSchema = z.object({
   choices: z.array(ChatChoiceSchema),
   usage: CompletionUsageSchema,
   prompt_token_ids: z.array(z.int()).optional(),
+  prompt_logprobs: PromptLogprobsSchema.optional(),
 });
 export type ChatCompletion = z.infer<typeof ChatCompletionSchema>;
 

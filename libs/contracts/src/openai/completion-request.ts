@@ -5,28 +5,20 @@ import {
   checkCommonRules,
   defaultOnlyFields,
   ignoredFields,
+  isTokenIds,
   lengthFields,
   MAX_CHOICES,
   MAX_TOP_LOGPROBS,
+  promptFields,
   refused,
   samplingFields,
+  TOKENS_EXPECTED,
 } from './generation-fields.js';
 
 export type Prompt = string | string[] | number[] | number[][];
 
-const TOKENS_EXPECTED = `expected token ids: whole numbers from 0 to ${2 ** 31 - 1}`;
 const PROMPT_EXPECTED =
   'expected a string, an array of strings, an array of token ids, or an array of such arrays';
-const MAX_TOKEN_ID = 2 ** 31 - 1;
-
-function isTokenId(value: unknown): boolean {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TOKEN_ID;
-}
-
-function isTokenIds(value: unknown): boolean {
-  return Array.isArray(value) && value.length > 0 && value.every(isTokenId);
-}
-
 function isPrompt(value: unknown): value is Prompt {
   return promptFault(value) === undefined;
 }
@@ -76,6 +68,7 @@ export const CompletionRequestSchema = onlyKnown({
   ...answerFields,
   prompt: PromptSchema,
   ...samplingFields,
+  ...promptFields,
   ...lengthFields,
   best_of: z.int().min(1).max(128).nullish(),
   echo: z.boolean().nullish(),

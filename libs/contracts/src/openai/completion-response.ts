@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CompletionUsageSchema, StopReasonSchema } from './usage.js';
+import { CompletionUsageSchema, PromptLogprobsSchema, ServiceTierSchema, StopReasonSchema } from './usage.js';
 
 /** Parallel lists, one entry for each token. `text_offset` counts Unicode code points from the start of `text`. */
 export const CompletionLogprobsSchema = z.object({
@@ -18,6 +18,7 @@ export const CompletionChoiceSchema = z.object({
   stop_reason: StopReasonSchema,
   token_ids: z.array(z.int()).optional(),
   prompt_token_ids: z.array(z.int()).optional(),
+  prompt_logprobs: PromptLogprobsSchema.optional(),
 });
 export type CompletionChoice = z.infer<typeof CompletionChoiceSchema>;
 
@@ -28,6 +29,7 @@ export const CompletionSchema = z.object({
   created: z.int(),
   model: z.string(),
   system_fingerprint: z.string(),
+  service_tier: ServiceTierSchema.optional(),
   choices: z.array(CompletionChoiceSchema),
   usage: CompletionUsageSchema.nullable().optional(),
 });

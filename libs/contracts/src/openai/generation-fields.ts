@@ -20,10 +20,34 @@ export const MAX_TOP_LOGPROBS = 20;
 /** More choices than this in one request (prompts times n) are refused: they belong in several requests. */
 export const MAX_CHOICES = 256;
 
-const tokenId = z
-  .int()
-  .min(0)
-  .max(2 ** 31 - 1);
+const MAX_TOKEN_ID = 2 ** 31 - 1;
+const tokenId = z.int().min(0).max(MAX_TOKEN_ID);
+
+function isTokenId(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TOKEN_ID;
+}
+
+/** Whether it is a list of token ids that is not empty. */
+export function isTokenIds(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every(isTokenId);
+}
+
+export const TOKENS_EXPECTED = `expected token ids: whole numbers from 0 to ${MAX_TOKEN_ID}`;
+
+/** Checked as a whole: zod would look at each of a hundred thousand by itself. */
+export const tokenIds = (most: number) =>
+  bounded(
+    most,
+    z
+      .any()
+      .refine(isTokenIds, { error: `${TOKENS_EXPECTED}, one at least` })
+      .meta({
+        type: 'array',
+        items: { type: 'integer' },
+        minItems: 1,
+        maxItems: most,
+      }) as unknown as z.ZodType<number[], number[]>,
+  );
 /** An empty one stops nothing, as with OpenAI. */
 const stopString = z.string().max(MOST.stopCharacters);
 const MIN_SEED = -(2n ** 63n);
@@ -52,6 +76,38 @@ export const samplingFields = {
     }),
   ).nullish(),
   seed: seed.nullish().describe('Choice i of a prompt uses seed + i'),
+  allowed_token_ids: tokenIds(MOST.allowedTokens).nullish().describe('Nothing else is drawn'),
+  bad_words: bounded(MOST.badWords, z.array(z.string().min(1).max(MOST.badWordCharacters)).max(MOST.badWords))
+    .nullish()
+    .describe('Texts whose tokens, alone or after a space, are never drawn in a row'),
+};
+
+export const promptFields = {
+  truncate_prompt_tokens: z
+    .int()
+    .min(-1)
+    .refine((count) => count !== 0, 'expected -1 or at least 1')
+    .nullish()
+    .describe("Keep so many of the prompt's last tokens; -1: as many as leave room for the completion"),
+  prompt_logprobs: integer(0, MAX_TOP_LOGPROBS).describe(
+    "Alternatives listed with each of the prompt's tokens; not with stream",
+  ),
+  cache_salt: z
+    .string()
+    .min(1)
+    .max(512)
+    .nullish()
+    .describe('Cached prefixes are shared only with requests that have the same'),
+  priority: z
+    .int()
+    .min(-(2 ** 31))
+    .max(2 ** 31 - 1)
+    .nullish()
+    .describe("Among the tenant's own waiting requests the lower comes first; 0 when absent"),
+  service_tier: z
+    .enum(['auto', 'default', 'flex', 'scale', 'priority'])
+    .nullish()
+    .describe('`priority` comes before, `flex` after the other waiting requests of the tenant'),
 };
 
 export const lengthFields = {
@@ -78,6 +134,10 @@ export const answerFields = {
   stream: z.boolean().nullish(),
   stream_options: onlyKnown({
     include_usage: z.boolean().nullish(),
+    continuous_usage_stats: z
+      .boolean()
+      .nullish()
+      .describe('With include_usage: each chunk has the usage so far'),
     include_obfuscation: z.boolean().nullish().describe('Ignored'),
   }).nullish(),
   speculation: onlyKnown({
@@ -86,6 +146,11 @@ export const answerFields = {
     .nullish()
     .describe('Guess tokens ahead; the answer stays the same. `{}`: do not; absent: as the engine is set'),
   return_token_ids: z.boolean().nullish().describe('Adds `token_ids` and `prompt_token_ids`'),
+  return_tokens_as_token_ids: z
+    .boolean()
+    .nullish()
+    .describe('Log-probabilities name tokens by their ids: `token_id:42`'),
+  skip_special_tokens: z.boolean().nullish().describe('false: special tokens are part of the text'),
 };
 
 const ignored = () => z.unknown().optional().meta({ description: 'Accepted and ignored' });
@@ -94,7 +159,6 @@ const ignored = () => z.unknown().optional().meta({ description: 'Accepted and i
 export const ignoredFields = {
   metadata: ignored(),
   store: ignored(),
-  service_tier: ignored(),
   prompt_cache_key: ignored(),
   prompt_cache_retention: ignored(),
   safety_identifier: ignored(),
@@ -105,7 +169,6 @@ export const defaultOnlyFields = {
   use_beam_search: onlyDefault(false),
   length_penalty: onlyDefault(1),
   early_stopping: onlyDefault(false),
-  skip_special_tokens: onlyDefault(true),
   spaces_between_special_tokens: onlyDefault(true),
 };
 
@@ -114,6 +177,7 @@ interface CommonRules {
   readonly min_tokens?: number | null | undefined;
   readonly stream?: boolean | null | undefined;
   readonly stream_options?: object | null | undefined;
+  readonly prompt_logprobs?: number | null | undefined;
 }
 
 type Report = (field: string, message: string) => void;
@@ -124,4 +188,6 @@ export function checkCommonRules(request: CommonRules, report: Report): void {
   if (typeof max_tokens === 'number' && typeof min_tokens === 'number' && min_tokens > max_tokens)
     report('min_tokens', `expected at most max_tokens (${max_tokens})`);
   if (request.stream_options && !request.stream) report('stream_options', 'only allowed with stream: true');
+  if (typeof request.prompt_logprobs === 'number' && request.stream)
+    report('prompt_logprobs', 'not with stream: true');
 }

@@ -183,9 +183,8 @@ describe('ChatRequestSchema', () => {
     [{ messages: [{ role: 'user', content: 'x', type: 'reasoning' }] }, 'only "message" is supported'],
     [{ max_tokens: 0 }, 'max_tokens: Too small'],
     [{ chat_template_kwargs: { messages: [] } }, 'chat_template_kwargs: cannot hold "messages"'],
-    [{ continue_final_message: true }, 'continue_final_message: only false is supported'],
     [{ functions: [] }, 'functions: is not a field'],
-    [{ echo: true }, 'echo: is not a field'],
+    [{ best_of: 2 }, 'best_of: is not a field'],
   ])('refuses %j', (fields, fault) => {
     expect(chat(fields)).toEqual([expect.stringContaining(fault)]);
   });

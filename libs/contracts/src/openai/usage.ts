@@ -8,5 +8,24 @@ export const CompletionUsageSchema = z.object({
 });
 export type CompletionUsage = z.infer<typeof CompletionUsageSchema>;
 
+/** One entry for each token of the prompt, null for the first: log-probabilities by token id. */
+export const PromptLogprobsSchema = z.array(
+  z
+    .record(
+      z.string(),
+      z.object({
+        logprob: z.number(),
+        rank: z.int().nullable().describe('1 for the most likely; null: beyond those asked for'),
+        decoded_token: z.string(),
+      }),
+    )
+    .nullable(),
+);
+export type PromptLogprobs = z.infer<typeof PromptLogprobsSchema>;
+
+/** OpenAI's: what the request was treated as; absent where it did not say. */
+export const ServiceTierSchema = z.enum(['default', 'flex', 'priority']);
+export type ServiceTier = z.infer<typeof ServiceTierSchema>;
+
 /** `stop_reason`, vLLM's: the stop string or token id that ended the choice; null at the end of the sequence. */
 export const StopReasonSchema = z.union([z.string(), z.int(), z.null()]);

@@ -14,7 +14,8 @@ export interface AnswerHead {
 
 /** Turns engine events into the objects of one API: call either `chunks` for each event, or `add` and then `whole`. */
 export interface AnswerFormat {
-  chunks(sequence: number, event: GenerateEvent): object[];
+  /** `usage`: of the request so far. */
+  chunks(sequence: number, event: GenerateEvent, usage: () => CompletionUsage): object[];
   usageChunk(usage: CompletionUsage): object;
   add(sequence: number, event: GenerateEvent): void;
   whole(usage: CompletionUsage): object;

@@ -22,7 +22,7 @@ function whole(fields: object, ...sequences: GenerateEvent[][]) {
 }
 function streamed(fields: object, events: GenerateEvent[]) {
   const format = new ChatFormat(HEAD, request({ stream: true, ...fields }));
-  return events.flatMap((event) => format.chunks(0, event));
+  return events.flatMap((event) => format.chunks(0, event, () => USAGE));
 }
 const { id: _, ...head } = HEAD;
 const CHUNK = { ...head, id: 'chatcmpl-x', object: 'chat.completion.chunk' };
@@ -98,7 +98,7 @@ describe('ChatFormat, streamed', () => {
 
   it('has usage null in every chunk but the last with include_usage', () => {
     const format = new ChatFormat(HEAD, request({ stream: true, stream_options: { include_usage: true } }));
-    const chunks = [start(), finish()].flatMap((event) => format.chunks(0, event));
+    const chunks = [start(), finish()].flatMap((event) => format.chunks(0, event, () => USAGE));
     expect(chunks.map(({ usage }) => usage)).toEqual([null, null]);
     expect(format.usageChunk(USAGE)).toEqual({ ...CHUNK, choices: [], usage: USAGE });
   });
@@ -108,5 +108,73 @@ describe('ChatFormat, streamed', () => {
     const [first, second] = streamed({ logprobs: true, return_token_ids: true }, events);
     expect(first?.prompt_token_ids).toEqual([4]);
     expect(second?.choices[0]).toMatchObject({ token_ids: [7], logprobs: { content: [{ token: 'H' }] } });
+  });
+});
+
+const promptEvent = (): GenerateEvent => ({
+  type: 'prompt',
+  text: 'Hi you',
+  tokens: [
+    { id: 5, text: 'Hi', bytes: [72, 105], logprob: null, top: [], textOffset: 0 },
+    {
+      ...scored(6, ' you', -0.5, ' me'),
+      textOffset: 2,
+    },
+  ],
+});
+
+describe("ChatFormat, vLLM's fields", () => {
+  it('names tokens by their ids', () => {
+    const events = [start(), tokens('a', [7], [scored(7, 'a', -0.5, 'e')]), finish()];
+    const fields = { logprobs: true, top_logprobs: 2, return_tokens_as_token_ids: true };
+    expect(whole(fields, events).choices[0]?.logprobs?.content[0]).toMatchObject({
+      token: 'token_id:7',
+      bytes: [97],
+      top_logprobs: [{ token: 'token_id:7' }, { token: 'token_id:107' }],
+    });
+  });
+
+  it('says the usage so far in every chunk', () => {
+    const options = { include_usage: true, continuous_usage_stats: true };
+    const chunks = streamed({ stream_options: options }, [start(), tokens('a', [7]), finish()]);
+    expect(chunks.map(({ usage }) => usage)).toEqual([USAGE, USAGE, USAGE]);
+    const without = streamed({ stream_options: { continuous_usage_stats: true } }, [tokens('a', [7])]);
+    expect(without[0]).not.toHaveProperty('usage');
+  });
+
+  it("begins with the assistant's message that it goes on with, where that is to be repeated", () => {
+    const messages = [
+      { role: 'user', content: 'Tell' },
+      { role: 'assistant', content: 'Once' },
+    ];
+    const fields = { messages, continue_final_message: true, echo: true };
+    const events = [start(), tokens(' upon', [7]), finish()];
+    expect(whole(fields, events).choices[0]?.message.content).toBe('Once upon');
+    expect(
+      streamed(fields, events)
+        .map(({ choices }) => choices[0]?.delta.content ?? '')
+        .join(''),
+    ).toBe('Once upon');
+    expect(whole({ echo: true }, events).choices[0]?.message.content).toBe(' upon');
+  });
+
+  it("lists the prompt's log-probabilities by token id", () => {
+    const events = [start(), promptEvent(), tokens('a', [7]), finish()];
+    expect(whole({ prompt_logprobs: 1 }, events).prompt_logprobs).toEqual([
+      null,
+      { 6: { logprob: -0.5, rank: 1, decoded_token: ' you' } },
+    ]);
+    expect(whole({ prompt_logprobs: 2 }, events).prompt_logprobs?.[1]).toHaveProperty('106', {
+      logprob: -1.5,
+      rank: 2,
+      decoded_token: ' me',
+    });
+    expect(whole({}, events)).not.toHaveProperty('prompt_logprobs');
+  });
+
+  it('says the tier that was asked for', () => {
+    expect(whole({ service_tier: 'auto' }, [finish()])).toHaveProperty('service_tier', 'default');
+    expect(streamed({ service_tier: 'flex' }, [finish()])[0]).toHaveProperty('service_tier', 'flex');
+    expect(whole({}, [finish()])).not.toHaveProperty('service_tier');
   });
 });

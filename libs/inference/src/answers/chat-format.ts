@@ -7,9 +7,12 @@ import type {
   ChatCompletionChunk,
   ChatLogprobs,
 } from '#contracts/openai/chat-response.js';
-import type { CompletionUsage } from '#contracts/openai/usage.js';
+import type { CompletionUsage, PromptLogprobs } from '#contracts/openai/usage.js';
+import { textOf } from '../plan/chat-plan.js';
 import type { AnswerFormat, AnswerHead } from './answer-format.js';
-import { tokenName } from './token-text.js';
+import { promptLogprobs } from './prompt-logprobs.js';
+import { serviceTier } from './service-tier.js';
+import { type TokenNaming, tokenNaming } from './token-text.js';
 
 interface ChoiceState {
   content: string;
@@ -21,38 +24,49 @@ interface ChoiceState {
 /** Engine events of /v1/chat/completions as OpenAI's chat.completion, whole or in chunks. */
 export class ChatFormat implements AnswerFormat {
   readonly #choices: ChoiceState[];
+  readonly #naming: TokenNaming;
+  /** What the answer goes on with, where the request wants it repeated. */
+  readonly #echoed: string;
   #promptTokenIds: number[] | undefined;
+  #promptLogprobs: PromptLogprobs | undefined;
 
   constructor(
     private readonly head: AnswerHead,
     private readonly request: ChatRequest,
   ) {
+    this.#naming = tokenNaming(request.return_tokens_as_token_ids);
+    this.#echoed = echoedOf(request);
     this.#choices = Array.from({ length: request.n ?? 1 }, () => ({
-      content: '',
+      content: this.#echoed,
       logprobs: request.logprobs ? { content: [], refusal: null } : null,
       finish: undefined,
       tokenIds: [],
     }));
   }
 
-  chunks(sequence: number, event: GenerateEvent): ChatCompletionChunk[] {
+  chunks(sequence: number, event: GenerateEvent, usage: () => CompletionUsage): ChatCompletionChunk[] {
     const choice = this.#chunkChoice(sequence, event);
     if (!choice) return [];
     const isFirst = event.type === 'start' && this.request.return_token_ids;
-    return [this.#chunk([choice], isFirst ? { prompt_token_ids: event.promptTokenIds ?? [] } : {})];
+    const sofar = this.request.stream_options?.continuous_usage_stats ? usage() : null;
+    const more = isFirst ? { prompt_token_ids: event.promptTokenIds ?? [] } : {};
+    return [{ ...this.#chunk([choice], sofar), ...more }];
   }
 
   usageChunk(usage: CompletionUsage): ChatCompletionChunk {
-    return { ...this.#chunk([]), usage };
+    return this.#chunk([], usage);
   }
 
   add(sequence: number, event: GenerateEvent): void {
     const choice = this.#choice(sequence);
     if (event.type === 'start') this.#promptTokenIds = event.promptTokenIds;
+    const { prompt_logprobs: count } = this.request;
+    if (event.type === 'prompt' && typeof count === 'number')
+      this.#promptLogprobs ??= promptLogprobs(event, count);
     if (event.type === 'tokens') {
       choice.content += event.text;
       choice.tokenIds.push(...event.ids);
-      choice.logprobs?.content.push(...(event.scored ?? []).map(scoredToken));
+      choice.logprobs?.content.push(...(event.scored ?? []).map((token) => scoredToken(token, this.#naming)));
     }
     if (event.type === 'finish') {
       choice.content += event.text;
@@ -69,6 +83,7 @@ export class ChatFormat implements AnswerFormat {
       choices: this.#choices.map((choice, index) => this.#wholeChoice(choice, index)),
       usage,
       ...promptTokenIds,
+      ...(this.#promptLogprobs ? { prompt_logprobs: this.#promptLogprobs } : {}),
     };
   }
 
@@ -95,13 +110,18 @@ export class ChatFormat implements AnswerFormat {
     const { logprobs, return_token_ids } = this.request;
     switch (event.type) {
       case 'start':
-        return { index, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null };
+        return {
+          index,
+          delta: { role: 'assistant', content: this.#echoed },
+          logprobs: null,
+          finish_reason: null,
+        };
       case 'tokens': {
         if (event.text === '' && !logprobs && !return_token_ids) return undefined;
         return {
           index,
           delta: { content: event.text },
-          logprobs: logprobs ? { content: (event.scored ?? []).map(scoredToken), refusal: null } : null,
+          logprobs: logprobs ? this.#logprobs(event.scored ?? []) : null,
           finish_reason: null,
           ...(return_token_ids ? { token_ids: event.ids } : {}),
         };
@@ -121,24 +141,42 @@ export class ChatFormat implements AnswerFormat {
     }
   }
 
-  #chunk(
-    choices: ChatChunkChoice[],
-    more: Pick<ChatCompletionChunk, 'prompt_token_ids'> = {},
-  ): ChatCompletionChunk {
-    const usage = this.request.stream_options?.include_usage ? { usage: null } : {};
-    return { ...this.#head('chat.completion.chunk'), choices, ...usage, ...more };
+  #logprobs(scored: readonly ScoredToken[]): ChatLogprobs {
+    return { content: scored.map((token) => scoredToken(token, this.#naming)), refusal: null };
+  }
+
+  /** With include_usage every chunk has the member. */
+  #chunk(choices: ChatChunkChoice[], usage: CompletionUsage | null): ChatCompletionChunk {
+    const counted = this.request.stream_options?.include_usage ? { usage } : {};
+    return { ...this.#head('chat.completion.chunk'), choices, ...counted };
   }
 
   #head<const T extends string>(object: T) {
     const { id, created, model, system_fingerprint } = this.head;
-    return { id: `chatcmpl-${id}`, object, created, model, system_fingerprint };
+    return {
+      id: `chatcmpl-${id}`,
+      object,
+      created,
+      model,
+      system_fingerprint,
+      ...serviceTier(this.request),
+    };
   }
 }
 
-function scoredToken({ top, ...token }: ScoredToken): ChatLogprobs['content'][number] {
-  return { ...plainToken(token), top_logprobs: top.map(plainToken) };
+function scoredToken({ top, ...token }: ScoredToken, naming: TokenNaming): ChatLogprobs['content'][number] {
+  return { ...plainToken(token, naming), top_logprobs: top.map((choice) => plainToken(choice, naming)) };
 }
 
-function plainToken(token: TokenChoice): { token: string; logprob: number; bytes: number[] } {
-  return { token: tokenName(token), logprob: token.logprob, bytes: token.bytes };
+function plainToken(
+  token: TokenChoice,
+  naming: TokenNaming,
+): { token: string; logprob: number; bytes: number[] } {
+  return { token: naming(token), logprob: token.logprob, bytes: token.bytes };
+}
+
+/** vLLM's `echo`: an answer that goes on with the assistant's last message begins with it. */
+function echoedOf({ echo, messages }: ChatRequest): string {
+  const last = messages.at(-1);
+  return echo && last?.role === 'assistant' ? textOf(last.content ?? '') : '';
 }

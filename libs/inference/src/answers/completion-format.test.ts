@@ -22,7 +22,7 @@ function whole(fields: object, ...sequences: GenerateEvent[][]) {
 }
 function streamed(fields: object, events: GenerateEvent[]) {
   const format = new CompletionFormat(HEAD, request({ stream: true, ...fields }));
-  return events.flatMap((event) => format.chunks(0, event));
+  return events.flatMap((event) => format.chunks(0, event, () => USAGE));
 }
 const OBJECT = {
   id: 'cmpl-x',
@@ -160,7 +160,7 @@ describe('CompletionFormat, streamed', () => {
   it('has usage null in every chunk but the last with include_usage', () => {
     const fields = { stream: true, stream_options: { include_usage: true } };
     const format = new CompletionFormat(HEAD, request(fields));
-    const chunks = [...format.chunks(0, tokens('a', [1])), ...format.chunks(0, finish())];
+    const chunks = [tokens('a', [1]), finish()].flatMap((event) => format.chunks(0, event, () => USAGE));
     expect(chunks.map(({ usage }) => usage)).toEqual([null, null]);
     expect(format.usageChunk(USAGE)).toEqual({ ...OBJECT, choices: [], usage: USAGE });
   });
@@ -177,4 +177,45 @@ describe('CompletionFormat, streamed', () => {
       choice?.logprobs?.text_offset,
     );
   });
+});
+
+const promptEvent = (): GenerateEvent => ({
+  type: 'prompt',
+  text: 'Say it',
+  tokens: [
+    { id: 5, text: 'Say', bytes: [83, 97, 121], logprob: null, top: [], textOffset: 0 },
+    { ...scored(6, ' it', -0.5, ' me'), textOffset: 3 },
+  ],
+});
+
+describe("CompletionFormat, the prompt's log-probabilities", () => {
+  const events = [start(), promptEvent(), tokens('!', [7], [scored(7, '!', -0.25, '?')]), finish()];
+  const listed = [null, { 6: { logprob: -0.5, rank: 1, decoded_token: ' it' } }];
+
+  it('stand by token id beside a text that does not repeat the prompt', () => {
+    const { choices } = whole({ prompt_logprobs: 1 }, events);
+    expect(choices[0]).toMatchObject({ text: '!', logprobs: null, prompt_logprobs: listed });
+  });
+
+  it('go with an echo, which lists its own number of alternatives', () => {
+    const { choices } = whole({ prompt_logprobs: 1, echo: true, logprobs: 0 }, events);
+    expect(choices[0]).toMatchObject({ text: 'Say it!', prompt_logprobs: listed });
+    expect(choices[0]?.logprobs?.top_logprobs).toEqual([null, { ' it': -0.5 }, { '!': -0.25, '?': -1.25 }]);
+    expect(whole({ prompt_logprobs: 0, echo: true }, events).choices[0]?.text).toBe('Say it!');
+  });
+
+  it('names tokens by id everywhere', () => {
+    const fields = { echo: true, logprobs: 1, return_tokens_as_token_ids: true };
+    expect(whole(fields, events).choices[0]?.logprobs).toMatchObject({
+      tokens: ['token_id:5', 'token_id:6', 'token_id:7'],
+      top_logprobs: [null, { 'token_id:6': -0.5 }, { 'token_id:7': -0.25 }],
+      text_offset: [0, 3, 6],
+    });
+  });
+});
+
+it('says the usage so far in every chunk of a completion', () => {
+  const options = { include_usage: true, continuous_usage_stats: true };
+  const chunks = streamed({ stream_options: options }, [start(), tokens('a', [7]), finish()]);
+  expect(chunks.map(({ usage }) => usage)).toEqual([USAGE, USAGE]);
 });

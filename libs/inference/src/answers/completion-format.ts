@@ -6,16 +6,22 @@ import type {
   CompletionChoice,
   CompletionLogprobs,
 } from '#contracts/openai/completion-response.js';
-import type { CompletionUsage } from '#contracts/openai/usage.js';
+import type { CompletionUsage, PromptLogprobs } from '#contracts/openai/usage.js';
 import type { AnswerHead, AnswerFormat } from './answer-format.js';
-import { TextOffsets, tokenName } from './token-text.js';
+import { promptLogprobsOf } from '../plan/completion-plan.js';
+import { promptLogprobs } from './prompt-logprobs.js';
+import { serviceTier } from './service-tier.js';
+import { TextOffsets, type TokenNaming, tokenNaming } from './token-text.js';
 
 /** What one engine event adds to a choice. */
 type Piece = Pick<CompletionChoice, 'text' | 'finish_reason' | 'stop_reason'> & {
   logprobs?: CompletionLogprobs;
   token_ids?: number[];
   prompt_token_ids?: number[];
+  prompt_logprobs?: PromptLogprobs;
 };
+
+type PromptEvent = Extract<GenerateEvent, { type: 'prompt' }>;
 
 interface ScoredToken extends Omit<TokenChoice, 'logprob'> {
   /** null for the first token of a prompt. */
@@ -38,11 +44,12 @@ export class CompletionFormat implements AnswerFormat {
     );
   }
 
-  chunks(sequence: number, event: GenerateEvent): Completion[] {
+  chunks(sequence: number, event: GenerateEvent, usage: () => CompletionUsage): Completion[] {
     const piece = this.#choice(sequence).add(event);
     if (!piece) return [];
     const { logprobs = null, ...rest } = piece;
-    return [this.#object([{ index: sequence, ...rest, logprobs }], this.#usageField(null))];
+    const sofar = this.request.stream_options?.continuous_usage_stats ? usage() : null;
+    return [this.#object([{ index: sequence, ...rest, logprobs }], this.#usageField(sofar))];
   }
 
   usageChunk(usage: CompletionUsage): Completion {
@@ -94,6 +101,7 @@ export class CompletionFormat implements AnswerFormat {
       system_fingerprint,
       choices,
       ...usage,
+      ...serviceTier(this.request),
     };
   }
 }
@@ -102,13 +110,16 @@ export class CompletionFormat implements AnswerFormat {
 class ChoiceState {
   readonly #offsets = new TextOffsets();
   readonly #pieces: Piece[] = [];
+  readonly #naming: TokenNaming;
   #logprobSum = 0;
   #tokens = 0;
 
   constructor(
     private readonly request: CompletionRequest,
     private readonly prompt: string | number[],
-  ) {}
+  ) {
+    this.#naming = tokenNaming(request.return_tokens_as_token_ids);
+  }
 
   /** Mean log-probability of the generated tokens; a choice without tokens is the least likely. */
   get meanLogprob(): number {
@@ -125,6 +136,7 @@ class ChoiceState {
   whole(index: number): CompletionChoice {
     const pieces = this.#pieces;
     const last = pieces.at(-1);
+    const scored = pieces.find(({ prompt_logprobs }) => prompt_logprobs)?.prompt_logprobs;
     const ids = this.request.return_token_ids
       ? { prompt_token_ids: [] as number[], token_ids: [] as number[] }
       : {};
@@ -139,6 +151,7 @@ class ChoiceState {
       finish_reason: last?.finish_reason ?? null,
       stop_reason: last?.stop_reason ?? null,
       ...ids,
+      ...(scored ? { prompt_logprobs: scored } : {}),
     };
   }
 
@@ -151,16 +164,12 @@ class ChoiceState {
     const none = { text: '', finish_reason: null, stop_reason: null };
     switch (event.type) {
       case 'start': {
-        const text = echo && typeof this.prompt === 'string' && !this.#wantsLogprobs ? this.prompt : '';
+        const text = echo && typeof this.prompt === 'string' && !this.#isScored ? this.prompt : '';
         const ids = return_token_ids ? { prompt_token_ids: event.promptTokenIds ?? [] } : {};
         return text !== '' || return_token_ids ? { ...none, text, ...ids } : undefined;
       }
       case 'prompt':
-        return {
-          ...none,
-          text: event.text,
-          ...this.#logprobs(event.tokens, this.#offsets.ofPrompt(event.text, event.tokens)),
-        };
+        return { ...none, ...this.#echoed(event), ...this.#promptLogprobs(event) };
       case 'tokens': {
         for (const { logprob } of event.scored ?? []) this.#logprobSum += logprob;
         this.#tokens += event.ids.length;
@@ -177,6 +186,25 @@ class ChoiceState {
     }
   }
 
+  /** The engine says the prompt's text with its scores. */
+  get #isScored(): boolean {
+    return promptLogprobsOf(this.request, this.prompt).promptLogprobs !== undefined;
+  }
+
+  #echoed({ text, tokens }: PromptEvent): { text: string; logprobs?: CompletionLogprobs } {
+    const { echo, logprobs } = this.request;
+    if (!echo) return { text: '' };
+    // More alternatives were asked for besides.
+    const most = typeof this.request.prompt_logprobs === 'number' ? (logprobs ?? 0) : undefined;
+    const listed = tokens.map((token) => ({ ...token, top: token.top.slice(0, most) }));
+    return { text, ...this.#logprobs(listed, this.#offsets.ofPrompt(text, tokens)) };
+  }
+
+  #promptLogprobs(event: PromptEvent): { prompt_logprobs?: PromptLogprobs } {
+    const { prompt_logprobs: count } = this.request;
+    return typeof count === 'number' ? { prompt_logprobs: promptLogprobs(event, count) } : {};
+  }
+
   #generatedLogprobs(tokens: readonly ScoredToken[]): { logprobs?: CompletionLogprobs } {
     return this.#logprobs(
       tokens,
@@ -188,9 +216,9 @@ class ChoiceState {
     if (!this.#wantsLogprobs) return {};
     return {
       logprobs: {
-        tokens: tokens.map(tokenName),
+        tokens: tokens.map(this.#naming),
         token_logprobs: tokens.map(({ logprob }) => logprob),
-        top_logprobs: tokens.map(alternatives),
+        top_logprobs: tokens.map((token) => alternatives(token, this.#naming)),
         text_offset,
       },
     };
@@ -198,10 +226,10 @@ class ChoiceState {
 }
 
 /** The most likely tokens by name, and the token itself where it is none of them. */
-function alternatives(token: ScoredToken): Record<string, number> | null {
+function alternatives(token: ScoredToken, naming: TokenNaming): Record<string, number> | null {
   if (token.logprob === null) return null;
-  const entries = token.top.map((other) => [tokenName(other), other.logprob] as const);
-  return Object.fromEntries([...entries, [tokenName(token), token.logprob]]);
+  const entries = token.top.map((other) => [naming(other), other.logprob] as const);
+  return Object.fromEntries([...entries, [naming(token), token.logprob]]);
 }
 
 function joinLogprobs(pieces: readonly Piece[]): CompletionLogprobs {

@@ -7,9 +7,17 @@ const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * A token's name in log-probabilities. Bytes that are no whole character are written out as OpenAI does
  * (`bytes:\xe2\x98`), so that two different tokens never share a name.
  */
-export function tokenName({ text, bytes }: Pick<TokenChoice, 'text' | 'bytes'>): string {
+function tokenName({ text, bytes }: Pick<TokenChoice, 'text' | 'bytes'>): string {
   if (!text.includes(REPLACEMENT) || isUtf8(bytes)) return text;
   return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
+}
+
+/** How a request wants tokens named. */
+export type TokenNaming = (token: Pick<TokenChoice, 'id' | 'text' | 'bytes'>) => string;
+
+/** vLLM's `return_tokens_as_token_ids`: `token_id:42`, which no two tokens share either. */
+export function tokenNaming(byId: boolean | null | undefined): TokenNaming {
+  return byId ? ({ id }) => `token_id:${id}` : tokenName;
 }
 
 function isUtf8(bytes: readonly number[]): boolean {

@@ -51,6 +51,13 @@ export class AdmissionService {
     }
   }
 
+  /** Of a request that computes nothing: it counts as one, and no tokens. */
+  admitUncomputed(caller: Caller): Promise<Admitted> {
+    return this.limiter.isLimited(caller)
+      ? this.limiter.admit(caller, { tokens: 0, stated: true })
+      : Promise.resolve(UNLIMITED);
+  }
+
   async #decide({ plan, caller }: Arrival): Promise<Admitted> {
     const spent = this.budgets.refusal(caller);
     if (spent) return { ...UNLIMITED, refusal: spent };

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { UsageService } from '#accounts/usage.service.js';
-import { ModelResolver } from '#adapters/registry/model-resolver.service.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import type { CompletionUsage } from '#contracts/openai/usage.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
@@ -20,6 +19,7 @@ import type { RequestRecord } from '../kept/request-record.js';
 import { type EngineScope, type RequestTrial, RequestTrials } from '../trials/request-trials.service.js';
 import type { Asker } from './asker.js';
 import { fingerprint, type ServedModel } from './served-model.js';
+import { ServedModels } from './served-models.service.js';
 
 export interface InferenceCall {
   readonly plan: GenerationPlan;
@@ -42,7 +42,7 @@ export interface Generation {
 export class InferenceService {
   constructor(
     private readonly fleet: EngineFleet,
-    private readonly models: ModelResolver,
+    private readonly models: ServedModels,
     private readonly usage: UsageService,
     private readonly metrics: InferenceMetrics,
     private readonly trials: RequestTrials,
@@ -54,7 +54,7 @@ export class InferenceService {
     const { plan, controller } = call;
     const model = await this.#resolve(call);
     const meter = new RequestMeter(plan.sequences);
-    const trial = this.trials.begin(model.version, plan.sequences, engineScope(call.caller));
+    const trial = this.trials.begin(model.version, plan.sequences, engineScope(call));
     const running = { call, model, meter, trial, record: this.requests.begin(call) };
     const id = randomUUID().replaceAll('-', '');
     try {
@@ -82,7 +82,7 @@ export class InferenceService {
 
   async #resolve(call: InferenceCall): Promise<ServedModel> {
     try {
-      return await this.#find(call);
+      return await this.models.find(call.caller.tenant.id, call.plan);
     } catch (error) {
       const { code } = faultOf(error, call.controller.signal);
       this.usage.recordRefusal(call.caller.tenant.id, code);
@@ -91,18 +91,8 @@ export class InferenceService {
     }
   }
 
-  async #find({ plan, caller }: InferenceCall): Promise<ServedModel> {
-    const base = await this.fleet.base();
-    if (plan.model === base.name) return { base, version: undefined };
-    const { model, user } = plan;
-    return { base, version: await this.models.resolve(caller.tenant.id, { model, user, base }) };
-  }
-
-  #open(
-    { call: { caller, controller }, model: { version } }: Running,
-    calls: readonly EngineCall[],
-    id: string,
-  ) {
+  #open({ call, model: { version } }: Running, calls: readonly EngineCall[], id: string) {
+    const { caller, controller } = call;
     const { tenant } = caller;
     return Promise.all(
       calls.map(({ request, n }, index) =>
@@ -110,7 +100,7 @@ export class InferenceService {
           {
             ...request,
             ...(n > 1 ? { n } : {}),
-            ...engineScope(caller),
+            ...engineScope(call),
             requestId: `${id}-${index}`,
             fairnessKey: tenant.id,
             fairnessWeight: tenant.weight,
@@ -190,9 +180,13 @@ interface Running {
 }
 
 /** What holds for everything that is asked on a caller's behalf. */
-function engineScope({ tenant }: Asker): EngineScope {
+function engineScope({ plan: { cacheSalt }, caller: { tenant } }: InferenceCall): EngineScope {
   const { max_context } = tenant.quotas;
-  return { cacheSalt: tenant.id, ...(max_context === undefined ? {} : { maxContext: max_context }) };
+  // An id has no space, so that no salt makes one tenant's scope another's.
+  return {
+    cacheSalt: cacheSalt === undefined ? tenant.id : `${tenant.id} ${cacheSalt}`,
+    ...(max_context === undefined ? {} : { maxContext: max_context }),
+  };
 }
 
 /** Why a request failed; an abort says more in its reason than in the error that it caused. */

@@ -3,29 +3,49 @@ import type { ChatRequest, ChatRequestMessage, MessageContent } from '#contracts
 import { RawJson } from '#contracts/raw-json.js';
 import { AppError } from '#runtime/app-error.js';
 import type { GenerationPlan } from './generation-plan.js';
-import { defaultedOf, endingOf, samplingOf } from './sampling-plan.js';
+import { defaultedOf, endingOf, promptingOf, samplingOf } from './sampling-plan.js';
 
 export function planChat(request: ChatRequest): GenerationPlan {
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
-  const tools = request.tools ?? [];
-  const input = chatInput({
-    messages: request.messages.map(templateMessage),
-    tools: tools.length > 0 ? tools : undefined,
-    templateArguments: request.chat_template_kwargs ?? undefined,
-    addGenerationPrompt: request.add_generation_prompt ?? true,
-  });
+  const input = chatInputOf(request);
   const sequences = Array.from({ length: request.n ?? 1 }, (_, alternative) => ({
     prompt: 0,
     request: {
       ...endingOf(request),
+      ...promptingOf(request),
       input,
       ...(typeof maxTokens === 'number' ? { maxTokens } : {}),
       sampling: samplingOf(request, alternative),
       defaulted: defaultedOf(request, maxTokens),
       ...(request.logprobs ? { logprobs: request.top_logprobs ?? 0 } : {}),
+      ...(typeof request.prompt_logprobs === 'number' ? { promptLogprobs: request.prompt_logprobs } : {}),
     },
   }));
-  return { model: request.model, user: request.user ?? undefined, sequences };
+  const { model, user, cache_salt } = request;
+  return { model, user: user ?? undefined, cacheSalt: cache_salt ?? undefined, sequences };
+}
+
+type ChatFields = Pick<
+  ChatRequest,
+  | 'messages'
+  | 'tools'
+  | 'documents'
+  | 'chat_template_kwargs'
+  | 'add_generation_prompt'
+  | 'continue_final_message'
+>;
+
+/** What the engine renders of a chat. */
+export function chatInputOf(request: ChatFields) {
+  const tools = request.tools ?? [];
+  return chatInput({
+    messages: request.messages.map(templateMessage),
+    tools: tools.length > 0 ? tools : undefined,
+    documents: request.documents ?? undefined,
+    templateArguments: request.chat_template_kwargs ?? undefined,
+    addGenerationPrompt: request.add_generation_prompt ?? !request.continue_final_message,
+    continueFinalMessage: request.continue_final_message ?? undefined,
+  });
 }
 
 /**
@@ -62,7 +82,7 @@ function reasoningOf({ reasoning, reasoning_content }: AssistantMessage): Partia
   };
 }
 
-function textOf(content: MessageContent): string {
+export function textOf(content: MessageContent): string {
   return typeof content === 'string' ? content : content.map(({ text }) => text).join('\n');
 }
 

@@ -1,6 +1,6 @@
 import { type CompletionRequest, promptsOf } from '#contracts/openai/completion-request.js';
 import type { GenerationPlan } from './generation-plan.js';
-import { defaultedOf, endingOf, samplingOf } from './sampling-plan.js';
+import { defaultedOf, endingOf, promptingOf, samplingOf } from './sampling-plan.js';
 
 /** OpenAI's default of /v1/completions. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -15,6 +15,7 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
       prompt: index,
       request: {
         ...endingOf(request),
+        ...promptingOf(request),
         input:
           typeof prompt === 'string'
             ? textInput(prompt, request)
@@ -23,11 +24,12 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
         sampling: samplingOf(request, alternative),
         defaulted: defaultedOf(request, request.max_tokens),
         ...(logprobs === undefined ? {} : { logprobs }),
-        ...(scoresPrompt(request, prompt) ? { promptLogprobs: request.logprobs ?? 0 } : {}),
+        ...promptLogprobsOf(request, prompt),
       },
     })),
   );
-  return { model: request.model, user: request.user ?? undefined, sequences };
+  const { model, user, cache_salt } = request;
+  return { model, user: user ?? undefined, cacheSalt: cache_salt ?? undefined, sequences };
 }
 
 function textInput(text: string, { add_special_tokens }: CompletionRequest) {
@@ -38,7 +40,23 @@ function textInput(text: string, { add_special_tokens }: CompletionRequest) {
   };
 }
 
-/** With echo the prompt's log-probabilities may be wanted; of a prompt of token ids, only scoring tells its text. */
-function scoresPrompt({ echo, logprobs }: CompletionRequest, prompt: string | number[]): boolean {
-  return Boolean(echo) && (typeof logprobs === 'number' || typeof prompt !== 'string');
+type PromptScoring = Pick<
+  CompletionRequest,
+  'echo' | 'logprobs' | 'prompt_logprobs' | 'truncate_prompt_tokens'
+>;
+
+/**
+ * With echo the prompt's log-probabilities may be wanted; of a prompt of token ids, or one that is cut, only scoring tells
+ * its text.
+ */
+export function promptLogprobsOf(
+  request: PromptScoring,
+  prompt: string | number[],
+): { promptLogprobs?: number } {
+  const { echo, logprobs, prompt_logprobs, truncate_prompt_tokens } = request;
+  const echoed = typeof prompt !== 'string' || typeof truncate_prompt_tokens === 'number' ? 0 : undefined;
+  const wanted = [prompt_logprobs, ...(echo ? [logprobs, echoed] : [])].filter(
+    (count) => typeof count === 'number',
+  );
+  return wanted.length > 0 ? { promptLogprobs: Math.max(...wanted) } : {};
 }

@@ -225,3 +225,82 @@ describe('planChat', () => {
 function conversationOf(input: GenerateRequest['input'] | undefined): unknown {
   return input?.kind === 'chat' ? JSON.parse(input.conversation) : undefined;
 }
+
+describe("vLLM's fields of both requests", () => {
+  const fields = {
+    allowed_token_ids: [3, 4],
+    bad_words: ['no'],
+    skip_special_tokens: false,
+    prompt_logprobs: 2,
+    truncate_prompt_tokens: 5,
+    priority: -7,
+    service_tier: 'flex',
+    cache_salt: 'mine',
+  };
+
+  it.each([
+    ['a completion', completion],
+    ['a chat', chat],
+  ])('go to the engine with %s', (_, plan) => {
+    const planned = plan(fields);
+    expect(planned.cacheSalt).toBe('mine');
+    expect(requests(planned)[0]).toMatchObject({
+      allowedTokenIds: [3, 4],
+      badWords: ['no'],
+      shownSpecialTokens: 'all',
+      promptLogprobs: 2,
+      keepPromptTokens: 5,
+      priority: -7, // goes before the tier
+    });
+    expect(requests(plan({ truncate_prompt_tokens: -1 }))[0]).toMatchObject({ keepPromptTokens: 'room' });
+  });
+
+  it('order by tier where there is no priority', () => {
+    const priorityOf = (service_tier: string) => requests(completion({ service_tier }))[0]?.priority ?? 0;
+    expect(priorityOf('priority')).toBeLessThan(priorityOf('auto'));
+    expect(priorityOf('flex')).toBeGreaterThan(priorityOf('default'));
+  });
+
+  it.each([
+    ['allowed_token_ids', []],
+    ['allowed_token_ids', [1.5]],
+    ['bad_words', ['']],
+    ['truncate_prompt_tokens', 0],
+    ['prompt_logprobs', 21],
+    ['cache_salt', ''],
+    ['service_tier', 'gold'],
+    ['priority', 0.5],
+  ])('are refused where %s is %j', (field, value) => {
+    const { error } = CompletionRequestSchema.safeParse({ model: 'm', prompt: 'p', [field]: value });
+    expect(error?.issues[0]?.path[0]).toBe(field);
+  });
+
+  it('do not score a prompt in a stream', () => {
+    const body = { model: 'm', prompt: 'p', prompt_logprobs: 0, stream: true };
+    expect(CompletionRequestSchema.safeParse(body).error?.issues[0]?.path).toEqual(['prompt_logprobs']);
+  });
+});
+
+describe('a chat that goes on with its last message', () => {
+  const inputOf = (fields: object) => requests(chat(fields))[0]?.input;
+
+  it('has no generation prompt', () => {
+    expect(inputOf({ continue_final_message: true })).toMatchObject({
+      addGenerationPrompt: false,
+      continueFinalMessage: true,
+    });
+    const both = { continue_final_message: true, add_generation_prompt: true };
+    const body = { model: 'm', messages: [{ role: 'user', content: 'x' }], ...both };
+    expect(ChatRequestSchema.safeParse(body).error?.issues[0]?.path).toEqual(['continue_final_message']);
+  });
+
+  it('hands documents to the template, by one way only', () => {
+    const documents = [{ title: 'T', text: 'x' }];
+    expect(JSON.parse((inputOf({ documents }) as { conversation: string }).conversation)).toMatchObject({
+      documents,
+    });
+    const body = { model: 'm', messages: [{ role: 'user', content: 'x' }] };
+    const twice = { ...body, documents, chat_template_kwargs: { documents } };
+    expect(ChatRequestSchema.safeParse(twice).error?.issues[0]?.path).toEqual(['chat_template_kwargs']);
+  });
+});

@@ -17,5 +17,7 @@ export interface Sequence {
 export interface GenerationPlan {
   readonly model: string;
   readonly user: string | undefined;
+  /** Cached prefixes are shared only with requests of the tenant that say the same. */
+  readonly cacheSalt?: string | undefined;
   readonly sequences: readonly Sequence[];
 }

@@ -14,8 +14,8 @@ export function checkPromptLengths(
   const most = Math.min(maxContext, tenantsMaxContext ?? maxContext);
   let checked: unknown;
   for (const { request } of sequences) {
-    const { input, maxTokens } = request;
-    if (input === checked) continue;
+    const { input, maxTokens, keepPromptTokens } = request;
+    if (input === checked || keepPromptTokens !== undefined) continue;
     checked = input;
     if (input.kind === 'tokens') {
       const room = most - input.tokens.length;

@@ -41,31 +41,67 @@ type EndingFields = Pick<
   | 'stop'
   | 'stop_token_ids'
   | 'include_stop_str_in_output'
-  | 'return_token_ids'
-  | 'speculation'
+  | 'skip_special_tokens'
+  | 'allowed_token_ids'
+  | 'bad_words'
 >;
 
-/** What both requests say of a generation's end, whether the prompt's ids are wanted, and how to guess ahead. */
+/** What both requests say of which tokens are drawn, what of them is text, and where a generation ends. */
 export function endingOf(
   request: EndingFields,
 ): Pick<
   SequenceRequest,
-  'minTokens' | 'ignoreEos' | 'stop' | 'stopTokenIds' | 'includeStop' | 'returnPromptTokens' | 'speculation'
+  | 'minTokens'
+  | 'ignoreEos'
+  | 'stop'
+  | 'stopTokenIds'
+  | 'includeStop'
+  | 'shownSpecialTokens'
+  | 'allowedTokenIds'
+  | 'badWords'
 > {
-  const { stop, speculation } = request;
+  const { stop, skip_special_tokens, allowed_token_ids, bad_words } = request;
   return {
     minTokens: request.min_tokens ?? 0,
     ignoreEos: request.ignore_eos ?? false,
     stop: (typeof stop === 'string' ? [stop] : (stop ?? [])).filter((text) => text !== ''),
     stopTokenIds: request.stop_token_ids ?? [],
     includeStop: request.include_stop_str_in_output ?? false,
+    ...(skip_special_tokens === false ? { shownSpecialTokens: 'all' as const } : {}),
+    ...(allowed_token_ids ? { allowedTokenIds: allowed_token_ids } : {}),
+    ...(bad_words && bad_words.length > 0 ? { badWords: bad_words } : {}),
+  };
+}
+
+type PromptFields = Pick<
+  CompletionRequest,
+  'truncate_prompt_tokens' | 'priority' | 'service_tier' | 'return_token_ids' | 'speculation'
+>;
+
+/** What both requests say of how the prompt is taken, when its turn is, and how to guess ahead. */
+export function promptingOf(
+  request: PromptFields,
+): Pick<SequenceRequest, 'keepPromptTokens' | 'priority' | 'returnPromptTokens' | 'speculation'> {
+  const { truncate_prompt_tokens: kept, speculation, service_tier } = request;
+  const priority = request.priority ?? (service_tier ? TIER_PRIORITIES[service_tier] : 0);
+  return {
+    ...(typeof kept === 'number' ? { keepPromptTokens: kept === -1 ? 'room' : kept } : {}),
+    ...(priority === 0 ? {} : { priority }),
     returnPromptTokens: request.return_token_ids ?? false,
     ...(speculation ? { speculation: speculationOf(speculation) } : {}),
   };
 }
 
+const TIER_PRIORITIES: Readonly<Record<NonNullable<PromptFields['service_tier']>, number>> = {
+  auto: 0,
+  default: 0,
+  scale: 0,
+  flex: 1_000,
+  priority: -1_000,
+};
+
 function speculationOf({
   ngram,
-}: NonNullable<EndingFields['speculation']>): NonNullable<SequenceRequest['speculation']> {
+}: NonNullable<PromptFields['speculation']>): NonNullable<SequenceRequest['speculation']> {
   return ngram ? { ngram: { maxDraft: ngram.max_draft, minMatch: ngram.min_match } } : {};
 }

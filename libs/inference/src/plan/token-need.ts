@@ -18,7 +18,7 @@ export function tokenNeed(sequences: readonly Sequence[], maxContext: number): T
   const prompts = new Map<number, number>();
   let completionTokens = 0;
   for (const { prompt, request } of sequences) {
-    const promptTokens = Math.min(prompts.get(prompt) ?? promptEstimate(request.input), maxContext);
+    const promptTokens = Math.min(prompts.get(prompt) ?? promptEstimate(request), maxContext);
     prompts.set(prompt, promptTokens);
     const wanted = request.maxTokens ?? UNSTATED_COMPLETION_TOKENS;
     completionTokens += Math.min(wanted, maxContext - promptTokens);
@@ -30,7 +30,12 @@ export function tokenNeed(sequences: readonly Sequence[], maxContext: number): T
   };
 }
 
-function promptEstimate(input: GenerateRequest['input']): number {
+function promptEstimate({ input, keepPromptTokens }: Sequence['request']): number {
+  const kept = typeof keepPromptTokens === 'number' ? keepPromptTokens : Number.POSITIVE_INFINITY;
+  return Math.min(inputEstimate(input), kept);
+}
+
+function inputEstimate(input: GenerateRequest['input']): number {
   if (input.kind === 'tokens') return input.tokens.length;
   if (input.kind === 'text') return tokensOf(input.text);
   // Its JSON is longer than the text by about what a template adds.

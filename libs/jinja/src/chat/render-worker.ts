@@ -3,6 +3,7 @@ import { TemplateFault, TemplateSyntaxError } from '../errors.js';
 import { Template } from '../template.js';
 import { chatValues } from './chat-values.js';
 import { ControlTokenGuard } from './control-tokens.js';
+import { cutAtTag } from './final-message.js';
 import type { RenderAnswer, RenderFailure, RenderJob, RenderWorkerData } from './render-thread.js';
 
 /*
@@ -25,7 +26,8 @@ function templateOf(source: string): Template {
 
 function answer({ source, chat }: RenderJob): RenderAnswer {
   try {
-    const rendered = templateOf(source).render(chatValues(chat));
+    const whole = templateOf(source).render(chatValues(chat));
+    const rendered = chat.continueFinalMessage ? cutAtTag(whole) : whole;
     return chat.trusted ? { text: rendered.text, respelled: false } : guard.guard(rendered);
   } catch (error) {
     return { failure: failureOf(error), message: messageOf(error) };

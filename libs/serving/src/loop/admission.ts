@@ -17,24 +17,28 @@ export function limitsFor(
 
 /** Refuses what is wrong with a request whatever its prompt's tokens are. */
 export function checkRequest(request: GenerateRequest, limits: ModelLimits): void {
-  const inVocabulary = (ids: readonly number[], param: string): void => {
-    const wrong = ids.find((id) => id >= limits.vocabSize);
-    if (wrong !== undefined) {
-      throw invalid(`${param}: ${wrong} is no token id; the model has ${limits.vocabSize} tokens.`, param);
-    }
-  };
-  if (request.input.kind === 'tokens') inVocabulary(request.input.tokens, 'prompt');
-  inVocabulary(request.stopTokenIds, 'stop_token_ids');
-  inVocabulary(
-    request.sampling.logitBias.map(({ token }) => token),
-    'logit_bias',
-  );
+  if (request.input.kind === 'tokens') checkTokens(request.input.tokens, 'prompt', limits);
+  checkTokens(request.stopTokenIds, 'stop_token_ids', limits);
+  const biased = request.sampling.logitBias.map(({ token }) => token);
+  checkTokens(biased, 'logit_bias', limits);
+  checkTokens(request.allowedTokenIds ?? [], 'allowed_token_ids', limits);
   if (request.maxTokens !== undefined && request.minTokens > request.maxTokens) {
     throw invalid(
       `min_tokens (${request.minTokens}) must not be more than max_tokens (${request.maxTokens}).`,
       'min_tokens',
     );
   }
+}
+
+/** Refuses ids that the model does not have; `param` names their field. */
+export function checkTokens(
+  ids: readonly number[],
+  param: string,
+  { vocabSize }: Pick<ModelLimits, 'vocabSize'>,
+): void {
+  const wrong = ids.find((id) => id >= vocabSize);
+  if (wrong === undefined) return;
+  throw invalid(`${param}: ${wrong} is no token id; the model has ${vocabSize} tokens.`, param);
 }
 
 /** How many tokens the request may generate; refuses a prompt that leaves no room. */

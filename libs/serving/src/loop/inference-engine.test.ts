@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { fakeNext } from '../../../../test/support/fake-native.js';
-import { generateRequest, idsOf } from '../../../../test/support/generate-request.js';
+import { generateRequest, idsOf, textOf } from '../../../../test/support/generate-request.js';
 import {
   collect,
   EOS,
@@ -21,6 +21,10 @@ afterAll(() => fixture.remove());
 
 const request = (tokens: readonly number[], overrides: Partial<GenerateRequest> = {}): GenerateRequest =>
   generateRequest({ kind: 'tokens', tokens: [...tokens] }, overrides);
+
+/** Whether these tokens stand there in a row. */
+const containsRow = (ids: readonly number[], row: readonly number[]): boolean =>
+  ids.some((_, at) => row.every((id, i) => ids[at + i] === id));
 
 const run = async (engine: InferenceEngine, body: GenerateRequest): Promise<GenerateEvent[]> =>
   collect(await engine.generate(body, new AbortController().signal));
@@ -59,6 +63,79 @@ describe('the inference engine', () => {
     expect(idsOf(late).at(-1)).toBe(EOS);
     const never = await run(engine, { ...body, sampling, ignoreEos: true, maxTokens: 6 });
     expect(idsOf(never)).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
+  it('draws allowed tokens alone, in every answer, and refuses to draw from none', async () => {
+    const { engine } = fixture.open();
+    const allowedTokenIds = [20, 21, 22];
+    const ids = idsOf(await run(engine, request(promptOf(9), { allowedTokenIds, n: 3 })));
+    expect(new Set(ids)).toEqual(new Set(allowedTokenIds.filter((id) => ids.includes(id))));
+    expect(ids).toHaveLength(60);
+    const nothing = request([5], { allowedTokenIds: [EOS], minTokens: 1 });
+    await expect(run(engine, nothing)).rejects.toMatchObject({
+      code: 'invalid_request',
+      details: { param: 'allowed_token_ids' },
+    });
+  });
+
+  it('never draws a bad word, of one token or of several', async () => {
+    const { engine, model } = fixture.open();
+    const plain = idsOf(await run(engine, request(promptOf(9))));
+    const word = (from: number, to: number): string => {
+      const { tokenizer } = model;
+      return plain
+        .slice(from, to)
+        .map((id) => tokenizer.textOf(id))
+        .join('');
+    };
+    const tokensOf = async (text: string) => [...(await model.tokenizer.encode(text, false)).ids];
+    const single = plain.findIndex((id) => model.tokenizer.textOf(id).trim() !== '');
+    const banned = await tokensOf(word(single, single + 1).trimStart());
+    const without = idsOf(await run(engine, request(promptOf(9), { badWords: [word(single, single + 1)] })));
+    expect(containsRow(without, banned)).toBe(false);
+    expect(without).toHaveLength(plain.length);
+  });
+
+  it('cuts a prompt to its last tokens, also one that is longer than the context', async () => {
+    const { engine } = fixture.open({ maxPositions: 100 });
+    const long = promptOf(300);
+    const kept = await run(engine, request(long, { keepPromptTokens: 40, returnPromptTokens: true }));
+    expect(kept[0]).toMatchObject({ promptTokens: 40, promptTokenIds: long.slice(-40) });
+    const room = await run(engine, request(long, { keepPromptTokens: 'room', maxTokens: 30 }));
+    expect(room[0]).toMatchObject({ promptTokens: 70 });
+    expect(idsOf(room)).toHaveLength(30);
+    await expect(run(engine, request(long, { keepPromptTokens: 200 }))).rejects.toMatchObject({
+      code: 'context_length_exceeded',
+    });
+  });
+
+  it('shows special tokens as the request says', async () => {
+    const { engine, model } = fixture.open();
+    const bias = (token: number) => ({
+      sampling: { ...request([5]).sampling, logitBias: [{ token, bias: 100 }] },
+    });
+    const special = 2;
+    expect(model.tokenizer.isSpecial(special)).toBe(true);
+    const name = model.tokenizer.textOf(special);
+    const ask = (shownSpecialTokens?: GenerateRequest['shownSpecialTokens']) =>
+      run(engine, request([5], { ...bias(special), maxTokens: 2, shownSpecialTokens }));
+    expect(textOf(await ask())).toBe('');
+    expect(textOf(await ask('all'))).toBe(name + name);
+    expect(textOf(await ask([name]))).toBe(name + name);
+    expect(textOf(await ask(['<other>']))).toBe('');
+  });
+
+  it('tells the tokens of what it would compute, and the text of tokens', async () => {
+    const { engine } = fixture.open({ maxPositions: 64 });
+    const text = 'to be or not to be '.repeat(40);
+    const input = { kind: 'text' as const, text };
+    const { tokens, names } = await engine.tokenize({ fairnessKey: 'a', input, returnNames: true });
+    expect(tokens.length).toBeGreaterThan(64);
+    expect(names).toHaveLength(tokens.length);
+    expect((await engine.detokenize({ tokens })).text).toContain('to be or not to be');
+    await expect(engine.detokenize({ tokens: [100_000] })).rejects.toMatchObject({
+      details: { param: 'tokens' },
+    });
   });
 
   it("gives penalties the prompt's and the generated tokens", async () => {

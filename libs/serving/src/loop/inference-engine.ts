@@ -1,11 +1,20 @@
-import type { EngineStatus, GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import type {
+  Detokenized,
+  DetokenizeRequest,
+  EngineStatus,
+  GenerateEvent,
+  GenerateRequest,
+  Tokenized,
+  TokenizeRequest,
+} from '#contracts/engine-protocol.js';
+import type { AnswerFormats } from '#contracts/chat-formats.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { Registry } from 'prom-client';
 import type { AdapterVersion } from '../residency/adapter-residency.js';
 import { AdapterTiers } from '../residency/adapter-tiers.js';
-import { checkRequest, completionLimit, limitsFor } from './admission.js';
+import { checkRequest, checkTokens, completionLimit, limitsFor } from './admission.js';
 import { joinChoices } from './choices.js';
 import { ChatTemplates } from '../text/chat-template.js';
 import { EngineLoop } from './engine-loop.js';
@@ -16,14 +25,15 @@ import { KvPages } from '../kv/kv-pages.js';
 import type { OpenedModel, ServingSettings } from '../model-opening.js';
 import { PlanWriter } from './plan-writer.js';
 import { PrefixCache } from '../kv/prefix-cache.js';
-import { PromptReader } from '../text/prompt-reader.js';
+import { formatsOf, type ResolvedFormats } from '../text/chat-formats.js';
+import { PromptReader, type ReadPrompt } from '../text/prompt-reader.js';
 import { RequestMetrics } from './request-metrics.js';
 import { Sequence } from './sequence.js';
 import { ServingMetrics } from './serving-metrics.js';
 import { DEFAULT_SPECULATION, type NgramSpeculation } from './speculation.js';
 import { StepOutputs } from './step-outputs.js';
-import { StopRule } from './stop-rule.js';
-import type { EncodedText } from '../text/tokenizer.js';
+import { type StopOptions, StopRule } from './stop-rule.js';
+import { badWordTokens, TokenBans } from './token-bans.js';
 import { withResolvers } from './with-resolvers.js';
 
 export interface InferenceEngineOptions {
@@ -39,6 +49,8 @@ export interface InferenceEngineOptions {
     | 'maxStepTokens'
     | 'maxQueuedRequests'
     | 'chatControlTokens'
+    | 'toolParser'
+    | 'reasoningParser'
   >;
   readonly blobs: BlobStore;
   readonly registry: Registry;
@@ -144,8 +156,9 @@ export class InferenceEngine {
       const adapter = await this.#adapters.version(asked.adapter);
       const request = withGenerationDefaults(asked, adapter?.manifest);
       // From storage to the host while others compute; only then does it count as waiting for its turn.
-      const [prompt] = await Promise.all([
+      const [prompt, badWords] = await Promise.all([
         this.#prompts.read(request, adapter?.manifest),
+        badWordTokens(request.badWords ?? [], (text) => this.#prompts.encodePlain(text)),
         this.#adapters.fetch(adapter, {
           key: request.fairnessKey,
           weight: request.fairnessWeight ?? 1,
@@ -155,7 +168,20 @@ export class InferenceEngine {
       signal.throwIfAborted();
       // Shutdown may have begun meanwhile; the loop takes nothing any more.
       if (this.#draining) throw shuttingDown();
-      const admitted = { id, choice: 0, request, prompt, maxTokens, adapter, arrival_ms, chunkTokens };
+      const written = this.#formats(request, prompt);
+      const drawing = this.#drawing({ request, adapter, maxTokens, badWords, shown: written?.tokens });
+      const { formats } = written ?? {};
+      const admitted = {
+        id,
+        choice: 0,
+        request,
+        prompt,
+        formats,
+        adapter,
+        arrival_ms,
+        chunkTokens,
+        ...drawing,
+      };
       begun = choices === 1 ? this.#begin(admitted, signal) : this.#beginAll(admitted, signal);
     } catch (error) {
       this.#ended();
@@ -163,6 +189,21 @@ export class InferenceEngine {
     }
     await begun.ready;
     return begun.events;
+  }
+
+  /** The tokens of an input, as a request with it would compute them. */
+  async tokenize({ adapter, returnNames, ...asked }: TokenizeRequest): Promise<Tokenized> {
+    if (asked.input.kind === 'tokens') checkTokens(asked.input.tokens, 'prompt', this.options.model.base);
+    const { tokenizer } = this.options.model;
+    const version = await this.#adapters.version(adapter);
+    const { ids } = await this.#prompts.tokenize(asked, version?.manifest);
+    const tokens = [...ids];
+    return { tokens, ...(returnNames ? { names: tokens.map((id) => tokenizer.nameOf(id)) } : {}) };
+  }
+
+  async detokenize({ tokens }: DetokenizeRequest): Promise<Detokenized> {
+    checkTokens(tokens, 'tokens', this.options.model.base);
+    return { text: await this.options.model.tokenizer.decode(tokens) };
   }
 
   /** Loads an adapter before a request asks for it. */
@@ -239,6 +280,37 @@ export class InferenceEngine {
     await this.options.model.native.close();
   }
 
+  /** Undefined: the answer is text, whatever it holds. */
+  #formats({ wantedFormats }: GenerateRequest, { chat }: ReadPrompt): ResolvedFormats | undefined {
+    return wantedFormats && chat && formatsOf(wantedFormats, chat, this.options.settings);
+  }
+
+  /** What ends the request's answers and what is never drawn in them; refuses a request that could draw nothing. */
+  #drawing({ request, adapter, maxTokens, badWords, shown }: Drawing): {
+    stops: StopOptions;
+    bans: TokenBans;
+  } {
+    const { base, tokenizer, eosTokenIds } = this.options.model;
+    const { shownSpecialTokens: wanted, allowedTokenIds } = request;
+    const stops = {
+      ...request,
+      maxTokens,
+      eosTokenIds: [...eosTokenIds, ...(adapter?.manifest.generation?.eosTokenIds ?? [])],
+      shown: wanted === 'all' ? wanted : tokenizer.idsOf([...(wanted ?? []), ...(shown ?? [])]),
+    };
+    const { logitBias } = request.sampling;
+    const { vocabSize } = base;
+    const bans = new TokenBans({ logitBias, allowedTokenIds, badWords, vocabSize });
+    const endings = request.minTokens > 0 ? [...stops.eosTokenIds, ...request.stopTokenIds] : [];
+    if (allowedTokenIds !== undefined && !bans.leaves(endings, vocabSize)) {
+      throw new AppError('invalid_request', {
+        message: 'Each of allowed_token_ids must not be drawn by bad_words or min_tokens: no token is left.',
+        param: 'allowed_token_ids',
+      });
+    }
+    return { stops, bans };
+  }
+
   /** The first answer to a prompt, and the others beside it; they share what is computed of the prompt. */
   #beginAll(admitted: Admitted, signal: AbortSignal): Begun {
     const { request, id } = admitted;
@@ -260,11 +332,6 @@ export class InferenceEngine {
 
   #begin(admitted: Admitted, signal: AbortSignal): Begun {
     const { request, prompt, adapter, choice } = admitted;
-    const { tokenizer } = this.options.model;
-    const eosTokenIds = [
-      ...this.options.model.eosTokenIds,
-      ...(adapter?.manifest.generation?.eosTokenIds ?? []),
-    ];
     const events = new EventStream(UNREAD_TOKENS, {
       full: () => this.#pause(sequence),
       drained: () => this.#resume(sequence),
@@ -279,7 +346,8 @@ export class InferenceEngine {
       kvPages: this.#pages,
       speculation: this.#speculation(request),
       addedTokens: prompt.added,
-      stopRule: new StopRule(tokenizer, { ...request, maxTokens: admitted.maxTokens, eosTokenIds }),
+      maxTokens: admitted.stops.maxTokens,
+      stopRule: new StopRule(this.options.model.tokenizer, admitted.stops),
       events,
       onAdapter,
       onEnd: (failure) => {
@@ -293,6 +361,7 @@ export class InferenceEngine {
         type: 'start',
         promptTokens: sequence.promptTokens,
         ...(request.returnPromptTokens ? { promptTokenIds: [...prompt.ids] } : {}),
+        ...(admitted.formats ? { formats: admitted.formats } : {}),
       });
     }
     this.#submit(sequence);
@@ -366,11 +435,22 @@ interface Admitted {
   readonly id: number;
   readonly choice: number;
   readonly request: GenerateRequest;
-  readonly prompt: EncodedText;
-  readonly maxTokens: number;
+  readonly prompt: ReadPrompt;
+  readonly formats: AnswerFormats | undefined;
+  readonly stops: StopOptions;
+  readonly bans: TokenBans;
   readonly adapter: AdapterVersion | undefined;
   readonly arrival_ms: number;
   readonly chunkTokens: number | undefined;
+}
+
+interface Drawing {
+  readonly request: GenerateRequest;
+  readonly adapter: AdapterVersion | undefined;
+  readonly maxTokens: number;
+  readonly badWords: readonly (readonly number[])[];
+  /** Spellings of special tokens that have to be seen. */
+  readonly shown: readonly string[] | undefined;
 }
 
 interface Begun {

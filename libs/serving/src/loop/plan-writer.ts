@@ -79,9 +79,9 @@ export class PlanWriter {
       if (scores(sequence, position)) this.#writeScore(sequence, row, known[position + 1] as number);
     }
     const draws = sequence.maxTokens > 0 && end === sequence.totalTokens;
-    if (draws) this.#writeDraw(sequence, plan.rows - 1, 0);
+    if (draws) this.#writeDraw(sequence, plan.rows - 1, []);
     for (const [i, token] of draft.entries()) {
-      this.#writeDraw(sequence, this.#writeRow(sequence, end + i, token), i + 1);
+      this.#writeDraw(sequence, this.#writeRow(sequence, end + i, token), draft.slice(0, i + 1));
     }
     plan.kvLength[plan.sequences] = end + draft.length;
     plan.pageTable.set(sequence.pages, plan.sequences * plan.pageTableStride);
@@ -123,8 +123,8 @@ export class PlanWriter {
     this.#endSample(plan.historyStart[sample] as number, plan.biasStart[sample] as number);
   }
 
-  /** Draws the token that comes `ahead` tokens after the next; a draft must not go with penalties (speculation.ts). */
-  #writeDraw(sequence: Sequence, row: number, ahead: number): void {
+  /** Draws the token that comes after the known and the `drafted` ones; a draft must not go with penalties (speculation.ts). */
+  #writeDraw(sequence: Sequence, row: number, drafted: readonly number[]): void {
     const plan = this.#plan;
     const sample = plan.samples;
     const ints = sample * SAMPLE_INTS;
@@ -133,21 +133,18 @@ export class PlanWriter {
     plan.sampleInt[ints + TARGET] = 0;
     plan.sampleInt[ints + TOP_LOGPROBS] = sequence.logprobs ?? -1;
     plan.sampleSeed[sample * 2] = sequence.seed;
-    plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated + ahead);
+    plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated + drafted.length);
     const history = plan.historyStart[sample] as number;
     sequence.history?.copyTo(plan.historyToken, plan.historyCount, history);
-    this.#endSample(history + (sequence.history?.size ?? 0), this.#writeBias(sequence, sample, ahead));
+    this.#endSample(history + (sequence.history?.size ?? 0), this.#writeBias(sequence, sample, drafted));
   }
 
-  #writeBias(sequence: Sequence, sample: number, ahead: number): number {
+  #writeBias(sequence: Sequence, sample: number, drafted: readonly number[]): number {
     const plan = this.#plan;
-    let at = plan.biasStart[sample] as number;
-    for (const { token, bias } of sequence.bias) {
-      plan.biasToken[at] = token;
-      plan.biasValue[at++] = bias;
-    }
-    const { stopRule } = sequence.options;
-    if (!stopRule.belowMin(ahead)) return at;
+    const { stopRule, bans } = sequence.options;
+    const generated = sequence.generatedTokens;
+    let at = bans.copyTo(plan, plan.biasStart[sample] as number, { generated, drafted });
+    if (!stopRule.belowMin(drafted.length)) return at;
     for (const token of stopRule.bannedUntilMin) {
       plan.biasToken[at] = token;
       plan.biasValue[at++] = Number.NEGATIVE_INFINITY;
@@ -177,7 +174,7 @@ export class PlanWriter {
     for (const { request, draft = [] } of grants) {
       stride = Math.max(stride, request.heldPages);
       history += request.history?.size ?? 0;
-      const biasOfDraw = request.bias.length + request.options.stopRule.bannedUntilMin.length;
+      const biasOfDraw = request.options.bans.size + request.options.stopRule.bannedUntilMin.length;
       bias += biasOfDraw * (1 + draft.length);
     }
     const pagesPerSequence = Math.ceil((stride * grants.length) / this.#capacity.sequences);

@@ -17,7 +17,7 @@ import type { Waiting } from './waiting-order.js';
  *   back to wait and are computed again later (fair-shares.ts). Nobody waits for another key's requests to end.
  * - Pages within a key: the older request takes them from the younger. The oldest running one therefore always advances
  *   and ends (admission made sure that it fits alone), then the next is oldest.
- * - Admission: keys below their share come first, then the least served one; its oldest request is next and nobody
+ * - Admission: keys below their share come first, then the least served one; its first request is next and nobody
  *   passes it, so pages that become free reach it. Its counter stands still while it waits; the others' grow past it.
  *   Only while a running request computes a page that it needs too, or its adapter is not there, is it passed; the
  *   latter a bounded number of times (adapter-demand.ts).
@@ -67,7 +67,7 @@ export interface Reuse {
 
 export interface ScheduleInput<R extends Schedulable> {
   readonly running: readonly R[];
-  /** By fairness key; each queue in order of arrival, none empty. */
+  /** By fairness key; each queue by priority and then in order of arrival, none empty. */
   readonly waiting: ReadonlyMap<string, readonly R[]>;
   /** Tokens served to a fairness key so far. */
   readonly served: (fairnessKey: string) => number;

@@ -13,6 +13,7 @@ import type { Schedulable } from './scheduler.js';
 import type { RequestOutcome } from './serving-metrics.js';
 import { type NgramSpeculation, Speculation } from './speculation.js';
 import type { StopRule } from './stop-rule.js';
+import type { TokenBans } from './token-bans.js';
 import { TokenHistory } from './token-history.js';
 
 export interface SequenceOptions {
@@ -26,6 +27,7 @@ export interface SequenceOptions {
   /** Tokens to generate at most, 0 for only scoring the prompt. */
   readonly maxTokens: number;
   readonly stopRule: StopRule;
+  readonly bans: TokenBans;
   readonly events: EventStream;
   readonly kvPages: KvPages;
   readonly adapter: AdapterVersion | undefined;
@@ -48,13 +50,13 @@ export class Sequence implements Schedulable, PrefixHolder {
   readonly id: number;
   readonly fairnessKey: string;
   readonly fairnessWeight: number;
+  readonly priority: number;
   readonly promptTokens: number;
   readonly maxTokens: number;
   readonly chunkTokens: number | undefined;
   /** How its tokens are drawn. */
   readonly columns: SampleColumns;
   readonly seed: bigint;
-  readonly bias: readonly { readonly token: number; readonly bias: number }[];
   /** Alternatives to report with each generated token; absent: no log-probabilities. */
   readonly logprobs: number | undefined;
   readonly promptLogprobs: number | undefined;
@@ -107,6 +109,7 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.id = options.id;
     this.fairnessKey = request.fairnessKey;
     this.fairnessWeight = request.fairnessWeight ?? 1;
+    this.priority = request.priority ?? 0;
     this.adapter = request.adapter;
     this.adapterState = request.adapter === undefined ? 'ready' : 'absent';
     this.keys = new PrefixKeys(
@@ -118,7 +121,6 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.chunkTokens = options.chunkTokens;
     this.columns = sampleColumns(request.sampling);
     this.seed = seedOf(request.sampling.seed, options.choice);
-    this.bias = request.sampling.logitBias;
     this.logprobs = request.logprobs;
     // Scored once, whatever the number of answers.
     this.promptLogprobs = options.choice === 0 ? request.promptLogprobs : undefined;
@@ -171,6 +173,11 @@ export class Sequence implements Schedulable, PrefixHolder {
   /** All known tokens; valid until the next `append`. */
   get tokens(): Int32Array {
     return this.#tokens.subarray(0, this.#length);
+  }
+
+  /** Those after the prompt; valid until the next `append`. */
+  get generatedTokens(): Int32Array {
+    return this.#tokens.subarray(this.promptTokens, this.#length);
   }
 
   tokenAt(index: number): number {

@@ -92,6 +92,7 @@ export class StepOutputs {
   #readDraw(sequence: Sequence, plan: StepPlan, sample: number): RequestOutcome | undefined {
     const id = plan.outToken[sample] as number;
     const { events, stopRule, arrival_ms } = sequence.options;
+    const { tokenizer } = this;
     const now_ms = performance.now();
     if (sequence.firstToken_ms === undefined) {
       sequence.firstToken_ms = now_ms;
@@ -105,7 +106,9 @@ export class StepOutputs {
       type: 'tokens',
       text,
       ids: [id],
-      ...(sequence.logprobs === undefined ? {} : { scored: [scoredToken(plan, sample, this.tokenizer)] }),
+      ...(sequence.logprobs === undefined
+        ? {}
+        : { scored: [scoredToken(plan, sample, { tokenizer, shown: stopRule.shown })] }),
     });
     return ending === undefined ? undefined : this.finish(sequence, ending);
   }

@@ -1,6 +1,6 @@
 import type { GenerateEvent, ScoredToken, TokenChoice } from '#contracts/engine-protocol.js';
 import { MAX_TOP_LOGPROBS, type StepPlan } from '#native-engine/native.js';
-import { Detokenizer } from '../text/detokenizer.js';
+import { Detokenizer, isHidden, type ShownTokens } from '../text/detokenizer.js';
 import type { PromptScore, Sequence } from './sequence.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
@@ -24,9 +24,13 @@ export function promptScore(plan: StepPlan, sample: number, tokenizer: Tokenizer
   return { logprob: plan.outLogprob[sample] as number, top: topChoices(plan, sample, tokenizer) };
 }
 
-export function scoredToken(plan: StepPlan, sample: number, tokenizer: Tokenizer): ScoredToken {
+export function scoredToken(
+  plan: StepPlan,
+  sample: number,
+  { tokenizer, shown }: { readonly tokenizer: Tokenizer; readonly shown: ShownTokens },
+): ScoredToken {
   const choice = tokenChoice(tokenizer, plan.outToken[sample] as number, plan.outLogprob[sample] as number);
-  const notInText = tokenizer.isSpecial(choice.id) ? { notInText: true as const } : {};
+  const notInText = isHidden(tokenizer, shown, choice.id) ? { notInText: true as const } : {};
   return { ...choice, top: topChoices(plan, sample, tokenizer), ...notInText };
 }
 
@@ -36,7 +40,7 @@ export function promptEvent(
   added: Uint8Array,
   tokenizer: Tokenizer,
 ): PromptEvent {
-  const detokenizer = new Detokenizer(tokenizer, true);
+  const detokenizer = new Detokenizer(tokenizer, 'all');
   let text = '';
   const tokens: PromptEvent['tokens'] = [];
   for (const [i, id] of sequence.tokens.subarray(0, sequence.promptTokens).entries()) {

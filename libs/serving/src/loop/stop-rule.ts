@@ -1,4 +1,4 @@
-import { Detokenizer, type TokenTexts } from '../text/detokenizer.js';
+import { Detokenizer, NONE_SHOWN, type ShownTokens, type TokenTexts } from '../text/detokenizer.js';
 import { StopStrings } from '../text/stop-strings.js';
 
 export interface StopOptions {
@@ -9,6 +9,8 @@ export interface StopOptions {
   readonly eosTokenIds: readonly number[];
   readonly minTokens: number;
   readonly maxTokens: number;
+  /** Special tokens that are part of the text; absent: none. */
+  readonly shown?: ShownTokens | undefined;
 }
 
 export interface Ending {
@@ -30,13 +32,15 @@ export class StopRule {
   readonly #stopIds: ReadonlySet<number>;
   /** Tokens that may not be drawn before `minTokens` are there. */
   readonly bannedUntilMin: readonly number[];
+  readonly shown: ShownTokens;
   #count = 0;
 
   constructor(
     tokens: TokenTexts,
     private readonly options: StopOptions,
   ) {
-    this.#detokenizer = new Detokenizer(tokens);
+    this.shown = options.shown ?? NONE_SHOWN;
+    this.#detokenizer = new Detokenizer(tokens, this.shown);
     this.#strings = new StopStrings(options.stop, options.includeStop);
     this.#eos = new Set(options.ignoreEos ? [] : options.eosTokenIds);
     this.#stopIds = new Set(options.stopTokenIds);
@@ -53,7 +57,7 @@ export class StopRule {
     const isStopId = this.#stopIds.has(id);
     if (isStopId || this.#eos.has(id)) {
       // The token that ends the text is part of it only on request.
-      const text = isStopId && this.options.includeStop ? this.#detokenizer.push(id) : '';
+      const text = this.options.includeStop ? this.#detokenizer.push(id) : '';
       const ending: Ending = { reason: 'stop', stopReason: isStopId ? id : null };
       return { text: this.#strings.pass(text + this.#detokenizer.flush()), ending };
     }

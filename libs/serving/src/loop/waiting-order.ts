@@ -17,7 +17,7 @@ interface Queue<R> {
 }
 
 /**
- * The waiting requests that are not paused: each time the oldest of the key that was served least; of keys that were served
+ * The waiting requests that are not paused: each time the first of the key that was served least; of keys that were served
  * the same, the one that holds less of its share. The keys are a binary
  * heap, because an engine may have as many of them as requests.
  */

@@ -1,5 +1,13 @@
-/** Requests that wait for a place in the batch: one queue for each fairness key, each in order of arrival. */
-export class WaitingQueues<R extends { readonly id: number; readonly fairnessKey: string }> {
+interface Queued {
+  /** Order of arrival. */
+  readonly id: number;
+  readonly fairnessKey: string;
+  /** The lower comes first; absent: 0. */
+  readonly priority?: number | undefined;
+}
+
+/** Requests that wait for a place in the batch: one queue for each fairness key, by priority and then in order of arrival. */
+export class WaitingQueues<R extends Queued> {
   readonly #queues = new Map<string, R[]>();
   #size = 0;
 
@@ -25,7 +33,7 @@ export class WaitingQueues<R extends { readonly id: number; readonly fairnessKey
     }
     // A preempted request goes back before those that came later.
     let at = queue.length;
-    while (at > 0 && (queue[at - 1] as R).id > request.id) at--;
+    while (at > 0 && isBefore(request, queue[at - 1] as R)) at--;
     queue.splice(at, 0, request);
   }
 
@@ -39,4 +47,9 @@ export class WaitingQueues<R extends { readonly id: number; readonly fairnessKey
     this.#size--;
     return true;
   }
+}
+
+function isBefore(a: Queued, b: Queued): boolean {
+  const [first, second] = [a.priority ?? 0, b.priority ?? 0];
+  return first === second ? a.id < b.id : first < second;
 }

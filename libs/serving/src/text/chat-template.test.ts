@@ -46,6 +46,34 @@ async function manifestWith(template: string): Promise<AdapterManifest> {
 }
 
 describe('chat templates', () => {
+  it('leaves the last message open where the answer goes on with it, as Transformers cuts it', async () => {
+    const turns =
+      '{% for m in messages %}<{{ m.role }}>{{ m.content }}</>\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}';
+    const trimmed = turns.replace('m.content', 'm.content | trim');
+    const open = async (template: string, content: string) => {
+      const messages = [...MESSAGES, { role: 'assistant', content }];
+      const chat = chatOf({ messages, addGenerationPrompt: false, continueFinalMessage: true });
+      return (await templatesOf(new Map([['default', template]])).render(chat, undefined, 'a')).text;
+    };
+    expect(await open(turns, 'Once ')).toBe('<user>hi</>\n<assistant>Once ');
+    expect(await open(trimmed, 'Once ')).toBe('<user>hi</>\n<assistant>Once');
+    expect(await open(turns, '')).toBe('<user>hi</>\n<assistant>');
+    await expect(open('{{ messages[0].content }}', 'Once')).rejects.toMatchObject({
+      code: 'invalid_request',
+      details: { param: 'messages' },
+    });
+  });
+
+  it('gives documents to the template', async () => {
+    const template =
+      '{% for d in documents or [] %}{{ d.title }}: {{ d.text }};{% endfor %}{{ documents is none }}';
+    const render = async (documents?: object[]) =>
+      (await templatesOf(new Map([['default', template]])).render(chatOf({ documents }), undefined, 'a'))
+        .text;
+    expect(await render([{ title: 'T', text: 'x' }])).toBe('T: x;False');
+    expect(await render()).toBe('True');
+  });
+
   it('takes chat_template.jinja before tokenizer_config.json, whose template may have names', async () => {
     writeFileSync(
       join(folder, 'tokenizer_config.json'),

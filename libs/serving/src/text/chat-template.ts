@@ -94,14 +94,17 @@ export class ChatTemplates {
     input: ChatInput,
     manifest: AdapterManifest | undefined,
     caller: string,
-  ): Promise<GuardedText> {
+  ): Promise<GuardedText & { readonly source: string; readonly own: boolean }> {
     const { specialTokens, trustMessages: trusted, blobs } = this.options;
-    const { conversation, addGenerationPrompt } = input;
-    const chat = { conversation, addGenerationPrompt, specialTokens, trusted };
+    const { conversation, addGenerationPrompt, continueFinalMessage } = input;
+    const chat = { conversation, addGenerationPrompt, continueFinalMessage, specialTokens, trusted };
     const own = manifest?.chatTemplate;
-    if (own === undefined) return this.#render(this.#base, caller, { source: this.#source(input), chat });
+    if (own === undefined) {
+      const source = this.#source(input);
+      return { ...(await this.#render(this.#base, caller, { source, chat })), source, own: false };
+    }
     const source = (await blobs.read(own.sha256, TEMPLATE_LIMIT_BYTES)).toString('utf8');
-    return this.#render(this.#adapters, caller, { source, chat });
+    return { ...(await this.#render(this.#adapters, caller, { source, chat })), source, own: true };
   }
 
   async close(): Promise<void> {

@@ -2,9 +2,18 @@ import type { Tokenizer } from './tokenizer.js';
 
 export type TokenTexts = Pick<Tokenizer, 'bytesOf' | 'wholeTextOf' | 'isSpecial'>;
 
+/** Which special tokens are part of the text. */
+export type ShownTokens = 'all' | ReadonlySet<number>;
+export const NONE_SHOWN: ShownTokens = new Set<number>();
+
+/** Whether the token counts and yet is no part of the text. */
+export function isHidden(tokens: Pick<TokenTexts, 'isSpecial'>, shown: ShownTokens, id: number): boolean {
+  return shown !== 'all' && tokens.isSpecial(id) && !shown.has(id);
+}
+
 /**
  * Tokens to text, one by one. Emits whole characters only: bytes of an unfinished one wait for the next token. The sum
- * of what it emits is the decoded sequence of all bytes, special tokens left out.
+ * of what it emits is the decoded sequence of all bytes, special tokens left out that are not to be shown.
  */
 export class Detokenizer {
   /** Holds the bytes of an unfinished character; absent while every byte so far has been emitted. */
@@ -12,11 +21,11 @@ export class Detokenizer {
 
   constructor(
     private readonly tokens: TokenTexts,
-    private readonly keepSpecial = false,
+    private readonly shown: ShownTokens = NONE_SHOWN,
   ) {}
 
   push(id: number): string {
-    if (!this.keepSpecial && this.tokens.isSpecial(id)) return '';
+    if (isHidden(this.tokens, this.shown, id)) return '';
     const whole = this.tokens.wholeTextOf(id);
     if (this.#decoder === undefined) {
       if (whole !== undefined) return whole;

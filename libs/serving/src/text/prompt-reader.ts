@@ -2,6 +2,7 @@ import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import { AppError } from '#runtime/app-error.js';
 import type { ChatInput, ChatTemplates } from './chat-template.js';
+import type { RenderedChat } from './chat-formats.js';
 import { FairTurns } from './fair-turns.js';
 import { type EncodedText, type Tokenizer, TooManyTokensError } from './tokenizer.js';
 
@@ -9,6 +10,9 @@ import { type EncodedText, type Tokenizer, TooManyTokensError } from './tokenize
 const ENCODINGS = 3;
 const ENCODINGS_PER_CALLER = 2;
 const WAITING_PER_CALLER = 1_024;
+
+/** Tokens of a text that are read at most where it need not fit the context: to be counted, or to be cut. */
+const MOST_READ_TOKENS = 262_144;
 
 /** Members, braces and escapes of a conversation's JSON beside the text itself. */
 const JSON_OVERHEAD = 8;
@@ -18,6 +22,19 @@ export interface PromptReaderOptions {
   readonly templates: ChatTemplates;
   /** Tokens that prompt and completion may have in all. */
   readonly maxContext: number;
+}
+
+type Asked = Pick<GenerateRequest, 'input' | 'fairnessKey' | 'maxContext' | 'keepPromptTokens' | 'maxTokens'>;
+
+export interface ReadPrompt extends EncodedText {
+  /** Undefined: it was no chat. */
+  readonly chat?: RenderedChat;
+}
+
+interface Limit {
+  readonly tokens: number;
+  /** What is said of a prompt that has more. */
+  readonly tooMany: (tokens: number) => AppError;
 }
 
 /** Turns a request's input into tokens. Rendering and encoding run on other threads, in fair turns. */
@@ -31,27 +48,59 @@ export class PromptReader {
 
   constructor(private readonly options: PromptReaderOptions) {}
 
-  async read(
-    { input, fairnessKey, maxContext }: Pick<GenerateRequest, 'input' | 'fairnessKey' | 'maxContext'>,
+  /** What the request computes: refused where it cannot fit the context, cut where the request says so. */
+  async read(asked: Asked, manifest: AdapterManifest | undefined): Promise<ReadPrompt> {
+    const context = Math.min(asked.maxContext ?? this.options.maxContext, this.options.maxContext);
+    const { keepPromptTokens: kept } = asked;
+    if (kept === undefined) {
+      return this.#read(asked, manifest, {
+        tokens: context,
+        tooMany: (tokens) => tooManyTokens(tokens, context),
+      });
+    }
+    const all = await this.tokenize(asked, manifest);
+    return cutTo(all, kept === 'room' ? Math.max(1, context - (asked.maxTokens ?? 1)) : kept);
+  }
+
+  /** All tokens of the input, also where they are more than the context has. */
+  tokenize(
+    asked: Pick<Asked, 'input' | 'fairnessKey'>,
     manifest: AdapterManifest | undefined,
-  ): Promise<EncodedText> {
-    const limitTokens = Math.min(maxContext ?? this.options.maxContext, this.options.maxContext);
+  ): Promise<ReadPrompt> {
+    const most = Math.max(MOST_READ_TOKENS, this.options.maxContext);
+    return this.#read(asked, manifest, { tokens: most, tooMany: (tokens) => tooLong(tokens, most) });
+  }
+
+  /** Of text that is not a prompt: short, and without special tokens. */
+  async encodePlain(text: string): Promise<readonly number[]> {
+    return [...(await this.options.tokenizer.encode(text, false)).ids];
+  }
+
+  async #read(
+    { input, fairnessKey }: Pick<Asked, 'input' | 'fairnessKey'>,
+    manifest: AdapterManifest | undefined,
+    limit: Limit,
+  ): Promise<ReadPrompt> {
     if (input.kind === 'tokens') {
-      if (input.tokens.length > limitTokens) throw tooManyTokens(input.tokens.length, limitTokens);
+      if (input.tokens.length > limit.tokens) throw limit.tooMany(input.tokens.length);
       return { ids: Int32Array.from(input.tokens), added: new Uint8Array(input.tokens.length) };
     }
     const { tokenizer, templates } = this.options;
     if (input.kind === 'text') {
-      this.#checkLength(input.text.length, limitTokens);
-      return this.#inTurn(fairnessKey, limitTokens, () =>
-        tokenizer.encode(input.text, input.addSpecialTokens ?? true, limitTokens),
+      this.#checkLength(input.text.length, limit.tokens);
+      return this.#inTurn(fairnessKey, limit, () =>
+        tokenizer.encode(input.text, input.addSpecialTokens ?? true, limit.tokens),
       );
     }
-    this.#checkConversation(input, limitTokens);
+    this.#checkConversation(input, limit.tokens);
     const prompt = await templates.render(input, manifest, fairnessKey);
-    if (!prompt.respelled) this.#checkLength(prompt.text.length, limitTokens);
+    if (!prompt.respelled) this.#checkLength(prompt.text.length, limit.tokens);
     // A rendered chat carries its own BOS: encoding must not add another.
-    return this.#inTurn(fairnessKey, limitTokens, () => tokenizer.encodeGuarded(prompt, limitTokens));
+    const encoded = await this.#inTurn(fairnessKey, limit, () =>
+      tokenizer.encodeGuarded(prompt, limit.tokens),
+    );
+    const { text, source, own } = prompt;
+    return { ...encoded, chat: { text, source, own, continues: input.continueFinalMessage ?? false } };
   }
 
   /** No token stands for more characters than the longest, so that length alone tells that a text cannot fit. */
@@ -74,18 +123,14 @@ export class PromptReader {
     this.#checkLength(Math.floor(conversation.length / JSON_OVERHEAD), limitTokens);
   }
 
-  async #inTurn(
-    caller: string,
-    limitTokens: number,
-    encode: () => Promise<EncodedText>,
-  ): Promise<EncodedText> {
+  async #inTurn(caller: string, limit: Limit, encode: () => Promise<EncodedText>): Promise<EncodedText> {
     const waiting = this.#turns.take(caller);
     if (waiting === undefined) throw new AppError('overloaded');
     const turn = await waiting;
     try {
       return await encode();
     } catch (error) {
-      if (error instanceof TooManyTokensError) throw tooManyTokens(error.tokens, limitTokens);
+      if (error instanceof TooManyTokensError) throw limit.tooMany(error.tokens);
       throw error;
     } finally {
       turn.release();
@@ -98,4 +143,17 @@ function tooManyTokens(tokens: number, limitTokens: number): AppError {
     message: `The prompt has ${tokens} tokens, but prompt and completion may have ${limitTokens} in all.`,
     param: 'prompt',
   });
+}
+
+function tooLong(tokens: number, most: number): AppError {
+  return new AppError('context_length_exceeded', {
+    message: `The text has ${tokens} tokens; at most ${most} are read.`,
+    param: 'prompt',
+  });
+}
+
+function cutTo(prompt: ReadPrompt, count: number): ReadPrompt {
+  const { ids, added } = prompt;
+  if (ids.length <= count) return prompt;
+  return { ...prompt, ids: ids.slice(-count), added: added.slice(-count) };
 }

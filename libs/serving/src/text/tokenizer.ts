@@ -117,8 +117,23 @@ export class Tokenizer {
     return encodeBy(rust, text, false, limitTokens);
   }
 
+  /** As Transformers decodes, with special tokens. */
+  decode(ids: readonly number[]): Promise<string> {
+    return this.rust.decode([...ids], false);
+  }
+
+  /** As the vocabulary spells it; empty for an id that the tokenizer does not know. */
+  nameOf(id: number): string {
+    return this.rust.idToToken(id) ?? '';
+  }
+
   idOf(token: string): number | undefined {
     return this.rust.tokenToId(token) ?? undefined;
+  }
+
+  /** Of those of the spellings that are tokens. */
+  idsOf(tokens: readonly string[]): ReadonlySet<number> {
+    return new Set(tokens.map((token) => this.idOf(token)).filter((id) => id !== undefined));
   }
 
   /** Special tokens count, but are not part of the text. */
