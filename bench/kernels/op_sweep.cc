@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/open_backend.h"
 #include "backend/shared/dtype.h"
 
 using namespace lorikeet;
@@ -141,10 +141,12 @@ struct Case {
 
 void measure(Backend& backend, Layers& layers, const Case& what, double budget_seconds) {
   const Linear& shape = *layers.layers.front().linear;
-  std::vector<float> x(static_cast<size_t>(what.rows * shape.inputs()));
-  std::vector<float> y(static_cast<size_t>(what.rows * shape.outputs()));
+  std::vector<float> values(static_cast<size_t>(what.rows * shape.inputs()));
   std::minstd_rand random(3);
-  for (float& value : x) value = std::uniform_real_distribution<float>(-1, 1)(random);
+  for (float& value : values) value = std::uniform_real_distribution<float>(-1, 1)(random);
+  auto x = backend.tensor_create(what.rows, shape.inputs());
+  auto y = backend.tensor_create(what.rows, shape.outputs());
+  if (!x || !y || !backend.upload(whole(**x), values)) stop("no memory for activations");
   const std::vector<int> counts = rows_per_adapter(what.popularity, what.rows);
   std::vector<LinearSegment> segments(counts.size());
   const double seconds = lower_decile_seconds(budget_seconds, [&] {
@@ -154,7 +156,9 @@ void measure(Backend& backend, Layers& layers, const Case& what, double budget_s
       segments[i] = {row, counts[i], layer.adapters[i].get()};
       row += counts[i];
     }
-    backend.linear(y.data(), x.data(), what.rows, *layer.linear, segments, LinearOutput::store);
+    backend.step_begin({});
+    backend.linear(whole(**y), whole(**x), *layer.linear, segments, LinearOutput::store);
+    if (!backend.step_end({})) stop("a step failed");
   });
   double bytes = static_cast<double>(shape.bytes());
   for (size_t i = 0; i < counts.size(); ++i) bytes += static_cast<double>(layers.layers.front().adapters[i]->bytes());
@@ -177,6 +181,9 @@ int main(int argc, char** argv) {
   const bool quick = argc > 2;
   auto backend = make_cpu_backend(options);
   if (!backend) stop(backend.error().message);
+  const Status reserved =
+      (*backend)->reserve({.rows = 512, .sequences = 512}, {.widest_input = 8192, .widest_output = 8192, .quantized = true});
+  if (!reserved) stop(reserved.error().message);
   const double budget_seconds = quick ? 0.02 : 0.12;
   const std::vector<int> rows = quick ? std::vector<int>{1, 16} : std::vector<int>{1, 16, 64};
   const std::vector<int> ranks = quick ? std::vector<int>{16} : std::vector<int>{8, 16, 32, 64};

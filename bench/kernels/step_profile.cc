@@ -17,13 +17,13 @@
 #include <utility>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/open_backend.h"
 #include "backend/shared/dtype.h"
 #include "model/adapter.h"
 #include "model/checkpoint.h"
 #include "model/decoder.h"
-#include "model/model_config.h"
 #include "model/narrow.h"
+#include "model/network_config.h"
 #include "model/step_plan.h"
 #include "model/weights.h"
 
@@ -51,17 +51,29 @@ class TimedBackend final : public Backend {
   std::map<std::string, double> times_ms;
 
   Caps caps() const override { return inner_.caps(); }
-  Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override {
-    return inner_.buffer_create(rows, cols);
+  Status reserve(const StepLimits& limits, const NetworkShape& shape) override {
+    return inner_.reserve(limits, shape);
   }
+  size_t scratch_bytes() const override { return inner_.scratch_bytes(); }
+  Result<std::unique_ptr<Tensor>> tensor_create(int64_t rows, int64_t cols) override {
+    return inner_.tensor_create(rows, cols);
+  }
+  Status upload(TensorView to, std::span<const float> values) override { return inner_.upload(to, values); }
+  Status download(std::span<float> values, TensorView from) override { return inner_.download(values, from); }
   Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override {
     return inner_.linear_create(desc);
   }
   Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override {
     return inner_.embedding_create(desc);
   }
-  Result<std::unique_ptr<NormGain>> norm_create(const HostTensor& gain) override {
-    return inner_.norm_create(gain);
+  Result<std::unique_ptr<NormGain>> norm_create(const NormDesc& desc) override {
+    return inner_.norm_create(desc);
+  }
+  Result<std::unique_ptr<Rotation>> rotation_create(const RotationDesc& desc) override {
+    return inner_.rotation_create(desc);
+  }
+  Result<std::unique_ptr<Experts>> experts_create(std::span<const ExpertDesc> experts) override {
+    return inner_.experts_create(experts);
   }
   Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
       const Linear& base, std::span<const AdapterPartDesc> parts) override {
@@ -72,40 +84,54 @@ class TimedBackend final : public Backend {
     return inner_.adapter_embedding_create(base, desc);
   }
   Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) override { return inner_.kv_create(desc); }
-  void kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) override {
-    inner_.kv_copy(kv, from, to);
-  }
 
-  void step_begin(const StepView& step) override {
-    timed("begin", [&] { inner_.step_begin(step); });
+  void step_begin(const StepInput& input) override {
+    timed("begin", [&] { inner_.step_begin(input); });
   }
-  void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) override {
+  void embed(TensorView y, const Embedding& table, std::span<const EmbeddingSegment> segments) override {
     timed("embed", [&] { inner_.embed(y, table, segments); });
   }
-  void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
-            std::span<const NormSegment> segments) override {
-    timed("norm", [&] { inner_.norm(y, x, residual, rows, gain, epsilon, segments); });
+  void embed_positions(TensorView y, const Embedding& table, int32_t offset) override {
+    timed("embed", [&] { inner_.embed_positions(y, table, offset); });
   }
-  void linear(float* y, const float* x, int64_t rows, const Linear& weight,
-              std::span<const LinearSegment> segments, LinearOutput output) override {
-    timed(names[&weight], [&] { inner_.linear(y, x, rows, weight, segments, output); });
+  void norm(TensorView y, TensorView x, TensorView residual, const NormGain& gain, float epsilon,
+            std::span<const NormSegment> segments) override {
+    timed("norm", [&] { inner_.norm(y, x, residual, gain, epsilon, segments); });
+  }
+  void linear(TensorView y, TensorView x, const Linear& weight, std::span<const LinearSegment> segments,
+              LinearOutput output, const Activation& activation) override {
+    timed(names[&weight], [&] { inner_.linear(y, x, weight, segments, output, activation); });
   }
   void linear_soon(std::span<const LinearSegment> segments) override { inner_.linear_soon(segments); }
-  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
-               const AttentionDesc& attention) override {
-    timed("rope_kv", [&] { inner_.rope_kv(qkv, kv, layer, rope, attention); });
+  void rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation& rotation, const AttentionDesc& attention,
+               const HeadNorms& norms) override {
+    timed("rope_kv", [&] { inner_.rope_kv(qkv, kv, layer, rotation, attention, norms); });
   }
-  void attention(float* out, const float* qkv, const KvCache& kv, int layer,
-                 const AttentionDesc& desc) override {
+  void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer, const AttentionDesc& desc) override {
     timed("attention", [&] { inner_.attention(out, qkv, kv, layer, desc); });
   }
-  void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override {
-    timed("gather", [&] { inner_.gather_rows(to, from, index, cols); });
+  void experts(const ExpertsCall& call, const Experts& experts) override {
+    timed("experts", [&] { inner_.experts(call, experts); });
   }
-  void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
-              std::span<const SampleRow> rows) override {
-    timed("sample", [&] { inner_.sample(results, logits, vocab, rows); });
+  void gate_rows(TensorView y, TensorView gate) override {
+    timed("elementwise", [&] { inner_.gate_rows(y, gate); });
   }
+  void add_scaled(TensorView y, TensorView x, float factor) override {
+    timed("elementwise", [&] { inner_.add_scaled(y, x, factor); });
+  }
+  void scale(TensorView y, float factor) override {
+    timed("elementwise", [&] { inner_.scale(y, factor); });
+  }
+  void soft_cap(TensorView y, float cap) override {
+    timed("elementwise", [&] { inner_.soft_cap(y, cap); });
+  }
+  void gather_sampled(TensorView to, TensorView from) override {
+    timed("gather", [&] { inner_.gather_sampled(to, from); });
+  }
+  void sample(TensorView logits, int32_t first) override {
+    timed("sample", [&] { inner_.sample(logits, first); });
+  }
+  Status step_end(std::span<SampleResult> results) override { return inner_.step_end(results); }
 
  private:
   template <class Call>
@@ -120,6 +146,7 @@ class TimedBackend final : public Backend {
 
 constexpr int32_t kPageTokens = 16;
 constexpr int32_t kMaxRows = 512;
+constexpr int32_t kPages = 512;
 
 // `sequences` with `context` tokens in the cache after the step, of which the last `rows` are computed.
 StepPlan make_plan(int32_t sequences, int32_t rows, int32_t context, int32_t vocab, bool distinct) {
@@ -164,28 +191,42 @@ void narrow(AdapterPartDesc& desc, const Int8Factors& factors) {
   desc.component_scale = factors.scale;
 }
 
-Adapter make_adapter(const ModelConfig& config, const Weights& weights, Backend& backend, int rank, bool int8) {
-  const int64_t q = config.q_width(), kv = config.kv_width(), ffn = config.ffn, hidden = config.hidden;
-  const std::array<std::vector<int64_t>, kLinearSites> parts{
-      std::vector<int64_t>{q, kv, kv}, {hidden}, {ffn, ffn}, {hidden}};
-  static const auto values = random_bf16(static_cast<size_t>(std::max(ffn, hidden) * rank));
+constexpr std::array<LinearSite, 4> kAdaptedSites{LinearSite::qkv, LinearSite::o, LinearSite::up, LinearSite::down};
+
+const LinearMap& map_at(const Layer& layer, LinearSite site) {
+  return site == LinearSite::qkv  ? layer.attention.qkv
+         : site == LinearSite::o  ? layer.attention.o
+         : site == LinearSite::up ? layer.mlp.up
+                                  : layer.mlp.down;
+}
+
+std::unique_ptr<AdapterLinear> adapt(Backend& backend, const LinearMap& map, const Linear& base, int rank, bool int8) {
+  static const auto values = random_bf16(size_t{1} << 20);
+  std::vector<AdapterPartDesc> descs;
+  std::deque<Int8Factors> kept;  // until the backend has them
+  for (const MapModule& module : map.modules) {
+    for (const PartRows& rows : module.parts) {
+      AdapterPartDesc desc;
+      desc.part = static_cast<int>(descs.size());
+      desc.rank = rank;
+      desc.a = {values.data(), DType::bf16, rank, base.inputs()};
+      desc.b = {values.data(), DType::bf16, rows.count, rank};
+      if (int8) narrow(desc, kept.emplace_back(to_int8(desc.a, desc.b).value()));
+      descs.push_back(desc);
+    }
+  }
+  return must(backend.adapter_linear_create(base, descs));
+}
+
+Adapter make_adapter(const Network& network, const Weights& weights, Backend& backend, int rank, bool int8) {
   Adapter adapter;
-  adapter.layers.resize(static_cast<size_t>(config.layers));
+  adapter.layers.resize(network.layers.size());
   for (size_t layer = 0; layer < adapter.layers.size(); ++layer) {
-    for (size_t site = 0; site < kLinearSites; ++site) {
-      const Linear& base = *weights.layers[layer].linear[site];
-      std::vector<AdapterPartDesc> descs;
-      std::deque<Int8Factors> kept;  // until the backend has them
-      for (size_t part = 0; part < parts[site].size(); ++part) {
-        AdapterPartDesc desc;
-        desc.part = static_cast<int>(part);
-        desc.rank = rank;
-        desc.a = {values.data(), DType::bf16, rank, base.inputs()};
-        desc.b = {values.data(), DType::bf16, parts[site][part], rank};
-        if (int8) narrow(desc, kept.emplace_back(to_int8(desc.a, desc.b).value()));
-        descs.push_back(desc);
-      }
-      adapter.layers[layer].linear[site] = must(backend.adapter_linear_create(base, descs));
+    for (const LinearSite site : kAdaptedSites) {
+      const auto index = static_cast<size_t>(site);
+      const auto& base = weights.layers[layer].linear[index];
+      if (base == nullptr) continue;
+      adapter.layers[layer].linear[index] = adapt(backend, map_at(network.layers[layer], site), *base, rank, int8);
     }
   }
   return adapter;
@@ -246,27 +287,37 @@ int main(int argc, char** argv) {
   const int rank = argc > 4 ? std::atoi(argv[4]) : 16;
   const int steps = argc > 5 ? std::atoi(argv[5]) : 12;
 
-  const ModelConfig config = must(read_model_config(path));
+  const Network network = must(read_network(path));
   const auto inner = must(make_cpu_backend({.threads = threads, .isa = ""}));
+  NetworkShape shape = shape_of(network);
+  shape.quantized = quantization != Quantization::none;
+  const StepLimits limits{.rows = kMaxRows,
+                          .sequences = 16,
+                          .samples = 16,
+                          .context = kPages * kPageTokens,
+                          .kv_slots = kPages * kPageTokens};
+  if (!inner->reserve(limits, shape)) return 1;
   Checkpoint checkpoint = must(Checkpoint::open(path));
-  const Weights weights = must(load_weights(config, checkpoint, *inner, quantization));
+  const Weights weights = must(load_weights(network, checkpoint, *inner, quantization));
   TimedBackend backend(*inner);
-  const std::array<const char*, kLinearSites> sites{"qkv", "o", "gate_up", "down"};
+  const std::array<const char*, kLinearSites> sites{"qkv", "o", "router", "shared_gate", "gate_up", "down"};
   for (const LayerWeights& layer : weights.layers) {
-    for (size_t site = 0; site < kLinearSites; ++site) backend.names[layer.linear[site].get()] = sites[site];
+    for (size_t site = 0; site < kLinearSites; ++site) {
+      if (layer.linear[site]) backend.names[layer.linear[site].get()] = sites[site];
+    }
   }
   backend.names[weights.head.get()] = "head";
-  const auto kv = must(inner->kv_create({config.layers, 512, kPageTokens, config.kv_heads, config.head_dim,
-                                       quantization == Quantization::none ? DType::f32 : DType::bf16}));
-  const auto decoder = must(Decoder::create(config, weights, backend, *kv, kMaxRows));
+  const auto kv = must(inner->kv_create({kv_layers(network), kPages, kPageTokens,
+                                         quantization == Quantization::none ? DType::f32 : DType::bf16}));
+  const auto decoder = must(Decoder::create(network, weights, backend, *kv, kMaxRows));
   std::vector<Adapter> adapters, int8_adapters;
   for (int i = 0; i < 16; ++i) {
-    adapters.push_back(make_adapter(config, weights, *inner, rank, false));
-    int8_adapters.push_back(make_adapter(config, weights, *inner, rank, true));
+    adapters.push_back(make_adapter(network, weights, *inner, rank, false));
+    int8_adapters.push_back(make_adapter(network, weights, *inner, rank, true));
   }
 
   Profiler profiler{backend, *decoder, adapters, weights.bytes(), steps, argc > 6 ? argv[6] : ""};
-  const int32_t vocab = config.vocab;
+  const int32_t vocab = network.vocab;
   profiler.profile("prefill 512", make_plan(1, 512, 512, vocab, false));
   profiler.profile("prefill 4 x 128", make_plan(4, 128, 128, vocab, false));
   profiler.profile("prefill 4 x 128 distinct", make_plan(4, 128, 128, vocab, true));

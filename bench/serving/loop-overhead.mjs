@@ -51,7 +51,6 @@ class InstantModel {
     return { native_ms: 0 };
   }
   readers_ms = [];
-  copyPages() {}
   async close() {}
 }
 

@@ -152,8 +152,9 @@ Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& opti
   Arguments arguments(env, value, "plan");
   const auto rows = static_cast<size_t>(arguments.integer("rows", 1, options.max_rows));
   const auto sequences = static_cast<size_t>(arguments.integer("sequences", 1, options.max_sequences));
-  const auto segments = static_cast<size_t>(arguments.integer("segments", 0, options.max_rows));
+  const auto segments = static_cast<size_t>(arguments.integer("segments", 0, options.max_sequences));
   const auto samples = static_cast<size_t>(arguments.integer("samples", 0, options.max_rows));
+  const auto copies = static_cast<size_t>(arguments.integer("copies", 0, options.max_sequences));
   plan.page_table_stride = static_cast<int32_t>(arguments.integer("pageTableStride", 1, 1 << 20));
   if (arguments.error()) return *arguments.error();  // counts before arrays: they size the copies
 
@@ -174,6 +175,8 @@ Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& opti
   copy(plan.bias_start, arguments, "biasStart", samples + 1);
   copy(plan.bias_token, arguments, "biasToken", reach(plan.bias_start));
   copy(plan.bias_value, arguments, "biasValue", reach(plan.bias_start));
+  copy(plan.copy_from, arguments, "copyFrom", copies);
+  copy(plan.copy_to, arguments, "copyTo", copies);
   if (arguments.error()) return *arguments.error();
   return {};
 }

@@ -125,7 +125,6 @@ Napi::Object Session::make_object(Napi::Env env) {
       {"loadAdapter", &Session::load_adapter},
       {"mergeAdapter", &Session::merge_adapter},
       {"dropAdapter", &Session::drop_adapter},
-      {"copyPages", &Session::copy_pages},
       {"step", &Session::step},
       {"memory", &Session::memory},
       {"close", &Session::close},
@@ -197,23 +196,6 @@ Napi::Value Session::drop_adapter(const Napi::CallbackInfo& info) {
   if (closing_) return thrown(env, kClosed);
   if (!info[0].IsNumber()) return thrown(env, Error{"dropAdapter needs a handle"});
   const Status status = model_->drop_adapter(info[0].As<Napi::Number>().Int32Value());
-  return status ? env.Undefined() : thrown(env, status.error());
-}
-
-Napi::Value Session::copy_pages(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (closing_) return thrown(env, kClosed);
-  if (stepping_) return thrown(env, Error{"copyPages while a step runs"});
-  std::span<const int32_t> pages[2];
-  for (size_t i = 0; i < 2; ++i) {
-    if (!info[i].IsTypedArray() || info[i].As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
-      return thrown(env, Error{"copyPages needs two Int32Arrays"});
-    }
-    const auto array = info[i].As<Napi::Int32Array>();
-    pages[i] = {array.Data(), array.ElementLength()};
-  }
-  Status status;
-  stepper_.run([&] { status = model_->copy_pages(pages[0], pages[1]); });
   return status ? env.Undefined() : thrown(env, status.error());
 }
 

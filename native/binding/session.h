@@ -49,7 +49,6 @@ class Session : public std::enable_shared_from_this<Session> {
   Napi::Value load_adapter(const Napi::CallbackInfo& info);
   Napi::Value merge_adapter(const Napi::CallbackInfo& info);
   Napi::Value drop_adapter(const Napi::CallbackInfo& info);
-  Napi::Value copy_pages(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);

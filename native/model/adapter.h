@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/ops.h"
 #include "model/adapter_manifest.h"
 #include "model/weights.h"
 

@@ -19,6 +19,8 @@ class AdapterTable {
   int32_t publish(Adapter adapter);
   // Frees at once; an error when the handle is unknown or the running step uses it.
   Status drop(int32_t handle);
+  // So that a pin of so many adapters allocates nothing.
+  void reserve_pins(size_t count) { pinned_.reserve(count); }
   // Holds the handles' adapters until unpin(); one step at a time.
   Status pin(std::span<const int32_t> handles, std::vector<const Adapter*>& adapters);
   void unpin();

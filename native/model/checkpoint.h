@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/tensor.h"
 #include "model/network.h"
 #include "model/safetensors.h"
 

@@ -27,12 +27,7 @@ std::vector<float> alibi_slopes(int32_t heads) {
 Decoder::Decoder(const Network& network, const Weights& weights, Backend& backend, KvCache& kv,
                  int32_t max_rows)
     : network_(network), weights_(weights), backend_(backend), kv_(kv), segments_(max_rows) {
-  for (const Rope& rope : network.ropes) ropes_.push_back(make_rope(rope));
-  for (const Layer& layer : network.layers) {
-    if (layer.attention.alibi) alibi_slopes_ = alibi_slopes(layer.attention.q_heads);
-  }
-  for (size_t layer = 0; layer < network.layers.size(); ++layer) attention_.push_back(attention_site(layer));
-  sample_rows_.reserve(kHeadRows);
+  samples_.reserve(static_cast<size_t>(max_rows));
 }
 
 Decoder::AttentionSite Decoder::attention_site(size_t layer) const {
@@ -44,20 +39,39 @@ Decoder::AttentionSite Decoder::attention_site(size_t layer) const {
                .scale = attention.scale,
                .window = attention.window,
                .softcap = attention.softcap,
-               .sinks = weights_.layers[layer].sinks,
-               .alibi_slopes = {},
+               .sinks = weights_.layers[layer].sinks.get(),
+               .alibi_slopes = attention.alibi ? alibi_slopes_.get() : nullptr,
                .query_scaling = attention.query_scaling};
-  if (attention.alibi) site.desc.alibi_slopes = alibi_slopes_;
-  site.rope = attention.rope ? &ropes_[*attention.rope] : &no_rope_;
+  site.rotation = attention.rope ? rotations_[*attention.rope].get() : no_rotation_.get();
   return site;
 }
 
 Result<std::unique_ptr<Decoder>> Decoder::create(const Network& network, const Weights& weights,
                                                  Backend& backend, KvCache& kv, int32_t max_rows) {
   std::unique_ptr<Decoder> decoder(new Decoder(network, weights, backend, kv, max_rows));
-  const Status allocated = decoder->allocate(max_rows);
-  if (!allocated) return allocated.error();
+  if (Status s = decoder->allocate(max_rows); !s) return s.error();
+  if (Status s = decoder->create_rotations(); !s) return s.error();
+  for (size_t layer = 0; layer < network.layers.size(); ++layer)
+    decoder->attention_.push_back(decoder->attention_site(layer));
   return decoder;
+}
+
+Status Decoder::create_rotations() {
+  for (const Rope& rope : network_.ropes) {
+    auto rotation = backend_.rotation_create(make_rope(rope));
+    if (!rotation) return rotation.error();
+    rotations_.push_back(std::move(*rotation));
+  }
+  auto none = backend_.rotation_create({});
+  if (!none) return none.error();
+  no_rotation_ = std::move(*none);
+  const auto alibi = std::find_if(network_.layers.begin(), network_.layers.end(),
+                                  [](const Layer& layer) { return layer.attention.alibi; });
+  if (alibi == network_.layers.end()) return {};
+  auto slopes = tensor_of(backend_, alibi_slopes(alibi->attention.q_heads));
+  if (!slopes) return slopes.error();
+  alibi_slopes_ = std::move(*slopes);
+  return {};
 }
 
 Status Decoder::allocate(int32_t max_rows) {
@@ -69,7 +83,7 @@ Status Decoder::allocate(int32_t max_rows) {
     if (layer.mlp.experts) experts = std::max(experts, layer.mlp.experts->router.out());
   }
   struct Need {
-    std::unique_ptr<Buffer>& buffer;
+    std::unique_ptr<Tensor>& tensor;
     int64_t rows;
     int64_t cols;
   };
@@ -88,58 +102,75 @@ Status Decoder::allocate(int32_t max_rows) {
   };
   for (const Need& need : needs) {
     if (need.cols == 0) continue;  // of no layer
-    auto buffer = backend_.buffer_create(need.rows, need.cols);
-    if (!buffer) return buffer.error();
-    need.buffer = std::move(*buffer);
+    auto tensor = backend_.tensor_create(need.rows, need.cols);
+    if (!tensor) return tensor.error();
+    need.tensor = std::move(*tensor);
   }
   return {};
 }
 
 size_t Decoder::scratch_bytes() const {
   size_t total = 0;
-  for (const auto* buffer : {&residual_, &update_, &normed_, &qkv_, &attended_, &activated_, &router_logits_,
+  for (const auto* tensor : {&residual_, &update_, &normed_, &qkv_, &attended_, &activated_, &router_logits_,
                              &shared_gate_, &sampled_residual_, &sampled_update_, &logits_}) {
-    if (*buffer) total += (*buffer)->bytes();
+    if (*tensor) total += (*tensor)->bytes();
   }
   return total;
 }
 
 Status Decoder::run(const StepPlan& plan, std::span<const Adapter* const> adapters,
                     std::span<SampleResult> results, const std::atomic<bool>& cancelled) {
-  rows_ = plan.rows();
-  segments_.begin(plan, adapters);
-  backend_.step_begin({plan.token, plan.position, plan.kv_slot, plan.q_start, plan.kv_len, plan.page_table,
-                       plan.page_table_stride});
+  begin(plan, adapters);
   embed();
   for (int layer = 0; layer < network_.layer_count(); ++layer) {
     if (cancelled.load(std::memory_order_relaxed)) {
+      (void)backend_.step_end({});
       return Error{"the step was cancelled: the engine closes", ErrorKind::closed};
     }
     attention_block(layer);
     mlp_block(layer);
   }
-  head(plan, results);
-  return {};
+  head(plan.samples());
+  return backend_.step_end(results.first(static_cast<size_t>(plan.samples())));
+}
+
+void Decoder::begin(const StepPlan& plan, std::span<const Adapter* const> adapters) {
+  rows_ = plan.rows();
+  segments_.begin(plan, adapters);
+  samples_.clear();
+  for (int32_t sample = 0; sample < plan.samples(); ++sample) samples_.push_back(sample_row_of(plan, sample));
+  backend_.step_begin({.token = plan.token,
+                       .token_from = plan.token_from,
+                       .position = plan.position,
+                       .kv_slot = plan.kv_slot,
+                       .q_start = plan.q_start,
+                       .kv_len = plan.kv_len,
+                       .page_table = plan.page_table,
+                       .page_table_stride = plan.page_table_stride,
+                       .sample_row = plan.sample_row,
+                       .samples = samples_,
+                       .copies = {&kv_, plan.copy_from, plan.copy_to}});
 }
 
 void Decoder::embed() {
   const EmbeddingTable& table = network_.embedding;
-  float* const x = residual_->f32();
+  const TensorView x = residual();
   backend_.embed(x, *weights_.embed, segments_.embed());
-  if (table.scale != 1.0f) backend_.scale(x, int64_t{rows_} * network_.hidden, table.scale);
+  if (table.scale != 1.0f) backend_.scale(x, table.scale);
   if (weights_.positions) backend_.embed_positions(x, *weights_.positions, table.position_offset);
   if (table.norm) {
-    backend_.norm(x, x, nullptr, rows_, *weights_.embed_norm, table.norm->epsilon, segments_.embed_norm());
+    backend_.norm(x, x, {}, *weights_.embed_norm, table.norm->epsilon, segments_.embed_norm());
   }
   pending_ = false;
 }
 
 void Decoder::attention_block(int layer) {
   const AttentionSite& site = attention_[static_cast<size_t>(layer)];
-  linear(*qkv_, enter(layer, NormSite::before_attention), layer, LinearSite::qkv);
-  backend_.rope_kv(qkv_->f32(), kv_, layer, *site.rope, site.desc, head_norms(layer));
-  backend_.attention(attended_->f32(), qkv_->f32(), kv_, layer, site.desc);
-  linear(*update_, attended_->f32(), layer, LinearSite::o);
+  const TensorView attended = rows_of(attended_, int64_t{site.desc.q_heads} * site.desc.head_dim);
+  const TensorView qkv = linear(qkv_, enter(layer, NormSite::before_attention), layer, LinearSite::qkv);
+  backend_.rope_kv(qkv, kv_, layer, *site.rotation, site.desc, head_norms(layer));
+  backend_.attention(attended, qkv, kv_, layer, site.desc);
+  linear(update_, attended, layer, LinearSite::o);
   leave(layer, NormSite::after_attention);
 }
 
@@ -153,28 +184,25 @@ void Decoder::mlp_block(int layer) {
   // Attention's update stays pending, and the MLP's joins it. What attention read is still in normed_.
   pending_ = false;
   const bool shared = !own.before_mlp && own.before_attention;
-  mlp(layer, shared ? normed_->f32() : enter(layer, NormSite::before_mlp), true);
+  mlp(layer, shared ? normed() : enter(layer, NormSite::before_mlp), true);
   pending_ = true;
 }
 
-void Decoder::mlp(int layer, const float* x, bool add) {
+void Decoder::mlp(int layer, TensorView x, bool add) {
   const Mlp& own = network_.layers[static_cast<size_t>(layer)].mlp;
   const LayerWeights& weights = weights_.layers[layer];
   if (!own.up.empty()) {
-    linear(*activated_, x, layer, LinearSite::up, own.gated ? LinearOutput::glu : LinearOutput::activate);
-    linear(*update_, activated_->f32(), layer, LinearSite::down,
-           add ? LinearOutput::add : LinearOutput::store);
+    const TensorView activated =
+        linear(activated_, x, layer, LinearSite::up, own.gated ? LinearOutput::glu : LinearOutput::activate);
+    linear(update_, activated, layer, LinearSite::down, add ? LinearOutput::add : LinearOutput::store);
   }
   if (!own.experts) return;
   if (!own.experts->shared_gate.empty()) {
-    linear(*shared_gate_, x, layer, LinearSite::shared_gate);
-    backend_.gate_rows(update_->f32(), shared_gate_->f32(), rows_, network_.hidden);
+    backend_.gate_rows(update(), linear(shared_gate_, x, layer, LinearSite::shared_gate));
   }
-  linear(*router_logits_, x, layer, LinearSite::router);
-  backend_.experts({.y = update_->f32(),
+  backend_.experts({.y = update(),
                     .x = x,
-                    .logits = router_logits_->f32(),
-                    .rows = rows_,
+                    .logits = linear(router_logits_, x, layer, LinearSite::router),
                     .router = weights.routing,
                     .activation = weights.activation,
                     .add = add || !own.up.empty()},
@@ -182,62 +210,57 @@ void Decoder::mlp(int layer, const float* x, bool add) {
 }
 
 // Only sampled rows pass the final norm and the head.
-void Decoder::head(const StepPlan& plan, std::span<SampleResult> results) {
-  const int32_t samples = plan.samples();
+void Decoder::head(int32_t samples) {
   if (samples == 0) return;
-  const int64_t hidden = network_.hidden;
-  backend_.gather_rows(sampled_residual_->f32(), residual_->f32(), plan.sample_row, hidden);
-  backend_.gather_rows(sampled_update_->f32(), update_->f32(), plan.sample_row, hidden);
-  const bool joined = network_.final_norm && network_.residual_scale == 1.0f;
-  if (!joined) {
-    backend_.add_scaled(sampled_residual_->f32(), sampled_update_->f32(), samples * hidden,
-                        network_.residual_scale);
-  }
-  const float* normed = sampled_residual_->f32();
-  if (network_.final_norm) {
-    backend_.norm(normed_->f32(), joined ? sampled_update_->f32() : sampled_residual_->f32(),
-                  joined ? sampled_residual_->f32() : nullptr, samples, *weights_.final_norm,
-                  network_.final_norm->epsilon, segments_.final_norm());
-    normed = normed_->f32();
-  }
+  const TensorView normed = final_norm(samples);
   for (int32_t first = 0; first < samples; first += kHeadRows) {
     const int32_t rows = std::min(kHeadRows, samples - first);
-    logits_of(normed, first, rows);
-    sample_rows_.clear();
-    for (int32_t r = 0; r < rows; ++r) sample_rows_.push_back(sample_row_of(plan, first + r));
-    backend_.sample(results.subspan(first, rows), logits_->f32(), network_.vocab, sample_rows_);
+    backend_.sample(logits_of(normed.part(first, rows), first), first);
   }
 }
 
-// Of sampled rows [first, first + rows).
-void Decoder::logits_of(const float* normed, int32_t first, int32_t rows) {
+TensorView Decoder::final_norm(int32_t samples) {
+  const TensorView residual{sampled_residual_.get(), 0, samples, network_.hidden};
+  const TensorView update{sampled_update_.get(), 0, samples, network_.hidden};
+  backend_.gather_sampled(residual, this->residual());
+  backend_.gather_sampled(update, this->update());
+  const bool joined = network_.final_norm && network_.residual_scale == 1.0f;
+  if (!joined) backend_.add_scaled(residual, update, network_.residual_scale);
+  if (!network_.final_norm) return residual;
+  const TensorView normed{normed_.get(), 0, samples, network_.hidden};
+  backend_.norm(normed, joined ? update : residual, joined ? residual : TensorView{}, *weights_.final_norm,
+                network_.final_norm->epsilon, segments_.final_norm());
+  return normed;
+}
+
+// Of sampled rows from `first`.
+TensorView Decoder::logits_of(TensorView normed, int32_t first) {
   const Head& head = network_.head;
-  const int64_t count = int64_t{rows} * network_.vocab;
-  backend_.linear(logits_->f32(), normed + int64_t{first} * network_.hidden, rows, *weights_.head,
-                  segments_.head(first, first + rows), LinearOutput::store);
-  if (head.scale != 1.0f) backend_.scale(logits_->f32(), count, head.scale);
-  if (head.softcap != 0.0f) backend_.soft_cap(logits_->f32(), count, head.softcap);
+  const TensorView logits{logits_.get(), 0, normed.rows, network_.vocab};
+  backend_.linear(logits, normed, *weights_.head,
+                  segments_.head(first, first + static_cast<int32_t>(normed.rows)), LinearOutput::store);
+  if (head.scale != 1.0f) backend_.scale(logits, head.scale);
+  if (head.softcap != 0.0f) backend_.soft_cap(logits, head.softcap);
+  return logits;
 }
 
 void Decoder::add_update() {
-  backend_.add_scaled(residual_->f32(), update_->f32(), int64_t{rows_} * network_.hidden,
-                      network_.residual_scale);
+  backend_.add_scaled(residual(), update(), network_.residual_scale);
   pending_ = false;
 }
 
-const float* Decoder::enter(int layer, NormSite site) {
+TensorView Decoder::enter(int layer, NormSite site) {
   const auto index = static_cast<size_t>(site);
   const Layer& own = network_.layers[static_cast<size_t>(layer)];
   const std::optional<Norm>& norm =
       site == NormSite::before_attention ? own.before_attention : own.before_mlp;
   if (pending_ && (!norm || network_.residual_scale != 1.0f)) add_update();
-  if (!norm) return residual_->f32();
+  if (!norm) return residual();
   // A pending update is added on the way.
-  backend_.norm(normed_->f32(), pending_ ? update_->f32() : residual_->f32(),
-                pending_ ? residual_->f32() : nullptr, rows_, *weights_.layers[layer].norm[index],
-                norm->epsilon, segments_.norm(layer, site));
+  backend_.norm(normed(), pending_ ? update() : residual(), pending_ ? residual() : TensorView{},
+                *weights_.layers[layer].norm[index], norm->epsilon, segments_.norm(layer, site));
   pending_ = false;
-  return normed_->f32();
+  return normed();
 }
 
 void Decoder::leave(int layer, NormSite site) {
@@ -245,9 +268,8 @@ void Decoder::leave(int layer, NormSite site) {
   const std::optional<Norm>& norm = site == NormSite::after_attention ? own.after_attention : own.after_mlp;
   pending_ = true;
   if (!norm) return;
-  backend_.norm(update_->f32(), update_->f32(), nullptr, rows_,
-                *weights_.layers[layer].norm[static_cast<size_t>(site)], norm->epsilon,
-                segments_.norm(layer, site));
+  backend_.norm(update(), update(), {}, *weights_.layers[layer].norm[static_cast<size_t>(site)],
+                norm->epsilon, segments_.norm(layer, site));
 }
 
 HeadNorms Decoder::head_norms(int layer) {
@@ -271,11 +293,14 @@ void Decoder::announce_next(int layer, LinearSite site) {
   }
 }
 
-void Decoder::linear(Buffer& y, const float* x, int layer, LinearSite site, LinearOutput output) {
+TensorView Decoder::linear(const std::unique_ptr<Tensor>& y, TensorView x, int layer, LinearSite site,
+                           LinearOutput output) {
   const LayerWeights& weights = weights_.layers[layer];
+  const Linear& map = *weights.linear[static_cast<size_t>(site)];
+  const TensorView to = rows_of(y, output == LinearOutput::glu ? map.outputs() / 2 : map.outputs());
   announce_next(layer, site);
-  backend_.linear(y.f32(), x, rows_, *weights.linear[static_cast<size_t>(site)],
-                  segments_.linear(layer, site), output, weights.activation);
+  backend_.linear(to, x, map, segments_.linear(layer, site), output, weights.activation);
+  return to;
 }
 
 }  // namespace lorikeet

@@ -1,4 +1,4 @@
-// The decoder: one pass over the rows of a mixed step, layer by layer as network.h describes them.
+// The decoder: submits one pass over the rows of a mixed step, layer by layer as network.h describes them.
 #pragma once
 
 #include <atomic>
@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/ops.h"
 #include "model/segments.h"
 #include "model/weights.h"
 
@@ -14,8 +14,8 @@ namespace lorikeet {
 
 class Decoder {
  public:
-  // Allocates all that a step of up to max_rows rows needs. `network`, `weights`, `backend` and `kv` must
-  // outlive the decoder.
+  // Allocates all that a step of up to max_rows rows needs beside what the backend reserves. `network`,
+  // `weights`, `backend` and `kv` must outlive the decoder.
   static Result<std::unique_ptr<Decoder>> create(const Network& network, const Weights& weights,
                                                  Backend& backend, KvCache& kv, int32_t max_rows);
 
@@ -29,32 +29,45 @@ class Decoder {
   // What attention needs beside weights, in the backend's words.
   struct AttentionSite {
     AttentionDesc desc;
-    const RopeDesc* rope = nullptr;
+    const Rotation* rotation = nullptr;
   };
 
   Decoder(const Network& network, const Weights& weights, Backend& backend, KvCache& kv, int32_t max_rows);
   Status allocate(int32_t max_rows);
+  Status create_rotations();
   AttentionSite attention_site(size_t layer) const;
 
+  void begin(const StepPlan& plan, std::span<const Adapter* const> adapters);
   void embed();
   void attention_block(int layer);
   void mlp_block(int layer);
   // update = (or, `add`, +=) what the layer's MLP makes of x
-  void mlp(int layer, const float* x, bool add);
-  void head(const StepPlan& plan, std::span<SampleResult> results);
-  void logits_of(const float* normed, int32_t first, int32_t rows);
+  void mlp(int layer, TensorView x, bool add);
+  void head(int32_t samples);
+  // [samples, H] what the head reads.
+  TensorView final_norm(int32_t samples);
+  TensorView logits_of(TensorView normed, int32_t first);
 
   // Takes the pending update into the residual and returns what the block reads: norm(residual), or the
   // residual where no norm stands before it.
-  const float* enter(int layer, NormSite site);
+  TensorView enter(int layer, NormSite site);
   // The update has been written: normalizes it where a norm stands after the block, and leaves it pending.
   void leave(int layer, NormSite site);
   void add_update();
   HeadNorms head_norms(int layer);
-  void linear(Buffer& y, const float* x, int layer, LinearSite site,
-              LinearOutput output = LinearOutput::store);
+  // Returns y.
+  TensorView linear(const std::unique_ptr<Tensor>& y, TensorView x, int layer, LinearSite site,
+                    LinearOutput output = LinearOutput::store);
   // Names the adapters of the map after this one.
   void announce_next(int layer, LinearSite site);
+
+  // The step's rows of a tensor.
+  TensorView rows_of(const std::unique_ptr<Tensor>& tensor, int64_t cols) const {
+    return {tensor.get(), 0, rows_, cols};
+  }
+  TensorView residual() const { return rows_of(residual_, network_.hidden); }
+  TensorView update() const { return rows_of(update_, network_.hidden); }
+  TensorView normed() const { return rows_of(normed_, network_.hidden); }
 
   // Rows of logits at a time: scoring a long prompt must not need [R, V] floats.
   static constexpr int32_t kHeadRows = 32;
@@ -63,26 +76,26 @@ class Decoder {
   const Weights& weights_;
   Backend& backend_;
   KvCache& kv_;
-  std::vector<RopeDesc> ropes_;
-  RopeDesc no_rope_;
-  std::vector<float> alibi_slopes_;       // [HQ], where a layer has them
+  std::vector<std::unique_ptr<Rotation>> rotations_;  // as Network::ropes
+  std::unique_ptr<Rotation> no_rotation_;
+  std::unique_ptr<Tensor> alibi_slopes_;  // [HQ], where a layer has them
   std::vector<AttentionSite> attention_;  // by layer
   Segments segments_;
-  int32_t rows_ = 0;      // T of the running step
-  bool pending_ = false;  // the update is not in the residual yet
+  std::vector<SampleRow> samples_;  // [R] of the running step
+  int32_t rows_ = 0;                // T of it
+  bool pending_ = false;            // the update is not in the residual yet
 
-  std::unique_ptr<Buffer> residual_;          // [T, H]
-  std::unique_ptr<Buffer> update_;            // [T, H] what the last block adds to the residual
-  std::unique_ptr<Buffer> normed_;            // [T, H]
-  std::unique_ptr<Buffer> qkv_;               // [T, (HQ + 2 HKV) D]
-  std::unique_ptr<Buffer> attended_;          // [T, HQ D]
-  std::unique_ptr<Buffer> activated_;         // [T, F]
-  std::unique_ptr<Buffer> router_logits_;     // [T, E]
-  std::unique_ptr<Buffer> shared_gate_;       // [T, 1]
-  std::unique_ptr<Buffer> sampled_residual_;  // [R, H]
-  std::unique_ptr<Buffer> sampled_update_;    // [R, H]
-  std::unique_ptr<Buffer> logits_;            // [kHeadRows, V]
-  std::vector<SampleRow> sample_rows_;        // capacity kHeadRows
+  std::unique_ptr<Tensor> residual_;          // [T, H]
+  std::unique_ptr<Tensor> update_;            // [T, H] what the last block adds to the residual
+  std::unique_ptr<Tensor> normed_;            // [T, H]
+  std::unique_ptr<Tensor> qkv_;               // [T, (HQ + 2 HKV) D]
+  std::unique_ptr<Tensor> attended_;          // [T, HQ D]
+  std::unique_ptr<Tensor> activated_;         // [T, F]
+  std::unique_ptr<Tensor> router_logits_;     // [T, E]
+  std::unique_ptr<Tensor> shared_gate_;       // [T, 1]
+  std::unique_ptr<Tensor> sampled_residual_;  // [R, H]
+  std::unique_ptr<Tensor> sampled_update_;    // [R, H]
+  std::unique_ptr<Tensor> logits_;            // [kHeadRows, V]
 };
 
 }  // namespace lorikeet

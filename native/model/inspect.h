@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/interface/backend.h"
 #include "backend/interface/status.h"
+#include "backend/interface/weights.h"
 
 namespace lorikeet {
 

@@ -30,29 +30,46 @@ Status Model::load(const ModelOptions& options) {
   modules_ = list_modules(network_);
   kind_ = options.backend;
 
-  auto backend = options.backend == BackendKind::cpu ? make_cpu_backend(options.backend_options)
-                                                     : make_reference_backend(options.backend_options);
+  auto backend = open_backend(options.backend, options.backend_options);
   if (!backend) return backend.error();
   backend_ = std::move(*backend);
+  if (Status s = size_kv(options); !s) return s;
+  if (Status s = reserve(options); !s) return s;
 
   Result<Checkpoint> checkpoint = Checkpoint::open(options.path);
   if (!checkpoint) return checkpoint.error();
   Result<Weights> weights = load_weights(network_, *checkpoint, *backend_, options.quantization);
   if (!weights) return within(options.path, weights.error());
   weights_ = std::move(*weights);
-  if (Status s = create_kv(options); !s) return s;
+  if (Status s = create_kv(); !s) return s;
 
   auto decoder = Decoder::create(network_, weights_, *backend_, *kv_, options.max_rows);
   if (!decoder) return decoder.error();
   decoder_ = std::move(*decoder);
-  checker_ = std::make_unique<StepPlanChecker>(StepLimits{options.max_rows, options.max_sequences,
+  checker_ = std::make_unique<StepPlanChecker>(PlanLimits{options.max_rows, options.max_sequences,
                                                           network_.max_positions, network_.vocab,
                                                           kv_desc_.pages, kv_desc_.page_tokens});
-  results_.resize(static_cast<size_t>(options.max_rows));
   return {};
 }
 
-Status Model::create_kv(const ModelOptions& options) {
+Status Model::reserve(const ModelOptions& options) {
+  NetworkShape shape = shape_of(network_);
+  shape.quantized = quantization() != Quantization::none;
+  const int64_t slots = int64_t{kv_desc_.pages} * kv_desc_.page_tokens;
+  const StepLimits limits{.rows = options.max_rows,
+                          .sequences = options.max_sequences,
+                          .samples = options.max_rows,
+                          .context = network_.max_positions,
+                          .kv_slots = slots};
+  const auto sequences = static_cast<size_t>(options.max_sequences);  // each has one adapter at most
+  step_handles_.reserve(sequences);
+  step_adapters_.reserve(sequences);
+  adapters_.reserve_pins(sequences);
+  results_.resize(static_cast<size_t>(options.max_rows));
+  return backend_->reserve(limits, shape);
+}
+
+Status Model::size_kv(const ModelOptions& options) {
   kv_desc_ = {kv_layers(network_), 0, options.page_tokens, options.kv_type};
   const uint64_t page_bytes = lorikeet::kv_page_bytes(kv_desc_);
   const uint64_t pages = options.kv_bytes / page_bytes;
@@ -65,6 +82,10 @@ Status Model::create_kv(const ModelOptions& options) {
     return Error{"kv.bytes holds too many slots"};
   kv_page_bytes_ = page_bytes;
   kv_desc_.pages = static_cast<int>(pages);
+  return {};
+}
+
+Status Model::create_kv() {
   auto kv = backend_->kv_create(kv_desc_);
   if (!kv) return kv.error();
   kv_ = std::move(*kv);
@@ -120,18 +141,6 @@ Status Model::run_step() {
   });
   adapters_.unpin();
   return status;
-}
-
-Status Model::copy_pages(std::span<const int32_t> from, std::span<const int32_t> to) {
-  if (from.size() != to.size()) return Error{"copyPages: from and to differ in length"};
-  for (size_t i = 0; i < from.size(); ++i) {
-    for (const int32_t page : {from[i], to[i]}) {
-      if (page < 0 || page >= kv_desc_.pages)
-        return Error{"copyPages: there is no page " + std::to_string(page)};
-    }
-  }
-  backend_->kv_copy(*kv_, from, to);
-  return {};
 }
 
 }  // namespace lorikeet

@@ -7,14 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/open_backend.h"
 #include "model/adapter_table.h"
 #include "model/decoder.h"
 #include "model/step_plan.h"
 
 namespace lorikeet {
-
-enum class BackendKind : uint8_t { cpu, reference };
 
 struct ModelOptions {
   std::string path;
@@ -78,13 +76,14 @@ class Model {
   std::span<const SampleResult> results() const { return {results_.data(), plan_.sample_row.size()}; }
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
-  // Step thread, between steps.
-  Status copy_pages(std::span<const int32_t> from, std::span<const int32_t> to);
-
  private:
   Model() = default;
   Status load(const ModelOptions& options);
-  Status create_kv(const ModelOptions& options);
+  // Chooses the number of pages.
+  Status size_kv(const ModelOptions& options);
+  // Whatever a step needs.
+  Status reserve(const ModelOptions& options);
+  Status create_kv();
 
   BackendKind kind_ = BackendKind::cpu;
   Quantization quantization_ = Quantization::none;  // asked for

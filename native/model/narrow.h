@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/tensor.h"
 
 namespace lorikeet {
 

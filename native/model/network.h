@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/ops.h"
 #include "model/quantization_config.h"
 #include "model/rope.h"
 
@@ -174,6 +174,9 @@ struct Network {
 
   int32_t layer_count() const { return static_cast<int32_t>(layers.size()); }
 };
+
+// The most of each thing that a backend reserves memory for; `quantized` is not known here.
+NetworkShape shape_of(const Network& network);
 
 // What the cache holds of each layer.
 std::vector<KvLayer> kv_layers(const Network& network);

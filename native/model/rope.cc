@@ -102,8 +102,8 @@ double longrope_attention_factor(const Rope& config) {
 
 }  // namespace
 
-RopeDesc make_rope(const Rope& config) {
-  RopeDesc rope;
+RotationDesc make_rope(const Rope& config) {
+  RotationDesc rope;
   rope.interleaved = config.interleaved;
   if (config.type == RopeType::yarn) {
     rope.inv_freq = yarn_frequencies(config);

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/weights.h"
 
 namespace lorikeet {
 
@@ -37,6 +37,6 @@ struct Rope {
 
 // Inverse frequencies and attention factor, to the float32 operation as Transformers' modeling_rope_utils.py
 // computes them: at position p an error in inv_freq grows p-fold.
-RopeDesc make_rope(const Rope& rope);
+RotationDesc make_rope(const Rope& rope);
 
 }  // namespace lorikeet

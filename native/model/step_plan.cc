@@ -41,12 +41,15 @@ Status check_starts(const std::vector<int32_t>& starts, const char* name, size_t
 
 }  // namespace
 
-StepPlanChecker::StepPlanChecker(const StepLimits& limits)
-    : limits_(limits), slot_step_(static_cast<size_t>(limits.kv_pages) * limits.page_tokens) {}
+StepPlanChecker::StepPlanChecker(const PlanLimits& limits)
+    : limits_(limits),
+      slot_step_(static_cast<size_t>(limits.kv_pages) * limits.page_tokens),
+      page_step_(static_cast<size_t>(limits.kv_pages)) {}
 
 Status StepPlanChecker::check(const StepPlan& plan) {
   if (++step_ == 0) {  // wrapped: forget all marks
     slot_step_.assign(slot_step_.size(), 0);
+    page_step_.assign(page_step_.size(), 0);
     step_ = 1;
   }
   if (Status s = check_shapes(plan); !s) return s;
@@ -58,6 +61,7 @@ Status StepPlanChecker::check(const StepPlan& plan) {
     if (Status s = check_sequence(plan, sequence); !s) return s;
   }
   if (Status s = check_segments(plan); !s) return s;
+  if (Status s = check_copies(plan); !s) return s;
   for (int32_t sample = 0; sample < plan.samples(); ++sample) {
     if (Status s = check_sample(plan, sample); !s) return s;
   }
@@ -79,12 +83,17 @@ Status StepPlanChecker::check_shapes(const StepPlan& plan) const {
   }
   if (plan.position.size() != rows || plan.kv_slot.size() != rows)
     return broken("position or kvSlot is not [rows]");
+  if (!plan.token_from.empty() && plan.token_from.size() != rows) return broken("tokenFrom is not [rows]");
+  if (plan.copy_from.size() != plan.copy_to.size()) return broken("copyFrom and copyTo differ in length");
   if (plan.q_start.size() != sequences + 1) return broken("qStart is not [sequences + 1]");
   if (plan.page_table_stride < 0 ||
       plan.page_table.size() != sequences * static_cast<size_t>(plan.page_table_stride)) {
     return broken("pageTable is not [sequences, pageTableStride]");
   }
   if (plan.segment.size() % kSegmentInts != 0) return broken("segment is not [segments, 3]");
+  if (plan.segments() > limits_.max_sequences) {
+    return broken("segments must be at most " + std::to_string(limits_.max_sequences));
+  }
   if (plan.sample_int.size() != samples * kSampleInts ||
       plan.sample_float.size() != samples * kSampleFloats || plan.sample_seed.size() != samples * 2) {
     return broken("sampleInt, sampleFloat or sampleSeed does not fit samples");
@@ -146,6 +155,22 @@ Status StepPlanChecker::check_segments(const StepPlan& plan) const {
       return broken(at("segment", g) + " lies outside the rows");
     }
     free_row = int64_t{segment[0]} + segment[1];
+  }
+  return {};
+}
+
+Status StepPlanChecker::check_copies(const StepPlan& plan) {
+  for (size_t i = 0; i < plan.copy_to.size(); ++i) {
+    const int32_t to = plan.copy_to[i];
+    const auto index = static_cast<int64_t>(i);
+    if (!within(to, limits_.kv_pages)) return broken(at("copyTo", index) + " is no page");
+    if (!within(plan.copy_from[i], limits_.kv_pages)) return broken(at("copyFrom", index) + " is no page");
+    if (page_step_[to] == step_) return broken(at("copyTo", index) + " is copied to twice");
+    page_step_[to] = step_;
+  }
+  for (size_t i = 0; i < plan.copy_from.size(); ++i) {
+    if (page_step_[plan.copy_from[i]] == step_)
+      return broken(at("copyFrom", static_cast<int64_t>(i)) + " is copied to, too");
   }
   return {};
 }

@@ -5,7 +5,8 @@
 #include <iterator>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/status.h"
+#include "backend/interface/step.h"
 
 namespace lorikeet {
 
@@ -42,6 +43,7 @@ constexpr int kSampleFloats = static_cast<int>(std::size(kFloatColumns));
 struct StepPlan {
   int32_t page_table_stride = 0;
   std::vector<int32_t> token;          // [T]
+  std::vector<int32_t> token_from;     // [T] or empty: as StepInput's
   std::vector<int32_t> position;       // [T]
   std::vector<int32_t> kv_slot;        // [T]
   std::vector<int32_t> q_start;        // [S + 1]
@@ -58,6 +60,8 @@ struct StepPlan {
   std::vector<int32_t> bias_start;  // [R + 1]
   std::vector<int32_t> bias_token;
   std::vector<float> bias_value;
+  std::vector<int32_t> copy_from;  // [C] pages that are copied before the step
+  std::vector<int32_t> copy_to;    // [C]
 
   int32_t rows() const { return static_cast<int32_t>(token.size()); }
   int32_t sequences() const { return static_cast<int32_t>(kv_len.size()); }
@@ -65,7 +69,7 @@ struct StepPlan {
   int32_t samples() const { return static_cast<int32_t>(sample_row.size()); }
 };
 
-struct StepLimits {
+struct PlanLimits {
   int32_t max_rows = 0;
   int32_t max_sequences = 0;
   int32_t max_positions = 0;
@@ -79,18 +83,20 @@ struct StepLimits {
 // resolved elsewhere.
 class StepPlanChecker {
  public:
-  explicit StepPlanChecker(const StepLimits& limits);
+  explicit StepPlanChecker(const PlanLimits& limits);
   Status check(const StepPlan& plan);
 
  private:
   Status check_shapes(const StepPlan& plan) const;
   Status check_sequence(const StepPlan& plan, int32_t sequence);
   Status check_segments(const StepPlan& plan) const;
+  Status check_copies(const StepPlan& plan);
   Status check_sample(const StepPlan& plan, int32_t sample) const;
 
-  StepLimits limits_;
+  PlanLimits limits_;
   // Number of the last step that wrote each KV slot: two rows of one step must not share one.
   std::vector<uint32_t> slot_step_;
+  std::vector<uint32_t> page_step_;  // that copied to each page
   uint32_t step_ = 0;
 };
 

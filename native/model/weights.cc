@@ -161,13 +161,21 @@ class WeightLoader {
     return weights_.layers[module.layer].norm[static_cast<size_t>(module.norm_site)];
   }
 
+  Status to_device(const HostTensor& numbers, std::unique_ptr<Tensor>& to) {
+    std::vector<float> values(static_cast<size_t>(numbers.rows * numbers.cols));
+    copy_f32(values.data(), numbers);
+    Result<std::unique_ptr<Tensor>> tensor = tensor_of(backend_, values);
+    if (!tensor) return tensor.error();
+    to = std::move(*tensor);
+    return {};
+  }
+
   Status load_layer_numbers(const Layer& layer, LayerWeights& weights) {
     weights.activation = layer.mlp.activation;
     if (!layer.attention.sinks.empty()) {
       Result<HostTensor> sinks = checkpoint_.take_vector(layer.attention.sinks, layer.attention.q_heads);
       if (!sinks) return sinks.error();
-      weights.sinks.resize(static_cast<size_t>(sinks->cols));
-      copy_f32(weights.sinks.data(), *sinks);
+      if (Status s = to_device(*sinks, weights.sinks); !s) return s;
     }
     if (layer.mlp.experts) {
       if (Status s = load_experts(*layer.mlp.experts, weights); !s) return s;
@@ -180,9 +188,8 @@ class WeightLoader {
     if (!layer.choice_bias.empty()) {
       Result<HostTensor> bias = checkpoint_.take_vector(layer.choice_bias, layer.routing.experts);
       if (!bias) return bias.error();
-      weights.choice_bias.resize(static_cast<size_t>(bias->cols));
-      copy_f32(weights.choice_bias.data(), *bias);
-      weights.routing.choice_bias = weights.choice_bias;
+      if (Status s = to_device(*bias, weights.choice_bias); !s) return s;
+      weights.routing.choice_bias = weights.choice_bias.get();
     }
     const ExpertNames& names = layer.names;
     Result<std::vector<ExpertDesc>> experts = checkpoint_.has(names.stem + "0." + names.gate + ".weight")
@@ -347,8 +354,7 @@ size_t Weights::bytes() const {
   for (const LayerWeights& layer : layers) {
     for (const auto& linear : layer.linear) total += bytes_of(linear);
     for (const auto& norm : layer.norm) total += bytes_of(norm);
-    total += bytes_of(layer.experts) + layer.choice_bias.size() * sizeof(float);
-    total += layer.sinks.size() * sizeof(float);
+    total += bytes_of(layer.experts) + bytes_of(layer.choice_bias) + bytes_of(layer.sinks);
   }
   return total;
 }

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/ops.h"
 #include "model/checkpoint.h"
 #include "model/modules.h"
 
@@ -16,10 +16,10 @@ struct LayerWeights {
   std::array<std::unique_ptr<Linear>, kLinearSites> linear;
   std::array<std::unique_ptr<NormGain>, kNormSites> norm;
   std::unique_ptr<Experts> experts;
-  RouterDesc routing;              // looks at choice_bias
-  std::vector<float> choice_bias;  // [E] or empty
-  std::vector<float> sinks;        // [HQ] or empty
-  Activation activation;           // the MLP's, with its trained numbers
+  RouterDesc routing;                   // names choice_bias
+  std::unique_ptr<Tensor> choice_bias;  // [E]
+  std::unique_ptr<Tensor> sinks;        // [HQ]
+  Activation activation;                // the MLP's, with its trained numbers
 };
 
 struct Weights {

@@ -26,7 +26,7 @@
 #include <vector>
 
 #include "backend/cpu/memory.h"
-#include "backend/interface/backend.h"
+#include "backend/interface/open_backend.h"
 #include "backend/shared/dtype.h"
 
 using namespace lorikeet;
@@ -142,6 +142,32 @@ double read_bandwidth(int threads) {
   return static_cast<double>(kBytes) / seconds * 1e-9;
 }
 
+// Of the largest step here.
+constexpr StepLimits kLimits{.rows = 512, .sequences = 16, .samples = 1, .context = 4096, .kv_slots = 8192};
+constexpr NetworkShape kShape{.vocab = 1,
+                              .hidden = 2048,
+                              .widest_input = 8192,
+                              .widest_output = 8192,
+                              .quantized = true,
+                              .q_heads = 32,
+                              .kv_heads = 8,
+                              .head_dim = 64};
+
+std::unique_ptr<Tensor> on_device(Backend& backend, const std::vector<float>& values, int64_t cols) {
+  auto tensor = backend.tensor_create(static_cast<int64_t>(values.size()) / cols, cols);
+  if (!tensor || !backend.upload(whole(**tensor), values)) std::exit(1);
+  return std::move(*tensor);
+}
+
+// The lower decile of the times of a step of that op.
+template <class Op>
+double best_step_seconds(Backend& backend, const StepInput& input, Op&& op) {
+  backend.step_begin(input);
+  const double seconds = best_seconds(op);
+  if (!backend.step_end({})) std::exit(1);
+  return seconds;
+}
+
 // GFLOP/s of the product where no operand leaves the second-level cache.
 double peak_flops(Backend& backend) {
   const int64_t k = 512, n = 64 * 8 * backend.caps().threads, rows = 96;
@@ -150,9 +176,10 @@ double peak_flops(Backend& backend) {
   desc.parts.push_back({{bytes.data(), DType::bf16, n, k}, std::nullopt});
   auto linear = backend.linear_create(desc);
   if (!linear) return 0;
-  std::vector<float> x(static_cast<size_t>(rows * k), 0.5f), y(static_cast<size_t>(rows * n));
-  const double seconds =
-      best_seconds([&] { backend.linear(y.data(), x.data(), rows, **linear, {}, LinearOutput::store); });
+  const auto x = on_device(backend, std::vector<float>(static_cast<size_t>(rows * k), 0.5f), k);
+  const auto y = on_device(backend, std::vector<float>(static_cast<size_t>(rows * n)), n);
+  const double seconds = best_step_seconds(
+      backend, {}, [&] { backend.linear(whole(*y), whole(*x), **linear, {}, LinearOutput::store); });
   return 2.0 * static_cast<double>(k * n * rows) / seconds * 1e-9;
 }
 
@@ -196,12 +223,15 @@ double peak_int8(int) {
 void bench_shape(Backend& backend, int64_t k, int64_t n, Quantization quantization, double peak) {
   Layers layers = create_layers(backend, k, n, quantization);
   const auto adapters = create_adapters(backend, *layers.copies.front(), 16, 16);
-  std::vector<float> x(static_cast<size_t>(512 * k)), y(static_cast<size_t>(512 * n));
+  std::vector<float> values(static_cast<size_t>(512 * k));
   std::minstd_rand random(5);
-  for (float& value : x) value = std::uniform_real_distribution<float>(-1, 1)(random);
+  for (float& value : values) value = std::uniform_real_distribution<float>(-1, 1)(random);
+  const auto all_x = on_device(backend, values, k);
+  const auto all_y = on_device(backend, std::vector<float>(static_cast<size_t>(512 * n)), n);
   for (const int rows : {1, 4, 16, 128, 512}) {
-    const double seconds = best_seconds(
-        [&] { backend.linear(y.data(), x.data(), rows, layers.turn(), {}, LinearOutput::store); });
+    const TensorView x = whole(*all_x).part(0, rows), y = whole(*all_y).part(0, rows);
+    const double seconds =
+        best_step_seconds(backend, {}, [&] { backend.linear(y, x, layers.turn(), {}, LinearOutput::store); });
     const double bandwidth = read_bandwidth(backend.caps().threads);
     const double flops = 2.0 * static_cast<double>(rows * k * n) / seconds * 1e-9;
     const double bytes = static_cast<double>(layers.copies.front()->bytes()) / seconds * 1e-9;
@@ -212,8 +242,8 @@ void bench_shape(Backend& backend, int64_t k, int64_t n, Quantization quantizati
       std::vector<LinearSegment> segments;
       for (int32_t row = 0; row < rows; ++row)
         segments.push_back({row, 1, adapters[static_cast<size_t>(row)].get()});
-      const double adapted = best_seconds(
-          [&] { backend.linear(y.data(), x.data(), rows, layers.turn(), segments, LinearOutput::store); });
+      const double adapted = best_step_seconds(
+          backend, {}, [&] { backend.linear(y, x, layers.turn(), segments, LinearOutput::store); });
       std::printf("  distinct r16 adapters: %.2f of the time", adapted / seconds);
     }
     std::printf("\n");
@@ -239,11 +269,25 @@ void bench_attention(Backend& backend, int sequences, int rows, int context, DTy
     kv_len.push_back(context);
     for (int page = 0; page < pages; ++page) table.push_back(sequence * pages + page);
   }
-  backend.step_begin({token, position, slot, q_start, kv_len, table, pages});
-  std::vector<float> qkv(token.size() * 48 * 64, 0.25f), out(token.size() * 32 * 64);
-  RopeDesc rope{std::vector<float>(32, 0.001f), 1.0f, false};
-  const double rope_seconds = best_seconds([&] { backend.rope_kv(qkv.data(), **kv, 0, rope, desc); });
-  const double seconds = best_seconds([&] { backend.attention(out.data(), qkv.data(), **kv, 0, desc); });
+  const StepInput input{.token = token,
+                        .token_from = {},
+                        .position = position,
+                        .kv_slot = slot,
+                        .q_start = q_start,
+                        .kv_len = kv_len,
+                        .page_table = table,
+                        .page_table_stride = pages,
+                        .sample_row = {},
+                        .samples = {},
+                        .copies = {}};
+  const auto qkv = on_device(backend, std::vector<float>(token.size() * 48 * 64, 0.25f), 48 * 64);
+  const auto out = on_device(backend, std::vector<float>(token.size() * 32 * 64), 32 * 64);
+  const auto rotation = backend.rotation_create({std::vector<float>(32, 0.001f), 1.0f, false});
+  if (!rotation) std::exit(1);
+  const double rope_seconds =
+      best_step_seconds(backend, input, [&] { backend.rope_kv(whole(*qkv), **kv, 0, **rotation, desc); });
+  const double seconds =
+      best_step_seconds(backend, input, [&] { backend.attention(whole(*out), whole(*qkv), **kv, 0, desc); });
   const double seen = static_cast<double>(sequences) * rows * (context - (rows - 1) / 2.0);
   std::printf(
       "attention %3d x %4d rows, context %5d: %9.1f us  %6.1f GFLOP/s  %6.1f GB/s of cache; rope_kv %7.1f "
@@ -264,6 +308,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", backend.error().message.c_str());
     return 1;
   }
+  if (!(*backend)->reserve(kLimits, kShape)) return 1;
   const std::string only = argc > 3 ? argv[3] : "";
   std::printf("%s, read %.1f GB/s\n", (*backend)->caps().device.c_str(), read_bandwidth(options.threads));
   const std::pair<const char*, Quantization> formats[] = {

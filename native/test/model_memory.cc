@@ -1,6 +1,6 @@
 // What happens when the system has no more memory: an Error of that kind, nothing half loaded, and the next
 // call works. Each allocation of a call fails in turn, those of the backend and those of the standard
-// library.
+// library. A step has none that could fail.
 #include <nlohmann/json.hpp>
 
 #include "scarce_memory.h"
@@ -18,14 +18,41 @@ constexpr const char* kQ = "model.layers.1.self_attn.q_proj";
 struct Fixture {
   Fixture() {
     write_tiny_model(folder.path(), tiny_config(), tiny_tensors());
-    write_safetensors(path,
-                      {{"a", random_tensor({3, kHidden}, 1)}, {"b", random_tensor({2 * kHeadDim, 3}, 2)}});
+    TestTensors tensors;
+    for (const int rank : {3, 40}) {
+      tensors["a" + std::to_string(rank)] = random_tensor({rank, kHidden}, 1);
+      tensors["b" + std::to_string(rank)] = random_tensor({2 * kHeadDim, rank}, 2);
+    }
+    write_safetensors(path, tensors);
   }
-  std::string modules() const {
-    const json lora = {{"rank", 3},
+  // Mixtral's, with four experts of which a row takes two.
+  void write_experts() const {
+    json config = json::parse(tiny_config());
+    config["model_type"] = "mixtral";
+    config["num_local_experts"] = 4;
+    config["num_experts_per_tok"] = 2;
+    TestTensors tensors = tiny_tensors();
+    for (int layer = 0; layer < kLayers; ++layer) {
+      const std::string stem = "model.layers." + std::to_string(layer) + ".";
+      for (const char* name : {"gate_proj", "up_proj", "down_proj"})
+        tensors.erase(stem + "mlp." + name + ".weight");
+      const std::string moe = stem + "block_sparse_moe.";
+      tensors[moe + "gate.weight"] = random_tensor({4, kHidden}, 50);
+      for (uint32_t expert = 0; expert < 4; ++expert) {
+        const std::string own = moe + "experts." + std::to_string(expert) + ".";
+        tensors[own + "w1.weight"] = random_tensor({kFfn, kHidden}, 60 + expert);
+        tensors[own + "w2.weight"] = random_tensor({kHidden, kFfn}, 70 + expert);
+        tensors[own + "w3.weight"] = random_tensor({kFfn, kHidden}, 80 + expert);
+      }
+    }
+    write_tiny_model(folder.path(), config.dump(), tensors);
+  }
+  std::string modules(int rank = 3) const {
+    const std::string number = std::to_string(rank);
+    const json lora = {{"rank", rank},
                        {"scale", 0.5},
-                       {"a", json::parse(tensor_ref(path, "a"))},
-                       {"b", json::parse(tensor_ref(path, "b"))}};
+                       {"a", json::parse(tensor_ref(path, "a" + number))},
+                       {"b", json::parse(tensor_ref(path, "b" + number))}};
     return json::array({{{"module", kQ}, {"lora", lora}}}).dump();
   }
   ModelOptions options(BackendKind backend, Quantization quantization) const {
@@ -55,6 +82,37 @@ StepPlan drawing_plan() {
   plan.history_start.assign(5, 0);
   plan.bias_start.assign(5, 0);
   return plan;
+}
+
+// As many rows as a step may have, with log-probabilities, penalties and a bias.
+StepPlan long_plan() {
+  StepPlan plan = plan_of(std::vector<int32_t>(24, 3));
+  plan.sample_float = {0.9f, 0.8f, 0.01f, 1.2f, 0.5f, 0.5f};
+  plan.history_start = {0, 2};
+  plan.history_token = {3, 4};
+  plan.history_count = {0, 2};
+  plan.bias_start = {0, 1};
+  plan.bias_token = {5};
+  plan.bias_value = {1.5f};
+  return plan;
+}
+
+// Pins and runs the plan while no memory is to be had.
+std::vector<SampleResult> run_without_memory(Model& model, const StepPlan& plan, MemoryOf kind) {
+  model.plan() = plan;
+  ScarceMemory none(kind, 0);
+  Status status = model.pin_step();
+  if (status) status = model.run_step();
+  CHECK_FALSE(none.end());
+  REQUIRE(status);
+  return {model.results().begin(), model.results().end()};
+}
+
+bool same_results(const std::vector<SampleResult>& a, const std::vector<SampleResult>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const SampleResult& x, const SampleResult& y) {
+    return x.token == y.token && x.logprob == y.logprob && x.top_count == y.top_count &&
+           std::equal(x.top_logprob, x.top_logprob + x.top_count, y.top_logprob);
+  });
 }
 
 // Calls attempt(count) with one allocation more each time, until none fails.
@@ -115,77 +173,72 @@ TEST_CASE("loading an adapter fails as out of memory, leaves nothing, and works 
   }
 }
 
-TEST_CASE("a step that runs out of memory fails alone: the next one gives the same bits as ever") {
-  const Fixture f;
-  for (const auto quantization : {Quantization::none, Quantization::int8}) {
-    const ModelOptions options = f.options(BackendKind::cpu, quantization);
-    const auto whole = Model::open(options);
-    REQUIRE(whole);
-    const StepPlan plan = drawing_plan();
-    const auto expected = run(**whole, plan);
-    REQUIRE(expected);
-    for (const MemoryOf kind : kKindsOfSteps) {
-      const auto opened = Model::open(options);  // its working memory has not grown yet
-      REQUIRE(opened);
-      Model& model = **opened;
-      with_ever_more_memory([&](int64_t count) {
-        model.plan() = plan;
-        ScarceMemory scarce(kind, count);
-        Status status = model.pin_step();
-        if (status) status = model.run_step();
-        const bool failed = scarce.end();
-        if (!failed) REQUIRE(status);
-        if (!status) {
-          CHECK(status.error().kind == ErrorKind::out_of_memory);
-          return failed;
+TEST_CASE("a step needs no memory: the first one after opening runs where there is none left") {
+  Fixture f;
+  for (const bool experts : {false, true}) {
+    if (experts) f.write_experts();
+    for (const BackendKind backend : {BackendKind::cpu, BackendKind::reference}) {
+      for (const auto quantization : {Quantization::none, Quantization::int8, Quantization::int4}) {
+        const ModelOptions options = f.options(backend, quantization);
+        const auto whole = Model::open(options);
+        REQUIRE(whole);
+        for (const StepPlan& plan : {drawing_plan(), plan_of({1, 5, 9}), long_plan()}) {
+          const auto expected = run(**whole, plan);
+          REQUIRE(expected);
+          for (const MemoryOf kind : kKindsOfSteps) {
+            const auto opened = Model::open(options);
+            REQUIRE(opened);
+            CHECK(same_results(*expected, run_without_memory(**opened, plan, kind)));
+          }
         }
-        for (size_t i = 0; i < expected->size(); ++i) {
-          CHECK(model.results()[i].token == (*expected)[i].token);
-          CHECK(model.results()[i].logprob == (*expected)[i].logprob);
-        }
-        return failed;
-      });
+      }
     }
   }
 }
 
-TEST_CASE("a step with an adapter that runs out of memory lets go of the adapter") {
+TEST_CASE("a step with an adapter needs no memory beyond what its load took, whatever ran before") {
   const Fixture f;
-  const auto opened = Model::open(f.options(BackendKind::cpu, Quantization::none));
-  REQUIRE(opened);
-  Model& model = **opened;
-  const auto loaded = model.load_adapter(f.path, f.modules());
-  REQUIRE(loaded);
-  const StepPlan plan = plan_of({1, 5, 9}, loaded->handle);
-  for (const MemoryOf kind : kKindsOfSteps) {
-    with_ever_more_memory([&](int64_t count) {
-      model.plan() = plan;
-      ScarceMemory scarce(kind, count);
-      Status status = model.pin_step();
-      if (status) status = model.run_step();
-      const bool failed = scarce.end();
-      if (!failed) REQUIRE(status);
-      return failed;
-    });
+  for (const BackendKind backend : {BackendKind::cpu, BackendKind::reference}) {
+    for (const MemoryOf kind : kKindsOfSteps) {
+      const auto opened = Model::open(f.options(backend, Quantization::none));
+      REQUIRE(opened);
+      Model& model = **opened;
+      (void)run_without_memory(model, plan_of({1, 5, 9}), kind);
+      std::vector<int32_t> handles;
+      for (const int rank : {3, 40}) {
+        const auto loaded = model.load_adapter(f.path, f.modules(rank));
+        REQUIRE(loaded);
+        handles.push_back(loaded->handle);
+        const auto results = run_without_memory(model, plan_of({1, 5, 9}, loaded->handle), kind);
+        CHECK(same_results(*run(model, plan_of({1, 5, 9}, loaded->handle)), results));
+      }
+      for (const int32_t handle : handles) CHECK(model.drop_adapter(handle));
+    }
   }
-  CHECK(model.drop_adapter(loaded->handle));
 }
 
-TEST_CASE("the working memory of a step is counted, and stays as it is in the next one of its size") {
+TEST_CASE("the working memory of steps is counted from the start, and grows with adapters' ranks alone") {
   const Fixture f;
   for (const auto quantization : {Quantization::none, Quantization::int8}) {
     const auto opened = Model::open(f.options(BackendKind::cpu, quantization));
     REQUIRE(opened);
     Model& model = **opened;
     const size_t idle = model.memory().scratch_bytes;
-    REQUIRE(run(model, drawing_plan()));
-    const size_t once = model.memory().scratch_bytes;
     // Two threads draw from a copy of the logits [V] and candidates of 16 bytes.
-    CHECK(once >= idle + 2 * kVocab * (sizeof(float) + 16));
+    CHECK(idle >= 2 * kVocab * (sizeof(float) + 16));
     REQUIRE(run(model, drawing_plan()));
-    CHECK(model.memory().scratch_bytes == once);
-    REQUIRE(run(model, plan_of({1, 5})));
-    CHECK(model.memory().scratch_bytes == once);
+    CHECK(model.memory().scratch_bytes == idle);
+    std::vector<size_t> held;
+    for (const int rank : {3, 40, 40, 3}) {
+      const auto loaded = model.load_adapter(f.path, f.modules(rank));
+      REQUIRE(loaded);
+      REQUIRE(run(model, plan_of({1, 5}, loaded->handle)));
+      held.push_back(model.memory().scratch_bytes);
+    }
+    CHECK(held[0] > idle);
+    CHECK(held[1] > held[0]);
+    CHECK(held[2] == held[1]);
+    CHECK(held[3] == held[1]);
   }
 }
 

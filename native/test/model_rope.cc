@@ -84,7 +84,7 @@ TEST_CASE("rope frequencies equal those of Transformers") {
     if (*test.fields != '\0') text += std::string(", ") + test.fields;
     const Result<Network> network = parse_network(text + "}", std::nullopt);
     REQUIRE(network);
-    const RopeDesc rope = make_rope(network->ropes.front());
+    const RotationDesc rope = make_rope(network->ropes.front());
     CHECK(rope.attention_factor == doctest::Approx(test.attention_factor).epsilon(1e-6));
     REQUIRE(rope.inv_freq.size() == 8);
     for (size_t i = 0; i < 8; ++i) {

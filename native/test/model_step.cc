@@ -82,6 +82,29 @@ TEST_CASE("every broken plan is refused with what is broken, and the next one ru
       {"pageTable is not", [](StepPlan& p) { p.page_table.pop_back(); }},
       {"pageTable is not", [](StepPlan& p) { p.page_table_stride = -2; }},
       {"segment is not", [](StepPlan& p) { p.segment = {0}; }},
+      {"segments must", [](StepPlan& p) { p.segment.assign(9 * kSegmentInts, 1); }},
+      {"tokenFrom", [](StepPlan& p) { p.token_from = {0}; }},
+      {"copyFrom and copyTo", [](StepPlan& p) { p.copy_from = {5}; }},
+      {"copyFrom[0]",
+       [](StepPlan& p) {
+         p.copy_from = {-1};
+         p.copy_to = {6};
+       }},
+      {"copyTo[1]",
+       [](StepPlan& p) {
+         p.copy_from = {5, 5};
+         p.copy_to = {6, 1000};
+       }},
+      {"copyTo[1] is copied to twice",
+       [](StepPlan& p) {
+         p.copy_from = {4, 5};
+         p.copy_to = {6, 6};
+       }},
+      {"copyFrom[0] is copied to, too",
+       [](StepPlan& p) {
+         p.copy_from = {6, 5};
+         p.copy_to = {4, 6};
+       }},
       {"sampleInt", [](StepPlan& p) { p.sample_int.pop_back(); }},
       {"history or bias", [](StepPlan& p) { p.history_count.pop_back(); }},
       {"token[1]", [](StepPlan& p) { p.token[1] = kVocab; }},
@@ -212,24 +235,48 @@ TEST_CASE("scoring more rows than one block of logits gives each row its own res
   }
 }
 
-TEST_CASE("copied pages continue as their originals") {
+namespace {
+
+// Position 4 of the sequence on `pages`, whose first holds positions 0 to 3.
+StepPlan fifth_token(std::vector<int32_t> pages) {
+  StepPlan plan = plan_of({1, 5, 9, 4, 6});
+  plan.token = {6};
+  plan.position = {4};
+  plan.kv_slot = {pages[1] * kPageTokens};
+  plan.q_start = {0, 1};
+  plan.page_table = std::move(pages);
+  plan.sample_row = {0};
+  return plan;
+}
+
+}  // namespace
+
+TEST_CASE("pages that a step copies continue as their originals, in the same step") {
   Fixture f;
   REQUIRE(run(*f.model, plan_of({1, 5, 9, 4})));
-  const int32_t from[] = {0};
-  const int32_t to[] = {3};
-  REQUIRE(f.model->copy_pages(from, to));
-  StepPlan next = plan_of({1, 5, 9, 4, 6});
-  next.token = {6};
-  next.position = {4};
-  next.kv_slot = {4};
-  next.q_start = {0, 1};
-  next.sample_row = {0};
-  const float original = run(*f.model, next)->front().logprob;
-  next.page_table = {3, 1};
-  CHECK(run(*f.model, next)->front().logprob == original);
-  const int32_t outside[] = {1000};
-  CHECK_FALSE(f.model->copy_pages(from, outside));
-  CHECK_FALSE(f.model->copy_pages(from, {}));
+  const float original = run(*f.model, fifth_token({0, 1}))->front().logprob;
+  StepPlan copying = fifth_token({3, 2});
+  copying.copy_from = {0};
+  copying.copy_to = {3};
+  CHECK(run(*f.model, copying)->front().logprob == original);
+}
+
+TEST_CASE("a row takes the token that the step before drew, which the host need not have seen") {
+  Fixture f;
+  const auto first = run(*f.model, plan_of({1, 5, 9, 4}));
+  REQUIRE(first);
+  StepPlan next = fifth_token({0, 1});
+  next.token = {first->front().token};
+  const float seen = run(*f.model, next)->front().logprob;
+  REQUIRE(run(*f.model, plan_of({1, 5, 9, 4})));
+  next.token = {0};
+  next.token_from = {0};
+  const auto unseen = run(*f.model, next);
+  REQUIRE(unseen);
+  CHECK(unseen->front().logprob == seen);
+  next.token_from = {1};
+  CHECK_FALSE(run(*f.model, next));
+  CHECK(run(*f.model, plan_of({1, 5, 9, 4}))->front().token == first->front().token);
 }
 
 TEST_CASE("a cancelled model ends its step with an error") {

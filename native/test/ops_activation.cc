@@ -100,14 +100,15 @@ TEST_CASE("activations follow their formulas over the whole range, plain and gat
     }
     for (const auto& backend : all_backends()) {
       INFO(device_of(*backend), " ", kind.name);
-      std::vector<float> y(gate.size());
       const auto pair = constants(*backend, {gate, up});
-      backend->linear(y.data(), &one, 1, *pair, {}, LinearOutput::glu, kind.activation);
-      CHECK(worst_ratio(y.data(), gated, gated_bound) <= 1.0);
+      const auto of_pair = run_linear(*backend, *pair, {&one, 1},
+                                      {.output = LinearOutput::glu, .activation = kind.activation});
+      CHECK(worst_ratio(of_pair, gated, gated_bound) <= 1.0);
       if (!kind.plain) continue;
       const auto single = constants(*backend, {gate});
-      backend->linear(y.data(), &one, 1, *single, {}, LinearOutput::activate, kind.activation);
-      CHECK(worst_ratio(y.data(), plain, plain_bound) <= 1.0);
+      const auto alone = run_linear(*backend, *single, {&one, 1},
+                                    {.output = LinearOutput::activate, .activation = kind.activation});
+      CHECK(worst_ratio(alone, plain, plain_bound) <= 1.0);
     }
   }
 }
@@ -118,14 +119,13 @@ TEST_CASE("activations do not hide a NaN") {
   for (const Kind& kind : kKinds) {
     for (const auto& backend : all_backends()) {
       INFO(device_of(*backend), " ", kind.name);
-      std::vector<float> y(40);
       const auto pair = constants(*backend, {ones, ones});
-      backend->linear(y.data(), x, 2, *pair, {}, LinearOutput::glu, kind.activation);
+      auto y = run_linear(*backend, *pair, x, {.output = LinearOutput::glu, .activation = kind.activation});
       CHECK(std::isnan(y[3]));
       CHECK_FALSE(std::isnan(y[23]));
       if (!kind.plain) continue;
       const auto single = constants(*backend, {ones});
-      backend->linear(y.data(), x, 2, *single, {}, LinearOutput::activate, kind.activation);
+      y = run_linear(*backend, *single, x, {.output = LinearOutput::activate, .activation = kind.activation});
       CHECK(std::isnan(y[3]));
       CHECK_FALSE(std::isnan(y[23]));
     }

@@ -5,17 +5,37 @@ using namespace lorikeet::test;
 
 namespace {
 
+struct Shape {
+  HeadShape heads;
+  int page_tokens;
+  int window = 0;
+  float softcap = 0.0f;
+  std::vector<float> sinks = {};         // [HQ] or empty
+  std::vector<float> alibi_slopes = {};  // [HQ] or empty
+};
+
+// But for sinks and slopes.
+AttentionDesc describe(const Shape& shape) {
+  return {.q_heads = shape.heads.q_heads,
+          .kv_heads = shape.heads.kv_heads,
+          .head_dim = shape.heads.head_dim,
+          .scale = 1.0f / std::sqrt(static_cast<float>(shape.heads.head_dim)),
+          .window = shape.window,
+          .softcap = shape.softcap};
+}
+
 // One row, one query head: softmax over its visible positions in float64. The bound: a score is a sum of D
 // products (D eps of the sum of sizes) times the scale; an error e of every score changes a weight by the
 // factor exp(+-2 e); weights and values are summed over n positions. tanh is good to 4e-7 absolutely before
 // the cap multiplies it.
-void expect_head(const KvCase& kv, const AttentionDesc& desc, int sequence, int position, int head,
+void expect_head(const KvCase& kv, const Shape& shape, int sequence, int position, int head,
                  std::vector<double>& values, std::vector<double>& bounds) {
+  const AttentionDesc desc = describe(shape);
   const int kv_head = head / (desc.q_heads / desc.kv_heads);
   const int first = desc.window > 0 ? std::max(0, position - desc.window + 1) : 0;
   std::vector<double> weights;
   const double sink =
-      desc.sinks.empty() ? -INFINITY : static_cast<double>(desc.sinks[static_cast<size_t>(head)]);
+      shape.sinks.empty() ? -INFINITY : static_cast<double>(shape.sinks[static_cast<size_t>(head)]);
   double top = sink, size = 0, alibi_error = 0;
   for (int j = first; j <= position; ++j) {
     double score = 0, sizes = 0;
@@ -25,8 +45,8 @@ void expect_head(const KvCase& kv, const AttentionDesc& desc, int sequence, int 
       sizes += std::abs(term);
     }
     score *= static_cast<double>(desc.scale);
-    if (!desc.alibi_slopes.empty()) {
-      const double bias = static_cast<double>(desc.alibi_slopes[static_cast<size_t>(head)]) * (j - position);
+    if (!shape.alibi_slopes.empty()) {
+      const double bias = static_cast<double>(shape.alibi_slopes[static_cast<size_t>(head)]) * (j - position);
       score += bias;
       alibi_error = std::max(alibi_error, 2 * kEpsilon * std::abs(bias));
     }
@@ -53,58 +73,43 @@ void expect_head(const KvCase& kv, const AttentionDesc& desc, int sequence, int 
   }
 }
 
-struct Shape {
-  HeadShape heads;
-  int page_tokens;
-  int window = 0;
-  float softcap = 0.0f;
-  std::vector<float> sinks = {};         // [HQ] or empty
-  std::vector<float> alibi_slopes = {};  // [HQ] or empty
-};
-
-// Looks at the shape's vectors.
-AttentionDesc describe(const Shape& shape) {
-  return {.q_heads = shape.heads.q_heads,
-          .kv_heads = shape.heads.kv_heads,
-          .head_dim = shape.heads.head_dim,
-          .scale = 1.0f / std::sqrt(static_cast<float>(shape.heads.head_dim)),
-          .window = shape.window,
-          .softcap = shape.softcap,
-          .sinks = shape.sinks,
-          .alibi_slopes = shape.alibi_slopes};
-}
-
 // Runs the steps in order, each a list of chunks, after the positions before a sequence's first chunk were
 // filled in.
 void check_attention(const Shape& shape, DType type, std::vector<int> lengths,
                      const std::vector<std::vector<Chunk>>& steps, Random& random) {
   const KvCase kv = random_kv(random, shape.heads, shape.page_tokens, type, lengths);
-  const AttentionDesc desc = describe(shape);
   std::vector<std::vector<double>> values(steps.size()), bounds(steps.size());
   for (size_t i = 0; i < steps.size(); ++i) {
     for (const Chunk& chunk : steps[i]) {
       for (int position = chunk.begin; position < chunk.end; ++position) {
-        for (int head = 0; head < desc.q_heads; ++head) {
-          expect_head(kv, desc, chunk.sequence, position, head, values[i], bounds[i]);
+        for (int head = 0; head < shape.heads.q_heads; ++head) {
+          expect_head(kv, shape, chunk.sequence, position, head, values[i], bounds[i]);
         }
       }
     }
   }
   for (const auto& backend : all_backends()) {
     const auto cache = create_kv(*backend, kv, 2);
+    const auto numbers = [&](const std::vector<float>& values) {
+      return values.empty() ? nullptr : on_device(*backend, values, shape.heads.q_heads);
+    };
+    const auto sinks = numbers(shape.sinks), slopes = numbers(shape.alibi_slopes);
+    AttentionDesc desc = describe(shape);
+    desc.sinks = sinks.get();
+    desc.alibi_slopes = slopes.get();
     std::vector<bool> started(lengths.size(), false);
     for (size_t i = 0; i < steps.size(); ++i) {
       for (const Chunk& chunk : steps[i]) {
         if (!started[static_cast<size_t>(chunk.sequence)]) {
-          fill(*backend, *cache, 1, step_of(kv, {{chunk.sequence, 0, chunk.begin}}), desc);
+          fill(*backend, {*cache, 1}, step_of(kv, {{chunk.sequence, 0, chunk.begin}}), desc);
         }
         started[static_cast<size_t>(chunk.sequence)] = true;
       }
-      const auto out = attend(*backend, *cache, 1, step_of(kv, steps[i]), no_rotation(shape.heads), desc);
+      const auto out = attend(*backend, {*cache, 1}, step_of(kv, steps[i]), desc);
       INFO(device_of(*backend), " step ", i, " page_tokens=", shape.page_tokens,
            " head_dim=", shape.heads.head_dim, " window=", shape.window, " softcap=", shape.softcap, " ",
            name_of(type));
-      CHECK(worst_ratio(out.data(), values[i], bounds[i]) <= 1.0);
+      CHECK(worst_ratio(out, values[i], bounds[i]) <= 1.0);
     }
   }
 }
@@ -191,8 +196,7 @@ TEST_CASE("attention does not let a later row's infinity into an earlier row, no
         }
         for (const auto& backend : all_backends()) {
           const auto cache = create_kv(*backend, kv, 1);
-          const auto out =
-              attend(*backend, *cache, 0, step_of(kv, {{0, 0, 40}, {1, 0, 40}}), no_rotation(kv.heads), desc);
+          const auto out = attend(*backend, {*cache, 0}, step_of(kv, {{0, 0, 40}, {1, 0, 40}}), desc);
           INFO(device_of(*backend), " ", name_of(type), key ? " key " : " value ", bad);
           bool others_finite = true, later_heads_show_it = true;
           for (size_t head = 0; head < out.size() / 16; ++head) {

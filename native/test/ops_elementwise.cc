@@ -20,15 +20,17 @@ TEST_CASE("add_scaled, scale and soft_cap work on every element, however many") 
     }
     for (const auto& backend : all_backends()) {
       INFO(device_of(*backend), " count=", count);
-      auto y = before;
-      backend->add_scaled(y.data(), x.data(), count, 0.22f);
-      CHECK(worst_ratio(y.data(), sums, sum_bounds) <= 1.0);
-      y = before;
-      backend->scale(y.data(), count, 0.22f);
-      CHECK(worst_ratio(y.data(), scaled, scaled_bounds) <= 1.0);
-      y = before;
-      backend->soft_cap(y.data(), count, 30.0f);
-      CHECK(worst_ratio(y.data(), capped, capped_bounds) <= 1.0);
+      const auto from = on_device(*backend, x, count);
+      const auto run = [&](auto op) {
+        const auto y = on_device(*backend, before, count);
+        submit(*backend, [&] { op(whole(*y)); });
+        return from_device(*backend, *y);
+      };
+      CHECK(worst_ratio(run([&](TensorView y) { backend->add_scaled(y, whole(*from), 0.22f); }), sums,
+                        sum_bounds) <= 1.0);
+      CHECK(worst_ratio(run([&](TensorView y) { backend->scale(y, 0.22f); }), scaled, scaled_bounds) <= 1.0);
+      CHECK(worst_ratio(run([&](TensorView y) { backend->soft_cap(y, 30.0f); }), capped, capped_bounds) <=
+            1.0);
     }
   }
 }
@@ -39,7 +41,7 @@ TEST_CASE("embed_positions adds the row of each token's own position") {
   const KvCase kv = random_kv(random, heads, 16, DType::f32, {40, 12});
   const StepCase step = step_of(kv, {{0, 7, 40}, {1, 0, 1}});
   for (const DType type : kAllDTypes) {
-    const Tensor table = random_tensor(random, 42, 33, type);
+    const Numbers table = random_tensor(random, 42, 33, type);
     const auto before = random_floats(random, step.rows() * 33);
     std::vector<double> values, bounds;
     for (size_t i = 0; i < before.size(); ++i) {
@@ -50,11 +52,10 @@ TEST_CASE("embed_positions adds the row of each token's own position") {
     for (const auto& backend : all_backends()) {
       const auto embedding = backend->embedding_create({table.host(), nullptr, Quantization::none});
       REQUIRE(embedding);
-      backend->step_begin(step.view());
-      auto y = before;
-      backend->embed_positions(y.data(), **embedding, 2);
+      const auto y = on_device(*backend, before, 33);
+      submit(*backend, step.input(), [&] { backend->embed_positions(whole(*y), **embedding, 2); });
       INFO(device_of(*backend), " ", name_of(type));
-      CHECK(worst_ratio(y.data(), values, bounds) <= 1.0);
+      CHECK(worst_ratio(from_device(*backend, *y), values, bounds) <= 1.0);
     }
   }
 }

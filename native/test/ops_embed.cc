@@ -8,7 +8,7 @@ namespace {
 struct EmbeddingCase {
   int rank = 0;
   float scale = 1.0f;
-  std::optional<Tensor> a = {}, b = {}, magnitude = {}, weight = {}, token_values = {};
+  std::optional<Numbers> a = {}, b = {}, magnitude = {}, weight = {}, token_values = {};
   std::vector<int32_t> token_rows = {};
 };
 
@@ -38,7 +38,7 @@ std::unique_ptr<AdapterEmbedding> create(Backend& backend, const Embedding& base
   return std::move(*adapter);
 }
 
-double adapted(const Tensor& table, const EmbeddingCase& adapter, int64_t token, int64_t h, double& size) {
+double adapted(const Numbers& table, const EmbeddingCase& adapter, int64_t token, int64_t h, double& size) {
   const double base = (adapter.weight ? *adapter.weight : table).at(token, h);
   double value = base;
   size = std::abs(base);
@@ -50,8 +50,8 @@ double adapted(const Tensor& table, const EmbeddingCase& adapter, int64_t token,
   return value;
 }
 
-void expect_row(const Tensor& table, const EmbeddingCase* adapter, int32_t token, std::vector<double>& values,
-                std::vector<double>& bounds) {
+void expect_row(const Numbers& table, const EmbeddingCase* adapter, int32_t token,
+                std::vector<double>& values, std::vector<double>& bounds) {
   for (int64_t h = 0; h < table.cols; ++h) {
     double value = table.at(token, h);
     double bound = 0;
@@ -79,9 +79,9 @@ void expect_row(const Tensor& table, const EmbeddingCase* adapter, int32_t token
 }
 
 // Rows 0-2 without adapter, then two rows per adapter, then one without.
-void check_embed(const Tensor& original, bool tied, const std::vector<EmbeddingCase>& adapters,
+void check_embed(const Numbers& original, bool tied, const std::vector<EmbeddingCase>& adapters,
                  Random& random, Quantization quantization = Quantization::none) {
-  const Tensor table = dequantized(original, quantization);
+  const Numbers table = dequantized(original, quantization);
   std::vector<int32_t> token;
   std::vector<double> values, bounds;
   const auto add_row = [&](const EmbeddingCase* adapter, int32_t id) {
@@ -113,13 +113,12 @@ void check_embed(const Tensor& original, bool tied, const std::vector<EmbeddingC
       loaded.push_back(create(*backend, **base, adapter));
       segments.push_back({static_cast<int32_t>(1 + 2 * loaded.size()), 2, loaded.back().get()});
     }
-    StepView step;
+    StepInput step;
     step.token = token;
-    backend->step_begin(step);
-    std::vector<float> y(values.size(), NAN);
-    backend->embed(y.data(), **base, segments);
+    const auto y = on_device(*backend, std::vector<float>(values.size(), NAN), table.cols);
+    submit(*backend, step, [&] { backend->embed(whole(*y), **base, segments); });
     INFO(device_of(*backend), " tied=", tied, " hidden=", table.cols, " ", name_of(table.dtype));
-    CHECK(worst_ratio(y.data(), values, bounds) <= 1.0);
+    CHECK(worst_ratio(from_device(*backend, *y), values, bounds) <= 1.0);
   }
 }
 
@@ -130,7 +129,7 @@ TEST_CASE("embed reads rows exactly, from a table and from a tied head") {
   for (const DType dtype : kAllDTypes) {
     for (const auto& [vocab, hidden] :
          std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {70, 33}, {129, 64}, {95, 16}}) {
-      const Tensor table = random_tensor(random, vocab, hidden, dtype);
+      const Numbers table = random_tensor(random, vocab, hidden, dtype);
       for (const bool tied : {false, true}) {
         check_embed(table, tied, {}, random);
         check_embed(table, tied, {}, random, Quantization::int8);
@@ -142,7 +141,7 @@ TEST_CASE("embed reads rows exactly, from a table and from a tied head") {
 TEST_CASE("embed honours LoRA, DoRA, replaced tables and replaced token rows") {
   Random random(32);
   for (const DType dtype : kAllDTypes) {
-    const Tensor table = random_tensor(random, 90, 45, dtype);
+    const Numbers table = random_tensor(random, 90, 45, dtype);
     std::vector<EmbeddingCase> adapters;
     for (const int rank : {1, 5, 16}) adapters.push_back(random_adapter(random, 90, 45, rank, dtype));
     adapters.push_back(random_adapter(random, 90, 45, 4, dtype));

@@ -13,7 +13,7 @@ constexpr int kExperts = 5;
 constexpr int64_t kHidden = 24, kWidth = 20;
 
 struct ExpertCase {
-  Tensor gate, up, down;
+  Numbers gate, up, down;
 };
 
 // down(silu(gate x) * (up x)) of one expert in float64, and what float32 may lose of it.
@@ -54,9 +54,17 @@ std::vector<ExpertDesc> descriptions(const std::vector<ExpertCase>& cases) {
   return experts;
 }
 
-std::vector<int32_t> chosen_by(const RouterDesc& desc, const std::vector<float>& logits) {
+std::vector<ChosenExpert> routed(const RouterDesc& desc, const float* logits,
+                                 std::span<const float> choice_bias = {}) {
+  Router router;
+  router.reserve(desc.experts);
   std::vector<ChosenExpert> chosen(static_cast<size_t>(desc.chosen));
-  route(chosen, logits.data(), desc);
+  router.route(chosen, logits, desc, choice_bias);
+  return chosen;
+}
+
+std::vector<int32_t> chosen_by(const RouterDesc& desc, const std::vector<float>& logits) {
+  const std::vector<ChosenExpert> chosen = routed(desc, logits.data());
   std::vector<int32_t> experts;
   for (const ChosenExpert& choice : chosen) experts.push_back(choice.expert);
   return experts;
@@ -76,11 +84,10 @@ TEST_CASE("experts give each row the weighed sum of what it chose, alone as amon
   const auto x = random_floats(random, rows * kHidden);
   const auto logits = random_floats(random, rows * kExperts, -2, 2);
   const auto before = random_floats(random, rows * kHidden);
-  RouterDesc router{.experts = kExperts, .chosen = 2, .renormalize = true, .scale = 1.5f};
+  const RouterDesc router{.experts = kExperts, .chosen = 2, .renormalize = true, .scale = 1.5f};
   std::vector<double> sums, bounds;
   for (int64_t row = 0; row < rows; ++row) {
-    std::vector<ChosenExpert> chosen(2);
-    route(chosen, &logits[static_cast<size_t>(row * kExperts)], router);
+    const auto chosen = routed(router, &logits[static_cast<size_t>(row * kExperts)]);
     CHECK(chosen[0].weight + chosen[1].weight == doctest::Approx(1.5));
     std::vector<double> values(kHidden, 0.0), bound(kHidden, 0.0);
     for (const ChosenExpert& choice : chosen) {
@@ -96,31 +103,29 @@ TEST_CASE("experts give each row the weighed sum of what it chose, alone as amon
     INFO(device_of(*backend));
     const auto experts = backend->experts_create(descriptions(cases));
     REQUIRE(experts);
-    auto y = before;
-    ExpertsCall call{.y = y.data(),
-                     .x = x.data(),
-                     .logits = logits.data(),
-                     .rows = rows,
-                     .router = router,
-                     .activation = {},
-                     .add = false};
-    backend->experts(call, **experts);
-    CHECK(worst_ratio(y.data(), sums, bounds) <= 1.0);
+    const auto device_x = on_device(*backend, x, kHidden);
+    const auto device_logits = on_device(*backend, logits, kExperts);
+    // Of `count` rows from row `first`.
+    const auto run = [&](int64_t first, int64_t count, bool add) {
+      const auto y = on_device(*backend, before, kHidden);
+      submit(*backend, [&] {
+        backend->experts({.y = whole(*y).part(0, count),
+                          .x = whole(*device_x).part(first, count),
+                          .logits = whole(*device_logits).part(first, count),
+                          .router = router,
+                          .activation = {},
+                          .add = add},
+                         **experts);
+      });
+      return from_device(*backend, *y);
+    };
+    const auto y = run(0, rows, false);
+    CHECK(worst_ratio(y, sums, bounds) <= 1.0);
     for (const int64_t row : {int64_t{0}, int64_t{7}, rows - 1}) {
-      std::vector<float> alone(kHidden, NAN);
-      ExpertsCall one = call;
-      one.y = alone.data();
-      one.x = &x[static_cast<size_t>(row * kHidden)];
-      one.logits = &logits[static_cast<size_t>(row * kExperts)];
-      one.rows = 1;
-      backend->experts(one, **experts);
-      CHECK(std::equal(alone.begin(), alone.end(), y.begin() + row * kHidden));
+      const auto alone = run(row, 1, false);
+      CHECK(std::equal(alone.begin(), alone.begin() + kHidden, y.begin() + row * kHidden));
     }
-    y = before;
-    call.y = y.data();
-    call.add = true;
-    backend->experts(call, **experts);
-    CHECK(worst_ratio(y.data(), added, bounds) <= 1.0);
+    CHECK(worst_ratio(run(0, rows, true), added, bounds) <= 1.0);
   }
 }
 
@@ -130,10 +135,8 @@ TEST_CASE("a router chooses by score and bias, within the best groups, and weigh
   CHECK(chosen_by(desc, {1.0f, 1.0f, 1.0f, 1.0f}) == std::vector<int32_t>{0, 1});  // a tie goes to the lower
   CHECK(chosen_by(desc, {NAN, 0.0f, 1.0f, 0.5f}) == std::vector<int32_t>{2, 3});
   const std::vector<float> bias{0.0f, 0.0f, 0.0f, 1.0f};
-  desc.choice_bias = bias;
-  std::vector<ChosenExpert> chosen(2);
   const std::vector<float> logits{0.1f, 0.9f, 0.5f, 0.4f};
-  route(chosen, logits.data(), desc);
+  const auto chosen = routed(desc, logits.data(), bias);
   CHECK(chosen[0].expert == 3);
   CHECK(chosen[0].weight == doctest::Approx(1 / (1 + std::exp(-0.4))));
   // Of two groups the second has the better pair, though the best expert stands in the first.
@@ -152,9 +155,10 @@ TEST_CASE("gate_rows scales each row by the sigmoid of its gate") {
     bounds.push_back(3 * kEpsilon * std::abs(values.back()));
   }
   for (const auto& backend : all_backends()) {
-    auto y = before;
-    backend->gate_rows(y.data(), gate.data(), 6, 33);
+    const auto y = on_device(*backend, before, 33);
+    const auto gates = on_device(*backend, gate, 1);
+    submit(*backend, [&] { backend->gate_rows(whole(*y), whole(*gates)); });
     INFO(device_of(*backend));
-    CHECK(worst_ratio(y.data(), values, bounds) <= 1.0);
+    CHECK(worst_ratio(from_device(*backend, *y), values, bounds) <= 1.0);
   }
 }

@@ -7,11 +7,13 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/open_backend.h"
 #include "backend/shared/dtype.h"
+#include "test/allocations.h"
 #include "test/checks.h"
 
 namespace lorikeet::test {
@@ -37,7 +39,7 @@ class Random {
 };
 
 // A tensor as a checkpoint holds it, and what its elements mean.
-struct Tensor {
+struct Numbers {
   int64_t rows = 0;
   int64_t cols = 0;
   DType dtype = DType::f32;
@@ -49,9 +51,9 @@ struct Tensor {
   HostTensor host() const { return {bytes.data() + 1, dtype, rows, cols}; }
 };
 
-inline Tensor random_tensor(Random& random, int64_t rows, int64_t cols, DType dtype, double low = -1,
-                            double high = 1) {
-  Tensor tensor{rows, cols, dtype, {}, {}};
+inline Numbers random_tensor(Random& random, int64_t rows, int64_t cols, DType dtype, double low = -1,
+                             double high = 1) {
+  Numbers tensor{rows, cols, dtype, {}, {}};
   const auto count = static_cast<size_t>(rows * cols);
   tensor.bytes.resize(count * dtype_bytes(dtype) + 1);
   tensor.values.resize(count);
@@ -63,7 +65,7 @@ inline Tensor random_tensor(Random& random, int64_t rows, int64_t cols, DType dt
   return tensor;
 }
 
-inline NormDesc rms_of(const Tensor& gain) {
+inline NormDesc rms_of(const Numbers& gain) {
   NormDesc desc;
   desc.width = gain.cols;
   desc.gain = gain.host();
@@ -71,8 +73,8 @@ inline NormDesc rms_of(const Tensor& gain) {
 }
 
 // Integers of [-127, 127].
-inline Tensor random_int8(Random& random, int64_t rows, int64_t cols) {
-  Tensor tensor{rows, cols, DType::int8, std::vector<std::byte>(static_cast<size_t>(rows * cols) + 1), {}};
+inline Numbers random_int8(Random& random, int64_t rows, int64_t cols) {
+  Numbers tensor{rows, cols, DType::int8, std::vector<std::byte>(static_cast<size_t>(rows * cols) + 1), {}};
   for (int64_t i = 0; i < rows * cols; ++i) {
     const double value = std::floor(random.uniform(-127, 128));
     tensor.bytes[static_cast<size_t>(i) + 1] = static_cast<std::byte>(static_cast<int8_t>(value));
@@ -87,19 +89,42 @@ inline std::vector<float> random_floats(Random& random, int64_t count, double lo
   return values;
 }
 
+// The largest of everything in these suites.
+inline const StepLimits kLimits{
+    .rows = 3400, .sequences = 128, .samples = 64, .context = 70'000, .kv_slots = 80'000};
+inline const NetworkShape kShape{.vocab = 1000,
+                                 .hidden = 300,
+                                 .widest_input = 4500,
+                                 .widest_output = 4000,
+                                 .quantized = true,
+                                 .q_heads = 8,
+                                 .kv_heads = 3,
+                                 .head_dim = 64,
+                                 .experts = 8,
+                                 .chosen_experts = 2,
+                                 .expert_width = 32};
+
+inline std::unique_ptr<Backend> opened(BackendKind kind, const BackendOptions& options,
+                                       const StepLimits& limits = kLimits) {
+  auto backend = open_backend(kind, options);
+  if (!backend) return nullptr;  // not an instruction set of this machine
+  REQUIRE((*backend)->reserve(limits, kShape));
+  return std::move(*backend);
+}
+
 // The reference, and the CPU backend under every instruction set of this machine with one and two threads;
 // the best one also with more threads than most test machines have cores to spare.
 inline const std::vector<std::unique_ptr<Backend>>& all_backends() {
   static const std::vector<std::unique_ptr<Backend>> backends = [] {
     std::vector<std::unique_ptr<Backend>> list;
-    list.push_back(std::move(*make_reference_backend({})));
+    list.push_back(opened(BackendKind::reference, {}));
     for (const char* isa : {"portable", "avx2", "avx512", "avx512vnni"}) {
       for (const int threads : {1, 2}) {
-        auto backend = make_cpu_backend({.threads = threads, .isa = isa});
-        if (backend) list.push_back(std::move(*backend));
+        auto backend = opened(BackendKind::cpu, {.threads = threads, .isa = isa});
+        if (backend) list.push_back(std::move(backend));
       }
     }
-    list.push_back(std::move(*make_cpu_backend({.threads = 3, .isa = ""})));
+    list.push_back(opened(BackendKind::cpu, {.threads = 3, .isa = ""}));
     return list;
   }();
   return backends;
@@ -113,11 +138,80 @@ inline bool is_reference(const Backend& backend) {
   return &backend == all_backends().front().get();
 }
 
+// [rows, cols] on the device.
+inline std::unique_ptr<Tensor> on_device(Backend& backend, std::span<const float> values, int64_t cols) {
+  auto tensor = backend.tensor_create(static_cast<int64_t>(values.size()) / cols, cols);
+  REQUIRE(tensor);
+  REQUIRE(backend.upload(whole(**tensor), values));
+  return std::move(*tensor);
+}
+
+inline std::vector<float> from_device(Backend& backend, Tensor& tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.rows() * tensor.cols()));
+  REQUIRE(backend.download(values, whole(tensor)));
+  return values;
+}
+
+// Submits the ops as one step, which must end well. No step allocates.
+template <class Ops>
+void submit(Backend& backend, const StepInput& input, Ops&& ops, std::span<SampleResult> results = {}) {
+  const uint64_t before = allocations();
+  backend.step_begin(input);
+  ops();
+  const Status ended = backend.step_end(results);
+  const uint64_t after = allocations();
+  REQUIRE(ended);
+  CHECK(after == before);
+}
+template <class Ops>
+void submit(Backend& backend, Ops&& ops) {
+  submit(backend, {}, ops);
+}
+
+// How a linear op is called.
+struct LinearOp {
+  std::span<const LinearSegment> segments = {};
+  LinearOutput output = LinearOutput::store;
+  Activation activation = {};
+  bool announced = false;  // by linear_soon
+};
+
+// y of x [rows, K], which begins as `y` where that is given.
+inline std::vector<float> run_linear(Backend& backend, const Linear& map, std::span<const float> x,
+                                     const LinearOp& op = {}, std::vector<float> y = {}) {
+  const int64_t n = op.output == LinearOutput::glu ? map.outputs() / 2 : map.outputs();
+  if (y.empty()) y.assign(x.size() / static_cast<size_t>(map.inputs()) * static_cast<size_t>(n), NAN);
+  const auto from = on_device(backend, x, map.inputs());
+  const auto to = on_device(backend, y, n);
+  submit(backend, [&] {
+    if (op.announced) backend.linear_soon(op.segments);
+    backend.linear(whole(*to), whole(*from), map, op.segments, op.output, op.activation);
+  });
+  return from_device(backend, *to);
+}
+
+struct Normed {
+  std::vector<float> y, residual;
+};
+// Of x [rows, n], with `residual` where it is given, in place where asked.
+inline Normed run_norm(Backend& backend, const NormGain& gain, float epsilon, std::span<const float> x,
+                       int64_t n, std::span<const float> residual = {},
+                       std::span<const NormSegment> segments = {}, bool in_place = false) {
+  const auto from = on_device(backend, x, n);
+  const auto apart = on_device(backend, std::vector<float>(x.size(), NAN), n);
+  const auto sum = residual.empty() ? nullptr : on_device(backend, residual, n);
+  Tensor& to = in_place ? *from : *apart;
+  submit(backend, [&] {
+    backend.norm(whole(to), whole(*from), sum ? whole(*sum) : TensorView{}, gain, epsilon, segments);
+  });
+  return {from_device(backend, to), sum ? from_device(backend, *sum) : std::vector<float>{}};
+}
+
 // The largest |actual - expected| / bound; infinite where a value is not a number.
-inline double worst_ratio(const float* actual, const std::vector<double>& expected,
+inline double worst_ratio(std::span<const float> actual, const std::vector<double>& expected,
                           const std::vector<double>& bound) {
-  double worst = 0;
-  for (size_t i = 0; i < expected.size(); ++i) {
+  double worst = actual.size() < expected.size() ? INFINITY : 0;
+  for (size_t i = 0; i < expected.size() && i < actual.size(); ++i) {
     const double error = std::abs(static_cast<double>(actual[i]) - expected[i]);
     const double ratio = error == 0 ? 0 : error / bound[i];
     if (!(ratio <= worst)) worst = std::isnan(ratio) ? INFINITY : ratio;

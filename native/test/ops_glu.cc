@@ -11,7 +11,7 @@ namespace {
 LinearCase constant_map(const std::vector<double>& gate, const std::vector<double>& up) {
   LinearCase map{1, {}, Quantization::none};
   for (const auto& values : {gate, up}) {
-    Tensor tensor{static_cast<int64_t>(values.size()), 1, DType::f32, {}, {}};
+    Numbers tensor{static_cast<int64_t>(values.size()), 1, DType::f32, {}, {}};
     tensor.bytes.resize(values.size() * sizeof(float) + 1);
     for (size_t i = 0; i < values.size(); ++i) {
       const auto value = static_cast<float>(values[i]);
@@ -39,10 +39,9 @@ TEST_CASE("glu is silu(gate) * up over the whole range of gates") {
   const Expected expected = glu_of(linear);
   for (const auto& backend : all_backends()) {
     const auto built = create(*backend, map);
-    std::vector<float> y(gate.size());
-    backend->linear(y.data(), &one, 1, *built, {}, LinearOutput::glu);
+    const auto y = run_linear(*backend, *built, {&one, 1}, {.output = LinearOutput::glu});
     INFO(device_of(*backend));
-    CHECK(worst_ratio(y.data(), expected.values, expected.bounds) <= 1.0);
+    CHECK(worst_ratio(y, expected.values, expected.bounds) <= 1.0);
   }
 }
 
@@ -72,21 +71,27 @@ TEST_CASE("glu does not hide a NaN") {
   for (const auto& backend : all_backends()) {
     const auto built = create(*backend, map);
     const float x[2] = {NAN, 1.0f};
-    std::vector<float> y(40);
-    backend->linear(y.data(), x, 2, *built, {}, LinearOutput::glu);
+    const auto y = run_linear(*backend, *built, x, {.output = LinearOutput::glu});
     CHECK(std::isnan(y[3]));
     CHECK_FALSE(std::isnan(y[23]));
   }
 }
 
-TEST_CASE("gather_rows copies the named rows bit by bit, in order, repeats included") {
+TEST_CASE("gather_sampled copies the sampled rows bit by bit, in order, repeats included") {
   Random random(22);
   for (const int64_t cols : {1, 17, 64}) {
     const auto from = random_floats(random, 9 * cols);
-    const std::vector<int32_t> index{8, 0, 3, 3, 7};
+    const std::vector<int32_t> index{0, 3, 3, 7, 8};
+    const std::vector<SampleRow> samples(index.size());
+    StepInput step;
+    step.sample_row = index;
+    step.samples = samples;
     for (const auto& backend : all_backends()) {
-      std::vector<float> to(index.size() * static_cast<size_t>(cols), NAN);
-      backend->gather_rows(to.data(), from.data(), index, cols);
+      const auto source = on_device(*backend, from, cols);
+      const auto target =
+          on_device(*backend, std::vector<float>(index.size() * static_cast<size_t>(cols), NAN), cols);
+      submit(*backend, step, [&] { backend->gather_sampled(whole(*target), whole(*source)); });
+      const auto to = from_device(*backend, *target);
       for (size_t i = 0; i < index.size(); ++i) {
         CHECK(std::memcmp(&to[i * static_cast<size_t>(cols)], &from[static_cast<size_t>(index[i] * cols)],
                           static_cast<size_t>(cols) * sizeof(float)) == 0);

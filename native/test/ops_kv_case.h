@@ -92,13 +92,23 @@ struct Chunk {
   int sequence, begin, end;
 };
 
-// The arrays behind a StepView.
+// The arrays behind a StepInput, and the queries, keys and values of its rows.
 struct StepCase {
   std::vector<int32_t> token, position, kv_slot, q_start{0}, kv_len, page_table;
-  int32_t ld = 0;
+  int32_t ld = 0;  // of page_table
   std::vector<float> qkv;
 
-  StepView view() const { return {token, position, kv_slot, q_start, kv_len, page_table, ld}; }
+  StepInput input() const {
+    StepInput input;
+    input.token = token;
+    input.position = position;
+    input.kv_slot = kv_slot;
+    input.q_start = q_start;
+    input.kv_len = kv_len;
+    input.page_table = page_table;
+    input.page_table_stride = ld;
+    return input;
+  }
   int64_t rows() const { return static_cast<int64_t>(token.size()); }
 };
 
@@ -137,29 +147,52 @@ inline std::unique_ptr<KvCache> create_kv(Backend& backend, const KvCase& kv, in
   return std::move(*cache);
 }
 
+inline std::unique_ptr<Rotation> rotation_of(Backend& backend, const RotationDesc& desc) {
+  auto rotation = backend.rotation_create(desc);
+  REQUIRE(rotation);
+  return std::move(*rotation);
+}
+
 // Frequencies of zero: the rotation is the identity, exactly.
-inline RopeDesc no_rotation(const HeadShape& heads) {
-  return {std::vector<float>(static_cast<size_t>(heads.head_dim / 2), 0.0f), 1.0f};
+inline RotationDesc no_rotation(int head_dim) {
+  return {std::vector<float>(static_cast<size_t>(head_dim / 2), 0.0f), 1.0f};
+}
+
+// A layer of the cache.
+struct CacheLayer {
+  KvCache& cache;
+  int layer;
+};
+
+// The rows' q | k | v after rope_kv.
+inline std::vector<float> rotate(Backend& backend, CacheLayer at, const StepCase& step,
+                                 const Rotation& rotation, const AttentionDesc& desc,
+                                 const HeadNorms& norms = {}) {
+  const auto qkv = on_device(backend, step.qkv, int64_t{desc.q_heads + 2 * desc.kv_heads} * desc.head_dim);
+  submit(backend, step.input(),
+         [&] { backend.rope_kv(whole(*qkv), at.cache, at.layer, rotation, desc, norms); });
+  return from_device(backend, *qkv);
 }
 
 // Writes keys and values of a step's rows without attending: a cheap way to a long context.
-inline void fill(Backend& backend, KvCache& cache, int layer, const StepCase& step,
-                 const AttentionDesc& desc) {
-  backend.step_begin(step.view());
-  auto qkv = step.qkv;
-  backend.rope_kv(qkv.data(), cache, layer,
-                  {std::vector<float>(static_cast<size_t>(desc.head_dim / 2), 0.0f), 1.0f}, desc);
+inline void fill(Backend& backend, CacheLayer at, const StepCase& step, const AttentionDesc& desc) {
+  if (step.rows() == 0) return;
+  (void)rotate(backend, at, step, *rotation_of(backend, no_rotation(desc.head_dim)), desc);
 }
 
-// Runs one step of rope_kv and attention; out [rows, HQ D].
-inline std::vector<float> attend(Backend& backend, KvCache& cache, int layer, const StepCase& step,
-                                 const RopeDesc& rope, const AttentionDesc& desc) {
-  backend.step_begin(step.view());
-  auto qkv = step.qkv;
-  std::vector<float> out(static_cast<size_t>(step.rows() * desc.q_heads * desc.head_dim), NAN);
-  backend.rope_kv(qkv.data(), cache, layer, rope, desc);
-  backend.attention(out.data(), qkv.data(), cache, layer, desc);
-  return out;
+// Runs one step of rope_kv, without rotation, and attention; out [rows, HQ D].
+inline std::vector<float> attend(Backend& backend, CacheLayer at, const StepCase& step,
+                                 const AttentionDesc& desc) {
+  const int64_t width = int64_t{desc.q_heads} * desc.head_dim;
+  const auto rotation = rotation_of(backend, no_rotation(desc.head_dim));
+  const auto qkv = on_device(backend, step.qkv, width + int64_t{2} * desc.kv_heads * desc.head_dim);
+  const auto out =
+      on_device(backend, std::vector<float>(static_cast<size_t>(step.rows() * width), NAN), width);
+  submit(backend, step.input(), [&] {
+    backend.rope_kv(whole(*qkv), at.cache, at.layer, *rotation, desc);
+    backend.attention(whole(*out), whole(*qkv), at.cache, at.layer, desc);
+  });
+  return from_device(backend, *out);
 }
 
 }  // namespace lorikeet::test

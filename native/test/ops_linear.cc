@@ -72,9 +72,9 @@ TEST_CASE("few rows over many tiles have the same bits as in a batch") {
     const auto linear = create(*backend, base);
     const auto adapter = create(*backend, *linear, from);
     const auto run = [&](int32_t rows) {
-      std::vector<float> y(static_cast<size_t>(rows) * 1990);
-      backend->linear(y.data(), x.data(), rows, *linear, std::vector<LinearSegment>{{0, rows, adapter.get()}},
-                      LinearOutput::store);
+      const LinearSegment segment{0, rows, adapter.get()};
+      auto y = run_linear(*backend, *linear, std::span(x).first(static_cast<size_t>(rows * base.k)),
+                          {.segments = {&segment, 1}});
       y.resize(1990);
       return y;
     };

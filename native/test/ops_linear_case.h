@@ -11,10 +11,10 @@ struct AdapterPartCase {
   int part = 0;
   int rank = 0;
   float scale = 1.0f;
-  std::optional<Tensor> a = {}, b = {}, lora_bias = {}, magnitude = {}, weight = {}, bias = {};
+  std::optional<Numbers> a = {}, b = {}, lora_bias = {}, magnitude = {}, weight = {}, bias = {};
   std::vector<float> component_scale = {};
   std::vector<int32_t> replaced_rows = {};
-  std::optional<Tensor> replaced_row_values = {};
+  std::optional<Numbers> replaced_row_values = {};
 
   // Of row r of A times column r of B.
   double factor(int r) const {
@@ -35,8 +35,8 @@ struct AdapterShape {
 
 struct LinearCase {
   struct Part {
-    Tensor weight;
-    std::optional<Tensor> bias;
+    Numbers weight;
+    std::optional<Numbers> bias;
   };
   int64_t k = 0;
   std::vector<Part> parts;
@@ -80,12 +80,12 @@ inline AdapterPartCase random_adapter_part(Random& random, const LinearCase& bas
   return result;
 }
 
-inline std::optional<HostTensor> host_of(const std::optional<Tensor>& tensor) {
+inline std::optional<HostTensor> host_of(const std::optional<Numbers>& tensor) {
   return tensor ? std::optional(tensor->host()) : std::nullopt;
 }
 
 // The tensor with the values that a quantized map multiplies by.
-inline Tensor dequantized(Tensor tensor, Quantization quantization) {
+inline Numbers dequantized(Numbers tensor, Quantization quantization) {
   if (quantization == Quantization::none) return tensor;
   const int group = group_size(quantization);
   const WeightGroups groups(tensor.host(), quantization, {}, 1);
@@ -167,7 +167,7 @@ namespace detail {
 inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* adapter, const float* x,
                         const std::vector<double>& x_of_base, Expected& out) {
   const auto k = static_cast<int64_t>(x_of_base.size());
-  const Tensor& weight = adapter != nullptr && adapter->weight ? *adapter->weight : base.weight;
+  const Numbers& weight = adapter != nullptr && adapter->weight ? *adapter->weight : base.weight;
   const int rank = adapter != nullptr ? adapter->rank : 0;
   const double scale = adapter != nullptr ? static_cast<double>(adapter->scale) : 0.0;
   std::vector<double> s(static_cast<size_t>(rank)), s_size(static_cast<size_t>(rank));
@@ -312,11 +312,10 @@ inline void check_linear(const LinearCase& base, const std::vector<const Adapter
       }
       segments.push_back({row, 1, adapter});
     }
-    auto y = before;
-    backend->linear_soon(segments);
-    backend->linear(y.data(), x.data(), rows, *linear, segments, output);
+    const auto y =
+        run_linear(*backend, *linear, x, {.segments = segments, .output = output, .announced = true}, before);
     INFO(device_of(*backend), " k=", base.k, " n=", n, " rows=", rows);
-    CHECK(worst_ratio(y.data(), expected.values, expected.bounds) <= 1.0);
+    CHECK(worst_ratio(y, expected.values, expected.bounds) <= 1.0);
   }
 }
 

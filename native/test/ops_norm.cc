@@ -7,7 +7,7 @@ namespace {
 
 // rmsnorm(x) * gain, with a bound: the sum of n squares in float32 has a relative error of n eps at most,
 // halved by the root; four more roundings follow.
-void expect_norm(const std::vector<double>& x, const Tensor& gain, double epsilon,
+void expect_norm(const std::vector<double>& x, const Numbers& gain, double epsilon,
                  std::vector<double>& values, std::vector<double>& bounds) {
   double squares = 0;
   for (const double value : x) squares += value * value;
@@ -25,8 +25,8 @@ TEST_CASE("norm scales rows of any width, adds the residual first and follows re
   Random random(11);
   for (const int64_t n : {1, 7, 16, 63, 64, 65, 130, 257}) {
     for (const int64_t rows : {1, 5, 90}) {
-      const Tensor gain = random_tensor(random, 1, n, DType::bf16);
-      const Tensor other = random_tensor(random, 1, n, DType::f16);
+      const Numbers gain = random_tensor(random, 1, n, DType::bf16);
+      const Numbers other = random_tensor(random, 1, n, DType::f16);
       const float epsilon = 1e-5f;
       for (const bool with_residual : {false, true}) {
         const auto x = random_floats(random, rows * n, -3, 3);
@@ -50,12 +50,12 @@ TEST_CASE("norm scales rows of any width, adds the residual first and follows re
           REQUIRE(own);
           std::vector<NormSegment> segments;
           if (rows > 2) segments.push_back({1, 2, own->get()});
-          std::vector<float> y(x.size()), residual = old;
-          backend->norm(y.data(), x.data(), with_residual ? residual.data() : nullptr, rows, **base, epsilon,
-                        segments);
+          const auto [y, residual] =
+              run_norm(*backend, **base, epsilon, x, n,
+                       with_residual ? std::span<const float>(old) : std::span<const float>(), segments);
           INFO(device_of(*backend), " n=", n, " rows=", rows, " residual=", with_residual);
-          CHECK(worst_ratio(y.data(), values, bounds) <= 1.0);
-          CHECK((residual == (with_residual ? sums : old)));
+          CHECK(worst_ratio(y, values, bounds) <= 1.0);
+          CHECK((!with_residual || residual == sums));
         }
       }
     }
@@ -67,11 +67,10 @@ TEST_CASE("norm carries a NaN into its own row only") {
   const int64_t n = 33;
   auto x = random_floats(random, 3 * n);
   x[static_cast<size_t>(n + 5)] = NAN;
-  const Tensor gain = random_tensor(random, 1, n, DType::f32, 0.5, 1.0);
+  const Numbers gain = random_tensor(random, 1, n, DType::f32, 0.5, 1.0);
   for (const auto& backend : all_backends()) {
     const auto base = backend->norm_create(rms_of(gain));
-    std::vector<float> y(x.size());
-    backend->norm(y.data(), x.data(), nullptr, 3, **base, 1e-6f, {});
+    const auto y = run_norm(*backend, **base, 1e-6f, x, n).y;
     for (int64_t i = 0; i < 3 * n; ++i) CHECK(std::isnan(y[static_cast<size_t>(i)]) == (i / n == 1));
   }
 }
@@ -80,7 +79,7 @@ namespace {
 
 // (x - mean) / sqrt(variance + epsilon) * (offset + gain) + bias over one group. The bound: mean and variance
 // are sums of n float32 numbers; the difference from the mean cancels.
-void expect_layer_norm(const float* x, const Tensor& gain, const Tensor& bias, int64_t first, double offset,
+void expect_layer_norm(const float* x, const Numbers& gain, const Numbers& bias, int64_t first, double offset,
                        double epsilon, std::vector<double>& values, std::vector<double>& bounds,
                        int64_t width) {
   const auto n = static_cast<double>(width);
@@ -107,8 +106,8 @@ TEST_CASE("a layer norm takes off the mean, adds its bias, and works in place an
   for (const int64_t n : {2, 7, 16, 64, 130}) {
     for (const int64_t copies : {1, 3}) {
       const int64_t rows = 4, width = n * copies;
-      const Tensor gain = random_tensor(random, 1, width, DType::f16);
-      const Tensor bias = random_tensor(random, 1, width, DType::f32);
+      const Numbers gain = random_tensor(random, 1, width, DType::f16);
+      const Numbers bias = random_tensor(random, 1, width, DType::f32);
       const auto x = random_floats(random, rows * width, 2, 5);
       const auto old = random_floats(random, rows * width, -3, 3);
       std::vector<float> sums = old;
@@ -127,11 +126,10 @@ TEST_CASE("a layer norm takes off the mean, adds its bias, and works in place an
                       .offset = 1.0f};
         const auto norm = backend->norm_create(desc);
         REQUIRE(norm);
-        std::vector<float> y(x.size()), residual = old, in_place = sums;
-        backend->norm(y.data(), x.data(), residual.data(), rows, **norm, 1e-5f, {});
-        backend->norm(in_place.data(), in_place.data(), nullptr, rows, **norm, 1e-5f, {});
+        const auto [y, residual] = run_norm(*backend, **norm, 1e-5f, x, width, old);
+        const auto in_place = run_norm(*backend, **norm, 1e-5f, sums, width, {}, {}, true).y;
         INFO(device_of(*backend), " n=", n, " copies=", copies);
-        CHECK(worst_ratio(y.data(), values, bounds) <= 1.0);
+        CHECK(worst_ratio(y, values, bounds) <= 1.0);
         CHECK((residual == sums));
         CHECK((in_place == y));
       }
@@ -143,10 +141,10 @@ TEST_CASE("a norm without weights scales by 1, and an offset is added to the gai
   Random random(14);
   const int64_t n = 40;
   const auto x = random_floats(random, 2 * n, -3, 3);
-  const Tensor gain = random_tensor(random, 1, n, DType::bf16, -0.5, 0.5);
-  Tensor shifted = gain;
+  const Numbers gain = random_tensor(random, 1, n, DType::bf16, -0.5, 0.5);
+  Numbers shifted = gain;
   for (double& value : shifted.values) value += 1.0;
-  Tensor ones = shifted;
+  Numbers ones = shifted;
   std::fill(ones.values.begin(), ones.values.end(), 1.0);
   for (const bool plain : {true, false}) {
     std::vector<double> values, bounds;
@@ -161,10 +159,9 @@ TEST_CASE("a norm without weights scales by 1, and an offset is added to the gai
       if (!plain) desc.offset = 1.0f;
       const auto norm = backend->norm_create(desc);
       REQUIRE(norm);
-      std::vector<float> y(x.size());
-      backend->norm(y.data(), x.data(), nullptr, 2, **norm, 1e-6f, {});
+      const auto y = run_norm(*backend, **norm, 1e-6f, x, n).y;
       INFO(device_of(*backend), " plain=", plain);
-      CHECK(worst_ratio(y.data(), values, bounds) <= 1.0);
+      CHECK(worst_ratio(y, values, bounds) <= 1.0);
     }
   }
 }

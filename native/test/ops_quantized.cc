@@ -86,7 +86,7 @@ TEST_CASE("sums hold where every weight and every activation is as large as its 
     for (const double sign : {1.0, -1.0}) {
       Random random(89);
       LinearCase base = random_quantized(random, 512, {40}, quantization, DType::f32);
-      Tensor& weight = base.parts[0].weight;
+      Numbers& weight = base.parts[0].weight;
       for (int64_t i = 0; i < weight.rows * weight.cols; ++i) {
         // One that takes the scale's other end makes int4 take 7 for the others.
         const double value = sign * (i % 32 == 0 ? -1.0 : 0.9);
@@ -99,10 +99,10 @@ TEST_CASE("sums hold where every weight and every activation is as large as its 
         const std::vector<float> x(static_cast<size_t>(6 * base.k), activation);
         const Expected row = expect_row(effective, nullptr, x.data());
         for (const auto& backend : all_backends()) {
-          std::vector<float> y(6 * 40);
-          backend->linear(y.data(), x.data(), 6, *create(*backend, base), {}, LinearOutput::store);
+          const auto y = run_linear(*backend, *create(*backend, base), x);
           INFO(device_of(*backend));
-          for (int r = 0; r < 6; ++r) CHECK(worst_ratio(y.data() + r * 40, row.values, row.bounds) <= 1.0);
+          for (size_t r = 0; r < 6; ++r)
+            CHECK(worst_ratio(std::span(y).subspan(r * 40, 40), row.values, row.bounds) <= 1.0);
         }
       }
     }
@@ -143,8 +143,7 @@ TEST_CASE(
       if (is_reference(*backend)) continue;  // sums in float64
       const auto linear = create(*backend, base);
       const auto adapter = create(*backend, *linear, other);
-      std::vector<float> y(static_cast<size_t>(n));
-      backend->linear(y.data(), x.data(), 1, *linear, {}, LinearOutput::store);
+      const auto y = run_linear(*backend, *linear, std::span(x).first(static_cast<size_t>(base.k)));
       if (alone.empty()) alone = y;
       INFO(device_of(*backend));
       CHECK(same_bits(y.data(), alone.data(), n));
@@ -155,8 +154,7 @@ TEST_CASE(
         std::vector<LinearSegment> segments;
         if (place > 0) segments.push_back({0, place, adapter.get()});
         if (place + 1 < rows) segments.push_back({place + 1, rows - place - 1, adapter.get()});
-        std::vector<float> all(static_cast<size_t>(rows * n));
-        backend->linear(all.data(), batch.data(), rows, *linear, segments, LinearOutput::store);
+        const auto all = run_linear(*backend, *linear, batch, {.segments = segments});
         CAPTURE(rows);
         CAPTURE(place);
         CHECK(same_bits(all.data() + place * n, alone.data(), n));
@@ -177,12 +175,12 @@ TEST_CASE("a quantized adapted row has the same bits alone and in a batch") {
     for (const auto& backend : all_backends()) {
       const auto linear = create(*backend, base);
       const auto adapter = create(*backend, *linear, from);
-      std::vector<float> all(static_cast<size_t>(rows) * 70), one(70);
-      const LinearSegment whole{0, rows, adapter.get()}, single{0, 1, adapter.get()};
-      backend->linear(all.data(), x.data(), rows, *linear, {&whole, 1}, LinearOutput::store);
+      const LinearSegment whole_batch{0, rows, adapter.get()}, single{0, 1, adapter.get()};
+      const auto all = run_linear(*backend, *linear, x, {.segments = {&whole_batch, 1}});
       bool same = true;
       for (int row = 0; row < rows; ++row) {
-        backend->linear(one.data(), x.data() + row * base.k, 1, *linear, {&single, 1}, LinearOutput::store);
+        const auto one = run_linear(*backend, *linear, {x.data() + row * base.k, static_cast<size_t>(base.k)},
+                                    {.segments = {&single, 1}});
         same = same && same_bits(one.data(), all.data() + row * 70, 70);
       }
       INFO(device_of(*backend));
@@ -199,8 +197,7 @@ TEST_CASE("activations that are not finite reach the results of a quantized map,
       auto x = random_floats(random, 3 * base.k);
       x[static_cast<size_t>(base.k + 128)] = bad;
       for (const auto& backend : all_backends()) {
-        std::vector<float> y(3 * 40);
-        backend->linear(y.data(), x.data(), 3, *create(*backend, base), {}, LinearOutput::store);
+        const auto y = run_linear(*backend, *create(*backend, base), x);
         INFO(device_of(*backend));
         for (size_t i = 0; i < y.size(); ++i) CHECK(std::isfinite(y[i]) == (i / 40 != 1));
       }

@@ -6,9 +6,9 @@ using namespace lorikeet::test;
 namespace {
 
 // Of the first `dims` dimensions of a head, all where it is not given.
-RopeDesc some_rotation(const HeadShape& heads, float attention_factor,
-                       std::optional<int> dims = std::nullopt) {
-  RopeDesc rope{{}, attention_factor, false};
+RotationDesc some_rotation(const HeadShape& heads, float attention_factor,
+                           std::optional<int> dims = std::nullopt) {
+  RotationDesc rope{{}, attention_factor, false};
   const int rotated = dims.value_or(heads.head_dim);
   for (int i = 0; i < rotated / 2; ++i) {
     rope.inv_freq.push_back(static_cast<float>(std::pow(10000.0, -2.0 * i / rotated)));
@@ -20,7 +20,7 @@ RopeDesc some_rotation(const HeadShape& heads, float attention_factor,
 struct Pair {
   int low, high, index;
 };
-std::optional<Pair> pair_of(int d, const RopeDesc& rope) {
+std::optional<Pair> pair_of(int d, const RotationDesc& rope) {
   const auto half = static_cast<int>(rope.inv_freq.size());
   if (d >= 2 * half) return std::nullopt;
   const int i = rope.interleaved ? d / 2 : d % half;
@@ -28,7 +28,7 @@ std::optional<Pair> pair_of(int d, const RopeDesc& rope) {
 }
 
 // [rows, width]: q and k rotated, v as it was. The angle is a float32 product, as in Transformers.
-void expect_rotated(const StepCase& step, const HeadShape& heads, const RopeDesc& rope,
+void expect_rotated(const StepCase& step, const HeadShape& heads, const RotationDesc& rope,
                     std::vector<double>& values, std::vector<double>& bounds) {
   for (int64_t row = 0; row < step.rows(); ++row) {
     for (int head = 0; head < heads.q_heads + 2 * heads.kv_heads; ++head) {
@@ -61,17 +61,15 @@ TEST_CASE("rope_kv rotates queries and keys by their own position and leaves val
     KvCase kv = random_kv(random, heads, 16, DType::f32, {60, 12, 70000});
     const StepCase step = step_of(kv, {{0, 3, 60}, {1, 0, 1}, {2, 69990, 70000}});
     for (const float factor : {1.0f, 1.3f}) {
-      const RopeDesc rope = some_rotation(heads, factor);
+      const RotationDesc rope = some_rotation(heads, factor);
       std::vector<double> values, bounds;
       expect_rotated(step, heads, rope, values, bounds);
       for (const auto& backend : all_backends()) {
         const auto cache = create_kv(*backend, kv, 1);
         const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
-        backend->step_begin(step.view());
-        auto qkv = step.qkv;
-        backend->rope_kv(qkv.data(), *cache, 0, rope, desc);
+        const auto qkv = rotate(*backend, {*cache, 0}, step, *rotation_of(*backend, rope), desc);
         INFO(device_of(*backend), " head_dim=", heads.head_dim, " factor=", factor);
-        CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
+        CHECK(worst_ratio(qkv, values, bounds) <= 1.0);
       }
     }
   }
@@ -84,18 +82,17 @@ TEST_CASE("rope_kv rotates a part of a head, pairs side by side, or nothing at a
     const StepCase step = step_of(kv, {{0, 3, 60}, {1, 0, 1}});
     for (const int dims : {0, 2, heads.head_dim / 2, heads.head_dim}) {
       for (const bool interleaved : {false, true}) {
-        RopeDesc rope = some_rotation(heads, 1.2f, dims);
+        RotationDesc rope = some_rotation(heads, 1.2f, dims);
         rope.interleaved = interleaved;
         std::vector<double> values, bounds;
         expect_rotated(step, heads, rope, values, bounds);
         for (const auto& backend : all_backends()) {
           const auto cache = create_kv(*backend, kv, 1);
-          backend->step_begin(step.view());
-          auto qkv = step.qkv;
-          backend->rope_kv(qkv.data(), *cache, 0, rope, {heads.q_heads, heads.kv_heads, heads.head_dim});
+          const auto qkv = rotate(*backend, {*cache, 0}, step, *rotation_of(*backend, rope),
+                                  {heads.q_heads, heads.kv_heads, heads.head_dim});
           INFO(device_of(*backend), " head_dim=", heads.head_dim, " dims=", dims,
                " interleaved=", interleaved);
-          CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
+          CHECK(worst_ratio(qkv, values, bounds) <= 1.0);
         }
       }
     }
@@ -110,12 +107,12 @@ TEST_CASE(
   const int64_t q_width = 4 * 12, kv_width = 2 * 12;
   const KvCase kv = random_kv(random, heads, 16, DType::f32, {20});
   const StepCase step = step_of(kv, {{0, 0, 20}});
-  const RopeDesc rope = some_rotation(heads, 1.0f);
+  const RotationDesc rope = some_rotation(heads, 1.0f);
   for (const bool whole : {false, true}) {
     for (const bool after : {false, true}) {
-      const Tensor q_gain = random_tensor(random, 1, whole ? q_width : 12, DType::f32, 0.5, 2);
-      const Tensor k_gain = random_tensor(random, 1, whole ? kv_width : 12, DType::f32, 0.5, 2);
-      const Tensor own_gain = random_tensor(random, 1, whole ? q_width : 12, DType::f32, 0.5, 2);
+      const Numbers q_gain = random_tensor(random, 1, whole ? q_width : 12, DType::f32, 0.5, 2);
+      const Numbers k_gain = random_tensor(random, 1, whole ? kv_width : 12, DType::f32, 0.5, 2);
+      const Numbers own_gain = random_tensor(random, 1, whole ? q_width : 12, DType::f32, 0.5, 2);
       for (const auto& backend : all_backends()) {
         const auto q = backend->norm_create(rms_of(q_gain));
         const auto k = backend->norm_create(rms_of(k_gain));
@@ -127,15 +124,15 @@ TEST_CASE(
         const HeadNorms norms{
             {q->get(), 1e-6f, {&segment, 1}}, {k->get(), 1e-6f, {}}, {v->get(), 1e-6f, {}}, after};
         const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
-        backend->step_begin(step.view());
+        const auto rotation = rotation_of(*backend, rope);
 
-        auto expected = step.qkv;
+        StepCase expected = step;
         const auto normalize = [&](bool values) {
           for (int64_t row = 0; row < step.rows(); ++row) {
-            float* const at = &expected[static_cast<size_t>(row * heads.width())];
+            float* const at = &expected.qkv[static_cast<size_t>(row * heads.width())];
             const auto run = [&](float* x, int64_t count, const NormGain& gain, int64_t width) {
-              for (float* head = x; head < x + count; head += width)
-                backend->norm(head, head, nullptr, 1, gain, 1e-6f, {});
+              const auto normed = run_norm(*backend, gain, 1e-6f, {x, static_cast<size_t>(count)}, width).y;
+              std::copy(normed.begin(), normed.end(), x);
             };
             if (values) {
               run(at + q_width + kv_width, kv_width, **v, 12);
@@ -148,14 +145,13 @@ TEST_CASE(
         const auto scratch = create_kv(*backend, kv, 1);
         normalize(true);
         if (!after) normalize(false);
-        backend->rope_kv(expected.data(), *scratch, 0, rope, desc);
+        expected.qkv = rotate(*backend, {*scratch, 0}, expected, *rotation, desc);
         if (after) normalize(false);
 
         const auto cache = create_kv(*backend, kv, 1);
-        auto qkv = step.qkv;
-        backend->rope_kv(qkv.data(), *cache, 0, rope, desc, norms);
+        const auto qkv = rotate(*backend, {*cache, 0}, step, *rotation, desc, norms);
         INFO(device_of(*backend), " whole=", whole, " after=", after);
-        CHECK((qkv == expected));
+        CHECK((qkv == expected.qkv));
       }
     }
   }
@@ -179,11 +175,9 @@ TEST_CASE("rope_kv scales queries by their position where it is asked to") {
     const auto cache = create_kv(*backend, kv, 1);
     AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
     desc.query_scaling = {0.1f, 64.0f, 1};
-    backend->step_begin(step.view());
-    auto qkv = step.qkv;
-    backend->rope_kv(qkv.data(), *cache, 0, {}, desc);
+    const auto qkv = rotate(*backend, {*cache, 0}, step, *rotation_of(*backend, {}), desc);
     INFO(device_of(*backend));
-    CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
+    CHECK(worst_ratio(qkv, values, bounds) <= 1.0);
   }
 }
 
@@ -191,27 +185,34 @@ TEST_CASE("rope_kv keeps two rotations of one step apart, and steps apart") {
   Random random(52);
   const HeadShape heads{2, 1, 8};
   const KvCase kv = random_kv(random, heads, 4, DType::f32, {20});
-  const RopeDesc first = some_rotation(heads, 1.0f);
-  RopeDesc second = first;
+  const RotationDesc first = some_rotation(heads, 1.0f);
+  RotationDesc second = first;
   second.inv_freq[1] = 0.25f;
   for (const auto& backend : all_backends()) {
     const auto cache = create_kv(*backend, kv, 1);
+    const std::unique_ptr<Rotation> rotations[] = {rotation_of(*backend, first),
+                                                   rotation_of(*backend, second)};
     for (const Chunk chunk : {Chunk{0, 0, 9}, {0, 9, 20}, {0, 3, 4}}) {
       const StepCase step = step_of(kv, {chunk});
-      backend->step_begin(step.view());
-      for (const RopeDesc* rope : std::vector<const RopeDesc*>{&first, &second, &first}) {
+      std::unique_ptr<Tensor> qkv[3];
+      for (auto& own : qkv) own = on_device(*backend, step.qkv, heads.width());
+      submit(*backend, step.input(), [&] {
+        for (size_t turn = 0; turn < 3; ++turn) {
+          backend->rope_kv(whole(*qkv[turn]), *cache, 0, *rotations[turn % 2],
+                           {heads.q_heads, heads.kv_heads, heads.head_dim});
+        }
+      });
+      for (size_t turn = 0; turn < 3; ++turn) {
         std::vector<double> values, bounds;
-        expect_rotated(step, heads, *rope, values, bounds);
-        auto qkv = step.qkv;
-        backend->rope_kv(qkv.data(), *cache, 0, *rope, {heads.q_heads, heads.kv_heads, heads.head_dim});
+        expect_rotated(step, heads, turn % 2 == 0 ? first : second, values, bounds);
         INFO(device_of(*backend));
-        CHECK(worst_ratio(qkv.data(), values, bounds) <= 1.0);
+        CHECK(worst_ratio(from_device(*backend, *qkv[turn]), values, bounds) <= 1.0);
       }
     }
   }
 }
 
-TEST_CASE("kv_copy copies whole pages in all layers and nothing else") {
+TEST_CASE("a step copies whole pages in all layers and nothing else, before its own ops") {
   Random random(53);
   const HeadShape heads{4, 2, 12};
   for (const DType type : kAllKvTypes) {
@@ -236,12 +237,15 @@ TEST_CASE("kv_copy copies whole pages in all layers and nothing else") {
         const StepCase fill = step_of(kv, {{0, 0, length - 1}});
         const StepCase last = step_of(kv, {{0, length - 1, length}});
         const StepCase last_of_copy = step_of(copy, {{0, length - 1, length}});
-        for (const int layer : {0, 1}) (void)attend(*backend, *cache, layer, fill, no_rotation(heads), desc);
-        backend->kv_copy(*cache, std::vector<int32_t>{kv.sequences[0].pages[0], kv.sequences[0].pages[2]},
-                         std::vector<int32_t>{unused[0], unused[1]});
+        for (const int layer : {0, 1}) (void)attend(*backend, {*cache, layer}, fill, desc);
+        const std::vector<int32_t> from{kv.sequences[0].pages[0], kv.sequences[0].pages[2]};
+        StepInput copying;
+        copying.copies = {cache.get(), from, unused};
+        copying.copies.to = std::span(unused).first(2);
+        submit(*backend, copying, [] {});
         for (const int layer : {0, 1}) {
-          const auto from_original = attend(*backend, *cache, layer, last, no_rotation(heads), desc);
-          const auto from_copy = attend(*backend, *cache, layer, last_of_copy, no_rotation(heads), desc);
+          const auto from_original = attend(*backend, {*cache, layer}, last, desc);
+          const auto from_copy = attend(*backend, {*cache, layer}, last_of_copy, desc);
           INFO(device_of(*backend), " page_tokens=", page_tokens, " layer=", layer);
           CHECK((from_original == from_copy));
         }
@@ -280,7 +284,7 @@ TEST_CASE("an int8 cache keeps a value within half a step of its largest, at any
     for (const auto& backend : all_backends()) {
       const auto cache = create_kv(*backend, kv, 1);
       // Alone in its context, a value is the output.
-      const auto out = attend(*backend, *cache, 0, step_of(kv, {{0, 0, 1}}), no_rotation(heads), desc);
+      const auto out = attend(*backend, {*cache, 0}, step_of(kv, {{0, 0, 1}}), desc);
       INFO(device_of(*backend), " size ", size);
       double worst = 0;
       for (size_t d = 0; d < 22; ++d) {

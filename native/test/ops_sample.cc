@@ -10,6 +10,7 @@ TEST_CASE("sample gives each row what the sampler gives it alone, at any batch a
   for (const int64_t vocab : {1, 5, 1000}) {
     const int64_t count = 9;
     const auto logits = random_floats(random, count * vocab, -5, 5);
+    const std::vector<int32_t> sampled(static_cast<size_t>(count), 0);
     std::vector<SampleRow> rows(static_cast<size_t>(count));
     for (size_t i = 0; i < rows.size(); ++i) {
       rows[i].temperature = i % 3 == 0 ? 0.0f : 0.8f;
@@ -20,7 +21,17 @@ TEST_CASE("sample gives each row what the sampler gives it alone, at any batch a
     }
     for (const auto& backend : all_backends()) {
       std::vector<SampleResult> results(rows.size());
-      backend->sample(results, logits.data(), vocab, rows);
+      const auto device_logits = on_device(*backend, logits, vocab);
+      StepInput step;
+      step.sample_row = sampled;
+      step.samples = rows;
+      submit(
+          *backend, step,
+          [&] {  // in two pieces
+            backend->sample(whole(*device_logits).part(0, 4), 0);
+            backend->sample(whole(*device_logits).part(4, 5), 4);
+          },
+          results);
       for (size_t i = 0; i < rows.size(); ++i) {
         SampleScratch scratch(vocab);
         SampleResult alone;

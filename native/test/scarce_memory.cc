@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "allocations.h"
 #include "backend/cpu/memory.h"
 
 namespace {
@@ -12,8 +13,10 @@ namespace {
 std::atomic<int64_t> news_left{-1};
 std::atomic<size_t> least_size{0};  // smaller ones are not counted
 std::atomic<bool> new_failed{false};
+std::atomic<uint64_t> news_made{0};
 
 bool may_allocate(size_t size) {
+  news_made.fetch_add(1, std::memory_order_relaxed);
   if (size < least_size.load(std::memory_order_relaxed)) return true;
   int64_t left = news_left.load(std::memory_order_relaxed);
   while (left > 0) {
@@ -70,6 +73,10 @@ void operator delete(void* made, std::size_t, std::align_val_t) noexcept {
 }
 
 namespace lorikeet::test {
+
+uint64_t allocations() {
+  return news_made.load() + cpu::count_allocations();
+}
 
 ScarceMemory::ScarceMemory(MemoryOf kind, int64_t count) {
   new_failed.store(false);

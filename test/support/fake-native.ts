@@ -109,18 +109,6 @@ export class FakeNative implements NativeModel {
     if (!this.adapters.delete(handle)) throw new Error(`no adapter ${handle}`);
   }
 
-  copyPages(from: Int32Array, to: Int32Array): void {
-    if (this.running) fail('pages are copied while a step runs');
-    const { pageTokens } = this.options;
-    for (const [i, source] of from.entries()) {
-      const target = (to[i] as number) * pageTokens;
-      for (const slots of [this.#slotToken, this.#slotPosition, this.#slotAdapter]) {
-        slots.copyWithin(target, source * pageTokens, (source + 1) * pageTokens);
-      }
-    }
-    this.copiedPages += from.length;
-  }
-
   memory() {
     if (this.closed) throw Object.assign(new Error('the model is closed'), { kind: 'closed' });
     return { weightBytes: 1000, kvBytes: 200, adapterBytes: 80 * this.adapters.size, scratchBytes: 30 };
@@ -138,6 +126,7 @@ export class FakeNative implements NativeModel {
     this.rows += plan.rows;
     this.maxRows = Math.max(this.maxRows, plan.rows);
     try {
+      this.#copyPages(plan);
       const adapterOfRow = this.#adapterOfRow(plan);
       this.#inUse = new Set(adapterOfRow);
       if (adapterOfRow.includes(0)) this.baseSteps.push(this.steps);
@@ -153,6 +142,24 @@ export class FakeNative implements NativeModel {
       this.running = false;
       this.#inUse = new Set();
     }
+  }
+
+  #copyPages(plan: StepPlan): void {
+    const { pageTokens, kvPages } = this.options;
+    const targets = new Set(plan.copyTo.subarray(0, plan.copies));
+    if (targets.size !== plan.copies) fail('a page is copied to twice');
+    for (let i = 0; i < plan.copies; i++) {
+      const source = plan.copyFrom[i] as number;
+      const page = plan.copyTo[i] as number;
+      if (source < 0 || source >= kvPages || page < 0 || page >= kvPages)
+        fail('a copied page does not exist');
+      if (targets.has(source)) fail(`page ${source} is copied from and to`);
+      const target = page * pageTokens;
+      for (const slots of [this.#slotToken, this.#slotPosition, this.#slotAdapter]) {
+        slots.copyWithin(target, source * pageTokens, (source + 1) * pageTokens);
+      }
+    }
+    this.copiedPages += plan.copies;
   }
 
   /** The same for an adapter that was dropped and loaded again: what it computed stays valid. */

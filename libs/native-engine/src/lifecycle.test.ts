@@ -202,16 +202,18 @@ describe('an open model', () => {
     expect(model.memory().adapterBytes).toBe(0);
   });
 
-  it('copies pages between steps only, and only pages that exist', async () => {
-    model.copyPages(Int32Array.of(0, 1), Int32Array.of(2, 3));
-    expect(() => {
-      model.copyPages(Int32Array.of(0), Int32Array.of(100_000));
-    }).toThrow(/no page/);
-    const running = model.step(fill());
-    expect(() => {
-      model.copyPages(Int32Array.of(0), Int32Array.of(1));
-    }).toThrow(/while a step runs/);
-    await running;
+  it('refuses a step that copies pages which do not exist, or one of them twice', async () => {
+    const copying = (from: readonly number[], to: readonly number[]): StepPlan => {
+      const plan = fill();
+      plan.copies = from.length;
+      plan.copyFrom.set(from);
+      plan.copyTo.set(to);
+      return plan;
+    };
+    await expect(model.step(copying([0], [100_000]))).rejects.toThrow(/copyTo\[0\] is no page/);
+    await expect(model.step(copying([0, 0], [3, 3]))).rejects.toThrow(/copied to twice/);
+    await model.step(copying([4, 5], [6, 7]));
+    driver.plan.copies = 0;
   });
 });
 
@@ -248,7 +250,7 @@ describe('a process that ends with native work under way', () => {
       sampleRow: Int32Array.of(rows - 1), sampleInt: Int32Array.of(${NEUTRAL_COLUMNS.ints.join()}),
       sampleFloat: Float32Array.of(${NEUTRAL_COLUMNS.floats.join()}), sampleSeed: new BigUint64Array(2),
       historyStart: new Int32Array(2), historyToken: new Int32Array(0), historyCount: new Int32Array(0),
-      biasStart: new Int32Array(2), biasToken: new Int32Array(0), biasValue: new Float32Array(0),
+      biasStart: new Int32Array(2), biasToken: new Int32Array(0), biasValue: new Float32Array(0), copies: 0, copyFrom: new Int32Array(0), copyTo: new Int32Array(0),
       outToken: new Int32Array(1), outFinite: new Uint8Array(1), outLogprob: new Float32Array(1),
       outTopCount: new Int32Array(1), outTopToken: new Int32Array(20), outTopLogprob: new Float32Array(20) });
   `;

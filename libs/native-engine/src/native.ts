@@ -128,6 +128,13 @@ export interface StepPlan {
   readonly biasStart: Int32Array; // [R + 1] into biasToken and biasValue
   readonly biasToken: Int32Array;
   readonly biasValue: Float32Array;
+  copies: number; // C
+  /**
+   * [C] KV pages that are copied, all layers, before anything of the step: copyFrom[i] to copyTo[i]. No page is copied to twice,
+   * nor both to and from.
+   */
+  readonly copyFrom: Int32Array;
+  readonly copyTo: Int32Array;
   /** Results, written when the step ends. */
   readonly outToken: Int32Array; // [R]
   readonly outFinite: Uint8Array; // [R] 0: the row's logits were not finite, or every token was banned
@@ -149,8 +156,6 @@ export interface NativeModel {
   mergeAdapter(spec: DenseMergeSpec): Promise<void>;
   /** Frees at once. Rejected with a throw while a step that uses the handle runs. */
   dropAdapter(handle: number): void;
-  /** Copies KV pages, all layers; between steps only. */
-  copyPages(from: Int32Array, to: Int32Array): void;
   /** Runs on the native step thread; one at a time. Resolves with the time that the step took inside native. */
   step(plan: StepPlan): Promise<{ readonly native_ms: number }>;
   memory(): MemoryUse;

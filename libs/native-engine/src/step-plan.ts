@@ -40,6 +40,9 @@ export function makeStepPlan(capacity: StepPlanCapacity): StepPlan {
     biasStart: new Int32Array(samples + 1),
     biasToken: new Int32Array(bias),
     biasValue: new Float32Array(bias),
+    copies: 0,
+    copyFrom: new Int32Array(sequences), // a sequence is copied one page at most, when it enters
+    copyTo: new Int32Array(sequences),
     outToken: new Int32Array(samples),
     outFinite: new Uint8Array(samples),
     outLogprob: new Float32Array(samples),

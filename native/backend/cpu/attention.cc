@@ -13,15 +13,35 @@ constexpr int kGroupedQueries = 64;  // with fewer, a page's heads are read toge
 
 }  // namespace
 
+Status CpuBackend::reserve_attention(const StepLimits& limits, const NetworkShape& shape) {
+  attention_blocks_.reserve(static_cast<size_t>(limits.rows));
+  const AttentionCall::Sizes sizes{shape.head_dim};
+  // An item is one KV head's rows, or all heads' where they are few.
+  const int64_t queries = std::max({kBlockQueries, kGroupedQueries, shape.q_heads});
+  const size_t thread_floats =
+      std::max(sizes.work_floats(queries), static_cast<size_t>(shape.hidden) + kSlack);
+  for (Scratch& scratch : thread_scratch_) {
+    if (Status s = scratch.reserve(thread_floats); !s) return s;
+  }
+  if (pool_.threads() == 1) return {};
+  // Fewer blocks than items_wanted() are cut into their splits. Two that see the whole cache always fit; more
+  // of such a length are left whole, which changes no bit.
+  const int64_t seen = std::min<int64_t>(limits.context, limits.kv_slots);
+  const int64_t splits = std::min((items_wanted() - 1) * (seen / kSplit + 2),
+                                  2 * (limits.kv_slots / kSplit) + 2 * items_wanted());
+  return attention_partials_.reserve(static_cast<size_t>(splits * sizes.partial_floats(queries)));
+}
+
 // Cuts the step's sequences into blocks of rows; returns the rows of the largest.
 int CpuBackend::plan_attention(const AttentionDesc& desc) {
   attention_blocks_.clear();
+  const StepInput& step = step_.input();
   const int32_t limit = std::max(1, kBlockQueries / (desc.q_heads / desc.kv_heads));
   int32_t largest = 0;
-  for (size_t sequence = 0; sequence + 1 < step_.q_start.size(); ++sequence) {
-    const int32_t begin = step_.q_start[sequence];
-    const int32_t end = step_.q_start[sequence + 1];
-    const int32_t cached = step_.kv_len[sequence] - (end - begin);
+  for (size_t sequence = 0; sequence + 1 < step.q_start.size(); ++sequence) {
+    const int32_t begin = step.q_start[sequence];
+    const int32_t end = step.q_start[sequence + 1];
+    const int32_t cached = step.kv_len[sequence] - (end - begin);
     assert(cached >= 0);
     for (int32_t row = begin; row < end; row += limit) {
       const int32_t rows = std::min(limit, end - row);
@@ -36,20 +56,30 @@ int CpuBackend::plan_attention(const AttentionDesc& desc) {
   return largest;
 }
 
-void CpuBackend::attention(float* out, const float* qkv, const KvCache& kv, int layer,
+void CpuBackend::attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                            const AttentionDesc& desc) {
+  if (!step_.runs()) return;
   const auto& cache = static_cast<const CpuKvCache&>(kv);
   assert(desc.q_heads % desc.kv_heads == 0 && desc.head_dim == cache.desc.layers[layer].head_dim);
   const int group = desc.q_heads / desc.kv_heads;
   const int rows = plan_attention(desc);
-  const AttentionCall call{kernels_, out, qkv, cache, layer, desc, step_, group};
+  const AttentionCall call{.kernels = kernels_,
+                           .out = f32(out),
+                           .qkv = f32(qkv),
+                           .kv = cache,
+                           .layer = layer,
+                           .desc = desc,
+                           .sinks = f32(desc.sinks),
+                           .alibi_slopes = f32(desc.alibi_slopes),
+                           .step = step_.input(),
+                           .group = group};
   int64_t splits = 0;  // of all blocks
   for (AttentionBlock& block : attention_blocks_) {
     block.first_split = splits;
     splits += call.splits(block).size();
   }
   const auto blocks = static_cast<int64_t>(attention_blocks_.size());
-  const int64_t enough = 4 * pool_.threads();
+  const int64_t enough = items_wanted();
   const bool grouped = rows * desc.q_heads <= kGroupedQueries && (pool_.threads() == 1 || splits >= enough);
   const int heads = grouped ? desc.kv_heads : 1;  // per item
   const int parts = desc.kv_heads / heads;
@@ -58,22 +88,23 @@ void CpuBackend::attention(float* out, const float* qkv, const KvCache& kv, int 
     const int first = static_cast<int>(part) * heads;
     return AttentionCall::Item{attention_blocks_[static_cast<size_t>(block)], {first, first + heads}};
   };
-  for (Scratch& scratch : attention_scratch_) (void)scratch.floats(call.work_floats(queries));
+  const AttentionCall::Sizes sizes{desc.head_dim};
   const auto work_of = [&](int thread) {
-    return call.work_at(attention_scratch_[static_cast<size_t>(thread)].floats(call.work_floats(queries)),
+    return call.work_at(thread_scratch_[static_cast<size_t>(thread)].floats(sizes.work_floats(queries)),
                         queries);
   };
-  if (blocks * parts >= enough || splits < 2 * blocks || pool_.threads() == 1) {
+  const int64_t partial_floats = sizes.partial_floats(queries);
+  const auto all_partials = static_cast<size_t>(splits * parts * partial_floats);
+  if (blocks * parts >= enough || splits < 2 * blocks || all_partials > attention_partials_.capacity()) {
     pool_.run(blocks * parts, [&](int64_t item, int thread) {
       call.attend(item_of(item / parts, item % parts), work_of(thread));
     });
     return;
   }
   // Few rows with long contexts: the splits go to different threads, and a second pass merges them.
-  float* const partials =
-      attention_partials_.floats(static_cast<size_t>(splits * parts * call.partial_floats(queries)));
+  float* const partials = attention_partials_.floats(all_partials);
   const auto partial_of = [&](int64_t split, int64_t part) {
-    return call.partial_at(partials + (split * parts + part) * call.partial_floats(queries), queries);
+    return call.partial_at(partials + (split * parts + part) * partial_floats, queries);
   };
   pool_.run(splits * parts, [&](int64_t index, int thread) {
     const int64_t split = index / parts;

@@ -37,7 +37,9 @@ struct CpuBackend::AttentionCall {
   const CpuKvCache& kv;
   int layer;
   const AttentionDesc& desc;
-  const StepView& step;
+  std::span<const float> sinks;         // [HQ] or empty
+  std::span<const float> alibi_slopes;  // [HQ] or empty
+  const StepInput& step;
   int group;  // query heads per KV head
 
   // What one item computes. Its queries are ordered [KV head][row][query head of the group].
@@ -58,17 +60,22 @@ struct CpuBackend::AttentionCall {
   int64_t query_of(const Item& item, int head, int row) const {
     return (int64_t{head - item.heads.begin} * item.block.rows + row) * group;
   }
-  int64_t partial_floats(int64_t queries) const { return queries * (head_dim() + 2); }
+  // Of the memory behind an item's queries.
+  struct Sizes {
+    int head_dim;
+    int64_t partial_floats(int64_t queries) const { return queries * (head_dim + 2); }
+    size_t work_floats(int64_t queries) const {
+      return static_cast<size_t>(queries * (head_dim + kScoreStride) + 2 * partial_floats(queries));
+    }
+  };
   Partial partial_at(float* memory, int64_t queries) const {
     return {memory, memory + queries, memory + 2 * queries};
-  }
-  size_t work_floats(int64_t queries) const {
-    return static_cast<size_t>(queries * (head_dim() + kScoreStride) + 2 * partial_floats(queries));
   }
   Work work_at(float* memory, int64_t queries) const {
     float* const scores = memory + queries * head_dim();
     float* const total = scores + queries * kScoreStride;
-    return {memory, scores, partial_at(total, queries), partial_at(total + partial_floats(queries), queries)};
+    return {memory, scores, partial_at(total, queries),
+            partial_at(total + Sizes{head_dim()}.partial_floats(queries), queries)};
   }
 
   // Positions that row r of the block sees.
@@ -95,7 +102,7 @@ struct CpuBackend::AttentionCall {
   template <class Body>
   void for_pages(int sequence, Range positions, Body&& body) const {
     const int page_tokens = kv.desc.page_tokens;
-    const int32_t* const table = step.page_table.data() + int64_t{sequence} * step.page_table_ld;
+    const int32_t* const table = step.page_table.data() + int64_t{sequence} * step.page_table_stride;
     for (int position = positions.begin; position < positions.end;) {
       const int first = position % page_tokens;
       const int count = std::min(page_tokens - first, positions.end - position);
@@ -147,7 +154,7 @@ struct CpuBackend::AttentionCall {
                            .end = own.end - split * kSplit,
                            .scale = desc.scale,
                            .softcap = desc.softcap,
-                           .slope = desc.alibi_slopes.empty() ? 0.0f : desc.alibi_slopes[q_head],
+                           .slope = alibi_slopes.empty() ? 0.0f : alibi_slopes[static_cast<size_t>(q_head)],
                            .distance = static_cast<float>(split * kSplit - item.block.position0 - row),
                            .max = 0.0f,
                            .sum = 0.0f};
@@ -218,12 +225,12 @@ struct CpuBackend::AttentionCall {
   void clear(const Item& item, const Partial& total) const {
     const int queries = queries_of(item);
     std::fill_n(total.max, queries, -__builtin_inff());
-    std::fill_n(total.sum, queries, desc.sinks.empty() ? 0.0f : 1.0f);
+    std::fill_n(total.sum, queries, sinks.empty() ? 0.0f : 1.0f);
     std::memset(total.o, 0, static_cast<size_t>(queries * head_dim()) * sizeof(float));
-    if (desc.sinks.empty()) return;
+    if (sinks.empty()) return;
     for (int head = item.heads.begin; head < item.heads.end; ++head) {
       for (int row = 0; row < item.block.rows; ++row) {
-        std::copy_n(&desc.sinks[static_cast<size_t>(int64_t{head} * group)], group,
+        std::copy_n(&sinks[static_cast<size_t>(int64_t{head} * group)], group,
                     total.max + query_of(item, head, row));
       }
     }

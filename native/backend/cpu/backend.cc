@@ -1,10 +1,11 @@
-#include "backend/interface/backend.h"
-
+#include <algorithm>
 #include <cassert>
-#include <new>
 
+#include "backend/cpu/attention_call.h"
 #include "backend/cpu/cpu_backend.h"
+#include "backend/interface/open_backend.h"
 #include "backend/shared/dtype.h"
+#include "backend/shared/guarded.h"
 
 namespace lorikeet::cpu {
 namespace {
@@ -31,23 +32,11 @@ const QuantizedKernels& quantized_kernels_for(Isa isa) {
 
 }  // namespace
 
-float* Scratch::floats(size_t count) {
-  if (count * sizeof(float) > memory_.bytes()) {
-    held_->fetch_sub(memory_.bytes());
-    memory_ = Memory();
-    auto grown = Memory::allocate((count + count / 4) * sizeof(float));
-    if (!grown) throw std::bad_alloc();
-    memory_ = std::move(*grown);
-    held_->fetch_add(memory_.bytes());
-  }
-  return memory_.f32();
-}
-
 CpuBackend::CpuBackend(Isa isa, int threads)
     : isa_(isa), kernels_(kernels_for(isa)), quantized_kernels_(quantized_kernels_for(isa)), pool_(threads) {
   for (int thread = 0; thread < threads; ++thread) {
     accumulators_.emplace_back(scratch_bytes_);
-    attention_scratch_.emplace_back(scratch_bytes_);
+    thread_scratch_.emplace_back(scratch_bytes_);
   }
 }
 
@@ -58,18 +47,36 @@ Caps CpuBackend::caps() const {
               threads};
 }
 
-void CpuBackend::step_begin(const StepView& step) {
-  step_ = step;
-  soon_.clear();  // a step that failed may have left what has gone since
-  for (RopeTable& table : rope_tables_) table.fresh = false;
+Status CpuBackend::reserve(const StepLimits& limits, const NetworkShape& shape) {
+  return guarded([&]() -> Status {
+    most_rows_ = limits.rows;
+    step_.reserve(limits);
+    if (Status s = reserve_linear(limits, shape); !s) return s;
+    if (Status s = reserve_attention(limits, shape); !s) return s;
+    if (Status s = reserve_sampling(shape); !s) return s;
+    if (Status s = experts_.reserve(*this, limits.rows, shape); !s) return s;
+    size_t plain = step_.bytes() + experts_.bytes() + soon_.capacity() * sizeof(Ahead::Run) +
+                   attention_blocks_.capacity() * sizeof(AttentionBlock);
+    for (const SampleScratch& scratch : sample_scratch_) plain += scratch.bytes();
+    scratch_bytes_.fetch_add(plain - std::exchange(plain_bytes_, plain));
+    return {};
+  });
 }
 
-Result<std::unique_ptr<Buffer>> CpuBackend::buffer_create(int64_t rows, int64_t cols) {
+void CpuBackend::step_begin(const StepInput& input) {
+  step_.begin(input);
+  ++step_number_;
+  adapters_.take();
+  soon_.clear();  // a step that failed may have left what has gone since
+  if (const PageCopies& copies = step_.input().copies; copies.kv != nullptr) {
+    static_cast<const CpuKvCache*>(copies.kv)->copy(copies.from, copies.to);
+  }
+}
+
+Result<std::unique_ptr<Tensor>> CpuBackend::tensor_create(int64_t rows, int64_t cols) {
   auto memory = Memory::allocate(static_cast<size_t>(rows * cols) * sizeof(float));
   if (!memory) return out_of_memory("activations");
-  auto buffer = std::make_unique<CpuBuffer>();
-  buffer->memory = std::move(*memory);
-  return std::unique_ptr<Buffer>(std::move(buffer));
+  return std::unique_ptr<Tensor>(std::make_unique<CpuTensor>(rows, cols, std::move(*memory)));
 }
 
 std::optional<PaddedVector> pad_vector(const HostTensor& vector, int64_t tile, float scale) {

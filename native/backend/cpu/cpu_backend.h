@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "backend/cpu/isa.h"
@@ -10,10 +11,13 @@
 #include "backend/cpu/memory.h"
 #include "backend/cpu/pool.h"
 #include "backend/cpu/quantized_kernels.h"
+#include "backend/cpu/scratch.h"
 #include "backend/cpu/slabs.h"
 #include "backend/cpu/weights.h"
-#include "backend/interface/backend.h"
+#include "backend/interface/ops.h"
 #include "backend/shared/grouped_experts.h"
+#include "backend/shared/host_step.h"
+#include "backend/shared/host_tensor.h"
 #include "backend/shared/sampling.h"
 
 namespace lorikeet::cpu {
@@ -21,75 +25,56 @@ namespace lorikeet::cpu {
 // Wider heads than any published model; checked where the cache is made.
 constexpr int kMaxHeadDim = 1024;
 
-// Memory of the step that grows to the largest step seen and stays.
-class Scratch {
- public:
-  // Counts what it holds in `held` too.
-  explicit Scratch(std::atomic<size_t>& held) : held_(&held) {}
-
-  // At least `count` floats, 64-byte aligned; contents undefined. Throws std::bad_alloc when the system has
-  // no more, which fails the step: to be called on the step's own thread, never first inside of the pool's
-  // work.
-  float* floats(size_t count);
-
- private:
-  std::atomic<size_t>* held_;
-  Memory memory_;
-};
-
 class CpuBackend final : public Backend {
  public:
   CpuBackend(Isa isa, int threads);
 
   Caps caps() const override;
-  Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override;
+  Status reserve(const StepLimits& limits, const NetworkShape& shape) override;
+  size_t scratch_bytes() const override { return scratch_bytes_.load(); }
+  Result<std::unique_ptr<Tensor>> tensor_create(int64_t rows, int64_t cols) override;
+  Status upload(TensorView to, std::span<const float> values) override { return upload_to_host(to, values); }
+  Status download(std::span<float> values, TensorView from) override {
+    return download_from_host(values, from);
+  }
   Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
   Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override;
   Result<std::unique_ptr<NormGain>> norm_create(const NormDesc& desc) override;
+  Result<std::unique_ptr<Rotation>> rotation_create(const RotationDesc& desc) override;
+  Result<std::unique_ptr<Experts>> experts_create(std::span<const ExpertDesc> experts) override {
+    return create_grouped_experts(*this, experts);
+  }
   void adapters_prepare() override { slabs_prepare(); }
-  size_t scratch_bytes() const override { return scratch_bytes_.load() + experts_bytes_.load(); }
   Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
       const Linear& base, std::span<const AdapterPartDesc> parts) override;
   Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
       const Embedding& base, const AdapterEmbeddingDesc& desc) override;
   Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) override;
-  void kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
 
-  void step_begin(const StepView& step) override;
-  void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) override;
-  void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
+  void step_begin(const StepInput& input) override;
+  void embed(TensorView y, const Embedding& table, std::span<const EmbeddingSegment> segments) override;
+  void embed_positions(TensorView y, const Embedding& table, int32_t offset) override;
+  void norm(TensorView y, TensorView x, TensorView residual, const NormGain& gain, float epsilon,
             std::span<const NormSegment> segments) override;
-  void embed_positions(float* y, const Embedding& table, int32_t offset) override;
-  void linear(float* y, const float* x, int64_t rows, const Linear& weight,
-              std::span<const LinearSegment> segments, LinearOutput output,
-              const Activation& activation) override;
+  void linear(TensorView y, TensorView x, const Linear& weight, std::span<const LinearSegment> segments,
+              LinearOutput output, const Activation& activation) override;
   void linear_soon(std::span<const LinearSegment> segments) override;
-  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope, const AttentionDesc& attention,
-               const HeadNorms& norms) override;
-  void attention(float* out, const float* qkv, const KvCache& kv, int layer,
+  void rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation& rotation,
+               const AttentionDesc& attention, const HeadNorms& norms) override;
+  void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
-  Result<std::unique_ptr<Experts>> experts_create(std::span<const ExpertDesc> experts) override {
-    return create_grouped_experts(*this, experts);
-  }
   void experts(const ExpertsCall& call, const Experts& experts) override {
-    experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
-    experts_bytes_.store(experts_.bytes());
+    if (step_.runs()) experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
   }
-  void gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) override;
-  void add_scaled(float* y, const float* x, int64_t count, float factor) override;
-  void scale(float* y, int64_t count, float factor) override;
-  void soft_cap(float* y, int64_t count, float cap) override;
-  void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override;
-  void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
-              std::span<const SampleRow> rows) override;
+  void gate_rows(TensorView y, TensorView gate) override;
+  void add_scaled(TensorView y, TensorView x, float factor) override;
+  void scale(TensorView y, float factor) override;
+  void soft_cap(TensorView y, float cap) override;
+  void gather_sampled(TensorView to, TensorView from) override;
+  void sample(TensorView logits, int32_t first) override;
+  Status step_end(std::span<SampleResult> results) override { return step_.end(results); }
 
  private:
-  // A piece of one adapter's shrink: some rows of a segment times some ranks.
-  struct ShrinkItem {
-    const CpuAdapterLinear::Part* part;
-    int32_t row0, rows;
-    int32_t rank0, ranks;
-  };
   // Rows of one sequence that attend together.
   struct AttentionBlock {
     int32_t sequence;
@@ -97,12 +82,14 @@ class CpuBackend final : public Backend {
     int32_t position0;    // of row0 in its sequence
     int64_t first_split;  // its splits' place among all blocks' splits
   };
-  // cos and sin of the step's positions, computed once for all layers with the same frequencies.
-  struct RopeTable {
-    std::vector<float> inv_freq;
-    float attention_factor;
-    Scratch angles;  // cos [T, D / 2], then sin
-    bool fresh;      // belongs to this step
+  // cos and sin of the step's positions, computed once for all layers that rotate alike.
+  struct CpuRotation final : Rotation {
+    CpuRotation(RotationDesc description, std::atomic<size_t>& held)
+        : desc(std::move(description)), angles(held) {}
+
+    RotationDesc desc;
+    mutable Scratch angles;     // cos [T, R / 2], then sin
+    mutable uint64_t step = 0;  // whose they are
   };
   // The activations of one linear op as integers (backend/shared/quantization.h), in scratch memory.
   struct QuantizedRows {
@@ -122,14 +109,20 @@ class CpuBackend final : public Backend {
   struct LinearCall;
   struct AttentionCall;
 
+  Status reserve_linear(const StepLimits& limits, const NetworkShape& shape);
+  Status reserve_attention(const StepLimits& limits, const NetworkShape& shape);
+  Status reserve_sampling(const NetworkShape& shape);
+
   // Runs rows in parallel when there is enough work, `row_cost` being about how many elements a row touches.
   template <class Body>
   void for_rows(int64_t rows, int64_t row_cost, Body&& body);
 
   void replace_rows(float* y, const float* x, const CpuLinear& base, std::span<const LinearSegment> segments);
   int64_t plan_shrinks(std::span<const LinearSegment> segments);
-  QuantizedRows reserve_quantized(int64_t rows, const CpuLinear& weight);
+  QuantizedRows place_quantized(int64_t rows, const CpuLinear& weight);
   int plan_attention(const AttentionDesc& desc);
+  // Pieces of work that keep all threads busy to the end.
+  int64_t items_wanted() const { return 4 * pool_.threads(); }
   // For every piece of an array: body(begin, size).
   template <class Body>
   void for_pieces(int64_t count, Body&& body);
@@ -138,31 +131,30 @@ class CpuBackend final : public Backend {
                                         int64_t row);
   void normalize(const CpuNormGain& norm, float* y, const float* x, float* residual, float epsilon) const;
   void normalize_heads(const HeadNorm& norm, float* x, int64_t count, int64_t row) const;
-  const float* rope_angles(const RopeDesc& rope);
+  const float* rope_angles(const CpuRotation& rotation);
   void store_kv(const CpuKvCache& cache, const KvPlace& place, const float* key, const float* value) const;
 
   const Isa isa_;
   const Kernels& kernels_;
   const QuantizedKernels& quantized_kernels_;
   Pool pool_;
-  StepView step_;
-  GroupedExpertsRunner experts_;
-  std::atomic<size_t> scratch_bytes_{0};  // of each Scratch and of sampling
-  std::atomic<size_t> experts_bytes_{0};
+  std::atomic<size_t> scratch_bytes_{0};  // of all below, and of rotations
+  HostStep step_;
+  uint64_t step_number_ = 0;
+  int64_t most_rows_ = 0;  // of a step
 
+  // What ops work in, made by reserve().
+  GroupedExpertsRunner experts_;
   std::vector<Scratch> accumulators_;  // per thread: [2, kChunkRows, tile] of linear
-  std::vector<ShrinkItem> shrinks_;
-  std::vector<Ahead::Run> soon_;  // A of the linear op after the next one
+  std::vector<Ahead::Run> soon_;       // A of the linear op after the next one: as many as fit
   Scratch quantized_values_{scratch_bytes_};
   Scratch quantized_factors_{scratch_bytes_};  // scales, then offsets
-  Scratch shrunk_{scratch_bytes_};             // s [rows, largest rank_total]
-  std::vector<Scratch> attention_scratch_;     // per thread
+  AdapterScratch adapters_{scratch_bytes_};
+  std::vector<Scratch> thread_scratch_;  // per thread: an item of attention, or a row of an embedding
   std::vector<AttentionBlock> attention_blocks_;
   Scratch attention_partials_{scratch_bytes_};
-  std::vector<RopeTable> rope_tables_;
   std::vector<SampleScratch> sample_scratch_;  // per thread
-  int64_t sample_vocab_ = 0;
-  size_t sample_bytes_ = 0;  // of sample_scratch_
+  size_t plain_bytes_ = 0;                     // what of scratch_bytes_ is counted here
 };
 
 // A copy of a vector [n] as float32, times `scale`, zero-padded to whole tiles of `tile`. nullopt: out of

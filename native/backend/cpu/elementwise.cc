@@ -5,25 +5,37 @@
 
 namespace lorikeet::cpu {
 
-void CpuBackend::add_scaled(float* y, const float* x, int64_t count, float factor) {
-  for_pieces(count,
-             [&](int64_t begin, int64_t size) { kernels_.add_scaled(y + begin, x + begin, factor, size); });
-}
-
-void CpuBackend::gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) {
-  for_rows(rows, cols, [&](int64_t row, int) {
-    const double factor = 1.0 / (1.0 + std::exp(-static_cast<double>(gate[row])));
-    kernels_.scale_row(y + row * cols, y + row * cols, static_cast<float>(factor), cols);
+void CpuBackend::add_scaled(TensorView y, TensorView x, float factor) {
+  if (!step_.runs()) return;
+  float* const to = f32(y);
+  const float* const from = f32(x);
+  for_pieces(y.count(), [&](int64_t begin, int64_t size) {
+    kernels_.add_scaled(to + begin, from + begin, factor, size);
   });
 }
 
-void CpuBackend::scale(float* y, int64_t count, float factor) {
-  for_pieces(count,
-             [&](int64_t begin, int64_t size) { kernels_.scale_row(y + begin, y + begin, factor, size); });
+void CpuBackend::gate_rows(TensorView y, TensorView gate) {
+  if (!step_.runs()) return;
+  for_rows(y.rows, y.cols, [&](int64_t row, int) {
+    const double factor = 1.0 / (1.0 + std::exp(-static_cast<double>(f32(gate)[row])));
+    float* const own = f32(y) + row * y.cols;
+    kernels_.scale_row(own, own, static_cast<float>(factor), y.cols);
+  });
 }
 
-void CpuBackend::soft_cap(float* y, int64_t count, float cap) {
-  for_pieces(count, [&](int64_t begin, int64_t size) { kernels_.soft_cap_row(y + begin, cap, size); });
+void CpuBackend::scale(TensorView y, float factor) {
+  if (!step_.runs()) return;
+  float* const values = f32(y);
+  for_pieces(y.count(), [&](int64_t begin, int64_t size) {
+    kernels_.scale_row(values + begin, values + begin, factor, size);
+  });
+}
+
+void CpuBackend::soft_cap(TensorView y, float cap) {
+  if (!step_.runs()) return;
+  float* const values = f32(y);
+  for_pieces(y.count(),
+             [&](int64_t begin, int64_t size) { kernels_.soft_cap_row(values + begin, cap, size); });
 }
 
 }  // namespace lorikeet::cpu

@@ -182,13 +182,15 @@ Result<std::unique_ptr<AdapterEmbedding>> CpuBackend::adapter_embedding_create(
   return std::unique_ptr<AdapterEmbedding>(std::move(adapter));
 }
 
-void CpuBackend::embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) {
+void CpuBackend::embed(TensorView y, const Embedding& table, std::span<const EmbeddingSegment> segments) {
+  if (!step_.runs()) return;
+  float* const to = f32(y);
   const auto& base = static_cast<const CpuEmbedding&>(table);
   const int64_t cost = base.hidden * (base.head != nullptr ? kGatheredReadCost : 1);
-  for_rows(static_cast<int64_t>(step_.token.size()), cost, [&](int64_t row, int) {
-    const int32_t token = step_.token[static_cast<size_t>(row)];
+  for_rows(step_.rows(), cost, [&](int64_t row, int) {
+    const int32_t token = step_.input().token[static_cast<size_t>(row)];
     assert(token >= 0 && token < base.vocab);
-    float* const out = y + row * base.hidden;
+    float* const out = to + row * base.hidden;
     const auto segment = std::partition_point(
         segments.begin(), segments.end(), [&](const EmbeddingSegment& s) { return s.row0 + s.rows <= row; });
     const bool adapted = segment != segments.end() && segment->row0 <= row;
@@ -208,16 +210,16 @@ void CpuBackend::embed(float* y, const Embedding& table, std::span<const Embeddi
   });
 }
 
-void CpuBackend::embed_positions(float* y, const Embedding& table, int32_t offset) {
+void CpuBackend::embed_positions(TensorView y, const Embedding& table, int32_t offset) {
+  if (!step_.runs()) return;
   const auto& base = static_cast<const CpuEmbedding&>(table);
-  const auto rows = static_cast<int64_t>(step_.position.size());
-  std::vector<Scratch>& scratch = attention_scratch_;  // of each thread, free here
-  const auto width = static_cast<size_t>(base.hidden + kSlack);
-  for (Scratch& own : scratch) (void)own.floats(width);
-  for_rows(rows, 2 * base.hidden, [&](int64_t row, int thread) {
-    float* const own = scratch[static_cast<size_t>(thread)].floats(width);
-    read_row(kernels_, base, nullptr, int64_t{step_.position[static_cast<size_t>(row)]} + offset, own);
-    kernels_.add_scaled(y + row * base.hidden, own, 1.0f, base.hidden);
+  const std::span<const int32_t> position = step_.input().position;
+  float* const to = f32(y);
+  for_rows(step_.rows(), 2 * base.hidden, [&](int64_t row, int thread) {
+    float* const own =
+        thread_scratch_[static_cast<size_t>(thread)].floats(static_cast<size_t>(base.hidden + kSlack));
+    read_row(kernels_, base, nullptr, int64_t{position[static_cast<size_t>(row)]} + offset, own);
+    kernels_.add_scaled(to + row * base.hidden, own, 1.0f, base.hidden);
   });
 }
 

@@ -78,7 +78,7 @@ struct NormRow {
   float epsilon;
 };
 
-// y [n] = f(x), gated f(x) * up; Activation's numbers (backend/backend.h).
+// y [n] = f(x), gated f(x) * up; Activation's numbers (backend/interface/ops.h).
 struct ActivationRow {
   float* y;
   const float* x;

@@ -57,13 +57,12 @@ Result<std::unique_ptr<KvCache>> CpuBackend::kv_create(const KvDesc& desc) {
   return std::unique_ptr<KvCache>(std::move(kv));
 }
 
-void CpuBackend::kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) {
+void CpuKvCache::copy(std::span<const int32_t> from, std::span<const int32_t> to) const {
   assert(from.size() == to.size());
-  const auto& cache = static_cast<CpuKvCache&>(kv);
-  for (size_t layer = 0; layer < cache.desc.layers.size(); ++layer) {
+  for (size_t layer = 0; layer < desc.layers.size(); ++layer) {
     for (size_t i = 0; i < from.size(); ++i) {
       const auto index = static_cast<int>(layer);
-      std::memcpy(cache.page(index, to[i]), cache.page(index, from[i]), cache.page_bytes[layer]);
+      std::memcpy(page(index, to[i]), page(index, from[i]), page_bytes[layer]);
     }
   }
 }

@@ -13,8 +13,8 @@
 namespace lorikeet::cpu {
 namespace {
 
-constexpr int32_t kShrinkRows = 32;
-constexpr int32_t kShrinkRanks = 16;
+constexpr size_t kAccumulated = 2 * kChunkRows * kMaxTile;
+constexpr size_t kPartsAhead = 3;         // of a segment's adapter, whose A are asked for ahead
 constexpr int64_t kWorthSharing = 65536;  // multiply-adds; less is done before another thread has woken up
 
 // As many sums side by side as a vector register holds, then one after the other.
@@ -39,9 +39,9 @@ size_t CpuLinear::bytes() const {
   return total;
 }
 
-// Fills shrinks_; returns the row stride of s, 0 when no segment has a low-rank delta.
+// Lists the shrinks; returns the row stride of s, 0 when no segment has a low-rank delta.
 int64_t CpuBackend::plan_shrinks(std::span<const LinearSegment> segments) {
-  shrinks_.clear();
+  adapters_.clear_items();
   int64_t stride = 0;
   for (const LinearSegment& segment : segments) {
     const auto& adapter = *static_cast<const CpuAdapterLinear*>(segment.adapter);
@@ -51,7 +51,7 @@ int64_t CpuBackend::plan_shrinks(std::span<const LinearSegment> segments) {
       for (int32_t row = 0; row < segment.rows; row += kShrinkRows) {
         const int32_t rows = std::min(kShrinkRows, segment.rows - row);
         for (int32_t rank = 0; rank < part->rank; rank += kShrinkRanks) {
-          shrinks_.push_back(
+          adapters_.add_item(
               {&*part, segment.row0 + row, rows, rank, std::min(kShrinkRanks, part->rank - rank)});
         }
       }
@@ -60,7 +60,24 @@ int64_t CpuBackend::plan_shrinks(std::span<const LinearSegment> segments) {
   return stride;
 }
 
-CpuBackend::QuantizedRows CpuBackend::reserve_quantized(int64_t rows, const CpuLinear& weight) {
+Status CpuBackend::reserve_linear(const StepLimits& limits, const NetworkShape& shape) {
+  for (Scratch& accumulator : accumulators_) {
+    if (Status s = accumulator.reserve(kAccumulated); !s) return s;
+  }
+  soon_.reserve(static_cast<size_t>(limits.sequences) * kPartsAhead);
+  if (Status s = adapters_.reserve(limits); !s) return s;
+  if (!shape.quantized) return {};
+  // Whole groups of whatever length, and as many groups as the shortest make.
+  constexpr int kLeastGroup = group_size(Quantization::int4);
+  const int64_t values = (shape.widest_input + kMaxGroup - 1) / kMaxGroup * kMaxGroup;
+  const int64_t factors =
+      values / kLeastGroup + (shape.widest_input + kActivationGroup - 1) / kActivationGroup;
+  if (Status s = quantized_values_.reserve(static_cast<size_t>(limits.rows * values) / sizeof(float)); !s)
+    return s;
+  return quantized_factors_.reserve(static_cast<size_t>(limits.rows * factors));
+}
+
+CpuBackend::QuantizedRows CpuBackend::place_quantized(int64_t rows, const CpuLinear& weight) {
   if (weight.quantization == Quantization::none) return {};
   QuantizedRows q;
   const int group = group_size(weight.quantization);
@@ -78,37 +95,39 @@ void CpuBackend::linear_soon(std::span<const LinearSegment> segments) {
   soon_.clear();
   for (const LinearSegment& segment : segments) {
     for (const auto& part : static_cast<const CpuAdapterLinear*>(segment.adapter)->parts) {
-      if (part && part->rank > 0) soon_.push_back({part->a.row(0), part->a.row(part->rank)});
+      if (part && part->rank > 0 && soon_.size() < soon_.capacity())
+        soon_.push_back({part->a.row(0), part->a.row(part->rank)});
     }
   }
 }
 
-void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& weight,
+void CpuBackend::linear(TensorView y, TensorView x, const Linear& weight,
                         std::span<const LinearSegment> segments, LinearOutput output,
                         const Activation& activation) {
+  if (!step_.runs()) return;
   const auto& base = static_cast<const CpuLinear&>(weight);
+  const int64_t rows = x.rows;
+  assert(x.cols == base.k && y.rows == rows && y.cols == (output == LinearOutput::glu ? base.n / 2 : base.n));
   assert(output != LinearOutput::glu ||
          (base.parts.size() == 2 && base.parts[0].weight.n() == base.parts[1].weight.n()));
   const int64_t s_stride = plan_shrinks(segments);
-  const QuantizedRows q = reserve_quantized(rows, base);
+  const QuantizedRows q = place_quantized(rows, base);
   LinearCall call{.kernels = kernels_,
                   .quantized_kernels = quantized_kernels_,
                   .threads = pool_.threads(),
-                  .y = y,
-                  .x = x,
+                  .y = f32(y),
+                  .x = f32(x),
                   .rows = rows,
                   .weight = base,
                   .segments = segments,
                   .output = output,
                   .activation = activation,
-                  .s = s_stride == 0 ? nullptr : shrunk_.floats(static_cast<size_t>(rows * s_stride)),
+                  .s = s_stride == 0 ? nullptr : adapters_.shrunk(rows * s_stride),
                   .s_stride = s_stride,
                   .q = q,
                   .quantizes = q.q == nullptr ? 0 : (rows + kQuantizeRows - 1) / kQuantizeRows,
-                  .shrinks = shrinks_,
+                  .shrinks = adapters_.items(),
                   .soon = soon_};
-  constexpr size_t kAccumulated = 2 * kChunkRows * kMaxTile;
-  for (Scratch& accumulator : accumulators_) (void)accumulator.floats(kAccumulated);
   const auto run_item = [&](int64_t item, int thread) {
     call.run_item(item, accumulators_[static_cast<size_t>(thread)].floats(kAccumulated));
   };
@@ -118,7 +137,7 @@ void CpuBackend::linear(float* y, const float* x, int64_t rows, const Linear& we
     pool_.run(call.items(), run_item);
   }
   soon_.clear();
-  replace_rows(y, x, base, segments);
+  replace_rows(f32(y), f32(x), base, segments);
 }
 
 // The outputs that an adapter replaces one by one, after the map itself. Each is one sum in a fixed order.

@@ -1,5 +1,5 @@
-// Checks and repacks the weights of linear maps and of the adapters on them. Nothing here touches the
-// backend's mutable state: a loader thread may run it while a step runs.
+// Checks and repacks the weights of linear maps and of the adapters on them. Nothing here touches what a
+// running step uses: a loader thread may run it meanwhile.
 #include <cassert>
 #include <cmath>
 #include <cstring>
@@ -254,6 +254,7 @@ Result<std::unique_ptr<AdapterLinear>> CpuBackend::adapter_linear_create(
     adapter->replaces_rows = adapter->replaces_rows || !part->replaced_rows.empty();
     adapter->parts[index] = std::move(*part);
   }
+  if (Status s = adapters_.reserve_for(*adapter); !s) return s.error();
   return std::unique_ptr<AdapterLinear>(std::move(adapter));
 }
 

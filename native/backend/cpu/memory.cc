@@ -28,6 +28,7 @@ constexpr size_t kSmallPageBytes = size_t{64} << 10;  // no machine's small page
 // How many allocations more succeed; negative: all that the system grants.
 std::atomic<int64_t> allocations_left{-1};
 std::atomic<bool> refused{false};
+std::atomic<uint64_t> allocations_made{0};
 
 bool refused_for_a_test() {
   int64_t left = allocations_left.load(std::memory_order_relaxed);
@@ -49,9 +50,14 @@ bool fail_allocations_after(int64_t count) {
   return refused.exchange(false);
 }
 
+uint64_t count_allocations() {
+  return allocations_made.load();
+}
+
 std::optional<Memory> Memory::allocate(size_t bytes) {
   Memory memory;
   if (bytes == 0) return memory;
+  allocations_made.fetch_add(1, std::memory_order_relaxed);
   if (refused_for_a_test()) return std::nullopt;
   if (kSanitized) {
     if (posix_memalign(&memory.map_, kAlignment, bytes) != 0) return std::nullopt;

@@ -37,5 +37,7 @@ class Memory {
 // For tests: after `count` more allocations, each fails as if the system had no more. Negative: none fails.
 // Returns whether one has failed since the last call.
 bool fail_allocations_after(int64_t count);
+// For tests: how many there have been, empty blocks aside.
+uint64_t count_allocations();
 
 }  // namespace lorikeet::cpu

@@ -50,13 +50,17 @@ void CpuBackend::normalize(const CpuNormGain& norm, float* y, const float* x, fl
   }
 }
 
-void CpuBackend::norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain,
-                      float epsilon, std::span<const NormSegment> segments) {
+void CpuBackend::norm(TensorView y, TensorView x, TensorView residual, const NormGain& gain, float epsilon,
+                      std::span<const NormSegment> segments) {
+  if (!step_.runs()) return;
   const int64_t n = static_cast<const CpuNormGain&>(gain).row_width();
-  for_rows(rows, n, [&](int64_t row, int) {
+  float* const to = f32(y);
+  const float* const from = f32(x);
+  float* const sum = f32(residual);
+  for_rows(x.rows, n, [&](int64_t row, int) {
     const CpuNormGain& own = gain_of_row(gain, segments, row);
     assert(own.row_width() == n);
-    normalize(own, y + row * n, x + row * n, residual == nullptr ? nullptr : residual + row * n, epsilon);
+    normalize(own, to + row * n, from + row * n, sum == nullptr ? nullptr : sum + row * n, epsilon);
   });
 }
 

@@ -13,7 +13,7 @@
 #include <optional>
 
 #include "backend/cpu/memory.h"
-#include "backend/interface/backend.h"
+#include "backend/interface/tensor.h"
 
 namespace lorikeet::cpu {
 

@@ -14,7 +14,8 @@
 
 #include "backend/cpu/memory.h"
 #include "backend/cpu/packed.h"
-#include "backend/interface/backend.h"
+#include "backend/interface/status.h"
+#include "backend/interface/weights.h"
 #include "backend/shared/quantization.h"
 
 namespace lorikeet::cpu {

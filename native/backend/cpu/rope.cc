@@ -2,6 +2,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/shared/kv_type.h"
@@ -25,23 +26,23 @@ float query_scale(const QueryScaling& scaling, int32_t position) {
 
 }  // namespace
 
+Result<std::unique_ptr<Rotation>> CpuBackend::rotation_create(const RotationDesc& desc) {
+  auto rotation = std::make_unique<CpuRotation>(desc, scratch_bytes_);
+  const size_t angles = 2 * desc.inv_freq.size() * static_cast<size_t>(most_rows_);
+  if (Status s = rotation->angles.reserve(angles); !s) return s.error();
+  return std::unique_ptr<Rotation>(std::move(rotation));
+}
+
 // cos [T, R / 2] then sin [T, R / 2]. The angle is rounded to float32 before the cosine, as Hugging Face
 // does: at long positions a more exact angle would be a different model.
-const float* CpuBackend::rope_angles(const RopeDesc& rope) {
-  const auto same = [&](const RopeTable& table) {
-    return table.attention_factor == rope.attention_factor && table.inv_freq == rope.inv_freq;
-  };
-  auto table = std::find_if(rope_tables_.begin(), rope_tables_.end(), same);
-  if (table == rope_tables_.end()) {
-    rope_tables_.push_back({rope.inv_freq, rope.attention_factor, Scratch(scratch_bytes_), false});
-    table = rope_tables_.end() - 1;
-  }
-  const auto rows = static_cast<int64_t>(step_.position.size());
+const float* CpuBackend::rope_angles(const CpuRotation& rotation) {
+  const RotationDesc& rope = rotation.desc;
+  const int64_t rows = step_.rows();
   const auto half = static_cast<int64_t>(rope.inv_freq.size());
-  float* const cos = table->angles.floats(static_cast<size_t>(2 * rows * half));
-  if (table->fresh) return cos;
+  float* const cos = rotation.angles.floats(static_cast<size_t>(2 * rows * half));
+  if (std::exchange(rotation.step, step_number_) == step_number_) return cos;
   for_rows(rows, 32 * half, [&](int64_t row, int) {
-    const auto position = static_cast<float>(step_.position[static_cast<size_t>(row)]);
+    const auto position = static_cast<float>(step_.input().position[static_cast<size_t>(row)]);
     for (int64_t i = 0; i < half; ++i) {
       const float angle = position * rope.inv_freq[static_cast<size_t>(i)];
       cos[row * half + i] = static_cast<float>(std::cos(static_cast<double>(angle))) * rope.attention_factor;
@@ -49,7 +50,6 @@ const float* CpuBackend::rope_angles(const RopeDesc& rope) {
           static_cast<float>(std::sin(static_cast<double>(angle))) * rope.attention_factor;
     }
   });
-  table->fresh = true;
   return cos;
 }
 
@@ -62,21 +62,26 @@ void CpuBackend::normalize_heads(const HeadNorm& norm, float* x, int64_t count, 
     normalize(own, x + at, x + at, nullptr, norm.epsilon);
 }
 
-void CpuBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
+void CpuBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation& rotation,
                          const AttentionDesc& attention, const HeadNorms& norms) {
+  if (!step_.runs()) return;
+  const auto& turn = static_cast<const CpuRotation&>(rotation);
+  const RotationDesc& rope = turn.desc;
+  const StepInput& step = step_.input();
   const auto& cache = static_cast<const CpuKvCache&>(kv);
   const int64_t head_dim = attention.head_dim;
   const int64_t q_width = attention.q_heads * head_dim;
   const int64_t kv_width = attention.kv_heads * head_dim;
   const int64_t width = q_width + 2 * kv_width;
-  const auto rows = static_cast<int64_t>(step_.position.size());
+  const int64_t rows = step_.rows();
   const auto half = static_cast<int64_t>(rope.inv_freq.size());
   assert(head_dim == cache.head_dim(layer) && attention.kv_heads == cache.kv_heads(layer));
   assert(2 * half <= head_dim && head_dim <= kMaxHeadDim);
-  const float* const cos = half == 0 ? nullptr : rope_angles(rope);
+  const float* const cos = half == 0 ? nullptr : rope_angles(turn);
   const float* const sin = half == 0 ? nullptr : cos + rows * half;
+  float* const first = f32(qkv);
   for_rows(rows, width, [&](int64_t row, int) {
-    float* const q = qkv + row * width;
+    float* const q = first + row * width;
     float* const k = q + q_width;
     float* const v = k + kv_width;
     const auto normalize_both = [&] {
@@ -94,10 +99,10 @@ void CpuBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rop
     if (norms.after_rope) normalize_both();
     normalize_heads(norms.v, v, kv_width, row);
     if (attention.query_scaling.beta != 0.0f) {
-      const int32_t position = step_.position[static_cast<size_t>(row)];
+      const int32_t position = step.position[static_cast<size_t>(row)];
       kernels_.scale_row(q, q, query_scale(attention.query_scaling, position), q_width);
     }
-    const int32_t slot = step_.kv_slot[static_cast<size_t>(row)];
+    const int32_t slot = step.kv_slot[static_cast<size_t>(row)];
     for (int head = 0; head < attention.kv_heads; ++head) {
       store_kv(cache, {layer, slot, head}, k + head * head_dim, v + head * head_dim);
     }

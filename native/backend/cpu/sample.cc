@@ -1,25 +1,22 @@
-#include <cassert>
-#include <utility>
-
 #include "backend/cpu/cpu_backend.h"
 
 namespace lorikeet::cpu {
 
-void CpuBackend::sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
-                        std::span<const SampleRow> rows) {
-  assert(results.size() == rows.size());
-  if (vocab != sample_vocab_) {
-    sample_scratch_.clear();
-    scratch_bytes_.fetch_sub(std::exchange(sample_bytes_, 0));
-    // One by one: a copy of one would lack its capacity, and grow in the pool's work.
-    for (int thread = 0; thread < pool_.threads(); ++thread) sample_scratch_.emplace_back(vocab);
-    for (const SampleScratch& scratch : sample_scratch_) sample_bytes_ += scratch.bytes();
-    scratch_bytes_.fetch_add(sample_bytes_);
-    sample_vocab_ = vocab;
-  }
-  pool_.run(static_cast<int64_t>(rows.size()), [&](int64_t item, int thread) {
+Status CpuBackend::reserve_sampling(const NetworkShape& shape) {
+  sample_scratch_.clear();
+  sample_scratch_.reserve(static_cast<size_t>(pool_.threads()));
+  // One by one: a copy of one would lack its capacity, and grow in the pool's work.
+  for (int thread = 0; thread < pool_.threads(); ++thread) sample_scratch_.emplace_back(shape.vocab);
+  return {};
+}
+
+void CpuBackend::sample(TensorView logits, int32_t first) {
+  if (!step_.runs()) return;
+  const std::span<SampleResult> results = step_.results(first, logits.rows);
+  const std::span<const SampleRow> rows = step_.input().samples.subspan(static_cast<size_t>(first));
+  pool_.run(logits.rows, [&](int64_t item, int thread) {
     const auto row = static_cast<size_t>(item);
-    sample_row(results[row], logits + item * vocab, vocab, rows[row],
+    sample_row(results[row], f32(logits) + item * logits.cols, logits.cols, rows[row],
                sample_scratch_[static_cast<size_t>(thread)]);
   });
 }

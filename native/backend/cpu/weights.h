@@ -1,15 +1,18 @@
-// What this backend holds for the opaque types of backend.h.
+// What this backend holds for the opaque types of backend/interface.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <span>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "backend/cpu/memory.h"
 #include "backend/cpu/packed.h"
 #include "backend/cpu/quantized_weight.h"
-#include "backend/interface/backend.h"
+#include "backend/interface/ops.h"
+#include "backend/shared/host_tensor.h"
 
 namespace lorikeet::cpu {
 
@@ -149,14 +152,16 @@ struct CpuKvCache final : KvCache {
   // [page_tokens], int8 only
   float* key_scales(int layer, int64_t page, int kv_head) const;
   float* value_scales(int layer, int64_t page, int kv_head) const;
+  // Whole pages, all layers.
+  void copy(std::span<const int32_t> from, std::span<const int32_t> to) const;
   size_t bytes() const override { return memory.bytes(); }
 };
 
-struct CpuBuffer final : Buffer {
-  Memory memory;
+struct CpuTensor final : HostMemoryTensor {
+  CpuTensor(int64_t rows, int64_t cols, Memory own)
+      : HostMemoryTensor(rows, cols, own.f32()), memory(std::move(own)) {}
 
-  float* f32() override { return memory.f32(); }
-  size_t bytes() const override { return memory.bytes(); }
+  Memory memory;
 };
 
 }  // namespace lorikeet::cpu

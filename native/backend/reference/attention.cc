@@ -9,78 +9,82 @@
 
 namespace lorikeet::reference {
 
-namespace {
-
-struct Query {
-  const float* q;             // [D]
+// One row's query head, and what it sees.
+struct ReferenceBackend::Query {
+  const float* q;  // [D]
+  const AttentionDesc& desc;
+  const RefKvCache& kv;
+  int layer;
   const int32_t* page_table;  // of the row's sequence
   int32_t first;              // first visible position
   int32_t last;               // the row's own position
   int head;
   int kv_head;
-};
 
-// What a query sees of the cache.
-struct Cache {
-  const RefKvCache& kv;
-  int layer;
-
-  // `which` 0 is K, 1 is V
-  std::vector<double> vector(const Query& query, int32_t position, int which) const {
+  // to [D]; `which` 0 is K, 1 is V
+  void load(double* to, int32_t position, int which) const {
     const int page_tokens = kv.desc.page_tokens;
-    const int32_t slot = query.page_table[position / page_tokens] * page_tokens + position % page_tokens;
-    std::vector<double> result(kv.desc.layers[layer].head_dim);
-    kv.load(result.data(), layer, slot, which, query.kv_head);
-    return result;
+    const int32_t slot = page_table[position / page_tokens] * page_tokens + position % page_tokens;
+    kv.load(to, layer, slot, which, kv_head);
   }
 };
 
-double score(const Query& query, const Cache& cache, int32_t position, const AttentionDesc& desc) {
-  const std::vector<double> key = cache.vector(query, position, 0);
+double ReferenceBackend::score(const Query& query, int32_t position) {
+  const AttentionDesc& desc = query.desc;
+  query.load(vector_.data(), position, 0);
   double sum = 0;
-  for (int i = 0; i < desc.head_dim; ++i) sum += static_cast<double>(query.q[i]) * key[i];
+  for (int i = 0; i < desc.head_dim; ++i) sum += static_cast<double>(query.q[i]) * vector_[i];
   sum *= desc.scale;
-  if (!desc.alibi_slopes.empty())
-    sum += static_cast<double>(desc.alibi_slopes[query.head]) * (position - query.last);
+  if (desc.alibi_slopes != nullptr) {
+    sum += static_cast<double>(f32(desc.alibi_slopes)[query.head]) * (position - query.last);
+  }
   return desc.softcap > 0 ? desc.softcap * std::tanh(sum / desc.softcap) : sum;
 }
 
 // out [D] = sum over visible positions of softmax(score) * V
-void attend(float* out, const Query& query, const Cache& cache, const AttentionDesc& desc) {
-  std::vector<double> weight;
-  const double sink = desc.sinks.empty() ? -INFINITY : desc.sinks[query.head];
+void ReferenceBackend::attend(float* out, const Query& query) {
+  const int d = query.desc.head_dim;
+  const std::span<double> weight =
+      std::span(weights_).first(static_cast<size_t>(query.last - query.first + 1));
+  const double sink = query.desc.sinks == nullptr ? -INFINITY : f32(query.desc.sinks)[query.head];
   double top = sink;
   for (int32_t position = query.first; position <= query.last; ++position) {
-    weight.push_back(score(query, cache, position, desc));
-    top = std::max(top, weight.back());
+    const double value = score(query, position);
+    weight[position - query.first] = value;
+    top = std::max(top, value);
   }
   double total = std::exp(sink - top);
   for (double& w : weight) total += w = std::exp(w - top);
-  std::vector<double> sum(desc.head_dim, 0.0);
+  std::fill_n(sum_.begin(), d, 0.0);
   for (int32_t position = query.first; position <= query.last; ++position) {
-    const std::vector<double> value = cache.vector(query, position, 1);
+    query.load(vector_.data(), position, 1);
     const double w = weight[position - query.first] / total;
-    for (int i = 0; i < desc.head_dim; ++i) sum[i] += w * value[i];
+    for (int i = 0; i < d; ++i) sum_[i] += w * vector_[i];
   }
-  for (int i = 0; i < desc.head_dim; ++i) out[i] = static_cast<float>(sum[i]);
+  for (int i = 0; i < d; ++i) out[i] = static_cast<float>(sum_[i]);
 }
 
-}  // namespace
-
-void ReferenceBackend::attention(float* out, const float* qkv, const KvCache& kv, int layer,
+void ReferenceBackend::attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                                  const AttentionDesc& desc) {
-  const Cache cache{static_cast<const RefKvCache&>(kv), layer};
+  if (!step_.runs()) return;
+  const StepInput& step = step_.input();
   const int d = desc.head_dim;
-  const int64_t width = static_cast<int64_t>(desc.q_heads + 2 * desc.kv_heads) * d;
   const int group = desc.q_heads / desc.kv_heads;
-  for (size_t s = 0; s + 1 < step_.q_start.size(); ++s) {
-    const int32_t* table = step_.page_table.data() + static_cast<int64_t>(s) * step_.page_table_ld;
-    for (int64_t row = step_.q_start[s]; row < step_.q_start[s + 1]; ++row) {
-      const int32_t last = step_.position[row];
+  for (size_t s = 0; s + 1 < step.q_start.size(); ++s) {
+    const int32_t* table = step.page_table.data() + static_cast<int64_t>(s) * step.page_table_stride;
+    for (int64_t row = step.q_start[s]; row < step.q_start[s + 1]; ++row) {
+      const int32_t last = step.position[row];
       const int32_t first = desc.window > 0 ? std::max(0, last - desc.window + 1) : 0;
       for (int h = 0; h < desc.q_heads; ++h) {
-        const Query query{qkv + row * width + int64_t{h} * d, table, first, last, h, h / group};
-        attend(out + (row * desc.q_heads + h) * d, query, cache, desc);
+        attend(f32(out) + (row * desc.q_heads + h) * d, {.q = f32(qkv) + row * qkv.cols + int64_t{h} * d,
+                                                         .desc = desc,
+                                                         .kv = static_cast<const RefKvCache&>(kv),
+                                                         .layer = layer,
+                                                         .page_table = table,
+                                                         .first = first,
+                                                         .last = last,
+                                                         .head = h,
+                                                         .kv_head = h / group});
       }
     }
   }

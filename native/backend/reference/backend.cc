@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+
+#include "backend/interface/open_backend.h"
+#include "backend/shared/guarded.h"
 
 namespace lorikeet {
 namespace reference {
@@ -37,37 +39,81 @@ std::optional<Floats> to_floats(const std::optional<HostTensor>& tensor) {
   return to_floats(*tensor);
 }
 
-Result<std::unique_ptr<Buffer>> ReferenceBackend::buffer_create(int64_t rows, int64_t cols) {
-  auto buffer = std::make_unique<RefBuffer>();
-  buffer->values.resize(static_cast<size_t>(rows * cols));
-  return std::unique_ptr<Buffer>(std::move(buffer));
+Status ReferenceBackend::reserve(const StepLimits& limits, const NetworkShape& shape) {
+  return guarded([&]() -> Status {
+    step_.reserve(limits);
+    row_.resize(static_cast<size_t>(shape.widest_input));
+    gate_up_.resize(static_cast<size_t>(shape.widest_output));
+    weights_.resize(static_cast<size_t>(limits.context));
+    vector_.resize(static_cast<size_t>(shape.head_dim));
+    sum_.resize(static_cast<size_t>(shape.head_dim));
+    sampling_.emplace(shape.vocab);
+    if (Status s = experts_.reserve(*this, limits.rows, shape); !s) return s;
+    const size_t doubles = row_.size() + weights_.size() + vector_.size() + sum_.size();
+    scratch_bytes_.store(step_.bytes() + doubles * sizeof(double) + bytes_of(gate_up_) + sampling_->bytes() +
+                         experts_.bytes());
+    return {};
+  });
 }
 
-void ReferenceBackend::add_scaled(float* y, const float* x, int64_t count, float factor) {
-  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<float>(y[i] + static_cast<double>(factor) * x[i]);
+Result<std::unique_ptr<Tensor>> ReferenceBackend::tensor_create(int64_t rows, int64_t cols) {
+  return guarded([&]() -> Result<std::unique_ptr<Tensor>> {
+    return std::unique_ptr<Tensor>(
+        std::make_unique<RefTensor>(rows, cols, Floats(static_cast<size_t>(rows * cols))));
+  });
 }
 
-void ReferenceBackend::gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) {
-  for (int64_t row = 0; row < rows; ++row) {
-    const double factor = 1.0 / (1.0 + std::exp(-static_cast<double>(gate[row])));
-    for (int64_t i = row * cols; i < (row + 1) * cols; ++i) y[i] = static_cast<float>(factor * y[i]);
+Result<std::unique_ptr<Rotation>> ReferenceBackend::rotation_create(const RotationDesc& desc) {
+  auto rotation = std::make_unique<RefRotation>();
+  rotation->desc = desc;
+  return std::unique_ptr<Rotation>(std::move(rotation));
+}
+
+void ReferenceBackend::step_begin(const StepInput& input) {
+  step_.begin(input);
+  if (const PageCopies& copies = step_.input().copies; copies.kv != nullptr) {
+    static_cast<RefKvCache*>(copies.kv)->copy(copies.from, copies.to);
   }
 }
 
-void ReferenceBackend::scale(float* y, int64_t count, float factor) {
-  for (int64_t i = 0; i < count; ++i) y[i] *= factor;
-}
-
-void ReferenceBackend::soft_cap(float* y, int64_t count, float cap) {
-  for (int64_t i = 0; i < count; ++i) {
-    y[i] = static_cast<float>(cap * std::tanh(static_cast<double>(y[i]) / cap));
+void ReferenceBackend::add_scaled(TensorView y, TensorView x, float factor) {
+  if (!step_.runs()) return;
+  float* const to = f32(y);
+  const float* const from = f32(x);
+  for (int64_t i = 0; i < y.count(); ++i) {
+    to[i] = static_cast<float>(to[i] + static_cast<double>(factor) * from[i]);
   }
 }
 
-void ReferenceBackend::gather_rows(float* to, const float* from, std::span<const int32_t> index,
-                                   int64_t cols) {
-  for (size_t i = 0; i < index.size(); ++i) {
-    std::memcpy(to + static_cast<int64_t>(i) * cols, from + index[i] * cols, cols * sizeof(float));
+void ReferenceBackend::gate_rows(TensorView y, TensorView gate) {
+  if (!step_.runs()) return;
+  for (int64_t row = 0; row < y.rows; ++row) {
+    const double factor = 1.0 / (1.0 + std::exp(-static_cast<double>(f32(gate)[row])));
+    float* const own = f32(y) + row * y.cols;
+    for (int64_t i = 0; i < y.cols; ++i) own[i] = static_cast<float>(factor * own[i]);
+  }
+}
+
+void ReferenceBackend::scale(TensorView y, float factor) {
+  if (!step_.runs()) return;
+  float* const values = f32(y);
+  for (int64_t i = 0; i < y.count(); ++i) values[i] *= factor;
+}
+
+void ReferenceBackend::soft_cap(TensorView y, float cap) {
+  if (!step_.runs()) return;
+  float* const values = f32(y);
+  for (int64_t i = 0; i < y.count(); ++i) {
+    values[i] = static_cast<float>(cap * std::tanh(static_cast<double>(values[i]) / cap));
+  }
+}
+
+void ReferenceBackend::gather_sampled(TensorView to, TensorView from) {
+  if (!step_.runs()) return;
+  float* row = f32(to);
+  for (const int32_t index : step_.input().sample_row) {
+    std::copy_n(f32(from) + index * from.cols, from.cols, row);
+    row += to.cols;
   }
 }
 

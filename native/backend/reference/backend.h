@@ -1,9 +1,12 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
+#include <vector>
 
 #include "backend/reference/types.h"
 #include "backend/shared/grouped_experts.h"
+#include "backend/shared/host_step.h"
 #include "backend/shared/sampling.h"
 
 namespace lorikeet::reference {
@@ -12,49 +15,64 @@ class ReferenceBackend final : public Backend {
  public:
   Caps caps() const override { return {"reference", "scalar", 1}; }
 
-  Result<std::unique_ptr<Buffer>> buffer_create(int64_t rows, int64_t cols) override;
+  Status reserve(const StepLimits& limits, const NetworkShape& shape) override;
+  size_t scratch_bytes() const override { return scratch_bytes_.load(); }
+  Result<std::unique_ptr<Tensor>> tensor_create(int64_t rows, int64_t cols) override;
+  Status upload(TensorView to, std::span<const float> values) override { return upload_to_host(to, values); }
+  Status download(std::span<float> values, TensorView from) override {
+    return download_from_host(values, from);
+  }
   Result<std::unique_ptr<Linear>> linear_create(const LinearDesc& desc) override;
   Result<std::unique_ptr<Embedding>> embedding_create(const EmbeddingDesc& desc) override;
   Result<std::unique_ptr<NormGain>> norm_create(const NormDesc& desc) override;
+  Result<std::unique_ptr<Rotation>> rotation_create(const RotationDesc& desc) override;
+  Result<std::unique_ptr<Experts>> experts_create(std::span<const ExpertDesc> experts) override {
+    return create_grouped_experts(*this, experts);
+  }
   Result<std::unique_ptr<AdapterLinear>> adapter_linear_create(
       const Linear& base, std::span<const AdapterPartDesc> parts) override;
   Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
       const Embedding& base, const AdapterEmbeddingDesc& desc) override;
   Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) override;
-  void kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
 
-  void step_begin(const StepView& step) override { step_ = step; }
-  void embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) override;
-  void norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain, float epsilon,
+  void step_begin(const StepInput& input) override;
+  void embed(TensorView y, const Embedding& table, std::span<const EmbeddingSegment> segments) override;
+  void embed_positions(TensorView y, const Embedding& table, int32_t offset) override;
+  void norm(TensorView y, TensorView x, TensorView residual, const NormGain& gain, float epsilon,
             std::span<const NormSegment> segments) override;
-  void embed_positions(float* y, const Embedding& table, int32_t offset) override;
-  void linear(float* y, const float* x, int64_t rows, const Linear& weight,
-              std::span<const LinearSegment> segments, LinearOutput output,
-              const Activation& activation) override;
-  void rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope, const AttentionDesc& attention,
-               const HeadNorms& norms) override;
-  Result<std::unique_ptr<Experts>> experts_create(std::span<const ExpertDesc> experts) override {
-    return create_grouped_experts(*this, experts);
-  }
-  size_t scratch_bytes() const override { return experts_bytes_.load(); }
-  void experts(const ExpertsCall& call, const Experts& experts) override {
-    experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
-    experts_bytes_.store(experts_.bytes());
-  }
-  void gate_rows(float* y, const float* gate, int64_t rows, int64_t cols) override;
-  void add_scaled(float* y, const float* x, int64_t count, float factor) override;
-  void scale(float* y, int64_t count, float factor) override;
-  void soft_cap(float* y, int64_t count, float cap) override;
-  void attention(float* out, const float* qkv, const KvCache& kv, int layer,
+  void linear(TensorView y, TensorView x, const Linear& weight, std::span<const LinearSegment> segments,
+              LinearOutput output, const Activation& activation) override;
+  void rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation& rotation,
+               const AttentionDesc& attention, const HeadNorms& norms) override;
+  void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
-  void gather_rows(float* to, const float* from, std::span<const int32_t> index, int64_t cols) override;
-  void sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
-              std::span<const SampleRow> rows) override;
+  void experts(const ExpertsCall& call, const Experts& experts) override {
+    if (step_.runs()) experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
+  }
+  void gate_rows(TensorView y, TensorView gate) override;
+  void add_scaled(TensorView y, TensorView x, float factor) override;
+  void scale(TensorView y, float factor) override;
+  void soft_cap(TensorView y, float cap) override;
+  void gather_sampled(TensorView to, TensorView from) override;
+  void sample(TensorView logits, int32_t first) override;
+  Status step_end(std::span<SampleResult> results) override { return step_.end(results); }
 
  private:
-  StepView step_;
+  struct Query;
+  double score(const Query& query, int32_t position);
+  void attend(float* out, const Query& query);
+  std::span<const double> quantized_row(const float* x, int64_t k, Quantization quantization);
+
+  HostStep step_;
   GroupedExpertsRunner experts_;
-  std::atomic<size_t> experts_bytes_{0};
+  // What ops work in, made by reserve().
+  std::vector<double> row_;                // [K] of one row
+  Floats gate_up_;                         // [N]
+  std::vector<double> weights_;            // [context] of one query
+  std::vector<double> vector_;             // [D] a key or a value
+  std::vector<double> sum_;                // [D]
+  std::optional<SampleScratch> sampling_;  // of the vocabulary
+  std::atomic<size_t> scratch_bytes_{0};
 };
 
 }  // namespace lorikeet::reference

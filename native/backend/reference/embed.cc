@@ -92,27 +92,32 @@ Result<std::unique_ptr<AdapterEmbedding>> ReferenceBackend::adapter_embedding_cr
   return std::unique_ptr<AdapterEmbedding>(std::move(adapter));
 }
 
-void ReferenceBackend::embed(float* y, const Embedding& table, std::span<const EmbeddingSegment> segments) {
+void ReferenceBackend::embed(TensorView y, const Embedding& table,
+                             std::span<const EmbeddingSegment> segments) {
+  if (!step_.runs()) return;
   const auto& embedding = static_cast<const RefEmbedding&>(table);
   const int64_t hidden = embedding.hidden;
-  for (size_t row = 0; row < step_.token.size(); ++row) {
-    std::memcpy(y + static_cast<int64_t>(row) * hidden, embedding.row(step_.token[row]),
+  const std::span<const int32_t> token = step_.input().token;
+  for (size_t row = 0; row < token.size(); ++row) {
+    std::memcpy(f32(y) + static_cast<int64_t>(row) * hidden, embedding.row(token[row]),
                 hidden * sizeof(float));
   }
   for (const EmbeddingSegment& segment : segments) {
     const auto& adapter = static_cast<const RefAdapterEmbedding&>(*segment.adapter);
     for (int64_t row = segment.row0; row < segment.row0 + segment.rows; ++row) {
-      embed_row(y + row * hidden, embedding, adapter, step_.token[row]);
+      embed_row(f32(y) + row * hidden, embedding, adapter, token[row]);
     }
   }
 }
 
-void ReferenceBackend::embed_positions(float* y, const Embedding& table, int32_t offset) {
+void ReferenceBackend::embed_positions(TensorView y, const Embedding& table, int32_t offset) {
+  if (!step_.runs()) return;
   const auto& embedding = static_cast<const RefEmbedding&>(table);
-  for (size_t row = 0; row < step_.position.size(); ++row) {
-    const float* const from = embedding.row(step_.position[row] + offset);
-    for (int64_t h = 0; h < embedding.hidden; ++h)
-      y[static_cast<int64_t>(row) * embedding.hidden + h] += from[h];
+  const std::span<const int32_t> position = step_.input().position;
+  for (size_t row = 0; row < position.size(); ++row) {
+    const float* const from = embedding.row(position[row] + offset);
+    float* const to = f32(y) + static_cast<int64_t>(row) * embedding.hidden;
+    for (int64_t h = 0; h < embedding.hidden; ++h) to[h] += from[h];
   }
 }
 

@@ -56,11 +56,10 @@ Result<std::unique_ptr<KvCache>> ReferenceBackend::kv_create(const KvDesc& desc)
   return std::unique_ptr<KvCache>(std::move(kv));
 }
 
-void ReferenceBackend::kv_copy(KvCache& kv, std::span<const int32_t> from, std::span<const int32_t> to) {
+void RefKvCache::copy(std::span<const int32_t> from, std::span<const int32_t> to) {
   assert(from.size() == to.size());
-  auto& cache = static_cast<RefKvCache&>(kv);
-  for (auto& layer : cache.layers) {
-    const size_t bytes = layer.size() / static_cast<size_t>(cache.desc.pages);
+  for (auto& layer : layers) {
+    const size_t bytes = layer.size() / static_cast<size_t>(desc.pages);
     for (size_t i = 0; i < from.size(); ++i) {
       if (from[i] != to[i]) std::memcpy(&layer[to[i] * bytes], &layer[from[i] * bytes], bytes);
     }

@@ -20,7 +20,8 @@ size_t RefAdapterLinear::bytes() const {
   size_t total = 0;
   for (const Part& p : parts) {
     total += bytes_of(p.a) + bytes_of(p.b) + bytes_of(p.lora_bias) + bytes_of(p.ratio) + bytes_of(p.weight) +
-             bytes_of(p.bias) + p.replaced_rows.size() * sizeof(int32_t) + bytes_of(p.replaced_row_values);
+             bytes_of(p.bias) + p.replaced_rows.size() * sizeof(int32_t) + bytes_of(p.replaced_row_values) +
+             bytes_of(p.ax);
   }
   return total;
 }
@@ -40,19 +41,6 @@ Result<std::unique_ptr<Linear>> ReferenceBackend::linear_create(const LinearDesc
 }
 
 namespace {
-
-// What the base weights of a quantized map see of a row; scale times q is exact in float64.
-std::vector<double> quantized_row(const float* x, int64_t k, Quantization quantization) {
-  std::vector<double> row(x, x + k);
-  if (quantization == Quantization::none) return row;
-  for (int64_t begin = 0; begin < k; begin += kActivationGroup) {
-    const int count = static_cast<int>(std::min<int64_t>(kActivationGroup, k - begin));
-    int8_t q[kActivationGroup];
-    const double scale = quantize_activations(q, x + begin, count);
-    for (int i = 0; i < count; ++i) row[begin + i] = scale * q[i];
-  }
-  return row;
-}
 
 template <class X>
 double dot(const float* x, const X* y, int64_t count) {
@@ -104,9 +92,8 @@ struct Row {
 void part_row(float* y, const Row& row, const RefLinear::Part& base, const RefAdapterLinear::Part* adapter,
               LinearOutput output) {
   const auto [x, for_base, k] = row;
-  Floats ax;
-  if (adapter != nullptr) {
-    for (int r = 0; r < adapter->rank; ++r) ax.push_back(static_cast<float>(dot(&adapter->a[r * k], x, k)));
+  for (int r = 0; adapter != nullptr && r < adapter->rank; ++r) {
+    adapter->ax[r] = static_cast<float>(dot(&adapter->a[r * k], x, k));
   }
   const bool replaced = adapter != nullptr && adapter->weight;
   const std::optional<Floats>& bias = adapter != nullptr && adapter->bias ? adapter->bias : base.bias;
@@ -114,7 +101,7 @@ void part_row(float* y, const Row& row, const RefLinear::Part& base, const RefAd
     double value = replaced ? dot(&(*adapter->weight)[i * k], x, k) : dot(&base.weight[i * k], for_base, k);
     if (!base.merged.empty()) value += dot(&base.merged[i * k], x, k);
     if (adapter != nullptr) {
-      if (adapter->rank > 0) value += dot(&adapter->b[i * adapter->rank], ax.data(), adapter->rank);
+      if (adapter->rank > 0) value += dot(&adapter->b[i * adapter->rank], adapter->ax.data(), adapter->rank);
       if (adapter->lora_bias) value += (*adapter->lora_bias)[i];
       if (adapter->ratio) value *= (*adapter->ratio)[i];
     }
@@ -178,6 +165,7 @@ Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
     if (desc.rank > 0) {
       part.a = to_floats(desc.a);
       part.b = scaled_b(desc);
+      part.ax.resize(static_cast<size_t>(desc.rank));
     }
     if (desc.lora_bias) part.lora_bias = scaled(to_floats(*desc.lora_bias), desc.scale);
     part.weight = to_floats(desc.weight);
@@ -195,19 +183,34 @@ Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
   return std::unique_ptr<AdapterLinear>(std::move(adapter));
 }
 
-void ReferenceBackend::linear(float* y, const float* x, int64_t rows, const Linear& weight,
+// What the base weights of a quantized map see of a row; scale times q is exact in float64.
+std::span<const double> ReferenceBackend::quantized_row(const float* x, int64_t k,
+                                                        Quantization quantization) {
+  std::copy_n(x, k, row_.begin());
+  for (int64_t begin = 0; quantization != Quantization::none && begin < k; begin += kActivationGroup) {
+    const int count = static_cast<int>(std::min<int64_t>(kActivationGroup, k - begin));
+    int8_t q[kActivationGroup];
+    const double scale = quantize_activations(q, x + begin, count);
+    for (int i = 0; i < count; ++i) row_[begin + i] = scale * q[i];
+  }
+  return std::span(row_).first(static_cast<size_t>(k));
+}
+
+void ReferenceBackend::linear(TensorView y, TensorView x, const Linear& weight,
                               std::span<const LinearSegment> segments, LinearOutput output,
                               const Activation& activation) {
+  if (!step_.runs()) return;
   const auto& linear = static_cast<const RefLinear&>(weight);
-  Floats gate_up(output == LinearOutput::glu ? static_cast<size_t>(linear.n) : 0);
+  assert(linear.k <= static_cast<int64_t>(row_.size()) && linear.n <= static_cast<int64_t>(gate_up_.size()));
   size_t segment = 0;
-  for (int64_t row = 0; row < rows; ++row) {
+  for (int64_t row = 0; row < x.rows; ++row) {
     while (segment < segments.size() && row >= segments[segment].row0 + segments[segment].rows) ++segment;
     const bool inside = segment < segments.size() && row >= segments[segment].row0;
     const auto* adapter = inside ? static_cast<const RefAdapterLinear*>(segments[segment].adapter) : nullptr;
-    const float* const x_row = x + row * linear.k;
-    float* const out = output == LinearOutput::glu ? gate_up.data() : y + row * linear.n;
-    const std::vector<double> for_base = quantized_row(x_row, linear.k, linear.quantization);
+    const float* const x_row = f32(x) + row * linear.k;
+    float* const y_row = f32(y) + row * y.cols;
+    float* const out = output == LinearOutput::glu ? gate_up_.data() : y_row;
+    const std::span<const double> for_base = quantized_row(x_row, linear.k, linear.quantization);
     for (size_t p = 0; p < linear.parts.size(); ++p) {
       const RefAdapterLinear::Part* delta = nullptr;
       if (adapter != nullptr) {
@@ -218,7 +221,7 @@ void ReferenceBackend::linear(float* y, const float* x, int64_t rows, const Line
       const RefLinear::Part& part = linear.parts[p];
       part_row(out + part.first, {x_row, for_base.data(), linear.k}, part, delta, output);
     }
-    if (output == LinearOutput::glu) glu_row(y + row * linear.n / 2, out, linear.n / 2, activation);
+    if (output == LinearOutput::glu) glu_row(y_row, out, linear.n / 2, activation);
     if (output == LinearOutput::activate) {
       for (int64_t i = 0; i < linear.n; ++i) out[i] = static_cast<float>(activate(out[i], activation));
     }

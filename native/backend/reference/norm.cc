@@ -32,21 +32,22 @@ void RefNormGain::apply(float* y, const float* x, float epsilon) const {
   }
 }
 
-void ReferenceBackend::norm(float* y, const float* x, float* residual, int64_t rows, const NormGain& gain,
+void ReferenceBackend::norm(TensorView y, TensorView x, TensorView residual, const NormGain& gain,
                             float epsilon, std::span<const NormSegment> segments) {
+  if (!step_.runs()) return;
   const auto row_width = static_cast<int64_t>(static_cast<const RefNormGain&>(gain).gain.size());
   size_t segment = 0;
-  for (int64_t row = 0; row < rows; ++row) {
+  for (int64_t row = 0; row < x.rows; ++row) {
     while (segment < segments.size() && row >= segments[segment].row0 + segments[segment].rows) ++segment;
     const bool inside = segment < segments.size() && row >= segments[segment].row0;
-    const float* in = x + row * row_width;
-    if (residual != nullptr) {
-      float* sum = residual + row * row_width;
+    const float* in = f32(x) + row * row_width;
+    if (!residual.empty()) {
+      float* const sum = f32(residual) + row * row_width;
       for (int64_t i = 0; i < row_width; ++i) sum[i] += in[i];
       in = sum;
     }
     const NormGain& own = inside ? *segments[segment].gain : gain;
-    static_cast<const RefNormGain&>(own).apply(y + row * row_width, in, epsilon);
+    static_cast<const RefNormGain&>(own).apply(f32(y) + row * row_width, in, epsilon);
   }
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 // head [D]. The angle is a float32 product, as Transformers computes it: at long positions that rounding is
 // visible.
-void rotate(float* head, int32_t position, const RopeDesc& rope) {
+void rotate(float* head, int32_t position, const RotationDesc& rope) {
   const auto half = static_cast<int>(rope.inv_freq.size());
   for (int i = 0; i < half; ++i) {
     const float angle = static_cast<float>(position) * rope.inv_freq[i];
@@ -45,15 +45,18 @@ double query_scale(const QueryScaling& scaling, int32_t position) {
 
 }  // namespace
 
-void ReferenceBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDesc& rope,
+void ReferenceBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation& rotation,
                                const AttentionDesc& attention, const HeadNorms& norms) {
+  if (!step_.runs()) return;
+  const RotationDesc& rope = static_cast<const RefRotation&>(rotation).desc;
+  const StepInput& step = step_.input();
   auto& cache = static_cast<RefKvCache&>(kv);
   const int64_t d = attention.head_dim;
   const int64_t q_width = attention.q_heads * d;
   const int64_t kv_width = attention.kv_heads * d;
-  for (size_t t = 0; t < step_.token.size(); ++t) {
+  for (size_t t = 0; t < step.token.size(); ++t) {
     const auto row = static_cast<int64_t>(t);
-    float* const q = qkv + row * (q_width + 2 * kv_width);  // [HQ + 2 HKV, D]: q | k | v
+    float* const q = f32(qkv) + row * (q_width + 2 * kv_width);  // [HQ + 2 HKV, D]: q | k | v
     float* const k = q + q_width;
     float* const v = k + kv_width;
     const auto normalize_heads = [&] {
@@ -61,14 +64,14 @@ void ReferenceBackend::rope_kv(float* qkv, KvCache& kv, int layer, const RopeDes
       normalize(k, kv_width, norms.k, row);
     };
     if (!norms.after_rope) normalize_heads();
-    for (float* head = q; head < v; head += d) rotate(head, step_.position[t], rope);
+    for (float* head = q; head < v; head += d) rotate(head, step.position[t], rope);
     if (norms.after_rope) normalize_heads();
     normalize(v, kv_width, norms.v, row);
-    const double factor = query_scale(attention.query_scaling, step_.position[t]);
+    const double factor = query_scale(attention.query_scaling, step.position[t]);
     for (int64_t i = 0; i < q_width; ++i) q[i] = static_cast<float>(factor * q[i]);
     for (int h = 0; h < attention.kv_heads; ++h) {
-      cache.store(layer, step_.kv_slot[t], 0, h, k + h * d);
-      cache.store(layer, step_.kv_slot[t], 1, h, v + h * d);
+      cache.store(layer, step.kv_slot[t], 0, h, k + h * d);
+      cache.store(layer, step.kv_slot[t], 1, h, v + h * d);
     }
   }
 }

@@ -2,11 +2,12 @@
 
 namespace lorikeet::reference {
 
-void ReferenceBackend::sample(std::span<SampleResult> results, const float* logits, int64_t vocab,
-                              std::span<const SampleRow> rows) {
-  SampleScratch scratch(vocab);
-  for (size_t r = 0; r < rows.size(); ++r) {
-    sample_row(results[r], logits + static_cast<int64_t>(r) * vocab, vocab, rows[r], scratch);
+void ReferenceBackend::sample(TensorView logits, int32_t first) {
+  if (!step_.runs()) return;
+  const std::span<SampleResult> results = step_.results(first, logits.rows);
+  for (size_t r = 0; r < results.size(); ++r) {
+    const SampleRow& row = step_.input().samples[static_cast<size_t>(first) + r];
+    sample_row(results[r], f32(logits) + static_cast<int64_t>(r) * logits.cols, logits.cols, row, *sampling_);
   }
 }
 

@@ -3,10 +3,12 @@
 
 #include <cassert>
 #include <optional>
+#include <utility>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/ops.h"
 #include "backend/shared/dtype.h"
+#include "backend/shared/host_tensor.h"
 #include "backend/shared/kv_type.h"
 #include "backend/shared/quantization.h"
 
@@ -58,6 +60,7 @@ struct RefAdapterLinear final : AdapterLinear {
     std::optional<Floats> bias;       // [n]
     std::vector<int32_t> replaced_rows;
     Floats replaced_row_values;  // [replaced_rows, K]
+    mutable Floats ax;           // [rank] A x of the row that is being computed
   };
   std::vector<Part> parts;
 
@@ -110,15 +113,22 @@ struct RefKvCache final : KvCache {
   void store(int layer, int32_t slot, int which, int kv_head, const float* from);
   // to [head_dim], dequantized
   void load(double* to, int layer, int32_t slot, int which, int kv_head) const;
+  // Whole pages, all layers.
+  void copy(std::span<const int32_t> from, std::span<const int32_t> to);
 
  private:
   size_t offset(int layer, int32_t slot, int which, int kv_head) const;
 };
 
-struct RefBuffer final : Buffer {
-  Floats values;
-  float* f32() override { return values.data(); }
-  size_t bytes() const override { return bytes_of(values); }
+struct RefRotation final : Rotation {
+  RotationDesc desc;
+};
+
+struct RefTensor final : HostMemoryTensor {
+  RefTensor(int64_t rows, int64_t cols, Floats values)
+      : HostMemoryTensor(rows, cols, values.data()), own(std::move(values)) {}
+
+  Floats own;  // moving a vector leaves its elements where they are
 };
 
 }  // namespace lorikeet::reference

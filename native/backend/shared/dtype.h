@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/tensor.h"
 
 namespace lorikeet {
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "backend/shared/host_tensor.h"
+
 namespace lorikeet {
 
 size_t GroupedExperts::bytes() const {
@@ -26,23 +28,49 @@ Result<std::unique_ptr<Experts>> create_grouped_experts(Backend& backend,
   return std::unique_ptr<Experts>(std::move(result));
 }
 
+Status GroupedExpertsRunner::reserve(Backend& backend, int64_t rows, const NetworkShape& shape) {
+  if (shape.experts == 0) return {};
+  const int64_t places = rows * shape.chosen_experts;
+  router_.reserve(shape.experts);
+  chosen_.reserve(static_cast<size_t>(places));
+  row_.reserve(static_cast<size_t>(places));
+  place_.reserve(static_cast<size_t>(places));
+  begin_.reserve(static_cast<size_t>(shape.experts) + 1);
+  struct Need {
+    std::unique_ptr<Tensor>& tensor;
+    int64_t cols;
+  };
+  for (const auto& [tensor, cols] :
+       {Need{inputs_, shape.hidden}, Need{activated_, shape.expert_width}, Need{outputs_, shape.hidden}}) {
+    auto made = backend.tensor_create(places, cols);
+    if (!made) return made.error();
+    tensor = std::move(*made);
+  }
+  return {};
+}
+
 size_t GroupedExpertsRunner::bytes() const {
-  const size_t floats = inputs_.capacity() + activated_.capacity() + outputs_.capacity();
-  const size_t indices = begin_.capacity() + row_.capacity() + place_.capacity();
-  return floats * sizeof(float) + indices * sizeof(int32_t) + chosen_.capacity() * sizeof(ChosenExpert);
+  size_t total = router_.bytes() + chosen_.capacity() * sizeof(ChosenExpert);
+  total += (begin_.capacity() + row_.capacity() + place_.capacity()) * sizeof(int32_t);
+  for (const auto* const tensor : {&inputs_, &activated_, &outputs_}) {
+    if (*tensor) total += (*tensor)->bytes();
+  }
+  return total;
 }
 
 // Counting sort by expert; rows of one stay in their order.
 void GroupedExpertsRunner::sort_rows(const ExpertsCall& call) {
   const auto chosen = static_cast<size_t>(call.router.chosen);
-  const size_t places = static_cast<size_t>(call.rows) * chosen;
+  const size_t places = static_cast<size_t>(call.x.rows) * chosen;
+  const float* const logits = f32(call.logits);
+  const std::span<const float> choice_bias = f32(call.router.choice_bias);
   chosen_.resize(places);
   begin_.assign(static_cast<size_t>(call.router.experts) + 1, 0);
   row_.resize(places);
   place_.resize(places);
-  for (int64_t row = 0; row < call.rows; ++row) {
+  for (int64_t row = 0; row < call.x.rows; ++row) {
     const std::span own(&chosen_[static_cast<size_t>(row) * chosen], chosen);
-    route(own, call.logits + row * call.router.experts, call.router);
+    router_.route(own, logits + row * call.router.experts, call.router, choice_bias);
     for (const ChosenExpert& choice : own) ++begin_[static_cast<size_t>(choice.expert) + 1];
   }
   for (size_t expert = 1; expert < begin_.size(); ++expert) begin_[expert] += begin_[expert - 1];
@@ -56,33 +84,45 @@ void GroupedExpertsRunner::sort_rows(const ExpertsCall& call) {
   begin_.front() = 0;
 }
 
+void GroupedExpertsRunner::gather(const TensorView& x) const {
+  const auto places = static_cast<int64_t>(row_.size());
+  float* to = f32({inputs_.get(), 0, places, x.cols});
+  for (const int32_t row : row_) {
+    std::copy_n(f32(x) + row * x.cols, x.cols, to);
+    to += x.cols;
+  }
+}
+
+void GroupedExpertsRunner::add_up(Backend& backend, const ExpertsCall& call,
+                                  const TensorView& outputs) const {
+  for (int64_t row = 0; row < call.y.rows; ++row) {
+    const TensorView y = call.y.part(row, 1);
+    if (!call.add) std::fill_n(f32(y), y.cols, 0.0f);
+    for (int64_t i = row * call.router.chosen; i < (row + 1) * call.router.chosen; ++i) {
+      const auto at = static_cast<size_t>(i);
+      backend.add_scaled(y, outputs.part(place_[at], 1), chosen_[at].weight);
+    }
+  }
+}
+
 void GroupedExpertsRunner::run(Backend& backend, const ExpertsCall& call, const GroupedExperts& experts) {
   assert(static_cast<size_t>(call.router.experts) == experts.up.size());
   sort_rows(call);
-  const int64_t hidden = experts.up.front()->inputs();
-  const int64_t width = experts.down.front()->inputs();
+  gather(call.x);
   const auto places = static_cast<int64_t>(row_.size());
-  inputs_.resize(static_cast<size_t>(places * hidden));
-  activated_.resize(static_cast<size_t>(places * width));
-  outputs_.resize(static_cast<size_t>(places * hidden));
-  backend.gather_rows(inputs_.data(), call.x, row_, hidden);
+  const TensorView inputs{inputs_.get(), 0, places, experts.up.front()->inputs()};
+  const TensorView activated{activated_.get(), 0, places, experts.down.front()->inputs()};
+  const TensorView outputs{outputs_.get(), 0, places, call.y.cols};
   for (size_t expert = 0; expert < experts.up.size(); ++expert) {
     const int64_t begin = begin_[expert];
     const int64_t rows = begin_[expert + 1] - begin;
     if (rows == 0) continue;
-    backend.linear(activated_.data() + begin * width, inputs_.data() + begin * hidden, rows,
-                   *experts.up[expert], {}, LinearOutput::glu, call.activation);
-    backend.linear(outputs_.data() + begin * hidden, activated_.data() + begin * width, rows,
-                   *experts.down[expert], {}, LinearOutput::store);
+    backend.linear(activated.part(begin, rows), inputs.part(begin, rows), *experts.up[expert], {},
+                   LinearOutput::glu, call.activation);
+    backend.linear(outputs.part(begin, rows), activated.part(begin, rows), *experts.down[expert], {},
+                   LinearOutput::store);
   }
-  for (int64_t row = 0; row < call.rows; ++row) {
-    float* const y = call.y + row * hidden;
-    if (!call.add) std::fill_n(y, hidden, 0.0f);
-    for (int64_t i = row * call.router.chosen; i < (row + 1) * call.router.chosen; ++i) {
-      const auto at = static_cast<size_t>(i);
-      backend.add_scaled(y, outputs_.data() + place_[at] * hidden, hidden, chosen_[at].weight);
-    }
-  }
+  add_up(backend, call, outputs);
 }
 
 }  // namespace lorikeet

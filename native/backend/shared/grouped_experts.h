@@ -1,12 +1,13 @@
 // Experts as linear maps of the backend that owns them: a step's rows are sorted by expert, each expert's
 // rows pass its two maps together, and every row adds up what its own experts gave, in the order of its
 // choice. So a row's result depends on its own input alone, and an expert that nobody chose is not read.
+// For backends whose tensors are in host memory (backend/shared/host_tensor.h).
 #pragma once
 
 #include <memory>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/ops.h"
 #include "backend/shared/routing.h"
 
 namespace lorikeet {
@@ -21,20 +22,27 @@ struct GroupedExperts final : Experts {
 Result<std::unique_ptr<Experts>> create_grouped_experts(Backend& backend,
                                                         std::span<const ExpertDesc> experts);
 
-// Of one backend: working memory that grows to the largest step and stays.
+// Of one backend.
 class GroupedExpertsRunner {
  public:
+  // All that run() needs of up to `rows` rows. Throws std::bad_alloc.
+  Status reserve(Backend& backend, int64_t rows, const NetworkShape& shape);
   void run(Backend& backend, const ExpertsCall& call, const GroupedExperts& experts);
   size_t bytes() const;
 
  private:
   void sort_rows(const ExpertsCall& call);
+  void gather(const TensorView& x) const;
+  void add_up(Backend& backend, const ExpertsCall& call, const TensorView& outputs) const;
 
-  std::vector<ChosenExpert> chosen_;  // [rows, chosen]
-  std::vector<int32_t> begin_;        // [E + 1] first place of each expert's rows
-  std::vector<int32_t> row_;          // [rows * chosen] by place
-  std::vector<int32_t> place_;        // [rows, chosen]
-  std::vector<float> inputs_, activated_, outputs_;
+  Router router_;
+  std::vector<ChosenExpert> chosen_;   // [rows, chosen]
+  std::vector<int32_t> begin_;         // [E + 1] first place of each expert's rows
+  std::vector<int32_t> row_;           // [rows * chosen] by place
+  std::vector<int32_t> place_;         // [rows, chosen]
+  std::unique_ptr<Tensor> inputs_;     // [rows * chosen, H] by place
+  std::unique_ptr<Tensor> activated_;  // [rows * chosen, F]
+  std::unique_ptr<Tensor> outputs_;    // [rows * chosen, H]
 };
 
 }  // namespace lorikeet

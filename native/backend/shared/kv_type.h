@@ -6,7 +6,7 @@
 
 #include <cstddef>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/weights.h"
 #include "backend/shared/dtype.h"
 
 namespace lorikeet {

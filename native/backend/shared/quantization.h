@@ -17,7 +17,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/weights.h"
 
 namespace lorikeet {
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "backend/interface/backend.h"
+#include "backend/interface/step.h"
 
 namespace lorikeet {
 

@@ -1,4 +1,3 @@
-import type { NativeModel } from '#native-engine/native.js';
 import { type KvPages, pagesFor } from './kv-pages.js';
 import type { PageCopy, PrefixCache, PrefixMatch } from './prefix-cache.js';
 import type { Reuse } from '../loop/scheduler.js';
@@ -8,8 +7,14 @@ import type { ServingMetrics } from '../loop/serving-metrics.js';
 export interface PrefixEntryOptions {
   readonly pages: KvPages;
   readonly prefixes: PrefixCache;
-  readonly native: Pick<NativeModel, 'copyPages'>;
   readonly metrics: ServingMetrics;
+}
+
+/** A page that the next step copies before it computes, and what is to be done once that step is over. */
+export interface PendingCopy {
+  readonly from: number;
+  readonly to: number;
+  readonly done: () => void;
 }
 
 /** What the prefix cache has for the requests that one scheduling decision considers, and for those that it lets in. */
@@ -50,12 +55,12 @@ export class PrefixEntry {
     sequence.chargedTokens = Math.max(sequence.chargedTokens, sequence.computedTokens);
   }
 
-  /** Copies the pages that are shared only in part, once every admitted request has the page to copy to. */
-  copyPages(): void {
-    if (this.#copies.length === 0) return;
-    const from = this.#copies.map(({ copy }) => copy.from);
-    const to = this.#copies.map(({ sequence, copy }) => sequence.pages[copy.toIndex] as number);
-    this.options.native.copyPages(Int32Array.from(from), Int32Array.from(to));
-    for (const { copy } of this.#copies) copy.done();
+  /** The pages that are shared only in part, once every admitted request has the page to copy to. */
+  copies(): PendingCopy[] {
+    return this.#copies.map(({ sequence, copy }) => ({
+      from: copy.from,
+      to: sequence.pages[copy.toIndex] as number,
+      done: copy.done,
+    }));
   }
 }

@@ -8,7 +8,7 @@ import { type DraftedGrant, draftAhead } from './drafts.js';
 import type { KvPages } from '../kv/kv-pages.js';
 import type { PlanWriter, StepEntry } from './plan-writer.js';
 import type { PrefixCache } from '../kv/prefix-cache.js';
-import { PrefixEntry } from '../kv/prefix-entry.js';
+import { type PendingCopy, PrefixEntry } from '../kv/prefix-entry.js';
 import type { RequestMetrics } from './request-metrics.js';
 import { type ScheduleLimits, schedule } from './scheduler.js';
 import type { Sequence } from './sequence.js';
@@ -22,7 +22,7 @@ import { WaitingQueues } from './waiting-queues.js';
 import { WakeSignal } from './wake-signal.js';
 
 export interface EngineLoopOptions {
-  readonly native: Pick<NativeModel, 'step' | 'copyPages'>;
+  readonly native: Pick<NativeModel, 'step'>;
   readonly pages: KvPages;
   readonly prefixes: PrefixCache;
   readonly residency: AdapterResidency;
@@ -49,6 +49,8 @@ export class EngineLoop {
   readonly #lengths = new RecentMean();
   readonly #adapters: AdapterAdmission;
   #step = 0;
+  /** Of those that the next step admits. */
+  #copies: readonly PendingCopy[] = [];
   /** Steps since a waiting request entered. */
   #stalledSteps = 0;
   #lastStepEnd_ms: number | undefined;
@@ -212,7 +214,7 @@ export class EngineLoop {
     for (const { request, tokens } of decision.grants) {
       pages.grow(request.pages, request.computedTokens + tokens);
     }
-    entry.copyPages();
+    this.#copies = entry.copies();
     if (decision.grants.length === 0 && decision.preempted.size > 0) return undefined;
     return draftAhead(decision.grants, limits.stepTokens, pages);
   }
@@ -231,7 +233,7 @@ export class EngineLoop {
     let entries: readonly StepEntry[] = [];
     for (const { request } of grants) request.takePart(this.#step);
     try {
-      entries = writer.write(grants);
+      entries = writer.write(grants, this.#copies);
       const begin_ms = performance.now();
       if (this.#lastStepEnd_ms !== undefined) {
         metrics.stepOutsideSeconds.observe((begin_ms - this.#lastStepEnd_ms) / 1000);
@@ -251,6 +253,8 @@ export class EngineLoop {
         else this.#retire(request, request.endsAfterStep);
       }
       return;
+    } finally {
+      for (const copy of this.#copies) copy.done();
     }
     for (const { request } of grants) request.inStep = false;
     for (const entry of entries) this.#afterStep(entry);

@@ -8,6 +8,7 @@ import {
   type SampleColumns,
 } from '#native-engine/sample-columns.js';
 import { makeStepPlan, type StepPlanCapacity } from '#native-engine/step-plan.js';
+import type { PendingCopy } from '../kv/prefix-entry.js';
 import type { Sequence } from './sequence.js';
 
 /** One sequence's part of a step. */
@@ -48,7 +49,7 @@ export class PlanWriter {
   }
 
   /** The sequences' pages must already cover the granted tokens. */
-  write(grants: readonly Grant[]): StepEntry[] {
+  write(grants: readonly Grant[], copies: readonly PendingCopy[]): StepEntry[] {
     const ordered = grants.toSorted(
       (a, b) => a.request.adapterHandle - b.request.adapterHandle || a.request.id - b.request.id,
     );
@@ -64,6 +65,9 @@ export class PlanWriter {
     plan.pageTableStride = ordered.reduce((most, { request }) => Math.max(most, request.heldPages), 1);
     const entries: StepEntry[] = [];
     for (const grant of ordered) entries.push(this.#writeSequence(grant));
+    plan.copies = copies.length;
+    plan.copyFrom.set(copies.map(({ from }) => from));
+    plan.copyTo.set(copies.map(({ to }) => to));
     return entries;
   }
 

@@ -1,0 +1,11 @@
+// How often this program has asked for memory.
+#pragma once
+
+#include <cstdint>
+
+namespace lorikeet::test {
+
+// Of operator new and of the CPU backend's own memory, on all threads.
+uint64_t allocations();
+
+}  // namespace lorikeet::test
