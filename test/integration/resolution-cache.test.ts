@@ -66,3 +66,29 @@ describe('what a process knows of an alias', () => {
     await heardElsewhere(1);
   });
 });
+
+describe("what a version's labels say of its answers", () => {
+  const label = (labels: Record<string, string>, status = 200) =>
+    acme.expect(status, 'PATCH', '/v1/adapters/bot/versions/1', { labels });
+  const wanted = async () => {
+    const messages = [{ role: 'user', content: 'x' }];
+    await acme.expect(200, 'POST', '/v1/chat/completions', { model: 'bot@1', messages });
+    return platform.engine.requests.at(-1)?.wantedFormats;
+  };
+
+  it('holds from the next request on, and is refused where it is none that is known', async () => {
+    expect(await wanted()).toEqual({ tools: false, reasoning: true });
+    await label({ team: 'a', tool_parser: 'phi', reasoning_parser: 'none' });
+    expect(await wanted()).toEqual({
+      tools: false,
+      reasoning: true,
+      toolFormat: 'phi',
+      reasoningFormat: 'none',
+    });
+    expect(await label({ tool_parser: 'morse' }, 400)).toMatchObject({
+      error: { param: 'labels.tool_parser' },
+    });
+    await label({});
+    expect(await wanted()).toEqual({ tools: false, reasoning: true });
+  });
+});

@@ -37,6 +37,7 @@ const VERSION = {
   alias: undefined,
   version: 3,
   digest: 'd1'.repeat(32),
+  formats: {},
 };
 
 /** The inference API as the product wires it: real HTTP, guard, fleet; the database and the engine's model are fake. */

@@ -18,7 +18,8 @@ const MODEL = join(import.meta.dirname, '../golden/cases/llama-gqa/model');
 const BASE = 'base-digest';
 export const EOS = 1;
 
-type Overrides = Partial<InferenceEngineOptions['settings']> & Partial<FakeNativeOptions>;
+type Overrides = Partial<InferenceEngineOptions['settings']> &
+  Partial<FakeNativeOptions> & { readonly chatTemplate?: string };
 
 export interface OpenedEngine {
   readonly engine: InferenceEngine;
@@ -51,7 +52,7 @@ export class ServingFixture {
     const model = {
       native,
       tokenizer: this.tokenizer,
-      templates: new Map(),
+      templates: new Map(overrides.chatTemplate === undefined ? [] : [['default', overrides.chatTemplate]]),
       eosTokenIds: [EOS],
       base: baseOf(native),
     };

@@ -143,6 +143,7 @@ export const ScoredTokenSchema = TokenChoiceSchema.extend({
 export type ScoredToken = z.infer<typeof ScoredTokenSchema>;
 
 export const FinishReasonSchema = z.enum(['stop', 'length']);
+export type FinishReason = z.infer<typeof FinishReasonSchema>;
 
 export const GenerateEventSchema = z.discriminatedUnion('type', [
   z.object({

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ReasoningFormatOrNoneSchema, ToolFormatOrNoneSchema } from './chat-formats.js';
 
 /** What all our own resources share: names, labels, times and lists. */
 
@@ -11,9 +12,23 @@ export const NameSchema = z
   )
   .describe('1 to 128 of A-Z a-z 0-9 . _ - starting with a letter or digit');
 
+/** Labels of a version by which it says how its answers are written, where its chat template does not show it. */
+export const FORMAT_LABELS = {
+  tool_parser: ToolFormatOrNoneSchema,
+  reasoning_parser: ReasoningFormatOrNoneSchema,
+};
+
 export const LabelsSchema = z
   .record(z.string().min(1).max(63), z.string().max(255))
-  .refine((labels) => Object.keys(labels).length <= 64, 'expected at most 64 labels');
+  .refine((labels) => Object.keys(labels).length <= 64, 'expected at most 64 labels')
+  .superRefine((labels, context) => {
+    for (const [name, schema] of Object.entries(FORMAT_LABELS)) {
+      const value = labels[name];
+      if (value === undefined || schema.safeParse(value).success) continue;
+      const message = `as a label it says how a version writes: expected one of ${schema.options.join(', ')}`;
+      context.addIssue({ code: 'custom', path: [name], message });
+    }
+  });
 export type Labels = z.infer<typeof LabelsSchema>;
 
 export const DescriptionSchema = z.string().max(4000);

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { TenantsService } from '#accounts/tenants.service.js';
 import { ChatRequestSchema } from '#contracts/openai/chat-request.js';
 import { CompletionRequestSchema } from '#contracts/openai/completion-request.js';
+import { contentOf } from '#inference/answers/answer-content.js';
 import { InferenceService } from '#inference/life/inference.service.js';
 import { planChat } from '#inference/plan/chat-plan.js';
 import { planCompletion } from '#inference/plan/completion-plan.js';
@@ -34,11 +35,7 @@ export class VersionAnswers {
         requestId: `evaluation-${randomUUID()}`,
         controller,
       });
-      let text = '';
-      for await (const { value } of events) {
-        if (value.type === 'tokens' || value.type === 'finish') text += value.text;
-      }
-      return text;
+      return await contentOf(events);
     } finally {
       signal.removeEventListener('abort', forward);
     }

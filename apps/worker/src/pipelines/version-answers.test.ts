@@ -129,6 +129,16 @@ describe.each(CASES)(
   },
 );
 
+it('judges what a caller is shown, not the reasoning before it', async () => {
+  app.engine.script = (generation: FakeGeneration) => {
+    const formats = { reasoning: 'think', reasoningOpen: true } as const;
+    generation.send({ ...start(), formats }, tokens('Well.</think>', [7]), tokens('Yes', [8]), finish());
+    generation.end();
+  };
+  const { question } = CASES[0] as (typeof CASES)[0];
+  expect(await answers.ask(question, new AbortController().signal)).toBe('Yes');
+});
+
 it('ends in the engine when the evaluation is given up', async () => {
   const gone = new Promise<void>((resolve) => {
     app.engine.script = (generation: FakeGeneration) => {

@@ -1,5 +1,7 @@
 import type { ArmedGuard } from '#contracts/alias-trials.js';
 import type { BaseModel } from '#contracts/base-model.js';
+import type { WantedFormats } from '#contracts/chat-formats.js';
+import { FORMAT_LABELS, type Labels } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
 import { type EntityManager, In } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
@@ -34,7 +36,11 @@ export interface ServedVersion {
   readonly version: number;
   /** Of what answers on the base that is served. */
   readonly digest: string;
+  /** How it writes its answers, where its labels say so. */
+  readonly formats: SaidFormats;
 }
+
+export type SaidFormats = Pick<WantedFormats, 'toolFormat' | 'reasoningFormat'>;
 
 /** A version that was ready on some base, and does not answer on the one that is served. */
 interface SilentVersion {
@@ -126,6 +132,7 @@ const SERVED_COLUMNS = {
   digest: true,
   baseModel: true,
   baseDigest: true,
+  labels: true,
 } as const;
 
 function readVersions(
@@ -181,6 +188,17 @@ function served(
     adapterCreatedAt: adapter.createdAt,
     version: number,
     digest,
+    formats: formatsOf(version.labels),
+  };
+}
+
+/** Labels of a kind that was not known when they were set say nothing. */
+function formatsOf({ tool_parser, reasoning_parser }: Labels): SaidFormats {
+  const tools = FORMAT_LABELS.tool_parser.safeParse(tool_parser);
+  const reasoning = FORMAT_LABELS.reasoning_parser.safeParse(reasoning_parser);
+  return {
+    ...(tools.success ? { toolFormat: tools.data } : {}),
+    ...(reasoning.success ? { reasoningFormat: reasoning.data } : {}),
   };
 }
 

@@ -122,7 +122,8 @@ export class VersionsService {
     number: number,
     { parents, ...facts }: PatchVersion,
   ): Promise<VersionResource> {
-    return this.database.transaction(async (manager) => {
+    // Its labels may say how its answers are written.
+    return this.changes.commit({ tenant: tenantId, adapter: adapterName }, async (manager) => {
       const adapter = await lockAdapter(manager, tenantId, adapterName);
       const row = await findVersion(manager, adapter, number);
       const before = await readVersionResource(manager, adapterName, row);

@@ -100,12 +100,17 @@ export type ChatRequestMessage = z.infer<typeof ChatRequestMessageSchema>;
 
 const ToolSchema = z.object({
   type: z.literal('function', { error: 'only "function" tools are supported' }),
-  function: z.looseObject({ name: z.string(), description: z.string().nullish() }),
+  function: z.looseObject({
+    name: z.string(),
+    description: z.string().nullish(),
+    strict: z.boolean().nullish(),
+  }),
 });
 
-const NO_TOOL_PARSER =
-  'tool calls are not read from the generated text; send tool_choice: "none" to render the tools into the ' +
-  'prompt and get the text as it is';
+const NO_FORCED_CALLS =
+  'only "auto" and "none" are supported: that the model must call a tool, or a certain one, cannot be enforced yet';
+const NO_STRICT_SCHEMAS =
+  "strict: only false is supported: that arguments follow a tool's schema cannot be enforced yet";
 
 /** Given to the template by us, from the request's own fields. */
 const RESERVED_TEMPLATE_ARGUMENTS = ['messages', 'tools', 'add_generation_prompt'];
@@ -148,9 +153,13 @@ export const ChatRequestSchema = onlyKnown({
       }),
     })
     .nullish(),
-  tools: chatInputFields.tools.describe('Rendered by the chat template; needs tool_choice "none"'),
-  tool_choice: z.unknown().optional(),
-  parallel_tool_calls: z.unknown().optional().describe('Accepted and ignored'),
+  tool_choice: z.unknown().optional().describe('`auto` (the default) or `none`'),
+  parallel_tool_calls: z.boolean().nullish().describe('false: only the first call of an answer is given'),
+  include_reasoning: z.boolean().nullish().describe('false: reasoning is left out of the answer'),
+  reasoning_effort: z
+    .enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh'])
+    .nullish()
+    .describe('Given to the chat template as `reasoning_effort`'),
   modalities: bounded(8, z.array(z.literal('text', { error: 'only "text" is supported' }))).nullish(),
   add_special_tokens: z
     .literal(false, { error: 'only false is supported: the template adds them' })
@@ -178,7 +187,7 @@ interface ChatRules extends ChatInputRules {
   readonly min_tokens?: number | null | undefined;
   readonly logprobs?: boolean | null | undefined;
   readonly top_logprobs?: number | null | undefined;
-  readonly tools?: readonly unknown[] | null | undefined;
+  readonly tools?: readonly { readonly function: { readonly strict?: unknown } }[] | null | undefined;
   readonly tool_choice?: unknown;
   readonly prompt_logprobs?: number | null | undefined;
   readonly stream?: boolean | null | undefined;
@@ -207,7 +216,8 @@ export function checkChatInput(request: ChatInputRules, report: Report): void {
 }
 
 function checkTools({ tools, tool_choice }: ChatRules, report: Report): void {
-  const choice = tool_choice ?? undefined;
-  if (choice !== undefined && choice !== 'none' && choice !== 'auto') report('tool_choice', NO_TOOL_PARSER);
-  else if (tools && tools.length > 0 && choice !== 'none') report('tools', NO_TOOL_PARSER);
+  const choice = tool_choice ?? 'auto';
+  if (choice !== 'none' && choice !== 'auto') report('tool_choice', NO_FORCED_CALLS);
+  const strict = choice === 'none' ? -1 : (tools ?? []).findIndex((tool) => tool.function.strict === true);
+  if (strict >= 0) report(`tools[${strict}].function.strict`, NO_STRICT_SCHEMAS);
 }

@@ -13,11 +13,32 @@ export const ChatLogprobsSchema = z.object({
 });
 export type ChatLogprobs = z.infer<typeof ChatLogprobsSchema>;
 
-const FinishSchema = z.enum(['stop', 'length']);
+const FinishSchema = z.enum(['stop', 'length', 'tool_calls']);
+export type ChatFinish = z.infer<typeof FinishSchema>;
+
+const ToolCallSchema = z.object({
+  id: z.string(),
+  type: z.literal('function'),
+  function: z.object({
+    name: z.string(),
+    arguments: z.string().describe('JSON text, as the model wrote it'),
+  }),
+});
+
+const reasoning = z.string().optional().describe('What the model thought before it answered');
+
+const ChatMessageSchema = z.object({
+  role: z.literal('assistant'),
+  content: z.string().nullable(),
+  refusal: z.null(),
+  reasoning_content: reasoning,
+  tool_calls: z.array(ToolCallSchema).optional(),
+});
+export type ChatMessage = z.infer<typeof ChatMessageSchema>;
 
 export const ChatChoiceSchema = z.object({
   index: z.int(),
-  message: z.object({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+  message: ChatMessageSchema,
   logprobs: ChatLogprobsSchema.nullable(),
   finish_reason: FinishSchema,
   stop_reason: StopReasonSchema,
@@ -43,9 +64,27 @@ export const ChatCompletionSchema = z.object({
 });
 export type ChatCompletion = z.infer<typeof ChatCompletionSchema>;
 
+const ChatDeltaSchema = z.object({
+  role: z.literal('assistant').optional(),
+  content: z.string().optional(),
+  reasoning_content: reasoning,
+  tool_calls: z
+    .array(
+      z.object({
+        index: z.int(),
+        /** With `type` and the name only where the call begins. */
+        id: z.string().optional(),
+        type: z.literal('function').optional(),
+        function: z.object({ name: z.string().optional(), arguments: z.string() }),
+      }),
+    )
+    .optional(),
+});
+export type ChatDelta = z.infer<typeof ChatDeltaSchema>;
+
 export const ChatChunkChoiceSchema = z.object({
   index: z.int(),
-  delta: z.object({ role: z.literal('assistant').optional(), content: z.string().optional() }),
+  delta: ChatDeltaSchema,
   logprobs: ChatLogprobsSchema.nullable(),
   finish_reason: FinishSchema.nullable(),
   stop_reason: StopReasonSchema.optional(),

@@ -171,9 +171,15 @@ describe('ChatRequestSchema', () => {
       'messages.0.tool_call_id: Invalid input: expected string',
     ],
     [{ messages: [{ role: 'user', content: 'x', images: [] }] }, 'messages.0.images: is not a field'],
-    [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools: tool calls are not read'],
-    [{ tool_choice: 'required' }, 'tool_choice: tool calls are not read'],
-    [{ tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice: tool calls are not read'],
+    [
+      { tools: [{ type: 'function', function: { name: 'f', strict: true } }] },
+      'tools[0].function.strict: strict: only false is supported',
+    ],
+    [{ tool_choice: 'required' }, 'tool_choice: only "auto" and "none" are supported'],
+    [
+      { tool_choice: { type: 'function', function: { name: 'f' } } },
+      'tool_choice: only "auto" and "none" are supported',
+    ],
     [
       { response_format: { type: 'json_schema' } },
       'response_format.type: only "text" is supported, got "json_schema"',

@@ -10,20 +10,21 @@ import type {
 import type { CompletionUsage, PromptLogprobs } from '#contracts/openai/usage.js';
 import { textOf } from '../plan/chat-plan.js';
 import type { AnswerFormat, AnswerHead } from './answer-format.js';
+import { ChatChoiceState } from './chat-choice.js';
 import { promptLogprobs } from './prompt-logprobs.js';
 import { serviceTier } from './service-tier.js';
 import { type TokenNaming, tokenNaming } from './token-text.js';
 
-interface ChoiceState {
-  content: string;
-  logprobs: ChatLogprobs | null;
+interface Choice {
+  readonly state: ChatChoiceState;
+  readonly logprobs: ChatLogprobs | null;
+  readonly tokenIds: number[];
   finish: Extract<GenerateEvent, { type: 'finish' }> | undefined;
-  tokenIds: number[];
 }
 
 /** Engine events of /v1/chat/completions as OpenAI's chat.completion, whole or in chunks. */
 export class ChatFormat implements AnswerFormat {
-  readonly #choices: ChoiceState[];
+  readonly #choices: Choice[];
   readonly #naming: TokenNaming;
   /** What the answer goes on with, where the request wants it repeated. */
   readonly #echoed: string;
@@ -37,7 +38,7 @@ export class ChatFormat implements AnswerFormat {
     this.#naming = tokenNaming(request.return_tokens_as_token_ids);
     this.#echoed = echoedOf(request);
     this.#choices = Array.from({ length: request.n ?? 1 }, () => ({
-      content: this.#echoed,
+      state: new ChatChoiceState(request, this.#echoed),
       logprobs: request.logprobs ? { content: [], refusal: null } : null,
       finish: undefined,
       tokenIds: [],
@@ -59,17 +60,18 @@ export class ChatFormat implements AnswerFormat {
 
   add(sequence: number, event: GenerateEvent): void {
     const choice = this.#choice(sequence);
+    if (event.type === 'start') choice.state.begin(event.formats);
     if (event.type === 'start') this.#promptTokenIds = event.promptTokenIds;
     const { prompt_logprobs: count } = this.request;
     if (event.type === 'prompt' && typeof count === 'number')
       this.#promptLogprobs ??= promptLogprobs(event, count);
     if (event.type === 'tokens') {
-      choice.content += event.text;
+      choice.state.push(event.text);
       choice.tokenIds.push(...event.ids);
       choice.logprobs?.content.push(...(event.scored ?? []).map((token) => scoredToken(token, this.#naming)));
     }
     if (event.type === 'finish') {
-      choice.content += event.text;
+      choice.state.finish(event.text);
       choice.finish = event;
     }
   }
@@ -87,19 +89,19 @@ export class ChatFormat implements AnswerFormat {
     };
   }
 
-  #choice(sequence: number): ChoiceState {
+  #choice(sequence: number): Choice {
     const choice = this.#choices[sequence];
     if (!choice) throw new RangeError(`there is no sequence ${sequence}`);
     return choice;
   }
 
-  #wholeChoice({ content, logprobs, finish, tokenIds }: ChoiceState, index: number): ChatChoice {
+  #wholeChoice({ state, logprobs, finish, tokenIds }: Choice, index: number): ChatChoice {
     if (!finish) throw new TypeError(`choice ${index} is not finished`);
     return {
       index,
-      message: { role: 'assistant', content, refusal: null },
+      message: state.message,
       logprobs,
-      finish_reason: finish.reason,
+      finish_reason: state.reasonOf(finish.reason),
       stop_reason: finish.stopReason,
       ...(this.request.return_token_ids ? { token_ids: tokenIds } : {}),
     };
@@ -108,8 +110,10 @@ export class ChatFormat implements AnswerFormat {
   /** What the event adds; undefined when a client would learn nothing from it. */
   #chunkChoice(index: number, event: GenerateEvent): ChatChunkChoice | undefined {
     const { logprobs, return_token_ids } = this.request;
+    const { state } = this.#choice(index);
     switch (event.type) {
       case 'start':
+        state.begin(event.formats);
         return {
           index,
           delta: { role: 'assistant', content: this.#echoed },
@@ -117,10 +121,12 @@ export class ChatFormat implements AnswerFormat {
           finish_reason: null,
         };
       case 'tokens': {
-        if (event.text === '' && !logprobs && !return_token_ids) return undefined;
+        const delta = state.push(event.text);
+        const isEmpty = Object.keys(delta).length === 0;
+        if (isEmpty && !logprobs && !return_token_ids) return undefined;
         return {
           index,
-          delta: { content: event.text },
+          delta: isEmpty ? { content: '' } : delta,
           logprobs: logprobs ? this.#logprobs(event.scored ?? []) : null,
           finish_reason: null,
           ...(return_token_ids ? { token_ids: event.ids } : {}),
@@ -129,9 +135,9 @@ export class ChatFormat implements AnswerFormat {
       case 'finish':
         return {
           index,
-          delta: event.text === '' ? {} : { content: event.text },
+          delta: state.finish(event.text),
           logprobs: null,
-          finish_reason: event.reason,
+          finish_reason: state.reasonOf(event.reason),
           stop_reason: event.stopReason,
         };
       case 'prompt':

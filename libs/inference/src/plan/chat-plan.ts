@@ -12,6 +12,7 @@ export function planChat(request: ChatRequest): GenerationPlan {
     prompt: 0,
     request: {
       ...endingOf(request),
+      wantedFormats: { tools: callableTools(request).length > 0, reasoning: true },
       ...promptingOf(request),
       input,
       ...(typeof maxTokens === 'number' ? { maxTokens } : {}),
@@ -33,7 +34,17 @@ type ChatFields = Pick<
   | 'chat_template_kwargs'
   | 'add_generation_prompt'
   | 'continue_final_message'
->;
+> &
+  Pick<Partial<ChatRequest>, 'reasoning_effort'>;
+
+/** The tools that the model may call; without the request's wish for none. */
+export function callableTools({ tools, tool_choice }: Pick<ChatRequest, 'tools' | 'tool_choice'>) {
+  return tool_choice === 'none' ? [] : (tools ?? []);
+}
+
+function templateArguments({ chat_template_kwargs: given, reasoning_effort }: ChatFields) {
+  return reasoning_effort ? { reasoning_effort, ...given } : (given ?? undefined);
+}
 
 /** What the engine renders of a chat. */
 export function chatInputOf(request: ChatFields) {
@@ -42,7 +53,7 @@ export function chatInputOf(request: ChatFields) {
     messages: request.messages.map(templateMessage),
     tools: tools.length > 0 ? tools : undefined,
     documents: request.documents ?? undefined,
-    templateArguments: request.chat_template_kwargs ?? undefined,
+    templateArguments: templateArguments(request),
     addGenerationPrompt: request.add_generation_prompt ?? !request.continue_final_message,
     continueFinalMessage: request.continue_final_message ?? undefined,
   });

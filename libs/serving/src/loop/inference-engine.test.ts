@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { chatInput } from '#contracts/chat-input.js';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { fakeNext } from '../../../../test/support/fake-native.js';
 import { generateRequest, idsOf, textOf } from '../../../../test/support/generate-request.js';
@@ -123,6 +124,30 @@ describe('the inference engine', () => {
     expect(textOf(await ask('all'))).toBe(name + name);
     expect(textOf(await ask([name]))).toBe(name + name);
     expect(textOf(await ask(['<other>']))).toBe('');
+  });
+
+  it('says how the answer to a chat is written, and refuses tools whose calls it could not read', async () => {
+    const chat = (wantedFormats: GenerateRequest['wantedFormats']) =>
+      generateRequest(chatInput({ messages: [{ role: 'user', content: 'hi' }], addGenerationPrompt: true }), {
+        wantedFormats,
+        maxTokens: 1,
+      });
+    const both = { tools: true, reasoning: true };
+    const qwen = fixture.open({ chatTemplate: '{{ messages[0].content }}<tool_call></think><think>' });
+    expect((await run(qwen.engine, chat(both)))[0]).toMatchObject({
+      formats: { tools: 'hermes', reasoning: 'think', reasoningOpen: true },
+    });
+    expect((await run(qwen.engine, chat({ tools: false, reasoning: false })))[0]).toMatchObject({
+      formats: {},
+    });
+    expect((await run(qwen.engine, chat(undefined)))[0]).not.toHaveProperty('formats');
+    const plain = fixture.open({ chatTemplate: '{{ messages[0].content }}' });
+    await expect(run(plain.engine, chat(both))).rejects.toMatchObject({ details: { param: 'tools' } });
+    expect((await run(plain.engine, chat({ ...both, toolFormat: 'phi' })))[0]).toMatchObject({
+      formats: { tools: 'phi' },
+    });
+    const named = fixture.open({ chatTemplate: '{{ messages[0].content }}', toolParser: 'pythonic' });
+    expect((await run(named.engine, chat(both)))[0]).toMatchObject({ formats: { tools: 'pythonic' } });
   });
 
   it('tells the tokens of what it would compute, and the text of tokens', async () => {
