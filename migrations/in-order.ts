@@ -38,6 +38,8 @@ import { RequestLog1763600000062 } from './0062-request-log.js';
 import { ConsolePeople1763600000070 } from './0070-console-people.js';
 import { ProtectedAliases1763600000071 } from './0071-protected-aliases.js';
 import { EvaluationSets1763600000072 } from './0072-evaluation-sets.js';
+import { PendingChangeExpiry1763600000073 } from './0073-pending-change-expiry.js';
+import { VersionAuthors1763600000074 } from './0074-version-authors.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -80,4 +82,6 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   ConsolePeople1763600000070,
   ProtectedAliases1763600000071,
   EvaluationSets1763600000072,
+  PendingChangeExpiry1763600000073,
+  VersionAuthors1763600000074,
 ];

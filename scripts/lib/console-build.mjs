@@ -10,6 +10,11 @@ const source = inRepository('apps', 'console');
 const consoleFolder = inRepository('build', 'console');
 const stampFile = join(consoleFolder, '.built-from');
 
+/** Read while the console is built (apps/console/sampling-controls.ts); all else of the contracts is types. */
+const CONTRACT = ['sampling.ts', 'openai/generation-fields.ts'].map((name) =>
+  inRepository('libs', 'contracts', 'src', ...name.split('/')),
+);
+
 /** Names, sizes and times of all that goes into the console; its types are compiled away. */
 function fingerprint() {
   const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
@@ -17,7 +22,7 @@ function fingerprint() {
     .filter((path) => statSync(path).isFile())
     .toSorted();
   const hash = createHash('sha256');
-  for (const path of [inRepository('package-lock.json'), ...files]) {
+  for (const path of [inRepository('package-lock.json'), ...CONTRACT, ...files]) {
     const { size, mtimeMs } = statSync(path);
     hash.update(`${relative(repository, path)}\0${size}\0${mtimeMs}\n`);
   }

@@ -70,7 +70,11 @@ const receiverUrl = () => `http://127.0.0.1:${(receiver.address() as AddressInfo
 
 /** Every route that changes something, in an order in which all of them can succeed. */
 const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown>>> = {
-  'POST /v1/session': (call) => call('POST', '/v1/session', { key: ADMIN_KEY }),
+  'POST /v1/session': async (call) => {
+    // One that is ended alone, and one that is ended with all.
+    await call('POST', '/v1/session', { key: ADMIN_KEY });
+    await call('POST', '/v1/session', { key: ADMIN_KEY });
+  },
   'POST /v1/session/links': (call) => call('POST', '/v1/session/links'),
   'POST /v1/admin/tenants': (call) => call('POST', '/v1/admin/tenants', { name: 'acme' }),
   'PATCH /v1/admin/tenants/{tenant}': (call) =>
@@ -100,6 +104,7 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
     const { data } = (await call('GET', '/v1/admin/sessions')).body;
     await call('DELETE', `/v1/admin/sessions/${data[0]?.id}`);
   },
+  'DELETE /v1/admin/sessions': (call) => call('DELETE', '/v1/admin/sessions'),
   'PUT /v1/request-log': (call) => call('PUT', '/v1/request-log', { enabled: true }),
   'DELETE /v1/requests': (call) => call('DELETE', '/v1/requests'),
   'PUT /v1/evaluation-sets/{set}': (call) =>
@@ -127,7 +132,7 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
   },
   'POST /v1/admin/jobs/{queue}/{job}/retry': async (call) => {
     const { body } = await operator({}).uploadFolder('bot', FOLDER, 0);
-    const putBack = await takeBlobAway(platform, body.weights_sha256);
+    const putBack = await takeBlobAway(join(platform.folder, 'blobs'), body.weights_sha256);
     await platform.startWorker();
     const path = `/v1/admin/jobs/ingest-adapter/${body.id}`;
     const job = () => operator({}).expect<{ state: string }>(200, 'GET', path);

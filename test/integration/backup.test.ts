@@ -334,7 +334,7 @@ describe('a lost or damaged file', () => {
     const sha256 = body.weights_sha256;
     const path = join(folder, 'damaged.tar');
 
-    const putBack = await takeBlobAway(source, sha256);
+    const putBack = await takeBlobAway(join(source.folder, 'blobs'), sha256);
     const lost = new RegExp(`^${sha256} is lost; used by acme/fragile@1 \\(adapter_model.safetensors\\)$`);
     expect((await verify()).faults).toMatch(lost);
     await expect(make(path)).rejects.toThrow(new RegExp(`${sha256} is lost`));

@@ -222,6 +222,40 @@ describe('lorikeet and aliases, shares, hooks and endpoints', () => {
     expect(await run('adapters lineage canary@2')).toMatch(/canary@2 +self/);
   });
 
+  it('protects an alias, shows what waits, and approves with a second key', async () => {
+    await run('adapters promote canary@1 --alias guarded');
+    expect(await run('adapters protect canary --alias guarded')).toContain('canary:guarded is protected');
+    expect(await run('adapters promote canary@2 --alias guarded')).toContain('waits until another key');
+    const { data } = await json<{ data: { id: string }[] }>('adapters changes canary');
+    const id = data[0]?.id ?? '';
+    expect(await run('adapters changes')).toMatch(new RegExp(`${id} +canary:guarded +set @2 +pending`));
+    expect(await lorikeet(['adapters', 'approve', id], { env: asAcme })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('insufficient_scope') as string,
+    });
+    const second = { ...asOperator, LORIKEET_TENANT: 'acme' };
+    const approved = await run(`adapters approve ${id} --reason evaluated`, second);
+    expect(approved).toContain('canary:guarded points at @2');
+    expect(await run('adapters changes')).toBe('(none)\n');
+    expect(await run('adapters changes --all')).toMatch(new RegExp(`${id} .*approved`));
+
+    const own = await json<{ id: string }>('adapters rollback canary --alias guarded');
+    expect(await run(`adapters decline ${own.id}`)).toContain('stays: the change is declined');
+    const emergency = [
+      'adapters',
+      'rollback',
+      'canary',
+      '--alias',
+      'guarded',
+      '--emergency',
+      'wrong language',
+    ];
+    const { out } = await lorikeet(emergency, { env: asAcme });
+    expect(out).toContain('points at @1');
+    expect(await run('adapters unprotect canary --alias guarded')).toContain('waits until another key');
+    expect(await run('adapters unprotect canary --alias guarded', second)).toContain('no longer protected');
+  });
+
   it('shares an adapter and takes it back', async () => {
     expect(await run('shares add canary friend')).toContain('friend may call acme/canary');
     expect(await run('shares add canary everyone')).toContain('everyone may call');

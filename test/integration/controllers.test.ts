@@ -100,6 +100,7 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
   SharesController: () => answers(mine(http().get('/v1/adapters/bot/shares')), list),
   TenantBudgetsController: () => answers(operators(http().get('/v1/admin/tenants/acme/budgets')), list),
   TenantLimitsController: () => answers(operators(http().get('/v1/admin/tenants/acme/limits')), {}),
+  SettingsController: () => answers(operators(http().get('/v1/admin/settings')), list),
   TenantsController: () =>
     answers(operators(http().post('/v1/admin/tenants')).send({ name: 'globex' }), { name: 'globex' }, 201),
   TrainersController: () => answers(mine(http().get('/v1/trainers')), list),

@@ -46,7 +46,7 @@ describe.each(['redis', 'postgres'] as const)('an operator and the jobs in %s', 
 
   it('runs a job again that had failed, and its version becomes ready', async () => {
     const { body } = await acme.uploadFolder('bot', FOLDER, 0);
-    const putBack = await takeBlobAway(platform, body.weights_sha256);
+    const putBack = await takeBlobAway(join(platform.folder, 'blobs'), body.weights_sha256);
     await platform.startWorker();
     await expect.poll(async () => (await job(body.id)).state, { timeout: 30_000 }).toBe('failed');
     const failed = await job(body.id);

@@ -84,9 +84,25 @@ describe('live figures', () => {
     expect(all.last).toMatchObject({
       engines: [{ name: 'fake-0', state: 'ready' }],
       capacity_share: null,
+      ceiling_share: null,
       last_minute: { completion_tokens: 6, ttft: { count: 2 }, goodput: { share: 1 } },
     });
     for (const listener of [mine, theirs, all]) listener.close();
+  });
+
+  it('tell the share of the rate without adapters, each engine by what it could do', async () => {
+    const load = { host: undefined, storage: undefined };
+    const pace = { backlogTokens: 0, loadSeconds: load };
+    const before = platform.engine.status;
+    platform.engine.status = {
+      ...before,
+      pace: { ...pace, withoutAdapters: { share: 0.8, tokensPerSecond: 500 } },
+    };
+    const read = () => platform.admin.expect<AdminLive>(200, 'GET', '/v1/admin/live');
+    await expect.poll(async () => (await read()).ceiling_share).toBe(0.8);
+    expect((await read()).engines[0]).toMatchObject({ ceiling_share: 0.8, ceiling_tokens_per_second: 500 });
+    platform.engine.status = before;
+    await expect.poll(async () => (await read()).ceiling_share).toBeNull();
   });
 
   it('end with the key, in words, also on a console session of it and in another process', async () => {

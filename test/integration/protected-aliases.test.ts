@@ -164,6 +164,47 @@ describe('a change of a protected alias', () => {
     expect(none.data.filter(({ alias }) => alias === 'strict')).toEqual([]);
   });
 
+  it('expires where nobody decides it in time, written down or not yet', async () => {
+    await protect('forgotten');
+    const change = await ask(ada, 'forgotten');
+    const days = (Date.parse(change.expires_at ?? '') - Date.parse(change.created_at)) / 86_400_000;
+    expect(days).toBe(7);
+    const late = `UPDATE pending_alias_changes SET expires_at = now() - interval '1 second' WHERE id = '${change.id}'`;
+    await platform.query(late);
+    const listed = async (state: string) =>
+      (
+        await bob.expect<{ data: PendingChange[] }>(
+          200,
+          'GET',
+          `/v1/pending-changes?state=${state}&limit=1000`,
+        )
+      ).data.map(({ id }) => id);
+    expect(await listed('expired')).toContain(change.id);
+    expect(await listed('pending')).not.toContain(change.id);
+    const { status, body } = await decide(bob, change, 'approve');
+    expect([status, body.error?.code]).toEqual([409, 'conflict']);
+    expect(await get('forgotten')).toMatchObject({ revision: 1, routes: [{ version: 1 }] });
+    expect((await actions('bot:forgotten'))[0]).toMatchObject({ action: 'adapter.alias.expire' });
+    // To ask for the same again is a new change, which the worker ends when it is not decided either.
+    const again = await ask(ada, 'forgotten');
+    expect(again.id).not.toBe(change.id);
+    await platform.query(late.replace(change.id, again.id));
+    await platform.startWorker(); // which looks at once
+    const shown = () => ada.expect<PendingChange>(200, 'GET', `/v1/pending-changes/${again.id}`);
+    await expect.poll(async () => (await shown()).decided_at).not.toBeNull();
+    expect(await shown()).toMatchObject({
+      state: 'expired',
+      reason: 'Nobody decided it in time.',
+      decided_by: null,
+    });
+    const entries = await actions('bot:forgotten');
+    expect(entries.filter(({ action }) => action === 'adapter.alias.expire')).toHaveLength(2);
+    const events = await platform.query<{ payload: { state: string } }>(
+      "SELECT payload FROM outbox_events WHERE type = 'adapter.alias.change_decided' ORDER BY id DESC LIMIT 1",
+    );
+    expect(events[0]?.payload.state).toBe('expired');
+  });
+
   it("is nobody's business in another tenant", async () => {
     const stranger = await platform.tenant('globex');
     const change = await ask(ada, 'strict');

@@ -71,7 +71,7 @@ describe('with very many versions, no table is read or sorted as a whole', () =>
   const ledger = () => new BlobLedger(database, blobs);
   const adapters = () => new AdaptersService(database, changes(), ledger());
   const versions = () => new VersionsService(database, changes(), ledger());
-  const aliases = () => new AliasesService(database, changes());
+  const aliases = () => new AliasesService(database, changes(), { maxUploadBytes: 1, pendingChange_days: 7 });
   const production = { tenantId: TENANT.id, adapter: 'adapter-7', alias: 'production' };
 
   it.each<[string, () => Promise<unknown>]>([

@@ -17,3 +17,16 @@ export function formOf(files: Iterable<readonly [string, Uint8Array | string]>):
   for (const [name, bytes] of files) form.append('files', new Blob([bytes as BlobPart]), name);
   return form;
 }
+
+const METADATA = '__metadata__';
+
+/** The same tensors under a header with this metadata: other bytes, and another digest. */
+export function withMetadata(safetensors: Buffer, metadata: Readonly<Record<string, string>>): Buffer {
+  const length = Number(safetensors.readBigUInt64LE(0));
+  const header = JSON.parse(safetensors.subarray(8, 8 + length).toString()) as Record<string, object>;
+  const text = JSON.stringify({ ...header, [METADATA]: { ...header[METADATA], ...metadata } });
+  const padded = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(padded.length));
+  return Buffer.concat([size, padded, safetensors.subarray(8 + length)]);
+}

@@ -34,7 +34,7 @@ export class Visitor {
     readonly url: string,
   ) {}
 
-  static async open(
+  static async at(
     browser: Browser,
     url: string,
     options: Parameters<Browser['newContext']>[0] = {},
@@ -76,13 +76,36 @@ export class Visitor {
     await this.page.goto(`${this.url}/console${path}`);
   }
 
+  /** Goes there and waits until the page shows what it has: its title, and nothing that is on its way. */
+  async open(path: string): Promise<void> {
+    await this.go(path);
+    await this.settled();
+  }
+
+  /** The same within the document, as by one of its links. */
+  async walk(path: string): Promise<void> {
+    await this.page.evaluate((to) => window.history.pushState(null, '', to), `/console${path}`);
+    await this.page.waitForFunction(
+      (address) => document.querySelector('main')?.dataset.address === address,
+      path,
+    );
+    await this.settled();
+  }
+
+  /** The page's own word for it: nothing in it is busy. A live stream is none of that. */
+  async settled(): Promise<void> {
+    await this.page.waitForFunction(
+      () => document.querySelector('h1') !== null && document.querySelector('[aria-busy="true"]') === null,
+    );
+  }
+
   /** What axe-core finds that is serious or worse, as `rule: where`. */
   async seriousFaults(): Promise<string[]> {
-    const path = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+    const loaded = await this.page.evaluate(() => 'axe' in globalThis);
     // Not as a script element: the page's policy lets none of another origin in.
-    await this.page.evaluate(await readFile(path, 'utf8'));
+    if (!loaded) await this.page.evaluate(await readFile(AXE, 'utf8'));
     const { violations } = await this.page.evaluate(() =>
-      (globalThis as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } }).axe.run(),
+      (globalThis as unknown as Axe).axe.run({ resultTypes: ['violations'] }),
     );
     return violations
       .filter(({ impact }) => impact === 'serious' || impact === 'critical')
@@ -93,6 +116,11 @@ export class Visitor {
     await this.context.close();
     if (this.faults.length > 0) throw new Error(`the page had faults:\n${this.faults.join('\n')}`);
   }
+}
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+interface Axe {
+  readonly axe: { run(options: object): Promise<{ violations: Violation[] }> };
 }
 
 interface Violation {

@@ -11,12 +11,14 @@ import { MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { OutboundModule } from '#runtime/outbound/outbound.module.js';
 import type { SettingsOf } from '#runtime/settings.js';
+import { settingsReport } from '#runtime/settings-report.js';
 import { StoresModule } from '#stores/stores.module.js';
 import type { Registry } from 'prom-client';
 import { ApiAdmission } from './api-admission.js';
 import { AdaptersController } from './adapters/adapters.controller.js';
 import { AliasesController } from './adapters/aliases.controller.js';
 import { BaseModelRules } from './adapters/base-model-rules.service.js';
+import { LastServed } from './adapters/last-served.service.js';
 import { PendingChangesController } from './adapters/pending-changes.controller.js';
 import { SharesController } from './adapters/shares.controller.js';
 import { RevalidationsController } from './adapters/revalidations.controller.js';
@@ -43,7 +45,7 @@ import { LimitsService } from './limits/limits.service.js';
 import { OidcController } from './session/oidc.controller.js';
 import { SessionController } from './session/session.controller.js';
 import { SessionService } from './session/session.service.js';
-import type { apiSettings } from './settings.js';
+import { apiSettings } from './settings.js';
 import { AdminUsageController } from './usage/admin-usage.controller.js';
 import { UsageController } from './usage/usage.controller.js';
 import { WhoamiController } from './whoami/whoami.controller.js';
@@ -100,7 +102,7 @@ export class AppModule {
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forHistory({ engineUrls, engineToken, logger }),
-        OperatorModule.forRoot(),
+        OperatorModule.forRoot({ settings: settingsReport(apiSettings, settings) }),
         PipelinesApiModule.forRoot({ settings, logger }),
         InferenceApiModule.forRoot({ streams, logger }),
         FiguresModule.forRoot({ streams }),
@@ -110,6 +112,7 @@ export class AppModule {
         LimitsService,
         SessionService,
         BaseModelRules,
+        LastServed,
         HealthService,
         { provide: OpenStreams, useValue: streams },
 

@@ -13,6 +13,7 @@ import { lineage } from './commands/lineage.js';
 import { login, logout, whoami } from './commands/login.js';
 import { maintenanceCommands } from './commands/maintenance.js';
 import { models } from './commands/models.js';
+import { protectionCommands } from './commands/protection.js';
 import { pull } from './commands/pull.js';
 import { push } from './commands/push.js';
 import { revalidate } from './commands/revalidate.js';
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   push,
   pull,
   ...aliasCommands,
+  ...protectionCommands,
   lineage,
   revalidate,
   ...shareCommands,

@@ -51,13 +51,13 @@ const signIn = createRoute({
 const adapters = createRoute({
   getParentRoute: () => root,
   path: '/adapters',
-  validateSearch: texts('label', 'digest'),
+  validateSearch: texts('name', 'label', 'state', 'digest'),
   component: lazyRouteComponent(() => import('./pages/adapters'), 'Adapters'),
 });
 const adapter = createRoute({
   getParentRoute: () => root,
   path: '/adapters/$adapter',
-  validateSearch: texts('tab'),
+  validateSearch: texts('tab', 'canary'),
   component: lazyRouteComponent(() => import('./pages/adapter'), 'AdapterPage'),
 });
 const version = createRoute({
@@ -68,7 +68,7 @@ const version = createRoute({
 const upload = createRoute({
   getParentRoute: () => root,
   path: '/upload',
-  validateSearch: texts('adapter'),
+  validateSearch: texts('adapter', 'from'),
   component: lazyRouteComponent(() => import('./pages/upload'), 'Upload'),
 });
 const playground = createRoute({
@@ -103,7 +103,7 @@ const requests = createRoute({
 const fineTune = createRoute({
   getParentRoute: () => root,
   path: '/fine-tune',
-  validateSearch: texts('tab'),
+  validateSearch: texts('tab', 'hook', 'endpoint'),
   component: lazyRouteComponent(() => import('./pages/fine-tune'), 'FineTune'),
 });
 const tenants = createRoute({
@@ -127,6 +127,12 @@ const audit = createRoute({
   path: '/audit',
   validateSearch: texts('action', 'actor', 'subject'),
   component: lazyRouteComponent(() => import('./pages/audit'), 'Audit'),
+});
+const settings = createRoute({
+  getParentRoute: () => root,
+  path: '/settings',
+  validateSearch: texts('find'),
+  component: lazyRouteComponent(() => import('./pages/settings'), 'Settings'),
 });
 const maintenance = createRoute({
   getParentRoute: () => root,
@@ -153,6 +159,7 @@ export const router = createRouter({
     jobs,
     audit,
     maintenance,
+    settings,
   ]),
   basepath: '/console',
   defaultPreload: 'intent',

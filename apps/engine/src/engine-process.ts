@@ -10,6 +10,7 @@ import type { Closable, Drain } from '#runtime/shutdown.js';
 import { InferenceEngine } from '#serving/loop/inference-engine.js';
 import { openModel } from '#serving/model-opening.js';
 import { templateFaults } from '#serving/text/chat-template.js';
+import { warmUp } from '#serving/warm-up.js';
 import { ParityCheck } from '#serving/parity/parity-check.js';
 import { openBlobStore } from '#stores/blobs/open-blob-store.js';
 import { EngineHost, type LoadedEngine } from './engine-host.js';
@@ -66,8 +67,11 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
     const cache = { folder: join(settings.dataDir, 'blob-cache'), limitBytes: settings.blobCacheBytes };
     const blobs = await openBlobStore(settings, cache);
     const engine = new InferenceEngine({ model, settings, blobs, registry, logger });
+    const { name, digest, maxContext, vocabSize } = model.base;
+    await warmUp({ engine, maxContext, vocabSize, maxSequences: settings.maxSequences }).catch(
+      (err: unknown) => logger.warn({ err }, 'the engine could not be warmed up'),
+    );
     const { device, kv } = engine.status();
-    const { name, digest, maxContext } = model.base;
     logger.info({ model: name, digest, maxContext, device, kv, took_ms: performance.now() - start }, 'ready');
     const parity = new ParityCheck({ engine, model, settings, openNative, blobs, registry });
     return { engine, parity };

@@ -1,5 +1,6 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { UsageService } from '#accounts/usage.service.js';
+import { ProtectedAliases } from '#adapters/aliases/protected-aliases.service.js';
 import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
 import { INGEST_PRODUCER, type IngestJob, ingestJobId } from '#adapters/intake/ingest-job.js';
 import { ResumableUploads } from '#adapters/resumable/resumable-uploads.service.js';
@@ -15,12 +16,13 @@ import { JobMetrics } from './observe/job-metrics.js';
 import { WORKER_LOGGER } from './worker-tokens.js';
 
 const REQUEUE_EVERY_MS = 30_000;
+const EXPIRE_EVERY_MS = 60_000;
 const CLEAN_EVERY_MS = 3600_000;
 /** No upload takes longer between two chunks. */
 const TEMPORARY_AGE_MS = 24 * 3600_000;
 const REQUEUE_LIMIT = 1_000;
 
-/** Finds what a crash left behind: versions without a job, temporary and unowned files. */
+/** Finds what a crash left behind (versions without a job, temporary and unowned files), and what waited for too long. */
 @Injectable()
 export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #closing = new AbortController();
@@ -30,6 +32,7 @@ export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly states: VersionStates,
     private readonly revalidations: RevalidationStates,
+    private readonly aliases: ProtectedAliases,
     private readonly fleet: EngineFleet,
     private readonly ledger: BlobLedger,
     private readonly uploads: ResumableUploads,
@@ -42,6 +45,7 @@ export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   onApplicationBootstrap(): void {
     this.#every(REQUEUE_EVERY_MS, () => this.metrics.task('requeue versions', () => this.requeue()));
+    this.#every(EXPIRE_EVERY_MS, () => this.metrics.task('expire changes', () => this.expire()));
     this.#every(CLEAN_EVERY_MS, () => this.metrics.task('clean up', () => this.clean()));
   }
 
@@ -74,6 +78,11 @@ export class Sweeper implements OnApplicationBootstrap, OnModuleDestroy {
       if (error instanceof AppError && error.code === 'engine_unavailable') return undefined;
       throw error;
     }
+  }
+
+  async expire(): Promise<void> {
+    const ended = await this.aliases.expire(new Date());
+    if (ended > 0) this.logger.info({ ended }, 'changes of protected aliases expired');
   }
 
   async clean(): Promise<void> {

@@ -47,6 +47,8 @@ import { UsageRollup } from './usage-rollup.service.js';
 import { UsageDay, UsageRollupDay } from './usage-day.entity.js';
 import { UsageFlush } from './usage-flush.entity.js';
 import { UsageMinute } from './usage-minute.entity.js';
+import { ServedVersion } from './served-version.entity.js';
+import { ServedVersions } from './served-versions.service.js';
 
 export const accountsEntities = [
   Tenant,
@@ -57,6 +59,7 @@ export const accountsEntities = [
   UsageDay,
   UsageRollupDay,
   UsageFlush,
+  ServedVersion,
   RequestFigures,
   ConsolePerson,
   ConsoleSession,
@@ -91,6 +94,7 @@ export class AccountsModule {
       Credentials,
       UsageService,
       UsageReports,
+      ServedVersions,
       BudgetsService,
       PricesService,
       SpentBudgets,

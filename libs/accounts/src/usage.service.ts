@@ -137,6 +137,10 @@ const ADD_SUMS = `
     SELECT ${COLUMNS.map((name) => (name === 'cost' ? 'price' : name)).join(', ')} FROM priced
     ON CONFLICT (tenant_id, minute, key_id, served) DO UPDATE SET
       ${SUM_COLUMNS.map((column) => `${column} = usage_minutes.${column} + excluded.${column}`).join(', ')}
+  ), served AS (
+    INSERT INTO served_versions (served, last_served_at)
+    SELECT DISTINCT served, now() FROM priced WHERE served <> 'base' ORDER BY served
+    ON CONFLICT (served) DO UPDATE SET last_served_at = excluded.last_served_at
   ) ${ADD_SPENDING}`;
 
 const NOTE_DAYS = 'INSERT INTO usage_rollups (day) SELECT unnest($1::date[]) ON CONFLICT (day) DO NOTHING';

@@ -38,6 +38,7 @@ import { SharesService } from './registry/shares.service.js';
 import { UploadsService } from './intake/uploads.service.js';
 import { LineageService } from './registry/lineage.service.js';
 import { VersionParentRow } from './registry/version-parent.entity.js';
+import { VersionDigests } from './registry/version-digests.service.js';
 import { VersionFilesService } from './blobs/version-files.service.js';
 import { VersionFile } from './blobs/version-file.entity.js';
 import { VersionStates } from './registry/version-states.service.js';
@@ -84,6 +85,7 @@ export class AdaptersModule implements OnApplicationShutdown {
       AdapterChanges,
       AdaptersService,
       VersionsService,
+      VersionDigests,
       VersionFilesService,
       LineageService,
       UploadsService,

@@ -13,4 +13,13 @@ export const adaptersSettings = {
     },
     text.bytes(4 * 2 ** 30),
   ),
+  pendingChange_days: setting(
+    {
+      name: 'ALIAS_CHANGE_EXPIRY_DAYS',
+      summary:
+        'Days for which a change of a protected alias waits for a second key before it expires, or `forever`',
+      defaultText: '7',
+    },
+    text.days('7'),
+  ),
 };

@@ -6,6 +6,7 @@ import {
   FieldReportSchema,
   TensorReportSchema,
 } from './adapter-report.js';
+import { ActorSchema } from './audit-api.js';
 import { ImportFromSchema, ImportProgressSchema } from './imports-api.js';
 import { ArmedGuardSchema, GuardBreachSchema, GuardSchema, ShadowSchema } from './alias-trials.js';
 import {
@@ -35,6 +36,10 @@ export const AdapterSchema = z.object({
   description: z.string().nullable(),
   base_model: z.string().nullable(),
   labels: LabelsSchema,
+  /** Null: it has none. */
+  newest_version: z
+    .object({ version: z.int().positive(), state: VersionStateSchema, created_at: TimeSchema })
+    .nullable(),
   created_at: TimeSchema,
   updated_at: TimeSchema,
 });
@@ -60,6 +65,13 @@ export const AdapterQuerySchema = PageQuerySchema.extend({
     .union([z.string(), z.array(z.string())])
     .optional()
     .describe('`key=value` or `key`; given several times, all must hold'),
+  name: z.string().min(1).max(128).optional().describe('A part of its name, in any case'),
+  state: VersionStateSchema.optional().describe('It has a version in this state'),
+  digest: z
+    .string()
+    .regex(/^[0-9a-f]{4,64}$/, 'expected 4 to 64 hex digits in lower case')
+    .optional()
+    .describe('It has a version whose digest begins so'),
 });
 export type AdapterQuery = z.infer<typeof AdapterQuerySchema>;
 
@@ -119,11 +131,30 @@ export const VersionSchema = z.object({
   parents: z.array(VersionParentSchema),
   training_job: z.string().nullable(),
   metrics: VersionMetricsSchema,
+  /** Who uploaded, imported or announced it; null: it is from before that was kept. */
+  created_by: ActorSchema.nullable(),
+  /** When a request with it last ended, whoever called; null: never. Events do not tell. */
+  last_served_at: TimeSchema.nullable(),
   created_at: TimeSchema,
   ready_at: TimeSchema.nullable(),
 });
 export type VersionResource = z.infer<typeof VersionSchema>;
+
 export const VersionListSchema = listOf(VersionSchema);
+
+/** `GET /v1/adapters/{adapter}/residency`: where the weights of its versions lie now. */
+export const ResidencySchema = z.object({
+  object: z.literal('adapter.residency'),
+  version: z.int().positive(),
+  engine: z.string().describe("The engine's name"),
+  /** Where its weights lie; on neither: on their way, for requests wait for them. */
+  device: z.boolean(),
+  host: z.boolean(),
+  /** Requests that it answers there now; null where other tenants have a version with the very same content. */
+  requests: z.int().nullable(),
+});
+export type Residency = z.infer<typeof ResidencySchema>;
+export const ResidencyListSchema = listOf(ResidencySchema);
 
 /** `GET .../versions/{version}/report`: one part of the report, page by page. */
 export const ReportQuerySchema = z.object({

@@ -275,6 +275,13 @@ export const EngineStatusSchema = z.object({
       backlogTokens: z.int(),
       /** Rows that one second of computing is worth in a full batch. */
       tokensPerSecond: z.number().positive().optional(),
+      /**
+       * Against the same steps without adapters, by what this engine took for steps that had none. Absent also when nothing
+       * was computed in the last minute.
+       */
+      withoutAdapters: z
+        .object({ share: z.number().min(0).max(1), tokensPerSecond: z.number().positive() })
+        .optional(),
       /** From its host, or from storage, to the device. */
       loadSeconds: z.object({ host: z.number().optional(), storage: z.number().optional() }),
     })

@@ -33,8 +33,14 @@ export const AdminLiveSchema = LiveFiguresSchema.extend({
       adapters: z.int(),
       /** Rows that one second of computing was worth in its full batches; null: not measured yet. */
       tokens_per_second: z.number().nullable(),
+      /** Its rate of late, of what the same steps take without adapters; null: not measured, or nothing computed of late. */
+      ceiling_share: z.number().nullable(),
+      /** That rate: tokens of one second of computing, in steps as they were of late. */
+      ceiling_tokens_per_second: z.number().nullable(),
     }),
   ),
+  /** Of all engines: the rate that is left with adapters, by what each engine took for steps without; null: not measured. */
+  ceiling_share: z.number().nullable(),
   /** Tokens computed now, of what the engines' full batches computed; null: not measured yet. */
   capacity_share: z.number().nullable(),
 });

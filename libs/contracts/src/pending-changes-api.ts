@@ -19,9 +19,16 @@ export type ProtectionResource = z.infer<typeof ProtectionSchema>;
 
 /**
  * `superseded`: who asked for it asked for another change of the alias; `outdated`: the alias moved meanwhile, e.g. by
- * its guard.
+ * its guard; `expired`: nobody decided it in time.
  */
-export const PENDING_STATES = ['pending', 'approved', 'declined', 'superseded', 'outdated'] as const;
+export const PENDING_STATES = [
+  'pending',
+  'approved',
+  'declined',
+  'superseded',
+  'outdated',
+  'expired',
+] as const;
 export const PENDING_ACTIONS = ['set', 'rollback', 'delete', 'unprotect'] as const;
 
 export const PendingChangeSchema = z.object({
@@ -42,6 +49,8 @@ export const PendingChangeSchema = z.object({
   /** Why it was approved or declined. */
   reason: z.string().nullable(),
   created_at: TimeSchema,
+  /** Until then it can be decided; null: for ever. */
+  expires_at: TimeSchema.nullable(),
   decided_at: TimeSchema.nullable(),
 });
 export type PendingChange = z.infer<typeof PendingChangeSchema>;

@@ -91,3 +91,11 @@ export const OpenConsoleSessionSchema = z.object({
 });
 export type OpenConsoleSession = z.infer<typeof OpenConsoleSessionSchema>;
 export const OpenConsoleSessionListSchema = listOf(OpenConsoleSessionSchema);
+
+export const EndedSessionsSchema = z.object({
+  object: z.literal('console_session'),
+  deleted: z.literal(true),
+  /** How many there were. */
+  count: z.int(),
+});
+export type EndedSessions = z.infer<typeof EndedSessionsSchema>;

@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, Param, Patch, Post, Query } from '@nestj
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
+import { VersionDigests } from '#adapters/registry/version-digests.service.js';
 import { AdaptersService } from '#adapters/registry/adapters.service.js';
 import {
   AdapterListSchema,
@@ -15,9 +16,12 @@ import {
   isSet,
   type PatchAdapter,
   PatchAdapterSchema,
+  type Residency,
+  ResidencyListSchema,
 } from '#contracts/adapters-api.js';
 import { DeletedSchema, type List } from '#contracts/resource.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
+import { digestsOn, residencyOf } from './residency.js';
 import { BaseModelRules } from './base-model-rules.service.js';
 
 @ApiTags('Adapters')
@@ -26,6 +30,7 @@ import { BaseModelRules } from './base-model-rules.service.js';
 export class AdaptersController {
   constructor(
     private readonly adapters: AdaptersService,
+    private readonly digests: VersionDigests,
     private readonly rules: BaseModelRules,
     private readonly fleet: EngineFleet,
   ) {}
@@ -56,6 +61,22 @@ export class AdaptersController {
   @ApiOkResponse({ standardSchema: AdapterSchema })
   get(@CurrentCaller() { tenant }: Caller, @Param('adapter') adapter: string): Promise<AdapterResource> {
     return this.adapters.get(tenant.id, adapter);
+  }
+
+  @Get(':adapter/residency')
+  @ApiOperation({
+    summary: 'List where the weights of its versions lie now, and how many requests each answers there',
+    description:
+      'As the engines said within the last second; a version that is not listed lies in storage alone.',
+  })
+  @ApiOkResponse({ standardSchema: ResidencyListSchema })
+  async residency(
+    @CurrentCaller() { tenant }: Caller,
+    @Param('adapter') adapter: string,
+  ): Promise<List<Residency>> {
+    const views = this.fleet.statuses();
+    const known = await this.digests.find(tenant.id, adapter, digestsOn(views));
+    return { object: 'list', data: residencyOf(views, known), has_more: false, last_id: null };
   }
 
   @Patch(':adapter')

@@ -44,6 +44,7 @@ import { OpenStreams } from '#runtime/open-streams.js';
 import { followClient } from '../http/client-connection.js';
 import { BaseModelRules } from './base-model-rules.service.js';
 import { parseImportBody } from './import-body.js';
+import { LastServed } from './last-served.service.js';
 import { UPLOAD_BODY } from './upload-body.js';
 import { TakesBody } from '#runtime/edge/body-kinds.js';
 
@@ -68,6 +69,7 @@ export class VersionsController {
     private readonly imports: ImportsService,
     private readonly lineage: LineageService,
     private readonly waiter: VersionWaiter,
+    private readonly served: LastServed,
     private readonly rules: BaseModelRules,
     private readonly fleet: EngineFleet,
     private readonly streams: OpenStreams,
@@ -114,22 +116,24 @@ export class VersionsController {
   @Get()
   @ApiOperation({ summary: 'List versions, newest first' })
   @ApiOkResponse({ standardSchema: VersionListSchema })
-  list(
+  async list(
     @CurrentCaller() { tenant }: Caller,
     @Param('adapter') adapter: string,
     @Query({ schema: VersionFilterSchema }) query: VersionFilter,
   ): Promise<List<VersionResource>> {
-    return this.versions.list(tenant.id, adapter, query);
+    const page = await this.versions.list(tenant.id, adapter, query);
+    return { ...page, data: await this.served.of(tenant.id, page.data) };
   }
 
   @Get(':version')
   @ApiOperation({ summary: 'Get a version with its report' })
   @ApiOkResponse({ standardSchema: VersionSchema })
-  get(
+  async get(
     @CurrentCaller() { tenant }: Caller,
     @Param({ schema: VersionPathSchema }) { adapter, version }: VersionPath,
   ): Promise<VersionResource> {
-    return this.versions.get(tenant.id, adapter, version);
+    const found = await this.versions.get(tenant.id, adapter, version);
+    return this.served.ofOne(tenant.id, found);
   }
 
   @Patch(':version')
@@ -138,12 +142,12 @@ export class VersionsController {
     description: 'Each field that is given replaces what stood there. What the version holds never changes.',
   })
   @ApiOkResponse({ standardSchema: VersionSchema })
-  patch(
+  async patch(
     @CurrentCaller() { tenant }: Caller,
     @Param({ schema: VersionPathSchema }) { adapter, version }: VersionPath,
     @Body({ schema: PatchVersionSchema }) body: PatchVersion,
   ): Promise<VersionResource> {
-    return this.versions.patch(tenant.id, adapter, version, body);
+    return this.served.ofOne(tenant.id, await this.versions.patch(tenant.id, adapter, version, body));
   }
 
   @Get(':version/report')

@@ -3,7 +3,12 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RequireOperator } from '#accounts/caller.js';
 import { SessionList } from '#accounts/sessions/session-list.service.js';
 import { DeletedSchema, type List, type PageQuery, PageQuerySchema } from '#contracts/resource.js';
-import { type OpenConsoleSession, OpenConsoleSessionListSchema } from '#contracts/session-api.js';
+import {
+  type EndedSessions,
+  EndedSessionsSchema,
+  type OpenConsoleSession,
+  OpenConsoleSessionListSchema,
+} from '#contracts/session-api.js';
 import type { z } from 'zod';
 
 @ApiTags('Operator')
@@ -17,6 +22,13 @@ export class ConsoleSessionsController {
   @ApiOkResponse({ standardSchema: OpenConsoleSessionListSchema })
   list(@Query({ schema: PageQuerySchema }) query: PageQuery): Promise<List<OpenConsoleSession>> {
     return this.sessions.list(query);
+  }
+
+  @Delete()
+  @ApiOperation({ summary: "End every console session at once, also the caller's" })
+  @ApiOkResponse({ standardSchema: EndedSessionsSchema })
+  async revokeAll(): Promise<EndedSessions> {
+    return { object: 'console_session', deleted: true, count: await this.sessions.revokeAll() };
   }
 
   @Delete(':session')

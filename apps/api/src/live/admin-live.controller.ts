@@ -31,7 +31,7 @@ export class AdminLiveController {
   async #read(): Promise<AdminLive> {
     const figures = await this.figures.read(undefined);
     const engines = samplesOf(this.fleet.statuses()).map(
-      ({ engine, state, tokens_per_second, ...sample }) => ({
+      ({ engine, state, tokens_per_second, ceiling_share, ceiling_tokens_per_second, ...sample }) => ({
         name: engine,
         state,
         running_requests: sample.running_requests,
@@ -40,10 +40,28 @@ export class AdminLiveController {
         kv_share: sample.kv_share,
         adapters: sample.adapters,
         tokens_per_second,
+        ceiling_share,
+        ceiling_tokens_per_second,
       }),
     );
-    return { ...figures, engines, capacity_share: capacityShare(figures, engines) };
+    return {
+      ...figures,
+      engines,
+      ceiling_share: ceilingShare(engines),
+      capacity_share: capacityShare(figures, engines),
+    };
   }
+}
+
+/** Each engine counts by what it could compute without adapters. */
+function ceilingShare(engines: AdminLive['engines']): number | null {
+  let [left, whole] = [0, 0];
+  for (const { ceiling_share: share, ceiling_tokens_per_second: rate } of engines) {
+    if (share === null || rate === null) continue;
+    left += share * rate;
+    whole += rate;
+  }
+  return whole === 0 ? null : left / whole;
 }
 
 /** Cached prompt tokens are not computed, so of the prompt only what the last minute's share of others says. */

@@ -87,10 +87,19 @@ const rollback: Command = {
   path: ['adapters', 'rollback'],
   summary: 'point an alias back at what it pointed at before',
   operands: [ADAPTER],
-  options: { alias: ALIAS },
+  options: {
+    alias: ALIAS,
+    emergency: {
+      kind: 'text',
+      value: 'REASON',
+      help: 'of a protected alias: at once, without a second key; the reason is audited',
+    },
+  },
   async run({ values, print, api }) {
     const path = `${aliasPath(values.operand('ADAPTER'), values.text('alias'))}/rollback`;
-    print.result(await (await api()).send<AliasWithHistory | PendingChange>('POST', path), aliasText);
+    const query = { emergency: values.text('emergency') };
+    const response = await (await api()).fetch('POST', path, { query });
+    print.result((await response.json()) as AliasWithHistory | PendingChange, aliasText);
   },
 };
 
@@ -165,7 +174,7 @@ function readShadow(text: string): { version: number; share: number } {
   return { version: readInteger('--shadow', version, { min: 1 }), share: value };
 }
 
-function aliasPath(adapter: string, alias = PRODUCTION): string {
+export function aliasPath(adapter: string, alias = PRODUCTION): string {
   return `/v1/adapters/${part(adapter)}/aliases/${part(alias)}`;
 }
 
@@ -180,11 +189,12 @@ function aliasText(alias: AliasResource | PendingChange): string {
   return [first, ...more].join('\n');
 }
 
-function waitingText({ id, adapter, alias }: PendingChange): string {
-  return `${adapter}:${alias} is protected: the change ${id} waits until another key or person approves it`;
+/** What another key has to say to it. */
+export function waitingText({ id, adapter, alias }: PendingChange): string {
+  return `${adapter}:${alias} is protected: the change ${id} waits until another key or person approves it\n(lorikeet adapters approve ${id})`;
 }
 
-function routesText({ routes }: Pick<AliasResource, 'routes'>): string {
+export function routesText({ routes }: Pick<AliasResource, 'routes'>): string {
   const total = routes.reduce((sum, { weight }) => sum + weight, 0);
   if (routes.length === 1) return `@${routes[0]?.version}`;
   return routes

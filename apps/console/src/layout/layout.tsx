@@ -1,7 +1,8 @@
 import { Alert, AppShell, Box, Burger, Button, Center, Group, Loader, NavLink, Text } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
+import { useIsFetching } from '@tanstack/react-query';
 import { IconEye } from '@tabler/icons-react';
-import { Link, Navigate, Outlet, useLocation } from '@tanstack/react-router';
+import { Link, Navigate, Outlet, useLocation, useRouterState } from '@tanstack/react-router';
 import { Suspense, useEffect } from 'react';
 import type { SessionResource } from '#contracts/session-api.js';
 import { useSession, useViewAs } from '../api/session';
@@ -13,7 +14,7 @@ import { placesFor } from './places';
 import { TenantPicker } from './tenant-picker';
 
 const waiting = (
-  <Center h="60vh">
+  <Center h="60vh" aria-busy>
     <Loader aria-label="Loading" />
   </Center>
 );
@@ -64,6 +65,11 @@ function Shell({ session }: { session: SessionResource }) {
         />
       ));
   const run = links('run');
+  const shown = useRouterState({
+    select: ({ resolvedLocation }) =>
+      resolvedLocation && resolvedLocation.pathname + resolvedLocation.searchStr,
+  });
+  const busy = useIsFetching({ predicate: ({ state }) => state.status === 'pending' }) > 0;
   return (
     <AppShell
       header={{ height: 56 }}
@@ -95,7 +101,7 @@ function Shell({ session }: { session: SessionResource }) {
         )}
         {run}
       </AppShell.Navbar>
-      <AppShell.Main>
+      <AppShell.Main aria-busy={busy} data-address={shown}>
         {session.viewing && <ViewBanner tenant={session.tenant?.name ?? ''} />}
         <Box maw={1280} mx="auto">
           <Suspense fallback={waiting}>

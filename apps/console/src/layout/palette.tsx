@@ -1,5 +1,5 @@
 import { ActionIcon, Kbd, Modal, NavLink, ScrollArea, Text, TextInput, Tooltip } from '@mantine/core';
-import { useDisclosure, useHotkeys } from '@mantine/hooks';
+import { useDebouncedValue, useDisclosure, useHotkeys } from '@mantine/hooks';
 import { IconSearch } from '@tabler/icons-react';
 import { useNavigate } from '@tanstack/react-router';
 import { type KeyboardEvent, useMemo, useState } from 'react';
@@ -88,9 +88,11 @@ function Search({ session, close }: { session: SessionResource; close: () => voi
 function useCommands(session: SessionResource, text: string, close: () => void): Command[] {
   const navigate = useNavigate();
   const { header, name } = useActing();
+  const [asked] = useDebouncedValue(text.trim(), 200);
   const { rows = [] } = useList<AdapterResource>('/v1/adapters', {
     tenant: header,
-    limit: 200,
+    query: { name: asked },
+    limit: 20,
     enabled: name !== undefined && session.scopes.includes('adapters'),
   });
   return useMemo(() => {

@@ -12,6 +12,7 @@ import {
   IconMessage,
   IconPuzzle,
   IconSchool,
+  IconSettings,
 } from '@tabler/icons-react';
 import type { SessionResource } from '#contracts/session-api.js';
 
@@ -29,6 +30,7 @@ export const PLACES = [
   { to: '/jobs', label: 'Jobs', icon: IconChecklist, group: 'run', operator: true },
   { to: '/audit', label: 'Audit', icon: IconHistory, group: 'run', operator: true },
   { to: '/maintenance', label: 'Maintenance', icon: IconAdjustments, group: 'run', operator: true },
+  { to: '/settings', label: 'Settings', icon: IconSettings, group: 'run', operator: true },
 ] as const;
 export type Place = (typeof PLACES)[number];
 

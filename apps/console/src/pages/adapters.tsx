@@ -1,19 +1,22 @@
-import { Badge, Button, Group, Text, TextInput } from '@mantine/core';
+import { Badge, Button, Group, Select, SimpleGrid, Text, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
-import type { AdapterResource, VersionResource } from '#contracts/adapters-api.js';
+import type { AdapterResource, VersionState } from '#contracts/adapters-api.js';
 import { call } from '../api/client';
 import { useList } from '../api/lists';
 import { Empty } from '../parts/empty';
 import { FormModal } from '../parts/form-modal';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
+import { StateBadge } from '../parts/state-badge';
 import { ListTable, moreOf } from '../parts/table';
 import { Time } from '../parts/time';
 import { useActing } from '../tenant';
 
 export function Adapters() {
+  /** Begins the filters' fields anew. */
+  const [cleared, setCleared] = useState(0);
   return (
     <Page
       title="Adapters"
@@ -21,8 +24,8 @@ export function Adapters() {
       actions={<AdapterActions />}
     >
       <NeedsTenant>
-        <Filters />
-        <Found />
+        <Filters key={cleared} />
+        <Found onClear={() => setCleared(cleared + 1)} />
       </NeedsTenant>
     </Page>
   );
@@ -67,40 +70,61 @@ function AdapterActions() {
   );
 }
 
+const STATES: readonly VersionState[] = ['ready', 'rejected', 'validating', 'uploaded', 'importing'];
+
+interface AdapterFilter {
+  readonly name?: string;
+  readonly label?: string;
+  readonly state?: string;
+  readonly digest?: string;
+}
+
 function Filters() {
   const navigate = useNavigate();
-  const { label = '', digest = '' } = useSearch({ strict: false }) as { label?: string; digest?: string };
-  const set = useDebouncedCallback((change: Record<string, string>) => {
+  const { name = '', label = '', digest = '', state } = useSearch({ strict: false }) as AdapterFilter;
+  const go = (change: AdapterFilter): void =>
     void navigate({ to: '.', search: (search) => ({ ...search, ...change }) as never, replace: true });
-  }, 300);
+  const set = useDebouncedCallback(go, 300);
   return (
-    <Group align="flex-end">
+    <SimpleGrid cols={{ base: 2, md: 4 }}>
+      <TextInput
+        label="Name"
+        placeholder="any part of it"
+        defaultValue={name}
+        onChange={(event) => set({ name: event.currentTarget.value })}
+      />
       <TextInput
         label="Label"
         placeholder="team=support"
         defaultValue={label}
         onChange={(event) => set({ label: event.currentTarget.value })}
       />
+      <Select
+        label="State of a version"
+        placeholder="any"
+        data={[...STATES]}
+        value={state ?? null}
+        onChange={(value) => go({ state: value ?? '' })}
+        clearable
+        clearButtonProps={{ 'aria-label': 'Any state' }}
+      />
       <TextInput
         label="Digest"
-        placeholder="64 hex digits"
+        placeholder="its first hex digits"
         defaultValue={digest}
-        onChange={(event) => set({ digest: event.currentTarget.value })}
-        w={280}
+        onChange={(event) => set({ digest: event.currentTarget.value.trim().toLowerCase() })}
       />
-    </Group>
+    </SimpleGrid>
   );
 }
 
-function Found() {
-  const { digest } = useSearch({ strict: false }) as { digest?: string };
-  return digest !== undefined && /^[0-9a-f]{64}$/.test(digest) ? <ByDigest digest={digest} /> : <ByLabel />;
-}
-
-function ByLabel() {
+function Found({ onClear }: { onClear: () => void }) {
   const { header } = useActing();
-  const { label } = useSearch({ strict: false }) as { label?: string };
-  const list = useList<AdapterResource>('/v1/adapters', { tenant: header, query: { label } });
+  const { name, label, state, digest } = useSearch({ strict: false }) as AdapterFilter;
+  const query = { name, label, state, digest };
+  const list = useList<AdapterResource>('/v1/adapters', { tenant: header, query });
+  if (Object.values(query).some(Boolean) && list.rows?.length === 0)
+    return <Empty text="No adapter fits." action={<ClearFilters onClear={onClear} />} />;
   return (
     <ListTable
       label="Adapters"
@@ -111,7 +135,7 @@ function ByLabel() {
       keyOf={({ id }) => id}
       empty={
         <Empty
-          text={label ? 'No adapter has this label.' : 'This tenant has no adapter yet.'}
+          text="This tenant has no adapter yet."
           command="lorikeet push ./my-adapter --as support-bot"
           action={
             <Button component={Link} to="/upload">
@@ -149,35 +173,39 @@ function ByLabel() {
             </Group>
           ),
         },
+        {
+          head: 'Newest version',
+          cell: ({ name: adapter, newest_version: newest }) =>
+            newest === null ? (
+              '–'
+            ) : (
+              <Group gap={6} wrap="nowrap">
+                <Link
+                  to="/adapters/$adapter/versions/$version"
+                  params={{ adapter, version: String(newest.version) }}
+                >
+                  {newest.version}
+                </Link>
+                <StateBadge state={newest.state} />
+                <Time at={newest.created_at} />
+              </Group>
+            ),
+        },
         { head: 'Changed', cell: ({ updated_at }) => <Time at={updated_at} /> },
       ]}
     />
   );
 }
 
-function ByDigest({ digest }: { digest: string }) {
-  const { header } = useActing();
-  const list = useList<VersionResource>('/v1/versions', { tenant: header, query: { digest } });
+function ClearFilters({ onClear }: { onClear: () => void }) {
+  const navigate = useNavigate();
+  const none = { name: undefined, label: undefined, state: undefined, digest: undefined };
+  const clear = (): void => {
+    void navigate({ to: '.', search: (search) => ({ ...search, ...none }) as never }).then(onClear);
+  };
   return (
-    <ListTable
-      label="Versions with this digest"
-      rows={list.rows}
-      error={list.error}
-      more={moreOf(list)}
-      keyOf={({ id }) => id}
-      empty={<Empty text="No version of this tenant has this digest." />}
-      columns={[
-        {
-          head: 'Version',
-          cell: ({ adapter, version }) => (
-            <Link to="/adapters/$adapter/versions/$version" params={{ adapter, version: String(version) }}>
-              {adapter}@{version}
-            </Link>
-          ),
-        },
-        { head: 'State', cell: ({ state }) => state },
-        { head: 'Created', cell: ({ created_at }) => <Time at={created_at} /> },
-      ]}
-    />
+    <Button variant="light" onClick={clear}>
+      Show all
+    </Button>
   );
 }

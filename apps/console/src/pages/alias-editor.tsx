@@ -17,6 +17,7 @@ import { call, part } from '../api/client';
 import { ErrorNote } from '../parts/error-note';
 import { useActing } from '../tenant';
 import { RouteBar } from './route-bar';
+import { choose, give, type Traffic, trafficOf } from './traffic';
 
 interface AliasEditorProps {
   readonly adapter: string;
@@ -24,17 +25,17 @@ interface AliasEditorProps {
   readonly versions: readonly number[];
   /** Absent: a new one. */
   readonly alias?: ShownAlias;
+  /** A version that shall get a share. */
+  readonly canary?: number | undefined;
   readonly done: () => void;
 }
 
 /** Which versions get how much of the traffic, who is tried in their shadow, and what makes it go back. */
-export function AliasEditor({ adapter, versions, alias, done }: AliasEditorProps) {
+export function AliasEditor({ adapter, versions, alias, canary, done }: AliasEditorProps) {
   const { header } = useActing();
   const client = useQueryClient();
   const [name, setName] = useState(alias?.name ?? 'production');
-  const [weights, setWeights] = useState<Readonly<Record<string, number>>>(() =>
-    initialWeights(alias, versions),
-  );
+  const [traffic, setTraffic] = useState<Traffic>(() => initialTraffic(alias, versions, canary));
   const [guarded, setGuarded] = useState(alias !== undefined);
   const [maxErrors, setMaxErrors] = useState<number | string>(5);
   const [maxTpot, setMaxTpot] = useState<number | string>('');
@@ -43,17 +44,10 @@ export function AliasEditor({ adapter, versions, alias, done }: AliasEditorProps
   const [share, setShare] = useState(10);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
-  const chosen = Object.keys(weights);
+  const chosen = Object.keys(traffic);
   const routes = chosen
-    .map((version) => ({ version: Number(version), weight: weights[version] ?? 0 }))
+    .map((version) => ({ version: Number(version), weight: traffic[version] ?? 0 }))
     .filter(({ weight }) => weight > 0);
-
-  const choose = (next: string[]): void =>
-    setWeights(
-      Object.fromEntries(
-        next.map((version) => [version, weights[version] ?? (chosen.length === 0 ? 100 : 10)]),
-      ),
-    );
   const save = async (event: FormEvent): Promise<void> => {
     event.preventDefault();
     setBusy(true);
@@ -91,22 +85,25 @@ export function AliasEditor({ adapter, versions, alias, done }: AliasEditorProps
         )}
         <MultiSelect
           label="Versions that answer"
+          description="Add one to try it on a share of the traffic; leave only one to send it everything."
           data={versions.map(String)}
           value={chosen}
-          onChange={choose}
+          onChange={(next) => setTraffic(choose(traffic, next))}
           searchable
         />
         {chosen.map((version) => (
           <div key={version}>
             <Text size="sm" fw={500}>
-              Weight of version {version}
+              Version {version}: {traffic[version] ?? 0} % of the requests
             </Text>
             <Slider
-              thumbLabel={`Weight of version ${version}`}
-              value={weights[version] ?? 0}
-              onChange={(weight) => setWeights({ ...weights, [version]: weight })}
+              thumbLabel={`Share of version ${version}`}
+              value={traffic[version] ?? 0}
+              onChange={(share) => setTraffic(give(traffic, version, share))}
+              label={(share) => `${share} %`}
               min={0}
               max={100}
+              disabled={chosen.length === 1}
             />
           </div>
         ))}
@@ -174,12 +171,16 @@ export function AliasEditor({ adapter, versions, alias, done }: AliasEditorProps
   );
 }
 
-function initialWeights(alias: ShownAlias | undefined, versions: readonly number[]): Record<string, number> {
-  if (!alias) return versions[0] === undefined ? {} : { [versions[0]]: 100 };
-  const total = alias.routes.reduce((sum, { weight }) => sum + weight, 0);
-  return Object.fromEntries(
-    alias.routes.map(({ version, weight }) => [version, Math.round((weight / total) * 100)]),
-  );
+/** As the alias is, with the canary added; of a new alias the canary, or the newest version. */
+function initialTraffic(
+  alias: ShownAlias | undefined,
+  versions: readonly number[],
+  canary: number | undefined,
+): Traffic {
+  const first = canary ?? versions[0];
+  if (!alias) return first === undefined ? {} : choose({}, [String(first)]);
+  const traffic = trafficOf(alias.routes);
+  return canary === undefined ? traffic : choose(traffic, [...Object.keys(traffic), String(canary)]);
 }
 
 function guardOf(maxErrors: number | string, maxTpot: number | string, minRequests: number | string) {

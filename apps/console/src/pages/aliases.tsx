@@ -1,7 +1,8 @@
 import { Badge, Button, Group, Modal, Paper, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconLock } from '@tabler/icons-react';
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { AliasWithHistory, ShownAlias, VersionResource } from '#contracts/adapters-api.js';
 import { address, call, part } from '../api/client';
@@ -9,9 +10,11 @@ import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
+import { Time } from '../parts/time';
 import { useActing } from '../tenant';
 import { AliasEditor } from './alias-editor';
 import { AliasHistory } from './alias-history';
+import { LeavingVersions } from './leaving-versions';
 import { PendingChanges } from './pending-changes';
 import { Protection } from './protection';
 import { RouteBar } from './route-bar';
@@ -19,6 +22,7 @@ import { ShadowFigures } from './shadow-figures';
 
 export function Aliases({ adapter }: { adapter: string }) {
   const { header, readOnly } = useActing();
+  const { canary } = useCanary();
   const path = `/v1/adapters/${part(adapter)}`;
   const list = useList<ShownAlias>(`${path}/aliases`, { tenant: header, limit: 100, every_ms: 5_000 });
   const versions = useList<VersionResource>(`${path}/versions`, {
@@ -30,20 +34,72 @@ export function Aliases({ adapter }: { adapter: string }) {
   if (list.error && !list.rows) return <ErrorNote error={list.error} />;
   return (
     <Stack>
+      <Text size="sm" c="dimmed" maw={720}>
+        Callers name an alias, such as production, and you say which versions answer. “Move traffic” gives a
+        new version a share of the requests first (a canary); a guard takes it back by itself when it fails.
+      </Text>
       <PendingChanges adapter={adapter} />
-      {!readOnly && ready.length > 0 && <NewAlias adapter={adapter} versions={ready} />}
+      {!readOnly && ready.length > 0 && (
+        <NewAlias
+          adapter={adapter}
+          versions={ready}
+          canary={list.rows && movable(list.rows) === undefined ? canary : undefined}
+        />
+      )}
       {list.rows?.length === 0 && (
         <Empty text="No alias yet: callers get the newest ready version, which latest follows by itself." />
       )}
-      {list.rows?.map(({ name }) => (
-        <AliasCard key={name} adapter={adapter} alias={name} versions={ready} />
+      {list.rows?.map((row) => (
+        <AliasCard
+          key={row.name}
+          adapter={adapter}
+          shown={row}
+          versions={ready}
+          canary={row.name === movable(list.rows ?? []) ? canary : undefined}
+        />
       ))}
     </Stack>
   );
 }
 
-function NewAlias({ adapter, versions }: { adapter: string; versions: readonly number[] }) {
-  const [opened, { open, close }] = useDisclosure();
+/** The alias to which a version is given that was sent here: production, or the only one that does not move by itself. */
+function movable(aliases: readonly ShownAlias[]): string | undefined {
+  const names = aliases.map(({ name }) => name).filter((name) => name !== 'latest');
+  return names.includes('production') ? 'production' : names[0];
+}
+
+/** The version for which another page asks for a share of the traffic, and how to be done with it. */
+function useCanary() {
+  const navigate = useNavigate();
+  const { canary } = useSearch({ strict: false }) as { canary?: string };
+  const number = Number(canary);
+  return {
+    canary: Number.isInteger(number) && number > 0 ? number : undefined,
+    done: (): void => {
+      if (canary !== undefined)
+        void navigate({
+          to: '.',
+          search: (before) => ({ ...before, canary: undefined }) as never,
+          replace: true,
+        });
+    },
+  };
+}
+
+interface NewAliasProps {
+  readonly adapter: string;
+  readonly versions: readonly number[];
+  readonly canary: number | undefined;
+}
+
+function NewAlias({ adapter, versions, canary }: NewAliasProps) {
+  const [asked, { open, close }] = useDisclosure();
+  const { done } = useCanary();
+  const opened = asked || canary !== undefined;
+  const shut = (): void => {
+    close();
+    done();
+  };
   return (
     <Group>
       <Button variant="light" onClick={open}>
@@ -51,38 +107,48 @@ function NewAlias({ adapter, versions }: { adapter: string; versions: readonly n
       </Button>
       <Modal
         opened={opened}
-        onClose={close}
+        onClose={shut}
         title="New alias"
         size="lg"
         closeButtonProps={{ 'aria-label': 'Close' }}
       >
-        <AliasEditor adapter={adapter} versions={versions} done={close} />
+        <AliasEditor adapter={adapter} versions={versions} canary={canary} done={shut} />
       </Modal>
     </Group>
   );
 }
 
-function AliasCard({
-  adapter,
-  alias,
-  versions,
-}: {
-  adapter: string;
-  alias: string;
-  versions: readonly number[];
-}) {
+interface AliasCardProps {
+  readonly adapter: string;
+  /** As the list has it, which is asked again and again. */
+  readonly shown: ShownAlias;
+  readonly versions: readonly number[];
+  readonly canary: number | undefined;
+}
+
+function AliasCard({ adapter, shown, versions, canary }: AliasCardProps) {
+  const { name: alias, revision } = shown;
   const { header, readOnly } = useActing();
   const path = `/v1/adapters/${part(adapter)}/aliases/${part(alias)}`;
-  const [opened, { open, close }] = useDisclosure();
+  const [asked, { open, close }] = useDisclosure();
+  const { done } = useCanary();
+  const opened = asked || canary !== undefined;
+  const shut = (): void => {
+    close();
+    done();
+  };
   const [history, setHistory] = useState(false);
   const [emergency, setEmergency] = useState('');
   const client = useQueryClient();
   const { data, error, refetch } = useQuery({
-    queryKey: ['alias', header, adapter, alias],
+    // Its history grows with its revision alone.
+    queryKey: ['alias', header, adapter, alias, revision],
     queryFn: ({ signal }) => call<AliasWithHistory>(path, { tenant: header, signal }),
-    refetchInterval: 5_000,
+    placeholderData: keepPreviousData,
+    staleTime: 60_000,
   });
   if (!data) return error ? <ErrorNote error={error} /> : null;
+  const isProtected = shown.protected;
   const match = { 'if-match': `"${data.revision}"` };
   const previous = data.history[1];
   return (
@@ -93,7 +159,7 @@ function AliasCard({
             <Title order={2} size="h4">
               {alias}
             </Title>
-            {data.protected && (
+            {isProtected && (
               <Badge variant="light" color="gray" tt="none" leftSection={<IconLock size={12} />}>
                 protected
               </Badge>
@@ -116,7 +182,7 @@ function AliasCard({
           </Button>
           {!readOnly && (
             <>
-              <Button size="compact-sm" variant="light" onClick={open}>
+              <Button size="compact-sm" onClick={open}>
                 Move traffic
               </Button>
               {previous && (
@@ -130,7 +196,7 @@ function AliasCard({
                     await Promise.all([refetch(), client.invalidateQueries({ queryKey: ['list'] })]);
                   }}
                 >
-                  {data.protected && (
+                  {isProtected && (
                     <TextInput
                       label="Emergency"
                       description="Why it must go back at once. Without a reason it waits until somebody else approves it."
@@ -146,12 +212,7 @@ function AliasCard({
                 </Confirm>
               )}
               {alias !== 'latest' && (
-                <Protection
-                  path={path}
-                  alias={alias}
-                  isProtected={data.protected}
-                  done={() => void refetch()}
-                />
+                <Protection path={path} alias={alias} isProtected={isProtected} done={() => void refetch()} />
               )}
               <Confirm
                 label="Delete"
@@ -166,7 +227,7 @@ function AliasCard({
       <RouteBar routes={data.routes} />
       {data.guard && (
         <Text size="sm" mt="sm">
-          Guarded until {new Date(data.guard.until).toLocaleTimeString()}: goes back by itself when version{' '}
+          Guarded until <Time at={data.guard.until} as="clock" />: goes back by itself when version{' '}
           {data.guard.versions.join(', ')} breaks{' '}
           {[
             data.guard.max_error_rate !== undefined && `${data.guard.max_error_rate * 100} % errors`,
@@ -177,16 +238,23 @@ function AliasCard({
           , after {data.guard.min_requests} requests.
         </Text>
       )}
+      <LeavingVersions adapter={adapter} alias={data} />
       {data.shadow && <ShadowFigures adapter={adapter} alias={alias} />}
       {history && <AliasHistory history={data.history} />}
       <Modal
         opened={opened}
-        onClose={close}
+        onClose={shut}
         title={`Move ${alias}`}
         size="lg"
         closeButtonProps={{ 'aria-label': 'Close' }}
       >
-        <AliasEditor adapter={adapter} versions={versions} alias={data} done={close} />
+        <AliasEditor
+          adapter={adapter}
+          versions={versions}
+          alias={{ ...data, protected: isProtected }}
+          canary={canary}
+          done={shut}
+        />
       </Modal>
     </Paper>
   );

@@ -7,14 +7,28 @@ function asCurl(url: string, body: object): string {
   return `curl -sS ${url} \\\n  -H "authorization: Bearer $LORIKEET_KEY" \\\n  -H 'content-type: application/json' \\\n  -d ${quoted(JSON.stringify(body, null, 2))}`;
 }
 
-/** Fields that OpenAI's clients do not know go by another door. */
-const OWN = new Set(['top_k', 'min_p', 'repetition_penalty']);
+/** What OpenAI's clients know of what the page sends; all else goes by another door. */
+const KNOWN = new Set([
+  'model',
+  'messages',
+  'prompt',
+  'temperature',
+  'top_p',
+  'presence_penalty',
+  'frequency_penalty',
+  'logit_bias',
+  'seed',
+  'max_tokens',
+  'stop',
+  'logprobs',
+  'top_logprobs',
+]);
 
 function split(body: object): { known: [string, unknown][]; own: [string, unknown][] } {
   const entries = Object.entries(body);
   return {
-    known: entries.filter(([name]) => !OWN.has(name)),
-    own: entries.filter(([name]) => OWN.has(name)),
+    known: entries.filter(([name]) => KNOWN.has(name)),
+    own: entries.filter(([name]) => !KNOWN.has(name)),
   };
 }
 
@@ -35,7 +49,13 @@ function asPython(base: string, path: string, body: object): string {
 
 function asTypeScript(base: string, path: string, body: object): string {
   const call = path.includes('chat') ? 'chat.completions' : 'completions';
-  return `import OpenAI from 'openai';\n\nconst client = new OpenAI({ baseURL: '${base}/v1', apiKey: process.env.LORIKEET_KEY });\nconst answer = await client.${call}.create(${JSON.stringify(body, null, 2)});\nconsole.log(answer.choices[0]?.${path.includes('chat') ? 'message.content' : 'text'});`;
+  const { known, own } = split(body);
+  const text = (value: object): string => JSON.stringify(value, null, 2);
+  // A variable of its own: a literal may have no fields that the client's types do not know.
+  const extra = own.length === 0 ? '' : `const extra = ${text(Object.fromEntries(own))};\n`;
+  const fields = text(Object.fromEntries(known));
+  const request = own.length === 0 ? fields : fields.replace(/\n}$/, ',\n  ...extra\n}');
+  return `import OpenAI from 'openai';\n\nconst client = new OpenAI({ baseURL: '${base}/v1', apiKey: process.env.LORIKEET_KEY });\n${extra}const answer = await client.${call}.create(${request});\nconsole.log(answer.choices[0]?.${path.includes('chat') ? 'message.content' : 'text'});`;
 }
 
 /** The call that the page makes, with the reader's own URL. */

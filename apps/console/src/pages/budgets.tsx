@@ -1,5 +1,6 @@
 import { Badge, Checkbox, Group, NumberInput, Progress, Select, Text, TextInput, Title } from '@mantine/core';
 import { useState } from 'react';
+import type { ApiKeyResource } from '#contracts/admin-api.js';
 import type { BudgetResource } from '#contracts/money-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
@@ -99,7 +100,8 @@ export function Budgets({ tenant, header, mayChange }: BudgetsProps) {
 function NewBudget({ path, tenant }: { path: string; tenant: string }) {
   const [amount, setAmount] = useState<number | string>(100);
   const [period, setPeriod] = useState<string>('month');
-  const [keyId, setKeyId] = useState('');
+  const [keyId, setKeyId] = useState<string | null>(null);
+  const keys = useList<ApiKeyResource>(`/v1/admin/tenants/${part(tenant)}/keys`, { limit: 200 });
   const [shares, setShares] = useState('50, 80, 100');
   const [stop, setStop] = useState(false);
   const create = async () => {
@@ -107,7 +109,7 @@ function NewBudget({ path, tenant }: { path: string; tenant: string }) {
       .split(',')
       .filter((share) => share.trim() !== '')
       .map((share) => Number(share) / 100);
-    const key = keyId.trim() === '' ? {} : { key_id: keyId.trim() };
+    const key = keyId === null ? {} : { key_id: keyId };
     await call(path, {
       method: 'POST',
       body: { amount: Number(amount), period, alert_shares, stop, ...key },
@@ -130,11 +132,17 @@ function NewBudget({ path, tenant }: { path: string; tenant: string }) {
         onChange={(value) => setPeriod(value ?? 'month')}
         allowDeselect={false}
       />
-      <TextInput
-        label="Only of the key with this id"
+      <Select
+        label="Only of one key"
         placeholder="the whole tenant"
+        data={(keys.rows ?? [])
+          .filter(({ revoked_at }) => revoked_at === null)
+          .map(({ id, name }) => ({ value: id, label: `${name} (${id.slice(0, 8)})` }))}
         value={keyId}
-        onChange={(event) => setKeyId(event.currentTarget.value)}
+        onChange={setKeyId}
+        searchable
+        clearable
+        clearButtonProps={{ 'aria-label': 'The whole tenant' }}
       />
       <TextInput
         label="Alerts at, in percent"

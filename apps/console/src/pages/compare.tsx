@@ -1,17 +1,6 @@
-import {
-  Button,
-  Group,
-  MultiSelect,
-  Select,
-  SimpleGrid,
-  Stack,
-  Text,
-  Textarea,
-  TextInput,
-} from '@mantine/core';
+import { Button, Group, SimpleGrid, Stack, TagsInput, Text, Textarea } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
-import type { EvaluationCase } from '#contracts/promotion.js';
 import { NO_ANSWER, streamAnswer } from '../api/chat-stream';
 import { useModels } from '../api/models';
 import { ErrorNote } from '../parts/error-note';
@@ -20,20 +9,16 @@ import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { useActing } from '../tenant';
 import { type Cell, ComparedAnswer } from './compared-answer';
+import { ComparedPromptHead } from './compared-prompt-head';
 import {
   type ComparedPrompt,
+  editable,
+  emptyPrompt,
   type Expectation,
   loadedPrompts,
-  NO_EXPECTATION,
   promptsOf,
 } from './compared-prompts';
 import { EvaluationSetBar, useEvaluationSet } from './evaluation-set-bar';
-
-const MATCHES = [
-  { value: 'exact', label: 'is exactly' },
-  { value: 'contains', label: 'contains' },
-  { value: 'regex', label: 'matches the pattern' },
-];
 
 export function Compare() {
   return (
@@ -48,7 +33,9 @@ export function Compare() {
   );
 }
 
-const cellKey = (prompt: ComparedPrompt, model: string): string => `${model} ${prompt.key}`;
+/** An edited prompt has no answer yet. */
+const cellKey = (prompt: ComparedPrompt, model: string): string =>
+  `${model} ${prompt.key} ${JSON.stringify(prompt.messages)}`;
 
 function Board() {
   const { readOnly } = useActing();
@@ -58,17 +45,26 @@ function Board() {
   const models = search.models === undefined ? names.slice(0, 2) : search.models.split(',').filter(Boolean);
   const [text, setText] = useState('');
   const [expectations, setExpectations] = useState<Readonly<Record<string, Expectation>>>({});
+  /** A loaded set's prompts as they were changed here; undefined: as they are saved. */
+  const [draft, setDraft] = useState<readonly ComparedPrompt[]>();
   const [judged, setJudged] = useState<Readonly<Record<string, boolean | undefined>>>({});
   const set = useEvaluationSet(search.set);
   const { cells, running, run } = useAnswers();
 
-  const prompts = set.data
-    ? loadedPrompts(set.data).map((prompt) => ({ ...prompt, ...expectations[prompt.key] }))
-    : promptsOf(text, expectations);
+  const loaded = set.data && loadedPrompts(set.data);
+  const prompts = loaded ? (draft ?? loaded) : promptsOf(text, expectations);
+  const asked = prompts.filter((prompt) => editable(prompt).trim() !== '');
   const change = (part: Record<string, string | undefined>): void =>
     void navigate({ to: '.', search: (before) => ({ ...before, ...part }) as never, replace: true });
-  const expect = (key: string, expectation: Expectation): void => {
-    setExpectations((before) => ({ ...before, [key]: expectation }));
+  const replace = (to: ComparedPrompt): void =>
+    setDraft(prompts.map((prompt) => (prompt.key === to.key ? to : prompt)));
+  const expect = (prompt: ComparedPrompt, expectation: Expectation): void => {
+    if (loaded) replace({ ...prompt, ...expectation });
+    else setExpectations((before) => ({ ...before, [prompt.key]: expectation }));
+  };
+  const add = (): void => {
+    const next = Math.max(-1, ...prompts.map(({ key }) => Number(key))) + 1;
+    setDraft([...prompts, emptyPrompt(String(next))]);
   };
   const passedOf = (prompt: ComparedPrompt, model: string): boolean | undefined => {
     const cell = cells[cellKey(prompt, model)];
@@ -81,19 +77,23 @@ function Board() {
       <EvaluationSetBar
         name={search.set}
         set={set.data}
-        prompts={prompts}
+        prompts={asked}
+        changed={draft !== undefined}
+        discard={() => setDraft(undefined)}
         choose={(name) => {
           setExpectations({});
+          setDraft(undefined);
           change({ set: name });
         }}
       />
       {set.error && <ErrorNote error={set.error} />}
-      <MultiSelect
+      <TagsInput
         label="Models"
+        description="Base, adapters, versions (adapter@3) and aliases (adapter:staging); the first is what the others are compared with."
         data={[...new Set([...models, ...names])]}
+        limit={50}
         value={[...models]}
         onChange={(value) => change({ models: value.join(',') })}
-        searchable
       />
       {!search.set && (
         <Textarea
@@ -109,21 +109,29 @@ function Board() {
         <Button
           onClick={() => {
             setJudged({});
-            void run(prompts, models);
+            void run(asked, models);
           }}
           loading={running}
-          disabled={prompts.length === 0 || models.length === 0 || readOnly}
+          disabled={asked.length === 0 || models.length === 0 || readOnly}
         >
           Compare
         </Button>
-        <Scores prompts={prompts} models={models} passedOf={passedOf} />
+        <Scores prompts={asked} models={models} passedOf={passedOf} />
       </Group>
       {prompts.map((prompt) => (
         <section key={prompt.key} aria-label={prompt.text}>
-          <Text fw={600} mb={4} className="answer">
-            {prompt.text}
-          </Text>
-          <Expected prompt={prompt} onChange={(expectation) => expect(prompt.key, expectation)} />
+          <ComparedPromptHead
+            prompt={prompt}
+            {...(loaded && !readOnly
+              ? {
+                  edit: {
+                    change: replace,
+                    remove: () => setDraft(prompts.filter(({ key }) => key !== prompt.key)),
+                  },
+                }
+              : {})}
+            onExpect={(expectation) => expect(prompt, expectation)}
+          />
           <SimpleGrid cols={{ base: 1, sm: Math.min(models.length, 4) || 1 }}>
             {models.map((model) => (
               <ComparedAnswer
@@ -133,12 +141,19 @@ function Board() {
                 first={model === models[0] ? undefined : cells[cellKey(prompt, models[0] ?? '')]}
                 passed={passedOf(prompt, model)}
                 onJudge={(passed) => setJudged((before) => ({ ...before, [cellKey(prompt, model)]: passed }))}
-                onExpect={(expected) => expect(prompt.key, { expected, match: 'exact' })}
+                onExpect={(expected) => expect(prompt, { expected, match: 'exact' })}
               />
             ))}
           </SimpleGrid>
         </section>
       ))}
+      {loaded && !readOnly && (
+        <Group>
+          <Button variant="light" size="compact-sm" onClick={add}>
+            Add a prompt
+          </Button>
+        </Group>
+      )}
     </Stack>
   );
 }
@@ -157,7 +172,7 @@ function useAnswers() {
       setCells((before) => ({ ...before, [cellKey(prompt, model)]: change }));
     };
     const sampling = { model, temperature: 0, max_tokens: 256 };
-    const plain = prompt.original?.prompt;
+    const { plain } = prompt;
     const body =
       plain === undefined
         ? { ...sampling, messages: prompt.messages, logprobs: true, top_logprobs: 3 }
@@ -182,33 +197,6 @@ function useAnswers() {
     setRunning(false);
   };
   return { cells, running, run };
-}
-
-function Expected({ prompt, onChange }: { prompt: ComparedPrompt; onChange: (to: Expectation) => void }) {
-  const { expected, match } = prompt;
-  return (
-    <Group gap="xs" mb="xs" wrap="nowrap">
-      <Select
-        aria-label={`How the answer to ${prompt.text} is judged`}
-        size="xs"
-        w={160}
-        data={MATCHES}
-        value={match}
-        onChange={(value) =>
-          onChange({ expected, match: (value ?? NO_EXPECTATION.match) as EvaluationCase['match'] })
-        }
-        allowDeselect={false}
-      />
-      <TextInput
-        aria-label={`Expected of ${prompt.text}`}
-        placeholder="expected answer (not scored without one)"
-        size="xs"
-        flex={1}
-        value={expected}
-        onChange={(event) => onChange({ expected: event.currentTarget.value, match })}
-      />
-    </Group>
-  );
 }
 
 interface ScoresProps {

@@ -1,4 +1,5 @@
 import { Button, Group, MultiSelect, Stack, TextInput, Title } from '@mantine/core';
+import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { DomainEventType } from '#contracts/domain-events.js';
 import type {
@@ -29,6 +30,7 @@ const EVENTS: readonly ('*' | DomainEventType)[] = [
   'fine_tuning.job.succeeded',
   'fine_tuning.job.failed',
   'fine_tuning.job.cancelled',
+  'budget.alert',
 ];
 
 const PATH = '/v1/webhook-endpoints';
@@ -37,7 +39,8 @@ const PATH = '/v1/webhook-endpoints';
 export function Endpoints() {
   const { header, readOnly } = useActing();
   const list = useList<WebhookEndpointResource>(PATH, { tenant: header });
-  const [shown, setShown] = useState<string>();
+  const navigate = useNavigate();
+  const { endpoint: shown } = useSearch({ strict: false }) as { endpoint?: string };
   return (
     <Stack>
       {!readOnly && (
@@ -70,7 +73,18 @@ export function Endpoints() {
             head: '',
             cell: ({ id, url }) => (
               <Group gap={4} wrap="nowrap">
-                <Button size="compact-sm" variant="light" onClick={() => setShown(id)}>
+                <Button
+                  size="compact-sm"
+                  variant="light"
+                  aria-expanded={shown === id}
+                  onClick={() =>
+                    void navigate({
+                      to: '.',
+                      search: (before) => ({ ...before, endpoint: shown === id ? undefined : id }) as never,
+                      replace: true,
+                    })
+                  }
+                >
                   Deliveries
                 </Button>
                 {!readOnly && (

@@ -1,4 +1,4 @@
-import { Group, Paper, Progress, SimpleGrid, Stack, Text, Title } from '@mantine/core';
+import { Group, Paper, SimpleGrid, Text, Title } from '@mantine/core';
 import type { EngineResource } from '#contracts/engines-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
@@ -12,6 +12,7 @@ import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';
 import { Time } from '../parts/time';
 import { EngineHistory } from './engine-history';
+import { EngineMemory } from './engine-memory';
 import { Moves, Residency } from './residency';
 
 const WhatFits = later(async () => (await import('./what-fits')).WhatFits);
@@ -107,18 +108,7 @@ function Engine({ engine }: { engine: EngineResource }) {
         />
         <Figure label="Adapters" value={bytes(adapters.bytes)} note={`of ${bytes(adapters.limit_bytes)}`} />
       </SimpleGrid>
-      <Stack gap={4} mb="md">
-        <Text size="xs" c="dimmed">
-          KV pages: held {count(used)}, cached prefixes {count(kv.cached_pages)}, in all {count(kv.pages)}
-        </Text>
-        <Progress.Root size="lg">
-          <Progress.Section
-            value={kv.pages === 0 ? 0 : (used / kv.pages) * 100}
-            color="teal"
-            aria-label="KV pages held"
-          />
-        </Progress.Root>
-      </Stack>
+      <EngineMemory engine={engine} />
       <Residency adapters={adapters} />
       <Moves adapters={adapters} />
     </Paper>

@@ -1,4 +1,4 @@
-import { Group, Select, Text, TextInput } from '@mantine/core';
+import { Button, Group, Select, Text, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { EvaluationSetResource, EvaluationSetSummary } from '#contracts/evaluation-sets-api.js';
@@ -27,16 +27,21 @@ interface SetBarProps {
   readonly name: string | undefined;
   readonly set: EvaluationSetResource | undefined;
   readonly prompts: readonly ComparedPrompt[];
+  /** They are not as the set has them. */
+  readonly changed: boolean;
+  readonly discard: () => void;
   readonly choose: (name: string | undefined) => void;
 }
 
 /** Loads, saves and deletes evaluation sets. */
-export function EvaluationSetBar({ name, set, prompts, choose }: SetBarProps) {
+export function EvaluationSetBar({ name, set, prompts, changed, discard, choose }: SetBarProps) {
   const { header, readOnly } = useActing();
   const client = useQueryClient();
   const list = useList<EvaluationSetSummary>(PATH, { tenant: header, limit: 200 });
   const [saveAs, setSaveAs] = useState('');
   const cases = casesOf(prompts);
+  // Saving the same prompts again would be no change.
+  const savable = cases.length > 0 && (changed || !set);
   const save = async () => {
     const target = saveAs || name || '';
     const saved = await call<EvaluationSetResource>(`${PATH}/${part(target)}`, {
@@ -71,9 +76,9 @@ export function EvaluationSetBar({ name, set, prompts, choose }: SetBarProps) {
           nothingFoundMessage="No set yet: give prompts an expected answer and save them."
           clearButtonProps={{ 'aria-label': 'Leave the set' }}
         />
-        {!readOnly && cases.length > 0 && (
+        {!readOnly && savable && (
           <FormModal
-            label="Save as a set"
+            label={set ? 'Save' : 'Save as a set'}
             title="Save as an evaluation set"
             submit="Save"
             variant="light"
@@ -91,6 +96,11 @@ export function EvaluationSetBar({ name, set, prompts, choose }: SetBarProps) {
               {cases.length} of {prompts.length} prompts have an expected answer and are saved.
             </Text>
           </FormModal>
+        )}
+        {changed && (
+          <Button variant="subtle" size="compact-sm" onClick={discard}>
+            Discard changes
+          </Button>
         )}
         {!readOnly && set && (
           <Confirm label="Delete" title={`Delete the set ${set.name}`} word={set.name} run={remove} />

@@ -1,5 +1,5 @@
-import { Group, NumberInput, Select, Stack, Text, TextInput, Title } from '@mantine/core';
-import { Link } from '@tanstack/react-router';
+import { Button, Group, NumberInput, Select, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { EvaluationSetSummary } from '#contracts/evaluation-sets-api.js';
 import type { CreatedHook, HookDelivery, HookResource } from '#contracts/hooks-api.js';
@@ -18,7 +18,8 @@ import { useActing } from '../tenant';
 export function Hooks() {
   const { header, readOnly } = useActing();
   const list = useList<HookResource>('/v1/hooks', { tenant: header });
-  const [shown, setShown] = useState<string>();
+  const navigate = useNavigate();
+  const { hook: shown } = useSearch({ strict: false }) as { hook?: string };
   return (
     <Stack>
       {!readOnly && (
@@ -45,14 +46,21 @@ export function Hooks() {
             head: '',
             cell: (hook) => (
               <Group gap={4} wrap="nowrap">
-                <Confirm
-                  label="Events"
-                  color="blue"
-                  title={`Events of ${hook.name}`}
-                  run={async () => setShown(hook.id)}
+                <Button
+                  size="compact-sm"
+                  variant="light"
+                  aria-expanded={shown === hook.id}
+                  onClick={() =>
+                    void navigate({
+                      to: '.',
+                      search: (before) =>
+                        ({ ...before, hook: shown === hook.id ? undefined : hook.id }) as never,
+                      replace: true,
+                    })
+                  }
                 >
-                  <Text size="sm">Shows what was posted to it, below.</Text>
-                </Confirm>
+                  Events
+                </Button>
                 {!readOnly && (
                   <>
                     <RotateSecret path={`/v1/hooks/${part(hook.id)}`} name={hook.name} />

@@ -7,7 +7,7 @@ import { Figure } from '../parts/figure';
 import { count, milliseconds, percent } from '../parts/format';
 import { StateBadge } from '../parts/state-badge';
 
-type Figures = LiveResource & Partial<Pick<AdminLive, 'engines' | 'capacity_share'>>;
+type Figures = LiveResource & Partial<Pick<AdminLive, 'engines' | 'capacity_share' | 'ceiling_share'>>;
 
 interface LiveFiguresProps {
   readonly path: '/v1/admin/live' | '/v1/live';
@@ -19,7 +19,7 @@ export function LiveFigures({ path, tenant }: LiveFiguresProps) {
   const { series, connected } = useLive<Figures>(path, tenant);
   const now = series.at(-1);
   return (
-    <section aria-label="Live figures">
+    <section aria-label="Live figures" aria-busy={now === undefined}>
       <Group mb="md" gap="xs">
         <Badge color={connected ? 'teal' : 'gray'} variant="light" tt="none">
           {connected ? 'live' : 'connecting'}
@@ -41,15 +41,20 @@ export function LiveFigures({ path, tenant }: LiveFiguresProps) {
 }
 
 function Tiles({ now }: { now: Figures }) {
-  const { per_second, last_minute, capacity_share } = now;
+  const { per_second, last_minute, capacity_share, ceiling_share } = now;
   const { queue, ttft, tpot, goodput } = last_minute;
   const p95 = (p95_ms: number | null): string => `p95 ${milliseconds(p95_ms)}`;
   const rate = (value: number): string => (value < 10 ? value.toFixed(1) : count(Math.round(value)));
   return (
-    <SimpleGrid cols={{ base: 2, md: 3, lg: 6 }}>
+    <SimpleGrid cols={{ base: 2, sm: 4 }}>
       <Figure label="Queue time" value={milliseconds(queue.p50_ms)} note={p95(queue.p95_ms)} />
       <Figure label="First token" value={milliseconds(ttft.p50_ms)} note={p95(ttft.p95_ms)} />
       <Figure label="Per token" value={milliseconds(tpot.p50_ms)} note={p95(tpot.p95_ms)} />
+      <Figure
+        label="Goodput"
+        value={percent(goodput.share)}
+        note={`${rate(per_second.good_tokens)} tokens / s within the limits`}
+      />
       <Figure
         label="Requests / s"
         value={rate(per_second.requests)}
@@ -65,12 +70,27 @@ function Tiles({ now }: { now: Figures }) {
         }
       />
       <Figure
-        label="Goodput"
-        value={percent(goodput.share)}
-        note={`${rate(per_second.good_tokens)} tokens / s within the limits`}
+        label="Errors / s"
+        value={rate(per_second.errors)}
+        note={
+          last_minute.requests === 0
+            ? undefined
+            : `${percent(last_minute.errors / last_minute.requests)} of the requests`
+        }
       />
+      {ceiling_share !== undefined && <Ceiling share={ceiling_share} engines={now.engines ?? []} />}
     </SimpleGrid>
   );
+}
+
+/** Against the same steps without adapters, as each engine measures by those that have none. */
+function Ceiling({ share, engines }: { share: number | null; engines: AdminLive['engines'] }) {
+  const ceiling = engines.reduce((sum, engine) => sum + (engine.ceiling_tokens_per_second ?? 0), 0);
+  const note =
+    share === null
+      ? 'nothing is computed now'
+      : `of ${count(Math.round(ceiling))} tokens / s without adapters`;
+  return <Figure label="Speed with adapters" value={percent(share)} note={note} />;
 }
 
 const SHOWN_S = 180;

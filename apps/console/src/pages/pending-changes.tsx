@@ -67,6 +67,11 @@ function Waiting({ change }: { change: PendingChange }) {
           <Text size="xs" c="dimmed">
             asked for by {change.requested_by.type.replace('_', ' ')} {change.requested_by.id.slice(0, 8)},{' '}
             <Time at={change.created_at} />
+            {change.expires_at !== null && (
+              <>
+                ; expires <Time at={change.expires_at} />
+              </>
+            )}
           </Text>
         </Group>
         {!readOnly && (

@@ -1,10 +1,10 @@
 import {
+  Autocomplete,
   Button,
   Collapse,
   Group,
   Paper,
   SegmentedControl,
-  Select,
   Stack,
   Switch,
   Text,
@@ -21,9 +21,13 @@ import { ErrorNote } from '../parts/error-note';
 import { count, milliseconds } from '../parts/format';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
-import { NO_SAMPLING, Sampling, samplingBody } from '../parts/sampling';
+import { later } from '../parts/later';
+import { NO_SAMPLING, samplingBody } from '../parts/sampling-body';
 import { useActing } from '../tenant';
 import { AsCode } from './as-code';
+
+// Comes when it is opened.
+const Sampling = later(async () => (await import('../parts/sampling')).Sampling);
 
 interface Turn {
   readonly role: 'user' | 'assistant';
@@ -110,12 +114,13 @@ function Board() {
   return (
     <Stack>
       <Group align="flex-end">
-        <Select
+        <Autocomplete
           label="Model"
-          data={model !== '' && !models.includes(model) ? [model, ...models] : [...models]}
+          placeholder="adapter, adapter@3, adapter:staging"
+          data={[...models]}
+          limit={50}
           value={model}
-          onChange={(value) => set({ model: value ?? '' })}
-          searchable
+          onChange={(value) => set({ model: value })}
           w={300}
         />
         <SegmentedControl
@@ -134,9 +139,7 @@ function Board() {
           Sampling
         </Button>
       </Group>
-      <Collapse expanded={more}>
-        <Sampling value={sampling} onChange={setSampling} />
-      </Collapse>
+      <Collapse expanded={more}>{more && <Sampling value={sampling} onChange={setSampling} />}</Collapse>
       {mode === 'chat' && (
         <Textarea
           label="System"

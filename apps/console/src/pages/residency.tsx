@@ -1,4 +1,5 @@
-import { Badge, Group, Stack, Table, Text, Tooltip } from '@mantine/core';
+import { Badge, Button, Group, Stack, Table, Text, Tooltip } from '@mantine/core';
+import { useState } from 'react';
 import type { EngineResource } from '#contracts/engines-api.js';
 import { bytes, count, milliseconds } from '../parts/format';
 import { Time } from '../parts/time';
@@ -11,9 +12,14 @@ const nameOf = (versions: Versions, digest: string): string => {
   return first ? `${first.tenant}/${first.adapter}@${first.version}` : digest.slice(0, 16);
 };
 
+const ROWS_AT_ONCE = 25;
+/** Of the bar: those that stay the longest; more would be thinner than a pixel. */
+const SEGMENTS = 300;
+
 /** Which version lies where: device, host, or on disk alone; who is held there, and who gives way first. */
 export function Residency({ adapters }: { adapters: Adapters }) {
   const { resident, host, waiting, bytes: used, limit_bytes: limit } = adapters;
+  const [most, setMost] = useState(ROWS_AT_ONCE);
   const next = resident.find(({ requests }) => requests === 0)?.digest;
   const onHost = new Set(host.map(({ digest }) => digest));
   const onDevice = new Set(resident.map(({ digest }) => digest));
@@ -23,7 +29,8 @@ export function Residency({ adapters }: { adapters: Adapters }) {
   ]
     .filter(({ digest }) => !onDevice.has(digest))
     .map((each) => ({ ...each, bytes: undefined, requests: 'requests' in each ? Number(each.requests) : 0 }));
-  const rows = [...resident.toReversed(), ...elsewhere];
+  const all = [...resident.toReversed(), ...elsewhere];
+  const rows = all.slice(0, most);
   if (rows.length === 0)
     return (
       <Text size="sm" c="dimmed">
@@ -37,7 +44,7 @@ export function Residency({ adapters }: { adapters: Adapters }) {
         role="img"
         aria-label={`Adapters fill ${bytes(used)} of ${bytes(limit)} on the device`}
       >
-        {resident.map(({ digest, versions, bytes: size, requests }) => (
+        {resident.slice(-SEGMENTS).map(({ digest, versions, bytes: size, requests }) => (
           <Tooltip key={digest} label={`${nameOf(versions, digest)}, ${bytes(size)}`}>
             <div
               className="resident"
@@ -82,6 +89,13 @@ export function Residency({ adapters }: { adapters: Adapters }) {
           </Table.Tbody>
         </Table>
       </div>
+      {all.length > rows.length && (
+        <Group>
+          <Button variant="subtle" size="compact-sm" onClick={() => setMost(most + ROWS_AT_ONCE)}>
+            Show more of {count(all.length)}
+          </Button>
+        </Group>
+      )}
       <Text size="xs" c="dimmed">
         Every other version lies in storage alone. Who goes first was used longest ago and is needed by no
         request.

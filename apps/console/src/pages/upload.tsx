@@ -1,6 +1,6 @@
 import { Button, FileButton, Group, Paper, Progress, Stack, Tabs, Text, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Link, useSearch } from '@tanstack/react-router';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { type DragEvent, useRef, useState } from 'react';
 import type { VersionResource } from '#contracts/adapters-api.js';
 import { address, call, part } from '../api/client';
@@ -9,6 +9,7 @@ import { filesOfDrop } from '../parts/dropped-files';
 import { ErrorNote } from '../parts/error-note';
 import { bytes, percent } from '../parts/format';
 import { NeedsTenant } from '../parts/needs-tenant';
+import { NextSteps } from '../parts/next-steps';
 import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';
 import { useActing } from '../tenant';
@@ -29,7 +30,11 @@ export function Upload() {
 
 function Forms() {
   const { readOnly } = useActing();
-  const { adapter: given = '' } = useSearch({ strict: false }) as { adapter?: string };
+  const navigate = useNavigate();
+  const { adapter: given = '', from = 'files' } = useSearch({ strict: false }) as {
+    adapter?: string;
+    from?: string;
+  };
   const [adapter, setAdapter] = useState(given);
   const [version, setVersion] = useState<VersionResource>();
   if (readOnly) return <Text>This view is read-only.</Text>;
@@ -43,7 +48,13 @@ function Forms() {
         maw={400}
         required
       />
-      <Tabs defaultValue="files" keepMounted={false}>
+      <Tabs
+        value={from}
+        onChange={(value) =>
+          void navigate({ to: '.', search: (before) => ({ ...before, from: value ?? undefined }) as never })
+        }
+        keepMounted={false}
+      >
         <Tabs.List mb="md">
           <Tabs.Tab value="files">From this computer</Tabs.Tab>
           <Tabs.Tab value="import">From a URL, S3 or the Hub</Tabs.Tab>
@@ -234,6 +245,7 @@ function Validation({ version }: { version: VersionResource }) {
           </Link>
         </Text>
         <StateBadge state={data.state} />
+        {data.state === 'ready' && <NextSteps adapter={adapter} version={number} />}
         {data.import && data.import.bytes_total !== null && (
           <Text size="sm" c="dimmed">
             {bytes(data.import.bytes_done)} of {bytes(data.import.bytes_total)}

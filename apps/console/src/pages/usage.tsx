@@ -1,8 +1,9 @@
 import { Button, Group, SegmentedControl, SimpleGrid } from '@mantine/core';
-import { useQuery } from '@tanstack/react-query';
+import { useMutation, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { UsageList, UsageRow } from '#contracts/usage-api.js';
-import { address, call } from '../api/client';
+import { address, call, request } from '../api/client';
+import { saveFile } from '../parts/save-file';
 import { useSession } from '../api/session';
 import { ChartPanel } from '../parts/chart-panel';
 import { ErrorNote } from '../parts/error-note';
@@ -61,14 +62,11 @@ export function Usage() {
       title="Usage and cost"
       about={all ? 'Of all tenants; choose one at the top to see it alone.' : `Of ${name ?? ''}.`}
       actions={
-        <Button
-          component="a"
-          variant="light"
-          href={address(path, { ...query(GROUPS[by]), format: 'csv' })}
-          download="usage.csv"
-        >
-          CSV
-        </Button>
+        <CsvButton
+          path={address(path, { ...query(GROUPS[by]), format: 'csv' })}
+          header={header}
+          name={`usage-${name ?? 'all'}-${by}-${days}d.csv`}
+        />
       }
     >
       <Group>
@@ -105,6 +103,22 @@ export function Usage() {
       <Prices tenant={name} header={header} mayChange={mayChange} />
       <HistoryCharts path={all ? '/v1/admin/history' : '/v1/history'} tenant={header} />
     </Page>
+  );
+}
+
+/** A link could not say for which tenant an operator asks. */
+function CsvButton({ path, header, name }: { path: string; header: string | undefined; name: string }) {
+  const save = useMutation({
+    mutationFn: async () => (await request(path, { tenant: header })).blob(),
+    onSuccess: (file) => saveFile(file, name),
+  });
+  return (
+    <>
+      {save.error && <ErrorNote error={save.error} />}
+      <Button variant="light" loading={save.isPending} onClick={() => save.mutate()}>
+        CSV
+      </Button>
+    </>
   );
 }
 

@@ -1,18 +1,23 @@
 import { Badge, Group, Paper, SimpleGrid, Table, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Link, useNavigate, useParams } from '@tanstack/react-router';
+import { useNavigate, useParams } from '@tanstack/react-router';
 import type { VersionResource } from '#contracts/adapters-api.js';
 import { address, call, part } from '../api/client';
+import { useResidency } from '../api/residency';
+import { Author } from '../parts/author';
 import { Confirm } from '../parts/confirm';
 import { ErrorNote } from '../parts/error-note';
 import { Figure } from '../parts/figure';
 import { bytes } from '../parts/format';
 import { NeedsTenant } from '../parts/needs-tenant';
+import { NextSteps } from '../parts/next-steps';
 import { Page } from '../parts/page';
+import { Places } from '../parts/places';
 import { Shell } from '../parts/shell';
 import { StateBadge } from '../parts/state-badge';
 import { Time } from '../parts/time';
 import { useActing } from '../tenant';
+import { Relatives } from './relatives';
 import { Report } from './report';
 
 export function VersionPage() {
@@ -47,6 +52,7 @@ function Detail({ adapter, version }: { adapter: string; version: string }) {
         data && (
           <Group gap="xs">
             <StateBadge state={data.state} />
+            {data.state === 'ready' && <NextSteps adapter={adapter} version={data.version} />}
             {!readOnly && (
               <Confirm
                 label="Delete"
@@ -70,19 +76,17 @@ function Detail({ adapter, version }: { adapter: string; version: string }) {
 }
 
 function Facts({ version }: { version: VersionResource }) {
+  const places = useResidency(version.adapter, false)?.filter((place) => place.version === version.version);
   const facts: [string, React.ReactNode][] = [
     ['Digest', version.digest === null ? '–' : <Shell text={version.digest} block={false} key="digest" />],
     ['Base model', version.base_model ?? '–'],
     ['Source', version.source],
     ['Training job', version.training_job ?? '–'],
-    [
-      'Trained from',
-      version.parents.length === 0
-        ? '–'
-        : version.parents.map(({ version: name, digest, id }) => (
-            <div key={id ?? digest}>{name ?? digest ?? id}</div>
-          )),
-    ],
+    ['Trained from', <Relatives key="from" relation="ancestor" version={version} />],
+    ['Trained to', <Relatives key="to" relation="descendant" version={version} />],
+    ['Uploaded by', <Author actor={version.created_by} key="by" />],
+    ['Lies on', places ? <Places places={places} key="places" /> : '–'],
+    ['Last served', <Time at={version.last_served_at} key="served" />],
     ['Created', <Time at={version.created_at} key="created" />],
     ['Ready', <Time at={version.ready_at} key="ready" />],
   ];
@@ -136,11 +140,6 @@ function Facts({ version }: { version: VersionResource }) {
             </Group>
           </>
         )}
-        <Text size="sm" mt="md">
-          <Link to="/playground" search={{ model: `${version.adapter}@${version.version}` } as never}>
-            Try it in the playground
-          </Link>
-        </Text>
       </Paper>
     </>
   );

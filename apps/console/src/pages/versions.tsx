@@ -1,10 +1,13 @@
-import { Badge, Button, Group } from '@mantine/core';
+import { Badge, Button, Group, Text } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import type { AliasResource, VersionResource } from '#contracts/adapters-api.js';
 import { part } from '../api/client';
 import { useList } from '../api/lists';
+import { useResidency } from '../api/residency';
+import { Author } from '../parts/author';
 import { Empty } from '../parts/empty';
 import { bytes } from '../parts/format';
+import { Places } from '../parts/places';
 import { StateBadge } from '../parts/state-badge';
 import { ListTable, moreOf } from '../parts/table';
 import { Time } from '../parts/time';
@@ -18,6 +21,7 @@ export function Versions({ adapter }: { adapter: string }) {
   const path = `/v1/adapters/${part(adapter)}`;
   const aliases = useList<AliasResource>(`${path}/aliases`, { tenant: header, limit: 100 });
   const list = useList<VersionResource>(`${path}/versions`, { tenant: header, every_ms: 10_000 });
+  const residency = useResidency(adapter, false) ?? [];
   const aliasesOf = (version: number) =>
     (aliases.rows ?? []).filter(({ routes }) => routes.some((route) => route.version === version));
   return (
@@ -70,9 +74,32 @@ export function Versions({ adapter }: { adapter: string }) {
             </Group>
           ),
         },
-        { head: 'Source', cell: ({ source }) => <span title={source}>{source.slice(0, 32)}</span> },
+        {
+          head: 'Source',
+          cell: ({ source, parents }) => (
+            <>
+              <span title={source}>{source.slice(0, 32)}</span>
+              {parents.length > 0 && (
+                <Text size="xs" c="dimmed">
+                  from {parents.map(({ version, digest }) => version ?? digest?.slice(0, 8)).join(', ')}
+                </Text>
+              )}
+            </>
+          ),
+        },
+        { head: 'By', cell: ({ created_by }) => <Author actor={created_by} /> },
         { head: 'Rank', numeric: true, cell: ({ rank }) => rank ?? '–' },
         { head: 'Size', numeric: true, cell: (row) => bytes(row.bytes) },
+        {
+          head: 'Lies on',
+          cell: ({ version, state }) =>
+            state === 'ready' ? (
+              <Places places={residency.filter((place) => place.version === version)} />
+            ) : (
+              '–'
+            ),
+        },
+        { head: 'Last served', cell: ({ last_served_at }) => <Time at={last_served_at} /> },
         { head: 'Created', cell: ({ created_at }) => <Time at={created_at} /> },
       ]}
     />

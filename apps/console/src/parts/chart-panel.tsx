@@ -11,7 +11,7 @@ export function ChartPanel({ title, ...chart }: { title: string } & ComponentPro
       <Title order={2} size="h5" mb="xs">
         {title}
       </Title>
-      <Suspense fallback={<Box h={chart.height ?? 200} />}>
+      <Suspense fallback={<Box h={chart.height ?? 200} aria-busy />}>
         <Chart {...chart} />
       </Suspense>
     </Paper>

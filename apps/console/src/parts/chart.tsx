@@ -3,6 +3,7 @@ import { useElementSize } from '@mantine/hooks';
 import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { bothZones } from './format';
 
 export interface Series {
   readonly label: string;
@@ -41,6 +42,9 @@ function alone(plot: uPlot, series: number): number[] {
   );
 }
 
+const whenOf = (seconds: number | null): string =>
+  seconds === null ? '–' : bothZones(new Date(seconds * 1000).toISOString());
+
 /** Series over time; redrawn in place when they grow. */
 export function Chart({ label, times, series, range, format = String, height = 200 }: ChartProps) {
   const dark = useComputedColorScheme('light') === 'dark';
@@ -68,7 +72,7 @@ export function Chart({ label, times, series, range, format = String, height = 2
           { ...axis, size: 64, values: (_, splits) => splits.map((value) => draw.current.format(value)) },
         ],
         series: [
-          {},
+          { label: 'Time', value: (_, seconds: number | null) => whenOf(seconds) },
           ...draw.current.series.map(({ label: name, color }) => ({
             label: name,
             stroke: color,

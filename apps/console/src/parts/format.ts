@@ -58,3 +58,9 @@ export function money(value: number | null | undefined, currency: string): strin
     value === 0 || Math.abs(value) >= 1 ? 2 : Math.min(8, 1 - Math.floor(Math.log10(Math.abs(value))));
   return `${value.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: Math.max(2, digits) })} ${currency}`;
 }
+
+/** `11/30/2026, 3:04:05 PM · 2026-11-30 14:04:05 UTC`: the reader's zone first. */
+export function bothZones(iso: string): string {
+  const utc = new Date(iso).toISOString().slice(0, 19).replace('T', ' ');
+  return `${new Date(iso).toLocaleString()} · ${utc} UTC`;
+}

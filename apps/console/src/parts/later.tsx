@@ -8,7 +8,7 @@ export function later<P extends object>(load: () => Promise<ComponentType<P>>): 
     return (
       <Suspense
         fallback={
-          <Center p="xl">
+          <Center p="xl" aria-busy>
             <Loader aria-label="Loading" />
           </Center>
         }

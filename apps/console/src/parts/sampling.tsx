@@ -1,80 +1,72 @@
-import { NumberInput, SimpleGrid, TextInput } from '@mantine/core';
+import { NumberInput, SimpleGrid, Switch, TextInput } from '@mantine/core';
+import { CONTROLS } from 'virtual:sampling-controls';
+import type { Control, SamplingFields } from './sampling-body';
 
-export interface SamplingFields {
-  readonly temperature: number | string;
-  readonly top_p: number | string;
-  readonly top_k: number | string;
-  readonly min_p: number | string;
-  readonly repetition_penalty: number | string;
-  readonly presence_penalty: number | string;
-  readonly frequency_penalty: number | string;
-  readonly seed: number | string;
-  readonly max_tokens: number | string;
-  readonly stop: string;
+const PLACEHOLDERS = { texts: 'a, b', integers: '2, 17', biases: '2: -100, 17: 5' } as const;
+
+interface SamplingProps {
+  readonly value: SamplingFields;
+  readonly onChange: (value: SamplingFields) => void;
 }
 
-export const NO_SAMPLING: SamplingFields = {
-  temperature: '',
-  top_p: '',
-  top_k: '',
-  min_p: '',
-  repetition_penalty: '',
-  presence_penalty: '',
-  frequency_penalty: '',
-  seed: '',
-  max_tokens: 256,
-  stop: '',
-};
-
-/** As the API takes them; what is empty is not sent, so the server's default counts. */
-export function samplingBody({ stop, ...numbers }: SamplingFields): Record<string, unknown> {
-  return {
-    ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== '')),
-    ...(stop === '' ? {} : { stop: stop.split(',') }),
-  };
-}
-
-const NUMBERS = [
-  ['temperature', 0, 2, 0.1],
-  ['top_p', 0, 1, 0.05],
-  ['top_k', 0, undefined, 1],
-  ['min_p', 0, 1, 0.05],
-  ['repetition_penalty', 0.1, 2, 0.05],
-  ['presence_penalty', -2, 2, 0.1],
-  ['frequency_penalty', -2, 2, 0.1],
-  ['seed', undefined, undefined, 1],
-  ['max_tokens', 1, undefined, 16],
-] as const;
-
-export function Sampling({
-  value,
-  onChange,
-}: {
-  value: SamplingFields;
-  onChange: (value: SamplingFields) => void;
-}) {
+/** One control for each sampling field that the API has. */
+export function Sampling({ value, onChange }: SamplingProps) {
   return (
-    <SimpleGrid cols={{ base: 2, sm: 3, md: 5 }}>
-      {NUMBERS.map(([name, min, max, step]) => (
-        <NumberInput
-          key={name}
-          size="xs"
-          label={name}
-          placeholder="default"
-          value={value[name]}
-          onChange={(next) => onChange({ ...value, [name]: next })}
-          {...(min === undefined ? {} : { min })}
-          {...(max === undefined ? {} : { max })}
-          step={step}
+    <SimpleGrid cols={{ base: 2, sm: 3, md: 5 }} verticalSpacing="xs">
+      {CONTROLS.map((control) => (
+        <Field
+          key={control.name}
+          control={control}
+          value={value[control.name]}
+          onChange={(next) => onChange({ ...value, [control.name]: next })}
         />
       ))}
-      <TextInput
-        size="xs"
-        label="stop"
-        placeholder="a,b"
-        value={value.stop}
-        onChange={(event) => onChange({ ...value, stop: event.currentTarget.value })}
-      />
     </SimpleGrid>
   );
 }
+
+interface FieldProps {
+  readonly control: Control;
+  readonly value: SamplingFields[string] | undefined;
+  readonly onChange: (value: SamplingFields[string]) => void;
+}
+
+function Field({ control: { name, kind, min, max, description }, value = '', onChange }: FieldProps) {
+  const label = { label: name, ...(description === undefined ? {} : { title: description }) };
+  if (kind === 'boolean')
+    return (
+      <Switch
+        size="xs"
+        mt={26}
+        {...label}
+        checked={value === true}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
+    );
+  if (kind === 'number' || kind === 'integer')
+    return (
+      <NumberInput
+        size="xs"
+        {...label}
+        placeholder="default"
+        value={typeof value === 'boolean' ? '' : value}
+        onChange={onChange}
+        allowDecimal={kind === 'number'}
+        step={kind === 'number' ? stepOf(min, max) : 1}
+        {...(min === undefined ? {} : { min })}
+        {...(max === undefined ? {} : { max })}
+      />
+    );
+  return (
+    <TextInput
+      size="xs"
+      {...label}
+      placeholder={PLACEHOLDERS[kind]}
+      value={String(value)}
+      onChange={(event) => onChange(event.currentTarget.value)}
+    />
+  );
+}
+
+/** A twentieth of what there is, at most a tenth. */
+const stepOf = (min = 0, max = 2): number => Math.min(0.1, (max - min) / 20);

@@ -1,5 +1,5 @@
 import { Button, Center, Loader, Paper, Table } from '@mantine/core';
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 import { ErrorNote } from './error-note';
 
 export interface Column<T> {
@@ -19,12 +19,16 @@ interface ListTableProps<T> {
   readonly more?: { readonly has: boolean; readonly loading: boolean; readonly load: () => void };
 }
 
-/** A list as a table that scrolls sideways where the window is narrow. */
+/** A browser is slow with more than a few hundred rows; nobody reads them. */
+const ROWS_AT_ONCE = 100;
+
+/** A list as a table that scrolls sideways where the window is narrow, a part of it at a time. */
 export function ListTable<T>({ label, columns, rows, keyOf, empty, error, retry, more }: ListTableProps<T>) {
+  const [most, setMost] = useState(ROWS_AT_ONCE);
   if (error && !rows) return <ErrorNote error={error} {...(retry ? { retry } : {})} />;
   if (!rows) {
     return (
-      <Center p="xl">
+      <Center p="xl" aria-busy>
         <Loader aria-label="Loading" />
       </Center>
     );
@@ -44,7 +48,7 @@ export function ListTable<T>({ label, columns, rows, keyOf, empty, error, retry,
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
-            {rows.map((row) => (
+            {rows.slice(0, most).map((row) => (
               <Table.Tr key={keyOf(row)}>
                 {columns.map(({ head, cell, numeric }) => (
                   <Table.Td key={head} {...(numeric ? { className: 'numbers' } : {})}>
@@ -56,9 +60,17 @@ export function ListTable<T>({ label, columns, rows, keyOf, empty, error, retry,
           </Table.Tbody>
         </Table>
       </div>
-      {more?.has && (
+      {(more?.has === true || rows.length > most) && (
         <Center p="sm">
-          <Button variant="subtle" size="compact-sm" loading={more.loading} onClick={more.load}>
+          <Button
+            variant="subtle"
+            size="compact-sm"
+            loading={more?.loading ?? false}
+            onClick={() => {
+              setMost(most + ROWS_AT_ONCE);
+              if (rows.length <= most) more?.load();
+            }}
+          >
             Show more
           </Button>
         </Center>

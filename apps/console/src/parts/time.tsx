@@ -1,8 +1,15 @@
 import { Text, Tooltip } from '@mantine/core';
-import { ago } from './format';
+import { ago, bothZones } from './format';
 
-/** A time in the reader's zone; UTC and the full local time on hover. */
-export function Time({ at }: { at: string | number | null | undefined }) {
+interface TimeProps {
+  /** ISO 8601, or Unix seconds. */
+  readonly at: string | number | null | undefined;
+  /** `clock`: the time of day (with the date, on another day) instead of how long ago. */
+  readonly as?: 'ago' | 'clock';
+}
+
+/** A time in the reader's zone; UTC and the full local time on hover or touch. Every time of the console is one of these. */
+export function Time({ at, as = 'ago' }: TimeProps) {
   if (at === null || at === undefined)
     return (
       <Text span c="dimmed">
@@ -10,12 +17,16 @@ export function Time({ at }: { at: string | number | null | undefined }) {
       </Text>
     );
   const iso = typeof at === 'number' ? new Date(at * 1000).toISOString() : at;
-  const local = new Date(iso).toLocaleString();
   return (
-    <Tooltip label={`${local} · ${iso} (UTC)`} openDelay={200}>
+    <Tooltip label={bothZones(iso)} openDelay={200} events={{ hover: true, focus: true, touch: true }}>
       <time dateTime={iso} className="nowrap">
-        {ago(iso)}
+        {as === 'ago' ? ago(iso) : clock(new Date(iso))}
       </time>
     </Tooltip>
   );
+}
+
+function clock(time: Date): string {
+  const today = time.toDateString() === new Date().toDateString();
+  return today ? time.toLocaleTimeString() : time.toLocaleString();
 }

@@ -59,11 +59,24 @@ export class SessionList {
     return listPage(rows.map(toResource), limit);
   }
 
+  /** Ends every session, each with its own entry in the audit log; returns how many. */
+  async revokeAll(): Promise<number> {
+    const sessions = await this.database.manager.find(ConsoleSession, { select: { id: true } });
+    let ended = 0;
+    for (const { id } of sessions) ended += (await this.#end(id)) ? 1 : 0;
+    return ended;
+  }
+
   /** Ends a session in every process; a person may sign in again while the provider lets them. */
   async revoke(id: string): Promise<void> {
-    await this.database.transaction(async (manager) => {
+    if (!(await this.#end(id))) throw new AppError('not_found', { message: 'There is no such session.' });
+  }
+
+  /** False: there is none. */
+  #end(id: string): Promise<boolean> {
+    return this.database.transaction(async (manager) => {
       const session = isId(id) ? await manager.findOneBy(ConsoleSession, { id }) : null;
-      if (!session) throw new AppError('not_found', { message: 'There is no such session.' });
+      if (!session) return false;
       await manager.delete(ConsoleSession, { id });
       await AuditLog.record(manager, {
         ...(session.tenantId === null ? {} : { tenantId: session.tenantId }),
@@ -71,6 +84,7 @@ export class SessionList {
         subject: { type: 'console_session', id },
       });
       await Notifications.publish(manager, SESSIONS_CHANNEL, session.sha256);
+      return true;
     });
   }
 }

@@ -1,8 +1,9 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { AliasList, AliasWithHistory, PutAlias } from '#contracts/adapters-api.js';
 import type { GuardBreach } from '#contracts/alias-trials.js';
 import type { PendingChange } from '#contracts/pending-changes-api.js';
 import { AppError } from '#runtime/app-error.js';
+import type { SettingsOf } from '#runtime/settings.js';
 import { DataSource } from 'typeorm';
 import { Adapter } from '../registry/adapter.entity.js';
 import { AdapterChanges } from '../registry/adapter-changes.js';
@@ -17,6 +18,7 @@ import { findAlias } from './alias-rows.js';
 import type { Figures } from './figures.js';
 import { breachOf } from './guard-rule.js';
 import { requestChange } from './pending-alias-change.js';
+import { ADAPTERS_SETTINGS, type adaptersSettings } from '../settings.js';
 
 /** Which adapter's alias. */
 export interface AliasAddress {
@@ -41,6 +43,7 @@ export class AliasesService {
   constructor(
     private readonly database: DataSource,
     private readonly changes: AdapterChanges,
+    @Inject(ADAPTERS_SETTINGS) private readonly settings: SettingsOf<typeof adaptersSettings>,
   ) {}
 
   async list(tenantId: string, adapterName: string): Promise<AliasList> {
@@ -112,6 +115,10 @@ export class AliasesService {
     }
   }
 
+  #request(keyId: string | null) {
+    return { keyId: keyId ?? '', lifetime_days: this.settings.pendingChange_days };
+  }
+
   async #order(
     { tenantId, adapter: name, alias }: AliasAddress,
     order: AliasOrder,
@@ -131,7 +138,7 @@ export class AliasesService {
       const held = { manager, adapter, alias, current };
       const guarded = await isProtected(manager, adapter, alias);
       if (order.kind !== 'guard' && guarded && emergency === undefined)
-        return { kind: 'pending', change: await requestChange(held, order, keyId ?? '') };
+        return { kind: 'pending', change: await requestChange(held, order, this.#request(keyId)) };
       const row = await carryOut(held, order, { keyId, emergency: guarded ? emergency : undefined });
       return { kind: 'done', alias: row ? await withHistory(manager, adapter, row) : null };
     });

@@ -8,10 +8,11 @@ import { Adapter } from '../registry/adapter.entity.js';
 @Entity('pending_alias_changes')
 @Index('pending_alias_changes_tenant_id_idx', ['tenantId', 'id'])
 @Index('pending_alias_changes_adapter_id_idx', ['adapterId', 'alias', 'id'])
+@Index('pending_alias_changes_expires_at_idx', ['expiresAt'], { where: "state = 'pending'" })
 @Check('pending_alias_changes_action_check', "action IN ('set', 'rollback', 'delete', 'unprotect')")
 @Check(
   'pending_alias_changes_state_check',
-  "state IN ('pending', 'approved', 'declined', 'superseded', 'outdated')",
+  "state IN ('pending', 'approved', 'declined', 'superseded', 'outdated', 'expired')",
 )
 export class PendingAliasChange {
   @PrimaryColumn('uuid', { primaryKeyConstraintName: 'pending_alias_changes_pkey' })
@@ -57,8 +58,17 @@ export class PendingAliasChange {
   @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
   createdAt!: Date;
 
+  /** Null: never. */
+  @Column('timestamptz', { name: 'expires_at', nullable: true })
+  expiresAt!: Date | null;
+
   @Column('timestamptz', { name: 'decided_at', nullable: true })
   decidedAt!: Date | null;
+}
+
+/** Whether it waited for too long, written down or not yet. */
+export function isOverdue({ state, expiresAt }: PendingAliasChange, now = new Date()): boolean {
+  return state === 'pending' && expiresAt !== null && expiresAt <= now;
 }
 
 export function pendingChange(adapter: string, row: PendingAliasChange): PendingChange {
@@ -71,11 +81,12 @@ export function pendingChange(adapter: string, row: PendingAliasChange): Pending
     change: row.change,
     routes: row.routes,
     revision: row.revision,
-    state: row.state,
+    state: isOverdue(row) ? 'expired' : row.state,
     requested_by: row.requestedBy,
     decided_by: row.decidedBy,
     reason: row.reason,
     created_at: row.createdAt.toISOString(),
+    expires_at: row.expiresAt?.toISOString() ?? null,
     decided_at: row.decidedAt?.toISOString() ?? null,
   };
 }

@@ -7,9 +7,18 @@ import { addEvent } from '#stores/outbox/outbox.service.js';
 import type { EntityManager } from 'typeorm';
 import type { Adapter } from '../registry/adapter.entity.js';
 import { type AliasOrder, auditOf, type HeldAlias, planOf } from './alias-orders.js';
-import { PendingAliasChange, pendingChange } from './pending-alias-change.entity.js';
+import { isOverdue, PendingAliasChange, pendingChange } from './pending-alias-change.entity.js';
 
 type Requestable = Exclude<AliasOrder, { kind: 'guard' }>;
+
+/** Who asks, and for how many days it may wait (undefined: for ever). */
+interface Request {
+  readonly keyId: string;
+  readonly lifetime_days: number | undefined;
+}
+
+const DAY_MS = 86_400_000;
+export const EXPIRED = { state: 'expired', decidedBy: null, reason: 'Nobody decided it in time.' } as const;
 
 /**
  * Keeps a change for a second key, once it is known to be possible. Asking for the same again is the same change; asking
@@ -18,13 +27,17 @@ type Requestable = Exclude<AliasOrder, { kind: 'guard' }>;
 export async function requestChange(
   held: HeldAlias,
   order: Requestable,
-  keyId: string,
+  { keyId, lifetime_days }: Request,
 ): Promise<PendingChange> {
   const { manager, adapter, alias, current } = held;
   const routes = (await planOf(held, order))?.routes ?? [];
   const change = order.kind === 'set' ? order.change : null;
   const revision = current?.revision ?? null;
   for (const row of await openChanges(manager, adapter, alias)) {
+    if (isOverdue(row)) {
+      await endChange(manager, adapter, row, EXPIRED);
+      continue;
+    }
     if (row.requestedBy.id !== keyId) continue;
     const same =
       row.action === order.kind &&
@@ -33,6 +46,7 @@ export async function requestChange(
     if (same) return pendingChange(adapter.name, row);
     await endChange(manager, adapter, row, { state: 'superseded', decidedBy: null, reason: null });
   }
+  const createdAt = new Date();
   const row = Object.assign(new PendingAliasChange(), {
     id: newId(),
     adapterId: adapter.id,
@@ -46,7 +60,8 @@ export async function requestChange(
     requestedBy: actorOf(keyId),
     decidedBy: null,
     reason: null,
-    createdAt: new Date(),
+    createdAt,
+    expiresAt: lifetime_days === undefined ? null : new Date(createdAt.getTime() + lifetime_days * DAY_MS),
     decidedAt: null,
   });
   await manager.insert(PendingAliasChange, row);
@@ -64,7 +79,7 @@ export async function endChange(
   row: PendingAliasChange,
   end: Pick<PendingAliasChange, 'state' | 'decidedBy' | 'reason'>,
 ): Promise<PendingChange> {
-  const before = pendingChange(adapter.name, row);
+  const before = { ...pendingChange(adapter.name, row), state: row.state };
   Object.assign(row, end, { decidedAt: new Date() });
   const { id, tenantId, state, decidedBy, reason, decidedAt } = row;
   await manager.update(PendingAliasChange, { id, tenantId }, {
@@ -79,6 +94,7 @@ export async function endChange(
     declined: 'decline',
     superseded: 'supersede',
     outdated: 'outdate',
+    expired: 'expire',
     pending: 'request',
   }[state];
   await AuditLog.record(manager, { ...auditOf(verb, adapter, row.alias), before, after });

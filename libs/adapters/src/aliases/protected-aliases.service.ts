@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type {
   Decision,
   PendingChange,
@@ -7,10 +7,11 @@ import type {
 } from '#contracts/pending-changes-api.js';
 import { type List, listPage } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
+import type { SettingsOf } from '#runtime/settings.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId } from '#stores/ids.js';
-import { DataSource } from 'typeorm';
-import type { Adapter } from '../registry/adapter.entity.js';
+import { DataSource, LessThanOrEqual } from 'typeorm';
+import { Adapter } from '../registry/adapter.entity.js';
 import { AdapterChanges } from '../registry/adapter-changes.js';
 import { lockAdapter } from '../registry/adapter-rows.js';
 import { Alias } from './alias.entity.js';
@@ -18,8 +19,9 @@ import { type AliasOrder, auditOf, carryOut, isProtected } from './alias-orders.
 import { AliasProtection } from './alias-protection.entity.js';
 import { LATEST } from './alias-routes.js';
 import { type AliasAddress, automatic } from './aliases.service.js';
-import { actorOf, endChange, openChanges, requestChange } from './pending-alias-change.js';
-import { PendingAliasChange, pendingChange } from './pending-alias-change.entity.js';
+import { actorOf, endChange, EXPIRED, openChanges, requestChange } from './pending-alias-change.js';
+import { isOverdue, PendingAliasChange, pendingChange } from './pending-alias-change.entity.js';
+import { ADAPTERS_SETTINGS, type adaptersSettings } from '../settings.js';
 
 /** Who decides or protects. */
 interface Decider {
@@ -27,12 +29,15 @@ interface Decider {
   readonly operator: boolean;
 }
 
+const EXPIRED_AT_ONCE = 200;
+
 /** Aliases that one key alone does not move: what asks for a second key, and what the second key says. */
 @Injectable()
 export class ProtectedAliases {
   constructor(
     private readonly database: DataSource,
     private readonly changes: AdapterChanges,
+    @Inject(ADAPTERS_SETTINGS) private readonly settings: SettingsOf<typeof adaptersSettings>,
   ) {}
 
   /** To end a protection takes a second key, too, or an operator. */
@@ -48,7 +53,10 @@ export class ProtectedAliases {
       if ((await isProtected(manager, adapter, alias)) === wanted) return answer;
       const current = await manager.findOneBy(Alias, { tenantId, adapterId: adapter.id, name: alias });
       const held = { manager, adapter, alias, current };
-      if (!wanted && !operator) return requestChange(held, { kind: 'unprotect' }, keyId);
+      if (!wanted && !operator) {
+        const lifetime_days = this.settings.pendingChange_days;
+        return requestChange(held, { kind: 'unprotect' }, { keyId, lifetime_days });
+      }
       if (wanted) {
         await manager.insert(AliasProtection, { adapterId: adapter.id, alias, tenantId });
         await AuditLog.record(manager, {
@@ -78,7 +86,7 @@ export class ProtectedAliases {
       .where('change.tenant_id = :tenantId', { tenantId })
       .orderBy('change.id', 'DESC')
       .take(limit + 1);
-    if (state !== undefined) rows.andWhere('change.state = :state', { state });
+    if (state !== undefined) rows.andWhere(STATE, { state, now: new Date() });
     if (adapter !== undefined) rows.andWhere('adapter.name = :adapter', { adapter });
     if (after !== undefined) rows.andWhere('change.id < :after', { after });
     return listPage(
@@ -104,6 +112,7 @@ export class ProtectedAliases {
       const adapter = await lockAdapter(manager, tenantId, name);
       const row = await manager.findOneByOrFail(PendingAliasChange, { id, tenantId });
       refuseDecided(row);
+      if (isOverdue(row)) return endChange(manager, adapter, row, EXPIRED);
       const end = { decidedBy: actorOf(keyId), reason: reason ?? null };
       if (decision === 'decline') return endChange(manager, adapter, row, { ...end, state: 'declined' });
       if (row.requestedBy.id === keyId) throw itself();
@@ -116,11 +125,34 @@ export class ProtectedAliases {
       return endChange(manager, adapter, row, { ...end, state: 'approved' });
     });
     // Written first, so that it waits no longer.
+    if (result.state === 'expired') throw waitsNoMore('expired');
     if (decision === 'approve' && result.state === 'outdated')
       throw new AppError('precondition_failed', {
         message: 'The alias has been changed since this change was asked for; ask for it again.',
       });
     return result;
+  }
+
+  /** Ends what waited for too long; returns how many. Any number of processes may do it at once. */
+  async expire(now: Date): Promise<number> {
+    const overdue = await this.database.manager.find(PendingAliasChange, {
+      where: { state: 'pending', expiresAt: LessThanOrEqual(now) },
+      order: { expiresAt: 'ASC' },
+      take: EXPIRED_AT_ONCE,
+    });
+    let ended = 0;
+    for (const found of overdue) {
+      const { id, tenantId, adapterId } = found;
+      await this.database.transaction(async (manager) => {
+        const lock = { mode: 'pessimistic_write' } as const;
+        const adapter = await manager.findOne(Adapter, { where: { id: adapterId, tenantId }, lock });
+        const row = await manager.findOneBy(PendingAliasChange, { id, tenantId });
+        if (!adapter || !row || !isOverdue(row, now)) return; // decided, deleted, or ended by another process
+        await endChange(manager, adapter, row, EXPIRED);
+        ended += 1;
+      });
+    }
+    return ended;
   }
 
   async #find(tenantId: string, id: string): Promise<PendingAliasChange> {
@@ -145,9 +177,15 @@ function nameOf({ adapter }: PendingAliasChange): string {
   return (adapter as Adapter).name;
 }
 
+/** What is overdue counts as expired, whether it has been written down or not. */
+const STATE = `CASE WHEN change.state = 'pending' AND change.expires_at <= :now THEN 'expired' ELSE change.state END = :state`;
+
 function refuseDecided({ state }: PendingAliasChange): void {
-  if (state === 'pending') return;
-  throw new AppError('conflict', { message: `The change waits no more: it is ${state}.` });
+  if (state !== 'pending') throw waitsNoMore(state);
+}
+
+function waitsNoMore(state: PendingChange['state']): AppError {
+  return new AppError('conflict', { message: `The change waits no more: it is ${state}.` });
 }
 
 function itself(): AppError {

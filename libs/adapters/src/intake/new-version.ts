@@ -1,5 +1,6 @@
 import type { VersionState } from '#contracts/adapters-api.js';
 import type { VersionFacts } from '#contracts/lineage-api.js';
+import { currentRequest } from '#runtime/request-context.js';
 import type { EntityManager } from 'typeorm';
 import type { Adapter } from '../registry/adapter.entity.js';
 import { AdapterVersion } from '../registry/adapter-version.entity.js';
@@ -32,6 +33,7 @@ export async function insertVersion(
     labels: facts.labels ?? {},
     trainingJob: facts.training_job ?? null,
     metrics: facts.metrics ?? {},
+    createdBy: currentRequest()?.actor ?? null,
     createdAt: new Date(),
   });
   return manager.findOneByOrFail(AdapterVersion, { id: version.id, tenantId });

@@ -1,3 +1,4 @@
+import type { Actor } from '#contracts/audit-api.js';
 import type { AdapterWarning } from '#contracts/adapter-report.js';
 import type { VersionState } from '#contracts/adapters-api.js';
 import type { VersionMetrics } from '#contracts/lineage-api.js';
@@ -108,6 +109,10 @@ export class AdapterVersion {
 
   @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
   createdAt!: Date;
+
+  /** Null: from before it was kept. */
+  @Column('jsonb', { name: 'created_by', nullable: true })
+  createdBy!: Actor | null;
 
   @Column('timestamptz', { name: 'ready_at', nullable: true })
   readyAt!: Date | null;

@@ -5,7 +5,7 @@ import { AppError } from '#runtime/app-error.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { isId, newId } from '#stores/ids.js';
 import { isUniqueViolation } from '#stores/postgres/database-error.js';
-import { DataSource, type EntityManager, Not } from 'typeorm';
+import { DataSource, type EntityManager, In, Not } from 'typeorm';
 import { Adapter } from './adapter.entity.js';
 import { AdapterChanges } from './adapter-changes.js';
 import { findAdapter, lockAdapter } from './adapter-rows.js';
@@ -13,7 +13,7 @@ import { Alias } from '../aliases/alias.entity.js';
 import { AliasProtection } from '../aliases/alias-protection.entity.js';
 import { LATEST } from '../aliases/alias-routes.js';
 import { BlobLedger } from '../blobs/blob-ledger.service.js';
-import { whereLabels } from './label-filter.js';
+import { newestVersions, whereAdapter } from './adapter-list.js';
 import { digestsOf, type Removal } from '../blobs/removal.js';
 import { adapterResource } from './resources.js';
 import { checkAdapterQuota } from './tenant-quotas.js';
@@ -44,7 +44,7 @@ export class AdaptersService {
     return adapterResource(adapter);
   }
 
-  async list(tenantId: string, { limit, after, label }: AdapterQuery): Promise<List<AdapterResource>> {
+  async list(tenantId: string, { limit, after, ...filter }: AdapterQuery): Promise<List<AdapterResource>> {
     const query = this.database
       .getRepository(Adapter)
       .createQueryBuilder('adapter')
@@ -56,12 +56,25 @@ export class AdaptersService {
         throw new AppError('invalid_request', { message: '`after` is no id of this list.', param: 'after' });
       query.andWhere('adapter.id < :after', { after });
     }
-    whereLabels(query, label);
-    return listPage((await query.getMany()).map(adapterResource), limit);
+    whereAdapter(query, filter);
+    const rows = await query.getMany();
+    const newest = await newestVersions(this.database.manager, rows);
+    return listPage(
+      rows.map((row) => adapterResource(row, newest.get(row.id))),
+      limit,
+    );
   }
 
   async get(tenantId: string, name: string): Promise<AdapterResource> {
-    return adapterResource(await findAdapter(this.database.manager, tenantId, name));
+    const { manager } = this.database;
+    return shown(manager, await findAdapter(manager, tenantId, name));
+  }
+
+  /** The ids of a tenant's adapters by their names. */
+  async idsOf(tenantId: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const where = { tenantId, name: In([...new Set(names)]) };
+    const rows = await this.database.manager.find(Adapter, { select: { id: true, name: true }, where });
+    return new Map(rows.map(({ id, name }) => [name, id]));
   }
 
   async patch(tenantId: string, name: string, body: PatchAdapter): Promise<AdapterResource> {
@@ -80,7 +93,7 @@ export class AdaptersService {
         before,
         after: adapterResource(adapter),
       });
-      return adapterResource(adapter);
+      return shown(manager, adapter);
     });
   }
 
@@ -107,6 +120,10 @@ export class AdaptersService {
     );
     return { id, digests: await this.ledger.unheld(digests) };
   }
+}
+
+async function shown(manager: EntityManager, adapter: Adapter): Promise<AdapterResource> {
+  return adapterResource(adapter, (await newestVersions(manager, [adapter])).get(adapter.id));
 }
 
 export async function createUnlessThere(

@@ -19,7 +19,10 @@ import type { VersionFile } from '../blobs/version-file.entity.js';
 
 /** Rows as the API shows them. */
 
-export function adapterResource(row: Adapter): AdapterResource {
+export function adapterResource(
+  row: Adapter,
+  newest?: NonNullable<AdapterResource['newest_version']>,
+): AdapterResource {
   return {
     id: row.id,
     object: 'adapter',
@@ -27,6 +30,7 @@ export function adapterResource(row: Adapter): AdapterResource {
     description: row.description,
     base_model: row.baseModel,
     labels: row.labels,
+    newest_version: newest ?? null,
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
   };
@@ -73,6 +77,8 @@ export function versionResource(
     parents,
     training_job: row.trainingJob,
     metrics: row.metrics,
+    created_by: row.createdBy,
+    last_served_at: null,
     created_at: row.createdAt.toISOString(),
     ready_at: row.readyAt?.toISOString() ?? null,
   };

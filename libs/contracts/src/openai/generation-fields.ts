@@ -153,6 +153,68 @@ export const answerFields = {
   skip_special_tokens: z.boolean().nullish().describe('false: special tokens are part of the text'),
 };
 
+/** A field of `samplingFields` and `lengthFields` as a form needs to know it. */
+export interface SamplingControl {
+  readonly name: string;
+  readonly kind: 'number' | 'integer' | 'boolean' | 'texts' | 'integers' | 'biases';
+  readonly min?: number;
+  readonly max?: number;
+  readonly description?: string;
+}
+
+/** All of them, in the order of the contract. */
+export function samplingControls(): SamplingControl[] {
+  const { properties = {} } = z.toJSONSchema(z.object({ ...samplingFields, ...lengthFields }), {
+    io: 'output',
+    unrepresentable: 'any',
+  });
+  return Object.entries(properties).map(([name, property]) => controlOf(name, property as JsonSchema));
+}
+
+interface JsonSchema {
+  readonly type?: string | readonly string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly description?: string;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly items?: JsonSchema;
+}
+
+function controlOf(name: string, schema: JsonSchema): SamplingControl {
+  const forms = formsOf(schema);
+  const kind = kindOf(forms);
+  if (kind === undefined) throw new Error(`no form can ask for ${name}: ${JSON.stringify(schema)}`);
+  const { minimum, exclusiveMinimum, maximum } = forms[0] ?? {};
+  const min = minimum ?? exclusiveMinimum;
+  const bounded = kind === 'number' || kind === 'integer';
+  return {
+    name,
+    kind,
+    // Beyond what a double holds there is nothing to check in a form.
+    ...(bounded && Number.isSafeInteger(Math.ceil(min ?? Number.NaN)) ? { min } : {}),
+    ...(bounded && Number.isSafeInteger(Math.floor(maximum ?? Number.NaN)) ? { max: maximum } : {}),
+    ...(schema.description === undefined ? {} : { description: schema.description }),
+  };
+}
+
+/** What a value may be, beside null. */
+function formsOf(schema: JsonSchema): JsonSchema[] {
+  if (schema.anyOf) return schema.anyOf.flatMap(formsOf);
+  const types = [schema.type ?? []].flat().filter((type) => type !== 'null');
+  return types.map((type) => ({ ...schema, type }));
+}
+
+function kindOf(forms: readonly JsonSchema[]): SamplingControl['kind'] | undefined {
+  const types = new Set(forms.map(({ type }) => type));
+  const [only] = forms;
+  if (types.has('string') && types.has('array')) return 'texts';
+  if (types.size > 1 || !only) return undefined;
+  if (only.type === 'number' || only.type === 'integer' || only.type === 'boolean') return only.type;
+  if (only.type === 'array' && only.items?.type === 'integer') return 'integers';
+  return only.type === 'object' ? 'biases' : undefined;
+}
+
 const ignored = () => z.unknown().optional().meta({ description: 'Accepted and ignored' });
 
 /** Sent by clients as a matter of course, without effect on the answer's content. */

@@ -22,6 +22,9 @@ interface WatchedEngine extends EngineSample {
   readonly state: EngineView['state'];
   /** Rows that one second of computing was worth in full batches; null: not measured yet. */
   readonly tokens_per_second: number | null;
+  /** Of the rate without adapters, in steps as they were of late, and that rate; null: not measured, or idle. */
+  readonly ceiling_share: number | null;
+  readonly ceiling_tokens_per_second: number | null;
 }
 
 export const SAMPLE_COLUMNS = {
@@ -56,6 +59,8 @@ function sampleOf({ state, status }: EngineView, engine: string): WatchedEngine 
     engine,
     state,
     tokens_per_second: reached?.pace?.tokensPerSecond ?? null,
+    ceiling_share: reached?.pace?.withoutAdapters?.share ?? null,
+    ceiling_tokens_per_second: reached?.pace?.withoutAdapters?.tokensPerSecond ?? null,
     ready: state === 'ready' ? 1 : 0,
     running_requests: running,
     most_running_requests: running,

@@ -6,6 +6,7 @@ import { AdapterAdmission } from '../residency/adapter-admission.js';
 import type { AdapterResidency } from '../residency/adapter-residency.js';
 import { type DraftedGrant, draftAhead } from './drafts.js';
 import type { KvPages } from '../kv/kv-pages.js';
+import { NoAdapterCeiling, type NoAdapterPace, type StepWork } from './no-adapter-pace.js';
 import type { PlanWriter, StepEntry } from './plan-writer.js';
 import type { PrefixCache } from '../kv/prefix-cache.js';
 import { type PendingCopy, PrefixEntry } from '../kv/prefix-entry.js';
@@ -44,6 +45,8 @@ export class EngineLoop {
   readonly #served = new ServedTokens();
   readonly #wake = new WakeSignal();
   readonly #cost = new StepCost();
+  readonly #ceiling = new NoAdapterCeiling();
+  #computedAt_ms = Number.NEGATIVE_INFINITY;
   readonly #rows = new RecentMean();
   /** Tokens that requests generated. */
   readonly #lengths = new RecentMean();
@@ -112,6 +115,11 @@ export class EngineLoop {
   get tokensPerSecond(): number | undefined {
     const row_ms = this.#cost.times?.row_ms ?? 0;
     return row_ms > 0 ? 1000 / row_ms : undefined;
+  }
+
+  /** How near the steps of late came to the same ones without adapters; undefined where none was of late, or none without. */
+  get noAdapterPace(): NoAdapterPace | undefined {
+    return performance.now() - this.#computedAt_ms < OF_LATE_MS ? this.#ceiling.pace : undefined;
   }
 
   submit(sequence: Sequence): void {
@@ -232,6 +240,8 @@ export class EngineLoop {
     this.#step++;
     let entries: readonly StepEntry[] = [];
     for (const { request } of grants) request.takePart(this.#step);
+    const work = workOf(grants);
+    const hasAdapters = grants.some(({ request }) => request.adapter !== undefined);
     try {
       entries = writer.write(grants, this.#copies);
       const begin_ms = performance.now();
@@ -244,6 +254,8 @@ export class EngineLoop {
       metrics.stepRows.observe(writer.plan.rows);
       this.#rows.add(writer.plan.rows);
       this.#cost.note(writer.plan.rows, native_ms);
+      this.#ceiling.note({ ...work, rows: writer.plan.rows }, native_ms, hasAdapters);
+      this.#computedAt_ms = this.#lastStepEnd_ms;
     } catch (err) {
       logger.error({ err, requests: grants.length }, 'a step failed');
       for (const { request } of grants) request.inStep = false;
@@ -344,6 +356,18 @@ function stepFault(cause: unknown): AppError {
       return new AppError('internal_error', { message: 'The engine failed while it computed this.', cause });
   }
 }
+
+function workOf(grants: readonly DraftedGrant[]): StepWork {
+  let [rows, pairs] = [0, 0];
+  for (const { request, tokens } of grants) {
+    rows += tokens;
+    pairs += tokens * (request.computedTokens + tokens / 2);
+  }
+  return { rows, requests: grants.length, pairs };
+}
+
+/** A pace that is older says nothing of what happens now. */
+const OF_LATE_MS = 60_000;
 
 /** What tokens count for in fairness, after Sheng et al.: a generated one takes a step of its own. */
 const INPUT_COST = 1;

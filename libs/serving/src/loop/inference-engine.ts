@@ -225,7 +225,7 @@ export class InferenceEngine {
     const { device, kvPages, kvBytesPerPage } = native.description;
     const running = this.#loop.runningRequests;
     const { residency, hostBytes, hostDigests, loadSeconds, moves } = this.#adapters;
-    const { tokensPerSecond, rowsPerStep } = this.#loop;
+    const { tokensPerSecond, rowsPerStep, noAdapterPace } = this.#loop;
     const { maxSequences, maxStepTokens } = this.options.settings;
     return {
       device,
@@ -260,6 +260,7 @@ export class InferenceEngine {
       pace: {
         backlogTokens: this.#loop.backlogTokens,
         ...(tokensPerSecond === undefined ? {} : { tokensPerSecond }),
+        ...(noAdapterPace === undefined ? {} : { withoutAdapters: noAdapterPace }),
         loadSeconds,
       },
     };

@@ -1,0 +1,3 @@
+declare module 'virtual:sampling-controls' {
+  export const CONTROLS: readonly import('#contracts/openai/generation-fields.js').SamplingControl[];
+}
