@@ -42,7 +42,7 @@ const adapterFiles = (name = 'ticket-router') =>
   );
 
 async function visit<T>(key: string | undefined, work: (visitor: Visitor) => Promise<T>): Promise<T> {
-  const visitor = await Visitor.at(browser, stack.url);
+  const visitor = await Visitor.open(browser, stack.url);
   if (key !== undefined) await visitor.signIn(key);
   const result = await work(visitor);
   await visitor.close();
@@ -409,44 +409,35 @@ describe('every page', () => {
     '/settings',
   ];
 
-  /** Every page in turn, as a reader walks from one to the next: in one document. */
-  async function walk(visitor: Visitor, look: (path: string) => Promise<void>): Promise<void> {
+  it('has nothing serious for axe-core to find, in both themes, and fits the width of a phone', async () => {
+    const found: Record<string, string[]> = {};
+    const visitor = await Visitor.open(browser, stack.url, { colorScheme: 'light' });
+    const { page } = visitor;
+    const note = (what: string, faults: readonly string[]): void => {
+      if (faults.length > 0) found[what] = [...faults];
+    };
+    const look = async (path: string): Promise<void> => {
+      note(`${path} light`, await visitor.seriousFaults());
+      await page.emulateMedia({ colorScheme: 'dark' });
+      await page.locator('[data-mantine-color-scheme=dark]').waitFor();
+      note(`${path} dark`, await visitor.seriousFaults('color-contrast'));
+      await page.emulateMedia({ colorScheme: 'light' });
+      await page.setViewportSize({ width: 390, height: 844 });
+      const wide = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      note(`${path} phone`, wide > 0 ? [`${wide} px too wide`] : []);
+      await page.setViewportSize({ width: 1280, height: 900 });
+    };
+    await visitor.go('/sign-in');
+    await page.getByLabel('API key').waitFor();
+    await look('/sign-in');
+    await visitor.signIn(stack.adminKey);
     for (const path of paths) {
       await visitor.walk(path);
       await look(path);
     }
-  }
-
-  it.each(['light', 'dark'] as const)(
-    'has nothing serious for axe-core to find in the %s theme, nor has sign-in',
-    async (colorScheme) => {
-      const found: Record<string, string[]> = {};
-      const visitor = await Visitor.at(browser, stack.url, { colorScheme });
-      const look = async (path: string): Promise<void> => {
-        const faults = await visitor.seriousFaults();
-        if (faults.length > 0) found[path] = faults;
-      };
-      await visitor.go('/sign-in');
-      await visitor.page.getByLabel('API key').waitFor();
-      await look('/sign-in');
-      await visitor.signIn(stack.adminKey);
-      await walk(visitor, look);
-      await visitor.close();
-      expect(found).toEqual({});
-    },
-  );
-
-  it('fits the width of a phone', async () => {
-    const visitor = await Visitor.at(browser, stack.url, { viewport: { width: 390, height: 844 } });
-    await visitor.signIn(stack.adminKey);
-    const wide: string[] = [];
-    await walk(visitor, async (path) => {
-      const overflow = await visitor.page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
-      if (overflow > 0) wide.push(`${path}: ${overflow} px`);
-    });
     await visitor.close();
-    expect(wide).toEqual([]);
+    expect(found).toEqual({});
   });
 });

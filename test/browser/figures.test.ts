@@ -26,7 +26,7 @@ const endedLately = async ({ page }: Visitor) =>
 
 describe('live figures', () => {
   it('move under load, and go on after the API was killed, without a reload', async () => {
-    const visitor = await Visitor.at(browser, stack.url);
+    const visitor = await Visitor.open(browser, stack.url);
     const { page } = visitor;
     await visitor.signIn(stack.adminKey);
     const live = page.getByRole('region', { name: 'Live figures' });
@@ -72,7 +72,7 @@ describe('live figures', () => {
 
 describe('cost', () => {
   it('is priced, and a budget of it alerts at its shares', async () => {
-    const visitor = await Visitor.at(browser, stack.url);
+    const visitor = await Visitor.open(browser, stack.url);
     const { page } = visitor;
     await visitor.signIn(stack.adminKey);
     await visitor.go('/usage?tenant=acme');
@@ -98,7 +98,7 @@ describe('cost', () => {
 
 describe('requests', () => {
   it('are kept where the tenant wants it, come into the live tail, and are replayed in the playground', async () => {
-    const visitor = await Visitor.at(browser, stack.url);
+    const visitor = await Visitor.open(browser, stack.url);
     const { page } = visitor;
     await visitor.signIn(stack.adminKey);
     await visitor.go('/requests?tenant=acme');

@@ -34,7 +34,7 @@ export class Visitor {
     readonly url: string,
   ) {}
 
-  static async at(
+  static async open(
     browser: Browser,
     url: string,
     options: Parameters<Browser['newContext']>[0] = {},
@@ -76,13 +76,7 @@ export class Visitor {
     await this.page.goto(`${this.url}/console${path}`);
   }
 
-  /** Goes there and waits until the page shows what it has: its title, and nothing that is on its way. */
-  async open(path: string): Promise<void> {
-    await this.go(path);
-    await this.settled();
-  }
-
-  /** The same within the document, as by one of its links. */
+  /** Goes there within the document, as by one of its links, and waits until the page shows what it has. */
   async walk(path: string): Promise<void> {
     await this.page.evaluate((to) => window.history.pushState(null, '', to), `/console${path}`);
     await this.page.waitForFunction(
@@ -99,13 +93,18 @@ export class Visitor {
     );
   }
 
-  /** What axe-core finds that is serious or worse, as `rule: where`. */
-  async seriousFaults(): Promise<string[]> {
+  /** What axe-core finds that is serious or worse, as `rule: where`; of one rule where the others cannot differ. */
+  async seriousFaults(onlyRule?: string): Promise<string[]> {
     const loaded = await this.page.evaluate(() => 'axe' in globalThis);
     // Not as a script element: the page's policy lets none of another origin in.
     if (!loaded) await this.page.evaluate(await readFile(AXE, 'utf8'));
-    const { violations } = await this.page.evaluate(() =>
-      (globalThis as unknown as Axe).axe.run({ resultTypes: ['violations'] }),
+    const { violations } = await this.page.evaluate(
+      (rule) =>
+        (globalThis as unknown as Axe).axe.run({
+          resultTypes: ['violations'],
+          ...(rule === undefined ? {} : { runOnly: [rule] }),
+        }),
+      onlyRule,
     );
     return violations
       .filter(({ impact }) => impact === 'serious' || impact === 'critical')

@@ -21,11 +21,11 @@ export const NO_EXPECTATION: Expectation = { expected: '', match: 'contains' };
 function comparedPrompt(
   key: string,
   asked: Partial<EvaluationCase>,
-  expectation: Expectation,
+  { expected, match }: Expectation,
 ): ComparedPrompt {
   const { prompt, messages = [{ role: 'user', content: prompt ?? '' }] } = asked;
   const text = messages.map(({ content }) => content).join('\n');
-  return { key, text, messages, ...(prompt === undefined ? {} : { plain: prompt }), ...expectation };
+  return { key, text, messages, ...(prompt === undefined ? {} : { plain: prompt }), expected, match };
 }
 
 /** The prompts of a text with one on each line. */
