@@ -419,14 +419,19 @@ describe('every page', () => {
     const look = async (path: string): Promise<void> => {
       note(`${path} light`, await visitor.seriousFaults());
       await page.emulateMedia({ colorScheme: 'dark' });
-      await page.locator('[data-mantine-color-scheme=dark]').waitFor();
+      await page.waitForFunction(
+        () =>
+          document.querySelector('[data-mantine-color-scheme=dark]') !== null &&
+          document.getAnimations().length === 0,
+      );
       note(`${path} dark`, await visitor.seriousFaults('color-contrast'));
       await page.emulateMedia({ colorScheme: 'light' });
       await page.setViewportSize({ width: 390, height: 844 });
-      const wide = await page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
-      note(`${path} phone`, wide > 0 ? [`${wide} px too wide`] : []);
+      const fits = page.waitForFunction(() => {
+        const { scrollWidth, clientWidth } = document.documentElement;
+        return scrollWidth <= clientWidth;
+      });
+      await fits.catch(() => note(`${path} phone`, ['is wider than the window']));
       await page.setViewportSize({ width: 1280, height: 900 });
     };
     await visitor.go('/sign-in');

@@ -86,10 +86,13 @@ export class Visitor {
     await this.settled();
   }
 
-  /** The page's own word for it: nothing in it is busy. A live stream is none of that. */
+  /** The page's own word for it: nothing in it is busy or moves. A live stream is none of that. */
   async settled(): Promise<void> {
     await this.page.waitForFunction(
-      () => document.querySelector('h1') !== null && document.querySelector('[aria-busy="true"]') === null,
+      () =>
+        document.querySelector('h1') !== null &&
+        document.querySelector('[aria-busy="true"]') === null &&
+        document.getAnimations().length === 0,
     );
   }
 
