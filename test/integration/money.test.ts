@@ -10,11 +10,14 @@ import { Receiver } from '../support/webhooks.js';
 let platform: Platform;
 let acme: Client;
 let receiver: Receiver;
+/** Of the API processes. */
+let urls: string[];
 beforeAll(async () => {
   platform = await Platform.start({ env: { ALLOW_PRIVATE_IMPORTS: 'true' } });
   platform.engine.script = answerWith([1, 2, 3, 4]);
   receiver = await Receiver.start();
   acme = await platform.tenant('acme');
+  urls = [platform.url];
   const form = formOf(Object.entries(goldenFiles('qv-r8')));
   await acme.expect(201, 'POST', '/v1/adapters/bot/versions?create=true&wait=60', form);
 });
@@ -29,6 +32,9 @@ const put = (body: object) => platform.admin.expect<PriceResource>(200, 'PUT', '
 const ask = (model = 'llama-gqa', client = acme) =>
   client.call('POST', '/v1/completions', { model, prompt: 'x' });
 const cost = async (query: string) => (await acme.expect<UsageList>(200, 'GET', `/v1/usage?${query}`)).data;
+/** Every process has written down what it answered until now. */
+const written = () =>
+  Promise.all(urls.map((url) => new Client(url, acme.key).expect(200, 'GET', '/v1/usage')));
 const newKey = async (name: string) => {
   const made = await platform.admin.expect<{ id: string; key: string }>(
     201,
@@ -133,7 +139,9 @@ describe('a budget', () => {
 
   it('with a stop refuses the next request in every process, never in the middle of an answer', async () => {
     const { id, client } = await newKey('stopped');
-    const other = new Client(await platform.startApi(), client.key);
+    const secondUrl = await platform.startApi();
+    urls.push(secondUrl);
+    const other = new Client(secondUrl, client.key);
     const budget = await platform.admin.expect<BudgetResource>(201, 'POST', BUDGETS, {
       amount: 9,
       key_id: id,
@@ -146,8 +154,9 @@ describe('a budget', () => {
       await new Promise<void>((resolve) => (finish = resolve));
       answerWith([2, 3, 4])(generation);
     };
+    const begun = platform.engine.requests.length;
     const long = ask('llama-gqa', client);
-    await expect.poll(() => platform.engine.requests.length).toBeGreaterThan(0);
+    await expect.poll(() => platform.engine.requests.length).toBe(begun + 1);
     platform.engine.script = answerWith([1, 2, 3, 4]);
     expect((await ask('llama-gqa', client)).status).toBe(200);
     for (const caller of [client, other]) {
@@ -175,6 +184,7 @@ describe('a budget', () => {
     expect(budget.spent).toBeGreaterThan(0.5);
     expect(budget.alerts.at(-1)?.share).toBe(1);
     await expect.poll(async () => (await ask()).status).toBe(429);
+    await written(); // what was answered before the budget was known has its cost in this month
     await platform.query("UPDATE spending SET starts = starts - interval '1 month'");
     // What was spent is now last month's; a change of the budget makes every process look.
     await platform.admin.expect(200, 'PATCH', `${BUDGETS}/${budget.id}`, { amount: 0.6 });
