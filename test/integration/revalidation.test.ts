@@ -69,10 +69,10 @@ describe('stored versions, after the base was changed', () => {
     });
   const serve = async (base: BaseModel): Promise<void> => {
     platform.engine.status = { ...platform.engine.status, base };
-    await expect.poll(async () => (await models(acme))[0], { timeout: 20_000 }).toBe(base.name);
+    await expect.poll(async () => (await models(acme))[0]).toBe(base.name);
   };
   const settled = async (): Promise<void> => {
-    await expect.poll(async () => (await status()).queued, { timeout: 20_000 }).toBe(0);
+    await expect.poll(async () => (await status()).queued).toBe(0);
   };
 
   it('are not listed, are counted, and say to their callers why they do not answer', async () => {
@@ -126,7 +126,7 @@ describe('stored versions, after the base was changed', () => {
     ]);
     const [{ digest = null } = {}] = after.bases;
     expect(digest).not.toBe(before.digest);
-    expect((await ask(acme, 'tickets:stable')).status).toBe(200);
+    await expect.poll(async () => (await ask(acme, 'tickets:stable')).status).toBe(200);
     expect(platform.engine.requests.at(-1)).toMatchObject({ adapter: digest });
     expect(await models(acme)).toEqual(['llama-next', 'tickets']);
     expect(await models(globex)).toEqual(['llama-next', 'acme/tickets']);
@@ -158,12 +158,16 @@ describe('stored versions, after the base was changed', () => {
       rejected: 1,
       rejections: [{ tenant: 'acme', adapter: 'words', version: 1, error: { code: 'tensor_shape' } }],
     });
-    const answer = await ask(acme, 'words');
-    expect(answer.status).toBe(409);
-    expect(answer.body.error?.message).toContain(
-      `words leads by the alias \`latest\` to words@1, which does not answer on the base model "llama-next" that is ` +
-        `served now: it was rejected for this base. ${error?.message}`,
-    );
+    const refusal = async () => {
+      const { status, body } = await ask(acme, 'words');
+      return `${status} ${body.error?.message}`;
+    };
+    await expect
+      .poll(refusal)
+      .toContain(
+        `409 words leads by the alias \`latest\` to words@1, which does not answer on the base model "llama-next" that is ` +
+          `served now: it was rejected for this base. ${error?.message}`,
+      );
     expect(await models(acme)).toEqual(['llama-next', 'tickets']);
     expect(await models(globex)).toEqual(['llama-next', 'mails', 'acme/tickets']);
     // A second call has nothing to do, unless it asks for the rejected ones too.
@@ -207,12 +211,12 @@ describe('stored versions, after the base was changed', () => {
     expect(events.map(({ payload }) => payload.bases[0]?.state).sort()).toEqual(
       ['ready', 'ready', 'ready', 'rejected', 'rejected'].sort(),
     );
-    const jobs = await platform.admin.expect<JobList>(
-      200,
-      'GET',
-      '/v1/admin/jobs/ingest-adapter?state=completed&limit=100',
-    );
-    expect(jobs.data.filter(({ id }) => id.endsWith(`.${NEW.digest.slice(0, 16)}`))).toHaveLength(4);
+    const completed = async () => {
+      const path = '/v1/admin/jobs/ingest-adapter?state=completed&limit=100';
+      const { data: jobs } = await platform.admin.expect<JobList>(200, 'GET', path);
+      return jobs.filter(({ id }) => id.endsWith(`.${NEW.digest.slice(0, 16)}`));
+    };
+    await expect.poll(completed).toHaveLength(4);
   });
 
   it('answer again at once on the old base, and a version of the new one waits there', async () => {
@@ -278,9 +282,10 @@ describe('a revalidation', () => {
       const [acme, globex] = [await platform.tenant('acme'), await platform.tenant('globex')];
       for (const name of ['a', 'b', 'c']) await acme.uploadFolder(name, folder('qv-r8'));
       await globex.uploadFolder('mails', folder('qv-r8'));
+      await platform.stopWorkers(); // whose sweep could come at any moment
       platform.engine.status = { ...platform.engine.status, base: NEW };
       const status = () => platform.admin.expect<Revalidation>(200, 'GET', '/v1/admin/revalidations');
-      await expect.poll(async () => (await status()).base_model, { timeout: 20_000 }).toBe('llama-next');
+      await expect.poll(async () => (await status()).base_model).toBe('llama-next');
       // As a crash between the rows and the queue leaves it: the worker's sweep finds them.
       await platform.query(
         `INSERT INTO version_bases (version_id, base_digest, tenant_id, base_model)
@@ -295,7 +300,7 @@ describe('a revalidation', () => {
         ['acme', 3],
       ]);
       await platform.startWorker();
-      await expect.poll(async () => (await status()).ready, { timeout: 20_000 }).toBe(4);
+      await expect.poll(async () => (await status()).ready).toBe(4);
     } finally {
       await platform.close();
     }

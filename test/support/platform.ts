@@ -43,6 +43,7 @@ export interface PlatformOptions {
  */
 export class Platform {
   readonly #closables: Closable[] = [];
+  readonly #workers: Closable[] = [];
   #logger = makeLogger('test', process.env.LOG_LEVEL ?? 'silent');
 
   private constructor(
@@ -100,8 +101,13 @@ export class Platform {
   /** Returns where it answers `/health` and `/metrics`. */
   async startWorker(env: Env = {}): Promise<string> {
     const { url, closables } = await startWorker(parseSettings(workerSettings, { ...this.env, ...env }));
-    this.#closables.unshift(...closables);
+    this.#workers.unshift(...closables);
     return url;
+  }
+
+  /** Ends those of `startWorker`. */
+  async stopWorkers(): Promise<void> {
+    for (const closable of this.#workers.splice(0)) await closable.close();
   }
 
   /** PostgreSQL again, with its data and on its port, after `postgres.child.stop()`. */
@@ -158,6 +164,7 @@ export class Platform {
   }
 
   async close(): Promise<void> {
+    await this.stopWorkers();
     for (const closable of this.#closables) await closable.close();
     await this.engine.close();
     await this.redis?.child.stop();
