@@ -108,7 +108,11 @@ describe('an import from the Hub', () => {
     hub.storage.troubles.set(path, [{ cutAfterBytes: 40_960 }]);
     hub.storage.requests.length = 0;
     await rejection('large', 'hf://acme/large');
-    expect(hub.storage.rangesOf(path)).toEqual([undefined, 'bytes=40960-']);
+    // What came just before the connection broke may be lost with it, and nothing else.
+    const [whole, rest, ...more] = hub.storage.rangesOf(path);
+    expect([whole, more]).toEqual([undefined, []]);
+    const from = Number(/^bytes=(\d+)-$/.exec(rest ?? '')?.[1]);
+    expect(from > 0 && from <= 40_960).toBe(true);
   });
 
   it('rejects what the repository does not have, telling why', async () => {

@@ -161,20 +161,22 @@ describe('an import', () => {
   });
 
   it('tries again after failures that pass, not sooner than it was asked to', async () => {
-    server.troubles.set(`/good/${CONFIG}`, [
-      { status: 503 },
-      { status: 429, headers: { 'retry-after': '2' } },
-    ]);
+    const busy = { status: 429, headers: { 'retry-after': '2' } };
+    // Whoever looks too late at one of them sees it wait after the next.
+    server.troubles.set(`/good/${CONFIG}`, [{ status: 503 }, ...Array.from({ length: 6 }, () => busy)]);
     await post('patient', { source: `${server.url}/good` }, 'create=true');
     const waiting = await untilVersion(acme, 'patient', {
-      is: ({ import: each }) => each?.attempts === 2 && each.next_attempt_at !== null,
+      is: ({ import: each }) => (each?.attempts ?? 0) > 1 && each?.next_attempt_at !== null,
     });
+    server.troubles.clear();
     expect(waiting).toMatchObject({ state: 'importing', digest: null, bytes: null });
     expect(waiting.import?.last_error).toContain('answered 429');
-    const told = server.requests.filter(({ path }) => path === `/good/${CONFIG}`).at(-1);
+    const attempts = waiting.import?.attempts ?? 0;
+    const told = server.requests.filter(({ path }) => path === `/good/${CONFIG}`)[attempts - 1];
     expect(Date.parse(waiting.import?.next_attempt_at ?? '') - (told?.at_ms ?? 0)).toBeGreaterThan(1_900);
     const settled = await untilVersion(acme, 'patient', { is: ({ state }) => state === 'ready' });
-    expect(settled.import).toMatchObject({ attempts: 3, last_error: null });
+    expect(settled.import).toMatchObject({ last_error: null });
+    expect(settled.import?.attempts).toBeGreaterThan(attempts);
   });
 
   it('goes on where the connection broke, and only there', async () => {
@@ -195,10 +197,9 @@ describe('an import', () => {
 
   it('begins anew when the file has changed meanwhile, or cannot be told from another', async () => {
     server.add('/moving', { ...goldenFiles('qv-r8'), [WEIGHTS]: randomBytes(weights().length) });
-    server.troubles.set(`/moving/${WEIGHTS}`, [{ cutAfterBytes: 8192 }]);
+    const whenCut = () => server.add('/moving', goldenFiles('qv-r8'));
+    server.troubles.set(`/moving/${WEIGHTS}`, [{ cutAfterBytes: 8192, whenCut }]);
     await post('moving', { source: `${server.url}/moving` }, 'create=true');
-    await untilVersion(acme, 'moving', { is: ({ import: each }) => each?.next_attempt_at !== null });
-    server.add('/moving', goldenFiles('qv-r8'));
     const moved = await untilVersion(acme, 'moving', { is: ({ state }) => state === 'ready' });
     expect(moved.weights_sha256).toBe(sha256(weights()));
 
@@ -218,12 +219,12 @@ describe('an import', () => {
       is: ({ import: each }) => (each?.bytes_done ?? 0) > 2000,
     });
     expect(moving.import?.bytes_total).toBeGreaterThan(2 ** 20);
-    expect(await partials()).toEqual([started.id]);
+    await expect.poll(partials).toEqual([started.id]); // what earlier ones left is removed after they are ready
 
     const path = '/v1/adapters/slow/versions/1/cancel';
     const cancelled = await acme.expect<VersionResource>(200, 'POST', path);
     expect(cancelled).toMatchObject({ state: 'rejected', failure: 'The import was cancelled.' });
-    await expect.poll(partials, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(partials).toEqual([]);
     expect((await acme.call('POST', path)).status).toBe(409);
     const globex = await platform.tenant('globex');
     expect((await globex.call('POST', path)).status).toBe(404);
@@ -234,7 +235,7 @@ describe('an import', () => {
     await post('deleted', { source: `${server.url}/slow` }, 'create=true');
     await untilVersion(acme, 'deleted', { is: ({ import: each }) => (each?.bytes_done ?? 0) > 2000 });
     await acme.expect(200, 'DELETE', '/v1/adapters/deleted/versions/1');
-    await expect.poll(partials, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(partials).toEqual([]);
     const { data } = await acme.expect<{ data: object[] }>(200, 'GET', '/v1/adapters/deleted/versions');
     expect(data).toEqual([]);
   });

@@ -18,6 +18,8 @@ export interface Trouble {
   readonly headers?: Readonly<Record<string, string>>;
   /** The connection breaks after so many bytes of the body. */
   readonly cutAfterBytes?: number;
+  /** Called before it breaks. */
+  readonly whenCut?: () => void;
 }
 
 const CHUNK_BYTES = 4096;
@@ -77,14 +79,15 @@ export class FileServer {
     if (this.route(seen, response)) return;
     const bytes = this.files.get(path);
     if (!bytes) return void response.writeHead(404).end();
-    await this.#send(seen, response, { bytes, cutAfterBytes: trouble?.cutAfterBytes });
+    await this.#send(seen, response, { bytes, trouble });
   }
 
   async #send(
     { headers }: SeenRequest,
     response: ServerResponse,
-    { bytes, cutAfterBytes }: { bytes: Uint8Array; cutAfterBytes: number | undefined },
+    { bytes, trouble }: { bytes: Uint8Array; trouble: Trouble | undefined },
   ): Promise<void> {
+    const cutAfterBytes = trouble?.cutAfterBytes;
     const etag = `"${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}"`;
     const range = /^bytes=(\d+)-$/.exec(headers.range ?? '');
     const fits = headers['if-range'] === undefined || headers['if-range'] === etag;
@@ -101,7 +104,9 @@ export class FileServer {
       await sleep(0);
     }
     if (cutAfterBytes === undefined) return void response.end();
-    await sleep(50); // what was written goes out before the connection breaks
+    // What was written goes out and is read before the connection breaks; one pause of this process is not enough.
+    for (let turn = 0; turn < 5; turn += 1) await sleep(50);
+    trouble?.whenCut?.();
     response.destroy();
   }
 }

@@ -8,7 +8,7 @@ export async function untilVersion(
   adapter: string,
   { version = 1, is }: { version?: number; is: (version: VersionResource) => boolean },
 ): Promise<VersionResource> {
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 90_000;
   for (;;) {
     const found = await client.expect<VersionResource>(
       200,
