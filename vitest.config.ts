@@ -23,7 +23,7 @@ function project(name: string, include: string[], timeoutMs: number, serial: boo
       testTimeout: timeoutMs,
       hookTimeout: timeoutMs,
       // Long enough for a busy machine: a poll ends when its condition holds, not when the clock says so.
-      expect: { poll: { timeout: Math.min(15_000, timeoutMs / 2) } },
+      expect: { poll: { timeout: Math.min(30_000, timeoutMs / 2) } },
       fileParallelism: !serial,
       execArgv: ['--import', threads],
     },

@@ -42,8 +42,6 @@ describe('lorikeet against the running product', () => {
     const figures = JSON.parse(await run(words, asDemo)) as Record<string, number>;
     expect(figures).toMatchObject({ requests: 8, errors: 0, completion_tokens: 64 });
     expect(figures.completion_tokens_per_second).toBeGreaterThan(0);
-    await expect
-      .poll(async () => run(['engines', 'show', 'cpu-0'], asOperator), { timeout: 10_000 })
-      .toContain('demo/pushed@1');
+    await expect.poll(async () => run(['engines', 'show', 'cpu-0'], asOperator)).toContain('demo/pushed@1');
   });
 });

@@ -87,7 +87,7 @@ export async function postSigned<T = Record<string, unknown>>(
 export async function until<T>(
   ask: () => Promise<T>,
   done: (value: T) => boolean,
-  patience_ms = 30_000,
+  patience_ms = 60_000,
 ): Promise<T> {
   const deadline = Date.now() + patience_ms;
   for (;;) {

@@ -148,9 +148,9 @@ describe('before a byte of the body is read', () => {
       'expect: 100-continue',
     ];
     const welcome = raw(head('/echo', lines));
-    await vi.waitFor(() => expect(welcome.received()).toContain('100 Continue'));
+    await vi.waitFor(() => expect(welcome.received()).toContain('100 Continue'), 10_000);
     welcome.socket.write('{}');
-    await vi.waitFor(() => expect(welcome.received()).toContain('{"got":{}}'));
+    await vi.waitFor(() => expect(welcome.received()).toContain('{"got":{}}'), 10_000);
     const refused = await answerOf(raw(head('/echo', ['content-length: 2', 'expect: 100-continue'])));
     expect(refused.status).toBe(401);
     const other = await answerOf(raw(head('/echo', [...lines.slice(0, 3), 'expect: miracles'])));
@@ -187,7 +187,7 @@ describe('before a byte of the body is read', () => {
     await Promise.all(clients.map(answerOf));
     for (const { socket } of clients) socket.destroy();
     const open = () => new Promise((resolve) => app.getHttpServer().getConnections((_, n) => resolve(n)));
-    await vi.waitFor(async () => expect(await open()).toBe(0), 5_000);
+    await vi.waitFor(async () => expect(await open()).toBe(0), 10_000);
   });
 
   it('reads the rest of a refused body at a pace', async () => {
@@ -212,9 +212,9 @@ describe('before a byte of the body is read', () => {
     await start();
     const lines = ['content-type: application/json', 'content-length: 3', '', '{"x'].join('\r\n');
     const got = raw(`GET /names/a HTTP/1.1\r\nhost: x\r\n${lines}`);
-    await vi.waitFor(() => expect(got.received()).toContain('"length":1'));
+    await vi.waitFor(() => expect(got.received()).toContain('"length":1'), 10_000);
     const gone = raw(`DELETE /names/a HTTP/1.1\r\nhost: x\r\n${lines}`);
-    await vi.waitFor(() => expect(gone.received()).toContain('{"got":"nothing"}'));
+    await vi.waitFor(() => expect(gone.received()).toContain('{"got":"nothing"}'), 10_000);
   });
 });
 
@@ -354,9 +354,12 @@ describe('a body', () => {
       const response = await post('/echo', `"${'x'.repeat(30_000)}"`);
       expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
       expect(await codeOf(response)).toBe('overloaded');
-    });
+    }, 10_000);
     first.socket.destroy();
-    await vi.waitFor(async () => expect((await post('/echo', `"${'x'.repeat(30_000)}"`)).status).toBe(201));
+    await vi.waitFor(
+      async () => expect((await post('/echo', `"${'x'.repeat(30_000)}"`)).status).toBe(201),
+      10_000,
+    );
   });
 
   it('of tiny pieces is refused', async () => {
@@ -446,7 +449,7 @@ describe('every answer', () => {
     const third = raw('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
     expect(await answerOf(third)).toMatchObject({ status: 503, body: { error: { code: 'overloaded' } } });
     open[0]?.socket.destroy();
-    await vi.waitFor(async () => expect((await fetch(`${url}/names/a`)).status).toBe(200));
+    await vi.waitFor(async () => expect((await fetch(`${url}/names/a`)).status).toBe(200), 10_000);
   });
 });
 

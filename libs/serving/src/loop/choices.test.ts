@@ -70,8 +70,9 @@ describe('many answers to one prompt', () => {
     const reader = collect(events);
     controller.abort();
     expect((await reader).at(-1)).toMatchObject({ type: 'error', code: 'client_closed_request' });
-    await vi.waitFor(() =>
-      expect(engine.status().load.waitingRequests + engine.status().load.runningRequests).toBe(0),
+    await vi.waitFor(
+      () => expect(engine.status().load.waitingRequests + engine.status().load.runningRequests).toBe(0),
+      10_000,
     );
   });
 
