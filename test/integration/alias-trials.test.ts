@@ -86,6 +86,12 @@ describe('an alias', () => {
   });
 });
 
+/** Until every process has heard of the engine's status as it is now. */
+async function untilNoticed(): Promise<void> {
+  const polls = platform.engine.statusCalls;
+  await vi.waitFor(() => expect(platform.engine.statusCalls).toBeGreaterThan(polls + 6), 30_000);
+}
+
 describe('shadow traffic', () => {
   const report = (alias: string) => acme.expect<ShadowReport>(200, 'GET', `${path(alias)}/shadow`);
   const untilCounted = (alias: string, count: number) =>
@@ -155,15 +161,13 @@ describe('shadow traffic', () => {
       ...status,
       load: { runningRequests: 8, waitingRequests: 50, queuedTokens: 9 },
     };
-    const polls = platform.engine.statusCalls;
-    await vi.waitFor(() => expect(platform.engine.statusCalls).toBeGreaterThan(polls + 4), 15_000);
+    await untilNoticed();
     expect((await call('bot:dark3')).status).toBe(200);
     await untilCounted('dark3', 1);
     expect(servedBy()).toEqual([1]);
     expect((await report('dark3')).requests).toEqual({ compared: 0, failed: 0, dropped: 1 });
     platform.engine.status = status;
-    const later = platform.engine.statusCalls;
-    await vi.waitFor(() => expect(platform.engine.statusCalls).toBeGreaterThan(later + 4), 15_000);
+    await untilNoticed();
     let abandoned = false;
     answers[2] = (generation) => {
       generation.send({ type: 'start', promptTokens: 1 });
@@ -178,8 +182,7 @@ describe('shadow traffic', () => {
     await vi.waitFor(() => expect(abandoned).toBe(true), 15_000);
     await untilCounted('dark3', 2);
     platform.engine.status = status;
-    const last = platform.engine.statusCalls;
-    await vi.waitFor(() => expect(platform.engine.statusCalls).toBeGreaterThan(last + 4), 15_000);
+    await untilNoticed();
   });
 
   it('holds its candidate, and ends with a rollback', async () => {
@@ -237,7 +240,7 @@ describe('a guarded change', () => {
     for (let index = 0; index < 5; index += 1)
       await Promise.all([call('bot:guarded'), call('bot:guarded', elsewhere)]);
     await vi.waitFor(async () => expect(routesOf(await get('guarded'))).toEqual([1]), {
-      timeout: 10_000,
+      timeout: 20_000,
       interval: 50,
     });
     const { history, guard: after } = await get('guarded');
@@ -304,9 +307,10 @@ describe('a guarded change', () => {
 
   it('watches no longer than its window', async () => {
     await put('brief', { routes: [{ version: 1 }] });
-    await put('brief', { routes: [{ version: 2 }], guard: { ...guard, min_requests: 1, window_s: 1 } });
-    const until = Date.parse((await get('brief')).guard?.until ?? '');
-    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(until), { timeout: 5_000, interval: 50 });
+    const short = { ...guard, min_requests: 1, window_s: 1 };
+    const armed = await put('brief', { routes: [{ version: 2 }], guard: short });
+    const until = Date.parse(armed.guard?.until ?? '');
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(until), { timeout: 15_000, interval: 50 });
     answers[2] = (generation) => generation.refuse('internal_error', 'crash');
     for (let index = 0; index < 3; index += 1) await call('bot:brief');
     await acme.expect(200, 'GET', `${path('brief')}/shadow`);

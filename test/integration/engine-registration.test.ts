@@ -11,6 +11,7 @@ let platform: Platform;
 let tenant: Client;
 /** A second API on the same database. */
 let elsewhere: string;
+const HEARD = { timeout: 30_000, interval: 50 };
 const started: FakeEngine[] = [];
 const registrations: Registration[] = [];
 
@@ -70,21 +71,18 @@ it('adds an engine that registers itself to every API without a restart, and tak
   for (const url of [platform.url, elsewhere]) {
     await vi.waitFor(
       async () => expect(await named(url, 'extra')).toMatchObject({ source: 'registration', state: 'ready' }),
-      { timeout: 10_000, interval: 50 },
+      HEARD,
     );
   }
   platform.engine.status = { ...platform.engine.status, state: 'draining' };
-  await vi.waitFor(
-    async () => {
-      const { status } = await tenant.call('POST', '/v1/completions', { model: 'llama-gqa', prompt: 'x' });
-      expect([status, engine.requests.length > 0]).toEqual([200, true]);
-    },
-    { timeout: 10_000, interval: 50 },
-  );
+  await vi.waitFor(async () => {
+    const { status } = await tenant.call('POST', '/v1/completions', { model: 'llama-gqa', prompt: 'x' });
+    expect([status, engine.requests.length > 0]).toEqual([200, true]);
+  }, HEARD);
   platform.engine.status = { ...platform.engine.status, state: 'ready' };
   await registration.end();
   for (const url of [platform.url, elsewhere]) {
-    await vi.waitFor(async () => expect(await named(url, 'extra')).toBeUndefined(), 10_000);
+    await vi.waitFor(async () => expect(await named(url, 'extra')).toBeUndefined(), HEARD);
   }
 });
 
@@ -116,7 +114,7 @@ it('shows a registered engine that cannot be reached, with the cause', async () 
         state: 'unreachable',
         error: expect.stringContaining('ECONNREFUSED') as string,
       }),
-    { timeout: 10_000, interval: 50 },
+    HEARD,
   );
   await platform.query('DELETE FROM engines');
 });
