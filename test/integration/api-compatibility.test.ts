@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import OpenAI from 'openai';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Client } from '../support/client.js';
+import { Client } from '../support/client.js';
 import { ADMIN_KEY, Platform } from '../support/platform.js';
 import { Receiver } from '../support/webhooks.js';
 
@@ -13,7 +13,7 @@ let acme: Client;
 let receiver: Receiver;
 
 beforeAll(async () => {
-  const env = { ALLOW_PRIVATE_IMPORTS: 'true', CORS_ORIGINS: ORIGIN, DATABASE_STATEMENT_MS: '1000' };
+  const env = { ALLOW_PRIVATE_IMPORTS: 'true', CORS_ORIGINS: ORIGIN };
   platform = await Platform.start({ worker: false, env });
   acme = await platform.tenant('acme');
   receiver = await Receiver.start();
@@ -188,12 +188,13 @@ describe('no caller', () => {
 });
 
 it('answers 503 while a lock is not given', async () => {
+  const impatient = new Client(await platform.startApi({ DATABASE_STATEMENT_MS: '1000' }), acme.key);
   const holder = new pg.Client({ connectionString: platform.postgres.url });
   await holder.connect();
   try {
     await holder.query('BEGIN');
     await holder.query('LOCK TABLE adapters IN ACCESS EXCLUSIVE MODE');
-    const { status, headers, body } = await acme.call('POST', '/v1/adapters', { name: 'waits' });
+    const { status, headers, body } = await impatient.call('POST', '/v1/adapters', { name: 'waits' });
     expect([status, body]).toMatchObject([503, { error: { code: 'dependency_unavailable' } }]);
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
   } finally {
