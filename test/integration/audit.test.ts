@@ -136,11 +136,11 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
     await platform.startWorker();
     const path = `/v1/admin/jobs/ingest-adapter/${body.id}`;
     const job = () => operator({}).expect<{ state: string }>(200, 'GET', path);
-    await expect.poll(async () => (await job()).state, { timeout: 30_000 }).toBe('failed');
+    await expect.poll(async () => (await job()).state).toBe('failed');
     await putBack();
     await call('POST', `${path}/retry`);
     const version = () => operator({}).expect<VersionBody>(200, 'GET', '/v1/adapters/bot/versions/3');
-    await expect.poll(async () => (await version()).state, { timeout: 20_000 }).toBe('ready');
+    await expect.poll(async () => (await version()).state).toBe('ready');
   },
 
   'POST /v1/webhook-endpoints': async (call, made) => {
@@ -175,7 +175,7 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
   'POST /v1/webhook-endpoints/{endpoint}/deliveries/{delivery}/replay': async (call, { endpoint }) => {
     const path = `/v1/webhook-endpoints/${endpoint}/deliveries`;
     const list = () => operator({}).expect<{ data: Created[] }>(200, 'GET', path);
-    await expect.poll(async () => (await list()).data.length, { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect.poll(async () => (await list()).data.length).toBeGreaterThan(0);
     await call('POST', `${path}/${(await list()).data[0]?.id}/replay`);
   },
   'DELETE /v1/webhook-endpoints/{endpoint}': (call, { endpoint }) =>

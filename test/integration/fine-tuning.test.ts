@@ -183,8 +183,9 @@ describe('a fine-tuning job', () => {
     });
     const job = await newJob();
     await report('failed', { job_id: job.id });
+    // An event of an earlier job that waited in the outbox is told too.
     const [received] = await until(
-      async () => receiver.received.filter(({ path }) => path === '/events'),
+      async () => receiver.received.filter(({ path, body }) => path === '/events' && body.includes(job.id)),
       (all) => all.length > 0,
     );
     const { body, headers } = received as Received;

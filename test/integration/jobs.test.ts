@@ -48,7 +48,7 @@ describe.each(['redis', 'postgres'] as const)('an operator and the jobs in %s', 
     const { body } = await acme.uploadFolder('bot', FOLDER, 0);
     const putBack = await takeBlobAway(join(platform.folder, 'blobs'), body.weights_sha256);
     await platform.startWorker();
-    await expect.poll(async () => (await job(body.id)).state, { timeout: 30_000 }).toBe('failed');
+    await expect.poll(async () => (await job(body.id)).state).toBe('failed');
     const failed = await job(body.id);
     expect(failed.failure).toMatch(/there is no blob/);
     expect(failed.logs.filter((line) => line.includes('failed:'))).toHaveLength(5);
@@ -57,7 +57,7 @@ describe.each(['redis', 'postgres'] as const)('an operator and the jobs in %s', 
 
     await putBack();
     await platform.admin.expect(200, 'POST', `${QUEUE}/${body.id}/retry`);
-    await expect.poll(async () => (await version(body.version)).state, { timeout: 20_000 }).toBe('ready');
+    await expect.poll(async () => (await version(body.version)).state).toBe('ready');
     const entries = await platform.admin.expect<{ data: AuditEntryResource[] }>(
       200,
       'GET',
@@ -68,7 +68,7 @@ describe.each(['redis', 'postgres'] as const)('an operator and the jobs in %s', 
 
   it('reads what a job did once it has ended, and cannot cancel it any more', async () => {
     const { body } = await acme.uploadFolder('bot', FOLDER);
-    await expect.poll(async () => (await job(body.id)).state, { timeout: 20_000 }).toBe('completed');
+    await expect.poll(async () => (await job(body.id)).state).toBe('completed');
     const done = await job(body.id);
     expect(done).toMatchObject({ queue: 'ingest-adapter', data: { versionId: body.id }, attempts: 1 });
     expect(done.logs).toEqual([

@@ -14,10 +14,13 @@ const FOLDER = join(goldenFolder('llama-gqa'), 'adapters/qv-r8');
 let platform: Platform;
 let acme: Client;
 let secondUrl: string;
+/** Of the API processes. */
+let urls: string[];
 beforeAll(async () => {
   platform = await Platform.start();
   acme = await platform.tenant('acme');
   secondUrl = await platform.startApi();
+  urls = [platform.url, secondUrl];
 }, 120_000);
 afterAll(() => platform?.close());
 
@@ -58,7 +61,7 @@ describe('an operator and the engines', () => {
     };
     const owners = [{ tenant: 'acme', adapter: 'bot', version: 1 }];
     const read = () => platform.admin.expect<EngineResource>(200, 'GET', '/v1/admin/engines/fake-0');
-    await expect.poll(async () => (await read()).load.running_requests, { timeout: 10_000 }).toBe(2);
+    await expect.poll(async () => (await read()).load.running_requests).toBe(2);
     const engine = await read();
     expect(engine).toMatchObject({
       id: new URL(platform.engine.url).host,
@@ -152,22 +155,20 @@ describe('maintenance mode', () => {
     }
     const operator = new Client(secondUrl, ADMIN_KEY, { 'x-tenant': 'acme' });
     expect((await operator.call('PATCH', '/v1/adapters/bot', { description: 'x' })).status).toBe(200);
-    await expect
-      .poll(async () => (await fetch(`${secondUrl}/health/ready`)).status, { timeout: 10_000 })
-      .toBe(200);
+    await expect.poll(async () => (await fetch(`${secondUrl}/health/ready`)).status).toBe(200);
     expect(await new Client(platform.url, 'lk_none').call('POST', '/v1/adapters', {})).toMatchObject({
       status: 401,
     });
   });
 
   it('outlives a restart of the API, and ends everywhere', async () => {
-    const third = new Client(await platform.startApi(), acme.key);
+    const thirdUrl = await platform.startApi();
+    urls.push(thirdUrl);
+    const third = new Client(thirdUrl, acme.key);
     expect(await complete(third)).toMatchObject({ status: 503, body: { error: { code: 'maintenance' } } });
     expect(await set({ enabled: false })).toMatchObject({ enabled: false });
     await expect
-      .poll(async () => (await third.call('POST', '/v1/adapters', { name: 'again' })).status, {
-        timeout: 5_000,
-      })
+      .poll(async () => (await third.call('POST', '/v1/adapters', { name: 'again' })).status)
       .not.toBe(503);
     expect(await platform.admin.call('PUT', '/v1/admin/maintenance', { enabled: 'no' })).toMatchObject({
       status: 400,
@@ -198,23 +199,21 @@ describe('lists over all tenants', () => {
   it('show what each tenant may use and uses', async () => {
     const quotas = { requests_per_minute: 5, stored_bytes: 10_000_000 };
     await platform.admin.expect(200, 'PATCH', '/v1/admin/tenants/acme', { quotas });
-    const now = Date.now();
-    // What other tests called may lie in either minute: written by this call, and then gone.
-    await acme.expect(200, 'GET', '/v1/usage');
+    // What other tests called may lie in either minute: written by these calls, and then gone.
+    for (const url of urls) await new Client(url, acme.key).expect(200, 'GET', '/v1/usage');
     await sql("DELETE FROM usage_minutes WHERE tenant_id = (SELECT id FROM tenants WHERE name = 'acme')");
     await sql(
       `INSERT INTO usage_minutes (tenant_id, minute, key_id, served, requests, prompt_tokens, completion_tokens)
        SELECT id, date_trunc('minute', now()) - offsets.minutes * interval '1 minute', 'k', 'm', 3, 20, 10
-       FROM tenants, (VALUES (1), (2)) AS offsets (minutes) WHERE name = 'acme'`,
+       FROM tenants, (VALUES (0), (1)) AS offsets (minutes) WHERE name = 'acme'`,
     );
     const { data } = await platform.admin.expect<{ data: TenantUse[] }>(200, 'GET', '/v1/admin/limits');
     const use = data.find(({ tenant }) => tenant === 'acme');
     expect(use).toMatchObject({ state: 'active', weight: 1, quotas: { ...quotas, adapters: null } });
     expect(use?.used.adapters).toBeGreaterThanOrEqual(1);
     expect(use?.used.stored_bytes).toBeGreaterThan(20_000);
-    // The minute may have turned meanwhile; the one before it was the same.
+    // The minute may have turned meanwhile: the one that is over now has the same.
     expect(use?.used).toMatchObject({ requests_per_minute: 3, tokens_per_minute: 30 });
-    expect(Date.now() - now).toBeLessThan(60_000);
   });
 
   it('show the webhooks of all tenants, and those alone that fail', async () => {

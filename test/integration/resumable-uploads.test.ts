@@ -118,7 +118,7 @@ describe('resumable uploads', () => {
     broken.destroy();
     await ended;
     const offset = async () => Number((await tus('HEAD', path)).headers.get('upload-offset'));
-    await expect.poll(offset, { timeout: 10_000 }).toBe(120_000);
+    await expect.poll(offset).toBe(120_000);
     const done = await patch(path, 120_000, bytes.subarray(120_000));
     expect([done.status, done.headers.get('upload-offset')]).toEqual([204, '200000']);
   });
@@ -183,7 +183,7 @@ describe('resumable uploads', () => {
     );
     expect((await tus('HEAD', expired)).status).toBe(404);
     await platform.startWorker(); // sweeps at once
-    await expect.poll(parts, { timeout: 10_000 }).toBe(before);
+    await expect.poll(parts).toBe(before);
   });
 });
 

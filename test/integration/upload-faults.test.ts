@@ -9,6 +9,7 @@ import { writeSafetensors } from '#safetensors/writer.js';
 import { CONFIG, formOf, goldenFiles, WEIGHTS } from '../support/adapter-form.js';
 import type { Client } from '../support/client.js';
 import { Platform } from '../support/platform.js';
+import { until } from '../support/webhooks.js';
 
 const LIMIT_BYTES = 400_000;
 const TEMPLATE = 'chat_template.jinja';
@@ -278,6 +279,14 @@ describe('an upload that is no version', () => {
       message: /larger/,
     },
   };
+
+  // What a rejected version had is freed by the end of its job, after its verdict.
+  beforeAll(async () => {
+    await until(
+      () => platform.activeJobs(),
+      (count) => count === 0,
+    );
+  });
 
   it.each(Object.keys(cases))('leaves nothing behind: %s', async (name) => {
     const found = cases[name];

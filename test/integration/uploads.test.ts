@@ -27,7 +27,7 @@ async function storedBlobs(): Promise<number> {
 
 /** A worker frees what was deleted. */
 async function untilStored(blobs: number): Promise<void> {
-  await vi.waitFor(async () => expect(await storedBlobs()).toBe(blobs), { timeout: 15_000, interval: 50 });
+  await vi.waitFor(async () => expect(await storedBlobs()).toBe(blobs), { timeout: 30_000, interval: 50 });
 }
 
 describe('an upload', () => {
