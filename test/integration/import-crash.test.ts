@@ -9,6 +9,9 @@ import { FileServer } from '../support/file-server.js';
 import { untilVersion } from '../support/imports.js';
 import { Platform } from '../support/platform.js';
 
+/** Whoever was killed keeps its work for some twenty seconds; then another process has to start and do it. */
+const PATIENCE_MS = 240_000;
+
 let platform: Platform;
 let acme: Client;
 let server: FileServer;
@@ -24,7 +27,7 @@ afterAll(async () => {
 });
 
 describe('a worker that is killed in the middle of an import', () => {
-  it('loses no byte that was counted: the next one goes on there', async () => {
+  it('loses no byte that was counted: the next one goes on there', { timeout: PATIENCE_MS }, async () => {
     const weights = goldenFiles('all-r16-bf16')[WEIGHTS] as Uint8Array;
     // A chunk that comes more than a second after the first is counted with all before it; then no more comes.
     server.beforeChunk = (at) =>

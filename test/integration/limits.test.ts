@@ -194,9 +194,16 @@ describe('while Redis hangs', () => {
     process.kill(pid, 'SIGSTOP');
     try {
       expect(statuses(await flood(apis, 10)).ok).toBe(10);
-      const began_ms = performance.now();
-      for (let index = 0; index < 20; index += 1) await complete(apis[index % 2] as Client);
-      expect(performance.now() - began_ms).toBeLessThan(20 * 500);
+      for (const api of apis) {
+        const times_ms: number[] = [];
+        for (let index = 0; index < 10; index += 1) {
+          const began_ms = performance.now();
+          await complete(api);
+          times_ms.push(performance.now() - began_ms);
+        }
+        // A busy machine may take longer for any of them; had each waited for Redis, none could be quicker.
+        expect(Math.min(...times_ms)).toBeLessThan(500);
+      }
     } finally {
       process.kill(pid, 'SIGCONT');
     }

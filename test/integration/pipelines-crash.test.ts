@@ -8,6 +8,9 @@ import type { Client } from '../support/client.js';
 import { Platform } from '../support/platform.js';
 import { postSigned, Receiver, until } from '../support/webhooks.js';
 
+/** Whoever was killed keeps its work for some twenty seconds; then another process has to start and do it. */
+const PATIENCE_MS = 240_000;
+
 const EVENTS = 12;
 
 let platform: Platform;
@@ -47,7 +50,9 @@ interface Delivery {
 }
 
 describe('workers that are killed again and again', () => {
-  it('lose no announced adapter, make none twice, and leave no webhook untold', async () => {
+  it('lose no announced adapter, make none twice, and leave no webhook untold', {
+    timeout: PATIENCE_MS,
+  }, async () => {
     const url = storage.put('good', goldenFiles('qv-r8'));
     const hook = await acme.expect<{ id: string; url: string; secret: string }>(201, 'POST', '/v1/hooks', {
       name: 'ci',

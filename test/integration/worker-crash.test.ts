@@ -7,6 +7,9 @@ import { formOf, goldenFiles } from '../support/adapter-form.js';
 import type { Client } from '../support/client.js';
 import { Platform } from '../support/platform.js';
 
+/** Whoever was killed keeps its work for some twenty seconds; then another process has to start and do it. */
+const PATIENCE_MS = 240_000;
+
 let platform: Platform;
 let acme: Client;
 beforeAll(async () => {
@@ -44,7 +47,7 @@ async function kill(worker: Worker): Promise<void> {
 }
 
 describe('a worker that is killed', () => {
-  it('loses no version, wherever it was', async () => {
+  it('loses no version, wherever it was', { timeout: PATIENCE_MS }, async () => {
     // While no engine is there, the job waits inside the worker.
     const { status } = platform.engine;
     platform.engine.status = { ...status, state: 'loading' };
