@@ -28,6 +28,7 @@ module.exports = {
     only('libs/runtime', ['contracts']),
     only('libs/safetensors-js', []),
     only('libs/jinja', []),
+    only('libs/grammar', ['contracts']),
     only('libs/contracts', []),
     {
       name: 'contracts imports only zod',

@@ -1,0 +1,50 @@
+import { ALL, type CodePoints, difference, ofCharacters } from '../automaton/code-points.js';
+import { choice, type Expression, repeat, rule, sequence } from '../ebnf/expression.js';
+import { characters } from '../ebnf/utf8.js';
+import type { GrammarTools } from '../grammar-tools.js';
+
+export interface FreeText {
+  readonly triggers: readonly string[];
+  /** What follows where a trigger ends for the first time. */
+  readonly after: (trigger: string) => Expression;
+  /** What follows where the text ends without one; `NEVER`: it must not. */
+  readonly end: Expression;
+}
+
+/** Any text up to the first trigger in it: an automaton of the beginnings of triggers that were just read. */
+export function freeText({ triggers, after, end }: FreeText, { rules, budget }: GrammarTools): Expression {
+  const beginnings = new Set(
+    triggers.flatMap((trigger) => [...trigger].map((_, i, all) => all.slice(0, i).join(''))),
+  );
+  const letters = new Set(triggers.flatMap((trigger) => [...trigger]));
+  const others: CodePoints = difference(ALL, ofCharacters([...letters].join('')));
+  const names = new Map([...beginnings].map((beginning) => [beginning, rules.reserve('free')]));
+  const state = (beginning: string) => rule(names.get(beginning) as string);
+  for (const beginning of beginnings) {
+    const onward = [...letters].map((letter) => {
+      budget.work(triggers.length);
+      const read = beginning + letter;
+      const ended = triggers.filter((trigger) => read.endsWith(trigger));
+      const next = ended.length > 0 ? choice(...ended.map(after)) : state(longestEnd(read, beginnings));
+      return sequence(characters(ofCharacters(letter), rules), next);
+    });
+    const other = characters(others, rules);
+    rules.define(
+      names.get(beginning) as string,
+      beginning === ''
+        ? sequence(repeat(other, 0), choice(...onward, end))
+        : choice(...onward, sequence(other, state('')), end),
+    );
+  }
+  return state('');
+}
+
+/** The longest end of what was read that a trigger begins with. */
+function longestEnd(read: string, beginnings: ReadonlySet<string>): string {
+  const all = [...read];
+  for (let i = 0; i < all.length; i++) {
+    const end = all.slice(i).join('');
+    if (beginnings.has(end)) return end;
+  }
+  return '';
+}
