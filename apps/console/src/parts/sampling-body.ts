@@ -21,10 +21,20 @@ const PARTS = /,\s*/;
 function valueOf({ kind }: Control, value: SamplingFields[string] | undefined): unknown {
   if (value === undefined || value === '' || value === false) return undefined;
   const parts = String(value).split(PARTS).filter(Boolean);
+  if (kind === 'json') return jsonOf(String(value));
   if (kind === 'texts') return parts.length === 0 ? undefined : parts;
   if (kind === 'integers') return parts.map(Number);
   if (kind === 'biases') return Object.fromEntries(parts.map(biasOf));
   return value;
+}
+
+/** What is no JSON goes as it is: the API says what it expects. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 function biasOf(part: string): [token: string, bias: number] {

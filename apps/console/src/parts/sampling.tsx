@@ -2,7 +2,13 @@ import { NumberInput, SimpleGrid, Switch, TextInput } from '@mantine/core';
 import { CONTROLS } from 'virtual:sampling-controls';
 import type { Control, SamplingFields } from './sampling-body';
 
-const PLACEHOLDERS = { texts: 'a, b', integers: '2, 17', biases: '2: -100, 17: 5' } as const;
+const PLACEHOLDERS = {
+  text: '',
+  texts: 'a, b',
+  integers: '2, 17',
+  biases: '2: -100, 17: 5',
+  json: 'JSON',
+} as const;
 
 interface SamplingProps {
   readonly value: SamplingFields;

@@ -156,7 +156,8 @@ export const answerFields = {
 /** A field of `samplingFields` and `lengthFields` as a form needs to know it. */
 export interface SamplingControl {
   readonly name: string;
-  readonly kind: 'number' | 'integer' | 'boolean' | 'texts' | 'integers' | 'biases';
+  /** `json`: whatever has no simpler form. */
+  readonly kind: 'number' | 'integer' | 'boolean' | 'text' | 'texts' | 'integers' | 'biases' | 'json';
   readonly min?: number;
   readonly max?: number;
   readonly description?: string;
@@ -179,12 +180,12 @@ interface JsonSchema {
   readonly description?: string;
   readonly anyOf?: readonly JsonSchema[];
   readonly items?: JsonSchema;
+  readonly additionalProperties?: JsonSchema;
 }
 
 function controlOf(name: string, schema: JsonSchema): SamplingControl {
   const forms = formsOf(schema);
   const kind = kindOf(forms);
-  if (kind === undefined) throw new Error(`no form can ask for ${name}: ${JSON.stringify(schema)}`);
   const { minimum, exclusiveMinimum, maximum } = forms[0] ?? {};
   const min = minimum ?? exclusiveMinimum;
   const bounded = kind === 'number' || kind === 'integer';
@@ -205,14 +206,16 @@ function formsOf(schema: JsonSchema): JsonSchema[] {
   return types.map((type) => ({ ...schema, type }));
 }
 
-function kindOf(forms: readonly JsonSchema[]): SamplingControl['kind'] | undefined {
+function kindOf(forms: readonly JsonSchema[]): SamplingControl['kind'] {
   const types = new Set(forms.map(({ type }) => type));
   const [only] = forms;
-  if (types.has('string') && types.has('array')) return 'texts';
-  if (types.size > 1 || !only) return undefined;
+  const ofArray = forms.find(({ type }) => type === 'array')?.items;
+  if (ofArray?.type === 'string' && types.size === (types.has('string') ? 2 : 1)) return 'texts';
+  if (types.size > 1 || !only) return 'json';
   if (only.type === 'number' || only.type === 'integer' || only.type === 'boolean') return only.type;
-  if (only.type === 'array' && only.items?.type === 'integer') return 'integers';
-  return only.type === 'object' ? 'biases' : undefined;
+  if (only.type === 'string') return 'text';
+  if (ofArray?.type === 'integer') return 'integers';
+  return only.additionalProperties?.type === 'number' ? 'biases' : 'json';
 }
 
 const ignored = () => z.unknown().optional().meta({ description: 'Accepted and ignored' });
