@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Anthropic from '@anthropic-ai/sdk';
 import OpenAI, { BadRequestError } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Client } from '../support/client.js';
@@ -80,6 +81,28 @@ describe("vLLM's fields and endpoints, on the demo model", () => {
         .then((told) => expect(told).toMatchObject({ error: { param } }));
     await tenant.expect(404, 'POST', '/tokenize', { model: 'nobody', prompt: 'x' });
     await tenant.expect(400, 'POST', '/detokenize', { tokens: [99_999_999] });
+  });
+
+  it("answers Anthropic's messages with the tokens that a chat has", async () => {
+    const anthropic = new Anthropic({ apiKey: tenant.key, baseURL: stack.url, maxRetries: 0 });
+    const body = {
+      model: demo.adapters[0]?.name ?? '',
+      messages: [{ role: 'user' as const, content: 'Hi there' }],
+    };
+    const { input_tokens } = await anthropic.messages.countTokens(body);
+    expect(input_tokens).toBe((await tokenize(body)).count);
+    const sampling = { temperature: 0 };
+    const greedyBody = { ...body, max_tokens: 8, ...sampling };
+    const whole = await anthropic.messages.create(greedyBody);
+    const same = await openai.chat.completions.create({ ...greedyBody });
+    expect(whole.content.map((block) => (block.type === 'text' ? block.text : '')).join('')).toBe(
+      same.choices[0]?.message.content,
+    );
+    const { usage } = whole;
+    expect(usage.input_tokens + (usage.cache_read_input_tokens ?? 0)).toBe(input_tokens);
+    const streamed = await anthropic.messages.stream(greedyBody).finalMessage();
+    expect(streamed.content).toEqual(whole.content);
+    expect(streamed.usage.output_tokens).toBe(usage.output_tokens);
   });
 
   it('goes on with the last message, as if it had been generated so far', async () => {

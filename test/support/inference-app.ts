@@ -19,6 +19,7 @@ import { Admission } from '#runtime/edge/edge-options.js';
 import { makeHttpApp } from '#runtime/http-app.js';
 import { makeRegistry, MetricsModule } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
+import { ApiErrorFilter } from '../../apps/api/src/api-error-filter.js';
 import { bodyPipe } from '../../apps/api/src/http/body-pipe.js';
 import { InferenceApiModule } from '../../apps/api/src/inference/inference-api.module.js';
 import { FakeEngine } from './fake-engine.js';
@@ -117,6 +118,7 @@ export async function startInferenceApp(): Promise<InferenceApp> {
   class TestModule {}
 
   const nest = await makeHttpApp({ module: TestModule, logger });
+  nest.useGlobalFilters(new ApiErrorFilter(logger));
   nest.useGlobalPipes(bodyPipe);
   await nest.listen(0, '127.0.0.1');
   const url = await nest.getUrl();

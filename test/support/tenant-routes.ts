@@ -66,6 +66,8 @@ export const NAMES_NOTHING = new Set([
 export const MODEL_BODIES: Readonly<Record<string, (model: string) => object>> = {
   'POST /v1/completions': (model) => ({ model, prompt: 'x' }),
   'POST /v1/chat/completions': (model) => ({ model, messages: [{ role: 'user', content: 'x' }] }),
+  'POST /v1/messages': (model) => ({ model, max_tokens: 1, messages: [{ role: 'user', content: 'x' }] }),
+  'POST /v1/messages/count_tokens': (model) => ({ model, messages: [{ role: 'user', content: 'x' }] }),
   'POST /tokenize': (model) => ({ model, prompt: 'x' }),
   'POST /detokenize': (model) => ({ model, tokens: [1] }),
 };

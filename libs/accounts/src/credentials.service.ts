@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AppError } from '#runtime/app-error.js';
 import type { FastifyRequest } from 'fastify';
-import { bearerOf } from './bearer.js';
+import { keyOf, showsKey } from './key-header.js';
 import { KeyDirectory, type KnownKey } from './key-directory.service.js';
 import type { ConsoleSession } from './sessions/console-session.entity.js';
 import { ConsoleSessions } from './sessions/console-sessions.service.js';
@@ -14,7 +14,7 @@ export type Credential =
 
 type SessionHolderIds = Pick<ConsoleSession, 'keySha256' | 'personId' | 'tenantId' | 'scopes'>;
 
-/** Finds the key that a request shows: in `authorization`, or behind a console session's cookie. */
+/** Finds the key that a request shows: in a header, or behind a console session's cookie. */
 @Injectable()
 export class Credentials {
   constructor(
@@ -24,12 +24,12 @@ export class Credentials {
 
   /** Throws invalid_api_key where there is no valid one, insufficient_scope where another site sent the cookie. */
   async of({ headers, method }: Pick<FastifyRequest, 'headers' | 'method'>): Promise<Credential> {
-    const secret = headers.authorization === undefined ? sessionSecretOf(headers) : undefined;
+    const secret = showsKey(headers) ? undefined : sessionSecretOf(headers);
     if (secret !== undefined) {
       refuseForeign(method, headers);
       return this.#ofSession(secret);
     }
-    const key = bearerOf(headers.authorization);
+    const key = keyOf(headers);
     const operatorId = await this.keys.findOperator(key);
     if (operatorId !== undefined) return { operatorId, known: undefined, viewedTenantId: undefined };
     return tenantsOwn(await this.keys.find(key), 'invalid');

@@ -48,11 +48,16 @@ export class ErrorFilter implements ExceptionFilter {
     return asAppError(thrown);
   }
 
+  /** The body of the answer; an app whose routes have forms of their own overrides it. */
+  protected answer(error: AppError, _request: Pick<FastifyRequest, 'id' | 'url'>): object {
+    return toEnvelope(error).body;
+  }
+
   catch(thrown: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const error = this.explain(thrown);
-    const { status, body } = toEnvelope(error);
+    const { status } = error;
     const level = ERROR_TABLE[error.code].logLevel;
     this.logger[level](
       {
@@ -63,7 +68,7 @@ export class ErrorFilter implements ExceptionFilter {
       ERROR_TABLE[error.code].text, // the error's own message may repeat what the caller sent
     );
     if (reply.sent || reply.raw.headersSent) return; // a stream tells its own errors
-    void reply.headers(headersOf(error)).status(status).send(body);
+    void reply.headers(headersOf(error)).status(status).send(this.answer(error, request));
   }
 }
 

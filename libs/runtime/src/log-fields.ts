@@ -12,7 +12,7 @@ const MOST_CAUSES = 3;
 
 /** Members that hold what somebody sent, or a secret, wherever they stand. */
 const UNTOLD =
-  /^(parameters|query|sql|body|prompt|messages|input|content|headers|authorization|key|secret|secrets|password|token)$/i;
+  /^(parameters|query|sql|body|prompt|messages|input|content|headers|authorization|x-api-key|key|secret|secrets|password|token)$/i;
 
 /**
  * SQLSTATE classes whose messages name only what is ours (tables, columns, the server itself): connection,

@@ -10,14 +10,15 @@ import type { AnswerFormat, AnswerHead } from '#inference/answers/answer-format.
 import { type ClientConnection, followClient } from './client-connection.js';
 import type { GenerationPlan } from '#inference/plan/generation-plan.js';
 import { type Generation, InferenceService } from '#inference/life/inference.service.js';
+import { envelopeIn } from './error-envelope.js';
 import { INFERENCE_LOGGER } from './inference-tokens.js';
-import { SseStream } from './sse-stream.js';
+import { SseStream, type StreamStyle } from './sse-stream.js';
 
 export interface Question {
   readonly plan: GenerationPlan;
   readonly format: (head: AnswerHead) => AnswerFormat;
   readonly stream: boolean;
-  readonly includeUsage: boolean;
+  readonly style: StreamStyle;
   readonly caller: Caller;
 }
 
@@ -60,7 +61,7 @@ export class AnswerService {
   async #stream(answer: StreamedAnswer): Promise<void> {
     const { question, generation, format, connection, request, reply } = answer;
     const { signal } = connection.controller;
-    const sse = new SseStream(reply);
+    const sse = new SseStream(reply, { style: question.style });
     try {
       const openings = new Map<number, object[]>();
       for await (const { source, value } of generation.events) {
@@ -72,10 +73,10 @@ export class AnswerService {
           openings.delete(source);
         }
       }
-      sse.done(question.includeUsage ? format.usageChunk(generation.usage()) : undefined);
+      sse.done(...format.closing(generation.usage()));
     } catch (error) {
       const fault = faultOf(error);
-      sse.fail(toEnvelope(fault).body);
+      sse.fail(envelopeIn(question.style, toEnvelope(fault), request.id));
       const { logLevel, status, text } = ERROR_TABLE[fault.code];
       const err = logLevel === 'error' ? (fault.details.cause ?? fault) : undefined;
       this.logger[logLevel]({ requestId: request.id, code: fault.code, status, err }, text);

@@ -15,7 +15,7 @@ async function serve(
   server = fastify({ forceCloseConnections: true });
   server.get('/', (_, reply) => {
     void reply.header('x-request-id', 'r1');
-    void handle(new SseStream(reply, keepAlive_ms));
+    void handle(new SseStream(reply, keepAlive_ms === undefined ? {} : { keepAlive_ms }));
   });
   return server.listen({ port: 0, host: '127.0.0.1' });
 }

@@ -5,13 +5,23 @@ import type { FastifyReply } from 'fastify';
 /** Proxies and clients give up on connections that are silent for longer (30 s and up). */
 const KEEP_ALIVE_MS = 15_000;
 
+/** `openai`: lines of data, `[DONE]` at the end. `anthropic`: each with the event's name, which is its `type`. */
+export type StreamStyle = 'openai' | 'anthropic';
+
+export interface SseOptions {
+  readonly style?: StreamStyle;
+  readonly keepAlive_ms?: number;
+}
+
 /** A response of server-sent events. It is the only writer of its connection. */
 export class SseStream {
   readonly #raw: ServerResponse;
   readonly #timer: NodeJS.Timeout;
+  readonly #style: StreamStyle;
 
   /** Sends the headers: from here on faults can only be told inside the stream. */
-  constructor(reply: FastifyReply, keepAlive_ms = KEEP_ALIVE_MS) {
+  constructor(reply: FastifyReply, { style = 'openai', keepAlive_ms = KEEP_ALIVE_MS }: SseOptions = {}) {
+    this.#style = style;
     reply.hijack();
     this.#raw = reply.raw;
     this.#raw.writeHead(200, {
@@ -26,15 +36,15 @@ export class SseStream {
 
   /** Resolves once the connection takes more; a slow client slows its own generation, not the process. */
   async send(data: object, signal: AbortSignal): Promise<void> {
-    if (this.#write(message(data))) return;
+    if (this.#write(this.#message(data))) return;
     signal.throwIfAborted();
     await once(this.#raw, 'drain', { signal });
   }
 
-  /** Ends a stream that is complete, after a last message if there is one. */
-  done(last?: object): void {
-    if (last) this.#write(message(last));
-    this.#write('data: [DONE]\n\n');
+  /** Ends a stream that is complete, after its last messages. */
+  done(...last: object[]): void {
+    for (const data of last) this.#write(this.#message(data));
+    if (this.#style === 'openai') this.#write('data: [DONE]\n\n');
     this.#end();
   }
 
@@ -45,8 +55,13 @@ export class SseStream {
 
   /** Ends a stream that is not: without [DONE], so that nobody takes it for a whole answer. */
   fail(envelope: object): void {
-    this.#write(message(envelope));
+    this.#write(this.#message(envelope));
     this.#end();
+  }
+
+  #message(data: object): string {
+    const name = this.#style === 'anthropic' && 'type' in data ? `event: ${String(data.type)}\n` : '';
+    return `${name}data: ${JSON.stringify(data)}\n\n`;
   }
 
   #end(): void {
@@ -60,8 +75,4 @@ export class SseStream {
     this.#timer.refresh();
     return this.#raw.write(text);
   }
-}
-
-function message(data: object): string {
-  return `data: ${JSON.stringify(data)}\n\n`;
 }

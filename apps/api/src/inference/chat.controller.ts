@@ -35,7 +35,7 @@ export class ChatController {
       plan: planChat(body),
       format: (head: AnswerHead) => new ChatFormat(head, body),
       stream: body.stream ?? false,
-      includeUsage: body.stream_options?.include_usage ?? false,
+      style: 'openai' as const,
       caller,
     };
     await this.answers.answer(question, request, reply);

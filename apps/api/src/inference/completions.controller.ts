@@ -31,7 +31,7 @@ export class CompletionsController {
       plan: planCompletion(body),
       format: (head: AnswerHead) => new CompletionFormat(head, body),
       stream: body.stream ?? false,
-      includeUsage: body.stream_options?.include_usage ?? false,
+      style: 'openai' as const,
       caller,
     };
     await this.answers.answer(question, request, reply);

@@ -5,8 +5,10 @@ import type { Logger } from '#runtime/logger.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { AnswerService } from '../http/answer.service.js';
 import { INFERENCE_LOGGER } from '../http/inference-tokens.js';
+import { UncomputedCalls } from '../http/uncomputed-calls.service.js';
 import { ChatController } from './chat.controller.js';
 import { CompletionsController } from './completions.controller.js';
+import { MessagesController } from './messages.controller.js';
 import { ModelsController } from './models.controller.js';
 import { ModelsService } from './models.service.js';
 import { TokenizeController } from './tokenize.controller.js';
@@ -26,11 +28,18 @@ export class InferenceApiModule {
     return {
       module: InferenceApiModule,
       imports: [...imports, InferenceModule.forRoot({ imports })],
-      controllers: [ModelsController, CompletionsController, ChatController, TokenizeController],
+      controllers: [
+        ModelsController,
+        CompletionsController,
+        ChatController,
+        MessagesController,
+        TokenizeController,
+      ],
       providers: [
         AdmissionService,
         AnswerService,
         ModelsService,
+        UncomputedCalls,
         { provide: OpenStreams, useValue: streams },
         { provide: INFERENCE_LOGGER, useValue: logger },
       ],

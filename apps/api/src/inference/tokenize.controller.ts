@@ -13,20 +13,17 @@ import {
   type TokenizeResponse,
   TokenizeResponseSchema,
 } from '#contracts/openai/tokenize.js';
-import { AdmissionService } from '#inference/life/admission.service.js';
 import { TokenizationService } from '#inference/life/tokenization.service.js';
 import { TakesBody } from '#runtime/edge/body-kinds.js';
-import { OpenStreams } from '#runtime/open-streams.js';
-import { followClient } from '../http/client-connection.js';
+import { UncomputedCalls } from '../http/uncomputed-calls.service.js';
 
 @ApiTags('Inference')
 @Controller()
 @RequireScope('inference')
 export class TokenizeController {
   constructor(
-    private readonly admission: AdmissionService,
+    private readonly calls: UncomputedCalls,
     private readonly tokenization: TokenizationService,
-    private readonly streams: OpenStreams,
   ) {}
 
   @TakesBody('prompt', { verbatim: VERBATIM_IN_TEMPLATES })
@@ -43,7 +40,7 @@ export class TokenizeController {
     @CurrentCaller() caller: Caller,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<TokenizeResponse> {
-    return this.#run(caller, reply, (signal) => this.tokenization.tokenize(body, caller, signal));
+    return this.calls.run(caller, reply, (signal) => this.tokenization.tokenize(body, caller, signal));
   }
 
   @TakesBody('prompt')
@@ -56,22 +53,6 @@ export class TokenizeController {
     @CurrentCaller() caller: Caller,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<DetokenizeResponse> {
-    return this.#run(caller, reply, (signal) => this.tokenization.detokenize(body, caller, signal));
-  }
-
-  async #run<T>(caller: Caller, reply: FastifyReply, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const connection = followClient(reply, this.streams);
-    try {
-      const { headers, refusal, settle } = await this.admission.admitUncomputed(caller);
-      for (const [name, value] of Object.entries(headers)) void reply.header(name, value);
-      if (refusal) throw refusal;
-      try {
-        return await work(connection.controller.signal);
-      } finally {
-        settle(0);
-      }
-    } finally {
-      connection.done();
-    }
+    return this.calls.run(caller, reply, (signal) => this.tokenization.detokenize(body, caller, signal));
   }
 }

@@ -34,6 +34,16 @@ function sizeOf(value: unknown): number {
   return typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
 }
 
+/**
+ * A request's type without what `onlyKnown` says of members that are not its own (they are null), for code that makes
+ * requests: an object with members beside nulls is no value of such a type in TypeScript's eyes.
+ */
+export type Made<T> = T extends readonly (infer Item)[]
+  ? Made<Item>[]
+  : T extends object
+    ? { [Name in keyof T as string extends Name ? never : Name]: Made<T[Name]> }
+    : T;
+
 /** An object that takes no other members than its own, except as `null`: that says "not given" of whatever it names. */
 export function onlyKnown<T extends z.ZodRawShape>(shape: T) {
   return z.object(shape).catchall(z.null({ error: 'is not a field of this request' }));

@@ -12,11 +12,12 @@ export interface AnswerHead {
   readonly system_fingerprint: string;
 }
 
-/** Turns engine events into the objects of one API: call either `chunks` for each event, or `add` and then `whole`. */
+/** Turns engine events into the objects of one API: call either `chunks` for each event and then `closing`, or `add` and then `whole`. */
 export interface AnswerFormat {
   /** `usage`: of the request so far. */
   chunks(sequence: number, event: GenerateEvent, usage: () => CompletionUsage): object[];
-  usageChunk(usage: CompletionUsage): object;
+  /** What ends a stream that is complete, after all chunks. */
+  closing(usage: CompletionUsage): object[];
   add(sequence: number, event: GenerateEvent): void;
   whole(usage: CompletionUsage): object;
 }

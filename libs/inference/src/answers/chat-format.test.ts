@@ -100,7 +100,7 @@ describe('ChatFormat, streamed', () => {
     const format = new ChatFormat(HEAD, request({ stream: true, stream_options: { include_usage: true } }));
     const chunks = [start(), finish()].flatMap((event) => format.chunks(0, event, () => USAGE));
     expect(chunks.map(({ usage }) => usage)).toEqual([null, null]);
-    expect(format.usageChunk(USAGE)).toEqual({ ...CHUNK, choices: [], usage: USAGE });
+    expect(format.closing(USAGE)[0]).toEqual({ ...CHUNK, choices: [], usage: USAGE });
   });
 
   it('streams token ids and log-probabilities of tokens whose text is still held back', () => {

@@ -54,8 +54,8 @@ export class ChatFormat implements AnswerFormat {
     return [{ ...this.#chunk([choice], sofar), ...more }];
   }
 
-  usageChunk(usage: CompletionUsage): ChatCompletionChunk {
-    return this.#chunk([], usage);
+  closing(usage: CompletionUsage): ChatCompletionChunk[] {
+    return this.request.stream_options?.include_usage ? [this.#chunk([], usage)] : [];
   }
 
   add(sequence: number, event: GenerateEvent): void {

@@ -162,7 +162,7 @@ describe('CompletionFormat, streamed', () => {
     const format = new CompletionFormat(HEAD, request(fields));
     const chunks = [tokens('a', [1]), finish()].flatMap((event) => format.chunks(0, event, () => USAGE));
     expect(chunks.map(({ usage }) => usage)).toEqual([null, null]);
-    expect(format.usageChunk(USAGE)).toEqual({ ...OBJECT, choices: [], usage: USAGE });
+    expect(format.closing(USAGE)[0]).toEqual({ ...OBJECT, choices: [], usage: USAGE });
   });
 
   it('joins to the same choice as the whole answer', () => {

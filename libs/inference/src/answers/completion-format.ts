@@ -52,8 +52,8 @@ export class CompletionFormat implements AnswerFormat {
     return [this.#object([{ index: sequence, ...rest, logprobs }], this.#usageField(sofar))];
   }
 
-  usageChunk(usage: CompletionUsage): Completion {
-    return this.#object([], { usage });
+  closing(usage: CompletionUsage): Completion[] {
+    return this.request.stream_options?.include_usage ? [this.#object([], { usage })] : [];
   }
 
   add(sequence: number, event: GenerateEvent): void {
