@@ -168,7 +168,7 @@ StepPlan make_plan(int32_t sequences, int32_t rows, int32_t context, int32_t voc
     plan.q_start.push_back(plan.rows());
     plan.kv_len.push_back(context);
     plan.sample_row.push_back(plan.rows() - 1);
-    plan.sample_int.insert(plan.sample_int.end(), {0, 0, 0, -1});
+    plan.sample_int.insert(plan.sample_int.end(), {0, 0, -1, 0});  // mode, target, topLogprobs, topK
     plan.sample_float.insert(plan.sample_float.end(), {0.0f, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f});
     plan.sample_seed.insert(plan.sample_seed.end(), {0, 0});
     plan.history_start.push_back(0);

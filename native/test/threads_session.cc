@@ -26,21 +26,29 @@ auto submit(Worker& worker, Function function) -> std::future<decltype(function(
 struct Fixture {
   Fixture() {
     write_tiny_model(folder.path(), tiny_config(), tiny_tensors());
-    write_safetensors(weights,
-                      {{"a", random_tensor({3, kHidden}, 1)}, {"b", random_tensor({2 * kHeadDim, 3}, 2)}});
-    const json lora = {{"rank", 3},
-                       {"scale", 0.5},
-                       {"a", json::parse(tensor_ref(weights, "a"))},
-                       {"b", json::parse(tensor_ref(weights, "b"))}};
-    modules = json::array({{{"module", "model.layers.1.self_attn.q_proj"}, {"lora", lora}}}).dump();
+    TestTensors tensors;
+    for (int rank = 1; rank <= kMostRank; ++rank) {
+      tensors["a" + std::to_string(rank)] = random_tensor({rank, kHidden}, 1);
+      tensors["b" + std::to_string(rank)] = random_tensor({2 * kHeadDim, rank}, 2);
+    }
+    write_safetensors(weights, tensors);
     options = tiny_options(folder.path());
     options.backend = BackendKind::cpu;
     options.backend_options.threads = 3;
   }
 
+  std::string modules(int rank) const {
+    const std::string number = std::to_string(rank);
+    const json lora = {{"rank", rank},
+                       {"scale", 0.5},
+                       {"a", json::parse(tensor_ref(weights, "a" + number))},
+                       {"b", json::parse(tensor_ref(weights, "b" + number))}};
+    return json::array({{{"module", "model.layers.1.self_attn.q_proj"}, {"lora", lora}}}).dump();
+  }
+
+  static constexpr int kMostRank = 21;
   TempFolder folder;
   std::string weights = folder.path("adapter.safetensors");
-  std::string modules;
   ModelOptions options;
 };
 
@@ -57,27 +65,30 @@ TEST_CASE("a session's threads load, prepare, drop and step at once") {
                           return {};
                         }).get();
   REQUIRE(opened);
-  const auto load = [&] {
-    return submit(loader, [&] {
-      const auto loaded = model->load_adapter(f.weights, f.modules);
+  // Of ranks that grow, so that what steps work in has to grow beside them.
+  const auto load = [&](int rank) {
+    return submit(loader, [&, rank] {
+      const auto loaded = model->load_adapter(f.weights, f.modules(rank));
       preparer.post([&] { model->prepare_adapters(); });
       return loaded ? loaded->handle : 0;
     });
   };
-  int32_t handle = load().get();
+  const auto alone = Model::open(f.options);
+  REQUIRE(alone);
+  int32_t handle = load(1).get();
   REQUIRE(handle != 0);
-  float first = 0;
-  for (int round = 0; round < 20; ++round) {
-    auto next = load();
+  for (int rank = 1; rank < Fixture::kMostRank; ++rank) {
+    auto next = load(rank + 1);
     model->plan() = plan_of({1, 5, 9, 4, 7, 2, 3}, handle);
     REQUIRE(model->pin_step());
     auto step = submit(stepper, [&] { return model->run_step(); });
     const Status used = model->drop_adapter(handle);  // refused while the step runs, done where it has ended
     (void)model->memory();
     REQUIRE(step.get());
-    const float logprob = model->results().front().logprob;
-    if (round == 0) first = logprob;
-    CHECK(logprob == first);
+    const auto same = (*alone)->load_adapter(f.weights, f.modules(rank));
+    REQUIRE(same);
+    const auto expected = run(**alone, plan_of({1, 5, 9, 4, 7, 2, 3}, same->handle));
+    CHECK(model->results().front().logprob == expected->front().logprob);
     if (!used) CHECK(model->drop_adapter(handle));
     handle = next.get();
     REQUIRE(handle != 0);
@@ -92,7 +103,7 @@ TEST_CASE("a session that closes ends its step between layers, behind the load t
   Worker loader, stepper;
   model->plan() = plan_of({1, 5, 9, 4, 7, 2, 3});
   REQUIRE(model->pin_step());
-  auto load = submit(loader, [&] { return bool(model->load_adapter(f.weights, f.modules)); });
+  auto load = submit(loader, [&] { return bool(model->load_adapter(f.weights, f.modules(3))); });
   auto step = submit(stepper, [&] { return model->run_step(); });
   model->cancel();
   loader.stop();

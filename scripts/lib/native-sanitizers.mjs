@@ -38,8 +38,8 @@ const SANITIZERS = [
     // time of a build.
     watched: [
       'backend/shared/',
-      'backend/cpu/(attention|backend|elementwise|embed|gather_rows|kv|linear|linear_weights|memory)\\.cc',
-      'backend/cpu/(norm|packed|pool|quantized_weight|rope|sample|slabs)\\.cc',
+      'backend/cpu/(attention|backend|elementwise|embed|gather_sampled|kv|linear|linear_weights|memory)\\.cc',
+      'backend/cpu/(norm|packed|pool|quantized_weight|rope|sample|scratch|slabs)\\.cc',
       'model/(adapter|adapter_table|decoder|mapped_file|model|narrow|part_rows|safetensors|segments|step_plan)\\.cc',
       'test/planted_faults\\.cc',
     ].join('|'),
@@ -60,7 +60,8 @@ const SANITIZERS = [
     folder: 'native-thread',
     programs: ['lorikeet_threads_test'],
     // What several threads of ours touch.
-    watched: 'backend/cpu/(pool|slabs|memory|backend)\\.cc|binding/|test/|model/(model|adapter_table)\\.cc',
+    watched:
+      'backend/cpu/(pool|scratch|slabs|memory|backend)\\.cc|binding/|test/|model/(model|adapter_table)\\.cc',
     planted: { race: /data race/ },
     // Its runtime cannot place its shadow memory where the kernel spreads addresses further than it knows.
     launches: [

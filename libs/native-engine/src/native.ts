@@ -86,7 +86,7 @@ export interface DenseMergeSpec {
   readonly changes: readonly DenseChange[];
 }
 
-/** Of the device. Scratch: activations, and what steps have made the backend take beside them. */
+/** Of the device. Scratch: activations, and what else the largest step works in. */
 export interface MemoryUse {
   readonly weightBytes: number;
   readonly kvBytes: number;
