@@ -7,12 +7,14 @@ import { makeLogger } from '#runtime/logger.js';
 import { makeDataSource } from '#stores/postgres/data-source.js';
 import { Client } from '../support/client.js';
 import { answerWith } from '../support/fake-answers.js';
+import { PASS_MIDNIGHT_MS, passMidnight } from '../support/midnight.js';
 import { ADMIN_KEY, Platform } from '../support/platform.js';
 
 let platform: Platform;
 let acme: Client;
 let tenantId: string;
 let database: DataSource;
+beforeAll(passMidnight, PASS_MIDNIGHT_MS);
 beforeAll(async () => {
   platform = await Platform.start({ worker: false });
   acme = await platform.tenant('acme');

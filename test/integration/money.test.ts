@@ -4,6 +4,7 @@ import type { UsageList } from '#contracts/usage-api.js';
 import { formOf, goldenFiles } from '../support/adapter-form.js';
 import { Client } from '../support/client.js';
 import { answerWith } from '../support/fake-answers.js';
+import { PASS_MIDNIGHT_MS, passMidnight } from '../support/midnight.js';
 import { Platform } from '../support/platform.js';
 import { Receiver } from '../support/webhooks.js';
 
@@ -12,6 +13,7 @@ let acme: Client;
 let receiver: Receiver;
 /** Of the API processes. */
 let urls: string[];
+beforeAll(passMidnight, PASS_MIDNIGHT_MS);
 beforeAll(async () => {
   platform = await Platform.start({ env: { ALLOW_PRIVATE_IMPORTS: 'true' } });
   platform.engine.script = answerWith([1, 2, 3, 4]);

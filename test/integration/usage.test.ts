@@ -6,12 +6,14 @@ import type { UsageList } from '#contracts/usage-api.js';
 import { makeLogger } from '#runtime/logger.js';
 import { makeDataSource } from '#stores/postgres/data-source.js';
 import type { Client } from '../support/client.js';
+import { PASS_MIDNIGHT_MS, passMidnight } from '../support/midnight.js';
 import { Platform } from '../support/platform.js';
 
 let platform: Platform;
 let acme: Client;
 let tenantId: string;
 let database: DataSource;
+beforeAll(passMidnight, PASS_MIDNIGHT_MS);
 beforeAll(async () => {
   platform = await Platform.start({ worker: false });
   acme = await platform.tenant('acme');
@@ -156,7 +158,10 @@ describe('usage by time and key', () => {
 
 describe('the daily rollup', () => {
   const DAY_MS = 86_400_000;
-  const today_ms = Math.floor(Date.now() / DAY_MS) * DAY_MS;
+  let today_ms: number;
+  beforeAll(() => {
+    today_ms = Math.floor(Date.now() / DAY_MS) * DAY_MS;
+  });
   const dayOf = (daysAgo: number) => new Date(today_ms - daysAgo * DAY_MS).toISOString().slice(0, 10);
   const signal = new AbortController().signal;
   const rollUp = () => new UsageRollup(database).rollUp(signal);

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /**
  * A backup is a tar file: `database/<table>/<n>.copy.gz` (pieces of COPY's text, each compressed), `secrets.json`,
  * `blobs/<sha256>`, then `manifest.json`, which holds the size and SHA-256 of each entry, and last `manifest.sha256`. What ends
- * early or was changed anywhere is therefore found.
+ * early, or was changed in anything that is read, is therefore found; what fills the blocks between entries says nothing.
  */
 export const MANIFEST = 'manifest.json';
 export const MANIFEST_HASH = 'manifest.sha256';
