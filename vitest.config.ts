@@ -33,7 +33,12 @@ function project(name: string, include: string[], timeoutMs: number, serial: boo
 export default defineConfig({
   test: {
     projects: [
-      project('unit', ['{apps,libs}/*/src/**/*.test.ts', 'test/unit/**/*.test.ts'], 20_000, false),
+      project(
+        'unit',
+        ['{apps,libs}/*/src/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/clients/**/*.test.ts'],
+        20_000,
+        false,
+      ),
       project('integration', ['test/integration/**/*.test.ts'], 120_000, true),
       project('golden', ['test/golden/**/*.test.ts'], 180_000, true),
       project('browser', ['test/browser/**/*.test.ts'], 300_000, true),

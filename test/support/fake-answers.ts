@@ -1,8 +1,27 @@
+import type { AnswerFormats } from '#contracts/chat-formats.js';
+import { finish as finishEvent, start, tokens } from './engine-events.js';
 import type { FakeGeneration, Script } from './fake-engine.js';
 
 /** Answers every request with these tokens at once, each with the text `t`. */
 export function answerWith(ids: readonly number[]): Script {
   return (generation) => answer(generation, ids);
+}
+
+/** Answers with this text, a few characters in each event. */
+export function answerText(
+  text: string,
+  formats: AnswerFormats = {},
+  ending: Parameters<typeof finishEvent>[0] = {},
+): Script {
+  return (generation) => {
+    generation.send({ ...start(), formats });
+    for (const choice of choicesOf(generation)) {
+      for (let i = 0; i < text.length; i += 3)
+        generation.send({ ...tokens(text.slice(i, i + 3), [i]), ...choice });
+      generation.send({ ...finishEvent(ending), ...choice });
+    }
+    generation.end();
+  };
 }
 
 export function answer(generation: FakeGeneration, ids: readonly number[]): void {

@@ -1,8 +1,8 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { AnswerFormats } from '#contracts/chat-formats.js';
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
-import { finish, start, tokens } from '../../../../test/support/engine-events.js';
+import { start, tokens } from '../../../../test/support/engine-events.js';
+import { answerText } from '../../../../test/support/fake-answers.js';
 import { type InferenceApp, KEY, startInferenceApp } from '../../../../test/support/inference-app.js';
 
 let app: InferenceApp;
@@ -16,14 +16,9 @@ beforeEach(() => {
   app.engine.requests.length = 0;
 });
 
-type Finish = Parameters<typeof finish>[0];
-function answer(text: string, formats: AnswerFormats = {}, more: Finish = {}): void {
-  app.engine.script = (generation) => {
-    generation.send({ ...start(), formats });
-    for (let i = 0; i < text.length; i += 4) generation.send(tokens(text.slice(i, i + 4), [i]));
-    generation.send(finish(more));
-    generation.end();
-  };
+type Ending = Parameters<typeof answerText>[2];
+function answer(...as: Parameters<typeof answerText>): void {
+  app.engine.script = answerText(...as);
 }
 const ask = {
   model: 'support',
@@ -161,7 +156,7 @@ describe("Anthropic's messages, with its own client", () => {
     expect(asked().input).toMatchObject({ addGenerationPrompt: false, continueFinalMessage: true });
   });
 
-  it.each<[Finish, object]>([
+  it.each<[Ending, object]>([
     [{ reason: 'length' }, { stop_reason: 'max_tokens', stop_sequence: null }],
     [{ stopReason: 'END' }, { stop_reason: 'stop_sequence', stop_sequence: 'END' }],
     [{ stopReason: 7 }, { stop_reason: 'end_turn', stop_sequence: null }],

@@ -1,8 +1,6 @@
 import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { AnswerFormats } from '#contracts/chat-formats.js';
-import { finish, start, tokens } from '../../../../test/support/engine-events.js';
-import type { FakeGeneration } from '../../../../test/support/fake-engine.js';
+import { answerText } from '../../../../test/support/fake-answers.js';
 import { type InferenceApp, KEY, startInferenceApp } from '../../../../test/support/inference-app.js';
 
 type Params = OpenAI.ChatCompletionCreateParamsNonStreaming;
@@ -28,31 +26,11 @@ const weather: OpenAI.ChatCompletionFunctionTool = {
 };
 const chat = { model: 'support', messages: [{ role: 'user' as const, content: 'Paris?' }], tools: [weather] };
 
-/** The engine answers with this text, a few characters in each event. */
-function answers(text: string, formats: AnswerFormats, more: Parameters<typeof finish>[0] = {}) {
-  return ({ send, end, request: { n = 1 } }: BoundGeneration): void => {
-    send({ ...start(), formats });
-    for (let choice = 0; choice < n; choice++) {
-      const at = n === 1 ? {} : { choice };
-      for (let i = 0; i < text.length; i += 3) send({ ...tokens(text.slice(i, i + 3), [i]), ...at });
-      send({ ...finish(more), ...at });
-    }
-    end();
-  };
-}
-type BoundGeneration = Pick<FakeGeneration, 'send' | 'end' | 'request'>;
-const script = (work: (generation: BoundGeneration) => void) => (generation: FakeGeneration) =>
-  work({
-    send: (...events) => generation.send(...events),
-    end: () => generation.end(),
-    request: generation.request,
-  });
-
 const CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>';
 
 describe('calls of tools, with the openai client', () => {
   it('are given as OpenAI gives them, whole and streamed', async () => {
-    app.engine.script = script(answers(`I look.\n${CALL}\n${CALL}`, { tools: 'hermes' }));
+    app.engine.script = answerText(`I look.\n${CALL}\n${CALL}`, { tools: 'hermes' });
     const whole = await client.chat.completions.create(chat);
     const call = {
       id: expect.stringMatching(/^call_[0-9a-f]{24}$/) as unknown,
@@ -91,11 +69,11 @@ describe('calls of tools, with the openai client', () => {
   });
 
   it('run the tool and go on with what it said', async () => {
-    app.engine.script = script((generation) => {
+    app.engine.script = (generation) => {
       const { input } = generation.request;
       const isAnswered = input.kind === 'chat' && input.conversation.includes('"role":"tool"');
-      answers(isAnswered ? 'Rain.' : CALL, { tools: 'hermes' })(generation);
-    });
+      return answerText(isAnswered ? 'Rain.' : CALL, { tools: 'hermes' })(generation);
+    };
     const asked: string[] = [];
     const runner = client.chat.completions.runTools({
       ...chat,
@@ -128,18 +106,20 @@ describe('calls of tools, with the openai client', () => {
   });
 
   it('have no content beside them where there is none, and one each of several answers', async () => {
-    app.engine.script = script(answers(CALL, { tools: 'hermes' }));
+    app.engine.script = answerText(CALL, { tools: 'hermes' });
     const { choices } = await client.chat.completions.create({ ...chat, n: 2 });
     expect(choices.map(({ message }) => message.content)).toEqual([null, null]);
     expect(choices.map(({ message }) => message.tool_calls?.length)).toEqual([1, 1]);
   });
 
   it('are one alone where the request says so, and say length where they were cut', async () => {
-    app.engine.script = script(answers(CALL + CALL, { tools: 'hermes' }));
+    app.engine.script = answerText(CALL + CALL, { tools: 'hermes' });
     const alone = await client.chat.completions.create({ ...chat, parallel_tool_calls: false });
     expect(alone.choices[0]?.message.tool_calls).toHaveLength(1);
-    app.engine.script = script(
-      answers(CALL.slice(0, CALL.indexOf('is"')), { tools: 'hermes' }, { reason: 'length' }),
+    app.engine.script = answerText(
+      CALL.slice(0, CALL.indexOf('is"')),
+      { tools: 'hermes' },
+      { reason: 'length' },
     );
     const cut = await client.chat.completions.create(chat);
     expect(cut.choices[0]?.finish_reason).toBe('length');
@@ -148,13 +128,13 @@ describe('calls of tools, with the openai client', () => {
 
   it("have ids that Mistral's templates take", async () => {
     const text = '[TOOL_CALLS] [{"name": "weather", "arguments": {}}]';
-    app.engine.script = script(answers(text, { tools: 'mistral' }));
+    app.engine.script = answerText(text, { tools: 'mistral' });
     const { choices } = await client.chat.completions.create(chat);
     expect(choices[0]?.message.tool_calls?.[0]?.id).toMatch(/^[A-Za-z0-9]{9}$/);
   });
 
   it('stay text where none are wanted', async () => {
-    app.engine.script = script(answers(CALL, {}));
+    app.engine.script = answerText(CALL, {});
     const { choices } = await client.chat.completions.create({ ...chat, tool_choice: 'none' });
     expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: CALL } });
     expect(choices[0]?.message).not.toHaveProperty('tool_calls');
@@ -188,7 +168,7 @@ describe('reasoning', () => {
     (message as { reasoning_content?: string } | undefined)?.reasoning_content;
 
   it('is split off, whole and streamed, and left out on request', async () => {
-    app.engine.script = script(answers(text, { reasoning: 'think' }));
+    app.engine.script = answerText(text, { reasoning: 'think' });
     const { choices } = await client.chat.completions.create(plain);
     expect(choices[0]?.message.content).toBe('Yes');
     expect(reasoningOf(choices[0]?.message)).toBe('Hm.');
@@ -208,16 +188,14 @@ describe('reasoning', () => {
   });
 
   it('is all that there is of an answer that was cut in it', async () => {
-    app.engine.script = script(
-      answers('Hm', { reasoning: 'think', reasoningOpen: true }, { reason: 'length' }),
-    );
+    app.engine.script = answerText('Hm', { reasoning: 'think', reasoningOpen: true }, { reason: 'length' });
     const { choices } = await client.chat.completions.create(plain);
     expect(choices[0]).toMatchObject({ finish_reason: 'length', message: { content: null } });
     expect(reasoningOf(choices[0]?.message)).toBe('Hm');
   });
 
   it('is asked for by arguments of the template', async () => {
-    app.engine.script = script(answers('Yes', {}));
+    app.engine.script = answerText('Yes', {});
     const fields = { reasoning_effort: 'low', chat_template_kwargs: { enable_thinking: false } };
     await client.chat.completions.create({ ...plain, ...fields } as Params);
     const [asked] = app.engine.requests;

@@ -9,7 +9,7 @@ import { AppError } from '#runtime/app-error.js';
 import { noteSpent } from '#runtime/request-context.js';
 import type { AnswerHead } from '../answers/answer-format.js';
 import { bySequence, type EngineCall, engineCalls } from '../plan/engine-calls.js';
-import type { GenerationPlan, SequenceRequest } from '../plan/generation-plan.js';
+import { formatsFor, type GenerationPlan } from '../plan/generation-plan.js';
 import { InferenceMetrics } from '../meter/inference-metrics.js';
 import { type Merged, mergeStreams } from '#runtime/merge-streams.js';
 import { checkPromptLengths } from '../plan/prompt-length.js';
@@ -100,7 +100,7 @@ export class InferenceService {
           {
             ...request,
             ...(n > 1 ? { n } : {}),
-            ...formatsFor(request, version),
+            ...formatsFor(request, version?.formats),
             ...engineScope(call),
             requestId: `${id}-${index}`,
             fairnessKey: tenant.id,
@@ -188,11 +188,6 @@ function engineScope({ plan: { cacheSalt }, caller: { tenant } }: InferenceCall)
     cacheSalt: cacheSalt === undefined ? tenant.id : `${tenant.id} ${cacheSalt}`,
     ...(max_context === undefined ? {} : { maxContext: max_context }),
   };
-}
-
-/** What the version says of its answers goes before what its template shows. */
-function formatsFor({ wantedFormats }: SequenceRequest, version: ServedModel['version']) {
-  return wantedFormats ? { wantedFormats: { ...wantedFormats, ...version?.formats } } : {};
 }
 
 /** Why a request failed; an abort says more in its reason than in the error that it caused. */

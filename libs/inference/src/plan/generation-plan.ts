@@ -1,3 +1,4 @@
+import type { WantedFormats } from '#contracts/chat-formats.js';
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
 
 /** What one choice asks of the engine; who asks, and with which adapter, is added when it is sent. */
@@ -20,4 +21,12 @@ export interface GenerationPlan {
   /** Cached prefixes are shared only with requests of the tenant that say the same. */
   readonly cacheSalt?: string | undefined;
   readonly sequences: readonly Sequence[];
+}
+
+/** What a version says of its answers goes before what its template shows. */
+export function formatsFor(
+  { wantedFormats }: SequenceRequest,
+  said: Partial<WantedFormats> | undefined,
+): Pick<SequenceRequest, 'wantedFormats'> {
+  return wantedFormats ? { wantedFormats: { ...wantedFormats, ...said } } : {};
 }

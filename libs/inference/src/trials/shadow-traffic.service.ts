@@ -7,7 +7,7 @@ import { EngineFleet } from '#fleet/engine-fleet.js';
 import { faultOfEvent } from '#fleet/shared-fault.js';
 import { AppError } from '#runtime/app-error.js';
 import { bySequence, engineCalls } from '../plan/engine-calls.js';
-import type { Sequence } from '../plan/generation-plan.js';
+import { formatsFor, type Sequence } from '../plan/generation-plan.js';
 import { mergeStreams } from '#runtime/merge-streams.js';
 import { RequestMeter } from '../meter/request-meter.js';
 import { compareAnswers } from './shadow-comparison.js';
@@ -126,7 +126,11 @@ export class ShadowTraffic implements OnModuleInit, OnModuleDestroy {
     const streams = await Promise.all(
       calls.map(({ request, n }, index) => {
         const requestId = `shadow-${id}-${index}`;
-        return this.fleet.generate({ ...request, ...scope, ...FAIRNESS, requestId, adapter, n }, signal);
+        const formats = formatsFor(request, shadow.version.formats);
+        return this.fleet.generate(
+          { ...request, ...formats, ...scope, ...FAIRNESS, requestId, adapter, n },
+          signal,
+        );
       }),
     );
     const candidate: number[][] = sequences.map(() => []);
