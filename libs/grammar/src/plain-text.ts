@@ -2,7 +2,7 @@ import { LONE_SURROGATE } from './automaton/code-points.js';
 import { isEmptyLanguage } from './automaton/dfa.js';
 import { choice, type Expression, NEVER, NOTHING, text } from './ebnf/expression.js';
 import { expressionOf } from './ebnf/from-automaton.js';
-import { characters } from './ebnf/utf8.js';
+import { characterAlternatives } from './ebnf/utf8.js';
 import { StructureError } from './errors.js';
 import type { GrammarTools } from './grammar-tools.js';
 import { regexLanguage } from './regex/language.js';
@@ -14,7 +14,7 @@ export function regexExpression(pattern: string, { rules, budget }: GrammarTools
   if (isEmptyLanguage(language)) return NEVER;
   return expressionOf(
     language,
-    { character: (set) => characters(set, rules), end: () => NOTHING },
+    { alternatives: (set) => characterAlternatives(set, rules), end: NOTHING },
     rules,
     'regex',
   );

@@ -1,12 +1,15 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { StructureWish } from '#contracts/structure-wish.js';
 import { acceptedOf, randomTexts } from '../../../test/support/grammars.js';
 import { ENFORCED_FORMATS } from './schema/formats.js';
 import { wishGrammar } from './wish-grammar.js';
 import { REAL_SCHEMAS } from '../../../test/support/real-schemas.js';
+
+// What is awaited is computed: a busy machine only takes longer.
+vi.setConfig({ testTimeout: 300_000 });
 
 const ajv = new Ajv2020({ strict: false, logger: false });
 (formats as unknown as (ajv: Ajv2020) => void)(ajv);

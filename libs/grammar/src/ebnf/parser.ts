@@ -3,7 +3,7 @@ import { StructureError } from '../errors.js';
 import type { GrammarTools } from '../grammar-tools.js';
 import { classOf } from '../regex/classes.js';
 import { choice, type Expression, NOTHING, repeat, rule, sequence, text } from './expression.js';
-import { characters } from './utf8.js';
+import { anyCharacters, characters } from './utf8.js';
 
 /** More repetitions than this are refused. */
 const MOST_REPEATS = 10_000;
@@ -23,6 +23,8 @@ const HEX_DIGITS: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 
 class GrammarParser {
   readonly #names = new Map<string, { readonly rule: string; isDefined: boolean; readonly at: number }>();
+  /** Of characters beyond ASCII. */
+  readonly #classes = new Map<Expression, CodePoints>();
   #at = 0;
   #depth = 0;
 
@@ -106,8 +108,8 @@ class GrammarParser {
   }
 
   #repeated(item: Expression): Expression {
-    if (this.#takes('*')) return this.#repeated(repeat(item, 0));
-    if (this.#takes('+')) return this.#repeated(repeat(item, 1));
+    if (this.#takes('*')) return this.#repeated(this.#any(item));
+    if (this.#takes('+')) return this.#repeated(sequence(item, this.#any(item)));
     if (this.#takes('?')) return this.#repeated(repeat(item, 0, 1));
     const bounds = /\{\s*(\d+)\s*(?:(,)\s*(\d*)\s*)?\}/y;
     bounds.lastIndex = this.#at;
@@ -123,6 +125,12 @@ class GrammarParser {
     if (Math.max(min, max ?? 0) > MOST_REPEATS)
       throw this.#fault(`more than ${MOST_REPEATS} repetitions are not supported`);
     return this.#repeated(repeat(item, min, max));
+  }
+
+  /** Any number of it. */
+  #any(item: Expression): Expression {
+    const set = this.#classes.get(item);
+    return set === undefined ? repeat(item, 0) : anyCharacters(set, this.tools.rules);
   }
 
   #text(quote: string): Expression {
@@ -157,7 +165,10 @@ class GrammarParser {
     }
     this.#at++;
     const set = union(sets);
-    return characters(negated ? complement(set) : set, this.tools.rules);
+    const all = negated ? complement(set) : set;
+    const expression = characters(all, this.tools.rules);
+    if (expression.kind !== 'bytes') this.#classes.set(expression, all);
+    return expression;
   }
 
   /** One character or its escape; a class for `\d`, `\w` and `\s` and their like. */

@@ -33,6 +33,11 @@ export class Rules {
     return rule(name);
   }
 
+  /** Of a rule that `once` has, or is making. */
+  nameOf(key: string): string {
+    return this.#byKey.get(key) as string;
+  }
+
   /** The name of a rule that `define` gives its body later. */
   reserve(kind: string): string {
     const name = this.#fresh(kind);

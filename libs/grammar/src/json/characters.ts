@@ -7,7 +7,7 @@ import {
 } from '../automaton/code-points.js';
 import { bytes, choice, type Expression, NEVER, sequence, text } from '../ebnf/expression.js';
 import type { Rules } from '../ebnf/rules.js';
-import { characters } from '../ebnf/utf8.js';
+import { characterAlternatives } from '../ebnf/utf8.js';
 
 /*
  * How a character may be spelled within a JSON string: as it is, by a short escape, or by \uXXXX. The last only for
@@ -30,28 +30,25 @@ const BY_NUMBER: CodePoints = [0, 0x1f, 0x7f, 0xd7ff, 0xe000, 0x10ffff];
 /** A set of more ranges (the letters of all scripts, say) is not spelled by numbers: the grammar would become large. */
 const MOST_RANGES_BY_NUMBER = 24;
 
-/** One character of the set, as it may stand between the quotation marks. */
-export function jsonCharacter(set: CodePoints, rules: Rules): Expression {
+/** One character of the set, as it may stand between the quotation marks: alternatives without alternatives in them. */
+export function jsonCharacters(set: CodePoints, rules: Rules): readonly Expression[] {
   const letters = SHORT_ESCAPES.filter(([character]) =>
     contains(set, character.codePointAt(0) as number),
   ).map(([, letter]) => letter);
   const numbered = intersection(set, BY_NUMBER);
-  const escapes = [
-    ...(letters.length > 0 ? [bytes(ofCharacters(letters.join('')))] : []),
-    ...(numbered.length > 0 && numbered.length <= 2 * MOST_RANGES_BY_NUMBER
+  const isShort = numbered.length > 0 && numbered.length <= 2 * MOST_RANGES_BY_NUMBER;
+  return [
+    ...characterAlternatives(difference(set, ESCAPED), rules),
+    ...(letters.length > 0 ? [sequence(text('\\'), bytes(ofCharacters(letters.join(''))))] : []),
+    ...(isShort
       ? [
           sequence(
-            text('u'),
+            text('\\u'),
             rules.once('number', `digits ${numbered.join()}`, () => byNumber(numbered)),
           ),
         ]
       : []),
   ];
-  const plain = difference(set, ESCAPED);
-  return choice(
-    ...(plain.length > 0 ? [characters(plain, rules)] : []),
-    ...(escapes.length > 0 ? [sequence(text('\\'), choice(...escapes))] : []),
-  );
 }
 
 /** The digits behind "\u"; those of both halves beyond U+FFFF. */

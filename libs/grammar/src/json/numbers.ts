@@ -81,7 +81,10 @@ class NumberMachine {
     const most = Math.max(1, ...bounds.map(({ value }) => decimalOf(value).whole.length));
     if (most > 100) throw new StructureError('too_large', 'a bound has more than 100 digits');
     if (facts.integer) {
-      this.#wholeDigits = facts.multipleOf === undefined ? Math.max(FREE_DIGITS, most + 1) : EXACT_DIGITS;
+      this.#wholeDigits =
+        facts.multipleOf === undefined
+          ? Math.max(FREE_DIGITS, most + 1)
+          : multipleDigits(facts.multipleOf, most);
       this.#fractionDigits = 0;
       return;
     }
@@ -172,6 +175,11 @@ class NumberMachine {
     };
     return [order(0), order(1)];
   }
+}
+
+/** A state for each remainder and digit: without bounds, as many as most counts need. */
+function multipleDigits(divisor: number, most: number): number {
+  return Math.min(EXACT_DIGITS, Math.max(9, most + 1, String(divisor).length + 2));
 }
 
 /** The first digits that differ decide. Behind the last digit of the bound nothing is decided here. */

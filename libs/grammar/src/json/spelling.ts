@@ -1,5 +1,6 @@
 import { ALL } from '../automaton/code-points.js';
 import type { Dfa } from '../automaton/dfa.js';
+import { ofLength } from '../automaton/languages.js';
 import type { Budget } from '../budget.js';
 import {
   choice,
@@ -7,6 +8,7 @@ import {
   NOTHING,
   optional,
   repeat,
+  rule,
   bytes,
   sequence,
   text,
@@ -14,7 +16,7 @@ import {
 import { expressionOf } from '../ebnf/from-automaton.js';
 import type { Rules } from '../ebnf/rules.js';
 import { DIGITS } from '../regex/classes.js';
-import { jsonCharacter } from './characters.js';
+import { jsonCharacters } from './characters.js';
 import { FREE_DIGITS, type NumberFacts, numberLanguage } from './numbers.js';
 
 export type JsonValue =
@@ -32,9 +34,16 @@ export type JsonValue =
 export type WhiteSpace = 'flexible' | 'compact';
 
 const MOST_INDENTATION = 16;
+/** Longer bounds are counted by the library, which is slower at each step but has no state for each character. */
+const MOST_COUNTED = 64;
 
 /** The spellings of JSON in a grammar's rules. */
 export class JsonSpelling {
+  readonly #spelling = {
+    alternatives: (set: readonly number[]) => jsonCharacters(set, this.rules),
+    end: text('"'),
+  };
+
   constructor(
     readonly rules: Rules,
     private readonly whiteSpace: WhiteSpace,
@@ -58,23 +67,24 @@ export class JsonSpelling {
     return sequence(this.blank(), text(','), this.blank(), item);
   }
 
-  anyCharacter(): Expression {
-    return this.rules.once('character', 'character', () => jsonCharacter(ALL, this.rules));
-  }
-
   /** A string of `min` to `max` characters. */
   string(min = 0, max?: number): Expression {
-    return this.rules.once('string', `string ${min} ${max}`, () =>
-      sequence(text('"'), repeat(this.anyCharacter(), min, max), text('"')),
-    );
+    if (min === 0 && max === undefined) return sequence(text('"'), this.#restOfString());
+    if (Math.max(min, max ?? 0) <= MOST_COUNTED) return this.stringOf(ofLength(min, max, this.budget));
+    const one = this.rules.once('character', 'character', () => choice(...jsonCharacters(ALL, this.rules)));
+    return sequence(text('"'), repeat(one, min, max), text('"'));
   }
 
   stringOf(language: Dfa): Expression {
-    const spelling = {
-      character: (letters: readonly number[]) => this.#character(letters),
-      end: () => text('"'),
-    };
-    return sequence(text('"'), expressionOf(language, spelling, this.rules, 'text'));
+    return sequence(text('"'), expressionOf(language, this.#spelling, this.rules, 'text'));
+  }
+
+  /** Any characters and the closing quotation mark. */
+  #restOfString(): Expression {
+    return this.rules.once('rest', 'rest of string', () => {
+      const again = rule(this.rules.nameOf('rest of string'));
+      return choice(text('"'), ...jsonCharacters(ALL, this.rules).map((one) => sequence(one, again)));
+    });
   }
 
   number(facts: NumberFacts): Expression {
@@ -133,17 +143,10 @@ export class JsonSpelling {
       first === undefined ? NOTHING : sequence(first, ...rest.map((part) => this.next(part)), this.blank());
     return sequence(text(open as string), this.blank(), inner, text(close as string));
   }
-
-  #character(letters: readonly number[]): Expression {
-    const own = jsonCharacter(letters, this.rules);
-    // A short class needs no name.
-    if (own.kind === 'bytes') return own;
-    return this.rules.once('letter', `letter ${letters.join()}`, () => own);
-  }
 }
 
 /** ASCII that is not within a JSON string. */
-const PLAIN_ASCII = { character: (letters: readonly number[]) => bytes(letters), end: () => NOTHING };
+const PLAIN_ASCII = { alternatives: (letters: readonly number[]) => [bytes(letters)], end: NOTHING };
 
 function freeNumber(integer: boolean): Expression {
   const digit = bytes(DIGITS);

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { acceptedOf } from '../../../../test/support/grammars.js';
 import { matches } from '../automaton/dfa.js';
 import { Budget } from '../budget.js';
 import { wishGrammar } from '../wish-grammar.js';
 import { regexLanguage } from './language.js';
+
+// What is awaited is computed: a busy machine only takes longer.
+vi.setConfig({ testTimeout: 300_000 });
 
 const PATTERNS = [
   '',

@@ -1,3 +1,4 @@
+import { ALL, complement, ofCharacters, union } from '../automaton/code-points.js';
 import { type Dfa, isEmptyLanguage } from '../automaton/dfa.js';
 import { ofTexts } from '../automaton/languages.js';
 import { both, either, without } from '../automaton/product.js';
@@ -76,6 +77,7 @@ function otherMembers(facts: ObjectFacts, declared: ReadonlySet<string>, tools: 
       at.pointer,
     );
   }
+  if (isClosed(facts, declared.size)) return NEVER;
   const sources = [...patterns.keys()];
   const found: Expression[] = [];
   for (let chosen = 0; chosen < 2 ** sources.length; chosen++) {
@@ -88,11 +90,35 @@ function otherMembers(facts: ObjectFacts, declared: ReadonlySet<string>, tools: 
       language = isChosen(source) ? both(language, pattern, budget) : without(language, pattern, budget);
     }
     if (isEmptyLanguage(language)) continue;
-    language = without(language, ofTexts(declared, budget), budget);
+    language = undeclared(language, declared, budget);
     if (!isEmptyLanguage(language))
       found.push(spelling.member(spelling.stringOf(language), tools.valueOf(conjuncts)));
   }
   return choice(...found);
+}
+
+/** Where nothing speaks of other members than those that are declared, there are none: an answer is what was described. */
+function isClosed(facts: ObjectFacts, declared: number): boolean {
+  const isSilent = facts.groups.every(
+    ({ patterns, additional }) => patterns.size === 0 && additional === undefined,
+  );
+  return isSilent && declared > 0 && facts.names.length === 0 && facts.min <= declared;
+}
+
+/** More states of them are too slow to prepare. */
+const MOST_NAME_STATES = 16;
+
+/** The names of `language` that are not declared; where that has many states, only those that begin otherwise. */
+function undeclared(language: Dfa, declared: ReadonlySet<string>, budget: Budget): Dfa {
+  const exact = without(language, ofTexts(declared, budget), budget);
+  if (exact.accepts.length <= language.accepts.length + MOST_NAME_STATES) return exact;
+  const letters = union([...declared].map((name) => ofCharacters([...name].slice(0, 1).join(''))));
+  const others: Dfa = {
+    accepts: [true, true],
+    edges: [[{ set: complement(letters), to: 1 }], [{ set: ALL, to: 1 }]],
+  };
+  const begunOtherwise = both(exact, others, budget);
+  return isEmptyLanguage(begunOtherwise) ? exact : begunOtherwise;
 }
 
 /** The names that `propertyNames` allows. */

@@ -1,7 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DEFAULT_LIMITS } from '../budget.js';
 import { StructureError } from '../errors.js';
 import { wishGrammar } from '../wish-grammar.js';
+
+// What is awaited is computed: a busy machine only takes longer.
+vi.setConfig({ testTimeout: 300_000 });
 
 function faultOf(schema: unknown): Pick<StructureError, 'fault' | 'keyword' | 'pointer'> {
   try {

@@ -2,7 +2,7 @@ import type { Tag, TagFormat, TagsWithSeparator, TriggeredTags } from '#contract
 import { ALL } from '../automaton/code-points.js';
 import { choice, type Expression, NEVER, NOTHING, repeat, rule, sequence, text } from '../ebnf/expression.js';
 import { parseGrammar } from '../ebnf/parser.js';
-import { characters } from '../ebnf/utf8.js';
+import { anyCharacters } from '../ebnf/utf8.js';
 import { StructureError } from '../errors.js';
 import type { GrammarTools } from '../grammar-tools.js';
 import { regexExpression } from '../plain-text.js';
@@ -14,7 +14,7 @@ export function formatExpression(format: TagFormat, tools: GrammarTools): Expres
   const nested = (each: TagFormat) => formatExpression(each, tools);
   switch (format.type) {
     case 'any_text':
-      return repeat(characters(ALL, tools.rules), 0);
+      return anyCharacters(ALL, tools.rules);
     case 'const_string':
       return text(format.value);
     case 'json_schema':

@@ -1,6 +1,6 @@
 import { ALL, type CodePoints, difference, ofCharacters } from '../automaton/code-points.js';
-import { choice, type Expression, repeat, rule, sequence } from '../ebnf/expression.js';
-import { characters } from '../ebnf/utf8.js';
+import { choice, type Expression, rule, sequence, text } from '../ebnf/expression.js';
+import { characterAlternatives } from '../ebnf/utf8.js';
 import type { GrammarTools } from '../grammar-tools.js';
 
 export interface FreeText {
@@ -25,16 +25,13 @@ export function freeText({ triggers, after, end }: FreeText, { rules, budget }: 
       budget.work(triggers.length);
       const read = beginning + letter;
       const ended = triggers.filter((trigger) => read.endsWith(trigger));
-      const next = ended.length > 0 ? choice(...ended.map(after)) : state(longestEnd(read, beginnings));
-      return sequence(characters(ofCharacters(letter), rules), next);
+      return sequence(
+        text(letter),
+        ended.length > 0 ? choice(...ended.map(after)) : state(longestEnd(read, beginnings)),
+      );
     });
-    const other = characters(others, rules);
-    rules.define(
-      names.get(beginning) as string,
-      beginning === ''
-        ? sequence(repeat(other, 0), choice(...onward, end))
-        : choice(...onward, sequence(other, state('')), end),
-    );
+    const other = characterAlternatives(others, rules).map((one) => sequence(one, state('')));
+    rules.define(names.get(beginning) as string, choice(...onward, ...other, end));
   }
   return state('');
 }

@@ -1,0 +1,233 @@
+import type { StructureWish } from '#contracts/structure-wish.js';
+import type { StructureLimits } from '../budget.js';
+import { StructureError } from '../errors.js';
+import { type MaskSlots, maskSlots, publish } from './mask-slots.js';
+import { MatcherHistory } from './matcher-history.js';
+import type { Advance, Command, GrammarWorkerData, MaskPlace, Outcome } from './protocol.js';
+import type { Vocabulary } from './vocabulary.js';
+import { type WorkerEnd, WorkerLink } from './worker-link.js';
+
+export interface GrammarThreadOptions {
+  readonly vocabulary: Vocabulary;
+  /** Sequences that may have a mask at the same time. */
+  readonly slots: number;
+  /** Of one translation and of one compilation, from when the thread turns to it. */
+  readonly compileTimeout_ms: number;
+  /** Of the library, with the vocabulary and all grammars. */
+  readonly memoryBytes: number;
+  /** Of compiled grammars that are kept, as estimated. */
+  readonly cacheBytes: number;
+  readonly limits?: StructureLimits;
+}
+
+interface Pending {
+  readonly command: Command;
+  readonly settle: (outcome: Outcome) => void;
+}
+
+/** The number of commands that nobody waits for; others count from 1. */
+const CATCHING_UP = 0;
+
+/** A fault that the same matchers meet again in a fresh thread is not tried for ever. */
+const MOST_RESTARTS_IN_A_ROW = 3;
+
+/**
+ * Compiles grammars and makes masks, in a thread of its own: the library is slow on some grammars and aborts on others. A
+ * thread that overran or died is started anew; its matchers read again what they had read, and nobody else notices.
+ */
+export class GrammarThread {
+  readonly slots: MaskSlots;
+  readonly #matchers = new Map<number, MatcherHistory>();
+  /** In the order in which they were sent, by request. */
+  readonly #pending = new Map<number, Pending>();
+  #link: WorkerLink | undefined;
+  #requests = 0;
+  #ids = 0;
+  #restarts = 0;
+  /** Matchers that a fresh thread has not yet brought back: that is nobody's time. */
+  #returning = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(private readonly options: GrammarThreadOptions) {
+    this.slots = maskSlots(options.slots, options.vocabulary.size);
+  }
+
+  /** Starts the thread, so that the first wish need not wait for it. */
+  warm(): void {
+    this.#running();
+  }
+
+  /** The grammar of a wish. Rejects with a `StructureError`. */
+  translate(wish: StructureWish): Promise<string> {
+    return this.#ask({ kind: 'translate', wish }) as Promise<string>;
+  }
+
+  /** Compiles a grammar, as `translate` gives it, so that `begin` finds it ready. Rejects with a `StructureError`. */
+  async compile(grammar: string): Promise<void> {
+    await this.#ask({ kind: 'compile', grammar });
+  }
+
+  /** A matcher at the beginning of an answer. Rejects with a `StructureError`. */
+  begin(grammar: string): Promise<number> {
+    return this.#beginAt(grammar, []);
+  }
+
+  /** A matcher that has read what `id` has read, pending steps included. */
+  fork(id: number): Promise<number> {
+    const { grammar, tokens } = this.#history(id);
+    return this.#beginAt(grammar, tokens);
+  }
+
+  /** Reads tokens, then writes the mask of the next one to its place. */
+  advance(id: number, tokens: readonly number[], place?: MaskPlace): Promise<Advance> {
+    this.#history(id).advance(tokens);
+    return this.#ask({ kind: 'advance', id, tokens, ...(place && { place }) }) as Promise<Advance>;
+  }
+
+  /** Takes the last tokens back: they were guesses. */
+  async rollback(id: number, count: number, place?: MaskPlace): Promise<void> {
+    this.#history(id).rollback(count);
+    await this.#ask({ kind: 'rollback', id, count, ...(place && { place }) });
+  }
+
+  end(id: number): void {
+    if (!this.#matchers.delete(id) || this.#isClosed) return;
+    void this.#ask({ kind: 'end', id }).catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#failAll('the grammar thread is closed');
+    await this.#link?.close();
+  }
+
+  async #beginAt(grammar: string, tokens: readonly number[]): Promise<number> {
+    const id = ++this.#ids;
+    await this.#ask({ kind: 'begin', id, grammar, tokens });
+    this.#matchers.set(id, new MatcherHistory(grammar, tokens));
+    return id;
+  }
+
+  #history(id: number): MatcherHistory {
+    const history = this.#matchers.get(id);
+    if (history === undefined) throw new StructureError('internal', `there is no matcher ${id}`);
+    return history;
+  }
+
+  async #ask(command: Command): Promise<string | Advance | undefined> {
+    if (this.#isClosed) throw new StructureError('internal', 'the grammar thread is closed');
+    const outcome = await new Promise<Outcome>((settle) => {
+      const request = ++this.#requests;
+      this.#pending.set(request, { command, settle });
+      this.#running().send({ request, command });
+      this.#watchFirst();
+    });
+    if ('value' in outcome) return outcome.value;
+    throw new StructureError(outcome.fault, outcome.message, outcome.keyword, outcome.pointer);
+  }
+
+  #running(): WorkerLink {
+    this.#link ??= this.#start();
+    return this.#link;
+  }
+
+  #start(): WorkerLink {
+    const { vocabulary, memoryBytes, cacheBytes, limits } = this.options;
+    const data: GrammarWorkerData = {
+      vocabulary,
+      slots: this.slots,
+      memoryBytes,
+      cacheBytes,
+      ...(limits && { limits }),
+    };
+    return new WorkerLink(data, {
+      onReady: () => this.#watchFirst(),
+      onAnswer: (request, outcome) => this.#settle(request, outcome),
+      onEnd: (end) => this.#restart(end),
+    });
+  }
+
+  #settle(request: number, outcome: Outcome): void {
+    if (request === CATCHING_UP && --this.#returning === 0) this.#watchFirst();
+    const pending = this.#pending.get(request);
+    if (pending === undefined) return;
+    if ('isFatal' in outcome && outcome.isFatal) {
+      this.#restart({ fault: outcome.fault, message: outcome.message });
+      return;
+    }
+    this.#restarts = 0;
+    this.#pending.delete(request);
+    this.#confirm(pending.command, outcome);
+    pending.settle(outcome);
+    this.#watchFirst(true);
+  }
+
+  /** What a fresh thread would have to read again. */
+  #confirm(command: Command, outcome: Outcome): void {
+    if (command.kind !== 'advance' && command.kind !== 'rollback') return;
+    const accepted = 'value' in outcome && typeof outcome.value === 'object' ? outcome.value.accepted : 0;
+    this.#matchers.get(command.id)?.confirm(command, accepted);
+  }
+
+  /** The first command is the one that the thread is at: only that one is timed. */
+  #watchFirst(anew = false): void {
+    if (anew) this.#stopWatching();
+    if (this.#timer !== undefined || this.#link?.isReady !== true) return;
+    if (this.#pending.size === 0 || this.#returning > 0) return;
+    const { compileTimeout_ms } = this.options;
+    this.#timer = setTimeout(
+      () => this.#restart({ fault: 'too_slow', message: `it was not ready within ${compileTimeout_ms} ms` }),
+      compileTimeout_ms,
+    );
+    this.#timer.unref();
+  }
+
+  #stopWatching(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** The command that the thread was at has failed, if it was one for a grammar; all others go to a fresh thread. */
+  #restart(end: WorkerEnd): void {
+    this.#stopWatching();
+    this.#returning = 0;
+    void this.#link?.close();
+    this.#link = undefined;
+    if (this.#isClosed) return;
+    const [first] = this.#pending;
+    if (first !== undefined) {
+      const [request, { command, settle }] = first;
+      const isGuilty = command.kind === 'translate' || command.kind === 'compile' || command.kind === 'begin';
+      if (isGuilty) {
+        this.#pending.delete(request);
+        settle({ ...end, isFatal: false });
+      } else if (++this.#restarts > MOST_RESTARTS_IN_A_ROW) {
+        this.#restarts = 0;
+        this.#failAll('the grammar thread dies again and again');
+        return;
+      }
+    }
+    if (this.#pending.size === 0 && this.#matchers.size === 0) return;
+    this.#catchUp(this.#running());
+  }
+
+  #catchUp(link: WorkerLink): void {
+    this.#returning = this.#matchers.size;
+    for (const [id, { grammar, confirmed }] of this.#matchers)
+      link.send({ request: CATCHING_UP, command: { kind: 'begin', id, grammar, tokens: confirmed } });
+    for (const [request, { command }] of this.#pending) link.send({ request, command });
+  }
+
+  #failAll(message: string): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    this.#matchers.clear();
+    for (const { command, settle } of pending) {
+      if ('place' in command && command.place !== undefined)
+        publish(this.slots, command.place.slot, -command.place.number);
+      settle({ fault: 'internal', message, isFatal: false });
+    }
+  }
+}

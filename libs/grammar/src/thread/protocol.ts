@@ -1,0 +1,65 @@
+import type { StructureWish } from '#contracts/structure-wish.js';
+import type { StructureLimits } from '../budget.js';
+import type { StructureFault } from '../errors.js';
+import type { MaskSlots } from './mask-slots.js';
+import type { Vocabulary } from './vocabulary.js';
+
+/** Between the grammar thread and its owner. Commands are done one after another, each gets one answer. */
+
+export interface GrammarWorkerData {
+  readonly vocabulary: Vocabulary;
+  readonly slots: MaskSlots;
+  readonly memoryBytes: number;
+  readonly cacheBytes: number;
+  readonly limits?: StructureLimits;
+}
+
+/** Where the next mask goes, and under which number. */
+export interface MaskPlace {
+  readonly slot: number;
+  readonly number: number;
+}
+
+export type Command =
+  | { readonly kind: 'translate'; readonly wish: StructureWish }
+  | { readonly kind: 'compile'; readonly grammar: string }
+  /** A matcher that has read `tokens`. */
+  | {
+      readonly kind: 'begin';
+      readonly id: number;
+      readonly grammar: string;
+      readonly tokens: readonly number[];
+    }
+  | {
+      readonly kind: 'advance';
+      readonly id: number;
+      readonly tokens: readonly number[];
+      readonly place?: MaskPlace;
+    }
+  | { readonly kind: 'rollback'; readonly id: number; readonly count: number; readonly place?: MaskPlace }
+  | { readonly kind: 'end'; readonly id: number };
+
+export interface Advance {
+  /** How many of the tokens the grammar took; behind the first that it did not take, none. */
+  readonly accepted: number;
+  /** A stop token was taken: nothing may follow. */
+  readonly ended: boolean;
+}
+
+export type Outcome =
+  | { readonly value: string | Advance | undefined }
+  | {
+      readonly fault: StructureFault;
+      readonly message: string;
+      readonly keyword?: string | undefined;
+      readonly pointer?: string | undefined;
+      /** The library is of no use any more. */
+      readonly isFatal: boolean;
+    };
+
+export interface Request {
+  readonly request: number;
+  readonly command: Command;
+}
+
+export type Answer = 'ready' | { readonly request: number; readonly outcome: Outcome };
