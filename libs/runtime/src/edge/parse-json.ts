@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { parse } from 'secure-json-parse';
 import { AppError } from '#runtime/app-error.js';
 import { JsonScanner, type JsonLimits, type NumberSpan } from './json-scanner.js';
-import { restoreNumbers } from './verbatim-members.js';
+import { markNumbersOf, withMarkedNumbers } from './verbatim-members.js';
 
 /** Stands before a long number in its member's text; no body holds U+0000. */
 const LONG_NUMBER = '\0';
@@ -27,15 +27,32 @@ export function parseScanned(
   const spans = longNumbers.filter(({ start, end }) => isLong(bytes.toString('latin1', start, end)));
   const text = spans.length === 0 ? bytes.toString('utf8') : markNumbers(bytes, spans);
   try {
-    const value: unknown = parse(text, undefined, { protoAction: 'error', constructorAction: 'error' });
-    restoreNumbers(value, text, verbatim);
-    return spans.length === 0 ? value : withBigInts(value);
+    const value: unknown = spans.length === 0 ? parseText(text) : withBigInts(parseText(text));
+    return hasObject(value, verbatim) ? withSpelling(value, text, verbatim) : value;
   } catch (cause) {
     throw new AppError('invalid_request', {
       message: `The body is not valid JSON: ${reasonOf(cause)}`,
       cause,
     });
   }
+}
+
+function parseText(text: string): unknown {
+  return parse(text, undefined, { protoAction: 'error', constructorAction: 'error' });
+}
+
+function hasObject(value: unknown, names: readonly string[]): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const object = value as Record<string, unknown>;
+  return names.some((name) => typeof object[name] === 'object' && object[name] !== null);
+}
+
+function withSpelling(value: Record<string, unknown>, text: string, names: readonly string[]): unknown {
+  const marked = markNumbersOf(text, names);
+  if (marked === undefined) return value;
+  const again = parseText(marked) as Record<string, unknown>;
+  for (const name of names) if (Object.hasOwn(value, name)) value[name] = withMarkedNumbers(again[name]);
+  return value;
 }
 
 function isLong(literal: string): boolean {

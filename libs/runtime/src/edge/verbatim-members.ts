@@ -1,45 +1,54 @@
-import { isNumber, parse } from 'lossless-json';
 import { RawJson } from '#contracts/raw-json.js';
 
+/** Stands before a number in the text that takes its place; no body holds U+0000. */
+const MARK = '\0';
+
 /**
- * Puts these members of a parsed object in again from its text, with numbers that JavaScript would write otherwise
- * (1.0, 1e5, integers beyond 2^53) as RawJson.
+ * The text of valid JSON with those numbers of the named members of its outermost object in quotes and marked that
+ * JavaScript would write otherwise (1.0, 1e5, integers beyond 2^53); undefined where there are none.
  */
-export function restoreNumbers(value: unknown, text: string, names: readonly string[]): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
-  const object = value as Record<string, unknown>;
-  if (!names.some((name) => typeof object[name] === 'object' && object[name] !== null)) return;
-  for (const [name, member] of membersOf(text, names)) object[name] = parse(member, undefined, exactNumber);
-}
-
-function exactNumber(literal: string): unknown {
-  const value = Number(literal);
-  return isNumber(literal) && String(value) === literal ? value : new RawJson(literal);
-}
-
-/** The texts of these members of the outermost object of valid JSON; of two with one name the last. */
-function membersOf(text: string, names: readonly string[]): Map<string, string> {
-  const members = new Map<string, string>();
+export function markNumbersOf(text: string, names: readonly string[]): string | undefined {
+  const pieces: string[] = [];
+  let copied = 0;
   let depth = 0;
   let name = '';
-  let start = -1; // of the member's value; -1: its name comes
+  let isWanted = false;
+  let awaitsName = true;
   for (let at = 0; at < text.length; at += 1) {
     const char = text[at]!;
     if (char === '"') {
       const end = endOfString(text, at);
-      if (depth === 1 && start < 0) name = JSON.parse(text.slice(at, end)) as string;
+      if (depth === 1 && awaitsName) name = JSON.parse(text.slice(at, end)) as string;
       at = end - 1;
-    } else if (char === ':' && depth === 1) start = at + 1;
-    else if (char === '{' || char === '[') depth += 1;
-    else if (char === '}' || char === ']' || char === ',') {
-      if (depth === 1) {
-        if (names.includes(name)) members.set(name, text.slice(start, at));
-        start = -1;
+    } else if (char === ':' && depth === 1) {
+      awaitsName = false;
+      isWanted = names.includes(name);
+    } else if (char === '{' || char === '[') depth += 1;
+    else if (char === '}' || char === ']') depth -= 1;
+    else if (char === ',' && depth === 1) {
+      awaitsName = true;
+      isWanted = false;
+    } else if (isWanted && depth > 1 && isNumberStart(char)) {
+      const end = endOfNumber(text, at);
+      const literal = text.slice(at, end);
+      if (String(Number(literal)) !== literal) {
+        pieces.push(text.slice(copied, at), '"\\u0000', literal, '"');
+        copied = end;
       }
-      if (char !== ',') depth -= 1;
+      at = end - 1;
     }
   }
-  return members;
+  return copied === 0 ? undefined : pieces.join('') + text.slice(copied);
+}
+
+/** A value parsed from marked text, with RawJson in place of each marked number. */
+export function withMarkedNumbers(value: unknown): unknown {
+  if (typeof value === 'string') return value.startsWith(MARK) ? new RawJson(value.slice(1)) : value;
+  if (Array.isArray(value)) return value.map(withMarkedNumbers);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]): [string, unknown] => [key, withMarkedNumbers(member)]),
+  );
 }
 
 /** The index after the closing quote of the string that begins at `from`. */
@@ -53,4 +62,14 @@ function isEscaped(text: string, at: number): boolean {
   let backslashes = 0;
   while (text[at - 1 - backslashes] === '\\') backslashes += 1;
   return backslashes % 2 === 1;
+}
+
+function isNumberStart(char: string): boolean {
+  return char === '-' || (char >= '0' && char <= '9');
+}
+
+function endOfNumber(text: string, from: number): number {
+  let end = from + 1;
+  while (end < text.length && /[\d.eE+-]/.test(text[end]!)) end += 1;
+  return end;
 }
