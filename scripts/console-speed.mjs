@@ -5,7 +5,7 @@ import { runCommand } from './lib/main.mjs';
 import { say } from './lib/print.mjs';
 
 const SLOWER = 4;
-const RUNS = 5;
+const RUNS = 3;
 
 /** @typedef {{ interactive_ms: number, settled_ms: number, blocked_ms: number }} Times */
 

@@ -8,9 +8,19 @@ export interface ScoredPiece {
   readonly top_logprobs: readonly { readonly token: string; readonly logprob: number }[];
 }
 
+/** A call of a tool that the model wants made. */
+export interface WantedCall {
+  readonly name: string;
+  /** JSON, as the model wrote it. */
+  readonly arguments: string;
+}
+
 /** An answer as far as it has come. */
 export interface StreamedAnswer {
   readonly text: string;
+  /** What the model thought before. */
+  readonly reasoning: string;
+  readonly calls: readonly WantedCall[];
   /** One per token, where log-probabilities were asked for. */
   readonly scored: readonly ScoredPiece[];
   readonly usage?: CompletionUsage;
@@ -19,7 +29,7 @@ export interface StreamedAnswer {
   /** Once it is whole. */
   readonly total_ms?: number;
 }
-export const NO_ANSWER: StreamedAnswer = { text: '', scored: [] };
+export const NO_ANSWER: StreamedAnswer = { text: '', reasoning: '', calls: [], scored: [] };
 
 /** As chats have them, or as completions do. */
 type ChunkLogprobs =
@@ -30,12 +40,22 @@ type ChunkLogprobs =
       readonly top_logprobs: readonly (Readonly<Record<string, number>> | null)[] | null;
     };
 
+/** A call comes in pieces, which belong together by their index. */
+interface CallPiece {
+  readonly index: number;
+  readonly function?: { readonly name?: string | null; readonly arguments?: string | null };
+}
+
 interface Chunk {
   readonly error?: { readonly message: string; readonly code: string; readonly param: string | null };
   readonly usage?: CompletionUsage | null;
   readonly choices?: readonly {
     readonly text?: string;
-    readonly delta?: { readonly content?: string | null };
+    readonly delta?: {
+      readonly content?: string | null;
+      readonly reasoning_content?: string | null;
+      readonly tool_calls?: readonly CallPiece[] | null;
+    };
     readonly finish_reason?: string | null;
     readonly logprobs?: ChunkLogprobs | null;
   }[];
@@ -79,15 +99,33 @@ export async function streamAnswer(
 function withChunk(answer: StreamedAnswer, { choices, usage }: Chunk, elapsed_ms: number): StreamedAnswer {
   const [choice] = choices ?? [];
   const text = choice?.delta?.content ?? choice?.text ?? '';
-  const ttft_ms = answer.ttft_ms ?? (text === '' ? undefined : elapsed_ms);
+  const reasoning = choice?.delta?.reasoning_content ?? '';
+  const pieces = choice?.delta?.tool_calls ?? [];
+  const silent = text === '' && reasoning === '' && pieces.length === 0;
+  const ttft_ms = answer.ttft_ms ?? (silent ? undefined : elapsed_ms);
   return {
     ...answer,
     text: answer.text + text,
+    reasoning: answer.reasoning + reasoning,
+    calls: pieces.reduce(withPiece, answer.calls),
     scored: [...answer.scored, ...piecesOf(choice?.logprobs)],
     ...(ttft_ms === undefined ? {} : { ttft_ms }),
     ...(usage ? { usage } : {}),
     ...(choice?.finish_reason ? { finishReason: choice.finish_reason } : {}),
   };
+}
+
+function withPiece(
+  calls: readonly WantedCall[],
+  { index, function: piece }: CallPiece,
+): readonly WantedCall[] {
+  const known = calls[index] ?? { name: '', arguments: '' };
+  const next = [...calls];
+  next[index] = {
+    name: known.name + (piece?.name ?? ''),
+    arguments: known.arguments + (piece?.arguments ?? ''),
+  };
+  return next;
 }
 
 function piecesOf(logprobs: ChunkLogprobs | null | undefined): readonly ScoredPiece[] {

@@ -148,7 +148,7 @@ function Found({ onClear }: { onClear: () => void }) {
         {
           head: 'Name',
           cell: ({ name }) => (
-            <Link to="/adapters/$adapter" params={{ adapter: name }}>
+            <Link to="/adapters/$adapter" params={{ adapter: name }} className="nowrap">
               {name}
             </Link>
           ),

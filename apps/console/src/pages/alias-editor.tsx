@@ -108,11 +108,13 @@ export function AliasEditor({ adapter, versions, alias, canary, done }: AliasEdi
           </div>
         ))}
         {routes.length > 0 && <RouteBar routes={routes} />}
-        <Switch
-          label="Go back by itself when a version that gets more traffic fails or is slow"
-          checked={guarded}
-          onChange={(event) => setGuarded(event.currentTarget.checked)}
-        />
+        {alias && (
+          <Switch
+            label="Go back by itself when a version that gets more traffic fails or is slow"
+            checked={guarded}
+            onChange={(event) => setGuarded(event.currentTarget.checked)}
+          />
+        )}
         {guarded && (
           <Group grow align="flex-start">
             <NumberInput
@@ -171,15 +173,15 @@ export function AliasEditor({ adapter, versions, alias, canary, done }: AliasEdi
   );
 }
 
-/** As the alias is, with the canary added; of a new alias the canary, or the newest version. */
+/** As the alias is, or of a new one the newest version, with the canary added. */
 function initialTraffic(
   alias: ShownAlias | undefined,
   versions: readonly number[],
   canary: number | undefined,
 ): Traffic {
-  const first = canary ?? versions[0];
-  if (!alias) return first === undefined ? {} : choose({}, [String(first)]);
-  const traffic = trafficOf(alias.routes);
+  const [first] = versions.filter((version) => version !== canary);
+  const alone = first ?? canary;
+  const traffic = alias ? trafficOf(alias.routes) : alone === undefined ? {} : choose({}, [String(alone)]);
   return canary === undefined ? traffic : choose(traffic, [...Object.keys(traffic), String(canary)]);
 }
 

@@ -20,6 +20,9 @@ import { Protection } from './protection';
 import { RouteBar } from './route-bar';
 import { ShadowFigures } from './shadow-figures';
 
+/** Moves by itself, and by nobody. */
+const LATEST = 'latest';
+
 export function Aliases({ adapter }: { adapter: string }) {
   const { header, readOnly } = useActing();
   const { canary } = useCanary();
@@ -64,7 +67,7 @@ export function Aliases({ adapter }: { adapter: string }) {
 
 /** The alias to which a version is given that was sent here: production, or the only one that does not move by itself. */
 function movable(aliases: readonly ShownAlias[]): string | undefined {
-  const names = aliases.map(({ name }) => name).filter((name) => name !== 'latest');
+  const names = aliases.map(({ name }) => name).filter((name) => name !== LATEST);
   return names.includes('production') ? 'production' : names[0];
 }
 
@@ -166,7 +169,7 @@ function AliasCard({ adapter, shown, versions, canary }: AliasCardProps) {
             )}
           </Group>
           <Text size="xs" c="dimmed">
-            {alias === 'latest' && data.history[0]?.action === 'automatic'
+            {alias === LATEST && data.history[0]?.action === 'automatic'
               ? 'Follows the newest ready version by itself.'
               : `Revision ${data.revision}`}
           </Text>
@@ -180,7 +183,7 @@ function AliasCard({ adapter, shown, versions, canary }: AliasCardProps) {
           >
             History
           </Button>
-          {!readOnly && (
+          {!readOnly && alias !== LATEST && (
             <>
               <Button size="compact-sm" onClick={open}>
                 Move traffic
@@ -211,9 +214,7 @@ function AliasCard({ adapter, shown, versions, canary }: AliasCardProps) {
                   </Text>
                 </Confirm>
               )}
-              {alias !== 'latest' && (
-                <Protection path={path} alias={alias} isProtected={isProtected} done={() => void refetch()} />
-              )}
+              <Protection path={path} alias={alias} isProtected={isProtected} done={() => void refetch()} />
               <Confirm
                 label="Delete"
                 title={`Delete the alias ${alias}`}

@@ -22,6 +22,7 @@ const KNOWN = new Set([
   'stop',
   'logprobs',
   'top_logprobs',
+  'tools',
 ]);
 
 function split(body: object): { known: [string, unknown][]; own: [string, unknown][] } {

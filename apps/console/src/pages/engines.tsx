@@ -77,7 +77,8 @@ function Engine({ engine }: { engine: EngineResource }) {
       {engine.error !== null && <ErrorNote error={new Error(engine.error)} />}
       {base_model && (
         <Text size="sm" mb="sm">
-          {base_model.name} · {base_model.architecture} · weights {base_model.quantization} · context{' '}
+          {base_model.name} · {base_model.architecture} · weights{' '}
+          {base_model.quantization === 'none' ? 'as stored' : base_model.quantization} · context{' '}
           {count(base_model.max_context)} tokens ·{' '}
           <span className="mono">{base_model.digest.slice(0, 12)}</span>
         </Text>

@@ -5,6 +5,8 @@ import { useResidency } from '../api/residency';
 
 /** So long after a change versions that lost all traffic are watched. */
 const WATCHED_MS = 15 * 60_000;
+/** That nothing was left to wait for is news for so long. */
+const LATELY_MS = 60_000;
 
 interface Departure {
   readonly revision: number;
@@ -37,6 +39,8 @@ export function LeavingVersions({ adapter, alias }: { adapter: string; alias: Al
     // Only what the engines say moves it, not the time that passes.
   }, [watched, running, revision]);
   if (!watched || running === undefined) return null;
+  const told = running > 0 || departure?.revision === revision || since_ms < LATELY_MS;
+  if (!told) return null;
   const names = leaving.map((version) => `version ${version}`).join(' and ');
   const now = departure?.revision === revision ? departure : undefined;
   return (

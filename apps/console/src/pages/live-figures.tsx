@@ -166,7 +166,7 @@ function Engines({ engines }: { engines: AdminLive['engines'] }) {
         Engines
       </Title>
       <div className="scroll-x" tabIndex={0} role="region" aria-label="Engines now">
-        <Table fz="sm">
+        <Table fz="sm" horizontalSpacing={4}>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Engine</Table.Th>
@@ -181,7 +181,7 @@ function Engines({ engines }: { engines: AdminLive['engines'] }) {
             {engines.map((engine) => (
               <Table.Tr key={engine.name}>
                 <Table.Td>{engine.name}</Table.Td>
-                <Table.Td miw={96}>
+                <Table.Td>
                   <StateBadge state={engine.state} />
                 </Table.Td>
                 <Table.Td className="numbers">{engine.running_requests}</Table.Td>

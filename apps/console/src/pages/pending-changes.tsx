@@ -4,6 +4,7 @@ import type { PendingChange } from '#contracts/pending-changes-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { useSession } from '../api/session';
+import { Author } from '../parts/author';
 import { Confirm } from '../parts/confirm';
 import { ErrorNote } from '../parts/error-note';
 import { Time } from '../parts/time';
@@ -65,8 +66,7 @@ function Waiting({ change }: { change: PendingChange }) {
           </Badge>
           <Text size="sm">{WORDS[change.action]}</Text>
           <Text size="xs" c="dimmed">
-            asked for by {change.requested_by.type.replace('_', ' ')} {change.requested_by.id.slice(0, 8)},{' '}
-            <Time at={change.created_at} />
+            asked for by <Author actor={change.requested_by} />, <Time at={change.created_at} />
             {change.expires_at !== null && (
               <>
                 ; expires <Time at={change.expires_at} />

@@ -23,11 +23,15 @@ import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { later } from '../parts/later';
 import { NO_SAMPLING, samplingBody } from '../parts/sampling-body';
+import { toolsBody } from '../parts/tools-body';
+import { WantedCalls } from '../parts/wanted-calls';
 import { useActing } from '../tenant';
 import { AsCode } from './as-code';
 
 // Comes when it is opened.
 const Sampling = later(async () => (await import('../parts/sampling')).Sampling);
+
+const Tools = later(async () => (await import('../parts/tools')).Tools);
 
 interface Turn {
   readonly role: 'user' | 'assistant';
@@ -56,6 +60,7 @@ function Board() {
   const [input, setInput] = useState('');
   const [sampling, setSampling] = useState({ ...NO_SAMPLING });
   const [logprobs, setLogprobs] = useState(false);
+  const [tools, setTools] = useState('');
   const [result, setResult] = useState<StreamedAnswer>(NO_ANSWER);
   const [error, setError] = useState<unknown>();
   const [running, setRunning] = useState(false);
@@ -71,6 +76,7 @@ function Board() {
     model,
     ...(mode === 'chat' ? { messages } : { prompt: input }),
     ...samplingBody(sampling),
+    ...(mode === 'chat' ? toolsBody(tools) : {}),
     ...(logprobs ? (mode === 'chat' ? { logprobs: true, top_logprobs: 5 } : { logprobs: 5 }) : {}),
   };
   useReplay(header, (request) => {
@@ -136,10 +142,13 @@ function Board() {
           mb={8}
         />
         <Button variant="subtle" onClick={toggle} aria-expanded={more}>
-          Sampling
+          {mode === 'chat' ? 'Sampling and tools' : 'Sampling'}
         </Button>
       </Group>
-      <Collapse expanded={more}>{more && <Sampling value={sampling} onChange={setSampling} />}</Collapse>
+      <Collapse expanded={more}>
+        {more && <Sampling value={sampling} onChange={setSampling} />}
+        {more && mode === 'chat' && <Tools value={tools} onChange={setTools} />}
+      </Collapse>
       {mode === 'chat' && (
         <Textarea
           label="System"
@@ -198,6 +207,7 @@ function Board() {
           <Answer text={result.text} scored={result.scored} />
         </Paper>
       )}
+      <WantedCalls reasoning={result.reasoning} calls={result.calls} />
       {result.usage && (
         <Text size="sm" c="dimmed">
           {count(result.usage.prompt_tokens)} prompt tokens (

@@ -21,6 +21,9 @@ export function Settings() {
   );
 }
 
+/** Written for Markdown, shown as text. */
+const plain = (text: string): string => text.replaceAll('`', '');
+
 function Variables() {
   const navigate = useNavigate();
   const { find = '' } = useSearch({ strict: false }) as { find?: string };
@@ -74,15 +77,15 @@ function Variables() {
                   secret
                 </Text>
               ) : (
-                <span className="mono answer">{value ?? '–'}</span>
+                <span className="mono">{value ?? '–'}</span>
               ),
           },
-          { head: 'Default', cell: (row) => <Text size="sm">{row.default}</Text> },
+          { head: 'Default', cell: (row) => <Text size="sm">{plain(row.default)}</Text> },
           {
             head: 'Meaning',
             cell: ({ summary }) => (
               <Text size="sm" miw={260}>
-                {summary}
+                {plain(summary)}
               </Text>
             ),
           },

@@ -13,6 +13,13 @@ interface AnswerProps {
 /** An answer; with log-probabilities each token tells on hover how likely it was, and what else was. */
 export function Answer({ text, scored = [], differsFrom }: AnswerProps) {
   if (scored.length === 0) return <Text className="answer">{text}</Text>;
+  // What ends an answer, such as <|end|>, has a probability, and is no part of the text.
+  let written = 0;
+  const ends = scored.map(({ token }) => {
+    const beyond = written >= text.length;
+    written += token.length;
+    return beyond;
+  });
   return (
     <Text className="answer" component="div">
       {scored.map(({ token, logprob, top_logprobs }, index) => (
@@ -30,7 +37,9 @@ export function Answer({ text, scored = [], differsFrom }: AnswerProps) {
             </>
           }
         >
-          <span {...(differsFrom !== undefined && index >= differsFrom ? { className: 'differs' } : {})}>
+          <span
+            className={classOf({ ends: ends[index] === true, differs: index >= (differsFrom ?? Infinity) })}
+          >
             {token}
           </span>
         </Tooltip>
@@ -38,3 +47,6 @@ export function Answer({ text, scored = [], differsFrom }: AnswerProps) {
     </Text>
   );
 }
+
+const classOf = ({ ends, differs }: { ends: boolean; differs: boolean }): string =>
+  [ends && 'ends', differs && 'differs'].filter(Boolean).join(' ');

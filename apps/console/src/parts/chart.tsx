@@ -45,6 +45,15 @@ function alone(plot: uPlot, series: number): number[] {
 const whenOf = (seconds: number | null): string =>
   seconds === null ? '–' : bothZones(new Date(seconds * 1000).toISOString());
 
+/** A time on the axis, as exact as the ticks are apart; at midnight the day. */
+function tickOf(seconds: number, step_s: number): string {
+  const at = new Date(seconds * 1000);
+  const midnight = at.getHours() === 0 && at.getMinutes() === 0;
+  if (step_s >= 86_400 || (midnight && step_s >= 3_600))
+    return at.toLocaleDateString(undefined, { month: 'short', day: 'numeric' });
+  return at.toLocaleTimeString(undefined, { timeStyle: step_s < 60 ? 'medium' : 'short' });
+}
+
 /** Series over time; redrawn in place when they grow. */
 export function Chart({ label, times, series, range, format = String, height = 200 }: ChartProps) {
   const dark = useComputedColorScheme('light') === 'dark';
@@ -68,7 +77,7 @@ export function Chart({ label, times, series, range, format = String, height = 2
           y: { range: () => [0, axisTop(draw.current.series.flatMap(({ values }) => [...values]))] },
         },
         axes: [
-          axis,
+          { ...axis, values: (_, splits, __, ___, step) => splits.map((at) => tickOf(at, step)) },
           { ...axis, size: 64, values: (_, splits) => splits.map((value) => draw.current.format(value)) },
         ],
         series: [

@@ -1,0 +1,21 @@
+import { Textarea } from '@mantine/core';
+
+const EXAMPLE =
+  '[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]';
+
+/** The tools of a chat, as OpenAI has them. */
+export function Tools({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  return (
+    <Textarea
+      label="Tools"
+      description="JSON, as OpenAI has them: an array of functions with the schemas of their parameters"
+      placeholder={EXAMPLE}
+      autosize
+      minRows={2}
+      maxRows={12}
+      mt="xs"
+      value={value}
+      onChange={(event) => onChange(event.currentTarget.value)}
+    />
+  );
+}
