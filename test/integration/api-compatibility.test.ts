@@ -94,8 +94,13 @@ describe("what OpenAI's and other servers' clients ask for", () => {
       quotas: { tokens_per_minute: 10 },
     });
     const body = { model: 'llama-gqa', prompt: 'x', max_tokens: 11 };
-    const { status, headers } = await acme.call('POST', '/v1/completions', body);
-    expect([status, headers.get('x-should-retry'), headers.get('retry-after')]).toEqual([429, 'false', null]);
+    // A process hears of a new limit a moment later.
+    await expect
+      .poll(async () => {
+        const { status, headers } = await acme.call('POST', '/v1/completions', body);
+        return [status, headers.get('x-should-retry'), headers.get('retry-after')];
+      })
+      .toEqual([429, 'false', null]);
     await platform.admin.expect(200, 'PATCH', '/v1/admin/tenants/acme', {
       quotas: { tokens_per_minute: null },
     });

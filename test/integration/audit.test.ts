@@ -21,6 +21,10 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'OPTIONS /v1/uploads': 'changes nothing',
   'POST /v1/completions': 'inference changes nothing; it is metered',
   'POST /v1/chat/completions': 'inference changes nothing; it is metered',
+  'POST /v1/messages': 'inference changes nothing; it is metered',
+  'POST /v1/messages/count_tokens': 'changes nothing',
+  'POST /tokenize': 'changes nothing',
+  'POST /detokenize': 'changes nothing',
   'POST /v1/hooks/fine-tune/{id}':
     'kept as a delivery of the hook; what becomes of it is written by the job, as the hook',
   'POST /v1/revalidations': 'nothing waits here; revalidation.test.ts holds that it has an entry',

@@ -59,6 +59,22 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
     answers(mine(http().post('/v1/completions')).send({ model: 'llama-gqa', prompt: 'x' }), {
       object: 'text_completion',
     }),
+  MessagesController: () =>
+    answers(
+      mine(http().post('/v1/messages')).send({
+        model: 'bot',
+        max_tokens: 4,
+        messages: [{ role: 'user', content: 'Hi' }],
+      }),
+      { type: 'message', role: 'assistant', model: 'bot' },
+    ),
+  // What a tokenizer makes of texts is held to by the end-to-end tests: the engine here has none.
+  TokenizeController: () =>
+    answers(
+      mine(http().post('/tokenize')).send({ model: 'bot' }),
+      { error: { code: 'invalid_request' } },
+      400,
+    ),
   EnginesController: () => answers(operators(http().get('/v1/admin/engines')), list),
   FineTuningJobsController: () => answers(mine(http().get('/v1/fine_tuning/jobs')), list),
   HealthController: () => answers(http().get('/health/live'), { status: 'live' }),
