@@ -94,7 +94,7 @@ describe("what OpenAI's and other servers' clients ask for", () => {
       quotas: { tokens_per_minute: 10 },
     });
     const body = { model: 'llama-gqa', prompt: 'x', max_tokens: 11 };
-    // A process hears of a new limit a moment later.
+    // A process hears of a new limit a moment later; until then the engine is asked, which has no script here: 500.
     await expect
       .poll(async () => {
         const { status, headers } = await acme.call('POST', '/v1/completions', body);
