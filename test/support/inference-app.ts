@@ -25,7 +25,7 @@ import { InferenceApiModule } from '../../apps/api/src/inference/inference-api.m
 import { FakeEngine } from './fake-engine.js';
 
 export const KEY = 'sk-acme';
-export const TENANT = { id: 'tenant-1', name: 'acme' };
+export const TENANT = { id: 'tenant-1', name: 'acme', weight: 3 };
 export const CREATED = new Date('2026-01-02T03:04:05Z');
 /** `support` and `old`, whose base model is gone. */
 const VERSION = {
@@ -59,7 +59,7 @@ const keys = {
     if (key !== KEY && key !== 'sk-adapters-only') return undefined;
     return {
       keyId: 'key-1',
-      tenant: { ...TENANT, state: 'active', quotas: {}, weight: 1 },
+      tenant: { ...TENANT, state: 'active', quotas: {} },
       limits: {},
       scopes: [key === KEY ? 'inference' : 'adapters'],
     };

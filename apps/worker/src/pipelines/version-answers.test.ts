@@ -14,7 +14,7 @@ let app: InferenceApp;
 let answers: VersionAnswers;
 beforeAll(async () => {
   app = await startInferenceApp();
-  const tenants = { find: async () => ({ ...TENANT, quotas: {}, weight: 1 }) };
+  const tenants = { find: async () => ({ ...TENANT, quotas: {} }) };
   answers = new VersionAnswers(
     app.nest.get(InferenceService, { strict: false }),
     tenants as unknown as TenantsService,
@@ -87,6 +87,7 @@ describe.each(CASES)(
       expect(app.usage.map(({ keyId }) => keyId)).toEqual(['evaluation', 'key-1']);
       const [first, second] = app.engine.requests.map(({ requestId: _, ...asked }) => asked);
       expect(first).toEqual(second);
+      expect(first).toMatchObject({ fairnessKey: TENANT.id, fairnessWeight: TENANT.weight });
     });
 
     it.each<[string, (generation: FakeGeneration) => void, ErrorCode]>([
