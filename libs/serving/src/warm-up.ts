@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { GenerateRequest } from '#contracts/engine-protocol.js';
-import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
 import { AppError } from '#runtime/app-error.js';
 import type { InferenceEngine } from './loop/inference-engine.js';
+import { ownRequest } from './loop/own-request.js';
 
 /** Prompt lengths and answers at once: single decodes, small batches of them, chunks of a prompt. */
 const ROUNDS = [
@@ -49,29 +48,12 @@ export async function warmUp({ engine, maxContext, vocabSize, maxSequences }: Wa
 async function compute(engine: WarmedEngine['engine'], tokens: number[], until_ms: number): Promise<void> {
   const enough = new AbortController();
   let generated = 0;
-  for await (const event of await engine.generate(requestOf(tokens), enough.signal)) {
+  const fields = { fairnessKey: 'warm-up', maxTokens: MOST_TOKENS };
+  const request = ownRequest(`warm-up-${randomUUID()}`, tokens, fields);
+  for await (const event of await engine.generate(request, enough.signal)) {
     if (event.type === 'error') throw new AppError(event.code, { message: event.message });
     if (event.type === 'tokens') generated += event.ids.length;
     if (generated >= ANSWER_TOKENS || performance.now() > until_ms) break;
   }
   enough.abort(new AppError('client_closed_request'));
-}
-
-function requestOf(tokens: number[]): GenerateRequest {
-  const name = `warm-up-${randomUUID()}`;
-  return {
-    requestId: name,
-    cacheSalt: name,
-    fairnessKey: 'warm-up',
-    input: { kind: 'tokens', tokens },
-    maxTokens: MOST_TOKENS,
-    minTokens: 0,
-    ignoreEos: true,
-    stop: [],
-    stopTokenIds: [],
-    includeStop: false,
-    sampling: NEUTRAL_SAMPLING,
-    speculation: {},
-    returnPromptTokens: false,
-  };
 }

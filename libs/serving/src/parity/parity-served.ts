@@ -1,7 +1,7 @@
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
-import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
 import { AppError } from '#runtime/app-error.js';
 import type { InferenceEngine } from '../loop/inference-engine.js';
+import { ownRequest } from '../loop/own-request.js';
 import type { ScoredTokens } from './parity-comparison.js';
 import type { ParityPrompts } from './parity-prompts.js';
 
@@ -84,23 +84,11 @@ function faultOf({ code, message, shared }: Extract<GenerateEvent, { type: 'erro
 }
 
 function requestOf({ check, generate }: ServedInput, { tokens, adapter }: OneRun): GenerateRequest {
-  return {
-    requestId: check,
-    cacheSalt: check,
-    fairnessKey: check,
+  return ownRequest(check, tokens, {
     fairnessWeight: FAIRNESS_WEIGHT,
     ...(adapter === undefined ? {} : { adapter }),
-    input: { kind: 'tokens', tokens: [...tokens] },
     maxTokens: generate,
-    minTokens: 0,
-    ignoreEos: true,
-    stop: [],
-    stopTokenIds: [],
-    includeStop: false,
-    sampling: NEUTRAL_SAMPLING,
-    speculation: {},
     logprobs: 1,
     promptLogprobs: 1,
-    returnPromptTokens: false,
-  };
+  });
 }
