@@ -31,7 +31,7 @@ const request = (adapter?: string): GenerateRequest => ({
   returnPromptTokens: false,
 });
 const forever = new AbortController().signal;
-const pollTimes = { poll_ms: 20, backoff_ms: 10, maxBackoff_ms: 40 };
+const pollTimes = { poll_ms: 20, retry_ms: 10 };
 
 let engines: FakeEngine[];
 let fleet: EngineFleet;
@@ -210,6 +210,20 @@ describe('EngineFleet', () => {
     const attempts = Array.from({ length: 50 }, () => fleet.base().catch(() => 'away'));
     expect(new Set(await Promise.all(attempts))).toEqual(new Set(['away']));
     expect(engines[0]?.statusCalls).toBe(1);
+  });
+
+  it('hears of an engine that came up a moment after it was asked', async () => {
+    const patient = new EngineFleet({
+      engineUrls: engines.map(({ url }) => url),
+      engineToken: 'token',
+      logger: pino({ level: 'silent' }),
+      pollTimes: { poll_ms: 60_000, retry_ms: 60_000 },
+    });
+    for (const engine of engines) engine.status = { ...engine.status, state: 'loading' };
+    await expect(patient.base()).rejects.toMatchObject({ code: 'engine_unavailable' });
+    for (const engine of engines) engine.status = { ...engine.status, state: 'ready' };
+    expect(await patient.base()).toEqual(FAKE_BASE);
+    await patient.onModuleDestroy();
   });
 
   it('drops an adapter on every engine, whichever of them is away', async () => {

@@ -90,7 +90,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
   async base(): Promise<BaseModel> {
     const known = this.#readyBase();
     if (known) return known;
-    await this.#refreshAll();
+    await this.#askAllNow();
     // A drained fleet still knows for which model an upload is validated.
     const base = this.#readyBase() ?? this.#baseOf('draining');
     if (base) return base;
@@ -99,7 +99,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
 
   /** As `base`, once every engine was asked anew: it may have been changed a moment ago. */
   async baseNow(): Promise<BaseModel> {
-    await this.#refreshAll();
+    await this.#askAllNow();
     return this.base();
   }
 
@@ -120,7 +120,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
     const refused = new Set<EngineHandle>();
     let fault = this.#unavailable();
     for (const round of ['as known', 'asked again']) {
-      if (round === 'asked again') await Promise.all(this.#handles.map((handle) => handle.pollNow()));
+      if (round === 'asked again') await this.#askAllNow();
       const wanted = { base: (await this.base()).digest, adapter: request.adapter };
       const candidates = this.#handles
         .filter((handle) => !failed.has(handle) && !refused.has(handle))
@@ -272,8 +272,8 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
     return base;
   }
 
-  async #refreshAll(): Promise<void> {
-    await Promise.all(this.#handles.map((handle) => handle.refresh()));
+  async #askAllNow(): Promise<void> {
+    await Promise.all(this.#handles.map((handle) => handle.pollNow()));
   }
 
   #unavailable(): AppError {

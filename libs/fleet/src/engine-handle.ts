@@ -4,14 +4,13 @@ import type { EngineClient } from './engine-client.js';
 import type { Candidate } from './router.js';
 
 export interface PollTimes {
-  /** Between two polls of an engine that answers. */
+  /** Between two polls. A lost engine is asked as often: a fleet whose other engines leave must know that it is back. */
   readonly poll_ms: number;
-  /** After the first failed poll; doubles with every further one up to `maxBackoff_ms`. */
-  readonly backoff_ms: number;
-  readonly maxBackoff_ms: number;
+  /** After a failed poll, until the engine counts as lost. */
+  readonly retry_ms: number;
 }
 
-export const POLL_TIMES: PollTimes = { poll_ms: 1_000, backoff_ms: 250, maxBackoff_ms: 10_000 };
+export const POLL_TIMES: PollTimes = { poll_ms: 1_000, retry_ms: 250 };
 
 /** So many polls in a row must fail before an engine counts as lost: one slow answer is no outage. */
 const LOST_AFTER_FAILURES = 3;
@@ -94,7 +93,7 @@ export class EngineHandle {
    * is not asked again, so that a wave of requests to a dead engine makes no wave of polls. Never throws.
    */
   async refresh(): Promise<void> {
-    if (performance.now() - this.#polledAt_ms < this.times.backoff_ms) return;
+    if (performance.now() - this.#polledAt_ms < this.times.retry_ms) return;
     await this.#pollOnce();
   }
 
@@ -174,9 +173,8 @@ export class EngineHandle {
   }
 
   #nextPoll_ms(): number {
-    const { poll_ms, backoff_ms, maxBackoff_ms } = this.times;
-    if (this.#failures === 0) return poll_ms;
-    return Math.min(maxBackoff_ms, backoff_ms * 2 ** Math.min(this.#failures - 1, 20));
+    const atRisk = this.#failures > 0 && this.#failures < LOST_AFTER_FAILURES;
+    return atRisk ? this.times.retry_ms : this.times.poll_ms;
   }
 
   #abortStreams(message: string): void {
