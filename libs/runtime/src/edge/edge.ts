@@ -139,7 +139,7 @@ export class Edge {
     if (bytes.length === 0) return undefined;
     if (bytes.length <= PARSE_AT_ONCE_BYTES) return parseScanned(bytes, scanner, verbatim);
     try {
-      return await this.#work.run(owner, () => parseScanned(bytes, scanner, verbatim));
+      return await this.#work.finish(owner, () => parseScanned(bytes, scanner, verbatim));
     } finally {
       receiver.free();
     }
