@@ -22,7 +22,7 @@ module.exports = {
     only('libs/pipelines', ['stores', 'runtime', 'contracts']),
     only('libs/inference', ['accounts', 'adapters', 'fleet', 'runtime', 'contracts']),
     only('libs/fleet', ['stores', 'runtime', 'contracts']),
-    only('libs/serving', ['native-engine', 'jinja', 'stores/src/blobs', 'runtime', 'contracts']),
+    only('libs/serving', ['native-engine', 'grammar', 'jinja', 'stores/src/blobs', 'runtime', 'contracts']),
     only('libs/native-engine', ['contracts']),
     only('libs/stores', ['runtime', 'contracts']),
     only('libs/runtime', ['contracts']),

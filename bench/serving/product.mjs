@@ -124,9 +124,9 @@ export class Product {
   }
 
   /** @param {BenchRequest} request @param {number} start_ms @param {AbortSignal} [signal] */
-  stream({ prompt, newTokens, adapter }, start_ms, signal) {
+  stream({ prompt, newTokens, adapter, fields }, start_ms, signal) {
     const call = { url: this.url, key: this.#key, model: this.modelOf(adapter), prompt, newTokens, start_ms };
-    return streamCompletion({ ...call, ...(signal ? { signal } : {}) });
+    return streamCompletion({ ...call, ...(fields ? { fields } : {}), ...(signal ? { signal } : {}) });
   }
 
   /**

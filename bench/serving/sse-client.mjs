@@ -13,11 +13,12 @@ const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
  * @param {string} call.model
  * @param {readonly number[]} call.prompt
  * @param {number} call.newTokens
+ * @param {Readonly<Record<string, unknown>>} [call.fields]
  * @param {number} call.start_ms  of the workload: all times count from it
  * @param {AbortSignal} [call.signal]
  * @returns {Promise<RequestOutcome & { tokens: number[] }>}
  */
-export function streamCompletion({ url, key, model, prompt, newTokens, start_ms, signal }) {
+export function streamCompletion({ url, key, model, prompt, newTokens, fields, start_ms, signal }) {
   const body = JSON.stringify({
     model,
     prompt,
@@ -26,6 +27,7 @@ export function streamCompletion({ url, key, model, prompt, newTokens, start_ms,
     ignore_eos: true,
     stream: true,
     return_token_ids: true,
+    ...fields,
   });
   /** @type {number[]} */
   const tokens = [];

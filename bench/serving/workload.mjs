@@ -10,6 +10,7 @@ const ZIPF_EXPONENT = 1.5;
  * @property {number[]} prompt  token ids
  * @property {number} newTokens
  * @property {number | undefined} adapter  index; undefined: the base model
+ * @property {Readonly<Record<string, unknown>>} [fields]  of the request besides
  */
 
 /**

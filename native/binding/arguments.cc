@@ -148,6 +148,28 @@ size_t reach(const std::vector<int32_t>& starts) {
 
 }  // namespace
 
+namespace {
+
+// native.ts: MaskMemory. Not copied: it is written to while the step runs, and the plan keeps it alive.
+void read_masks(Arguments& arguments, size_t samples, StepPlan& plan) {
+  plan.mask_slot.clear();
+  plan.mask_number.clear();
+  plan.masks = {};
+  if (arguments.get("masks").IsUndefined()) return;
+  Arguments memory = arguments.object("masks");
+  const auto slots = static_cast<size_t>(memory.integer("slots", 1, 1 << 20));
+  const auto words = static_cast<size_t>(memory.integer("words", 1, 1 << 20));
+  plan.masks.numbers = memory.array<int32_t>("numbers", napi_int32_array, slots);
+  plan.masks.masks = memory.array<uint32_t>("masks", napi_int32_array, slots * words);
+  plan.masks.slots = static_cast<int32_t>(slots);
+  plan.masks.words = static_cast<int32_t>(words);
+  if (memory.error()) return arguments.fail("masks", "memory for masks: " + memory.error()->message);
+  copy(plan.mask_slot, arguments, "maskSlot", samples);
+  copy(plan.mask_number, arguments, "maskNumber", samples);
+}
+
+}  // namespace
+
 Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& options, StepPlan& plan) {
   Arguments arguments(env, value, "plan");
   const auto rows = static_cast<size_t>(arguments.integer("rows", 1, options.max_rows));
@@ -175,6 +197,7 @@ Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& opti
   copy(plan.bias_start, arguments, "biasStart", samples + 1);
   copy(plan.bias_token, arguments, "biasToken", reach(plan.bias_start));
   copy(plan.bias_value, arguments, "biasValue", reach(plan.bias_start));
+  read_masks(arguments, samples, plan);
   copy(plan.copy_from, arguments, "copyFrom", copies);
   copy(plan.copy_to, arguments, "copyTo", copies);
   if (arguments.error()) return *arguments.error();
@@ -186,6 +209,7 @@ Status write_step_results(Napi::Env env, Napi::Value value, std::span<const Samp
   const size_t count = results.size();
   auto* token = plan.array<int32_t>("outToken", napi_int32_array, count);
   auto* finite = plan.array<uint8_t>("outFinite", napi_uint8_array, count);
+  auto* drawn = plan.array<uint8_t>("outDrawn", napi_uint8_array, count);
   auto* logprob = plan.array<float>("outLogprob", napi_float32_array, count);
   auto* top_count = plan.array<int32_t>("outTopCount", napi_int32_array, count);
   auto* top_token = plan.array<int32_t>("outTopToken", napi_int32_array, count * kMaxTopLogprobs);
@@ -195,6 +219,7 @@ Status write_step_results(Napi::Env env, Napi::Value value, std::span<const Samp
     const SampleResult& result = results[r];
     token[r] = result.token;
     finite[r] = result.finite ? 1 : 0;
+    drawn[r] = result.drawn ? 1 : 0;
     logprob[r] = result.logprob;
     top_count[r] = result.top_count;
     for (int32_t i = 0; i < result.top_count; ++i) {

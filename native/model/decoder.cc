@@ -130,7 +130,7 @@ Status Decoder::run(const StepPlan& plan, std::span<const Adapter* const> adapte
     attention_block(layer);
     mlp_block(layer);
   }
-  head(plan.samples());
+  head(plan);
   return backend_.step_end(results.first(static_cast<size_t>(plan.samples())));
 }
 
@@ -210,12 +210,16 @@ void Decoder::mlp(int layer, TensorView x, bool add) {
 }
 
 // Only sampled rows pass the final norm and the head.
-void Decoder::head(int32_t samples) {
+void Decoder::head(const StepPlan& plan) {
+  const int32_t samples = plan.samples();
   if (samples == 0) return;
+  masks_.begin();
   const TensorView normed = final_norm(samples);
   for (int32_t first = 0; first < samples; first += kHeadRows) {
     const int32_t rows = std::min(kHeadRows, samples - first);
-    backend_.sample(logits_of(normed.part(first, rows), first), first);
+    const TensorView logits = logits_of(normed.part(first, rows), first);
+    masks_.take(plan, first, std::span(samples_).subspan(static_cast<size_t>(first), static_cast<size_t>(rows)));
+    backend_.sample(logits, first);
   }
 }
 

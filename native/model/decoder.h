@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/interface/ops.h"
+#include "model/mask_wait.h"
 #include "model/segments.h"
 #include "model/weights.h"
 
@@ -43,7 +44,7 @@ class Decoder {
   void mlp_block(int layer);
   // update = (or, `add`, +=) what the layer's MLP makes of x
   void mlp(int layer, TensorView x, bool add);
-  void head(int32_t samples);
+  void head(const StepPlan& plan);
   // [samples, H] what the head reads.
   TensorView final_norm(int32_t samples);
   TensorView logits_of(TensorView normed, int32_t first);
@@ -81,6 +82,7 @@ class Decoder {
   std::unique_ptr<Tensor> alibi_slopes_;  // [HQ], where a layer has them
   std::vector<AttentionSite> attention_;  // by layer
   Segments segments_;
+  MaskWait masks_;
   std::vector<SampleRow> samples_;  // [R] of the running step
   int32_t rows_ = 0;                // T of it
   bool pending_ = false;            // the update is not in the residual yet

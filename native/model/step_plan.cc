@@ -84,6 +84,12 @@ Status StepPlanChecker::check_shapes(const StepPlan& plan) const {
   if (plan.position.size() != rows || plan.kv_slot.size() != rows)
     return broken("position or kvSlot is not [rows]");
   if (!plan.token_from.empty() && plan.token_from.size() != rows) return broken("tokenFrom is not [rows]");
+  if (plan.mask_slot.size() != plan.mask_number.size() ||
+      (!plan.mask_slot.empty() && plan.mask_slot.size() != samples)) {
+    return broken("maskSlot or maskNumber is not [samples]");
+  }
+  if (!plan.mask_slot.empty() && plan.masks.words != (limits_.vocab - 1) / 32 + 1)
+    return broken("masks.words must be " + std::to_string((limits_.vocab - 1) / 32 + 1));
   if (plan.copy_from.size() != plan.copy_to.size()) return broken("copyFrom and copyTo differ in length");
   if (plan.q_start.size() != sequences + 1) return broken("qStart is not [sequences + 1]");
   if (plan.page_table_stride < 0 ||
@@ -205,6 +211,15 @@ Status StepPlanChecker::check_sample(const StepPlan& plan, int32_t sample) const
     if (!within(plan.bias_value[i], -INFINITY, kMaxBias))
       return broken(at("biasValue", i) + " is out of range");
   }
+  return plan.mask_slot.empty() ? Status() : check_mask(plan, sample);
+}
+
+Status StepPlanChecker::check_mask(const StepPlan& plan, int32_t sample) const {
+  if (plan.mask_slot[sample] < 0) return {};
+  if (!within(plan.mask_slot[sample], plan.masks.slots)) return broken(at("maskSlot", sample) + " is no slot");
+  if (plan.mask_number[sample] < 1) return broken(at("maskNumber", sample) + " must be at least 1");
+  if (plan.sample_int[int64_t{sample} * kSampleInts + kMode] != 0)
+    return broken(at("maskSlot", sample) + " is of a row that draws nothing");
   return {};
 }
 

@@ -39,6 +39,16 @@ inline constexpr SampleColumn<float> kFloatColumns[] = {
 constexpr int kSampleInts = kFirstIntColumn + static_cast<int>(std::size(kIntColumns));
 constexpr int kSampleFloats = static_cast<int>(std::size(kFloatColumns));
 
+// Where a thread of the host puts masks of tokens while a step runs. Each slot's number says which mask it
+// holds; it is stored, with release order, when the mask is there. A number's negative says that there is no
+// such mask and will be none.
+struct MaskSlots {
+  int32_t* numbers = nullptr;  // [slots] read atomically
+  const uint32_t* masks = nullptr;  // [slots, words] as SampleRow::allowed
+  int32_t slots = 0;
+  int32_t words = 0;
+};
+
 // Sizes are the counts: token.size() is T, kv_len.size() is S, sample_row.size() is R.
 struct StepPlan {
   int32_t page_table_stride = 0;
@@ -60,6 +70,10 @@ struct StepPlan {
   std::vector<int32_t> bias_start;  // [R + 1]
   std::vector<int32_t> bias_token;
   std::vector<float> bias_value;
+  // [R] or empty: the slot of each row's mask, < 0: it may draw every token; and the number of that mask.
+  std::vector<int32_t> mask_slot;
+  std::vector<int32_t> mask_number;
+  MaskSlots masks;  // valid until the step has ended
   std::vector<int32_t> copy_from;  // [C] pages that are copied before the step
   std::vector<int32_t> copy_to;    // [C]
 
@@ -92,6 +106,7 @@ class StepPlanChecker {
   Status check_segments(const StepPlan& plan) const;
   Status check_copies(const StepPlan& plan);
   Status check_sample(const StepPlan& plan, int32_t sample) const;
+  Status check_mask(const StepPlan& plan, int32_t sample) const;
 
   PlanLimits limits_;
   // Number of the last step that wrote each KV slot: two rows of one step must not share one.
@@ -100,7 +115,7 @@ class StepPlanChecker {
   uint32_t step_ = 0;
 };
 
-// The parameters of sampled row `sample` of a checked plan; spans into the plan.
+// The parameters of sampled row `sample` of a checked plan, but for its mask; spans into the plan.
 SampleRow sample_row_of(const StepPlan& plan, int32_t sample);
 
 }  // namespace lorikeet

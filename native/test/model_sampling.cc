@@ -27,6 +27,9 @@ std::vector<float> random_logits(std::mt19937& random, size_t vocab) {
 // The sampler's distribution, spelled out in float64 with full sorts.
 std::vector<double> distribution(const std::vector<float>& logits, const SampleRow& row) {
   std::vector<double> work(logits.begin(), logits.end());
+  for (size_t i = 0; i < work.size() && !row.allowed.empty(); ++i) {
+    if ((row.allowed[i / 32] >> (i % 32) & 1u) == 0) work[i] = -INFINITY;
+  }
   for (size_t i = 0; i < row.bias_token.size(); ++i) work[row.bias_token[i]] += row.bias_value[i];
   for (size_t i = 0; i < row.history_token.size(); ++i) {
     double& logit = work[row.history_token[i]];
@@ -145,6 +148,66 @@ TEST_CASE("logits that are not finite, and a row whose every token is banned, ar
   CHECK_FALSE(sampled({1, 2}, row).finite);
 }
 
+TEST_CASE("only allowed tokens are drawn, before bias, penalties and temperature") {
+  std::vector<float> logits(70, 0.0f);
+  logits[3] = 9, logits[40] = 2, logits[69] = 1;
+  const std::vector<uint32_t> allowed{0, 1u << 8, 1u << 5 | 1u << 6 | ~0u << 7};  // 40, 69; 70 and on are no tokens
+  SampleRow row;
+  row.allowed = allowed;
+  row.top_logprobs = 2;
+  const SampleResult greedy = sampled(logits, row);
+  CHECK(greedy.token == 40);
+  CHECK(greedy.top_token[0] == 3);  // reported as if nothing were masked
+  const std::vector<int32_t> bias_token{3, 69};
+  const std::vector<float> bias_value{100, 5};
+  row.bias_token = bias_token;
+  row.bias_value = bias_value;
+  CHECK(sampled(logits, row).token == 69);
+  const std::vector<float> bans{0, -INFINITY};
+  const std::vector<int32_t> history_token{3, 40, 5};
+  const std::vector<int32_t> history_count{1, 2, 3};
+  row.bias_value = bans;
+  row.history_token = history_token;
+  row.history_count = history_count;
+  row.repetition_penalty = 2;
+  row.presence_penalty = -1.5f;
+  row.frequency_penalty = -1;
+  row.temperature = 3;
+  for (row.seed = 0; row.seed < 100; ++row.seed) CHECK(sampled(logits, row).token == 40);
+  const std::vector<float> all_bans{-INFINITY, -INFINITY};
+  const std::vector<int32_t> all{40, 69};
+  row.bias_token = all;
+  row.bias_value = all_bans;
+  CHECK_FALSE(sampled(logits, row).finite);
+}
+
+TEST_CASE("a mask that allows every token changes nothing, bit for bit") {
+  std::mt19937 random(5);
+  const std::vector<float> logits = random_logits(random, 100);
+  const std::vector<uint32_t> all(4, ~0u);
+  SampleRow row;
+  row.temperature = 1.3f;
+  row.top_p = 0.9f;
+  row.top_logprobs = 3;
+  for (row.seed = 0; row.seed < 200; ++row.seed) {
+    row.allowed = {};
+    const SampleResult plain = sampled(logits, row);
+    row.allowed = all;
+    const SampleResult masked = sampled(logits, row);
+    CHECK(masked.token == plain.token);
+    CHECK(masked.logprob == plain.logprob);
+  }
+}
+
+TEST_CASE("a skipped row draws nothing") {
+  SampleRow row;
+  row.skipped = true;
+  CHECK_FALSE(sampled({1, 2}, row).drawn);
+  CHECK_FALSE(sampled({1, NAN}, row).drawn);
+  row.skipped = false;
+  CHECK(sampled({1, 2}, row).drawn);
+}
+
 TEST_CASE("top-k keeps exactly k, top-p the smallest sufficient set, both at least one") {
   SampleRow row;
   row.temperature = 1;
@@ -175,7 +238,8 @@ TEST_CASE("draws follow the float64 distribution of every rule and of their mixt
   const std::vector<float> bias_value{2.0f, -INFINITY};
   const std::vector<int32_t> history_token{1, 7, 9};
   const std::vector<int32_t> history_count{0, 2, 1};
-  std::vector<SampleRow> rows(7);
+  const std::vector<uint32_t> allowed{0x00f7'5abdu};
+  std::vector<SampleRow> rows(9);
   for (SampleRow& row : rows) row.temperature = 1;
   rows[1].temperature = 0.6f;
   rows[2].top_k = 5;
@@ -193,6 +257,9 @@ TEST_CASE("draws follow the float64 distribution of every rule and of their mixt
   rows[6].presence_penalty = 0.4f;
   rows[6].frequency_penalty = 0.2f;
   rows[6].min_p = 0.02f;
+  rows[7].allowed = allowed;
+  rows[8] = rows[6];
+  rows[8].allowed = allowed;
   constexpr int kDraws = 20000;
   for (size_t r = 0; r < rows.size(); ++r) {
     CAPTURE(r);

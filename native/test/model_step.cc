@@ -1,7 +1,10 @@
+#include <atomic>
 #include <cmath>
 #include <functional>
 #include <random>
+#include <thread>
 
+#include "model/mask_wait.h"
 #include "test/checks.h"
 #include "tiny_model.h"
 
@@ -17,6 +20,20 @@ struct Fixture {
   TempFolder folder;
   std::unique_ptr<Model> model;
 };
+
+struct Masks {
+  int32_t numbers[2] = {1, 1};
+  uint32_t bits[2] = {1u << 17, 1u << 4 | 1u << 21};
+  MaskSlots slots() { return {numbers, bits, 2, 1}; }
+};
+
+// Two slots of one word each; the first sampled row takes the first.
+void add_masks(StepPlan& plan) {
+  static Masks masks;
+  plan.mask_slot = {0, -1};
+  plan.mask_number = {1, 0};
+  plan.masks = masks.slots();
+}
 
 // Two sequences: three rows of a fresh one on page 0, and position 5 of another on pages 1 and 2.
 StepPlan mixed_plan() {
@@ -104,6 +121,32 @@ TEST_CASE("every broken plan is refused with what is broken, and the next one ru
        [](StepPlan& p) {
          p.copy_from = {6, 5};
          p.copy_to = {4, 6};
+       }},
+      {"maskSlot or maskNumber", [](StepPlan& p) { p.mask_slot = {-1, 0}; }},
+      {"maskSlot or maskNumber",
+       [](StepPlan& p) {
+         p.mask_slot = {0};
+         p.mask_number = {1};
+       }},
+      {"masks.words",
+       [](StepPlan& p) {
+         add_masks(p);
+         p.masks.words = 2;
+       }},
+      {"maskSlot[0] is no slot",
+       [](StepPlan& p) {
+         add_masks(p);
+         p.mask_slot[0] = 2;
+       }},
+      {"maskNumber[0]",
+       [](StepPlan& p) {
+         add_masks(p);
+         p.mask_number[0] = 0;
+       }},
+      {"maskSlot[1] is of a row that draws nothing",
+       [](StepPlan& p) {
+         add_masks(p);
+         p.mask_slot[1] = 1;
        }},
       {"sampleInt", [](StepPlan& p) { p.sample_int.pop_back(); }},
       {"history or bias", [](StepPlan& p) { p.history_count.pop_back(); }},
@@ -277,6 +320,59 @@ TEST_CASE("a row takes the token that the step before drew, which the host need 
   next.token_from = {1};
   CHECK_FALSE(run(*f.model, next));
   CHECK(run(*f.model, plan_of({1, 5, 9, 4}))->front().token == first->front().token);
+}
+
+TEST_CASE("a row draws from its mask alone, and the others as they would without it") {
+  Fixture f;
+  const auto plain = run(*f.model, mixed_plan());
+  StepPlan plan = mixed_plan();
+  add_masks(plan);
+  const auto results = run(*f.model, plan);
+  REQUIRE(results);
+  CHECK(results->at(0).token == 17);
+  CHECK(results->at(0).top_token[0] == plain->at(0).top_token[0]);
+  CHECK(results->at(0).top_logprob[0] == plain->at(0).top_logprob[0]);
+  CHECK(results->at(1).logprob == plain->at(1).logprob);
+}
+
+TEST_CASE("a row whose mask does not come, or is refused, is skipped, and the others are not") {
+  Fixture f;
+  Masks masks;
+  StepPlan plan = mixed_plan();
+  plan.sample_int[kSampleInts + kMode] = 0;
+  plan.mask_slot = {0, 1};
+  plan.mask_number = {2, 1};
+  plan.masks = masks.slots();
+  for (const int32_t number : {1, -2, 0}) {
+    masks.numbers[0] = number;
+    const auto results = run(*f.model, plan);
+    REQUIRE(results);
+    CHECK_FALSE(results->at(0).drawn);
+    CHECK(results->at(1).drawn);
+    CHECK((results->at(1).token == 4 || results->at(1).token == 21));
+  }
+  masks.numbers[0] = 2;
+  CHECK(run(*f.model, plan)->at(0).token == 17);
+}
+
+TEST_CASE("a mask that is written while the step waits for it is taken") {
+  Masks masks;
+  StepPlan plan = mixed_plan();
+  plan.mask_slot = {0, -1};
+  plan.mask_number = {2, 0};
+  plan.masks = masks.slots();
+  MaskWait wait(std::chrono::hours(1));
+  wait.begin();
+  SampleRow rows[2];
+  std::thread writer([&] {
+    masks.bits[0] = 5;
+    std::atomic_ref<int32_t>(masks.numbers[0]).store(2, std::memory_order_release);
+  });
+  wait.take(plan, 0, rows);
+  writer.join();
+  CHECK_FALSE(rows[0].skipped);
+  CHECK(rows[0].allowed[0] == 5);
+  CHECK(rows[1].allowed.empty());
 }
 
 TEST_CASE("a cancelled model ends its step with an error") {

@@ -59,6 +59,8 @@ export class FakeNative implements NativeModel {
   failStep: number | undefined;
   /** Why it, or a load, fails. */
   failKind: NativeErrorKind = 'invalid';
+  /** So many masks are not looked at: they come too late. */
+  lateMasks = 0;
   /** A row after this token has no finite logits. */
   poisonToken: number | undefined;
   failLoad: string | undefined;
@@ -274,11 +276,13 @@ export class FakeNative implements NativeModel {
     const isScore = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.mode] === 1;
     const target = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.target] as number;
     const top = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.topLogprobs] as number;
-    const token = isScore ? target : this.#draw(plan, r, best);
     const finite = past.at(-1) !== this.poisonToken;
     return () => {
+      const token = isScore ? target : this.#draw(plan, r, best);
+      plan.outDrawn[r] = token === undefined ? 0 : 1;
+      if (token === undefined) return;
       plan.outToken[r] = token;
-      plan.outFinite[r] = finite ? 1 : 0;
+      plan.outFinite[r] = finite && token !== NOTHING_LEFT ? 1 : 0;
       plan.outLogprob[r] = token === best ? -0.5 : -2 - (token % 8);
       plan.outTopCount[r] = Math.max(0, top);
       for (let i = 0; i < top; i++) {
@@ -288,7 +292,15 @@ export class FakeNative implements NativeModel {
     };
   }
 
-  #draw(plan: StepPlan, r: number, best: number): number {
+  /** Undefined: the row's mask is not there. */
+  #draw(plan: StepPlan, r: number, best: number): number | undefined {
+    const { masks } = plan;
+    const slot = plan.maskSlot[r] as number;
+    const hasMask = masks !== undefined && slot >= 0;
+    if (hasMask && (this.lateMasks-- > 0 || Atomics.load(masks.numbers, slot) !== plan.maskNumber[r]))
+      return undefined;
+    const allows = (id: number): boolean =>
+      !hasMask || (((masks.masks[slot * masks.words + (id >> 5)] as number) >> (id & 31)) & 1) === 1;
     const temperature = plan.sampleFloat[r * SAMPLE_FLOATS + SAMPLE_FLOAT.temperature] as number;
     let token = best;
     if (temperature > 0) {
@@ -306,12 +318,16 @@ export class FakeNative implements NativeModel {
     if (wanted !== undefined) token = wanted[0];
     const seen = new Set(plan.historyToken.subarray(plan.historyStart[r], plan.historyStart[r + 1]));
     if (plan.sampleFloat[r * SAMPLE_FLOATS + SAMPLE_FLOAT.repetitionPenalty] === 1) seen.clear();
-    while (bias.get(token) === Number.NEGATIVE_INFINITY || seen.has(token)) {
+    const begun = token;
+    while (bias.get(token) === Number.NEGATIVE_INFINITY || seen.has(token) || !allows(token)) {
       token = (token + 1) % this.description.vocabSize;
+      if (token === begun) return NOTHING_LEFT;
     }
     return token;
   }
 }
+
+const NOTHING_LEFT = -1;
 
 function quick(plan: StepPlan): () => void {
   return () => {

@@ -48,14 +48,19 @@ export const WALK_TOKENS: readonly Uint8Array[] = [
 ];
 export const WALK_STOP = WALK_TOKENS.length;
 
-/** Random walks through the masks: each takes one of the allowed tokens until the stop token. */
+/**
+ * Random walks through the masks: each takes one of the allowed tokens until the stop token. `marks` are tokens too; one
+ * that is allowed soon comes.
+ */
 export async function randomTexts(
   grammar: string,
   count: number,
   random: (below: number) => number,
+  marks: readonly string[] = [],
 ): Promise<Buffer[]> {
   const { GrammarCompiler, GrammarMatcher, TokenizerInfo } = xgrammar();
-  const names = [...WALK_TOKENS.map(byteLevelToken), '</s>'];
+  const all = [...WALK_TOKENS, Uint8Array.of(), ...marks.map((mark) => Buffer.from(mark))];
+  const names = all.map((bytes, token) => (token === WALK_STOP ? '</s>' : byteLevelToken(bytes)));
   const tokenizer = await TokenizerInfo.createTokenizerInfo(names, 'byte_level', false, names.length, [
     WALK_STOP,
   ]);
@@ -66,21 +71,21 @@ export async function randomTexts(
     const matcher = await GrammarMatcher.createGrammarMatcher(compiled);
     const tokens: number[] = [];
     while (!matcher.isTerminated()) {
-      const token = nextToken(allowedTokens(await matcher.getNextTokenBitmask()), tokens.length, random);
+      const token = nextToken(allowedTokens(await matcher.getNextTokenBitmask(), all.length), tokens.length, random);
       if (!matcher.acceptToken(token)) throw new Error(`the mask allows ${token}, the matcher does not`);
       if (token !== WALK_STOP) tokens.push(token);
       if (tokens.length > 5_000) throw new Error('the walk does not end');
     }
     matcher.dispose();
-    texts.push(Buffer.concat(tokens.map((token) => WALK_TOKENS[token] as Uint8Array)));
+    texts.push(Buffer.concat(tokens.map((token) => all[token] as Uint8Array)));
   }
   for (const each of [compiled, compiler, tokenizer]) each.dispose();
   return texts;
 }
 
-function allowedTokens(mask: Int32Array): number[] {
+function allowedTokens(mask: Int32Array, size: number): number[] {
   const allowed: number[] = [];
-  for (let token = 0; token <= WALK_STOP; token++)
+  for (let token = 0; token < size; token++)
     if (((mask[token >> 5] as number) >> (token & 31)) & 1) allowed.push(token);
   return allowed;
 }
@@ -90,7 +95,9 @@ const CLOSERS = [WALK_STOP, ...Buffer.from('"}]0')];
 /** Any of them; from some length on one that closes what is open, so that the walk ends. */
 function nextToken(allowed: readonly number[], length: number, random: (below: number) => number): number {
   if (allowed.length === 0) throw new Error('the mask allows nothing');
-  const closer = CLOSERS.find((token) => allowed.includes(token));
+  const marks = allowed.filter((token) => token > WALK_STOP);
+  const closers = [...marks, ...CLOSERS.filter((token) => allowed.includes(token)).slice(0, 1)];
+  const closer = closers.length > 1 ? closers[random(closers.length)] : closers[0];
   if (closer !== undefined && random(length > 120 ? 2 : 12) === 0) return closer;
   return allowed[random(allowed.length)] as number;
 }

@@ -77,7 +77,11 @@ const models = {
 
 const callable = { list: async () => [{ name: 'support', owner: TENANT.name, createdAt: CREATED }] };
 
-export async function startInferenceApp(): Promise<InferenceApp> {
+/** `served`: a real engine in place of the fake one. */
+export async function startInferenceApp(served?: {
+  readonly url: string;
+  readonly token: string;
+}): Promise<InferenceApp> {
   const engine = await FakeEngine.start('cpu-0');
   const usage: UsageRecord[] = [];
   const logged: Record<string, unknown>[] = [];
@@ -111,7 +115,11 @@ export async function startInferenceApp(): Promise<InferenceApp> {
   @Module({
     imports: [
       MetricsModule.forRoot(makeRegistry('test')),
-      FleetModule.forRoot({ engineUrls: [engine.url], engineToken: 'token', logger }),
+      FleetModule.forRoot({
+        engineUrls: [served?.url ?? engine.url],
+        engineToken: served?.token ?? 'token',
+        logger,
+      }),
       InferenceApiModule.forRoot({ streams, logger, imports: [FakePlatformModule] }),
     ],
   })

@@ -68,6 +68,7 @@ export class ServingFixture {
         maxStepTokens: 32,
         maxQueuedRequests: 100,
         chatControlTokens: 'text',
+        structureTimeout_ms: 60_000,
         toolParser: 'auto',
         reasoningParser: 'auto',
         ...overrides,

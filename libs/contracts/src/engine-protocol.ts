@@ -3,6 +3,7 @@ import { BaseModelSchema } from './base-model.js';
 import { AnswerFormatsSchema, WantedFormatsSchema } from './chat-formats.js';
 import { ERROR_CODES } from './errors.js';
 import { DEFAULTABLE_NUMBERS, SamplingSchema } from './sampling.js';
+import { StructureWishSchema } from './structure-wish.js';
 
 /*
  * The engine's internal HTTP. Bearer ENGINE_TOKEN on every route but /health/*.
@@ -43,6 +44,26 @@ const InputSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
+const WishedCallsSchema = z.object({
+  tools: z
+    .array(
+      z.object({
+        name: z.string(),
+        /** Of its arguments; `field` is the caller's, for faults. */
+        schema: z.unknown(),
+        field: z.string(),
+        /** Whether the arguments have to fit also where the call itself is the model's choice. */
+        strict: z.boolean(),
+      }),
+    )
+    .min(1),
+  /** The answer must be a call. */
+  required: z.boolean(),
+  /** Several calls may follow each other. */
+  parallel: z.boolean(),
+});
+export type WishedCalls = z.infer<typeof WishedCallsSchema>;
+
 export const GenerateRequestSchema = z.object({
   requestId: z.string(),
   /** Separates prefix caches of tenants; requests share cached pages only under the same salt. */
@@ -72,6 +93,10 @@ export const GenerateRequestSchema = z.object({
   shownSpecialTokens: z.union([z.literal('all'), z.array(z.string())]).optional(),
   /** Of a chat: what of the answer is to be told apart; `start` then says how it is written. Absent: it is text. */
   wantedFormats: WantedFormatsSchema.optional(),
+  /** What structure the answer has, as far as it is not cut; `field` is the caller's, for faults. Absent: any. */
+  structure: z.object({ wish: StructureWishSchema, field: z.string() }).optional(),
+  /** Of a chat, with wantedFormats: calls of tools are held to these. Absent: to nothing. */
+  calls: WishedCallsSchema.optional(),
   /** Nothing else is drawn. Absent: every token may be. */
   allowedTokenIds: z.array(tokenId).min(1).optional(),
   /** Texts whose tokens, alone or after a space, are never drawn in a row. */

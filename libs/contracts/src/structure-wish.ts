@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { bounded, onlyKnown } from './openai/bounded.js';
-import { StructuralTagSchema, type TagFormat } from './structural-tag.js';
+import { StructuralTagSchema, type TagFormat, TagFormatSchema } from './structural-tag.js';
 
 /** What structure an answer must have: one of the ways in which a request says so. */
 export type StructureWish = StructureKind & {
@@ -15,6 +15,19 @@ type StructureKind =
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
   | { readonly kind: 'grammar'; readonly grammar: string }
   | { readonly kind: 'structural_tag'; readonly format: TagFormat };
+
+/** Between API and engine. */
+export const StructureWishSchema: z.ZodType<StructureWish> = z.discriminatedUnion(
+  'kind',
+  [
+    z.object({ kind: z.literal('json_object') }),
+    z.object({ kind: z.literal('json_schema'), schema: z.unknown() }),
+    z.object({ kind: z.literal('regex'), pattern: z.string() }),
+    z.object({ kind: z.literal('choice'), choices: z.array(z.string()) }),
+    z.object({ kind: z.literal('grammar'), grammar: z.string() }),
+    z.object({ kind: z.literal('structural_tag'), format: z.lazy(() => TagFormatSchema) }),
+  ].map((kind) => kind.extend({ compact: z.boolean().optional() })) as unknown as [z.ZodObject],
+) as unknown as z.ZodType<StructureWish>;
 
 const MOST_CHOICES = 4096;
 const jsonSchema = z.union([z.boolean(), z.record(z.string(), z.unknown())], {
@@ -99,6 +112,25 @@ export function structureWish(fields: StructureFields): StructureWish | WishFaul
   return { ...first.wish, compact: fields.structured_outputs?.disable_any_whitespace === true };
 }
 
+/** Reports what is wrong with the fields. */
+export function checkStructure(
+  fields: StructureFields,
+  report: (field: string, message: string) => void,
+): void {
+  const wish = structureWish(fields);
+  if (wish !== undefined && 'message' in wish) report(wish.path.join('.'), wish.message);
+}
+
+/** Of fields in which nothing is wrong: what they wish for, and which of them does. */
+export function wishedStructure(
+  fields: StructureFields,
+): { readonly wish: StructureWish; readonly field: string } | undefined {
+  const wish = structureWish(fields);
+  const [first] = wishes(fields);
+  if (first === undefined || wish === undefined || 'message' in wish) return undefined;
+  return { wish, field: first.path.join('.') };
+}
+
 function wishes(fields: StructureFields): Found[] {
   const found: Found[] = [];
   const add = (path: readonly string[], wish: StructureKind | WishFault) => found.push({ path, wish });
@@ -145,7 +177,7 @@ function schemaWish(schema: unknown): StructureKind | WishFault {
 }
 
 /** The parser of bodies gives large integers as bigints; in schemas they are numbers as any. */
-function plainJson(value: unknown): unknown {
+export function plainJson(value: unknown): unknown {
   const isLarge = (each: unknown): each is bigint => typeof each === 'bigint';
   return JSON.parse(JSON.stringify(value, (_, each: unknown) => (isLarge(each) ? Number(each) : each)));
 }

@@ -96,6 +96,15 @@ export interface MemoryUse {
 
 export const MAX_TOP_LOGPROBS = 20;
 
+/** Where a thread of the host puts masks of tokens while a step runs: libs/grammar/src/thread/mask-slots.ts says how. */
+export interface MaskMemory {
+  readonly slots: number;
+  /** Of one mask: ceil(vocabulary size / 32). */
+  readonly words: number;
+  readonly numbers: Int32Array; // [slots]
+  readonly masks: Int32Array; // [slots, words]
+}
+
 /**
  * Everything the host decides for one step. The arrays are allocated once at their capacity and reused; the counts say
  * how much of each holds. Rows of one sequence are contiguous, and sequences are sorted so that rows of one adapter are
@@ -128,6 +137,11 @@ export interface StepPlan {
   readonly biasStart: Int32Array; // [R + 1] into biasToken and biasValue
   readonly biasToken: Int32Array;
   readonly biasValue: Float32Array;
+  /** Undefined: every row may draw every token. Read while the step runs, not copied. */
+  masks: MaskMemory | undefined;
+  readonly maskSlot: Int32Array; // [R] < 0: the row may draw every token
+  /** [R] That the slot's mask has. A row whose mask is not there when its logits are is skipped (outDrawn). */
+  readonly maskNumber: Int32Array;
   copies: number; // C
   /**
    * [C] KV pages that are copied, all layers, before anything of the step: copyFrom[i] to copyTo[i]. No page is copied to twice,
@@ -138,6 +152,7 @@ export interface StepPlan {
   /** Results, written when the step ends. */
   readonly outToken: Int32Array; // [R]
   readonly outFinite: Uint8Array; // [R] 0: the row's logits were not finite, or every token was banned
+  readonly outDrawn: Uint8Array; // [R] 0: the row was skipped, and its other results mean nothing
   readonly outLogprob: Float32Array; // [R]
   readonly outTopCount: Int32Array; // [R]
   readonly outTopToken: Int32Array; // [R, MAX_TOP_LOGPROBS]

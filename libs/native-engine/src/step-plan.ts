@@ -40,11 +40,15 @@ export function makeStepPlan(capacity: StepPlanCapacity): StepPlan {
     biasStart: new Int32Array(samples + 1),
     biasToken: new Int32Array(bias),
     biasValue: new Float32Array(bias),
+    masks: undefined,
+    maskSlot: new Int32Array(samples).fill(-1),
+    maskNumber: new Int32Array(samples),
     copies: 0,
     copyFrom: new Int32Array(sequences), // a sequence is copied one page at most, when it enters
     copyTo: new Int32Array(sequences),
     outToken: new Int32Array(samples),
     outFinite: new Uint8Array(samples),
+    outDrawn: new Uint8Array(samples).fill(1), // stays so where nothing can be skipped
     outLogprob: new Float32Array(samples),
     outTopCount: new Int32Array(samples),
     outTopToken: new Int32Array(samples * MAX_TOP_LOGPROBS),

@@ -169,6 +169,14 @@ export const servingSettings = {
     },
     text.oneOf(['auto', 'none', ...REASONING_FORMATS], 'auto'),
   ),
+  structureTimeout_ms: setting(
+    {
+      name: 'STRUCTURE_TIMEOUT_MS',
+      summary: 'Longest time that the structure of an answer (a schema, a pattern) may take to be compiled',
+      defaultText: '5000',
+    },
+    text.integer(5_000, 1, 600_000),
+  ),
   maxQueuedRequests: setting(
     {
       name: 'MAX_QUEUED_REQUESTS',

@@ -31,12 +31,16 @@ struct SampleRow {
   std::span<const int32_t> history_count;
   std::span<const int32_t> bias_token;
   std::span<const float> bias_value;  // added to the logit; -inf bans the token
+  // Bit t, lowest first, is 1 where token t may be drawn; empty: every token may. Bits beyond V mean nothing.
+  std::span<const uint32_t> allowed;  // [ceil(V / 32)]
+  bool skipped = false;               // nothing is drawn
 };
 constexpr int kMaxTopLogprobs = 20;
 struct SampleResult {
   int32_t token = 0;
   bool finite =
       true;  // false: the row's logits hold NaN or Inf, or every token is banned; token means nothing then
+  bool drawn = true;  // false: the row was skipped, and nothing else means anything
   float logprob = 0.0f;  // of token (or target) under log_softmax of the raw logits
   int32_t top_count = 0;
   int32_t top_token[kMaxTopLogprobs];  // best first; ties by lowest id
@@ -56,7 +60,7 @@ struct StepInput {
   std::span<const int32_t> token;  // [T]
   // [T] or empty: a row whose entry is not negative has, in place of `token`, what the step before drew for
   // its sampled row of that number: the host need not have seen it. Where that row's logits were not finite
-  // (which the host learns from that step) the token is 0.
+  // or it was skipped (which the host learns from that step) the token is 0.
   std::span<const int32_t> token_from;
   std::span<const int32_t> position;    // [T]
   std::span<const int32_t> kv_slot;     // [T] page * page_tokens + offset where the row's K/V go
@@ -65,7 +69,9 @@ struct StepInput {
   std::span<const int32_t> page_table;  // [S, page_table_stride]
   int32_t page_table_stride = 0;
   std::span<const int32_t> sample_row;  // [R] rows of T
-  std::span<const SampleRow> samples;   // [R]
+  // [R] Until `sample` is called for a row, the host may still change its `allowed` and `skipped`: masks are
+  // made while the step runs.
+  std::span<const SampleRow> samples;
   PageCopies copies;
 };
 

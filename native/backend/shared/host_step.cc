@@ -37,7 +37,7 @@ bool HostStep::resolve_tokens(const StepInput& input) {
     if (from < 0) continue;
     if (static_cast<size_t>(from) >= drawn_) return false;
     const SampleResult& drawn = results_[static_cast<size_t>(from)];
-    token_[row] = drawn.finite ? drawn.token : 0;
+    token_[row] = drawn.finite && drawn.drawn ? drawn.token : 0;
   }
   return true;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 namespace lorikeet {
 
@@ -68,6 +69,20 @@ void top_logprobs(SampleResult& result, const float* logits, int64_t vocab, int3
 
 bool has_penalties(const SampleRow& row) {
   return row.repetition_penalty != 1.0f || row.presence_penalty != 0.0f || row.frequency_penalty != 0.0f;
+}
+
+// Copies the logits of allowed tokens; the others are banned.
+void copy_allowed(float* to, const float* logits, int64_t vocab, std::span<const uint32_t> allowed) {
+  constexpr int kBits = 32;
+  for (int64_t first = 0; first < vocab; first += kBits) {
+    const uint32_t bits = allowed[static_cast<size_t>(first / kBits)];
+    const int64_t end = std::min(first + kBits, vocab);
+    if (bits == 0) {
+      std::fill(to + first, to + end, -INFINITY);
+      continue;
+    }
+    for (int64_t i = first; i < end; ++i) to[i] = (bits >> (i - first) & 1u) != 0 ? logits[i] : -INFINITY;
+  }
 }
 
 void apply_bias_and_penalties(float* logits, const SampleRow& row) {
@@ -158,15 +173,22 @@ void sample_row(SampleResult& result, const float* logits, int64_t vocab, const 
   result.token = 0;
   result.logprob = 0;
   result.top_count = 0;
+  result.drawn = !row.skipped;
+  result.finite = true;
+  if (row.skipped) return;
   result.finite = all_finite(logits, vocab);
   if (!result.finite) return;
 
   if (row.mode == SampleMode::score) {
     result.token = row.target;
-  } else if (row.bias_token.empty() && !has_penalties(row)) {
+  } else if (row.allowed.empty() && row.bias_token.empty() && !has_penalties(row)) {
     result.token = sample_token(logits, vocab, row, scratch.candidates);
   } else {
-    std::copy(logits, logits + vocab, scratch.logits.begin());
+    if (row.allowed.empty()) {
+      std::copy(logits, logits + vocab, scratch.logits.begin());
+    } else {
+      copy_allowed(scratch.logits.data(), logits, vocab, row.allowed);
+    }
     apply_bias_and_penalties(scratch.logits.data(), row);
     const float top = scratch.logits[argmax(scratch.logits.data(), vocab)];
     result.finite = std::isfinite(top);  // false: every token is banned

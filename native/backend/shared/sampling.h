@@ -1,9 +1,9 @@
 // Choosing a token from a row of logits: one implementation for every backend whose logits are in host
 // memory.
 //
-// Order of the rules, as in vLLM: log-probabilities are of the raw logits; then logit bias; repetition,
-// presence and frequency penalties; temperature; min-p; top-k; top-p; the draw. A function of the row and its
-// parameters alone.
+// Order of the rules, as in vLLM: log-probabilities are of the raw logits; then the mask of allowed tokens;
+// logit bias; repetition, presence and frequency penalties; temperature; min-p; top-k; top-p; the draw. A
+// function of the row and its parameters alone.
 #pragma once
 
 #include <array>

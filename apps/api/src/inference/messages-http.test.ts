@@ -196,7 +196,9 @@ describe('what is refused', () => {
     [{ temperature: 1.5 }, 'temperature'],
     [{ messages: [{ role: 'user', content: [image] }] }, 'messages'],
     [{ tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, 'tools'],
-    [{ tools: [weather], tool_choice: { type: 'any' } }, 'tool_choice'],
+    [{ tool_choice: { type: 'any' } }, 'tool_choice'],
+    [{ tools: [weather], tool_choice: { type: 'tool', name: 'nobody' } }, 'tool_choice'],
+    [{ tools: [weather], tool_choice: { type: 'some' } }, 'tool_choice'],
     [{ container: 'x' }, 'container'],
   ])('is named: %j', async (fields, param) => {
     const refusal = client.messages.create({

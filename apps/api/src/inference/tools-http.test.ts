@@ -144,12 +144,38 @@ describe('calls of tools, with the openai client', () => {
     });
   });
 
-  const strict = { ...weather, function: { ...weather.function, strict: true } };
+  const strict = { ...weather, function: { ...weather.function, name: 'strict', strict: true } };
+  const named = { type: 'function', function: { name: 'weather' } } as const;
+  const schema = weather.function.parameters;
+  const field = (at: number) => `tools[${at}].function.parameters`;
+  const own = { name: 'weather', schema, strict: false, field: field(0) };
+  const exact = { name: 'strict', schema, strict: true, field: field(1) };
+  it.each<[Partial<Params>, object | undefined]>([
+    [{}, undefined],
+    [{ tool_choice: 'required' }, { tools: [own], required: true, parallel: true }],
+    [{ tools: [strict, weather], tool_choice: named }, { tools: [{ ...own, field: field(1) }], required: true, parallel: false }],
+    [{ tools: [weather, strict] }, { tools: [own, exact], required: false, parallel: true }],
+    [{ tools: [weather, strict], parallel_tool_calls: false }, { tools: [own, exact], required: false, parallel: false }],
+    [
+      {
+        tools: [weather, strict],
+        tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [named] } },
+      } as unknown as Partial<Params>,
+      { tools: [own], required: false, parallel: true },
+    ],
+    [{ tools: [strict], tool_choice: 'none' }, undefined],
+    [{ response_format: { type: 'json_object' } }, { tools: [own], required: false, parallel: true }],
+  ])('are held to what is asked: %j', async (fields, calls) => {
+    app.engine.script = answerText(CALL, { tools: 'hermes' });
+    await client.chat.completions.create({ ...chat, ...fields });
+    expect(app.engine.requests[0]?.calls).toEqual(calls);
+  });
+
   it.each<[Partial<Params>, string]>([
-    [{ tool_choice: 'required' }, 'tool_choice'],
-    [{ tool_choice: { type: 'function', function: { name: 'weather' } } }, 'tool_choice'],
-    [{ tools: [weather, strict] }, 'tools[1].function.strict'],
-  ])('cannot be enforced: %j', async (fields, param) => {
+    [{ tools: [], tool_choice: 'required' }, 'tool_choice'],
+    [{ tool_choice: { type: 'function', function: { name: 'nobody' } } }, 'tool_choice'],
+    [{ tools: [{ ...strict, function: { ...strict.function, parameters: [] as unknown as object } }] } as Partial<Params>, 'tools[0].function.parameters'],
+  ])('cannot be: %j', async (fields, param) => {
     const refusal = client.chat.completions.create({ ...chat, ...fields });
     await expect(refusal).rejects.toMatchObject({ status: 400, param });
   });

@@ -85,11 +85,22 @@ const ToolSchema = onlyKnown({
   description: z.string().nullish(),
   input_schema: z.record(z.string(), z.unknown()),
   cache_control: cacheControl,
-  strict: z.literal(false, { error: 'only false is supported: schemas cannot be enforced yet' }).nullish(),
+  strict: z.boolean().nullish().describe('Inputs that fit `input_schema` exactly'),
 });
 
-const CHOICES =
-  'only "auto" and "none" are supported: that the model must call a tool cannot be enforced yet';
+const disableParallel = z.boolean().nullish();
+const ToolChoiceSchema = z.discriminatedUnion(
+  'type',
+  [
+    onlyKnown({ type: z.enum(['auto', 'any', 'none']), disable_parallel_tool_use: disableParallel }),
+    onlyKnown({
+      type: z.literal('tool'),
+      name: z.string(),
+      disable_parallel_tool_use: disableParallel,
+    }),
+  ],
+  { error: ({ code }) => (code === 'invalid_union' ? 'expected type auto, any, tool or none' : undefined) },
+);
 
 const ThinkingChoiceSchema = z.discriminatedUnion(
   'type',
@@ -107,10 +118,7 @@ const promptFields = {
   messages: bounded(MOST.messages, z.array(MessageSchema).min(1).max(MOST.messages)),
   system: z.union([z.string(), bounded(MOST.contentParts, z.array(TextBlockSchema))]).nullish(),
   tools: bounded(MOST.tools, z.array(ToolSchema).max(MOST.tools)).nullish(),
-  tool_choice: onlyKnown({
-    type: z.enum(['auto', 'none'], { error: CHOICES }),
-    disable_parallel_tool_use: z.boolean().nullish(),
-  }).nullish(),
+  tool_choice: ToolChoiceSchema.nullish(),
   thinking: ThinkingChoiceSchema.nullish().describe(
     'Reasoning, where the model has it: off unless enabled; `budget_tokens` bounds nothing, `max_tokens` does',
   ),

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { checkStructure, type StructureFields, structureFields } from '../structure-wish.js';
 import { bounded, MOST, onlyKnown } from './bounded.js';
+import { chosenTools, type ToolChoice, ToolChoiceSchema } from './tool-choice.js';
 import {
   answerFields,
   checkCommonRules,
@@ -107,11 +109,6 @@ const ToolSchema = z.object({
   }),
 });
 
-const NO_FORCED_CALLS =
-  'only "auto" and "none" are supported: that the model must call a tool, or a certain one, cannot be enforced yet';
-const NO_STRICT_SCHEMAS =
-  "strict: only false is supported: that arguments follow a tool's schema cannot be enforced yet";
-
 /** Given to the template by us, from the request's own fields. */
 const RESERVED_TEMPLATE_ARGUMENTS = ['messages', 'tools', 'add_generation_prompt'];
 
@@ -146,14 +143,8 @@ export const ChatRequestSchema = onlyKnown({
   max_completion_tokens: z.int().min(1).nullish().describe('Goes before `max_tokens`, its old name'),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(MAX_TOP_LOGPROBS).nullish(),
-  response_format: z
-    .object({
-      type: z.literal('text', {
-        error: ({ input }) => `only "text" is supported, got ${JSON.stringify(input)}`,
-      }),
-    })
-    .nullish(),
-  tool_choice: z.unknown().optional().describe('`auto` (the default) or `none`'),
+  ...structureFields,
+  tool_choice: ToolChoiceSchema.nullish().describe('`auto` when absent'),
   parallel_tool_calls: z.boolean().nullish().describe('false: only the first call of an answer is given'),
   include_reasoning: z.boolean().nullish().describe('false: reasoning is left out of the answer'),
   reasoning_effort: z
@@ -181,14 +172,14 @@ interface ChatInputRules {
   readonly continue_final_message?: boolean | null | undefined;
 }
 
-interface ChatRules extends ChatInputRules {
+interface ChatRules extends ChatInputRules, StructureFields {
   readonly max_tokens?: number | null | undefined;
   readonly max_completion_tokens?: number | null | undefined;
   readonly min_tokens?: number | null | undefined;
   readonly logprobs?: boolean | null | undefined;
   readonly top_logprobs?: number | null | undefined;
-  readonly tools?: readonly { readonly function: { readonly strict?: unknown } }[] | null | undefined;
-  readonly tool_choice?: unknown;
+  readonly tools?: readonly { readonly function: { readonly name: string } }[] | null | undefined;
+  readonly tool_choice?: ToolChoice | null | undefined;
   readonly prompt_logprobs?: number | null | undefined;
   readonly stream?: boolean | null | undefined;
   readonly stream_options?: object | null | undefined;
@@ -198,6 +189,7 @@ type Report = (field: string, message: string) => void;
 
 function checkChatRules(request: ChatRules, report: Report): void {
   const { max_tokens, max_completion_tokens } = request;
+  checkStructure(request, report);
   checkCommonRules({ ...request, max_tokens: max_completion_tokens ?? max_tokens }, report);
   if (typeof request.top_logprobs === 'number' && !request.logprobs)
     report('top_logprobs', 'only allowed with logprobs: true');
@@ -216,8 +208,10 @@ export function checkChatInput(request: ChatInputRules, report: Report): void {
 }
 
 function checkTools({ tools, tool_choice }: ChatRules, report: Report): void {
-  const choice = tool_choice ?? 'auto';
-  if (choice !== 'none' && choice !== 'auto') report('tool_choice', NO_FORCED_CALLS);
-  const strict = choice === 'none' ? -1 : (tools ?? []).findIndex((tool) => tool.function.strict === true);
-  if (strict >= 0) report(`tools[${strict}].function.strict`, NO_STRICT_SCHEMAS);
+  const { mode, names = [] } = chosenTools(tool_choice);
+  if (mode === 'required' && (tools ?? []).length === 0)
+    report('tool_choice', 'a tool can only be called where there are tools');
+  const known = new Set(tools?.map((tool) => tool.function.name));
+  const unknown = names.find((name) => !known.has(name));
+  if (unknown !== undefined) report('tool_choice', `there is no tool ${JSON.stringify(unknown)}`);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkStructure, structureFields } from '../structure-wish.js';
 import { onlyKnown } from './bounded.js';
 import {
   answerFields,
@@ -79,7 +80,7 @@ export const CompletionRequestSchema = onlyKnown({
     .nullish()
     .describe('Number of alternatives listed with each token'),
   suffix: refused('suffix (fill in the middle) is not supported'),
-  response_format: z.object({ type: z.literal('text', { error: 'only "text" is supported' }) }).nullish(),
+  ...structureFields,
   add_special_tokens: z
     .boolean()
     .nullish()
@@ -90,6 +91,7 @@ export const CompletionRequestSchema = onlyKnown({
   const report = (field: string, message: string) =>
     context.addIssue({ code: 'custom', path: [field], message });
   checkCommonRules(request, report);
+  checkStructure(request, report);
   const { n, best_of, stream } = request;
   const candidates = best_of ?? n ?? 1;
   if (best_of && best_of < (n ?? 1)) report('best_of', `expected at least n (${n})`);

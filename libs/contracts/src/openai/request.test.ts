@@ -83,7 +83,9 @@ describe('CompletionRequestSchema', () => {
     [{ min_tokens: 5, max_tokens: 4 }, 'min_tokens: expected at most max_tokens (4)'],
     [{ stream_options: { include_usage: true } }, 'stream_options: only allowed with stream: true'],
     [{ suffix: 'x' }, 'suffix: suffix (fill in the middle) is not supported'],
-    [{ response_format: { type: 'json_object' } }, 'response_format.type: only "text" is supported'],
+    [{ response_format: { type: 'xml' } }, 'response_format.type: expected one of text, json_object'],
+    [{ guided_regex: 'a', guided_choice: ['b'] }, 'guided_choice: only one of the fields for structure'],
+    [{ structured_outputs: { lark: 'x' } }, 'structured_outputs.lark: is not a field of this request'],
     [{ use_beam_search: true }, 'use_beam_search: only false is supported'],
     [{ temprature: 1 }, 'temprature: is not a field of this request'],
     [{ stream: true, stream_options: { usage: true } }, 'stream_options.usage: is not a field'],
@@ -136,6 +138,19 @@ describe('ChatRequestSchema', () => {
     [{ tools: [{ type: 'function', function: { name: 'f', parameters: {} } }], tool_choice: 'none' }],
     [{ tool_choice: 'auto', parallel_tool_calls: true, tools: [] }],
     [{ response_format: { type: 'text' }, modalities: ['text'], n: 2 }],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'a', schema: {}, strict: true } } }],
+    [{ structured_outputs: { choice: ['a', 'b'] } }],
+    [{ guided_grammar: 'root ::= "a"' }],
+    [{ tools: [{ type: 'function', function: { name: 'f', strict: true } }], tool_choice: 'required' }],
+    [
+      {
+        tools: [{ type: 'function', function: { name: 'f' } }],
+        tool_choice: {
+          type: 'allowed_tools',
+          allowed_tools: { mode: 'auto', tools: [{ type: 'function', function: { name: 'f' } }] },
+        },
+      },
+    ],
     [{ chat_template_kwargs: { enable_thinking: false }, add_generation_prompt: false }],
     [
       {
@@ -171,19 +186,17 @@ describe('ChatRequestSchema', () => {
       'messages.0.tool_call_id: Invalid input: expected string',
     ],
     [{ messages: [{ role: 'user', content: 'x', images: [] }] }, 'messages.0.images: is not a field'],
+    [{ tool_choice: 'required' }, 'tool_choice: a tool can only be called where there are tools'],
+    [{ tool_choice: 'any' }, 'tool_choice: expected "auto", "none", "required"'],
     [
-      { tools: [{ type: 'function', function: { name: 'f', strict: true } }] },
-      'tools[0].function.strict: strict: only false is supported',
+      {
+        tools: [{ type: 'function', function: { name: 'g' } }],
+        tool_choice: { type: 'function', function: { name: 'f' } },
+      },
+      'tool_choice: there is no tool "f"',
     ],
-    [{ tool_choice: 'required' }, 'tool_choice: only "auto" and "none" are supported'],
-    [
-      { tool_choice: { type: 'function', function: { name: 'f' } } },
-      'tool_choice: only "auto" and "none" are supported',
-    ],
-    [
-      { response_format: { type: 'json_schema' } },
-      'response_format.type: only "text" is supported, got "json_schema"',
-    ],
+    [{ response_format: { type: 'json_schema' } }, 'response_format.json_schema: Invalid input'],
+    [{ guided_json: '{' }, 'guided_json: expected the JSON text of a schema'],
     [{ top_logprobs: 2 }, 'top_logprobs: only allowed with logprobs: true'],
     [{ logprobs: 2 }, 'logprobs: Invalid input: expected boolean'],
     [{ messages: [{ role: 'user', content: 'x', type: 'reasoning' }] }, 'only "message" is supported'],

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { wishGrammar } from '../wish-grammar.js';
 import { GrammarThread, type GrammarThreadOptions } from './grammar-thread.js';
-import { isAllowed, maskIn } from './mask-slots.js';
+import { isAllowed, maskIn, maskSlots } from './mask-slots.js';
 import { vocabularyOf } from './vocabulary.js';
 
 // What is awaited is computed: a busy machine only takes longer.
@@ -47,7 +47,7 @@ const open: GrammarThread[] = [];
 function startThread(options: Partial<GrammarThreadOptions> = {}): GrammarThread {
   const thread = new GrammarThread({
     vocabulary,
-    slots: 4,
+    slots: maskSlots(4, SIZE),
     compileTimeout_ms: 15_000,
     memoryBytes: 256 * 2 ** 20,
     cacheBytes: 64 * 2 ** 20,
@@ -151,6 +151,17 @@ describe('the grammar thread', () => {
       await thread.advance(id, [next]);
       await judge.advance(judgeId, [...(PIECES[next] as Uint8Array)]);
     }
+  });
+
+  it('allows the ends of an answer where stop tokens are allowed, and only there', async () => {
+    const thread = startThread();
+    const id = await thread.begin(regexGrammar('a+b?'), [token('b'), CONTROL]);
+    await thread.advance(id, [], { slot: 0, number: 1 });
+    expect(allowedIn(thread, 0)).toEqual([token('a'), token('ab')]);
+    await thread.advance(id, [token('a')], { slot: 0, number: 2 });
+    expect(allowedIn(thread, 0)).toEqual([token('a'), token('b'), token('ab'), CONTROL, STOP]);
+    await thread.advance(id, [token('ab')], { slot: 0, number: 3 });
+    expect(allowedIn(thread, 0)).toEqual([token('b'), CONTROL, STOP]);
   });
 
   it('translates wishes, and says what is wrong with them', async () => {

@@ -1,16 +1,16 @@
 import type { StructureWish } from '#contracts/structure-wish.js';
 import type { StructureLimits } from '../budget.js';
 import { StructureError } from '../errors.js';
-import { type MaskSlots, maskSlots, publish } from './mask-slots.js';
+import { type MaskSlots, publish } from './mask-slots.js';
 import { MatcherHistory } from './matcher-history.js';
-import type { Advance, Command, GrammarWorkerData, MaskPlace, Outcome } from './protocol.js';
+import type { Advance, Beginning, Command, GrammarWorkerData, MaskPlace, Outcome } from './protocol.js';
 import type { Vocabulary } from './vocabulary.js';
 import { type WorkerEnd, WorkerLink } from './worker-link.js';
 
 export interface GrammarThreadOptions {
   readonly vocabulary: Vocabulary;
-  /** Sequences that may have a mask at the same time. */
-  readonly slots: number;
+  /** Where the masks go; another thread may write to others of them. */
+  readonly slots: MaskSlots;
   /** Of one translation and of one compilation, from when the thread turns to it. */
   readonly compileTimeout_ms: number;
   /** Of the library, with the vocabulary and all grammars. */
@@ -18,11 +18,13 @@ export interface GrammarThreadOptions {
   /** Of compiled grammars that are kept, as estimated. */
   readonly cacheBytes: number;
   readonly limits?: StructureLimits;
+  /** What each command has made the thread work. */
+  readonly onDone?: (kind: Command['kind'], took_ms: number) => void;
 }
 
 interface Pending {
   readonly command: Command;
-  readonly settle: (outcome: Outcome) => void;
+  readonly settle: (outcome: Outcome, took_ms?: number) => void;
 }
 
 /** The number of commands that nobody waits for; others count from 1. */
@@ -36,7 +38,6 @@ const MOST_RESTARTS_IN_A_ROW = 3;
  * thread that overran or died is started anew; its matchers read again what they had read, and nobody else notices.
  */
 export class GrammarThread {
-  readonly slots: MaskSlots;
   readonly #matchers = new Map<number, MatcherHistory>();
   /** In the order in which they were sent, by request. */
   readonly #pending = new Map<number, Pending>();
@@ -49,8 +50,10 @@ export class GrammarThread {
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  constructor(private readonly options: GrammarThreadOptions) {
-    this.slots = maskSlots(options.slots, options.vocabulary.size);
+  constructor(private readonly options: GrammarThreadOptions) {}
+
+  get slots(): MaskSlots {
+    return this.options.slots;
   }
 
   /** Starts the thread, so that the first wish need not wait for it. */
@@ -63,24 +66,31 @@ export class GrammarThread {
     return this.#ask({ kind: 'translate', wish }) as Promise<string>;
   }
 
-  /** Compiles a grammar, as `translate` gives it, so that `begin` finds it ready. Rejects with a `StructureError`. */
-  async compile(grammar: string): Promise<void> {
-    await this.#ask({ kind: 'compile', grammar });
+  /**
+   * Compiles a grammar, as `translate` gives it, so that `begin` finds it ready; how long the thread worked for it. Rejects
+   * with a `StructureError`.
+   */
+  async compile(grammar: string): Promise<{ readonly took_ms: number }> {
+    let took_ms = 0;
+    await this.#ask({ kind: 'compile', grammar }, (ms) => {
+      took_ms = ms;
+    });
+    return { took_ms };
   }
 
   /** A matcher at the beginning of an answer. Rejects with a `StructureError`. */
-  begin(grammar: string): Promise<number> {
-    return this.#beginAt(grammar, []);
+  begin(grammar: string, ends?: readonly number[]): Promise<number> {
+    return this.#beginAt({ grammar, ends }, []);
   }
 
   /** A matcher that has read what `id` has read, pending steps included. */
   fork(id: number): Promise<number> {
-    const { grammar, tokens } = this.#history(id);
-    return this.#beginAt(grammar, tokens);
+    const { beginning, tokens } = this.#history(id);
+    return this.#beginAt(beginning, tokens);
   }
 
   /** Reads tokens, then writes the mask of the next one to its place. */
-  advance(id: number, tokens: readonly number[], place?: MaskPlace): Promise<Advance> {
+  async advance(id: number, tokens: readonly number[], place?: MaskPlace): Promise<Advance> {
     this.#history(id).advance(tokens);
     return this.#ask({ kind: 'advance', id, tokens, ...(place && { place }) }) as Promise<Advance>;
   }
@@ -103,10 +113,10 @@ export class GrammarThread {
     await this.#link?.close();
   }
 
-  async #beginAt(grammar: string, tokens: readonly number[]): Promise<number> {
+  async #beginAt(beginning: Beginning, tokens: readonly number[]): Promise<number> {
     const id = ++this.#ids;
-    await this.#ask({ kind: 'begin', id, grammar, tokens });
-    this.#matchers.set(id, new MatcherHistory(grammar, tokens));
+    await this.#ask({ kind: 'begin', id, ...beginning, tokens });
+    this.#matchers.set(id, new MatcherHistory(beginning, tokens));
     return id;
   }
 
@@ -116,9 +126,13 @@ export class GrammarThread {
     return history;
   }
 
-  async #ask(command: Command): Promise<string | Advance | undefined> {
+  async #ask(command: Command, onDone?: (took_ms: number) => void): Promise<string | Advance | undefined> {
     if (this.#isClosed) throw new StructureError('internal', 'the grammar thread is closed');
-    const outcome = await new Promise<Outcome>((settle) => {
+    const outcome = await new Promise<Outcome>((resolve) => {
+      const settle = (settled: Outcome, took_ms = 0) => {
+        onDone?.(took_ms);
+        resolve(settled);
+      };
       const request = ++this.#requests;
       this.#pending.set(request, { command, settle });
       this.#running().send({ request, command });
@@ -134,22 +148,22 @@ export class GrammarThread {
   }
 
   #start(): WorkerLink {
-    const { vocabulary, memoryBytes, cacheBytes, limits } = this.options;
+    const { vocabulary, slots, memoryBytes, cacheBytes, limits } = this.options;
     const data: GrammarWorkerData = {
       vocabulary,
-      slots: this.slots,
+      slots,
       memoryBytes,
       cacheBytes,
       ...(limits && { limits }),
     };
     return new WorkerLink(data, {
       onReady: () => this.#watchFirst(),
-      onAnswer: (request, outcome) => this.#settle(request, outcome),
+      onAnswer: ({ request, outcome, took_ms }) => this.#settle(request, outcome, took_ms),
       onEnd: (end) => this.#restart(end),
     });
   }
 
-  #settle(request: number, outcome: Outcome): void {
+  #settle(request: number, outcome: Outcome, took_ms: number): void {
     if (request === CATCHING_UP && --this.#returning === 0) this.#watchFirst();
     const pending = this.#pending.get(request);
     if (pending === undefined) return;
@@ -160,7 +174,8 @@ export class GrammarThread {
     this.#restarts = 0;
     this.#pending.delete(request);
     this.#confirm(pending.command, outcome);
-    pending.settle(outcome);
+    this.options.onDone?.(pending.command.kind, took_ms);
+    pending.settle(outcome, took_ms);
     this.#watchFirst(true);
   }
 
@@ -193,6 +208,7 @@ export class GrammarThread {
   #restart(end: WorkerEnd): void {
     this.#stopWatching();
     this.#returning = 0;
+    const wasReady = this.#link?.isReady === true;
     void this.#link?.close();
     this.#link = undefined;
     if (this.#isClosed) return;
@@ -200,13 +216,17 @@ export class GrammarThread {
     if (first !== undefined) {
       const [request, { command, settle }] = first;
       const isGuilty = command.kind === 'translate' || command.kind === 'compile' || command.kind === 'begin';
-      if (isGuilty) {
-        this.#pending.delete(request);
-        settle({ ...end, isFatal: false });
-      } else if (++this.#restarts > MOST_RESTARTS_IN_A_ROW) {
+      const isHopeless = !isGuilty && ++this.#restarts > MOST_RESTARTS_IN_A_ROW;
+      if (isHopeless && !wasReady) {
         this.#restarts = 0;
         this.#failAll('the grammar thread dies again and again');
         return;
+      }
+      if (isGuilty || isHopeless) {
+        this.#restarts = 0;
+        this.#pending.delete(request);
+        this.#forsake(command);
+        settle({ ...end, isFatal: false });
       }
     }
     if (this.#pending.size === 0 && this.#matchers.size === 0) return;
@@ -215,9 +235,17 @@ export class GrammarThread {
 
   #catchUp(link: WorkerLink): void {
     this.#returning = this.#matchers.size;
-    for (const [id, { grammar, confirmed }] of this.#matchers)
-      link.send({ request: CATCHING_UP, command: { kind: 'begin', id, grammar, tokens: confirmed } });
+    for (const [id, { beginning, confirmed }] of this.#matchers)
+      link.send({ request: CATCHING_UP, command: { kind: 'begin', id, ...beginning, tokens: confirmed } });
     for (const [request, { command }] of this.#pending) link.send({ request, command });
+  }
+
+  /** Its mask will not come, and a matcher that did not live through it is gone. */
+  #forsake(command: Command): void {
+    if (!('place' in command)) return;
+    this.#matchers.delete(command.id);
+    const { place } = command;
+    if (place !== undefined) publish(this.slots, place.slot, -place.number);
   }
 
   #failAll(message: string): void {
@@ -225,8 +253,7 @@ export class GrammarThread {
     this.#pending.clear();
     this.#matchers.clear();
     for (const { command, settle } of pending) {
-      if ('place' in command && command.place !== undefined)
-        publish(this.slots, command.place.slot, -command.place.number);
+      this.#forsake(command);
       settle({ fault: 'internal', message, isFatal: false });
     }
   }

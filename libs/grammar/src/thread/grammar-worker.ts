@@ -11,7 +11,7 @@ import { loadXgrammar } from './xgrammar.js';
 
 const data = workerData as GrammarWorkerData;
 const port = parentPort as NonNullable<typeof parentPort>;
-const answer = (message: Answer) => port.postMessage(message);
+const answer = (message: Answer | 'ready') => port.postMessage(message);
 
 const memory = new LibraryMemory();
 const library = memory.watch(data.memoryBytes, loadXgrammar);
@@ -36,7 +36,7 @@ async function valueOf(command: Command): Promise<string | Advance | undefined> 
       await matchers.compile(command.grammar);
       return undefined;
     case 'begin':
-      await matchers.begin(command.id, command.grammar, command.tokens);
+      await matchers.begin(command.id, command, command.tokens);
       return undefined;
     case 'advance':
       return matchers.advance(command.id, command.tokens, command.place);
@@ -63,6 +63,10 @@ function faultOf(error: unknown): Outcome {
 
 let last: Promise<unknown> = Promise.resolve();
 port.on('message', ({ request, command }: Request) => {
-  last = last.then(async () => answer({ request, outcome: await outcomeOf(command) }));
+  last = last.then(async () => {
+    const begin_ms = performance.now();
+    const outcome = await outcomeOf(command);
+    answer({ request, outcome, took_ms: performance.now() - begin_ms });
+  });
 });
 answer('ready');

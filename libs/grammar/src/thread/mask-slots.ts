@@ -39,3 +39,9 @@ export function publish({ numbers }: MaskSlots, slot: number, number: number): v
 
 export const isAllowed = (mask: Int32Array, token: number): boolean =>
   (((mask[token >> 5] as number) >> (token & 31)) & 1) === 1;
+
+export function allow(mask: Int32Array, token: number, isAllowed: boolean): void {
+  const bit = 1 << (token & 31);
+  const word = mask[token >> 5] as number;
+  mask[token >> 5] = isAllowed ? word | bit : word & ~bit;
+}

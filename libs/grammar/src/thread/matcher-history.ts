@@ -1,4 +1,4 @@
-import type { Command } from './protocol.js';
+import type { Beginning, Command } from './protocol.js';
 
 /** What a matcher has read: what its thread has answered for, and what it was asked for besides. */
 export class MatcherHistory {
@@ -6,7 +6,7 @@ export class MatcherHistory {
   readonly #asked: number[];
 
   constructor(
-    readonly grammar: string,
+    readonly beginning: Beginning,
     tokens: readonly number[],
   ) {
     this.#confirmed = [...tokens];

@@ -1,8 +1,8 @@
 import type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from '@mlc-ai/web-xgrammar';
 import { StructureError } from '../errors.js';
-import { type MaskSlots, maskIn, publish } from './mask-slots.js';
-import type { Advance, GrammarWorkerData, MaskPlace } from './protocol.js';
-import { byteLevelNames } from './vocabulary.js';
+import { allow, isAllowed, type MaskSlots, maskIn, publish } from './mask-slots.js';
+import type { Advance, Beginning, GrammarWorkerData, MaskPlace } from './protocol.js';
+import { byteLevelNames, type Vocabulary } from './vocabulary.js';
 import type { Xgrammar } from './xgrammar.js';
 
 interface Compiled {
@@ -14,7 +14,7 @@ interface Compiled {
 
 interface Matcher {
   readonly matcher: GrammarMatcher;
-  readonly grammar: string;
+  readonly beginning: Beginning;
 }
 
 /** The grammars and matchers of one vocabulary, in the library's memory. */
@@ -29,7 +29,7 @@ export class Matchers {
     private readonly compiler: GrammarCompiler,
     private readonly slots: MaskSlots,
     private readonly cacheBytes: number,
-    private readonly maskBytes: number,
+    private readonly vocabulary: Vocabulary,
   ) {}
 
   static async open(xgrammar: Xgrammar, data: GrammarWorkerData): Promise<Matchers> {
@@ -42,7 +42,7 @@ export class Matchers {
       [...vocabulary.stopTokens],
     );
     const compiler = await xgrammar.GrammarCompiler.createGrammarCompiler(tokenizer, false);
-    return new Matchers(xgrammar, compiler, slots, cacheBytes, vocabulary.size / 8);
+    return new Matchers(xgrammar, compiler, slots, cacheBytes, vocabulary);
   }
 
   async compile(grammar: string): Promise<Compiled> {
@@ -53,38 +53,39 @@ export class Matchers {
       return known;
     }
     const compiled = await this.compiler.compileGrammar(grammar);
-    const made = { compiled, bytes: estimatedBytes(grammar, this.maskBytes), users: 0 };
+    const made = { compiled, bytes: estimatedBytes(grammar, this.vocabulary.size / 8), users: 0 };
     this.#compiled.set(grammar, made);
     this.#cachedBytes += made.bytes;
     this.#evict(made);
     return made;
   }
 
-  async begin(id: number, grammar: string, tokens: readonly number[]): Promise<void> {
-    const compiled = await this.compile(grammar);
+  async begin(id: number, beginning: Beginning, tokens: readonly number[]): Promise<void> {
+    const compiled = await this.compile(beginning.grammar);
     const matcher = await this.xgrammar.GrammarMatcher.createGrammarMatcher(compiled.compiled);
     compiled.users++;
-    this.#matchers.set(id, { matcher, grammar });
+    this.#matchers.set(id, { matcher, beginning });
     for (const token of tokens)
       if (!matcher.acceptToken(token))
         throw new StructureError('internal', 'tokens that fitted do not fit again');
   }
 
   async advance(id: number, tokens: readonly number[], place: MaskPlace | undefined): Promise<Advance> {
-    const { matcher } = this.#of(id);
+    const own = this.#of(id);
+    const { matcher } = own;
     let accepted = 0;
     for (const token of tokens) {
       if (matcher.isTerminated() || !matcher.acceptToken(token)) break;
       accepted++;
     }
-    if (place !== undefined) await this.#write(matcher, place, accepted === tokens.length);
+    if (place !== undefined) await this.#write(own, place, accepted === tokens.length);
     return { accepted, ended: matcher.isTerminated() };
   }
 
   async rollback(id: number, count: number, place: MaskPlace | undefined): Promise<void> {
-    const { matcher } = this.#of(id);
-    matcher.rollBack(count);
-    if (place !== undefined) await this.#write(matcher, place, true);
+    const own = this.#of(id);
+    own.matcher.rollBack(count);
+    if (place !== undefined) await this.#write(own, place, true);
   }
 
   end(id: number): void {
@@ -92,7 +93,7 @@ export class Matchers {
     if (found === undefined) return;
     found.matcher.dispose();
     this.#matchers.delete(id);
-    const compiled = this.#compiled.get(found.grammar);
+    const compiled = this.#compiled.get(found.beginning.grammar);
     if (compiled !== undefined) compiled.users--;
     this.#evict();
   }
@@ -103,12 +104,24 @@ export class Matchers {
     return found;
   }
 
-  async #write(matcher: GrammarMatcher, { slot, number }: MaskPlace, fits: boolean): Promise<void> {
+  async #write(
+    { matcher, beginning }: Matcher,
+    { slot, number }: MaskPlace,
+    fits: boolean,
+  ): Promise<void> {
     const mask = maskIn(this.slots, slot);
     // Behind a stop token the library has no mask.
     if (!fits || matcher.isTerminated()) mask.fill(0);
-    else mask.set(await matcher.getNextTokenBitmask());
+    else {
+      mask.set(await matcher.getNextTokenBitmask());
+      this.#allowEnds(mask, beginning.ends ?? []);
+    }
     publish(this.slots, slot, fits ? number : -number);
+  }
+
+  #allowEnds(mask: Int32Array, ends: readonly number[]): void {
+    const mayEnd = this.vocabulary.stopTokens.some((token) => isAllowed(mask, token));
+    for (const token of ends) allow(mask, token, mayEnd);
   }
 
   /** Those that no matcher uses, longest unused first, until the rest is small enough. */

@@ -20,16 +20,18 @@ export interface MaskPlace {
   readonly number: number;
 }
 
+/** What a matcher is begun with. */
+export interface Beginning {
+  readonly grammar: string;
+  /** Tokens that end an answer beside the vocabulary's stop tokens: allowed where those are, and only there. */
+  readonly ends?: readonly number[] | undefined;
+}
+
 export type Command =
   | { readonly kind: 'translate'; readonly wish: StructureWish }
   | { readonly kind: 'compile'; readonly grammar: string }
   /** A matcher that has read `tokens`. */
-  | {
-      readonly kind: 'begin';
-      readonly id: number;
-      readonly grammar: string;
-      readonly tokens: readonly number[];
-    }
+  | ({ readonly kind: 'begin'; readonly id: number; readonly tokens: readonly number[] } & Beginning)
   | {
       readonly kind: 'advance';
       readonly id: number;
@@ -62,4 +64,9 @@ export interface Request {
   readonly command: Command;
 }
 
-export type Answer = 'ready' | { readonly request: number; readonly outcome: Outcome };
+export interface Answer {
+  readonly request: number;
+  readonly outcome: Outcome;
+  /** What the thread worked for it. */
+  readonly took_ms: number;
+}

@@ -2,7 +2,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { StructureFault } from '../errors.js';
-import type { Answer, GrammarWorkerData, Outcome, Request } from './protocol.js';
+import type { Answer, GrammarWorkerData, Request } from './protocol.js';
 
 /** Beside this module: .js when built, .ts under a test runner that can load it. */
 const PROGRAM = new URL(`./grammar-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
@@ -16,7 +16,7 @@ export interface WorkerEnd {
 
 export interface WorkerEvents {
   onReady(): void;
-  onAnswer(request: number, outcome: Outcome): void;
+  onAnswer(answer: Answer): void;
   /** It ended by itself. */
   onEnd(end: WorkerEnd): void;
 }
@@ -37,12 +37,12 @@ export class WorkerLink {
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MEGABYTES },
     });
     this.#worker.unref();
-    this.#worker.on('message', (answer: Answer) => {
+    this.#worker.on('message', (answer: Answer | 'ready') => {
       if (this.#isOver) return;
       if (answer === 'ready') {
         this.#isReady = true;
         events.onReady();
-      } else events.onAnswer(answer.request, answer.outcome);
+      } else events.onAnswer(answer);
     });
     const over = (end: WorkerEnd) => {
       if (this.#isOver) return;

@@ -6,7 +6,7 @@ import type { ChatDelta, ChatFinish, ChatMessage } from '#contracts/openai/chat-
 import { type WantedOfAnswer, readerOf } from '../calls/answer-reader.js';
 import { PlainReader } from '../calls/plain-reader.js';
 import type { Reader, Said } from '../calls/reader.js';
-import { callableTools } from '../plan/chat-plan.js';
+import { callableTools } from '../plan/tool-calls.js';
 
 type Calls = NonNullable<ChatMessage['tool_calls']>;
 

@@ -238,6 +238,11 @@ describe('reasoning', () => {
       { reasoning: 'harmony', tools: 'harmony' },
       { reasoning: '', content: 'I look.', calls: [{ name: 'now', arguments: '{}' }] },
     ],
+    [
+      '<|channel|>commentary to=functions.now<|message|>{"a": "<|end|>\\"<|call|>"}<|call|>',
+      { tools: 'harmony' },
+      { reasoning: '', content: '', calls: [{ name: 'now', arguments: '{"a": "<|end|>\\"<|call|>"}' }] },
+    ],
   ])('is split off: %j', (text, formats, expected) => {
     expect(read(text, formats)).toEqual({ calls: [], ...expected });
   });

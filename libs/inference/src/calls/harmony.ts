@@ -18,6 +18,8 @@ export class Harmony implements Reader {
   #kind: Kind | undefined;
   #held = '';
   #isFirst = true;
+  /** Of the arguments at hand. */
+  #string = new JsonString();
 
   /** `tools`: calls are wanted; without, their text is no part of the answer. */
   constructor(private readonly tools: boolean) {}
@@ -54,6 +56,7 @@ export class Harmony implements Reader {
     const tool = /\bto=functions\.([\w.-]+)/.exec(header)?.[1];
     if (tool !== undefined) {
       this.#kind = this.tools ? 'arguments' : 'nothing';
+      this.#string = new JsonString();
       return this.tools ? [{ kind: 'call', name: tool }] : [];
     }
     this.#kind = /<\|channel\|>\s*analysis\b/.test(header) ? 'reasoning' : 'content';
@@ -61,8 +64,7 @@ export class Harmony implements Reader {
   }
 
   #message(kind: Kind): Said[] {
-    const found = firstMark(this.#held, ENDS);
-    const end = found?.at ?? this.#held.length - heldLength(this.#held, ENDS);
+    const { found, end } = kind === 'arguments' ? this.#endOfArguments() : this.#endOfText();
     const said = this.#say(kind, this.#held.slice(0, end));
     // The mark of a next header belongs to it.
     const isHeader = found !== undefined && HEADERS.includes(found.mark);
@@ -71,10 +73,48 @@ export class Harmony implements Reader {
     return said;
   }
 
+  #endOfText(): End {
+    const found = firstMark(this.#held, ENDS);
+    return { found, end: found?.at ?? this.#held.length - heldLength(this.#held, ENDS) };
+  }
+
+  /** Within the strings of arguments, marks are text. */
+  #endOfArguments(): End {
+    for (let end = 0; end < this.#held.length; end++) {
+      const character = this.#held[end] as string;
+      if (character === '<' && !this.#string.isOpen) {
+        const rest = this.#held.slice(end);
+        const mark = ENDS.find((each) => rest.startsWith(each));
+        if (mark !== undefined) return { found: { at: end, mark }, end };
+        if (ENDS.some((each) => each.startsWith(rest))) return { found: undefined, end };
+      }
+      this.#string.take(character);
+    }
+    return { found: undefined, end: this.#held.length };
+  }
+
   #say(kind: Kind, text: string): Said[] {
     if (kind === 'content') return content(text);
     if (kind === 'reasoning') return reasoning(text);
     return kind === 'arguments' && text !== '' ? [{ kind, text }] : [];
+  }
+}
+
+interface End {
+  readonly found: ReturnType<typeof firstMark>;
+  /** Of the text that is the message's. */
+  readonly end: number;
+}
+
+/** Whether JSON text that is read character by character is within a string. */
+class JsonString {
+  isOpen = false;
+  #escaped = false;
+
+  take(character: string): void {
+    if (this.#escaped) this.#escaped = false;
+    else if (this.isOpen && character === '\\') this.#escaped = true;
+    else if (character === '"') this.isOpen = !this.isOpen;
   }
 }
 

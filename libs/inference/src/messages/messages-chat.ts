@@ -48,14 +48,19 @@ export function promptOf(request: CountTokensRequest): PromptFields {
     model: request.model,
     messages: system ? [{ role: 'system', content: system }, ...messages] : messages,
     tools: request.tools?.map(toolOf),
-    tool_choice: request.tool_choice?.type,
+    tool_choice: choiceOf(request.tool_choice),
     chat_template_kwargs: templateArguments,
     continue_final_message: last?.role === 'assistant' && !last.tool_calls,
   };
 }
 
-function toolOf({ name, description, input_schema }: NonNullable<CountTokensRequest['tools']>[number]) {
-  const called = { name, ...(description ? { description } : {}), parameters: input_schema };
+function choiceOf(choice: CountTokensRequest['tool_choice']): PromptFields['tool_choice'] {
+  if (choice?.type === 'tool') return { type: 'function', function: { name: choice.name } };
+  return choice?.type === 'any' ? 'required' : choice?.type;
+}
+
+function toolOf({ name, description, input_schema, strict }: NonNullable<CountTokensRequest['tools']>[number]) {
+  const called = { name, ...(description ? { description } : {}), parameters: input_schema, strict };
   return { type: 'function' as const, function: called };
 }
 

@@ -3,17 +3,22 @@ import type { ChatRequest, ChatRequestMessage, MessageContent } from '#contracts
 import { RawJson } from '#contracts/raw-json.js';
 import { AppError } from '#runtime/app-error.js';
 import type { GenerationPlan } from './generation-plan.js';
-import { defaultedOf, endingOf, promptingOf, samplingOf } from './sampling-plan.js';
+import { callableTools, callsOf } from './tool-calls.js';
+import { defaultedOf, endingOf, promptingOf, samplingOf, structureOf } from './sampling-plan.js';
 
 export function planChat(request: ChatRequest): GenerationPlan {
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   const input = chatInputOf(request);
+  const structure = structureOf(request);
+  const calls = callsOf(request);
   const sequences = Array.from({ length: request.n ?? 1 }, (_, alternative) => ({
     prompt: 0,
     request: {
       ...endingOf(request),
       wantedFormats: { tools: callableTools(request).length > 0, reasoning: true },
       ...promptingOf(request),
+      ...structure,
+      ...calls,
       input,
       ...(typeof maxTokens === 'number' ? { maxTokens } : {}),
       sampling: samplingOf(request, alternative),
@@ -36,11 +41,6 @@ type ChatFields = Pick<
   | 'continue_final_message'
 > &
   Pick<Partial<ChatRequest>, 'reasoning_effort'>;
-
-/** The tools that the model may call; without the request's wish for none. */
-export function callableTools({ tools, tool_choice }: Pick<ChatRequest, 'tools' | 'tool_choice'>) {
-  return tool_choice === 'none' ? [] : (tools ?? []);
-}
 
 function templateArguments({ chat_template_kwargs: given, reasoning_effort }: ChatFields) {
   return reasoning_effort ? { reasoning_effort, ...given } : (given ?? undefined);

@@ -1,6 +1,6 @@
 import { type CompletionRequest, promptsOf } from '#contracts/openai/completion-request.js';
 import type { GenerationPlan } from './generation-plan.js';
-import { defaultedOf, endingOf, promptingOf, samplingOf } from './sampling-plan.js';
+import { defaultedOf, endingOf, promptingOf, samplingOf, structureOf } from './sampling-plan.js';
 
 /** OpenAI's default of /v1/completions. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -10,12 +10,14 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
   const candidates = request.best_of ?? request.n ?? 1;
   const picksBest = candidates > (request.n ?? 1);
   const logprobs = request.logprobs ?? (picksBest ? 0 : undefined);
+  const structure = structureOf(request);
   const sequences = promptsOf(request.prompt).flatMap((prompt, index) =>
     Array.from({ length: candidates }, (_, alternative) => ({
       prompt: index,
       request: {
         ...endingOf(request),
         ...promptingOf(request),
+        ...structure,
         input:
           typeof prompt === 'string'
             ? textInput(prompt, request)

@@ -1,6 +1,7 @@
 import { DEFAULTED_FIELDS } from '#contracts/engine-protocol.js';
 import type { CompletionRequest } from '#contracts/openai/completion-request.js';
 import { givenOf, type Sampling, samplingNumbers, type SamplingRequest } from '#contracts/sampling.js';
+import { type StructureFields, wishedStructure } from '#contracts/structure-wish.js';
 import type { SequenceRequest } from './generation-plan.js';
 
 type SamplingFields = SamplingRequest & Pick<CompletionRequest, 'logit_bias' | 'seed'>;
@@ -104,4 +105,10 @@ function speculationOf({
   ngram,
 }: NonNullable<PromptFields['speculation']>): NonNullable<SequenceRequest['speculation']> {
   return ngram ? { ngram: { maxDraft: ngram.max_draft, minMatch: ngram.min_match } } : {};
+}
+
+/** What structure the answer is to have. */
+export function structureOf(request: StructureFields): Pick<SequenceRequest, 'structure'> {
+  const structure = wishedStructure(request);
+  return structure ? { structure } : {};
 }

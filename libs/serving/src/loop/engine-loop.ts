@@ -149,6 +149,13 @@ export class EngineLoop {
     this.#wake.notify();
   }
 
+  /** Its mask is there: should it have been left out of a step for want of it, it takes part again. */
+  maskReady(sequence: Sequence): void {
+    if (!sequence.waitsForMask || sequence.options.mask?.isReady !== true) return;
+    sequence.waitsForMask = false;
+    this.#wake.notify();
+  }
+
   /** Fails a request from outside, with an error event. */
   fail(sequence: Sequence, error: AppError): void {
     if (sequence.state === 'ended') return;
@@ -322,6 +329,7 @@ export class EngineLoop {
     else this.#waiting.remove(sequence);
     sequence.state = 'ended';
     clearTimeout(sequence.stallTimer);
+    sequence.options.mask?.end();
     // Whatever ended it, its reader must not wait for more; after a finish or an error this changes nothing.
     const { events } = sequence.options;
     events.push({ type: 'error', code: 'client_closed_request', message: 'The request was cancelled.' });

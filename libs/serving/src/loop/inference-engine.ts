@@ -6,6 +6,7 @@ import type {
   GenerateRequest,
   Tokenized,
   TokenizeRequest,
+  WishedCalls,
 } from '#contracts/engine-protocol.js';
 import type { AnswerFormats } from '#contracts/chat-formats.js';
 import { AppError } from '#runtime/app-error.js';
@@ -25,8 +26,14 @@ import { KvPages } from '../kv/kv-pages.js';
 import type { OpenedModel, ServingSettings } from '../model-opening.js';
 import { PlanWriter } from './plan-writer.js';
 import { PrefixCache } from '../kv/prefix-cache.js';
-import { formatsOf, type ResolvedFormats } from '../text/chat-formats.js';
+import { formatsOf, MARK_TOKENS, type ResolvedFormats } from '../text/chat-formats.js';
 import { PromptReader, type ReadPrompt } from '../text/prompt-reader.js';
+import { isHidden } from '../text/detokenizer.js';
+import { answerForm } from '../structure/answer-form.js';
+import type { AnswerMask } from '../structure/answer-mask.js';
+import { AnswerStructures, type ReadyGrammar } from '../structure/answer-structures.js';
+import { modelVocabulary } from '../structure/model-vocabulary.js';
+import { structureFault } from '../structure/structure-fault.js';
 import { RequestMetrics } from './request-metrics.js';
 import { Sequence } from './sequence.js';
 import { ServingMetrics } from './serving-metrics.js';
@@ -49,6 +56,7 @@ export interface InferenceEngineOptions {
     | 'maxStepTokens'
     | 'maxQueuedRequests'
     | 'chatControlTokens'
+    | 'structureTimeout_ms'
     | 'toolParser'
     | 'reasoningParser'
   >;
@@ -60,6 +68,8 @@ export interface InferenceEngineOptions {
 /** Tokens that may lie unread before a request pauses, and how long it may stay so. */
 const UNREAD_TOKENS = 512;
 const STALL_MS = 60_000;
+/** Places for masks that are given back a moment after their answers. */
+const SPARE_ANSWERS = 64;
 /** Times that others may enter before a request whose adapter finds no room. */
 const MOST_PASSES = 32;
 
@@ -72,9 +82,12 @@ export class InferenceEngine {
   readonly #templates: ChatTemplates;
   readonly #prompts: PromptReader;
   readonly #outputs: StepOutputs;
+  readonly #structures: AnswerStructures;
   readonly #loop: EngineLoop;
   /** From arrival to end: also those that are being tokenized or wait for their adapter. */
   #requests = 0;
+  /** Special tokens that answers may show. */
+  readonly #markTokens: ReadonlySet<number>;
   #nextId = 0;
   #draining = false;
   #closed = false;
@@ -82,7 +95,7 @@ export class InferenceEngine {
 
   constructor(private readonly options: InferenceEngineOptions) {
     const { model, settings, blobs } = options;
-    const { native, base, tokenizer } = model;
+    const { native, base, tokenizer, eosTokenIds } = model;
     const metrics = new ServingMetrics(options.registry, () => this.#gauges());
     this.#requestMetrics = new RequestMetrics(options.registry, {
       ttft_ms: settings.goodputTtft_ms,
@@ -116,12 +129,23 @@ export class InferenceEngine {
       maxContext: base.maxContext,
     });
     this.#outputs = new StepOutputs(tokenizer, metrics);
+    this.#markTokens = tokenizer.idsOf(MARK_TOKENS);
+    this.#structures = new AnswerStructures({
+      vocabulary: () => modelVocabulary({ tokenizer, vocabSize: base.vocabSize, eosTokenIds, markTokens: this.#markTokens }),
+      answers: settings.maxSequences + settings.maxQueuedRequests + SPARE_ANSWERS,
+      compileTimeout_ms: settings.structureTimeout_ms,
+      metrics,
+    });
     this.#loop = new EngineLoop({
       native,
       pages: this.#pages,
       prefixes: this.#prefixes,
       residency: this.#adapters.residency,
-      writer: new PlanWriter(PAGE_TOKENS, { rows: settings.maxStepTokens, sequences }),
+      writer: new PlanWriter(
+        PAGE_TOKENS,
+        { rows: settings.maxStepTokens, sequences },
+        () => this.#structures.memory,
+      ),
       outputs: this.#outputs,
       limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens: PAGE_TOKENS, passes: MOST_PASSES },
       metrics,
@@ -165,11 +189,12 @@ export class InferenceEngine {
         }),
       ]);
       const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, limitsFor(request, base));
+      const written = this.#formats(request, prompt);
+      const structure = await this.#structure({ request, prompt, formats: written?.formats, maxTokens });
       signal.throwIfAborted();
       // Shutdown may have begun meanwhile; the loop takes nothing any more.
       if (this.#draining) throw shuttingDown();
-      const written = this.#formats(request, prompt);
-      const drawing = this.#drawing({ request, adapter, maxTokens, badWords, shown: written?.tokens });
+      const drawing = this.#drawing({ request, adapter, maxTokens, badWords, shown: written?.tokens, structure });
       const { formats } = written ?? {};
       const admitted = {
         id,
@@ -180,6 +205,7 @@ export class InferenceEngine {
         adapter,
         arrival_ms,
         chunkTokens,
+        structure,
         ...drawing,
       };
       begun = choices === 1 ? this.#begin(admitted, signal) : this.#beginAll(admitted, signal);
@@ -276,7 +302,7 @@ export class InferenceEngine {
   async close(drain_ms: number): Promise<void> {
     await this.drain(drain_ms);
     await this.#loop.close(shuttingDown());
-    await this.#templates.close();
+    await Promise.all([this.#templates.close(), this.#structures.close()]);
     this.#closed = true;
     await this.options.model.native.close();
   }
@@ -286,8 +312,48 @@ export class InferenceEngine {
     return wantedFormats && chat && formatsOf(wantedFormats, chat, this.options.settings);
   }
 
+  /** The grammar of what the request wishes for, ready to be begun; refuses what cannot be kept. */
+  async #structure({
+    request,
+    prompt,
+    formats = {},
+    maxTokens,
+  }: Pick<Admitted, 'request' | 'prompt' | 'formats'> & Pick<Drawing, 'maxTokens'>): Promise<
+    WishedStructure | undefined
+  > {
+    const form = maxTokens === 0 ? undefined : answerForm(request, formats, prompt.chat);
+    if (form === undefined) return undefined;
+    const { wish, field } = form;
+    if (this.options.model.eosTokenIds.length === 0) {
+      throw new AppError('invalid_request', {
+        message: `${field}: the model has no token that ends an answer, so none could be ended by its structure.`,
+        param: field,
+      });
+    }
+    try {
+      return { grammar: await this.#structures.grammarOf(wish), field };
+    } catch (error) {
+      throw await this.#structures.faultOf(error, form, heldTools(request));
+    }
+  }
+
+  /** The masks of one answer. */
+  #mask({ structure, stops }: Admitted, sequence: () => Sequence): AnswerMask | undefined {
+    if (structure === undefined) return undefined;
+    const known = new Set(this.options.model.eosTokenIds);
+    const { grammar, field } = structure;
+    const mask = this.#structures.begin(grammar, {
+      field,
+      ends: stops.eosTokenIds.filter((token) => !known.has(token)),
+      onReady: () => this.#loop.maskReady(sequence()),
+      onFailed: (error) => this.#loop.fail(sequence(), structureFault(error, field)),
+    });
+    if (mask === undefined) throw new AppError('overloaded');
+    return mask;
+  }
+
   /** What ends the request's answers and what is never drawn in them; refuses a request that could draw nothing. */
-  #drawing({ request, adapter, maxTokens, badWords, shown }: Drawing): {
+  #drawing({ request, adapter, maxTokens, badWords, shown, structure }: Drawing): {
     stops: StopOptions;
     bans: TokenBans;
   } {
@@ -296,12 +362,25 @@ export class InferenceEngine {
     const stops = {
       ...request,
       maxTokens,
+      // Nothing may follow the end of a structure.
+      ignoreEos: request.ignoreEos && structure === undefined,
       eosTokenIds: [...eosTokenIds, ...(adapter?.manifest.generation?.eosTokenIds ?? [])],
       shown: wanted === 'all' ? wanted : tokenizer.idsOf([...(wanted ?? []), ...(shown ?? [])]),
     };
     const { logitBias } = request.sampling;
     const { vocabSize } = base;
-    const bans = new TokenBans({ logitBias, allowedTokenIds, badWords, vocabSize });
+    const hidden =
+      structure === undefined
+        ? []
+        : [...this.#markTokens].filter(
+            (token) => isHidden(tokenizer, stops.shown, token) && !stops.eosTokenIds.includes(token),
+          );
+    const bans = new TokenBans({
+      logitBias,
+      allowedTokenIds,
+      badWords: [...badWords, ...hidden.map((token) => [token])],
+      vocabSize,
+    });
     const endings = request.minTokens > 0 ? [...stops.eosTokenIds, ...request.stopTokenIds] : [];
     if (allowedTokenIds !== undefined && !bans.leaves(endings, vocabSize)) {
       throw new AppError('invalid_request', {
@@ -346,6 +425,7 @@ export class InferenceEngine {
       prompt: prompt.ids,
       kvPages: this.#pages,
       speculation: this.#speculation(request),
+      mask: this.#mask(admitted, () => sequence),
       addedTokens: prompt.added,
       maxTokens: admitted.stops.maxTokens,
       stopRule: new StopRule(this.options.model.tokenizer, admitted.stops),
@@ -443,6 +523,12 @@ interface Admitted {
   readonly adapter: AdapterVersion | undefined;
   readonly arrival_ms: number;
   readonly chunkTokens: number | undefined;
+  readonly structure: WishedStructure | undefined;
+}
+
+interface WishedStructure {
+  readonly grammar: ReadyGrammar;
+  readonly field: string;
 }
 
 interface Drawing {
@@ -452,12 +538,18 @@ interface Drawing {
   readonly badWords: readonly (readonly number[])[];
   /** Spellings of special tokens that have to be seen. */
   readonly shown: readonly string[] | undefined;
+  readonly structure: WishedStructure | undefined;
 }
 
 interface Begun {
   readonly events: AsyncIterable<GenerateEvent>;
   /** Settles when its adapter is there, or will not be. */
   readonly ready: Promise<void>;
+}
+
+/** Those whose arguments have to fit their schema. */
+function heldTools({ calls }: GenerateRequest): readonly WishedCalls['tools'][number][] {
+  return calls?.tools.filter(({ strict }) => strict || calls.required) ?? [];
 }
 
 function shuttingDown(): AppError {

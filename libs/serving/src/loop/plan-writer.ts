@@ -1,4 +1,4 @@
-import type { StepPlan } from '#native-engine/native.js';
+import type { MaskMemory, StepPlan } from '#native-engine/native.js';
 import {
   NEUTRAL_COLUMNS,
   SAMPLE_FLOATS,
@@ -39,6 +39,7 @@ export class PlanWriter {
   constructor(
     private readonly pageTokens: number,
     limits: { readonly rows: number; readonly sequences: number },
+    private readonly maskMemory: () => MaskMemory | undefined = () => undefined,
   ) {
     this.#capacity = { ...limits, samples: limits.rows, pagesPerSequence: 64, history: 4_096, bias: 4_096 };
     this.#plan = makeStepPlan(this.#capacity);
@@ -59,6 +60,7 @@ export class PlanWriter {
     plan.sequences = 0;
     plan.segments = 0;
     plan.samples = 0;
+    plan.masks = undefined;
     plan.qStart[0] = 0;
     plan.historyStart[0] = 0;
     plan.biasStart[0] = 0;
@@ -139,8 +141,17 @@ export class PlanWriter {
     plan.sampleSeed[sample * 2] = sequence.seed;
     plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated + drafted.length);
     const history = plan.historyStart[sample] as number;
+    this.#writeMask(sequence, sample);
     sequence.history?.copyTo(plan.historyToken, plan.historyCount, history);
     this.#endSample(history + (sequence.history?.size ?? 0), this.#writeBias(sequence, sample, drafted));
+  }
+
+  #writeMask({ options: { mask } }: Sequence, sample: number): void {
+    if (mask === undefined) return;
+    const plan = this.#plan;
+    plan.masks = this.maskMemory();
+    plan.maskSlot[sample] = mask.slot;
+    plan.maskNumber[sample] = mask.number;
   }
 
   #writeBias(sequence: Sequence, sample: number, drafted: readonly number[]): number {
@@ -157,8 +168,9 @@ export class PlanWriter {
   }
 
   #beginSample(row: number, { ints, floats }: SampleColumns): void {
-    const { sampleRow, sampleInt, sampleFloat, samples: sample } = this.#plan;
+    const { sampleRow, sampleInt, sampleFloat, maskSlot, samples: sample } = this.#plan;
     sampleRow[sample] = row;
+    maskSlot[sample] = NO_MASK;
     for (let i = 0; i < SAMPLE_INTS; i++) sampleInt[sample * SAMPLE_INTS + i] = ints[i] as number;
     for (let i = 0; i < SAMPLE_FLOATS; i++) sampleFloat[sample * SAMPLE_FLOATS + i] = floats[i] as number;
   }
@@ -195,6 +207,7 @@ export class PlanWriter {
   }
 }
 
+const NO_MASK = -1;
 const { mode: MODE, target: TARGET, topLogprobs: TOP_LOGPROBS } = SAMPLE_INT;
 
 /** Whether the row at `position` gives the log-probability of a prompt token that has none yet. */

@@ -33,6 +33,8 @@ export interface Schedulable extends Waiting {
   readonly ownPages: number;
   /** Its reader does not keep up: it gets no grant, and its pages are taken first. */
   readonly paused: boolean;
+  /** What its next token may be is not known yet: it gets no grant. */
+  readonly waitsForMask?: boolean | undefined;
   /** Whether its adapter is there (adapter-demand.ts); only such a request enters. */
   readonly adapterState: AdapterState;
   readonly waitsForRoom: boolean;

@@ -5,6 +5,7 @@ import { type SampleColumns, sampleColumns } from '#native-engine/sample-columns
 import type { AppError } from '#runtime/app-error.js';
 import type { AdapterState } from '../residency/adapter-demand.js';
 import type { AdapterLease, AdapterVersion } from '../residency/adapter-residency.js';
+import type { AnswerMask } from '../structure/answer-mask.js';
 import type { EventStream } from './event-stream.js';
 import type { KvPages } from '../kv/kv-pages.js';
 import type { PageNode, PrefixHolder } from '../kv/prefix-cache.js';
@@ -33,6 +34,8 @@ export interface SequenceOptions {
   readonly adapter: AdapterVersion | undefined;
   /** Undefined: no drafts. */
   readonly speculation: NgramSpeculation | undefined;
+  /** Which tokens it may go on with; undefined: all. */
+  readonly mask?: AnswerMask | undefined;
   readonly arrival_ms: number;
   /** Most tokens that one step computes of it. */
   readonly chunkTokens?: number | undefined;
@@ -62,7 +65,10 @@ export class Sequence implements Schedulable, PrefixHolder {
   readonly promptLogprobs: number | undefined;
   /** Kept only when a penalty needs it. */
   readonly history: TokenHistory | undefined;
-  /** Never with a history: the penalties of a draft's tokens would have to count those before them. */
+  /**
+   * Never with a history: the penalties of a draft's tokens would have to count those before them. Nor with a mask: each
+   * token of a draft would need one of its own before it is known whether the tokens before it stay.
+   */
   readonly speculation: Speculation | undefined;
 
   /** The version's digest; undefined: the base model. */
@@ -91,6 +97,8 @@ export class Sequence implements Schedulable, PrefixHolder {
   state: 'waiting' | 'running' | 'ended' = 'waiting';
   inStep = false;
   paused = false;
+  /** Its mask was not there when its token was to be drawn: it takes part again when the mask is. */
+  waitsForMask = false;
   lastStep = 0;
   /** It was to end while a step with it was running, and ends with this outcome when the step is over. */
   endsAfterStep: RequestOutcome | undefined;
@@ -125,7 +133,7 @@ export class Sequence implements Schedulable, PrefixHolder {
     // Scored once, whatever the number of answers.
     this.promptLogprobs = options.choice === 0 ? request.promptLogprobs : undefined;
     this.history = hasPenalty(request.sampling) ? new TokenHistory(prompt) : undefined;
-    const speculates = options.speculation !== undefined && this.history === undefined;
+    const speculates = options.speculation !== undefined && this.history === undefined && options.mask === undefined;
     this.speculation = speculates ? new Speculation(options.speculation) : undefined;
     this.#tokens = new Int32Array(prompt.length + Math.min(options.maxTokens, 256));
     this.#tokens.set(prompt);

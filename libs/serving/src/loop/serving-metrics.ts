@@ -20,6 +20,8 @@ export interface ServingGauges {
 export const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const STEP_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
+const MASK_SECONDS = [0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.01, 0.1];
+
 /** The engine's metrics. No label takes a name, digest or tenant: their number has no bound. */
 export class ServingMetrics {
   readonly requests: Counter<'outcome'>;
@@ -30,6 +32,9 @@ export class ServingMetrics {
   readonly prefixEvictions: Counter;
   readonly draftedTokens: Counter;
   readonly acceptedTokens: Counter;
+  readonly lateMasks: Counter;
+  readonly maskSeconds: Histogram;
+  readonly structureSeconds: Histogram<'part'>;
   readonly adapterLoads: Counter<'outcome'>;
   readonly adapterEvictions: Counter;
   readonly adapterLookups: Counter<'tier'>;
@@ -65,6 +70,18 @@ export class ServingMetrics {
       'speculation_accepted_tokens_total',
       'Guessed tokens that turned out to be the right ones',
     );
+    this.lateMasks = counter(
+      'masks_late_total',
+      'Tokens that were not drawn in their step as their mask was not there, and in a later one',
+    );
+    this.maskSeconds = histogram('mask_seconds', 'Work for the mask of one token', MASK_SECONDS);
+    this.structureSeconds = new Histogram({
+      name: 'lorikeet_engine_structure_seconds',
+      help: 'Work for a structure that was not known, by part: translate, compile',
+      labelNames: ['part'],
+      buckets: STEP_SECONDS,
+      registers,
+    });
     this.adapterLoads = counter('adapter_loads_total', 'Adapters loaded onto the device', ['outcome']);
     this.adapterLookups = counter(
       'adapter_lookups_total',

@@ -34,7 +34,7 @@ export function budgetStep<R extends Schedulable>(
   let prefillTokens = entrants.length > 0 ? limits.stepTokens : 0;
   for (const request of running) {
     const tokens = missing(request);
-    if (request.paused || tokens <= 0) continue;
+    if (request.paused || request.waitsForMask === true || tokens <= 0) continue;
     if (tokens === 1) decodes.push(request);
     else {
       prefills.push(request);

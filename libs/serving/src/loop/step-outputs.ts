@@ -4,6 +4,7 @@ import type { StepEntry } from './plan-writer.js';
 import type { Sequence } from './sequence.js';
 import type { RequestOutcome, ServingMetrics } from './serving-metrics.js';
 import { promptEvent, promptScore, scoredToken } from './step-results.js';
+import { nothingLeft } from '../structure/structure-fault.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
 /** Turns what a step computed into the requests' events. */
@@ -74,6 +75,7 @@ export class StepOutputs {
     let accepted = 0;
     for (;;) {
       const sample = first + accepted;
+      if (plan.outDrawn[sample] === 0) return this.#withoutMask(sequence);
       if (plan.outFinite[sample] === 0) return this.#notFinite(sequence);
       outcome = this.#readDraw(sequence, plan, sample);
       if (outcome !== undefined || accepted === draft.length) break;
@@ -110,11 +112,30 @@ export class StepOutputs {
         ? {}
         : { scored: [scoredToken(plan, sample, { tokenizer, shown: stopRule.shown })] }),
     });
-    return ending === undefined ? undefined : this.finish(sequence, ending);
+    if (ending !== undefined) return this.finish(sequence, ending);
+    sequence.options.mask?.read(id);
+    return undefined;
+  }
+
+  /** Nothing was drawn: the last known token is computed once more, for its logits. */
+  #withoutMask(sequence: Sequence): undefined {
+    this.metrics.lateMasks.inc();
+    sequence.computedTokens--;
+    sequence.waitsForMask = sequence.options.mask?.isReady === false;
   }
 
   #notFinite(sequence: Sequence): RequestOutcome {
-    sequence.options.events.push({
+    const { events, mask, bans, stopRule } = sequence.options;
+    const banned = new Set([
+      ...bans.bannedAfter(sequence.generatedTokens),
+      ...(stopRule.belowMin(0) ? stopRule.bannedUntilMin : []),
+    ]);
+    if (mask?.isReady && !mask.leavesAny(banned)) {
+      const { code, message } = nothingLeft(mask.field);
+      events.push({ type: 'error', code, message });
+      return 'error';
+    }
+    events.push({
       type: 'error',
       code: 'internal_error',
       message: 'The model gave no finite scores for the next token (NaN, infinite, or every token banned).',

@@ -59,6 +59,13 @@ export class TokenBans {
     return at;
   }
 
+  /** Tokens that must not be drawn behind the generated ones. */
+  bannedAfter(generated: Int32Array): ReadonlySet<number> {
+    const plan = { biasToken: new Int32Array(this.size), biasValue: new Float32Array(this.size) };
+    const end = this.copyTo(plan, 0, { generated, drafted: [] });
+    return new Set(plan.biasToken.subarray(0, end).filter((_, i) => plan.biasValue[i] === BANNED));
+  }
+
   /** Whether some token may be drawn although `others` must not be. */
   leaves(others: readonly number[], vocabSize: number): boolean {
     const banned = new Set(others);

@@ -46,6 +46,11 @@ const REASONING: Readonly<Record<ReasoningFormat, Known>> = {
   mistral: { inTemplate: /\[THINK\]/, tokens: ['[THINK]', '[/THINK]'] },
 };
 
+/** All that formats are made of. */
+export const MARK_TOKENS: readonly string[] = [
+  ...new Set([TOOLS, REASONING].flatMap((known) => Object.values(known).flatMap(({ tokens }) => tokens))),
+];
+
 const OPEN_TAGS: Partial<Readonly<Record<ReasoningFormat, readonly [string, string]>>> = {
   think: ['<think>', '</think>'],
   mistral: ['[THINK]', '[/THINK]'],

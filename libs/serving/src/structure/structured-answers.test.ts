@@ -1,0 +1,97 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
+import type { StructureWish } from '#contracts/structure-wish.js';
+import { finishOf, generateRequest, idsOf, textOf } from '../../../../test/support/generate-request.js';
+import { collect, EOS, expectedIds, promptOf, ServingFixture } from '../../../../test/support/serving-fixture.js';
+import type { InferenceEngine } from '../loop/inference-engine.js';
+
+// What is awaited is computed: a busy machine only takes longer.
+vi.setConfig({ testTimeout: 120_000 });
+
+let fixture: ServingFixture;
+beforeAll(async () => {
+  fixture = await ServingFixture.make();
+});
+afterEach(() => fixture.closeAll());
+afterAll(() => fixture.remove());
+
+const ask = (prompt: readonly number[], wish: StructureWish | undefined, overrides: Partial<GenerateRequest> = {}) =>
+  generateRequest(
+    { kind: 'tokens', tokens: [...prompt] },
+    { maxTokens: 80, ...(wish ? { structure: { wish, field: 'guided' } } : {}), ...overrides },
+  );
+const run = async (engine: InferenceEngine, body: GenerateRequest): Promise<GenerateEvent[]> =>
+  collect(await engine.generate(body, new AbortController().signal));
+const letters = (count: number): StructureWish => ({ kind: 'regex', pattern: `[a-z]{${count}}` });
+
+describe('an engine whose answers have structures', () => {
+  it('gives the others their tokens as ever, in the same steps', async () => {
+    const { engine, native } = fixture.open({ stepTurns: 3 });
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, i) => run(engine, ask(promptOf(9, i), i % 2 === 0 ? letters(20) : undefined))),
+    );
+    for (const [i, answer] of answers.entries()) {
+      if (i % 2 === 0) expect(textOf(answer)).toMatch(/^[a-z]{20}$/);
+      else expect(idsOf(answer)).toEqual(expectedIds(0, promptOf(9, i), 80));
+    }
+    expect(native.maxRows).toBeGreaterThan(8);
+  });
+
+  it('computes a token once more whose mask came too late, and draws the same', async () => {
+    const wanted = await run(fixture.open().engine, ask(promptOf(9), letters(12)));
+    const { engine, native, registry } = fixture.open();
+    native.lateMasks = 5;
+    const got = await run(engine, ask(promptOf(9), letters(12)));
+    expect(idsOf(got)).toEqual(idsOf(wanted));
+    expect(await registry.metrics()).toMatch(/masks_late_total ([5-9]|\d\d)/);
+  });
+
+  it('lets a request that lost its pages go on where it was', async () => {
+    const wish = letters(60);
+    const alone = await run(fixture.open({ kvPages: 64 }).engine, ask(promptOf(30, 1), wish));
+    const { engine, registry } = fixture.open({ kvPages: 12, maxSequences: 6 });
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, (_, i) => run(engine, ask(promptOf(30, i), wish))),
+    );
+    for (const answer of answers) expect(textOf(answer)).toMatch(/^[a-z]{60}$/);
+    expect(idsOf(answers[1] ?? [])).toEqual(idsOf(alone));
+    expect(await registry.metrics()).toMatch(/preemptions_total [1-9]/);
+  });
+
+  it('ends an answer with its structure, also where the end of text is to be ignored', async () => {
+    const { engine } = fixture.open();
+    const all = await run(engine, ask(promptOf(9), letters(3), { ignoreEos: true }));
+    expect(idsOf(all).at(-1)).toBe(EOS);
+    expect(finishOf(all)).toMatchObject({ reason: 'stop', stopReason: null });
+  });
+
+  it('does not guess ahead, whatever the request says', async () => {
+    const { engine, registry } = fixture.open({ memoryTokens: 1 });
+    const speculation = { ngram: { maxDraft: 4, minMatch: 1 } };
+    const [plain, asked] = [
+      await run(engine, ask(promptOf(9), letters(20))),
+      await run(engine, ask(promptOf(9), letters(20), { speculation })),
+    ];
+    expect(idsOf(asked)).toEqual(idsOf(plain));
+    expect(await registry.metrics()).toMatch(/speculation_drafted_tokens_total 0/);
+  });
+
+  it('fails a request whose structure and bans leave nothing, and no other', async () => {
+    const { engine } = fixture.open();
+    const [failed, other] = await Promise.all([
+      run(engine, ask(promptOf(9), { kind: 'choice', choices: ['yes'] }, { minTokens: 50 })),
+      run(engine, ask(promptOf(9, 2), letters(30))),
+    ]);
+    expect(failed.at(-1)).toMatchObject({ type: 'error', code: 'invalid_request' });
+    expect(textOf(other)).toMatch(/^[a-z]{30}$/);
+  });
+
+  it('refuses a wish that takes too long to compile, while others go on', async () => {
+    const { engine } = fixture.open({ structureTimeout_ms: 1 });
+    const slow = { kind: 'json_schema', schema: { type: 'string', maxLength: 64, pattern: '^(a|b)*[^c]+$' } } as const;
+    await expect(run(engine, ask(promptOf(9), slow))).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringContaining('guided: it was not ready within 1 ms') as unknown,
+    });
+  });
+});
