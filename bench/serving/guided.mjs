@@ -36,7 +36,9 @@ const schemaOf = (variant) => ({
 
 const FORMS = {
   'JSON of a schema': () => ({ guided_json: schemaOf(0) }),
-  'any JSON object': () => ({ guided_json: { type: 'object', minProperties: 400, additionalProperties: true } }),
+  'any JSON object': () => ({
+    guided_json: { type: 'object', minProperties: 400, additionalProperties: true },
+  }),
   'a regular expression': () => ({ guided_regex: '([a-z]{1,8} ){400}' }),
 };
 
@@ -50,10 +52,24 @@ export async function runGuided(options) {
   const env = productEnvironment(options);
   const product = await Product.start({ title: `starting Lorikeet (${shape.name})`, modelPath, env });
   let seed = 1;
-  const wave = async (/** @type {Record<string, unknown> | undefined} */ fields, count = REQUESTS, newTokens = NEW_TOKENS) => {
+  const wave = async (
+    /** @type {Record<string, unknown> | undefined} */ fields,
+    count = REQUESTS,
+    newTokens = NEW_TOKENS,
+  ) => {
     const common = { promptTokens: PROMPT_TOKENS, vocabulary: shape.vocabulary };
-    const requests = makeRequests({ ...common, seed: seed++, count, newTokens, popularity: 'none', adapters: 0 });
-    return runWave(product, requests.map((request) => (fields ? { ...request, fields } : request)));
+    const requests = makeRequests({
+      ...common,
+      seed: seed++,
+      count,
+      newTokens,
+      popularity: 'none',
+      adapters: 0,
+    });
+    return runWave(
+      product,
+      requests.map((request) => (fields ? { ...request, fields } : request)),
+    );
   };
   try {
     const forms = [];

@@ -218,7 +218,8 @@ void Decoder::head(const StepPlan& plan) {
   for (int32_t first = 0; first < samples; first += kHeadRows) {
     const int32_t rows = std::min(kHeadRows, samples - first);
     const TensorView logits = logits_of(normed.part(first, rows), first);
-    masks_.take(plan, first, std::span(samples_).subspan(static_cast<size_t>(first), static_cast<size_t>(rows)));
+    masks_.take(plan, first,
+                std::span(samples_).subspan(static_cast<size_t>(first), static_cast<size_t>(rows)));
     backend_.sample(logits, first);
   }
 }

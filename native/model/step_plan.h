@@ -43,7 +43,7 @@ constexpr int kSampleFloats = static_cast<int>(std::size(kFloatColumns));
 // holds; it is stored, with release order, when the mask is there. A number's negative says that there is no
 // such mask and will be none.
 struct MaskSlots {
-  int32_t* numbers = nullptr;  // [slots] read atomically
+  int32_t* numbers = nullptr;       // [slots] read atomically
   const uint32_t* masks = nullptr;  // [slots, words] as SampleRow::allowed
   int32_t slots = 0;
   int32_t words = 0;
@@ -73,7 +73,7 @@ struct StepPlan {
   // [R] or empty: the slot of each row's mask, < 0: it may draw every token; and the number of that mask.
   std::vector<int32_t> mask_slot;
   std::vector<int32_t> mask_number;
-  MaskSlots masks;  // valid until the step has ended
+  MaskSlots masks;                 // valid until the step has ended
   std::vector<int32_t> copy_from;  // [C] pages that are copied before the step
   std::vector<int32_t> copy_to;    // [C]
 

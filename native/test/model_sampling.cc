@@ -151,7 +151,8 @@ TEST_CASE("logits that are not finite, and a row whose every token is banned, ar
 TEST_CASE("only allowed tokens are drawn, before bias, penalties and temperature") {
   std::vector<float> logits(70, 0.0f);
   logits[3] = 9, logits[40] = 2, logits[69] = 1;
-  const std::vector<uint32_t> allowed{0, 1u << 8, 1u << 5 | 1u << 6 | ~0u << 7};  // 40, 69; 70 and on are no tokens
+  const std::vector<uint32_t> allowed{0, 1u << 8,
+                                      1u << 5 | 1u << 6 | ~0u << 7};  // 40, 69; 70 and on are no tokens
   SampleRow row;
   row.allowed = allowed;
   row.top_logprobs = 2;

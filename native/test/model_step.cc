@@ -122,7 +122,10 @@ TEST_CASE("every broken plan is refused with what is broken, and the next one ru
          p.copy_from = {6, 5};
          p.copy_to = {4, 6};
        }},
-      {"maskSlot or maskNumber", [](StepPlan& p) { p.mask_slot = {-1, 0}; }},
+      {"maskSlot or maskNumber",
+       [](StepPlan& p) {
+         p.mask_slot = {-1, 0};
+       }},
       {"maskSlot or maskNumber",
        [](StepPlan& p) {
          p.mask_slot = {0};

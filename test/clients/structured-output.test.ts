@@ -68,9 +68,13 @@ it("vLLM's fields hold on completions", async () => {
     [{ guided_grammar: 'root ::= "x" | "y" root "z"', max_tokens: 200 }, /^y*xz*$/],
     [{ guided_json: JSON.stringify({ enum: [[1, 2], null] }) }, /^(\[\s*1\s*,\s*2\s*\]|null)$/],
     [{ structured_outputs: { json: { const: { a: 1 } }, disable_any_whitespace: true } }, /^{"a":1}$/],
-    [{ response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { enum: [true] } } } }, /^true$/],
+    [
+      { response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { enum: [true] } } } },
+      /^true$/,
+    ],
   ];
-  for (const [fields, pattern] of checks) for (const text of await complete(fields)) expect(text).toMatch(pattern);
+  for (const [fields, pattern] of checks)
+    for (const text of await complete(fields)) expect(text).toMatch(pattern);
 });
 
 it('a schema that cannot be kept is refused before a stream begins', async () => {

@@ -71,7 +71,11 @@ export async function randomTexts(
     const matcher = await GrammarMatcher.createGrammarMatcher(compiled);
     const tokens: number[] = [];
     while (!matcher.isTerminated()) {
-      const token = nextToken(allowedTokens(await matcher.getNextTokenBitmask(), all.length), tokens.length, random);
+      const token = nextToken(
+        allowedTokens(await matcher.getNextTokenBitmask(), all.length),
+        tokens.length,
+        random,
+      );
       if (!matcher.acceptToken(token)) throw new Error(`the mask allows ${token}, the matcher does not`);
       if (token !== WALK_STOP) tokens.push(token);
       if (tokens.length > 5_000) throw new Error('the walk does not end');

@@ -149,7 +149,10 @@ describe('answers with a structure, of a real model', () => {
   it.each<[StructureWish, RegExp]>([
     [{ kind: 'regex', pattern: String.raw`[A-Z][a-z]{2}-\d{3}` }, /^[A-Z][a-z]{2}-\d{3}$/],
     [{ kind: 'choice', choices: ['été 😀', 'hiver'] }, /^(été 😀|hiver)$/],
-    [{ kind: 'grammar', grammar: 'root ::= "<" item ("," item)? ">"\nitem ::= [a-c]{1,2}' }, /^<[a-c]{1,2}(,[a-c]{1,2})?>$/],
+    [
+      { kind: 'grammar', grammar: 'root ::= "<" item ("," item)? ">"\nitem ::= [a-c]{1,2}' },
+      /^<[a-c]{1,2}(,[a-c]{1,2})?>$/,
+    ],
     [
       {
         kind: 'structural_tag',
@@ -181,7 +184,9 @@ describe('answers with a structure, of a real model', () => {
   it('obey what else is asked of their tokens', async () => {
     const wish = { kind: 'regex', pattern: '[ab]{3}' } as const;
     for (let seed = 0; seed < 4; seed++) {
-      const all = await events(ask(wish, { badWords: ['a', 'aa', 'ab', 'ba', 'aaa', 'abb', 'aba', 'bab'] }, seed));
+      const all = await events(
+        ask(wish, { badWords: ['a', 'aa', 'ab', 'ba', 'aaa', 'abb', 'aba', 'bab'] }, seed),
+      );
       expect(textOf(all)).toBe('bbb');
     }
     const long = await events(ask({ kind: 'regex', pattern: 'a*' }, { minTokens: 12, maxTokens: 20 }));

@@ -40,7 +40,7 @@ struct SampleResult {
   int32_t token = 0;
   bool finite =
       true;  // false: the row's logits hold NaN or Inf, or every token is banned; token means nothing then
-  bool drawn = true;  // false: the row was skipped, and nothing else means anything
+  bool drawn = true;     // false: the row was skipped, and nothing else means anything
   float logprob = 0.0f;  // of token (or target) under log_softmax of the raw logits
   int32_t top_count = 0;
   int32_t top_token[kMaxTopLogprobs];  // best first; ties by lowest id

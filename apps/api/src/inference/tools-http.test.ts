@@ -153,9 +153,15 @@ describe('calls of tools, with the openai client', () => {
   it.each<[Partial<Params>, object | undefined]>([
     [{}, undefined],
     [{ tool_choice: 'required' }, { tools: [own], required: true, parallel: true }],
-    [{ tools: [strict, weather], tool_choice: named }, { tools: [{ ...own, field: field(1) }], required: true, parallel: false }],
+    [
+      { tools: [strict, weather], tool_choice: named },
+      { tools: [{ ...own, field: field(1) }], required: true, parallel: false },
+    ],
     [{ tools: [weather, strict] }, { tools: [own, exact], required: false, parallel: true }],
-    [{ tools: [weather, strict], parallel_tool_calls: false }, { tools: [own, exact], required: false, parallel: false }],
+    [
+      { tools: [weather, strict], parallel_tool_calls: false },
+      { tools: [own, exact], required: false, parallel: false },
+    ],
     [
       {
         tools: [weather, strict],
@@ -174,7 +180,12 @@ describe('calls of tools, with the openai client', () => {
   it.each<[Partial<Params>, string]>([
     [{ tools: [], tool_choice: 'required' }, 'tool_choice'],
     [{ tool_choice: { type: 'function', function: { name: 'nobody' } } }, 'tool_choice'],
-    [{ tools: [{ ...strict, function: { ...strict.function, parameters: [] as unknown as object } }] } as Partial<Params>, 'tools[0].function.parameters'],
+    [
+      {
+        tools: [{ ...strict, function: { ...strict.function, parameters: [] as unknown as object } }],
+      } as Partial<Params>,
+      'tools[0].function.parameters',
+    ],
   ])('cannot be: %j', async (fields, param) => {
     const refusal = client.chat.completions.create({ ...chat, ...fields });
     await expect(refusal).rejects.toMatchObject({ status: 400, param });

@@ -61,12 +61,14 @@ function faultOf(error: unknown): Outcome {
     : { fault: 'invalid', message: 'the grammar cannot be compiled', isFatal: true };
 }
 
-let last: Promise<unknown> = Promise.resolve();
-port.on('message', ({ request, command }: Request) => {
-  last = last.then(async () => {
-    const begin_ms = performance.now();
-    const outcome = await outcomeOf(command);
-    answer({ request, outcome, took_ms: performance.now() - begin_ms });
-  });
+async function work({ request, command }: Request): Promise<void> {
+  const begin_ms = performance.now();
+  const outcome = await outcomeOf(command);
+  answer({ request, outcome, took_ms: performance.now() - begin_ms });
+}
+
+let last: Promise<void> = Promise.resolve();
+port.on('message', (request: Request) => {
+  last = last.then(() => work(request));
 });
 answer('ready');

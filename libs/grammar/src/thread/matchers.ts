@@ -104,11 +104,7 @@ export class Matchers {
     return found;
   }
 
-  async #write(
-    { matcher, beginning }: Matcher,
-    { slot, number }: MaskPlace,
-    fits: boolean,
-  ): Promise<void> {
+  async #write({ matcher, beginning }: Matcher, { slot, number }: MaskPlace, fits: boolean): Promise<void> {
     const mask = maskIn(this.slots, slot);
     // Behind a stop token the library has no mask.
     if (!fits || matcher.isTerminated()) mask.fill(0);

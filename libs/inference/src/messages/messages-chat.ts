@@ -59,7 +59,12 @@ function choiceOf(choice: CountTokensRequest['tool_choice']): PromptFields['tool
   return choice?.type === 'any' ? 'required' : choice?.type;
 }
 
-function toolOf({ name, description, input_schema, strict }: NonNullable<CountTokensRequest['tools']>[number]) {
+function toolOf({
+  name,
+  description,
+  input_schema,
+  strict,
+}: NonNullable<CountTokensRequest['tools']>[number]) {
   const called = { name, ...(description ? { description } : {}), parameters: input_schema, strict };
   return { type: 'function' as const, function: called };
 }

@@ -22,7 +22,8 @@ export function callsOf(request: ChatRequest): Pick<SequenceRequest, 'calls'> {
   const callable = callableTools(request);
   checkChoice(request);
   const isStrict = callable.some((tool) => tool.function.strict === true);
-  const isHeld = mode === 'required' || names !== undefined || isStrict || structureWish(request) !== undefined;
+  const isHeld =
+    mode === 'required' || names !== undefined || isStrict || structureWish(request) !== undefined;
   if (callable.length === 0 || !isHeld) return {};
   return {
     calls: {
@@ -55,6 +56,9 @@ function badChoice(message: string): AppError {
 function argumentsSchema(parameters: unknown, field: string): unknown {
   const schema = plainJson(parameters ?? { type: 'object' });
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema))
-    throw new AppError('invalid_request', { message: `${field}: expected a JSON Schema object`, param: field });
+    throw new AppError('invalid_request', {
+      message: `${field}: expected a JSON Schema object`,
+      param: field,
+    });
   return 'type' in schema ? schema : { type: 'object', ...schema };
 }

@@ -6,7 +6,6 @@ import type {
   GenerateRequest,
   Tokenized,
   TokenizeRequest,
-  WishedCalls,
 } from '#contracts/engine-protocol.js';
 import type { AnswerFormats } from '#contracts/chat-formats.js';
 import { AppError } from '#runtime/app-error.js';
@@ -29,11 +28,8 @@ import { PrefixCache } from '../kv/prefix-cache.js';
 import { formatsOf, MARK_TOKENS, type ResolvedFormats } from '../text/chat-formats.js';
 import { PromptReader, type ReadPrompt } from '../text/prompt-reader.js';
 import { isHidden } from '../text/detokenizer.js';
-import { answerForm } from '../structure/answer-form.js';
-import type { AnswerMask } from '../structure/answer-mask.js';
-import { AnswerStructures, type ReadyGrammar } from '../structure/answer-structures.js';
+import { AnswerStructures, type WishedStructure } from '../structure/answer-structures.js';
 import { modelVocabulary } from '../structure/model-vocabulary.js';
-import { structureFault } from '../structure/structure-fault.js';
 import { RequestMetrics } from './request-metrics.js';
 import { Sequence } from './sequence.js';
 import { ServingMetrics } from './serving-metrics.js';
@@ -95,7 +91,7 @@ export class InferenceEngine {
 
   constructor(private readonly options: InferenceEngineOptions) {
     const { model, settings, blobs } = options;
-    const { native, base, tokenizer, eosTokenIds } = model;
+    const { native, base, tokenizer } = model;
     const metrics = new ServingMetrics(options.registry, () => this.#gauges());
     this.#requestMetrics = new RequestMetrics(options.registry, {
       ttft_ms: settings.goodputTtft_ms,
@@ -130,12 +126,7 @@ export class InferenceEngine {
     });
     this.#outputs = new StepOutputs(tokenizer, metrics);
     this.#markTokens = tokenizer.idsOf(MARK_TOKENS);
-    this.#structures = new AnswerStructures({
-      vocabulary: () => modelVocabulary({ tokenizer, vocabSize: base.vocabSize, eosTokenIds, markTokens: this.#markTokens }),
-      answers: settings.maxSequences + settings.maxQueuedRequests + SPARE_ANSWERS,
-      compileTimeout_ms: settings.structureTimeout_ms,
-      metrics,
-    });
+    this.#structures = this.#makeStructures(metrics);
     this.#loop = new EngineLoop({
       native,
       pages: this.#pages,
@@ -177,37 +168,7 @@ export class InferenceEngine {
     this.#requests++;
     let begun: Begun;
     try {
-      const adapter = await this.#adapters.version(asked.adapter);
-      const request = withGenerationDefaults(asked, adapter?.manifest);
-      // From storage to the host while others compute; only then does it count as waiting for its turn.
-      const [prompt, badWords] = await Promise.all([
-        this.#prompts.read(request, adapter?.manifest),
-        badWordTokens(request.badWords ?? [], (text) => this.#prompts.encodePlain(text)),
-        this.#adapters.fetch(adapter, {
-          key: request.fairnessKey,
-          weight: request.fairnessWeight ?? 1,
-        }),
-      ]);
-      const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, limitsFor(request, base));
-      const written = this.#formats(request, prompt);
-      const structure = await this.#structure({ request, prompt, formats: written?.formats, maxTokens });
-      signal.throwIfAborted();
-      // Shutdown may have begun meanwhile; the loop takes nothing any more.
-      if (this.#draining) throw shuttingDown();
-      const drawing = this.#drawing({ request, adapter, maxTokens, badWords, shown: written?.tokens, structure });
-      const { formats } = written ?? {};
-      const admitted = {
-        id,
-        choice: 0,
-        request,
-        prompt,
-        formats,
-        adapter,
-        arrival_ms,
-        chunkTokens,
-        structure,
-        ...drawing,
-      };
+      const admitted = { ...(await this.#read(asked, signal)), id, choice: 0, arrival_ms, chunkTokens };
       begun = choices === 1 ? this.#begin(admitted, signal) : this.#beginAll(admitted, signal);
     } catch (error) {
       this.#ended();
@@ -215,6 +176,32 @@ export class InferenceEngine {
     }
     await begun.ready;
     return begun.events;
+  }
+
+  /** All that has to be known of a request before it takes its place. */
+  async #read(asked: GenerateRequest, signal: AbortSignal): Promise<ReadRequest> {
+    const adapter = await this.#adapters.version(asked.adapter);
+    const request = withGenerationDefaults(asked, adapter?.manifest);
+    // From storage to the host while others compute; only then does it count as waiting for its turn.
+    const [prompt, badWords] = await Promise.all([
+      this.#prompts.read(request, adapter?.manifest),
+      badWordTokens(request.badWords ?? [], (text) => this.#prompts.encodePlain(text)),
+      this.#adapters.fetch(adapter, {
+        key: request.fairnessKey,
+        weight: request.fairnessWeight ?? 1,
+      }),
+    ]);
+    const limits = limitsFor(request, this.options.model.base);
+    const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, limits);
+    const written = this.#formats(request, prompt);
+    const { formats, tokens: shown } = written ?? {};
+    const structure =
+      maxTokens === 0 ? undefined : await this.#structures.wished(request, formats ?? {}, prompt.chat);
+    signal.throwIfAborted();
+    // Shutdown may have begun meanwhile; the loop takes nothing any more.
+    if (this.#draining) throw shuttingDown();
+    const drawing = this.#drawing({ request, adapter, maxTokens, badWords, shown, structure });
+    return { request, prompt, formats, adapter, structure, ...drawing };
   }
 
   /** The tokens of an input, as a request with it would compute them. */
@@ -312,46 +299,6 @@ export class InferenceEngine {
     return wantedFormats && chat && formatsOf(wantedFormats, chat, this.options.settings);
   }
 
-  /** The grammar of what the request wishes for, ready to be begun; refuses what cannot be kept. */
-  async #structure({
-    request,
-    prompt,
-    formats = {},
-    maxTokens,
-  }: Pick<Admitted, 'request' | 'prompt' | 'formats'> & Pick<Drawing, 'maxTokens'>): Promise<
-    WishedStructure | undefined
-  > {
-    const form = maxTokens === 0 ? undefined : answerForm(request, formats, prompt.chat);
-    if (form === undefined) return undefined;
-    const { wish, field } = form;
-    if (this.options.model.eosTokenIds.length === 0) {
-      throw new AppError('invalid_request', {
-        message: `${field}: the model has no token that ends an answer, so none could be ended by its structure.`,
-        param: field,
-      });
-    }
-    try {
-      return { grammar: await this.#structures.grammarOf(wish), field };
-    } catch (error) {
-      throw await this.#structures.faultOf(error, form, heldTools(request));
-    }
-  }
-
-  /** The masks of one answer. */
-  #mask({ structure, stops }: Admitted, sequence: () => Sequence): AnswerMask | undefined {
-    if (structure === undefined) return undefined;
-    const known = new Set(this.options.model.eosTokenIds);
-    const { grammar, field } = structure;
-    const mask = this.#structures.begin(grammar, {
-      field,
-      ends: stops.eosTokenIds.filter((token) => !known.has(token)),
-      onReady: () => this.#loop.maskReady(sequence()),
-      onFailed: (error) => this.#loop.fail(sequence(), structureFault(error, field)),
-    });
-    if (mask === undefined) throw new AppError('overloaded');
-    return mask;
-  }
-
   /** What ends the request's answers and what is never drawn in them; refuses a request that could draw nothing. */
   #drawing({ request, adapter, maxTokens, badWords, shown, structure }: Drawing): {
     stops: StopOptions;
@@ -411,7 +358,7 @@ export class InferenceEngine {
   }
 
   #begin(admitted: Admitted, signal: AbortSignal): Begun {
-    const { request, prompt, adapter, choice } = admitted;
+    const { request, prompt, adapter, choice, structure } = admitted;
     const events = new EventStream(UNREAD_TOKENS, {
       full: () => this.#pause(sequence),
       drained: () => this.#resume(sequence),
@@ -425,7 +372,13 @@ export class InferenceEngine {
       prompt: prompt.ids,
       kvPages: this.#pages,
       speculation: this.#speculation(request),
-      mask: this.#mask(admitted, () => sequence),
+      mask:
+        structure &&
+        this.#structures.begin(structure, {
+          eosTokenIds: admitted.stops.eosTokenIds,
+          onReady: () => this.#loop.maskReady(sequence),
+          onFailed: (fault) => this.#loop.fail(sequence, fault),
+        }),
       addedTokens: prompt.added,
       maxTokens: admitted.stops.maxTokens,
       stopRule: new StopRule(this.options.model.tokenizer, admitted.stops),
@@ -448,6 +401,20 @@ export class InferenceEngine {
     this.#submit(sequence);
     signal.addEventListener('abort', cancel, { once: true });
     return { events, ready };
+  }
+
+  #makeStructures(metrics: ServingMetrics): AnswerStructures {
+    const { model, settings } = this.options;
+    const { tokenizer, base, eosTokenIds } = model;
+    const { vocabSize } = base;
+    const markTokens = this.#markTokens;
+    return new AnswerStructures({
+      vocabulary: () => modelVocabulary({ tokenizer, vocabSize, eosTokenIds, markTokens }),
+      answers: settings.maxSequences + settings.maxQueuedRequests + SPARE_ANSWERS,
+      compileTimeout_ms: settings.structureTimeout_ms,
+      eosTokenIds,
+      metrics,
+    });
   }
 
   #speculation({ speculation }: GenerateRequest): NgramSpeculation | undefined {
@@ -512,23 +479,21 @@ export class InferenceEngine {
   }
 }
 
-interface Admitted {
-  readonly id: number;
-  readonly choice: number;
+interface ReadRequest {
   readonly request: GenerateRequest;
   readonly prompt: ReadPrompt;
   readonly formats: AnswerFormats | undefined;
   readonly stops: StopOptions;
   readonly bans: TokenBans;
   readonly adapter: AdapterVersion | undefined;
-  readonly arrival_ms: number;
-  readonly chunkTokens: number | undefined;
   readonly structure: WishedStructure | undefined;
 }
 
-interface WishedStructure {
-  readonly grammar: ReadyGrammar;
-  readonly field: string;
+interface Admitted extends ReadRequest {
+  readonly id: number;
+  readonly choice: number;
+  readonly arrival_ms: number;
+  readonly chunkTokens: number | undefined;
 }
 
 interface Drawing {
@@ -545,11 +510,6 @@ interface Begun {
   readonly events: AsyncIterable<GenerateEvent>;
   /** Settles when its adapter is there, or will not be. */
   readonly ready: Promise<void>;
-}
-
-/** Those whose arguments have to fit their schema. */
-function heldTools({ calls }: GenerateRequest): readonly WishedCalls['tools'][number][] {
-  return calls?.tools.filter(({ strict }) => strict || calls.required) ?? [];
 }
 
 function shuttingDown(): AppError {

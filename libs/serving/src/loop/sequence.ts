@@ -133,7 +133,8 @@ export class Sequence implements Schedulable, PrefixHolder {
     // Scored once, whatever the number of answers.
     this.promptLogprobs = options.choice === 0 ? request.promptLogprobs : undefined;
     this.history = hasPenalty(request.sampling) ? new TokenHistory(prompt) : undefined;
-    const speculates = options.speculation !== undefined && this.history === undefined && options.mask === undefined;
+    const speculates =
+      options.speculation !== undefined && this.history === undefined && options.mask === undefined;
     this.speculation = speculates ? new Speculation(options.speculation) : undefined;
     this.#tokens = new Int32Array(prompt.length + Math.min(options.maxTokens, 256));
     this.#tokens.set(prompt);

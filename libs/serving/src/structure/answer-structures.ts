@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { ServingMetrics } from '../loop/serving-metrics.js';
-import type { WishedCalls } from '#contracts/engine-protocol.js';
+import type { AnswerFormats } from '#contracts/chat-formats.js';
+import type { GenerateRequest, WishedCalls } from '#contracts/engine-protocol.js';
 import type { StructureWish } from '#contracts/structure-wish.js';
 import { StructureError } from '#grammar/errors.js';
 import { GrammarThread } from '#grammar/thread/grammar-thread.js';
 import type { Vocabulary } from '#grammar/thread/vocabulary.js';
 import type { MaskMemory } from '#native-engine/native.js';
-import type { AppError } from '#runtime/app-error.js';
-import type { AnswerForm } from './answer-form.js';
+import { AppError } from '#runtime/app-error.js';
+import type { RenderedChat } from '../text/chat-formats.js';
+import { type AnswerForm, answerForm } from './answer-form.js';
 import { structureFault } from './structure-fault.js';
-import { AnswerMask, type AnswerMaskOptions } from './answer-mask.js';
+import { AnswerMask } from './answer-mask.js';
 import { MaskPool } from './mask-pool.js';
 
 export interface AnswerStructuresOptions {
@@ -18,13 +20,20 @@ export interface AnswerStructuresOptions {
   /** Answers that may have a structure at the same time. */
   readonly answers: number;
   readonly compileTimeout_ms: number;
+  /** Those of the base model. */
+  readonly eosTokenIds: readonly number[];
   readonly metrics: Pick<ServingMetrics, 'maskSeconds' | 'structureSeconds'>;
 }
 
-export type BegunAnswer = Pick<
-  AnswerMaskOptions,
-  'field' | 'ends' | 'onReady' | 'onFailed'
->;
+export interface BegunAnswer {
+  readonly eosTokenIds: readonly number[];
+  /** A mask that was asked for is there. */
+  readonly onReady: () => void;
+  /** There will be no more masks. */
+  readonly onFailed: (fault: AppError) => void;
+}
+
+type Tool = WishedCalls['tools'][number];
 
 const LIBRARY_BYTES = 1024 * 2 ** 20;
 const COMPILED_BYTES = 256 * 2 ** 20;
@@ -35,9 +44,15 @@ const KEPT_CHARACTERS = 16 * 2 ** 20;
 const QUICK_MS = 25;
 
 /** A grammar that is ready to be begun. */
-export interface ReadyGrammar {
+interface ReadyGrammar {
   readonly text: string;
   readonly thread: GrammarThread;
+}
+
+export interface WishedStructure {
+  readonly grammar: ReadyGrammar;
+  /** The caller's, for faults. */
+  readonly field: string;
 }
 
 interface Opened {
@@ -54,18 +69,68 @@ export class AnswerStructures {
   #opened: Opened | undefined;
   /** Grammars by the digest of their wish, in the order of last use. They hold for one tokenizer, the model's. */
   readonly #grammars = new Map<string, ReadyGrammar>();
+  readonly #making = new Map<string, Promise<ReadyGrammar> | ReadyGrammar>();
   #keptCharacters = 0;
   #isClosed = false;
 
   constructor(private readonly options: AnswerStructuresOptions) {}
 
+  /** What the answer to a request is held to, ready to be begun; undefined: to nothing. Refuses what cannot be kept. */
+  async wished(
+    request: GenerateRequest,
+    formats: AnswerFormats,
+    chat: RenderedChat | undefined,
+  ): Promise<WishedStructure | undefined> {
+    const form = answerForm(request, formats, chat);
+    if (form === undefined) return undefined;
+    const { wish, field } = form;
+    if (this.options.eosTokenIds.length === 0) {
+      throw new AppError('invalid_request', {
+        message: `${field}: the model has no token that ends an answer, so none could be ended by its structure.`,
+        param: field,
+      });
+    }
+    try {
+      return { grammar: await this.#grammarOf(wish), field };
+    } catch (error) {
+      throw await this.#faultOf(error, form, heldTools(request));
+    }
+  }
+
+  /** The masks of one answer; `eosTokenIds` are all that end it. */
+  begin({ grammar: { text, thread }, field }: WishedStructure, answer: BegunAnswer): AnswerMask {
+    const { pool } = this.#open();
+    const slot = pool.take();
+    if (slot === undefined) throw new AppError('overloaded');
+    const ends = answer.eosTokenIds.filter((token) => !this.options.eosTokenIds.includes(token));
+    const onFailed = (error: unknown) => answer.onFailed(structureFault(error, field));
+    const { onReady } = answer;
+    return new AnswerMask({ thread, pool, slot, grammar: text, field, ends, onReady, onFailed });
+  }
+
+  /** Undefined: there was no wish yet. */
+  get memory(): MaskMemory | undefined {
+    return this.#opened?.memory;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([this.#opened?.workshop.close(), this.#opened?.quick.close()]);
+  }
+
   /** Rejects with a `StructureError` for a wish that cannot be kept. */
-  async grammarOf(wish: StructureWish): Promise<ReadyGrammar> {
+  async #grammarOf(wish: StructureWish): Promise<ReadyGrammar> {
     const opened = this.#open();
     const digest = createHash('sha256').update(JSON.stringify(wish)).digest('base64');
-    const ready = this.#grammars.get(digest) ?? (await this.#make(wish, opened));
-    this.#keep(digest, ready);
-    return ready;
+    const making = this.#grammars.get(digest) ?? this.#making.get(digest) ?? this.#make(wish, opened);
+    this.#making.set(digest, making);
+    try {
+      const ready = await making;
+      this.#keep(digest, ready);
+      return ready;
+    } finally {
+      this.#making.delete(digest);
+    }
   }
 
   async #make(wish: StructureWish, { workshop, quick }: Opened): Promise<ReadyGrammar> {
@@ -77,37 +142,18 @@ export class AnswerStructures {
   }
 
   /** What the caller is told of a fault; of several tools, which one's schema it is. */
-  async faultOf(error: unknown, { field, wish }: AnswerForm, tools: readonly WishedCalls['tools'][number][]): Promise<AppError> {
+  async #faultOf(error: unknown, { field, wish }: AnswerForm, tools: readonly Tool[]): Promise<AppError> {
     if (error instanceof StructureError && error.fault !== 'internal') {
       for (const tool of tools) {
         const own = { kind: 'json_schema', schema: tool.schema, compact: wish.compact === true } as const;
-        const fault = await this.grammarOf(own).then(
-          () => undefined,
-          (found: unknown) => found,
-        );
-        if (fault !== undefined) return structureFault(fault, tool.field);
+        try {
+          await this.#grammarOf(own);
+        } catch (fault) {
+          return structureFault(fault, tool.field);
+        }
       }
     }
     return structureFault(error, field);
-  }
-
-  /** `grammar`: of `grammarOf`. Undefined: too many answers have a structure. */
-  begin(grammar: ReadyGrammar, answer: BegunAnswer): AnswerMask | undefined {
-    const { pool } = this.#open();
-    const slot = pool.take();
-    if (slot === undefined) return undefined;
-    const { text, thread } = grammar;
-    return new AnswerMask({ ...answer, thread, pool, slot, grammar: text });
-  }
-
-  /** Undefined: there was no wish yet. */
-  get memory(): MaskMemory | undefined {
-    return this.#opened?.memory;
-  }
-
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await Promise.all([this.#opened?.workshop.close(), this.#opened?.quick.close()]);
   }
 
   #open(): Opened {
@@ -151,4 +197,9 @@ export class AnswerStructures {
     this.#keptCharacters -= this.#grammars.get(digest)?.text.length ?? 0;
     this.#grammars.delete(digest);
   }
+}
+
+/** Those whose arguments have to fit their schema. */
+function heldTools({ calls }: GenerateRequest): readonly Tool[] {
+  return calls?.tools.filter(({ strict }) => strict || calls.required) ?? [];
 }

@@ -106,7 +106,10 @@ describe.each(FAMILIES)('calls in the form of $tools ($source)', (family) => {
 
   it('are one where one is wanted', async () => {
     const [weather] = TOOLS as [WishedCalls['tools'][number]];
-    for (const { calls } of await answers(asked({ tools: [weather], required: true, parallel: false }), family))
+    for (const { calls } of await answers(
+      asked({ tools: [weather], required: true, parallel: false }),
+      family,
+    ))
       expect(calls.map(({ name }) => name)).toEqual(['weather']);
   });
 

@@ -38,7 +38,9 @@ function formOf(format: ToolFormat, template: string): CallForm | undefined {
     case 'mistral':
       return template.includes('[ARGS]') ? MISTRAL_NAMED : listed('[TOOL_CALLS]', '');
     case 'phi':
-      return template.includes('functools') ? listed('functools', '') : listed('<|tool_call|>', '<|/tool_call|>');
+      return template.includes('functools')
+        ? listed('functools', '')
+        : listed('<|tool_call|>', '<|/tool_call|>');
     case 'llama3_json':
       return {
         begin: (name) => named(name, 'parameters'),
@@ -110,12 +112,17 @@ function callTag({ begin, end }: CallForm, { name, schema }: Tool, isHeld: boole
 }
 
 /** Text in which calls may stand. */
-export function textWithCalls(format: ToolFormat, template: string, wished: WishedCalls): TagFormat | undefined {
+export function textWithCalls(
+  format: ToolFormat,
+  template: string,
+  wished: WishedCalls,
+): TagFormat | undefined {
   const form = formOf(format, template);
   const calls = callsFormat(format, template, wished);
   if (form === undefined || calls === undefined) return undefined;
   // An answer that begins as an object does would be read as a call.
-  if (form.trigger === undefined) return { type: 'or', elements: [calls, { type: 'regex', pattern: NO_OBJECT }] };
+  if (form.trigger === undefined)
+    return { type: 'or', elements: [calls, { type: 'regex', pattern: NO_OBJECT }] };
   const tags = wished.tools.map((tool): Tag => {
     const { begin, content, end } = callTag(form, tool, tool.strict);
     return { type: 'tag', begin: form.open + begin, content, end: end + form.close };

@@ -2,7 +2,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import type { StructureWish } from '#contracts/structure-wish.js';
 import { finishOf, generateRequest, idsOf, textOf } from '../../../../test/support/generate-request.js';
-import { collect, EOS, expectedIds, promptOf, ServingFixture } from '../../../../test/support/serving-fixture.js';
+import {
+  collect,
+  EOS,
+  expectedIds,
+  promptOf,
+  ServingFixture,
+} from '../../../../test/support/serving-fixture.js';
 import type { InferenceEngine } from '../loop/inference-engine.js';
 
 // What is awaited is computed: a busy machine only takes longer.
@@ -15,7 +21,11 @@ beforeAll(async () => {
 afterEach(() => fixture.closeAll());
 afterAll(() => fixture.remove());
 
-const ask = (prompt: readonly number[], wish: StructureWish | undefined, overrides: Partial<GenerateRequest> = {}) =>
+const ask = (
+  prompt: readonly number[],
+  wish: StructureWish | undefined,
+  overrides: Partial<GenerateRequest> = {},
+) =>
   generateRequest(
     { kind: 'tokens', tokens: [...prompt] },
     { maxTokens: 80, ...(wish ? { structure: { wish, field: 'guided' } } : {}), ...overrides },
@@ -28,7 +38,9 @@ describe('an engine whose answers have structures', () => {
   it('gives the others their tokens as ever, in the same steps', async () => {
     const { engine, native } = fixture.open({ stepTurns: 3 });
     const answers = await Promise.all(
-      Array.from({ length: 8 }, (_, i) => run(engine, ask(promptOf(9, i), i % 2 === 0 ? letters(20) : undefined))),
+      Array.from({ length: 8 }, (_, i) =>
+        run(engine, ask(promptOf(9, i), i % 2 === 0 ? letters(20) : undefined)),
+      ),
     );
     for (const [i, answer] of answers.entries()) {
       if (i % 2 === 0) expect(textOf(answer)).toMatch(/^[a-z]{20}$/);
@@ -88,7 +100,10 @@ describe('an engine whose answers have structures', () => {
 
   it('refuses a wish that takes too long to compile, while others go on', async () => {
     const { engine } = fixture.open({ structureTimeout_ms: 1 });
-    const slow = { kind: 'json_schema', schema: { type: 'string', maxLength: 64, pattern: '^(a|b)*[^c]+$' } } as const;
+    const slow = {
+      kind: 'json_schema',
+      schema: { type: 'string', maxLength: 64, pattern: '^(a|b)*[^c]+$' },
+    } as const;
     await expect(run(engine, ask(promptOf(9), slow))).rejects.toMatchObject({
       code: 'invalid_request',
       message: expect.stringContaining('guided: it was not ready within 1 ms') as unknown,
