@@ -218,9 +218,9 @@ Status StepPlanChecker::check_mask(const StepPlan& plan, int32_t sample) const {
   if (plan.mask_slot[sample] < 0) return {};
   if (!within(plan.mask_slot[sample], plan.masks.slots))
     return broken(at("maskSlot", sample) + " is no slot");
-  if (plan.mask_number[sample] < 1) return broken(at("maskNumber", sample) + " must be at least 1");
   if (plan.sample_int[int64_t{sample} * kSampleInts + kMode] != 0)
     return broken(at("maskSlot", sample) + " is of a row that draws nothing");
+  if (plan.mask_number[sample] < 1) return broken(at("maskNumber", sample) + " must be at least 1");
   return {};
 }
 
