@@ -83,14 +83,8 @@ function judged(all: readonly GenerateEvent[]): boolean {
   return true;
 }
 
-const metric = async (name: string): Promise<number> => {
-  const text = await (await get('/metrics')).text();
-  return Number(new RegExp(`^${name}(?:{[^}]*})? ([\\d.e+]+)$`, 'm').exec(text)?.[1]);
-};
-
 describe('answers with a structure, of a real model', () => {
   it('validate where they end by themselves: hot, with adapters, penalties, speculation and too few pages', async () => {
-    const before = await metric('lorikeet_engine_preemptions_total');
     const answers = await Promise.all(
       Array.from({ length: 24 }, (_, seed) =>
         events(
@@ -115,7 +109,6 @@ describe('answers with a structure, of a real model', () => {
     );
     const ended = answers.filter(judged).length;
     expect(ended).toBeGreaterThan(16);
-    expect(await metric('lorikeet_engine_preemptions_total')).toBeGreaterThan(before);
   });
 
   it('are the same alone and in company, whatever the masks had to wait for', async () => {
