@@ -120,6 +120,8 @@ export const GenerateRequestSchema = z.object({
         .optional(),
     })
     .optional(),
+  /** What the answer probably is: drafts are taken from it first. They are checked, so the answer is the same. */
+  prediction: z.string().min(1).optional(),
   /** Number of alternatives with each completion token's log-probability; absent: no log-probabilities. */
   logprobs: z.int().min(0).max(20).optional(),
   /** The same for the prompt's tokens. */
@@ -213,7 +215,13 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
     stopReason: z.union([z.string(), z.int(), z.null()]),
     /** Text held back until now. */
     text: z.string(),
-    usage: z.object({ promptTokens: z.int(), cachedTokens: z.int(), completionTokens: z.int() }),
+    usage: z.object({
+      promptTokens: z.int(),
+      cachedTokens: z.int(),
+      completionTokens: z.int(),
+      /** Only with a prediction: tokens drafted from it that were drawn, and that were not. */
+      predicted: z.object({ accepted: z.int(), rejected: z.int() }).optional(),
+    }),
     timing: z.object({ queue_ms: z.number(), ttft_ms: z.number(), total_ms: z.number() }),
   }),
   z.object({

@@ -168,6 +168,34 @@ describe('the inference API', () => {
     expect(app.engine.requests.at(-1)?.sampling.seed).toBe('9223372036854775807');
   });
 
+  it('hands a prediction to the engine and tells what came of it', async () => {
+    app.engine.script = (generation) => {
+      const end = finish();
+      const usage = {
+        promptTokens: 2,
+        cachedTokens: 0,
+        completionTokens: 1,
+        predicted: { accepted: 5, rejected: 2 },
+      };
+      generation.send(start(2), tokens('Hi', [7]), { ...end, usage });
+      generation.end();
+    };
+    const parts = [
+      { type: 'text', text: 'so ' },
+      { type: 'text', text: 'far' },
+    ];
+    const answer = await chat({ prediction: { type: 'content', content: parts } });
+    expect(await answer.json()).toMatchObject({
+      usage: { completion_tokens_details: { accepted_prediction_tokens: 5, rejected_prediction_tokens: 2 } },
+    });
+    expect(app.engine.requests[0]).toMatchObject({ prediction: 'so far' });
+    const empty = await chat({ prediction: { type: 'content', content: '' } });
+    expect(empty.status).toBe(200);
+    expect(app.engine.requests.at(-1)).not.toHaveProperty('prediction');
+    const refused = await chat({ prediction: { type: 'tokens', content: 'x' } });
+    expect(await refused.json()).toMatchObject({ error: { param: 'prediction.type' } });
+  });
+
   it('meters a request once, under the version that served it', async () => {
     await complete({}, { headers: { 'x-request-id': 'metered' } });
     expect(app.usage).toEqual([

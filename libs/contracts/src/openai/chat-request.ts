@@ -151,6 +151,14 @@ export const ChatRequestSchema = onlyKnown({
     .enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh'])
     .nullish()
     .describe('Given to the chat template as `reasoning_effort`'),
+  prediction: onlyKnown({
+    type: z.literal('content', { error: 'only "content" is supported' }),
+    content,
+  })
+    .nullish()
+    .describe(
+      'What most of the answer will be: it comes faster where that is right, and is the same in any case',
+    ),
   modalities: bounded(8, z.array(z.literal('text', { error: 'only "text" is supported' }))).nullish(),
   add_special_tokens: z
     .literal(false, { error: 'only false is supported: the template adds them' })

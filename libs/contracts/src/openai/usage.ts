@@ -5,6 +5,10 @@ export const CompletionUsageSchema = z.object({
   completion_tokens: z.int(),
   total_tokens: z.int(),
   prompt_tokens_details: z.object({ cached_tokens: z.int() }),
+  completion_tokens_details: z
+    .object({ accepted_prediction_tokens: z.int(), rejected_prediction_tokens: z.int() })
+    .optional()
+    .describe('Of a `prediction`: tokens guessed from it that were right, and that were not'),
 });
 export type CompletionUsage = z.infer<typeof CompletionUsageSchema>;
 

@@ -7,6 +7,7 @@ interface Counted {
   promptTokens: number;
   cachedTokens: number;
   completionTokens: number;
+  predicted?: { readonly accepted: number; readonly rejected: number };
   firstToken_ms: number | undefined;
   lastToken_ms: number;
 }
@@ -89,11 +90,20 @@ export class RequestMeter {
       prompt_tokens += promptTokens;
       cached_tokens += cachedTokens;
     }
+    const predicted = this.#sequences.flatMap(({ predicted: each }) => each ?? []);
     return {
       prompt_tokens,
       completion_tokens,
       total_tokens: prompt_tokens + completion_tokens,
       prompt_tokens_details: { cached_tokens },
+      ...(predicted.length > 0
+        ? {
+            completion_tokens_details: {
+              accepted_prediction_tokens: predicted.reduce((sum, { accepted }) => sum + accepted, 0),
+              rejected_prediction_tokens: predicted.reduce((sum, { rejected }) => sum + rejected, 0),
+            },
+          }
+        : {}),
     };
   }
 }

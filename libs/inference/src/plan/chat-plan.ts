@@ -17,6 +17,7 @@ export function planChat(request: ChatRequest): GenerationPlan {
       ...endingOf(request),
       wantedFormats: { tools: callableTools(request).length > 0, reasoning: true },
       ...promptingOf(request),
+      ...predictionOf(request),
       ...structure,
       ...calls,
       input,
@@ -29,6 +30,12 @@ export function planChat(request: ChatRequest): GenerationPlan {
   }));
   const { model, user, cache_salt } = request;
   return { model, user: user ?? undefined, cacheSalt: cache_salt ?? undefined, sequences };
+}
+
+function predictionOf({ prediction }: ChatRequest): { prediction?: string } {
+  const { content = '' } = prediction ?? {};
+  const text = typeof content === 'string' ? content : content.map((part) => part.text).join('');
+  return text === '' ? {} : { prediction: text };
 }
 
 type ChatFields = Pick<

@@ -183,8 +183,9 @@ export class InferenceEngine {
     const adapter = await this.#adapters.version(asked.adapter);
     const request = withGenerationDefaults(asked, adapter?.manifest);
     // From storage to the host while others compute; only then does it count as waiting for its turn.
-    const [prompt, badWords] = await Promise.all([
+    const [prompt, predicted, badWords] = await Promise.all([
       this.#prompts.read(request, adapter?.manifest),
+      this.#prompts.readPrediction(request),
       badWordTokens(request.badWords ?? [], (text) => this.#prompts.encodePlain(text)),
       this.#adapters.fetch(adapter, {
         key: request.fairnessKey,
@@ -201,7 +202,7 @@ export class InferenceEngine {
     // Shutdown may have begun meanwhile; the loop takes nothing any more.
     if (this.#draining) throw shuttingDown();
     const drawing = this.#drawing({ request, adapter, maxTokens, badWords, shown, structure });
-    return { request, prompt, formats, adapter, structure, ...drawing };
+    return { request, prompt, predicted, formats, adapter, structure, ...drawing };
   }
 
   /** The tokens of an input, as a request with it would compute them. */
@@ -371,7 +372,7 @@ export class InferenceEngine {
       ...admitted,
       prompt: prompt.ids,
       kvPages: this.#pages,
-      speculation: this.#speculation(request),
+      ngram: this.#ngram(request),
       mask:
         structure &&
         this.#structures.begin(structure, {
@@ -417,7 +418,7 @@ export class InferenceEngine {
     });
   }
 
-  #speculation({ speculation }: GenerateRequest): NgramSpeculation | undefined {
+  #ngram({ speculation }: GenerateRequest): NgramSpeculation | undefined {
     if (speculation !== undefined) return speculation.ngram;
     return this.options.settings.speculation === 'ngram' ? DEFAULT_SPECULATION : undefined;
   }
@@ -482,6 +483,7 @@ export class InferenceEngine {
 interface ReadRequest {
   readonly request: GenerateRequest;
   readonly prompt: ReadPrompt;
+  readonly predicted: Int32Array | undefined;
   readonly formats: AnswerFormats | undefined;
   readonly stops: StopOptions;
   readonly bans: TokenBans;

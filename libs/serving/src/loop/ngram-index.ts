@@ -1,3 +1,5 @@
+import { ngramHash, sameNgram } from './ngram-hash.js';
+
 /**
  * Prompt-lookup drafting (Saxena 2023): where the last `matchTokens` tokens of a sequence stood before, what followed them
  * then may follow now. Remembers the last place of each n-gram; a place found by hash is compared before it is used.
@@ -19,7 +21,7 @@ export class NgramIndex {
       this.#indexedTokens = end;
     }
     const from = this.#after.get(ngramHash(tokens, tokens.length, n));
-    if (from === undefined || !sameNgram(tokens, from, n)) return [];
+    if (from === undefined || !sameNgram(tokens, from, { tokens, n })) return [];
     const draft: number[] = [];
     // Where the past ends the draft goes on from itself: a repetition keeps repeating.
     for (let at = from; draft.length < most; at++) {
@@ -27,17 +29,4 @@ export class NgramIndex {
     }
     return draft;
   }
-}
-
-function ngramHash(tokens: Int32Array, end: number, n: number): number {
-  let hash = 0;
-  for (let at = end - n; at < end; at++) hash = (Math.imul(hash, 0x01000193) ^ (tokens[at] as number)) | 0;
-  return hash;
-}
-
-function sameNgram(tokens: Int32Array, end: number, n: number): boolean {
-  for (let back = 1; back <= n; back++) {
-    if (tokens[end - back] !== tokens[tokens.length - back]) return false;
-  }
-  return true;
 }

@@ -32,8 +32,10 @@ export interface SequenceOptions {
   readonly events: EventStream;
   readonly kvPages: KvPages;
   readonly adapter: AdapterVersion | undefined;
-  /** Undefined: no drafts. */
-  readonly speculation: NgramSpeculation | undefined;
+  /** Undefined: no drafts of what it said before. */
+  readonly ngram: NgramSpeculation | undefined;
+  /** Tokens of the answer that the caller expects. */
+  readonly predicted?: Int32Array | undefined;
   /** Which tokens it may go on with; undefined: all. */
   readonly mask?: AnswerMask | undefined;
   readonly arrival_ms: number;
@@ -133,9 +135,9 @@ export class Sequence implements Schedulable, PrefixHolder {
     // Scored once, whatever the number of answers.
     this.promptLogprobs = options.choice === 0 ? request.promptLogprobs : undefined;
     this.history = hasPenalty(request.sampling) ? new TokenHistory(prompt) : undefined;
-    const speculates =
-      options.speculation !== undefined && this.history === undefined && options.mask === undefined;
-    this.speculation = speculates ? new Speculation(options.speculation) : undefined;
+    const drafts = options.ngram !== undefined || options.predicted !== undefined;
+    const speculates = drafts && this.history === undefined && options.mask === undefined;
+    this.speculation = speculates ? new Speculation({ ...options, promptTokens: prompt.length }) : undefined;
     this.#tokens = new Int32Array(prompt.length + Math.min(options.maxTokens, 256));
     this.#tokens.set(prompt);
     this.#length = prompt.length;

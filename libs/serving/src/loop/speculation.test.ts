@@ -127,6 +127,85 @@ describe('speculation in the engine', () => {
   });
 });
 
+describe('an answer that the caller expects', () => {
+  const usageOf = (events: readonly GenerateEvent[]) => {
+    const finish = events.at(-1);
+    return finish?.type === 'finish' ? finish.usage : undefined;
+  };
+  const spelled = async (engine: InferenceEngine, tokens: readonly number[]): Promise<string> =>
+    (await engine.detokenize({ tokens: [...tokens] })).text;
+  /** Words with a space before them: a text of them has just these tokens. */
+  const words = async (engine: InferenceEngine): Promise<number[]> => {
+    const all = Array.from({ length: 490 }, (_, i) => 10 + i);
+    const texts = await Promise.all(all.map((token) => spelled(engine, [token])));
+    return all.filter((_, i) => / [a-z]+$/.test(texts[i] ?? ''));
+  };
+  const opened = async () => {
+    const { engine, native } = open({ memoryTokens: 4, vocabSize: 512 });
+    const allowedTokenIds = await words(engine);
+    expect(allowedTokenIds.length).toBeGreaterThan(40);
+    const drawn = request([8, 9], { maxTokens: 60, speculation: {}, allowedTokenIds });
+    const body = { ...drawn, sampling: { ...drawn.sampling, temperature: 1, seed: 5 } };
+    return { engine, native, body, words: allowedTokenIds };
+  };
+
+  it('comes in fewer steps, and is what it is without', async () => {
+    const { engine, native, body } = await opened();
+    const plain = await run(engine, body);
+    const alone = native.steps;
+    const ids = idsOf(plain);
+    const right = await run(engine, { ...body, prediction: await spelled(engine, ids) });
+    expect(idsOf(right)).toEqual(ids);
+    expect(native.steps - alone).toBeLessThan(15);
+    expect(usageOf(right)).toMatchObject({
+      predicted: { accepted: expect.any(Number) as number, rejected: 0 },
+    });
+    expect(usageOf(plain)).not.toHaveProperty('predicted');
+  });
+
+  it('is found again behind what was changed in it', async () => {
+    const { engine, native, body, words: others } = await opened();
+    const ids = idsOf(await run(engine, body));
+    const unused = others.filter((word) => !ids.includes(word));
+    const before = native.steps;
+    const changed = [...ids.slice(0, 20), ...unused.slice(0, 2), ...ids.slice(26)]; // two for six
+    const edited = await run(engine, { ...body, prediction: await spelled(engine, changed) });
+    expect(idsOf(edited)).toEqual(ids);
+    expect(native.steps - before).toBeLessThan(50);
+    const { predicted } = usageOf(edited) ?? {};
+    expect(predicted?.accepted).toBeGreaterThan(10);
+    expect(predicted?.rejected).toBeGreaterThan(0);
+  });
+
+  it('costs no token where it is wrong, and counts nothing under penalties', async () => {
+    const { engine, body, words: others } = await opened();
+    const ids = idsOf(await run(engine, body));
+    const wrong = await run(engine, {
+      ...body,
+      prediction: await spelled(engine, others.filter((word) => !ids.includes(word)).slice(0, 5)),
+    });
+    expect(idsOf(wrong)).toEqual(ids);
+    expect(usageOf(wrong)).toMatchObject({ completionTokens: 60, predicted: { accepted: 0 } });
+    const sampling = { ...body.sampling, repetitionPenalty: 1.1 };
+    const penalised = await run(engine, {
+      ...body,
+      maxTokens: 3,
+      sampling,
+      prediction: await spelled(engine, ids),
+    });
+    expect(usageOf(penalised)).toMatchObject({ predicted: { accepted: 0, rejected: 0 } });
+  });
+
+  it('is refused where no answer could be as long', async () => {
+    const { engine } = open();
+    const asked = run(engine, request([8, 9], { maxTokens: 5, prediction: 'a b '.repeat(100_000) }));
+    await expect(asked).rejects.toMatchObject({
+      code: 'context_length_exceeded',
+      details: { param: 'prediction' },
+    });
+  });
+});
+
 const pick = (events: readonly GenerateEvent[]) => {
   const finish = events.at(-1);
   if (finish?.type !== 'finish') throw new Error('it did not finish');
@@ -137,7 +216,7 @@ describe('how much is drafted', () => {
   const repeating = Int32Array.from({ length: 400 }, (_, i) => i % 5);
 
   it('grows while the guesses are right', () => {
-    const speculation = new Speculation({ maxDraft: 16, minMatch: 2 });
+    const speculation = new Speculation({ ngram: { maxDraft: 16, minMatch: 2 }, promptTokens: 0 });
     expect(speculation.draft(repeating, 99)).toHaveLength(4);
     speculation.learn(4, 4, 100);
     expect(speculation.draft(repeating, 99)).toHaveLength(8);
@@ -147,7 +226,7 @@ describe('how much is drafted', () => {
   });
 
   it('stops when it does not pay, and tries again after longer and longer pauses', () => {
-    const speculation = new Speculation({ maxDraft: 8, minMatch: 2 });
+    const speculation = new Speculation({ ngram: { maxDraft: 8, minMatch: 2 }, promptTokens: 0 });
     const pauses: number[] = [];
     let since: number | undefined;
     for (let length = 3; length < 400; length++) {

@@ -1,4 +1,5 @@
 import { NgramIndex } from './ngram-index.js';
+import { PredictedAnswer } from './predicted-answer.js';
 
 export interface NgramSpeculation {
   /** Tokens to draft at most in one step. */
@@ -9,34 +10,81 @@ export interface NgramSpeculation {
 
 export const DEFAULT_SPECULATION: NgramSpeculation = { maxDraft: 8, minMatch: 3 };
 
-/**
- * How much one request drafts. Each drafted token costs a row of the step, each accepted one saves a step, so the drafts
- * grow while they are right and shrink to what was. When too few are accepted it stops drafting, and tries again only
- * after ever longer pauses.
- */
+/** How much is drafted from an answer that the caller expects. */
+const PREDICTION = { maxDraft: 16, matchTokens: 3 };
+
+export interface SpeculationOptions {
+  /** Absent: not from the tokens before. */
+  readonly ngram?: NgramSpeculation | undefined;
+  /** The answer that the caller expects, if one is. */
+  readonly predicted?: Int32Array | undefined;
+  readonly promptTokens: number;
+}
+
+/** The tokens that one request guesses ahead: of the answer that its caller expects, else of what it said before. */
 export class Speculation {
-  readonly #index: NgramIndex;
+  readonly #ngram: { readonly index: NgramIndex; readonly pace: DraftPace } | undefined;
+  readonly #prediction: { readonly answer: PredictedAnswer; readonly pace: DraftPace } | undefined;
+  /** Whose draft was the last. */
+  #drafted: DraftPace | undefined;
+  /** Tokens of the prediction that were drafted and drawn, and that were drafted in vain. */
+  readonly predicted = { accepted: 0, rejected: 0 };
+
+  constructor({ ngram, predicted, promptTokens }: SpeculationOptions) {
+    if (ngram) this.#ngram = { index: new NgramIndex(ngram.minMatch), pace: new DraftPace(ngram.maxDraft) };
+    if (predicted) {
+      const { matchTokens, maxDraft } = PREDICTION;
+      const answer = new PredictedAnswer(predicted, { promptTokens, matchTokens });
+      this.#prediction = { answer, pace: new DraftPace(maxDraft) };
+    }
+  }
+
+  /** Guesses at most `most` tokens after `tokens`. */
+  draft(tokens: Int32Array, most: number): readonly number[] {
+    const { length } = tokens;
+    const expected = this.#prediction?.pace.allows(length, most) ?? 0;
+    const draft = expected > 0 ? this.#prediction?.answer.draft(tokens, expected) : undefined;
+    if (draft && draft.length > 0) {
+      this.#drafted = this.#prediction?.pace;
+      return draft;
+    }
+    this.#drafted = this.#ngram?.pace;
+    return this.#ngram?.index.draft(tokens, this.#ngram.pace.allows(length, most)) ?? [];
+  }
+
+  /** What became of the last draft; the sequence now has `length` tokens. */
+  learn(drafted: number, accepted: number, length: number): void {
+    this.#drafted?.learn(drafted, accepted, length);
+    if (this.#prediction === undefined || this.#drafted !== this.#prediction.pace) return;
+    this.predicted.accepted += accepted;
+    this.predicted.rejected += drafted - accepted;
+  }
+}
+
+/**
+ * How many tokens are drafted from one source. Each drafted token costs a row of the step, each accepted one saves a step,
+ * so the drafts grow while they are right and shrink to what was. When too few are accepted it stops drafting, and tries
+ * again only after ever longer pauses.
+ */
+class DraftPace {
   #nextDraft: number;
   /** Of the last verifications, newer ones count more. */
   #acceptance = 1;
   #pauseUntil = 0;
   #pauseTokens = FIRST_PAUSE_TOKENS;
 
-  constructor(private readonly options: NgramSpeculation) {
-    this.#index = new NgramIndex(options.minMatch);
-    this.#nextDraft = Math.min(FIRST_DRAFT, options.maxDraft);
+  constructor(private readonly maxDraft: number) {
+    this.#nextDraft = Math.min(FIRST_DRAFT, maxDraft);
   }
 
-  /** Guesses at most `most` tokens after `tokens`. */
-  draft(tokens: Int32Array, most: number): readonly number[] {
-    if (tokens.length < this.#pauseUntil) return [];
-    return this.#index.draft(tokens, Math.min(most, this.#nextDraft));
+  /** How many of `most` tokens may be drafted after the first `length`. */
+  allows(length: number, most: number): number {
+    return length < this.#pauseUntil ? 0 : Math.min(most, this.#nextDraft);
   }
 
-  /** What became of the last draft; the sequence now has `length` tokens. */
   learn(drafted: number, accepted: number, length: number): void {
     this.#nextDraft = accepted === drafted ? this.#nextDraft * 2 : accepted + 1;
-    this.#nextDraft = Math.min(this.#nextDraft, this.options.maxDraft);
+    this.#nextDraft = Math.min(this.#nextDraft, this.maxDraft);
     this.#acceptance += (accepted / drafted - this.#acceptance) * LEARNING_RATE;
     if (this.#acceptance >= LEAST_ACCEPTANCE) {
       if (this.#acceptance > 2 * LEAST_ACCEPTANCE) this.#pauseTokens = FIRST_PAUSE_TOKENS;

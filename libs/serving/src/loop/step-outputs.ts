@@ -51,6 +51,9 @@ export class StepOutputs {
         promptTokens: sequence.promptTokens,
         cachedTokens: sequence.cachedTokens,
         completionTokens: sequence.generated,
+        ...(sequence.options.predicted
+          ? { predicted: sequence.speculation?.predicted ?? { accepted: 0, rejected: 0 } }
+          : {}),
       },
       timing: {
         queue_ms: firstGrant_ms - arrival_ms,

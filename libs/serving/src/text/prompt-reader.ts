@@ -76,6 +76,23 @@ export class PromptReader {
     return [...(await this.options.tokenizer.encode(text, false)).ids];
   }
 
+  /** The answer that a caller expects. Refused where no answer could have as many tokens. */
+  async readPrediction({
+    prediction = '',
+    fairnessKey,
+  }: Pick<GenerateRequest, 'prediction' | 'fairnessKey'>): Promise<Int32Array | undefined> {
+    if (prediction === '') return undefined;
+    const { tokenizer, maxContext: tokens } = this.options;
+    const tooMany = (count: number, of = 'tokens') =>
+      new AppError('context_length_exceeded', {
+        message: `The prediction has ${count} ${of}; an answer has at most ${tokens} tokens.`,
+        param: 'prediction',
+      });
+    if (prediction.length > tokens * tokenizer.longestToken) throw tooMany(prediction.length, 'characters');
+    const encode = () => tokenizer.encode(prediction, false, tokens);
+    return (await this.#inTurn(fairnessKey, { tokens, tooMany }, encode)).ids;
+  }
+
   async #read(
     { input, fairnessKey }: Pick<Asked, 'input' | 'fairnessKey'>,
     manifest: AdapterManifest | undefined,
