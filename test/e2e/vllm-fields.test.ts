@@ -214,4 +214,14 @@ describe("vLLM's fields and endpoints, on the demo model", () => {
     const answer = await chat({ priority: -5, service_tier: 'flex', documents: [{ title: 'a', text: 'b' }] });
     expect(answer.service_tier).toBe('flex');
   });
+
+  it('answers the same with a prediction, and says how much of it was right', async () => {
+    const answer = await chat({ max_tokens: 24 });
+    const content = answer.choices[0]?.message.content ?? '';
+    const predicted = await chat({ max_tokens: 24, prediction: { type: 'content', content } });
+    expect(predicted.choices[0]?.message.content).toBe(content);
+    const details = predicted.usage?.completion_tokens_details;
+    expect(details?.accepted_prediction_tokens).toBeGreaterThan(0);
+    expect(answer.usage?.completion_tokens_details).toBeUndefined();
+  });
 });
