@@ -30,8 +30,14 @@ export type DefaultedField = (typeof DEFAULTED_FIELDS)[number];
 
 const InputSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('tokens'), tokens: z.array(tokenId) }),
-  /** `addSpecialTokens`: what the tokenizer puts around text (a BOS, say); absent: yes. */
-  z.object({ kind: z.literal('text'), text: z.string(), addSpecialTokens: z.boolean().optional() }),
+  z.object({
+    kind: z.literal('text'),
+    text: z.string(),
+    /** What comes after the answer: it fills in what is missing between. Then no text is a control token. */
+    suffix: z.string().min(1).optional(),
+    /** What the tokenizer puts around text (a BOS, say). Absent: yes. */
+    addSpecialTokens: z.boolean().optional(),
+  }),
   z.object({
     kind: z.literal('chat'),
     /** JSON text as `chatInput` writes it: read only by the thread that renders it, and with its numbers' spelling. */

@@ -26,7 +26,7 @@ export type PutRequestLog = z.infer<typeof PutRequestLogSchema>;
 /** A prompt as it can be sent again. */
 const InputSchema = z.union([
   z.object({ messages: z.array(z.looseObject({ role: z.string() })) }),
-  z.object({ prompt: z.union([z.string(), z.array(z.int())]) }),
+  z.object({ prompt: z.union([z.string(), z.array(z.int())]), suffix: z.string().optional() }),
 ]);
 
 export const LoggedRequestSchema = z.object({

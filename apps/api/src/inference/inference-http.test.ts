@@ -168,6 +168,11 @@ describe('the inference API', () => {
     expect(app.engine.requests.at(-1)?.sampling.seed).toBe('9223372036854775807');
   });
 
+  it('hands a suffix to the engine with the prompt', async () => {
+    expect((await complete({ prompt: 'a', suffix: 'c' })).status).toBe(200);
+    expect(app.engine.requests[0]).toMatchObject({ input: { kind: 'text', text: 'a', suffix: 'c' } });
+  });
+
   it('hands a prediction to the engine and tells what came of it', async () => {
     app.engine.script = (generation) => {
       const end = finish();

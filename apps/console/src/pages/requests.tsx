@@ -245,6 +245,8 @@ function Details({ id, header, close }: { id: string; header: string | undefined
 function promptText(input: NonNullable<LoggedRequest['input']>): string {
   if ('messages' in input)
     return input.messages.map((message) => `${message.role}: ${String(message.content ?? '')}`).join('\n\n');
+  const { suffix } = input;
+  if (suffix !== undefined) return `${String(input.prompt)}▮${suffix}`;
   return typeof input.prompt === 'string' ? input.prompt : `Tokens ${input.prompt.join(' ')}`;
 }
 

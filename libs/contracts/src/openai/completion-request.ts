@@ -11,7 +11,6 @@ import {
   MAX_CHOICES,
   MAX_TOP_LOGPROBS,
   promptFields,
-  refused,
   samplingFields,
   TOKENS_EXPECTED,
 } from './generation-fields.js';
@@ -79,7 +78,12 @@ export const CompletionRequestSchema = onlyKnown({
     .max(MAX_TOP_LOGPROBS)
     .nullish()
     .describe('Number of alternatives listed with each token'),
-  suffix: refused('suffix (fill in the middle) is not supported'),
+  suffix: z
+    .string()
+    .nullish()
+    .describe(
+      'What comes after the completion, which fills in what is missing between; for models that know how',
+    ),
   ...structureFields,
   add_special_tokens: z
     .boolean()
@@ -92,6 +96,7 @@ export const CompletionRequestSchema = onlyKnown({
     context.addIssue({ code: 'custom', path: [field], message });
   checkCommonRules(request, report);
   checkStructure(request, report);
+  checkSuffix(request, report);
   const { n, best_of, stream } = request;
   const candidates = best_of ?? n ?? 1;
   if (best_of && best_of < (n ?? 1)) report('best_of', `expected at least n (${n})`);
@@ -103,4 +108,23 @@ export const CompletionRequestSchema = onlyKnown({
       `expected at most ${MAX_CHOICES} generations in one request (prompts times n or best_of)`,
     );
 });
+
+interface SuffixRules {
+  readonly prompt: Prompt;
+  readonly suffix?: string | null | undefined;
+  readonly echo?: boolean | null | undefined;
+  readonly truncate_prompt_tokens?: number | null | undefined;
+}
+
+function checkSuffix(
+  { prompt, suffix, echo, truncate_prompt_tokens }: SuffixRules,
+  report: (field: string, message: string) => void,
+): void {
+  if (!suffix) return;
+  if (isPrompt(prompt) && promptsOf(prompt).some((each) => typeof each !== 'string'))
+    report('suffix', 'goes only with a prompt that is text');
+  if (echo) report('suffix', 'not with echo: true');
+  if (typeof truncate_prompt_tokens === 'number') report('suffix', 'not with truncate_prompt_tokens');
+}
+
 export type CompletionRequest = z.infer<typeof CompletionRequestSchema>;

@@ -50,7 +50,8 @@ function inputOf(sequence: Sequence | undefined): LoggedRequest['input'] {
 }
 
 function promptOf(input: GenerateRequest['input']): NonNullable<LoggedRequest['input']> | undefined {
-  if (input.kind === 'text') return { prompt: input.text };
+  if (input.kind === 'text')
+    return { prompt: input.text, ...(input.suffix === undefined ? {} : { suffix: input.suffix }) };
   if (input.kind === 'tokens') return { prompt: input.tokens };
   if (input.conversation.length > MOST_CHARACTERS) return undefined;
   const { messages } = JSON.parse(input.conversation) as { messages: { role: string }[] };

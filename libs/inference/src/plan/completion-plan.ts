@@ -34,10 +34,11 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
   return { model, user: user ?? undefined, cacheSalt: cache_salt ?? undefined, sequences };
 }
 
-function textInput(text: string, { add_special_tokens }: CompletionRequest) {
+function textInput(text: string, { add_special_tokens, suffix }: CompletionRequest) {
   return {
     kind: 'text' as const,
     text,
+    ...(suffix ? { suffix } : {}),
     ...(add_special_tokens === false ? { addSpecialTokens: false } : {}),
   };
 }

@@ -30,9 +30,10 @@ export function checkPromptLengths(
         `The chat has ${input.messageCount} messages; that cannot fit the ${most} tokens of the model's context.`,
       );
     }
-    if (input.kind === 'text' && longestToken !== undefined && input.text.length > most * longestToken) {
+    const characters = input.kind === 'text' ? input.text.length + (input.suffix?.length ?? 0) : 0;
+    if (longestToken !== undefined && characters > most * longestToken) {
       throw tooLong(
-        `The prompt has ${input.text.length} characters, which are more than the ${most} tokens that prompt and completion may have in all.`,
+        `The prompt has ${characters} characters, which are more than the ${most} tokens that prompt and completion may have in all.`,
       );
     }
   }

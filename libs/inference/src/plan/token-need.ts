@@ -37,7 +37,7 @@ function promptEstimate({ input, keepPromptTokens }: Sequence['request']): numbe
 
 function inputEstimate(input: GenerateRequest['input']): number {
   if (input.kind === 'tokens') return input.tokens.length;
-  if (input.kind === 'text') return tokensOf(input.text);
+  if (input.kind === 'text') return tokensOf(input.text + (input.suffix ?? ''));
   // Its JSON is longer than the text by about what a template adds.
   return tokensOf(input.conversation);
 }

@@ -26,6 +26,7 @@ import type { OpenedModel, ServingSettings } from '../model-opening.js';
 import { PlanWriter } from './plan-writer.js';
 import { PrefixCache } from '../kv/prefix-cache.js';
 import { formatsOf, MARK_TOKENS, type ResolvedFormats } from '../text/chat-formats.js';
+import { middleEnds } from '../text/fill-in-middle.js';
 import { PromptReader, type ReadPrompt } from '../text/prompt-reader.js';
 import { isHidden } from '../text/detokenizer.js';
 import { AnswerStructures, type WishedStructure } from '../structure/answer-structures.js';
@@ -312,7 +313,11 @@ export class InferenceEngine {
       maxTokens,
       // Nothing may follow the end of a structure.
       ignoreEos: request.ignoreEos && structure === undefined,
-      eosTokenIds: [...eosTokenIds, ...(adapter?.manifest.generation?.eosTokenIds ?? [])],
+      eosTokenIds: [
+        ...eosTokenIds,
+        ...(adapter?.manifest.generation?.eosTokenIds ?? []),
+        ...(request.input.kind === 'text' && request.input.suffix !== undefined ? middleEnds(tokenizer) : []),
+      ],
       shown: wanted === 'all' ? wanted : tokenizer.idsOf([...(wanted ?? []), ...(shown ?? [])]),
     };
     const { logitBias } = request.sampling;

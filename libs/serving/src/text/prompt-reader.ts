@@ -4,6 +4,7 @@ import { AppError } from '#runtime/app-error.js';
 import type { ChatInput, ChatTemplates } from './chat-template.js';
 import type { RenderedChat } from './chat-formats.js';
 import { FairTurns } from './fair-turns.js';
+import { encodeMiddle } from './fill-in-middle.js';
 import { type EncodedText, type Tokenizer, TooManyTokensError } from './tokenizer.js';
 
 /** Encoding runs on the process's pool of four threads, on which files are read, too. */
@@ -104,10 +105,13 @@ export class PromptReader {
     }
     const { tokenizer, templates } = this.options;
     if (input.kind === 'text') {
-      this.#checkLength(input.text.length, limit.tokens);
-      return this.#inTurn(fairnessKey, limit, () =>
-        tokenizer.encode(input.text, input.addSpecialTokens ?? true, limit.tokens),
-      );
+      const { text, suffix, addSpecialTokens = true } = input;
+      this.#checkLength(text.length + (suffix?.length ?? 0), limit.tokens);
+      if (suffix !== undefined) {
+        const middle = { prefix: text, suffix, addSpecialTokens };
+        return this.#inTurn(fairnessKey, limit, () => encodeMiddle(tokenizer, middle, limit.tokens));
+      }
+      return this.#inTurn(fairnessKey, limit, () => tokenizer.encode(text, addSpecialTokens, limit.tokens));
     }
     this.#checkConversation(input, limit.tokens);
     const prompt = await templates.render(input, manifest, fairnessKey);
