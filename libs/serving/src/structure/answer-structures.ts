@@ -9,6 +9,7 @@ import type { Vocabulary } from '#grammar/thread/vocabulary.js';
 import type { MaskMemory } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
 import type { RenderedChat } from '../text/chat-formats.js';
+import { FairTurns } from '../text/fair-turns.js';
 import { type AnswerForm, answerForm } from './answer-form.js';
 import { structureFault } from './structure-fault.js';
 import { AnswerMask } from './answer-mask.js';
@@ -40,8 +41,9 @@ const COMPILED_BYTES = 256 * 2 ** 20;
 /** Characters of translated grammars that are kept. */
 const KEPT_CHARACTERS = 16 * 2 ** 20;
 
+const WAITING_PER_CALLER = 1_024;
 /** What compiles longer runs where all is compiled, so that it holds up no masks but those of its kind. */
-const QUICK_MS = 25;
+const QUICK_MS = 100;
 
 /** A grammar that is ready to be begun. */
 interface ReadyGrammar {
@@ -69,6 +71,13 @@ export class AnswerStructures {
   #opened: Opened | undefined;
   /** Grammars by the digest of their wish, in the order of last use. They hold for one tokenizer, the model's. */
   readonly #grammars = new Map<string, ReadyGrammar>();
+  /** For the workshop: a caller's slow wishes hold up its own. */
+  readonly #turns = new FairTurns({
+    slots: 1,
+    slotsPerCaller: 1,
+    waitingPerCaller: WAITING_PER_CALLER,
+    now: () => performance.now(),
+  });
   readonly #making = new Map<string, Promise<ReadyGrammar> | ReadyGrammar>();
   #keptCharacters = 0;
   #isClosed = false;
@@ -91,9 +100,9 @@ export class AnswerStructures {
       });
     }
     try {
-      return { grammar: await this.#grammarOf(wish), field };
+      return { grammar: await this.#grammarOf(wish, request.fairnessKey), field };
     } catch (error) {
-      throw await this.#faultOf(error, form, heldTools(request));
+      throw await this.#faultOf(error, form, request);
     }
   }
 
@@ -119,10 +128,10 @@ export class AnswerStructures {
   }
 
   /** Rejects with a `StructureError` for a wish that cannot be kept. */
-  async #grammarOf(wish: StructureWish): Promise<ReadyGrammar> {
+  async #grammarOf(wish: StructureWish, caller: string): Promise<ReadyGrammar> {
     const opened = this.#open();
     const digest = createHash('sha256').update(JSON.stringify(wish)).digest('base64');
-    const making = this.#grammars.get(digest) ?? this.#making.get(digest) ?? this.#make(wish, opened);
+    const making = this.#grammars.get(digest) ?? this.#making.get(digest) ?? this.#make(wish, opened, caller);
     this.#making.set(digest, making);
     try {
       const ready = await making;
@@ -133,21 +142,28 @@ export class AnswerStructures {
     }
   }
 
-  async #make(wish: StructureWish, { workshop, quick }: Opened): Promise<ReadyGrammar> {
-    const text = await workshop.translate(wish);
-    const { took_ms } = await workshop.compile(text);
-    if (took_ms > QUICK_MS) return { text, thread: workshop };
-    await quick.compile(text);
-    return { text, thread: quick };
+  async #make(wish: StructureWish, { workshop, quick }: Opened, caller: string): Promise<ReadyGrammar> {
+    const waiting = this.#turns.take(caller);
+    if (waiting === undefined) throw new AppError('overloaded');
+    const turn = await waiting;
+    try {
+      const text = await workshop.translate(wish);
+      const { took_ms } = await workshop.compile(text);
+      if (took_ms > QUICK_MS) return { text, thread: workshop };
+      await quick.compile(text);
+      return { text, thread: quick };
+    } finally {
+      turn.release();
+    }
   }
 
   /** What the caller is told of a fault; of several tools, which one's schema it is. */
-  async #faultOf(error: unknown, { field, wish }: AnswerForm, tools: readonly Tool[]): Promise<AppError> {
+  async #faultOf(error: unknown, { field, wish }: AnswerForm, request: GenerateRequest): Promise<AppError> {
     if (error instanceof StructureError && error.fault !== 'internal') {
-      for (const tool of tools) {
+      for (const tool of heldTools(request)) {
         const own = { kind: 'json_schema', schema: tool.schema, compact: wish.compact === true } as const;
         try {
-          await this.#grammarOf(own);
+          await this.#grammarOf(own, request.fairnessKey);
         } catch (fault) {
           return structureFault(fault, tool.field);
         }

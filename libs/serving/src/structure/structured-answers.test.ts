@@ -98,6 +98,21 @@ describe('an engine whose answers have structures', () => {
     expect(textOf(other)).toMatch(/^[a-z]{30}$/);
   });
 
+  it('compiles wishes in fair turns', async () => {
+    const { engine } = fixture.open();
+    const order: string[] = [];
+    const begin = async (fairnessKey: string, count: number) => {
+      const events = await engine.generate(
+        ask(promptOf(9), letters(count), { fairnessKey }),
+        new AbortController().signal,
+      );
+      order.push(fairnessKey);
+      await collect(events);
+    };
+    await Promise.all([...[1, 2, 3, 4, 5, 6].map((count) => begin('many', count)), begin('one', 7)]);
+    expect(order.indexOf('one')).toBeLessThan(3);
+  });
+
   it('refuses a wish that takes too long to compile, while others go on', async () => {
     const { engine } = fixture.open({ structureTimeout_ms: 1 });
     const slow = {
