@@ -20,19 +20,23 @@ export function claimPages<R extends Schedulable>(
   const inOrder = wanted.toSorted(
     (a, b) => isOver(a.request) - isOver(b.request) || a.request.id - b.request.id,
   );
+  // They keep their pages: another key than in the order may hold more than its share by now.
+  const granted = new Set<R>();
   for (const { request, tokens } of inOrder) {
     if (claim.preempted.has(request)) continue;
     const need = pagesFor(request.computedTokens + tokens, pageTokens) - request.heldPages;
     preemptFor(need, { input, claim, shares }, (victim) => {
       if (victim.paused) return true;
+      if (granted.has(victim)) return false;
       const over = victim.fairnessKey === request.fairnessKey ? 0 : isOver(victim) - isOver(request);
       return over === 0 ? victim.id > request.id : over > 0;
     });
     const fitting = (request.heldPages + claim.freePages) * pageTokens - request.computedTokens;
-    const granted = Math.min(tokens, fitting);
-    if (granted <= 0) continue;
-    claim.freePages -= newPages(request, granted, pageTokens);
-    claim.grants.push({ request, tokens: granted });
+    const possible = Math.min(tokens, fitting);
+    if (possible <= 0) continue;
+    claim.freePages -= newPages(request, possible, pageTokens);
+    claim.grants.push({ request, tokens: possible });
+    granted.add(request);
   }
   return claim;
 }

@@ -127,6 +127,30 @@ const limits = fc.record({
   passes: fc.constant(8),
 });
 
+type Arrival = typeof arrival extends fc.Arbitrary<infer A> ? A : never;
+/** While pages are claimed, another key than before holds more than its share. */
+const KEY_THAT_STOPS_HOLDING_MORE: [Arrival[], ScheduleLimits] = [
+  (
+    [
+      [1, 'a', 28, 5, 0],
+      [0, 'a', 23, 28, 0],
+      [3, 'c', 38, 12, 2],
+      [0, 'a', 32, 1, 0],
+      [1, 'c', 54, 27, 0],
+      [0, 'b', 46, 23, 0],
+      [0, 'b', 23, 11, 0],
+      [0, 'b', 1, 6, 0],
+    ] as const
+  ).map(([gapSteps, key, promptTokens, maxTokens, sleeps]) => ({
+    gapSteps,
+    key,
+    promptTokens,
+    maxTokens,
+    sleeps,
+  })),
+  { stepTokens: 29, sequences: 3, pageTokens: 16, passes: 8 },
+];
+
 describe('the scheduler under random load', () => {
   it('keeps its limits, always advances, serves everybody, and gives every page back', () => {
     fc.assert(
@@ -157,7 +181,7 @@ describe('the scheduler under random load', () => {
         expect(requests.map((request) => request.generated)).toEqual(arrivals.map((a) => a.maxTokens));
         expect(simulation.pages.freePages).toBe(largest + 1);
       }),
-      { numRuns: 150 },
+      { numRuns: 150, examples: [KEY_THAT_STOPS_HOLDING_MORE] },
     );
   });
 
