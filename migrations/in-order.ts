@@ -40,6 +40,7 @@ import { ProtectedAliases1763600000071 } from './0071-protected-aliases.js';
 import { EvaluationSets1763600000072 } from './0072-evaluation-sets.js';
 import { PendingChangeExpiry1763600000073 } from './0073-pending-change-expiry.js';
 import { VersionAuthors1763600000074 } from './0074-version-authors.js';
+import { IdempotencyKeys1763600000080 } from './0080-idempotency-keys.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -84,4 +85,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   EvaluationSets1763600000072,
   PendingChangeExpiry1763600000073,
   VersionAuthors1763600000074,
+  IdempotencyKeys1763600000080,
 ];

@@ -15,6 +15,7 @@ import { serveIndex } from './docs/index-page.js';
 import { serveConsole } from './console/serve-console.js';
 import { serveDocs } from './docs/serve-docs.js';
 import { BaseUrl } from './pipelines/base-url.js';
+import { keepAnswers } from './idempotency/idempotency.module.js';
 import { bodyPipe } from './http/body-pipe.js';
 import type { apiSettings } from './settings.js';
 
@@ -44,6 +45,7 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   app.useGlobalPipes(bodyPipe);
   if (settings.corsOrigins.length > 0) app.enableCors(corsOf(settings.corsOrigins));
   await app.register(helmet, HELMET);
+  keepAnswers(app);
   serveDocs(app);
   serveIndex(app.getHttpAdapter().getInstance());
   await serveConsole(app.getHttpAdapter().getInstance(), settings.consolePath);
@@ -98,6 +100,7 @@ const SHOWN_HEADERS = [
   'x-request-id',
   'retry-after',
   'x-should-retry',
+  'idempotent-replayed',
   ...['requests', 'tokens'].flatMap((kind) =>
     ['limit', 'remaining', 'reset'].map((what) => `x-ratelimit-${what}-${kind}`),
   ),

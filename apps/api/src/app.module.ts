@@ -38,6 +38,7 @@ import { FiguresModule } from './figures.module.js';
 import { HealthController } from './health/health.controller.js';
 import { VersionController } from './health/version.controller.js';
 import { HealthService } from './health/health.service.js';
+import { IdempotencyModule } from './idempotency/idempotency.module.js';
 import { InferenceApiModule } from './inference/inference-api.module.js';
 import { PipelinesApiModule } from './pipelines/pipelines-api.module.js';
 import { LimitsController } from './limits/limits.controller.js';
@@ -104,6 +105,7 @@ export class AppModule {
         FleetModule.forHistory({ engineUrls, engineToken, logger }),
         OperatorModule.forRoot({ settings: settingsReport(apiSettings, settings) }),
         PipelinesApiModule.forRoot({ settings, logger }),
+        IdempotencyModule,
         InferenceApiModule.forRoot({ streams, logger }),
         FiguresModule.forRoot({ streams }),
       ],

@@ -12,7 +12,8 @@ const compress = promisify(gzip);
 
 /**
  * What the processes write anew by themselves (who runs, and which migrations this database has had), and what lets in
- * whoever was signed in at the time: a restored key is asked for again. Nor the requests that tenants have kept for a while.
+ * whoever was signed in at the time: a restored key is asked for again. Nor the requests that tenants have kept for a while,
+ * nor what was answered to an Idempotency-Key within the last day.
  */
 export const NOT_DUMPED: ReadonlySet<string> = new Set([
   'migrations',
@@ -22,6 +23,7 @@ export const NOT_DUMPED: ReadonlySet<string> = new Set([
   'sign_in_links',
   'logged_requests',
   'used_sign_ins',
+  'idempotency_keys',
 ]);
 
 export type DatabasePart = Pick<Manifest, 'migrations' | 'tables' | 'sequences' | 'blobs'>;

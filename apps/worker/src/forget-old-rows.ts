@@ -6,6 +6,7 @@ import { EngineHistory } from '#fleet/history/engine-history.service.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
+import { IdempotencyKeys } from '#stores/idempotency/idempotency-keys.service.js';
 import { JobMetrics } from './observe/job-metrics.js';
 import type { workerSettings } from './settings.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
@@ -26,6 +27,7 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly engines: EngineHistory,
     private readonly requests: RequestLogRetention,
     private readonly audit: AuditLog,
+    private readonly keys: IdempotencyKeys,
     private readonly metrics: JobMetrics,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
@@ -58,9 +60,10 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
     const entries = audit_days === undefined ? 0 : await this.audit.prune(before(audit_days), signal);
     const figures = await this.#forgetHistory(before);
     const requests = await this.requests.prune(now, signal);
-    if (days.length + entries + figures + requests > 0)
+    const keys = await this.keys.prune(now);
+    if (days.length + entries + figures + requests + keys > 0)
       this.logger.info(
-        { usageDays: days.length, auditEntries: entries, figures, requests },
+        { usageDays: days.length, auditEntries: entries, figures, requests, idempotencyKeys: keys },
         'deleted old rows',
       );
   }

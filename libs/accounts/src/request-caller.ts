@@ -36,6 +36,11 @@ export function setCaller(request: FastifyRequest, caller: AnyCaller): void {
   callers.set(request, caller);
 }
 
+/** Undefined on a route for operators alone, and on one that takes no key. */
+export function knownCallerOf(request: FastifyRequest): AnyCaller | undefined {
+  return callers.get(request);
+}
+
 /** Who calls a route of RequireKey. */
 export function anyCallerOf(request: FastifyRequest): AnyCaller {
   const caller = callers.get(request);

@@ -69,7 +69,7 @@ export class PipelinesModule {
         { provide: SecretBox, useFactory: () => new SecretBox(settings.secretsKeys) },
         ...services,
       ],
-      exports: [...services, PIPELINES_LOGGER],
+      exports: [...services, SecretBox, PIPELINES_LOGGER],
     };
   }
 }

@@ -12,6 +12,18 @@ export interface RequestContext {
   tenantId?: string;
   /** What an inference request took, once it has ended. */
   spent?: Spent;
+  /** Set while a request with an Idempotency-Key runs. */
+  idempotency?: IdempotentRun;
+}
+
+/** The one run of a request with an Idempotency-Key that may change something. */
+export interface IdempotentRun {
+  /** Of the row that stands for the key. */
+  readonly id: string;
+  /** Of this run alone: whoever took the key over has another. */
+  readonly holder: string;
+  /** What the request asks for; of a streamed body it is known once all of it has come. */
+  readonly fingerprint: Promise<string>;
 }
 
 /** Tokens and time of one inference request. */
@@ -51,6 +63,12 @@ export function noteActor(actor: Actor): void {
 export function noteTenant(id: string): void {
   const context = contexts.getStore();
   if (context) context.tenantId = id;
+}
+
+/** Tells that what the current request changes is bound to its Idempotency-Key. */
+export function noteIdempotency(run: IdempotentRun): void {
+  const context = contexts.getStore();
+  if (context) context.idempotency = run;
 }
 
 /** Tells what the current request took, for the access log. */

@@ -5,6 +5,8 @@ import { DataSource, type MigrationInterface } from 'typeorm';
 import { AuditEntry } from './audit/audit-entry.entity.js';
 import { AuditLog } from './audit/audit-log.service.js';
 import { openBlobStore } from './blobs/open-blob-store.js';
+import { IdempotencyKey } from './idempotency/idempotency-key.entity.js';
+import { IdempotencyKeys } from './idempotency/idempotency-keys.service.js';
 import { MaintenanceRow } from './maintenance/maintenance.entity.js';
 import { connect, type EntityClass, makeDataSource } from './postgres/data-source.js';
 import { OutboxEvent } from './outbox/outbox-event.entity.js';
@@ -15,7 +17,7 @@ import { makeRedis } from './redis/redis-connection.js';
 import type { storesSettings } from './settings.js';
 
 /** Tables that no other library owns; every process that uses a database has them. */
-export const storesEntities = [OutboxEvent, AuditEntry, MaintenanceRow];
+export const storesEntities = [OutboxEvent, AuditEntry, MaintenanceRow, IdempotencyKey];
 
 /** Injection tokens of what has no class of its own. */
 export const BLOBS = Symbol('BLOBS');
@@ -80,6 +82,7 @@ export class StoresModule {
         },
         OutboxService,
         AuditLog,
+        IdempotencyKeys,
         { provide: BLOBS, useFactory: () => openBlobStore(settings) },
         {
           provide: REDIS,
@@ -93,7 +96,7 @@ export class StoresModule {
             new StoresShutdown(database, notifications),
         },
       ],
-      exports: [DataSource, Notifications, OutboxService, AuditLog, BLOBS, QUEUES, REDIS],
+      exports: [DataSource, Notifications, OutboxService, AuditLog, IdempotencyKeys, BLOBS, QUEUES, REDIS],
     };
   }
 }

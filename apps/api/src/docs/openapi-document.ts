@@ -27,6 +27,7 @@ export function makeOpenApiDocument(app: INestApplication): OpenAPIObject {
     operationIdFactory: operationId,
   });
   addErrors(document);
+  addIdempotencyKey(document);
   dropWildcards(document);
   groupByReader(document);
   addExamples(document);
@@ -78,6 +79,23 @@ function dropWildcards(document: OpenAPIObject): void {
   for (const { get } of Object.values(document.paths)) {
     if (get?.parameters)
       get.parameters = get.parameters.filter((each) => !('name' in each && each.name === '*'));
+  }
+}
+
+const IDEMPOTENCY_KEY = {
+  name: 'Idempotency-Key',
+  in: 'header' as const,
+  required: false,
+  description: 'The same request with the same key is done once, and answered as the first time.',
+  schema: { type: 'string' as const, minLength: 1, maxLength: 255 },
+};
+/** Their callers have no key, or go on by a protocol of their own. */
+const WITHOUT_IDEMPOTENCY = new Set(['POST /v1/session', 'POST /v1/hooks/fine-tune/{id}', 'POST /v1/uploads']);
+
+function addIdempotencyKey(document: OpenAPIObject): void {
+  for (const { route, operation } of operationsOf(document)) {
+    if (!route.startsWith('POST ') || WITHOUT_IDEMPOTENCY.has(route)) continue;
+    operation.parameters = [...(operation.parameters ?? []), IDEMPOTENCY_KEY];
   }
 }
 

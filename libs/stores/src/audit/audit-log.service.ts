@@ -5,6 +5,7 @@ import { type List, listPage } from '#contracts/resource.js';
 import { AppError } from '#runtime/app-error.js';
 import { currentRequest } from '#runtime/request-context.js';
 import { DataSource, type EntityManager } from 'typeorm';
+import { markEffect } from '../idempotency/effect-mark.js';
 import { firstIdAt, isId, newId } from '../ids.js';
 import { AuditEntry } from './audit-entry.entity.js';
 import { redact } from './redact.js';
@@ -43,8 +44,10 @@ export class AuditLog {
     const actor = entry.actor ?? (request ? request.actor : SYSTEM);
     if (!actor) throw new Error(`${entry.action}: nobody knows who makes this request`);
     const createdAt = new Date();
+    const id = newId(createdAt.getTime());
+    await markEffect(manager, id);
     await manager.insert(AuditEntry, {
-      id: newId(createdAt.getTime()),
+      id,
       createdAt,
       actorType: actor.type,
       actorId: actor.id,
