@@ -41,6 +41,7 @@ import { EvaluationSets1763600000072 } from './0072-evaluation-sets.js';
 import { PendingChangeExpiry1763600000073 } from './0073-pending-change-expiry.js';
 import { VersionAuthors1763600000074 } from './0074-version-authors.js';
 import { IdempotencyKeys1763600000080 } from './0080-idempotency-keys.js';
+import { Responses1763600000081 } from './0081-responses.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -86,4 +87,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   PendingChangeExpiry1763600000073,
   VersionAuthors1763600000074,
   IdempotencyKeys1763600000080,
+  Responses1763600000081,
 ];

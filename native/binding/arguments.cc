@@ -1,5 +1,6 @@
 #include "binding/arguments.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace lorikeet::binding {
@@ -204,7 +205,9 @@ Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& opti
   return {};
 }
 
-Status write_step_results(Napi::Env env, Napi::Value value, std::span<const SampleResult> results) {
+Status write_step_results(Napi::Env env, Napi::Value value, const Model& model) {
+  const std::span<const SampleResult> results = model.results();
+  const std::span<const float> hidden = model.hidden();
   Arguments plan(env, value, "plan");
   const size_t count = results.size();
   auto* token = plan.array<int32_t>("outToken", napi_int32_array, count);
@@ -214,7 +217,9 @@ Status write_step_results(Napi::Env env, Napi::Value value, std::span<const Samp
   auto* top_count = plan.array<int32_t>("outTopCount", napi_int32_array, count);
   auto* top_token = plan.array<int32_t>("outTopToken", napi_int32_array, count * kMaxTopLogprobs);
   auto* top_logprob = plan.array<float>("outTopLogprob", napi_float32_array, count * kMaxTopLogprobs);
+  auto* states = hidden.empty() ? nullptr : plan.array<float>("outHidden", napi_float32_array, hidden.size());
   if (plan.error()) return *plan.error();
+  if (states != nullptr) std::copy(hidden.begin(), hidden.end(), states);
   for (size_t r = 0; r < count; ++r) {
     const SampleResult& result = results[r];
     token[r] = result.token;

@@ -44,6 +44,6 @@ Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value);
 // native.ts: StepPlan. Copies the counted parts of the arrays; their content is checked on the step thread.
 Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& options, StepPlan& plan);
 // Writes the out arrays.
-Status write_step_results(Napi::Env env, Napi::Value value, std::span<const SampleResult> results);
+Status write_step_results(Napi::Env env, Napi::Value value, const Model& model);
 
 }  // namespace lorikeet::binding

@@ -229,7 +229,7 @@ Napi::Value Session::step(const Napi::CallbackInfo& info) {
         [this, state](Napi::Env js) {
           stepping_ = false;
           Status status = std::move(state->status);
-          if (status) status = write_step_results(js, state->plan.Value(), model_->results());
+          if (status) status = write_step_results(js, state->plan.Value(), *model_);
           if (!status) return state->deferred.Reject(js_error(js, status.error()).Value());
           Napi::Object timing = Napi::Object::New(js);
           timing["native_ms"] = state->native_ms;

@@ -209,19 +209,44 @@ void Decoder::mlp(int layer, TensorView x, bool add) {
                    *weights.experts);
 }
 
-// Only sampled rows pass the final norm and the head.
+// Only sampled rows pass the final norm, and the head unless their hidden states are wanted.
 void Decoder::head(const StepPlan& plan) {
   const int32_t samples = plan.samples();
   if (samples == 0) return;
   masks_.begin();
-  const TensorView normed = final_norm(samples);
-  for (int32_t first = 0; first < samples; first += kHeadRows) {
-    const int32_t rows = std::min(kHeadRows, samples - first);
-    const TensorView logits = logits_of(normed.part(first, rows), first);
-    masks_.take(plan, first,
-                std::span(samples_).subspan(static_cast<size_t>(first), static_cast<size_t>(rows)));
+  sampled_ = final_norm(samples);
+  for (int32_t first = 0, rows = 0; first < samples; first += rows) {
+    rows = like(first, samples);
+    const auto wanted = std::span(samples_).subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
+    if (wanted.front().mode == SampleMode::hidden) continue;
+    const TensorView logits = logits_of(sampled_.part(first, rows), first);
+    masks_.take(plan, first, wanted);
     backend_.sample(logits, first);
   }
+}
+
+int32_t Decoder::like(int32_t first, int32_t samples) const {
+  const auto is_hidden = [this](int32_t sample) {
+    return samples_[static_cast<size_t>(sample)].mode == SampleMode::hidden;
+  };
+  const int32_t most = std::min(kHeadRows, samples - first);
+  int32_t rows = 1;
+  while (rows < most && is_hidden(first + rows) == is_hidden(first)) ++rows;
+  return rows;
+}
+
+Status Decoder::read_hidden(std::vector<float>& values, std::span<SampleResult> results) {
+  values.clear();
+  for (size_t sample = 0; sample < samples_.size(); ++sample) {
+    if (samples_[sample].mode != SampleMode::hidden) continue;
+    const size_t begin = values.size();
+    values.resize(begin + static_cast<size_t>(network_.hidden));
+    const auto row = std::span(values).subspan(begin);
+    if (Status s = backend_.download(row, sampled_.part(static_cast<int64_t>(sample), 1)); !s) return s;
+    results[sample] = {};
+    results[sample].finite = std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); });
+  }
+  return {};
 }
 
 TensorView Decoder::final_norm(int32_t samples) {

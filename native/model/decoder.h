@@ -24,6 +24,10 @@ class Decoder {
   Status run(const StepPlan& plan, std::span<const Adapter* const> adapters, std::span<SampleResult> results,
              const std::atomic<bool>& cancelled);
 
+  // After run(), and before the next: what the head would have read of each row of mode `hidden`, in the
+  // order of the sampled rows; says in `results` whether all of it is finite. values: [hidden rows, H].
+  Status read_hidden(std::vector<float>& values, std::span<SampleResult> results);
+
   size_t scratch_bytes() const;
 
  private:
@@ -45,6 +49,9 @@ class Decoder {
   // update = (or, `add`, +=) what the layer's MLP makes of x
   void mlp(int layer, TensorView x, bool add);
   void head(const StepPlan& plan);
+  // How many sampled rows from `first`, at most kHeadRows, are of its kind: to be put through the head, or
+  // not.
+  int32_t like(int32_t first, int32_t samples) const;
   // [samples, H] what the head reads.
   TensorView final_norm(int32_t samples);
   TensorView logits_of(TensorView normed, int32_t first);
@@ -84,6 +91,7 @@ class Decoder {
   Segments segments_;
   MaskWait masks_;
   std::vector<SampleRow> samples_;  // [R] of the running step
+  TensorView sampled_;              // [R, H] of it, as the head reads them
   int32_t rows_ = 0;                // T of it
   bool pending_ = false;            // the update is not in the residual yet
 

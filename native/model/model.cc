@@ -136,8 +136,9 @@ Status Model::pin_step() {
 Status Model::run_step() {
   // A step that fails has written nothing but pages of its own requests, which fail with it.
   Status status = guarded([&] {
-    const Status checked = checker_->check(plan_);
-    return checked ? decoder_->run(plan_, step_adapters_, results_, cancelled_) : checked;
+    if (Status s = checker_->check(plan_); !s) return s;
+    if (Status s = decoder_->run(plan_, step_adapters_, results_, cancelled_); !s) return s;
+    return decoder_->read_hidden(hidden_, results_);
   });
   adapters_.unpin();
   return status;

@@ -74,6 +74,8 @@ class Model {
   // Step thread. Checks plan(), runs it, fills results() and unpins.
   Status run_step();
   std::span<const SampleResult> results() const { return {results_.data(), plan_.sample_row.size()}; }
+  // [rows of mode `hidden`, H] of that step.
+  std::span<const float> hidden() const { return hidden_; }
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
  private:
@@ -104,6 +106,7 @@ class Model {
   std::vector<int32_t> step_handles_;          // [G]
   std::vector<const Adapter*> step_adapters_;  // [G]
   std::vector<SampleResult> results_;          // [max_rows]
+  std::vector<float> hidden_;                  // grows when a step first wants so many
   std::atomic<bool> cancelled_{false};
 };
 

@@ -190,7 +190,7 @@ Status StepPlanChecker::check_sample(const StepPlan& plan, int32_t sample) const
   const auto fail = [&](const std::string& what) {
     return broken("sample " + std::to_string(sample) + ": " + what);
   };
-  if (!within(ints[kMode], 2)) return fail("mode must be 0 or 1");
+  if (!within(ints[kMode], 3)) return fail("mode must be 0, 1 or 2");
   if (!within(ints[kTarget], limits_.vocab)) return fail("target is outside the vocabulary");
   if (ints[kTopLogprobs] < -1 || ints[kTopLogprobs] > kMaxTopLogprobs)
     return fail("topLogprobs must be -1 to 20");
@@ -231,7 +231,7 @@ SampleRow sample_row_of(const StepPlan& plan, int32_t sample) {
     return std::span(values).subspan(starts[sample], starts[sample + 1] - starts[sample]);
   };
   SampleRow row;
-  row.mode = ints[kMode] == 0 ? SampleMode::sample : SampleMode::score;
+  row.mode = static_cast<SampleMode>(ints[kMode]);
   row.target = ints[kTarget];
   row.top_logprobs = ints[kTopLogprobs];
   for (int i = 0; const auto& column : kIntColumns) row.*column.member = ints[kFirstIntColumn + i++];

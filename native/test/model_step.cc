@@ -192,7 +192,7 @@ TEST_CASE("every broken plan is refused with what is broken, and the next one ru
       {"segment[1]", [](StepPlan& p) { p.segment = {0, 2, 1, 1, 1, 1}; }},
       {"sampleRow[1]", [](StepPlan& p) { p.sample_row[1] = 4; }},
       {"sampleRow must ascend", [](StepPlan& p) { p.sample_row[0] = 3, p.sample_row[1] = 2; }},
-      {"mode", [](StepPlan& p) { p.sample_int[0] = 2; }},
+      {"mode", [](StepPlan& p) { p.sample_int[0] = 3; }},
       {"target", [](StepPlan& p) { p.sample_int[1] = -1; }},
       {"topLogprobs", [](StepPlan& p) { p.sample_int[2] = 21; }},
       {"topK", [](StepPlan& p) { p.sample_int[3] = -1; }},

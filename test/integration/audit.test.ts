@@ -7,6 +7,7 @@ import type { AuditEntryResource } from '#contracts/audit-api.js';
 import { CONFIG, formOf, goldenFiles, WEIGHTS } from '../support/adapter-form.js';
 import { takeBlobAway } from '../support/blob-files.js';
 import { type Answer, Client, type VersionBody } from '../support/client.js';
+import { answerText } from '../support/fake-answers.js';
 import { goldenFolder } from '../support/golden-base.js';
 import { ADMIN_KEY, Platform } from '../support/platform.js';
 
@@ -21,8 +22,11 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'OPTIONS /v1/uploads': 'changes nothing',
   'POST /v1/completions': 'inference changes nothing; it is metered',
   'POST /v1/chat/completions': 'inference changes nothing; it is metered',
+  'POST /v1/embeddings': 'inference changes nothing; it is metered',
   'POST /v1/messages': 'inference changes nothing; it is metered',
   'POST /v1/messages/count_tokens': 'changes nothing',
+  'POST /v1/responses': 'an answer, which is metered; that it is kept is told by the answer itself',
+  'POST /v1/responses/input_tokens': 'changes nothing',
   'POST /tokenize': 'changes nothing',
   'POST /detokenize': 'changes nothing',
   'POST /v1/hooks/fine-tune/{id}':
@@ -145,6 +149,15 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
     await call('POST', `${path}/retry`);
     const version = () => operator({}).expect<VersionBody>(200, 'GET', '/v1/adapters/bot/versions/3');
     await expect.poll(async () => (await version()).state).toBe('ready');
+  },
+
+  'DELETE /v1/responses/{response}': async (call) => {
+    platform.engine.script = answerText('Hello');
+    const { id } = await operator({}).expect<Created>(200, 'POST', '/v1/responses', {
+      model: 'llama-gqa',
+      input: 'x',
+    });
+    await call('DELETE', `/v1/responses/${id}`);
   },
 
   'POST /v1/webhook-endpoints': async (call, made) => {

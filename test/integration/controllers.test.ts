@@ -59,6 +59,17 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
     answers(mine(http().post('/v1/completions')).send({ model: 'llama-gqa', prompt: 'x' }), {
       object: 'text_completion',
     }),
+  EmbeddingsController: () =>
+    answers(
+      mine(http().post('/v1/embeddings')).send({ model: 'bot', input: '' }),
+      { error: { code: 'invalid_request', param: 'input' } },
+      400,
+    ),
+  ResponsesController: () =>
+    answers(mine(http().post('/v1/responses')).send({ model: 'bot', input: 'Hi' }), {
+      object: 'response',
+      status: 'completed',
+    }),
   MessagesController: () =>
     answers(
       mine(http().post('/v1/messages')).send({

@@ -8,7 +8,13 @@ import {
   type NativeModel,
   type StepPlan,
 } from '#native-engine/native.js';
-import { SAMPLE_FLOAT, SAMPLE_FLOATS, SAMPLE_INT, SAMPLE_INTS } from '#native-engine/sample-columns.js';
+import {
+  SAMPLE_FLOAT,
+  SAMPLE_FLOATS,
+  SAMPLE_INT,
+  SAMPLE_INTS,
+  SAMPLE_MODE,
+} from '#native-engine/sample-columns.js';
 
 export interface FakeNativeOptions {
   readonly kvPages: number;
@@ -30,6 +36,11 @@ export function fakeNext(adapter: number, tokens: readonly number[], vocabSize: 
   let hash = 2166136261 ^ adapter;
   for (const token of tokens) hash = Math.imul(hash ^ token, 16777619) >>> 0;
   return 7 + (hash % (vocabSize - 12));
+}
+
+/** The hidden state of the last of `tokens`. */
+export function fakeHidden(tokens: readonly number[], hiddenSize: number): Float32Array {
+  return Float32Array.from({ length: hiddenSize }, (_, i) => fakeNext(i, tokens, 4_096) / 4_096 - 0.5);
 }
 
 function fail(message: string): never {
@@ -274,6 +285,8 @@ export class FakeNative implements NativeModel {
     const seen = past.slice(-(this.options.memoryTokens ?? past.length));
     const best = fakeNext(adapter, seen, this.description.vocabSize);
     const isScore = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.mode] === 1;
+    if (plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.mode] === SAMPLE_MODE.hidden)
+      return this.#hidden(plan, r, past);
     const target = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.target] as number;
     const top = plan.sampleInt[r * SAMPLE_INTS + SAMPLE_INT.topLogprobs] as number;
     const finite = past.at(-1) !== this.poisonToken;
@@ -289,6 +302,20 @@ export class FakeNative implements NativeModel {
         plan.outTopToken[r * MAX_TOP_LOGPROBS + i] = (best + i) % this.description.vocabSize;
         plan.outTopLogprob[r * MAX_TOP_LOGPROBS + i] = -0.5 - i;
       }
+    };
+  }
+
+  #hidden(plan: StepPlan, r: number, past: readonly number[]): () => void {
+    const { hiddenSize } = this.description;
+    const isHidden = (sample: number) =>
+      plan.sampleInt[sample * SAMPLE_INTS + SAMPLE_INT.mode] === SAMPLE_MODE.hidden;
+    const before = Array.from({ length: r }, (_, sample) => sample).filter(isHidden).length;
+    const state = fakeHidden(past, hiddenSize);
+    const finite = past.at(-1) !== this.poisonToken;
+    return () => {
+      plan.outDrawn[r] = 1;
+      plan.outFinite[r] = finite ? 1 : 0;
+      plan.outHidden.set(state, before * hiddenSize);
     };
   }
 

@@ -8,6 +8,7 @@ import { RateLimiter } from '#accounts/limits/rate-limiter.service.js';
 import { SpentBudgets } from '#accounts/money/spent-budgets.service.js';
 import { RequestLog } from '#accounts/request-log/request-log.service.js';
 import { RequestLogSettings } from '#accounts/request-log/request-log-settings.service.js';
+import { StoredResponses } from '#accounts/responses/stored-responses.service.js';
 import { type UsageRecord, UsageService } from '#accounts/usage.service.js';
 import { AliasGuards } from '#adapters/aliases/alias-guards.service.js';
 import { AliasShadows } from '#adapters/aliases/alias-shadows.service.js';
@@ -104,6 +105,7 @@ export async function startInferenceApp(served?: {
     { provide: SpentBudgets, useValue: { refusal: () => undefined } },
     { provide: RequestLogSettings, useValue: { of: () => undefined } },
     { provide: RequestLog, useValue: {} },
+    { provide: StoredResponses, useValue: {} },
     { provide: RateLimiter, useValue: { isLimited: () => false } },
     {
       provide: UsageService,

@@ -19,7 +19,7 @@ const BASE = 'base-digest';
 export const EOS = 1;
 
 type Overrides = Partial<InferenceEngineOptions['settings']> &
-  Partial<FakeNativeOptions> & { readonly chatTemplate?: string };
+  Partial<FakeNativeOptions> & { readonly chatTemplate?: string; readonly pooling?: OpenedModel['pooling'] };
 
 export interface OpenedEngine {
   readonly engine: InferenceEngine;
@@ -54,6 +54,7 @@ export class ServingFixture {
       tokenizer: this.tokenizer,
       templates: new Map(overrides.chatTemplate === undefined ? [] : [['default', overrides.chatTemplate]]),
       eosTokenIds: [EOS],
+      pooling: overrides.pooling ?? { kind: 'last' as const, normalize: true },
       base: baseOf(native),
     };
     const engine = new InferenceEngine({

@@ -68,6 +68,9 @@ export const MODEL_BODIES: Readonly<Record<string, (model: string) => object>> =
   'POST /v1/chat/completions': (model) => ({ model, messages: [{ role: 'user', content: 'x' }] }),
   'POST /v1/messages': (model) => ({ model, max_tokens: 1, messages: [{ role: 'user', content: 'x' }] }),
   'POST /v1/messages/count_tokens': (model) => ({ model, messages: [{ role: 'user', content: 'x' }] }),
+  'POST /v1/embeddings': (model) => ({ model, input: 'x' }),
+  'POST /v1/responses': (model) => ({ model, input: 'x' }),
+  'POST /v1/responses/input_tokens': (model) => ({ model, input: 'x' }),
   'POST /tokenize': (model) => ({ model, prompt: 'x' }),
   'POST /detokenize': (model) => ({ model, tokens: [1] }),
 };
@@ -90,6 +93,7 @@ export type Belongings = Readonly<Record<string, string>>;
 
 const FILE = 'https://example.com/data.jsonl';
 const NOBODYS_ID = '0190a000-0000-7000-8000-000000000001';
+const NOBODYS_RESPONSE = `resp_${NOBODYS_ID.replaceAll('-', '')}`;
 
 /** Gives a tenant one of each thing that a route can name. */
 export async function makeBelongings(owner: Client): Promise<Belongings> {
@@ -119,6 +123,7 @@ export async function makeBelongings(owner: Client): Promise<Belongings> {
     path: 'acme%2Fbot',
     change: await makePendingChange(owner),
     set: await makeEvaluationSet(owner),
+    response: await made('/v1/responses', { model: 'llama-gqa', input: 'x' }, 200),
   };
 }
 
@@ -161,6 +166,7 @@ export const NOBODYS: Belongings = {
   path: 'acme%2Fbat',
   change: NOBODYS_ID,
   set: 'smokes',
+  response: NOBODYS_RESPONSE,
 };
 
 /** The route's path to what the owner has, and to the like that nobody has. */

@@ -11,7 +11,7 @@ import { envelopeIn, styleOf } from './http/error-envelope.js';
 export class ApiErrorFilter extends ErrorFilter {
   override catch(thrown: unknown, host: ArgumentsHost): void {
     if (thrown instanceof ReplayedAnswer) thrown.send(host.switchToHttp().getResponse<FastifyReply>());
-    else super.catch(thrown, host);
+    else super.catch(thrown, host); // oxlint-disable-line promise/valid-params -- no promise's
   }
 
   protected override explain(thrown: unknown): AppError {

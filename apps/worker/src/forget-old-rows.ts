@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { HistoryRetention } from '#accounts/history/history-retention.service.js';
 import { RequestLogRetention } from '#accounts/request-log/request-log-retention.service.js';
+import { StoredResponses } from '#accounts/responses/stored-responses.service.js';
 import { UsageRollup } from '#accounts/usage-rollup.service.js';
 import { EngineHistory } from '#fleet/history/engine-history.service.js';
 import type { Logger } from '#runtime/logger.js';
@@ -28,6 +29,7 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly requests: RequestLogRetention,
     private readonly audit: AuditLog,
     private readonly keys: IdempotencyKeys,
+    private readonly responses: StoredResponses,
     private readonly metrics: JobMetrics,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
@@ -61,9 +63,18 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
     const figures = await this.#forgetHistory(before);
     const requests = await this.requests.prune(now, signal);
     const keys = await this.keys.prune(now);
-    if (days.length + entries + figures + requests + keys > 0)
+    const { responseRetention_days: responses_days } = this.settings;
+    const responses = responses_days === undefined ? 0 : await this.responses.prune(before(responses_days));
+    if (days.length + entries + figures + requests + keys + responses > 0)
       this.logger.info(
-        { usageDays: days.length, auditEntries: entries, figures, requests, idempotencyKeys: keys },
+        {
+          usageDays: days.length,
+          auditEntries: entries,
+          figures,
+          requests,
+          idempotencyKeys: keys,
+          responses,
+        },
         'deleted old rows',
       );
   }

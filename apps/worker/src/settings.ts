@@ -102,6 +102,15 @@ export const workerSettings = {
     },
     text.days('1825'),
   ),
+  responseRetention_days: setting(
+    {
+      name: 'RESPONSE_RETENTION_DAYS',
+      summary:
+        'Days for which answers of `/v1/responses` are kept after they were last part of a conversation, or `forever`',
+      defaultText: '30',
+    },
+    text.days('30'),
+  ),
   ...goodputSettings,
   ...moneySettings,
   ...logSettings,

@@ -39,6 +39,8 @@ import {
   GOODPUT_LIMITS,
   type moneySettings,
 } from './settings.js';
+import { StoredResponse } from './responses/stored-response.entity.js';
+import { StoredResponses } from './responses/stored-responses.service.js';
 import { Tenant } from './tenant.entity.js';
 import { TenantsService } from './tenants.service.js';
 import { UsageService } from './usage.service.js';
@@ -65,6 +67,7 @@ export const accountsEntities = [
   ConsoleSession,
   SignInLink,
   UsedSignIn,
+  StoredResponse,
 ];
 
 export interface AccountsOptions {
@@ -100,6 +103,7 @@ export class AccountsModule {
       SpentBudgets,
       RequestLog,
       RequestLogSettings,
+      StoredResponses,
       HistoryService,
       LiveFigures,
       RateLimiter,
@@ -130,6 +134,7 @@ export class AccountsModule {
       RequestLog,
       RequestLogSettings,
       RequestLogRetention,
+      StoredResponses,
     ];
     return {
       module: AccountsModule,

@@ -132,6 +132,8 @@ export const GenerateRequestSchema = z.object({
   logprobs: z.int().min(0).max(20).optional(),
   /** The same for the prompt's tokens. */
   promptLogprobs: z.int().min(0).max(20).optional(),
+  /** The prompt as one vector, as the checkpoint pools its hidden states: with maxTokens 0 and one answer. */
+  embedding: z.literal(true).optional(),
   /** Ask `start` to carry the prompt's token ids. */
   returnPromptTokens: z.boolean(),
   /** Answers to the one prompt, 1 when absent; answer i draws with seed + i. The stream ends when all have finished. */
@@ -204,6 +206,8 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
       }),
     ),
   }),
+  /** Only with embedding: float32 in little-endian order, as base64. */
+  z.object({ type: z.literal('embedding'), values: z.string(), normalized: z.boolean() }),
   /** `text` never holds half a character or part of a possible stop string, so it may lag behind `tokens`. */
   z.object({
     type: z.literal('tokens'),

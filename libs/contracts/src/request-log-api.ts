@@ -41,7 +41,7 @@ export const LoggedRequestSchema = z.object({
   /** What served it; null: the base model, or nothing. */
   adapter: z.string().nullable(),
   version: z.int().nullable(),
-  kind: z.enum(['chat', 'completion']),
+  kind: z.enum(['chat', 'completion', 'embedding']),
   /** Null: it was answered. */
   code: z.enum(ERROR_CODES).nullable(),
   finish_reason: z.string().nullable(),

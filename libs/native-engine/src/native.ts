@@ -157,6 +157,8 @@ export interface StepPlan {
   readonly outTopCount: Int32Array; // [R]
   readonly outTopToken: Int32Array; // [R, MAX_TOP_LOGPROBS]
   readonly outTopLogprob: Float32Array; // [R, MAX_TOP_LOGPROBS]
+  /** [rows of mode `hidden`, hiddenSize] in their order: what the head would have read of them. */
+  outHidden: Float32Array;
 }
 
 /** One opened model. Every promise rejects with an Error whose message a user can read, and nativeErrorKind its kind. */

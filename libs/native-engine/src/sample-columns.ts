@@ -9,7 +9,7 @@ import {
 
 /* What a sampled row says to native, as columns of the step's plan. native/model/step_plan.h has the same columns. */
 
-export const SAMPLE_MODE = { sample: 0, score: 1 } as const;
+export const SAMPLE_MODE = { sample: 0, score: 1, hidden: 2 } as const;
 
 /** Of StepPlan.sampleInt, in order. topLogprobs: -1 reports no log-probabilities. */
 export const INT_COLUMNS = [

@@ -53,5 +53,6 @@ export function makeStepPlan(capacity: StepPlanCapacity): StepPlan {
     outTopCount: new Int32Array(samples),
     outTopToken: new Int32Array(samples * MAX_TOP_LOGPROBS),
     outTopLogprob: new Float32Array(samples * MAX_TOP_LOGPROBS),
+    outHidden: new Float32Array(0), // few steps want any
   };
 }

@@ -9,10 +9,12 @@ import type {
   NativeModel,
   OpenOptions,
 } from '#native-engine/native.js';
+import type { AppError } from '#runtime/app-error.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import { baseDigest } from './base-digest.js';
 import { type NamedTemplates, readTemplates } from './text/chat-template.js';
 import { kvBudgetBytes, PAGE_TOKENS } from './kv/kv-budget.js';
+import { type Pooling, readPooling } from './pooling.js';
 import { availableMemoryBytes, physicalCores } from './machine.js';
 import type { servingSettings } from './settings.js';
 import { readJsonIfThere, Tokenizer } from './text/tokenizer.js';
@@ -25,6 +27,8 @@ export interface OpenedModel {
   readonly tokenizer: Tokenizer;
   readonly templates: NamedTemplates;
   readonly eosTokenIds: readonly number[];
+  /** How texts become vectors; an error: why they do not. */
+  readonly pooling: Pooling | AppError;
 }
 
 export interface OpeningOptions {
@@ -53,13 +57,14 @@ export async function openModel({
   const options = nativeOptions(settings, modelPath, inspectNative(modelPath));
   const native = await openNative(options);
   try {
-    const [digest, templates, eosTokenIds] = await Promise.all([
+    const [digest, templates, eosTokenIds, pooling] = await Promise.all([
       baseDigest(modelPath, digestCachePath),
       readTemplates(modelPath),
       readEosTokenIds(modelPath, native.description, tokenizer),
+      readPooling(modelPath),
     ]);
     const base = describeBase({ settings, modelPath, description: native.description, digest, tokenizer });
-    return { native, base, tokenizer, templates, eosTokenIds };
+    return { native, base, tokenizer, templates, eosTokenIds, pooling };
   } catch (error) {
     await native.close();
     throw error;

@@ -9,9 +9,10 @@
 
 namespace lorikeet {
 
-enum class SampleMode : uint8_t { sample, score };
+enum class SampleMode : uint8_t { sample, score, hidden };
 
-// What is wanted of one sampled row. `score` reports the log-probability of `target` and draws nothing.
+// What is wanted of one sampled row. `score` reports the log-probability of `target` and draws nothing; of
+// `hidden` the head's input is wanted: the row never comes to `sample`.
 struct SampleRow {
   SampleMode mode = SampleMode::sample;
   int32_t target = 0;

@@ -90,7 +90,11 @@ const IDEMPOTENCY_KEY = {
   schema: { type: 'string' as const, minLength: 1, maxLength: 255 },
 };
 /** Their callers have no key, or go on by a protocol of their own. */
-const WITHOUT_IDEMPOTENCY = new Set(['POST /v1/session', 'POST /v1/hooks/fine-tune/{id}', 'POST /v1/uploads']);
+const WITHOUT_IDEMPOTENCY = new Set([
+  'POST /v1/session',
+  'POST /v1/hooks/fine-tune/{id}',
+  'POST /v1/uploads',
+]);
 
 function addIdempotencyKey(document: OpenAPIObject): void {
   for (const { route, operation } of operationsOf(document)) {

@@ -19,6 +19,8 @@ export interface Question {
   readonly format: (head: AnswerHead) => AnswerFormat;
   readonly stream: boolean;
   readonly style: StreamStyle;
+  /** Keeps the answer before its end is sent. */
+  readonly keep?: (answer: object) => Promise<void>;
   readonly caller: Caller;
 }
 
@@ -44,7 +46,7 @@ export class AnswerService {
       generation = await this.inference.start({ plan, caller, requestId: request.id, controller });
       const format = question.format(generation.head);
       if (question.stream) await this.#stream({ question, generation, format, connection, request, reply });
-      else await reply.send(await wholeAnswer(generation, format));
+      else await reply.send(await wholeAnswer(question, generation, format));
     } finally {
       admitted?.settle(generation?.usage().total_tokens ?? 0);
       connection.done();
@@ -73,10 +75,12 @@ export class AnswerService {
           openings.delete(source);
         }
       }
+      await question.keep?.(format.whole(generation.usage()));
       sse.done(...format.closing(generation.usage()));
     } catch (error) {
       const fault = faultOf(error);
-      sse.fail(envelopeIn(question.style, toEnvelope(fault), request.id));
+      const envelope = toEnvelope(fault);
+      sse.fail(...(format.failing?.(envelope.body) ?? [envelopeIn(question.style, envelope, request.id)]));
       const { logLevel, status, text } = ERROR_TABLE[fault.code];
       const err = logLevel === 'error' ? (fault.details.cause ?? fault) : undefined;
       this.logger[logLevel]({ requestId: request.id, code: fault.code, status, err }, text);
@@ -93,9 +97,15 @@ interface StreamedAnswer {
   readonly reply: FastifyReply;
 }
 
-async function wholeAnswer(generation: Generation, format: AnswerFormat): Promise<object> {
+async function wholeAnswer(
+  { keep }: Question,
+  generation: Generation,
+  format: AnswerFormat,
+): Promise<object> {
   for await (const { source, value } of generation.events) format.add(source, value);
-  return format.whole(generation.usage());
+  const answer = format.whole(generation.usage());
+  await keep?.(answer);
+  return answer;
 }
 
 /** Waiting for a client to take more ends with an AbortError, whose cause is the reason. */

@@ -23,7 +23,7 @@ export function envelopeIn(
   { status, body }: { readonly status: number; readonly body: ErrorEnvelope },
   requestId: string,
 ): object {
-  if (style === 'openai') return body;
+  if (style !== 'anthropic') return body;
   const type = ANTHROPIC_TYPES[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');
   return { type: 'error', error: { ...body.error, type }, request_id: requestId };
 }

@@ -5,8 +5,8 @@ import type { FastifyReply } from 'fastify';
 /** Proxies and clients give up on connections that are silent for longer (30 s and up). */
 const KEEP_ALIVE_MS = 15_000;
 
-/** `openai`: lines of data, `[DONE]` at the end. `anthropic`: each with the event's name, which is its `type`. */
-export type StreamStyle = 'openai' | 'anthropic';
+/** `openai`: lines of data, `[DONE]` at the end. The others: each with the event's name, which is its `type`. */
+export type StreamStyle = 'openai' | 'anthropic' | 'responses';
 
 export interface SseOptions {
   readonly style?: StreamStyle;
@@ -54,13 +54,13 @@ export class SseStream {
   }
 
   /** Ends a stream that is not: without [DONE], so that nobody takes it for a whole answer. */
-  fail(envelope: object): void {
-    this.#write(this.#message(envelope));
+  fail(...last: object[]): void {
+    for (const data of last) this.#write(this.#message(data));
     this.#end();
   }
 
   #message(data: object): string {
-    const name = this.#style === 'anthropic' && 'type' in data ? `event: ${String(data.type)}\n` : '';
+    const name = this.#style !== 'openai' && 'type' in data ? `event: ${String(data.type)}\n` : '';
     return `${name}data: ${JSON.stringify(data)}\n\n`;
   }
 

@@ -16,8 +16,8 @@ export function keepAnswers(app: NestFastifyApplication): void {
   app
     .getHttpAdapter()
     .getInstance()
-    .addHook('onSend', (request, reply, payload, done) => {
-      if (!requests.isRunning(request)) done(null, payload);
-      else void requests.keep(request, reply, payload).then(() => done(null, payload));
+    .addHook('onSend', async (request, reply, payload) => {
+      await requests.keep(request, reply, payload);
+      return payload;
     });
 }

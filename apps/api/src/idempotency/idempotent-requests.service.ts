@@ -60,8 +60,7 @@ export class IdempotentRequests implements OnModuleDestroy {
       if (running) throw inFlight();
       throw new ReplayedAnswer(await this.#answerOf(row, usualStatus));
     }
-    const fingerprint =
-      early === null ? formFingerprint(request, request.raw) : Promise.resolve(early);
+    const fingerprint = early === null ? formFingerprint(request, request.raw) : Promise.resolve(early);
     if (isStreamed(request)) request.body = copyOf(body as typeof request.raw);
     this.#runs.set(request, { hold: claim.hold, fingerprint });
     this.#follow(claim.hold);
@@ -81,15 +80,12 @@ export class IdempotentRequests implements OnModuleDestroy {
     }
   }
 
-  isRunning(request: FastifyRequest): boolean {
-    return this.#runs.has(request);
-  }
-
   async #end({ hold, fingerprint }: Run, reply: FastifyReply, payload: unknown): Promise<void> {
     const { statusCode: status } = reply;
     if (status >= 500 || PASSING.has(status)) return this.keys.leave(hold);
     const body = typeof payload === 'string' ? payload : '';
-    const kept = body.length <= MOST_KEPT_CHARACTERS ? JSON.stringify({ headers: headersOf(reply), body }) : undefined;
+    const kept =
+      body.length <= MOST_KEPT_CHARACTERS ? JSON.stringify({ headers: headersOf(reply), body }) : undefined;
     const answer = kept === undefined ? null : this.box.seal(kept, ownerOf(hold));
     await this.keys.end(hold, { fingerprint: await fingerprint, status, answer }, status >= 400);
   }

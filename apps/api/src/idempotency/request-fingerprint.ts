@@ -9,7 +9,7 @@ const MOST_PARTS = 1_000;
 export type Asked = Pick<FastifyRequest, 'method' | 'url' | 'body' | 'headers'>;
 
 /** Whether the body comes as a stream, so that what it asks for is known only once all of it has come. */
-export function isStreamed({ body }: Asked): body is Readable {
+export function isStreamed({ body }: Asked): boolean {
   return body instanceof Readable;
 }
 

@@ -8,9 +8,12 @@ import { INFERENCE_LOGGER } from '../http/inference-tokens.js';
 import { UncomputedCalls } from '../http/uncomputed-calls.service.js';
 import { ChatController } from './chat.controller.js';
 import { CompletionsController } from './completions.controller.js';
+import { EmbeddingsController } from './embeddings.controller.js';
 import { MessagesController } from './messages.controller.js';
 import { ModelsController } from './models.controller.js';
 import { ModelsService } from './models.service.js';
+import { ResponseChats } from './response-chats.service.js';
+import { ResponsesController } from './responses.controller.js';
 import { TokenizeController } from './tokenize.controller.js';
 
 export interface InferenceApiOptions {
@@ -32,12 +35,15 @@ export class InferenceApiModule {
         ModelsController,
         CompletionsController,
         ChatController,
+        EmbeddingsController,
         MessagesController,
+        ResponsesController,
         TokenizeController,
       ],
       providers: [
         AdmissionService,
         AnswerService,
+        ResponseChats,
         ModelsService,
         UncomputedCalls,
         { provide: OpenStreams, useValue: streams },

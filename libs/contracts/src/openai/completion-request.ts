@@ -20,16 +20,16 @@ export type Prompt = string | string[] | number[] | number[][];
 const PROMPT_EXPECTED =
   'expected a string, an array of strings, an array of token ids, or an array of such arrays';
 function isPrompt(value: unknown): value is Prompt {
-  return promptFault(value) === undefined;
+  return promptFault(value, MAX_CHOICES) === undefined;
 }
 
 /** What is wrong with a prompt; undefined: nothing. */
-function promptFault(value: unknown): string | undefined {
+function promptFault(value: unknown, most: number, what = 'prompts'): string | undefined {
   if (typeof value === 'string') return undefined;
   if (!Array.isArray(value)) return PROMPT_EXPECTED;
   if (value.length === 0) return `${PROMPT_EXPECTED}, got an empty array`;
   if (typeof value[0] === 'number') return isTokenIds(value) ? undefined : TOKENS_EXPECTED;
-  if (value.length > MAX_CHOICES) return `expected at most ${MAX_CHOICES} prompts, got ${value.length}`;
+  if (value.length > most) return `expected at most ${most} ${what}, got ${value.length}`;
   if (value.every((item) => typeof item === 'string')) return undefined;
   const [first] = value;
   if (!Array.isArray(first)) return PROMPT_EXPECTED;
@@ -41,21 +41,24 @@ function promptFault(value: unknown): string | undefined {
 
 const tokenIdsDocumentation = { type: 'array' as const, items: { type: 'integer' as const }, minItems: 1 };
 
-// No z.union: it would collect one fault per token of a long prompt for each form that does not fit.
-const PromptSchema = z
-  .any()
-  .superRefine((value, context) => {
-    const fault = promptFault(value);
-    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
-  })
-  .meta({
-    anyOf: [
-      { type: 'string' },
-      { type: 'array', items: { type: 'string' }, minItems: 1 },
-      tokenIdsDocumentation,
-      { type: 'array', items: tokenIdsDocumentation, minItems: 1 },
-    ],
-  }) as unknown as z.ZodType<Prompt, Prompt>;
+/** Texts, or lists of token ids, `most` of them at most. */
+export function inputField(most: number, what?: string): z.ZodType<Prompt, Prompt> {
+  // No z.union: it would collect one fault per token of a long prompt for each form that does not fit.
+  return z
+    .any()
+    .superRefine((value, context) => {
+      const fault = promptFault(value, most, what);
+      if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+    })
+    .meta({
+      anyOf: [
+        { type: 'string' },
+        { type: 'array', items: { type: 'string' }, minItems: 1 },
+        tokenIdsDocumentation,
+        { type: 'array', items: tokenIdsDocumentation, minItems: 1 },
+      ],
+    }) as unknown as z.ZodType<Prompt, Prompt>;
+}
 
 /** The prompts that a `prompt` field holds: one text or one list of token ids for each. */
 export function promptsOf(prompt: Prompt): (string | number[])[] {
@@ -66,7 +69,7 @@ export function promptsOf(prompt: Prompt): (string | number[])[] {
 /** POST /v1/completions. An unknown field is refused: ignoring it could answer another question than was asked. */
 export const CompletionRequestSchema = onlyKnown({
   ...answerFields,
-  prompt: PromptSchema,
+  prompt: inputField(MAX_CHOICES),
   ...samplingFields,
   ...promptFields,
   ...lengthFields,

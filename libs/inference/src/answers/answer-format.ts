@@ -1,4 +1,5 @@
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
+import type { ErrorEnvelope } from '#contracts/errors.js';
 import type { CompletionUsage } from '#contracts/openai/usage.js';
 
 /** What every object of one answer says of itself. */
@@ -18,6 +19,8 @@ export interface AnswerFormat {
   chunks(sequence: number, event: GenerateEvent, usage: () => CompletionUsage): object[];
   /** What ends a stream that is complete, after all chunks. */
   closing(usage: CompletionUsage): object[];
+  /** What ends a stream that fails; absent: the error's envelope does. */
+  failing?(error: ErrorEnvelope): object[];
   add(sequence: number, event: GenerateEvent): void;
   whole(usage: CompletionUsage): object;
 }

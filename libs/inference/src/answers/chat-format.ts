@@ -170,7 +170,10 @@ export class ChatFormat implements AnswerFormat {
   }
 }
 
-function scoredToken({ top, ...token }: ScoredToken, naming: TokenNaming): ChatLogprobs['content'][number] {
+export function scoredToken(
+  { top, ...token }: ScoredToken,
+  naming: TokenNaming,
+): ChatLogprobs['content'][number] {
   return { ...plainToken(token, naming), top_logprobs: top.map((choice) => plainToken(choice, naming)) };
 }
 

@@ -181,8 +181,9 @@ class ChoiceState {
       }
       case 'finish':
         return { text: event.text, finish_reason: event.reason, stop_reason: event.stopReason };
+      case 'embedding':
       case 'error':
-        throw new TypeError('an error event has no place in an answer');
+        throw new TypeError(`an event of type ${event.type} has no place in an answer`);
     }
   }
 

@@ -34,12 +34,17 @@ export class RequestRecord {
 
   get recorded(): Recorded {
     const [first] = this.plan.sequences;
-    const kind = first?.request.input.kind === 'chat' ? 'chat' : 'completion';
+    const kind = first ? kindOf(first) : 'completion';
     const nothing = { kind, finish_reason: this.#finishReason } as const;
     if (!this.text) return { ...nothing, input: null, outputs: null, text_cut: false };
     const input = inputOf(first);
     return { ...nothing, input, outputs: this.#outputs, text_cut: this.#cut || input === null };
   }
+}
+
+function kindOf({ request }: Sequence): Recorded['kind'] {
+  if (request.embedding) return 'embedding';
+  return request.input.kind === 'chat' ? 'chat' : 'completion';
 }
 
 /** Null where it is too long: half a prompt would be another one. */

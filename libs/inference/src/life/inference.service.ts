@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { Injectable } from '@nestjs/common';
 import { UsageService } from '#accounts/usage.service.js';
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
@@ -12,12 +13,14 @@ import { bySequence, type EngineCall, engineCalls } from '../plan/engine-calls.j
 import { formatsFor, type GenerationPlan } from '../plan/generation-plan.js';
 import { InferenceMetrics } from '../meter/inference-metrics.js';
 import { type Merged, mergeStreams } from '#runtime/merge-streams.js';
+import { checkDimensions } from '../plan/embedding-plan.js';
 import { checkPromptLengths } from '../plan/prompt-length.js';
 import { KeptRequests } from '../kept/kept-requests.service.js';
 import { RequestMeter } from '../meter/request-meter.js';
 import type { RequestRecord } from '../kept/request-record.js';
 import { type EngineScope, type RequestTrial, RequestTrials } from '../trials/request-trials.service.js';
 import type { Asker } from './asker.js';
+import { openInTurn } from './open-in-turn.js';
 import { fingerprint, type ServedModel } from './served-model.js';
 import { ServedModels } from './served-models.service.js';
 
@@ -60,17 +63,15 @@ export class InferenceService {
     try {
       checkPromptLengths(plan, model.base, call.caller.tenant.quotas.max_context);
       const calls = engineCalls(trial.sequences);
-      const streams = await this.#open(running, calls, id);
+      checkDimensions(plan, model.base);
+      const { engines, events } = await this.#open(running, calls, id);
       const head = {
         id,
         created: Math.floor(Date.now() / 1000),
         model: plan.model,
-        system_fingerprint: fingerprint(
-          streams.map(({ engine }) => engine),
-          model,
-        ),
+        system_fingerprint: fingerprint(engines, model),
       };
-      const merged = bySequence(mergeStreams(streams.map(({ events }) => events)), calls);
+      const merged = bySequence(mergeStreams(events), calls);
       return { head, events: this.#metered(merged, running), usage: () => meter.usage };
     } catch (error) {
       const fault = faultOf(error, controller.signal);
@@ -94,21 +95,20 @@ export class InferenceService {
   #open({ call, model: { version } }: Running, calls: readonly EngineCall[], id: string) {
     const { caller, controller } = call;
     const { tenant } = caller;
-    return Promise.all(
-      calls.map(({ request, n }, index) =>
-        this.fleet.generate(
-          {
-            ...request,
-            ...(n > 1 ? { n } : {}),
-            ...formatsFor(request, version?.formats),
-            ...engineScope(call),
-            requestId: `${id}-${index}`,
-            fairnessKey: tenant.id,
-            fairnessWeight: tenant.weight,
-            ...(version ? { adapter: version.digest } : {}),
-          },
-          controller.signal,
-        ),
+    setMaxListeners(calls.length + 10, controller.signal);
+    return openInTurn(calls, ({ request, n }, index) =>
+      this.fleet.generate(
+        {
+          ...request,
+          ...(n > 1 ? { n } : {}),
+          ...formatsFor(request, version?.formats),
+          ...engineScope(call),
+          requestId: `${id}-${index}`,
+          fairnessKey: tenant.id,
+          fairnessWeight: tenant.weight,
+          ...(version ? { adapter: version.digest } : {}),
+        },
+        controller.signal,
       ),
     );
   }
@@ -199,8 +199,8 @@ function faultOf(error: unknown, signal: AbortSignal): AppError {
   return error instanceof AppError ? error : new AppError('internal_error', { cause: error });
 }
 
-/** The engine calls every input a prompt; a chat's field is `messages`. */
-function inFieldsOf({ sequences }: GenerationPlan, fault: AppError): AppError {
-  if (fault.details.param !== 'prompt' || sequences[0]?.request.input.kind !== 'chat') return fault;
-  return new AppError(fault.code, { ...fault.details, message: fault.message, param: 'messages' });
+/** The engine calls every input a prompt. */
+function inFieldsOf({ promptField: param }: GenerationPlan, fault: AppError): AppError {
+  if (fault.details.param !== 'prompt' || param === 'prompt') return fault;
+  return new AppError(fault.code, { ...fault.details, message: fault.message, param });
 }

@@ -29,7 +29,13 @@ export function planChat(request: ChatRequest): GenerationPlan {
     },
   }));
   const { model, user, cache_salt } = request;
-  return { model, user: user ?? undefined, cacheSalt: cache_salt ?? undefined, sequences };
+  return {
+    model,
+    user: user ?? undefined,
+    cacheSalt: cache_salt ?? undefined,
+    sequences,
+    promptField: 'messages',
+  };
 }
 
 function predictionOf({ prediction }: ChatRequest): { prediction?: string } {

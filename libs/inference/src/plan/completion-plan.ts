@@ -31,10 +31,22 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
     })),
   );
   const { model, user, cache_salt } = request;
-  return { model, user: user ?? undefined, cacheSalt: cache_salt ?? undefined, sequences };
+  return {
+    model,
+    user: user ?? undefined,
+    cacheSalt: cache_salt ?? undefined,
+    sequences,
+    promptField: 'prompt',
+  };
 }
 
-function textInput(text: string, { add_special_tokens, suffix }: CompletionRequest) {
+export function textInput(
+  text: string,
+  {
+    add_special_tokens,
+    suffix,
+  }: Pick<CompletionRequest, 'add_special_tokens'> & Partial<Pick<CompletionRequest, 'suffix'>>,
+) {
   return {
     kind: 'text' as const,
     text,

@@ -36,7 +36,7 @@ export async function* bySequence(
     const { first, n } = calls[source] as EngineCall;
     if (value.type === 'start' || value.type === 'prompt') {
       for (let answer = 0; answer < n; answer++) yield { source: first + answer, value };
-    } else if (value.type === 'error') yield { source: first, value };
+    } else if (value.type === 'error' || value.type === 'embedding') yield { source: first, value };
     else yield { source: first + (value.choice ?? 0), value };
   }
 }

@@ -16,6 +16,7 @@ describe('planCompletion', () => {
     expect(completion({})).toEqual({
       model: 'm',
       user: undefined,
+      promptField: 'prompt',
       sequences: [
         {
           prompt: 0,

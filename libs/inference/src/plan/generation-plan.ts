@@ -21,6 +21,10 @@ export interface GenerationPlan {
   /** Cached prefixes are shared only with requests of the tenant that say the same. */
   readonly cacheSalt?: string | undefined;
   readonly sequences: readonly Sequence[];
+  /** Of vectors: how many of their numbers are wanted. */
+  readonly dimensions?: number | undefined;
+  /** What the request calls its prompts. */
+  readonly promptField: 'prompt' | 'messages' | 'input';
 }
 
 /** What a version says of its answers goes before what its template shows. */

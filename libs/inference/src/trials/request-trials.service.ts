@@ -35,7 +35,10 @@ export class RequestTrials {
     scope: EngineScope,
   ): RequestTrial {
     const shadow = version?.alias?.shadow;
-    if (!version || !shadow || Math.random() >= shadow.share) return this.#guardedOnly(version, sequences);
+    // Shadows are held against each other by their tokens, and a vector has none.
+    const hasTokens = sequences[0]?.request.embedding === undefined;
+    if (!version || !shadow || !hasTokens || Math.random() >= shadow.share)
+      return this.#guardedOnly(version, sequences);
     return this.#copied({ version, shadow, sequences: seeded(sequences), scope });
   }
 

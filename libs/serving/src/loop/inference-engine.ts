@@ -24,6 +24,7 @@ import { PAGE_TOKENS } from '../kv/kv-budget.js';
 import { KvPages } from '../kv/kv-pages.js';
 import type { OpenedModel, ServingSettings } from '../model-opening.js';
 import { PlanWriter } from './plan-writer.js';
+import { PooledState } from './pooled-state.js';
 import { PrefixCache } from '../kv/prefix-cache.js';
 import { formatsOf, MARK_TOKENS, type ResolvedFormats } from '../text/chat-formats.js';
 import { middleEnds } from '../text/fill-in-middle.js';
@@ -135,7 +136,7 @@ export class InferenceEngine {
       residency: this.#adapters.residency,
       writer: new PlanWriter(
         PAGE_TOKENS,
-        { rows: settings.maxStepTokens, sequences },
+        { rows: settings.maxStepTokens, sequences, hiddenSize: base.hiddenSize },
         () => this.#structures.memory,
       ),
       outputs: this.#outputs,
@@ -164,6 +165,7 @@ export class InferenceEngine {
     const choices = asked.n ?? 1;
     if (this.#requests + choices > maxSequences + maxQueuedRequests) throw new AppError('overloaded');
     checkRequest(asked, base);
+    if (asked.embedding && this.options.model.pooling instanceof AppError) throw this.options.model.pooling;
     const id = this.#nextId;
     this.#nextId += choices;
     this.#requests++;
@@ -385,6 +387,7 @@ export class InferenceEngine {
           onReady: () => this.#loop.maskReady(sequence),
           onFailed: (fault) => this.#loop.fail(sequence, fault),
         }),
+      pooled: this.#pooled(admitted),
       addedTokens: prompt.added,
       maxTokens: admitted.stops.maxTokens,
       stopRule: new StopRule(this.options.model.tokenizer, admitted.stops),
@@ -423,6 +426,12 @@ export class InferenceEngine {
     });
   }
 
+  #pooled({ request, prompt }: Admitted): PooledState | undefined {
+    const { pooling, base } = this.options.model;
+    if (!request.embedding || pooling instanceof AppError) return undefined;
+    return new PooledState(pooling, prompt.ids.length, base.hiddenSize);
+  }
+
   #ngram({ speculation }: GenerateRequest): NgramSpeculation | undefined {
     if (speculation !== undefined) return speculation.ngram;
     return this.options.settings.speculation === 'ngram' ? DEFAULT_SPECULATION : undefined;
@@ -432,7 +441,8 @@ export class InferenceEngine {
   #submit(sequence: Sequence): void {
     const scoresAny = sequence.promptLogprobs !== undefined;
     if (scoresAny && sequence.promptTokens === 1) this.#outputs.emitPrompt(sequence);
-    if (sequence.maxTokens > 0 || (scoresAny && sequence.promptTokens > 1)) this.#loop.submit(sequence);
+    const computes = sequence.maxTokens > 0 || sequence.pooled !== undefined;
+    if (computes || (scoresAny && sequence.promptTokens > 1)) this.#loop.submit(sequence);
     else {
       sequence.options.onAdapter(); // it needs none
       this.#loop.endWithoutStep(sequence);

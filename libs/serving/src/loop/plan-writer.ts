@@ -18,6 +18,8 @@ export interface StepEntry {
   /** Its results are outToken[firstSample .. firstSample + samples). */
   readonly firstSample: number;
   readonly samples: number;
+  /** Its hidden states are the rows of outHidden from here on, one for each of its samples when it is pooled. */
+  readonly firstHidden: number;
   /** Whether results follow those that score the prompt: a new token, and one after each token of its draft. */
   readonly draws: boolean;
   /** Guesses whose keys and values were computed too. */
@@ -35,14 +37,21 @@ interface Grant {
 export class PlanWriter {
   #plan: StepPlan;
   #capacity: StepPlanCapacity;
+  readonly #hiddenSize: number;
+  /** Rows of outHidden that the plan wants. */
+  #hiddenRows = 0;
 
   constructor(
     private readonly pageTokens: number,
-    limits: { readonly rows: number; readonly sequences: number },
+    {
+      hiddenSize,
+      ...limits
+    }: { readonly rows: number; readonly sequences: number; readonly hiddenSize: number },
     private readonly maskMemory: () => MaskMemory | undefined = () => undefined,
   ) {
     this.#capacity = { ...limits, samples: limits.rows, pagesPerSequence: 64, history: 4_096, bias: 4_096 };
     this.#plan = makeStepPlan(this.#capacity);
+    this.#hiddenSize = hiddenSize;
   }
 
   get plan(): StepPlan {
@@ -65,8 +74,11 @@ export class PlanWriter {
     plan.historyStart[0] = 0;
     plan.biasStart[0] = 0;
     plan.pageTableStride = ordered.reduce((most, { request }) => Math.max(most, request.heldPages), 1);
+    this.#hiddenRows = 0;
     const entries: StepEntry[] = [];
     for (const grant of ordered) entries.push(this.#writeSequence(grant));
+    const hidden = this.#hiddenRows * this.#hiddenSize;
+    if (hidden > plan.outHidden.length) plan.outHidden = new Float32Array(hidden);
     plan.copies = copies.length;
     plan.copyFrom.set(copies.map(({ from }) => from));
     plan.copyTo.set(copies.map(({ to }) => to));
@@ -76,13 +88,15 @@ export class PlanWriter {
   #writeSequence({ request: sequence, tokens, draft = [] }: Grant): StepEntry {
     const plan = this.#plan;
     const firstSample = plan.samples;
+    const firstHidden = this.#hiddenRows;
     const begin = sequence.computedTokens;
     const end = begin + tokens;
     this.#writeSegment(sequence.adapterHandle, tokens + draft.length);
     const known = sequence.tokens;
     for (let position = begin; position < end; position++) {
       const row = this.#writeRow(sequence, position, known[position] as number);
-      if (scores(sequence, position)) this.#writeScore(sequence, row, known[position + 1] as number);
+      if (sequence.pooled?.wants(position) === true) this.#writeHidden(row);
+      else if (scores(sequence, position)) this.#writeScore(sequence, row, known[position + 1] as number);
     }
     const draws = sequence.maxTokens > 0 && end === sequence.totalTokens;
     if (draws) this.#writeDraw(sequence, plan.rows - 1, []);
@@ -93,7 +107,7 @@ export class PlanWriter {
     plan.pageTable.set(sequence.pages, plan.sequences * plan.pageTableStride);
     plan.sequences++;
     plan.qStart[plan.sequences] = plan.rows;
-    return { sequence, tokens, firstSample, samples: plan.samples - firstSample, draws, draft };
+    return { sequence, tokens, firstSample, firstHidden, samples: plan.samples - firstSample, draws, draft };
   }
 
   #writeRow(sequence: Sequence, position: number, token: number): number {
@@ -127,6 +141,18 @@ export class PlanWriter {
     plan.sampleInt[ints + TOP_LOGPROBS] = sequence.promptLogprobs ?? 0;
     plan.sampleSeed.fill(0n, sample * 2, sample * 2 + 2);
     this.#endSample(plan.historyStart[sample] as number, plan.biasStart[sample] as number);
+  }
+
+  #writeHidden(row: number): void {
+    const plan = this.#plan;
+    const sample = plan.samples;
+    this.#beginSample(row, NEUTRAL_COLUMNS);
+    plan.sampleInt[sample * SAMPLE_INTS + MODE] = SAMPLE_MODE.hidden;
+    plan.sampleInt[sample * SAMPLE_INTS + TARGET] = 0;
+    plan.sampleInt[sample * SAMPLE_INTS + TOP_LOGPROBS] = -1;
+    plan.sampleSeed.fill(0n, sample * 2, sample * 2 + 2);
+    this.#endSample(plan.historyStart[sample] as number, plan.biasStart[sample] as number);
+    this.#hiddenRows++;
   }
 
   /** Draws the token that comes after the known and the `drafted` ones; a draft must not go with penalties (speculation.ts). */

@@ -8,6 +8,7 @@ import type { AdapterLease, AdapterVersion } from '../residency/adapter-residenc
 import type { AnswerMask } from '../structure/answer-mask.js';
 import type { EventStream } from './event-stream.js';
 import type { KvPages } from '../kv/kv-pages.js';
+import type { PooledState } from './pooled-state.js';
 import type { PageNode, PrefixHolder } from '../kv/prefix-cache.js';
 import { PrefixKeys, scopeKey } from '../kv/prefix-keys.js';
 import type { Schedulable } from './scheduler.js';
@@ -38,6 +39,8 @@ export interface SequenceOptions {
   readonly predicted?: Int32Array | undefined;
   /** Which tokens it may go on with; undefined: all. */
   readonly mask?: AnswerMask | undefined;
+  /** Its prompt is to become one vector; undefined: it is not. */
+  readonly pooled?: PooledState | undefined;
   readonly arrival_ms: number;
   /** Most tokens that one step computes of it. */
   readonly chunkTokens?: number | undefined;
@@ -143,9 +146,13 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.#length = prompt.length;
   }
 
-  /** The last prompt token's logits are only needed when a token follows. */
+  get pooled(): PooledState | undefined {
+    return this.options.pooled;
+  }
+
+  /** The last prompt token's logits are only needed when a token follows, its hidden state where they are pooled. */
   get totalTokens(): number {
-    return this.maxTokens === 0 ? this.promptTokens - 1 : this.#length;
+    return this.maxTokens === 0 && !this.pooled ? this.promptTokens - 1 : this.#length;
   }
 
   get heldPages(): number {
@@ -205,6 +212,7 @@ export class Sequence implements Schedulable, PrefixHolder {
    * row still has to score a prompt token.
    */
   get reusableTokens(): number {
+    if (this.pooled) return this.pooled.reusableTokens;
     const unscored = this.promptLogprobs !== undefined && this.scoredTokens < this.promptTokens;
     return unscored ? Math.min(this.scoredTokens, this.totalTokens) - 1 : this.totalTokens - 1;
   }

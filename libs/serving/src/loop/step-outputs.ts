@@ -1,6 +1,7 @@
 import type { GenerateEvent } from '#contracts/engine-protocol.js';
 import type { StepPlan } from '#native-engine/native.js';
 import type { StepEntry } from './plan-writer.js';
+import type { PooledState } from './pooled-state.js';
 import type { Sequence } from './sequence.js';
 import type { RequestOutcome, ServingMetrics } from './serving-metrics.js';
 import { promptEvent, promptScore, scoredToken } from './step-results.js';
@@ -17,6 +18,7 @@ export class StepOutputs {
   /** Reads one request's results; says how the request ended when it did. */
   read(entry: StepEntry, plan: StepPlan): RequestOutcome | undefined {
     const { sequence, firstSample, samples, draws, draft } = entry;
+    if (sequence.pooled) return this.#readHidden(entry, plan, sequence.pooled);
     const scores = draws ? samples - 1 - draft.length : samples;
     for (let i = 0; i < scores; i++) {
       if (plan.outFinite[firstSample + i] === 0) return this.#notFinite(sequence);
@@ -27,6 +29,23 @@ export class StepOutputs {
     if (draws) return this.#readDraws(entry, plan, firstSample + scores);
     if (sequence.maxTokens > 0 || sequence.computedTokens < sequence.totalTokens) return undefined;
     return this.finish(sequence, { reason: 'length', stopReason: null });
+  }
+
+  #readHidden(
+    { sequence, firstSample, firstHidden, samples }: StepEntry,
+    plan: StepPlan,
+    pooled: PooledState,
+  ): RequestOutcome | undefined {
+    const size = pooled.hiddenSize;
+    for (let i = 0; i < samples; i++) {
+      if (plan.outFinite[firstSample + i] === 0) return this.#notFinite(sequence);
+      pooled.read(plan.outHidden.subarray((firstHidden + i) * size, (firstHidden + i + 1) * size));
+    }
+    if (sequence.computedTokens < sequence.totalTokens) return undefined;
+    const { buffer } = pooled.vector;
+    const values = Buffer.from(buffer).toString('base64');
+    sequence.options.events.push({ type: 'embedding', values, normalized: pooled.normalized });
+    return this.finish(sequence, { reason: 'stop', stopReason: null });
   }
 
   emitPrompt(sequence: Sequence): void {

@@ -75,7 +75,9 @@ export class IdempotencyKeys {
       .getRawAndEntities<Omit<Known, 'row'>>();
     const [row] = entities;
     const [state] = raw;
-    return row && state && { row, expired: state.expired, abandoned: state.abandoned, running: state.running };
+    return (
+      row && state && { row, expired: state.expired, abandoned: state.abandoned, running: state.running }
+    );
   }
 
   async #takeOver({ id, holder }: Hold, fingerprint: string | null): Promise<boolean> {

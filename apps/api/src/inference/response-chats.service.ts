@@ -1,0 +1,76 @@
+import { Injectable } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import type { Caller } from '#accounts/request-caller.js';
+import { StoredResponses } from '#accounts/responses/stored-responses.service.js';
+import type { ChatRequest } from '#contracts/openai/chat-request.js';
+import type { CountInputTokens, CreateResponse } from '#contracts/openai/responses/create-response.js';
+import type { InputItem } from '#contracts/openai/responses/items.js';
+import type { TokenizeRequest } from '#contracts/openai/tokenize.js';
+import { TokenizationService } from '#inference/life/tokenization.service.js';
+import { planChat } from '#inference/plan/chat-plan.js';
+import type { GenerationPlan } from '#inference/plan/generation-plan.js';
+import { chatFaults, chatOf } from '#inference/responses/response-chat.js';
+import { itemsOf } from '#inference/responses/response-items.js';
+import { withoutOldest } from '#inference/responses/response-truncation.js';
+import { AppError } from '#runtime/app-error.js';
+import { OpenStreams } from '#runtime/open-streams.js';
+import { followClient } from '../http/client-connection.js';
+import { requestFault } from '../http/request-fault.js';
+
+export interface AskedChat {
+  readonly chat: ChatRequest;
+  readonly plan: GenerationPlan;
+}
+
+/** Makes of a request to /v1/responses the chat that is asked. */
+@Injectable()
+export class ResponseChats {
+  constructor(
+    private readonly stored: StoredResponses,
+    private readonly tokenization: TokenizationService,
+    private readonly streams: OpenStreams,
+  ) {}
+
+  async of(request: CreateResponse, caller: Caller, reply: FastifyReply): Promise<AskedChat> {
+    const chat = chatOf(request, await this.items(request, caller));
+    const faults = chatFaults(chat);
+    if (faults.length > 0) throw requestFault(faults);
+    const fitted = request.truncation === 'auto' ? await this.#fitted(chat, caller, reply) : chat;
+    return { chat: fitted, plan: planOf(fitted) };
+  }
+
+  /** The conversation that the request goes on with, and its own input. */
+  async items(
+    { previous_response_id: previous, input }: CountInputTokens,
+    { tenant }: Caller,
+  ): Promise<readonly InputItem[]> {
+    const before = previous ? await this.stored.conversation(tenant.id, previous) : [];
+    return [...before, ...itemsOf(input)];
+  }
+
+  async #fitted(chat: ChatRequest, caller: Caller, reply: FastifyReply): Promise<ChatRequest> {
+    const { controller, done } = followClient(reply, this.streams);
+    const wanted = chat.max_completion_tokens ?? 1;
+    try {
+      return await withoutOldest(chat, async (shorter) => {
+        const { model, user, messages, tools, chat_template_kwargs } = shorter;
+        const asked = { model, user, messages, tools, chat_template_kwargs } as TokenizeRequest;
+        const { count, max_model_len } = await this.tokenization.tokenize(asked, caller, controller.signal);
+        return count + Math.min(wanted, max_model_len - 1) <= max_model_len;
+      });
+    } finally {
+      done();
+    }
+  }
+}
+
+/** What is wrong with messages is wrong with the input that they were made of. */
+function planOf(chat: ChatRequest): GenerationPlan {
+  try {
+    return { ...planChat(chat), promptField: 'input' };
+  } catch (error) {
+    if (!(error instanceof AppError) || !error.details.param?.startsWith('messages')) throw error;
+    const message = error.message.replace(error.details.param, 'input');
+    throw new AppError(error.code, { ...error.details, message, param: 'input' });
+  }
+}
