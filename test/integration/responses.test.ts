@@ -342,6 +342,33 @@ describe('a streamed response', () => {
 });
 
 describe('a request for a response', () => {
+  it('asks for structure and for certain tools as a chat does', async () => {
+    const schema = {
+      type: 'object',
+      properties: { a: { type: 'integer' } },
+      required: ['a'],
+      additionalProperties: false,
+    };
+    platform.engine.script = answerText('{"a": 1}');
+    const response = await ask({
+      text: { format: { type: 'json_schema', name: 'one', schema, strict: true } },
+    });
+    expect(response.text?.format).toMatchObject({ type: 'json_schema', name: 'one' });
+    await openai.chat.completions.create({
+      model: MODEL,
+      messages: [{ role: 'user', content: 'Hi' }],
+      response_format: { type: 'json_schema', json_schema: { name: 'one', schema, strict: true } },
+    });
+    const [asked, chatted] = platform.engine.requests;
+    expect(asked?.structure).toEqual(chatted?.structure);
+    expect(asked?.structure).toBeDefined();
+    const unknown = await refused({ tools: [WEATHER], tool_choice: { type: 'function', name: 'nothing' } });
+    expect([unknown.status, unknown.body.error.param]).toEqual([400, 'tool_choice']);
+    const bad = await refused({ text: { format: { type: 'json_schema', name: 'x', schema: 7 } } });
+    expect(bad.status).toBe(400);
+    expect(bad.body.error.param).toMatch(/^text\.format/);
+  });
+
   it.each([
     [
       'an image',

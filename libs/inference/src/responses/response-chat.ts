@@ -41,7 +41,7 @@ export function promptOf(request: CountInputTokens, items: readonly InputItem[])
     user: request.user,
     messages: withInstructions(request.instructions, messagesOf(items)),
     tools: request.tools?.map(toolOf),
-    tool_choice: toolChoiceOf(request.tool_choice),
+    tool_choice: toolChoiceOf(request.tool_choice) as never,
     reasoning_effort: request.reasoning?.effort,
     chat_template_kwargs: request.chat_template_kwargs,
     response_format: responseFormatOf(request.text?.format) as never,
@@ -90,10 +90,22 @@ function toolOf({ type, name, description, parameters, strict }: ResponseTool) {
   return { type, function: called };
 }
 
+interface NamedTool {
+  readonly type?: unknown;
+  readonly name: unknown;
+}
+
+/** Tools are named one level higher here; what is none of the forms is told by the chat's rules. */
 function toolChoiceOf(choice: unknown): unknown {
-  if (typeof choice !== 'object' || choice === null || !('name' in choice)) return choice;
-  const { type, name } = choice as { readonly type?: unknown; readonly name: unknown };
-  return type === 'function' ? { type, function: { name } } : choice;
+  if (typeof choice !== 'object' || choice === null) return choice;
+  if ('name' in choice) return chosenTool(choice);
+  const { type, mode, tools } = choice as { type?: unknown; mode?: unknown; tools?: unknown };
+  if (type !== 'allowed_tools' || !Array.isArray(tools)) return choice;
+  return { type, allowed_tools: { mode, tools: (tools as NamedTool[]).map(chosenTool) } };
+}
+
+function chosenTool({ type, name }: NamedTool): object {
+  return type === 'function' ? { type, function: { name } } : { type, name };
 }
 
 type TextFormat = NonNullable<NonNullable<CreateResponse['text']>['format']>;
