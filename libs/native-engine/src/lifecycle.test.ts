@@ -251,7 +251,7 @@ describe('a process that ends with native work under way', () => {
       sampleFloat: Float32Array.of(${NEUTRAL_COLUMNS.floats.join()}), sampleSeed: new BigUint64Array(2),
       historyStart: new Int32Array(2), historyToken: new Int32Array(0), historyCount: new Int32Array(0),
       biasStart: new Int32Array(2), biasToken: new Int32Array(0), biasValue: new Float32Array(0), copies: 0, copyFrom: new Int32Array(0), copyTo: new Int32Array(0),
-      outToken: new Int32Array(1), outFinite: new Uint8Array(1), outLogprob: new Float32Array(1),
+      outToken: new Int32Array(1), outFinite: new Uint8Array(1), outDrawn: new Uint8Array(1), outLogprob: new Float32Array(1),
       outTopCount: new Int32Array(1), outTopToken: new Int32Array(20), outTopLogprob: new Float32Array(20) });
   `;
   let folder: string;
