@@ -7,7 +7,7 @@ import { makeHttpApp } from '../http-app.js';
 import { Admission } from './edge-options.js';
 
 const REQUESTS = 100;
-const PER_ITERATION = 6;
+const PER_ITERATION = 3;
 
 /** How many keys were looked up in each iteration of the event loop. */
 const lookedUp: number[] = [0];

@@ -1,5 +1,5 @@
 /** Requests with bodies that one iteration of the event loop takes up; a 401 costs about half a millisecond. */
-const PER_ITERATION = 6;
+const PER_ITERATION = 3;
 
 /**
  * Hundreds of requests may become readable at once. They are taken up some at a time, so that whoever comes next waits
