@@ -25,7 +25,7 @@ import { UPLOAD_ABUSES } from './upload-abuses.mjs';
  * @property {number} healthMax_ms
  * @property {number} tokenMax_ms  another tenant's answer of one token
  * @property {number} uploadMax_ms  another tenant's upload of a small adapter, until it is ready
- * @property {number} memoryLeft_mib  more than before, once the time for it is over
+ * @property {number} memoryLeft_mib  more than before, once the time for it is over; of an abuse that is seen again
  */
 /** @typedef {{ p50: number, p99: number, max: number, count: number, failed: number }} Latencies */
 /**
@@ -50,6 +50,7 @@ const WARM_UP_MS = 500;
 
 /** Every abuse in turn, each seen by two bystanders in a process of their own. @param {AbuseOptions} options */
 export async function runAbuses({ each_ms, memory_s, only, promises = {}, say }) {
+  const held = { ...PROMISES, ...promises };
   const dataDir = await mkdtemp(join(tmpdir(), 'lorikeet-abuse-'));
   const product = await Product.start({ dataDir });
   try {
@@ -64,8 +65,13 @@ export async function runAbuses({ each_ms, memory_s, only, promises = {}, say })
       const row = await runOne({ name, target, victimKey: keys.victim, product, each_ms, memory_s });
       say(JSON.stringify(row));
       rows.push(row);
+      if (leftOf(row) <= held.memoryLeft_mib) continue;
+      // Caches up to their budget and a heap's free room come once: what an abuse costs, it costs each time.
+      say(`${name}, again ...`);
+      const again = await runOne({ name, target, victimKey: keys.victim, product, each_ms, memory_s });
+      row.memory_mib = again.memory_mib;
+      say(JSON.stringify(again));
     }
-    const held = { ...PROMISES, ...promises };
     return { rows, findings: rows.flatMap((row) => broken(row, held)) };
   } finally {
     await product.stop();
@@ -133,9 +139,12 @@ class Child {
   }
 }
 
+/** What stays in use of it. @param {AbuseRow} row */
+const leftOf = ({ memory_mib: { before, after } }) => after - before;
+
 /** @param {AbuseRow} row @param {Promises} promises */
-function broken({ name, health, token, upload, memory_mib }, promises) {
-  const { before, after } = memory_mib;
+function broken(row, promises) {
+  const { name, health, token, upload } = row;
   return [
     health.p99 > promises.healthP99_ms && `${name}: /health/live took ${health.p99} ms (p99)`,
     health.max > promises.healthMax_ms && `${name}: /health/live took ${health.max} ms at most`,
@@ -145,6 +154,7 @@ function broken({ name, health, token, upload, memory_mib }, promises) {
     upload.max > promises.uploadMax_ms && `${name}: another tenant's upload took ${upload.max} ms`,
     upload.failed > 0 && `${name}: ${upload.failed} of ${upload.count} uploads of another tenant failed`,
     token.count === 0 && `${name}: no request of another tenant was answered`,
-    after - before > promises.memoryLeft_mib && `${name}: ${after - before} MiB more than before stay in use`,
+    leftOf(row) > promises.memoryLeft_mib &&
+      `${name}: ${leftOf(row)} MiB more than before stay in use, each time`,
   ].filter((finding) => finding !== false);
 }
