@@ -10,6 +10,9 @@ export class Balancer {
   readonly #server: Server;
   readonly #timer: NodeJS.Timeout;
   #turn = 0;
+  #looks = 0;
+  /** The newest look that a target answered. */
+  readonly #heard = new Map<string, number>();
 
   private constructor(private readonly targets: readonly string[]) {
     this.#server = createServer((from, to) => this.#pass(from, to));
@@ -36,13 +39,19 @@ export class Balancer {
     this.#server.close();
   }
 
+  /** A look may take longer than the next: what it says then is older, and not heard. */
   async #look(): Promise<void> {
-    for (const target of this.targets) {
-      const answer = await fetch(`${target}/health/ready`).catch(() => undefined);
-      if (answer?.status === 200) this.#ready.add(target);
-      else this.#ready.delete(target);
-      await answer?.body?.cancel();
-    }
+    const look = ++this.#looks;
+    await Promise.all(
+      this.targets.map(async (target) => {
+        const answer = await fetch(`${target}/health/ready`).catch(() => undefined);
+        await answer?.body?.cancel();
+        if (look < (this.#heard.get(target) ?? 0)) return;
+        this.#heard.set(target, look);
+        if (answer?.status === 200) this.#ready.add(target);
+        else this.#ready.delete(target);
+      }),
+    );
   }
 
   #pass(from: IncomingMessage, to: ServerResponse): void {
