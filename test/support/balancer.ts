@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOOK_EVERY_MS = 100;
+const QUEUE_MS = 10_000;
 
 /** A load balancer as simple as they come: it sends to servers whose `/health/ready` is 200, in turn. */
 export class Balancer {
@@ -15,7 +16,7 @@ export class Balancer {
   readonly #heard = new Map<string, number>();
 
   private constructor(private readonly targets: readonly string[]) {
-    this.#server = createServer((from, to) => this.#pass(from, to));
+    this.#server = createServer((from, to) => void this.#pass(from, to));
     this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS);
   }
 
@@ -54,9 +55,16 @@ export class Balancer {
     );
   }
 
-  #pass(from: IncomingMessage, to: ServerResponse): void {
+  /** As balancers do, it keeps a request for a while where no server is ready: on a busy machine both may be late to say so. */
+  async #target(): Promise<string | undefined> {
+    for (let waited_ms = 0; this.#ready.size === 0 && waited_ms < QUEUE_MS; waited_ms += LOOK_EVERY_MS)
+      await sleep(LOOK_EVERY_MS);
     const ready = [...this.#ready];
-    const target = ready[this.#turn++ % ready.length];
+    return ready[this.#turn++ % ready.length];
+  }
+
+  async #pass(from: IncomingMessage, to: ServerResponse): Promise<void> {
+    const target = await this.#target();
     if (target === undefined) {
       to.writeHead(502).end('no server is ready');
       return;

@@ -13,23 +13,51 @@ export interface Readiness {
 }
 
 const CHECK_TIMEOUT_MS = 2_000;
+/** A dependency that answered so lately counts as up while its next answer is late: a busy server is no dead one. */
+const LATE_MS = 10_000;
+
+/** Whether something answers. Whoever asks at the same time shares one question. */
+class Check {
+  #asked: Promise<boolean> | undefined;
+  #upAt_ms = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly ask: () => Promise<boolean>) {}
+
+  /** False when it says no or fails; when it is late, by its last answer. */
+  async isUp(): Promise<boolean> {
+    this.#asked ??= this.#askOnce().finally(() => (this.#asked = undefined));
+    return (await inTime(this.#asked)) ?? performance.now() - this.#upAt_ms < LATE_MS;
+  }
+
+  async #askOnce(): Promise<boolean> {
+    const isUp = await this.ask().catch(() => false);
+    this.#upAt_ms = isUp ? performance.now() : Number.NEGATIVE_INFINITY;
+    return isUp;
+  }
+}
 
 /** Whether a request could be served now. */
 @Injectable()
 export class HealthService {
+  readonly #database: Check;
+  readonly #queue: Check;
+
   constructor(
-    private readonly database: DataSource,
-    @Inject(INGEST_PRODUCER) private readonly queue: JobProducer<IngestJob>,
+    database: DataSource,
+    @Inject(INGEST_PRODUCER) queue: JobProducer<IngestJob>,
     private readonly fleet: EngineFleet,
     private readonly draining: Draining,
-  ) {}
+  ) {
+    this.#database = new Check(() => database.query('SELECT 1').then(() => true));
+    this.#queue = new Check(() => queue.ready());
+  }
 
   async readiness(): Promise<Readiness> {
     const [database, queue, engine] = await Promise.all([
-      inTime(this.database.query('SELECT 1').then(() => true)),
-      inTime(this.queue.ready()),
+      this.#database.isUp(),
+      this.#queue.isUp(),
       // One that has just started again may not have been asked since.
-      this.fleet.ready() || inTime(this.fleet.base().then(() => this.fleet.ready())),
+      this.fleet.ready() || inTime(this.fleet.base().then(() => true)).then(() => this.fleet.ready()),
     ]);
     const checks = { database: stateOf(database), queue: stateOf(queue), engine: stateOf(engine) };
     return { status: database && queue && engine && !this.draining.begun ? 'ready' : 'not_ready', checks };
@@ -40,14 +68,14 @@ function stateOf(up: boolean): CheckState {
   return up ? 'up' : 'down';
 }
 
-/** False when the check fails or takes too long. */
-async function inTime(check: Promise<boolean>): Promise<boolean> {
+/** Undefined when it takes too long or fails. */
+async function inTime(check: Promise<boolean>): Promise<boolean | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), CHECK_TIMEOUT_MS);
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), CHECK_TIMEOUT_MS);
   });
   try {
-    return await Promise.race([check.catch(() => false), late]);
+    return await Promise.race([check.catch(() => undefined), late]);
   } finally {
     clearTimeout(timer);
   }
