@@ -1,8 +1,10 @@
 import type { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Draining } from '#runtime/drain.js';
 import type { DataSource } from 'typeorm';
-import { expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { HealthService } from './health.service.js';
+
+afterEach(() => vi.useRealTimers());
 
 it('takes a late answer of the database for a busy one, and a refusal for none', async () => {
   let asked = 0;
@@ -34,5 +36,11 @@ it('takes a late answer of the database for a busy one, and a refusal for none',
   };
   await expect.poll(database).toBe('down');
   answer = () => new Promise(() => undefined);
-  expect(await database()).toBe('down'); // it was down before it was late
+  vi.useFakeTimers();
+  const late = database();
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(await late).toBe('down'); // it was down before it was late
+  answer = async () => [];
+  await vi.advanceTimersByTimeAsync(10_000); // the question is lost, and another is asked
+  expect(await database()).toBe('up');
 });

@@ -30,7 +30,8 @@ class Check {
   }
 
   async #askOnce(): Promise<boolean> {
-    const isUp = await this.ask().catch(() => false);
+    // A question may be lost with its connection: the next caller asks another then.
+    const isUp = (await inTime(this.ask(), LATE_MS)) ?? false;
     this.#upAt_ms = isUp ? performance.now() : Number.NEGATIVE_INFINITY;
     return isUp;
   }
@@ -69,10 +70,10 @@ function stateOf(up: boolean): CheckState {
 }
 
 /** Undefined when it takes too long or fails. */
-async function inTime(check: Promise<boolean>): Promise<boolean | undefined> {
+async function inTime(check: Promise<boolean>, limit_ms = CHECK_TIMEOUT_MS): Promise<boolean | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), CHECK_TIMEOUT_MS);
+    timer = setTimeout(() => resolve(undefined), limit_ms);
   });
   try {
     return await Promise.race([check.catch(() => undefined), late]);
