@@ -25,6 +25,12 @@ const DISK_CODES = new Set(['ENOSPC', 'EDQUOT']);
 const MESSAGES =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Connection is closed|not queryable|Driver not Connected|query runner (?:was )?already released/i;
 
+/** Of node-postgres: no connection of the pool came free, or a new one was not answered, in time. */
+const SILENCES =
+  /timeout exceeded when trying to connect|terminated due to connection timeout|timeout expired/i;
+/** A statement that took too long. */
+const CANCELLED = '57014';
+
 interface DriverError {
   readonly code?: unknown;
   readonly syscall?: unknown;
@@ -46,6 +52,14 @@ export function isAway(thrown: unknown): boolean {
   // A file's ENOENT has a syscall such as `open`; only a socket's is ours.
   if (SOCKET_CODES.has(code) && (code !== 'ENOENT' || error.syscall === 'connect')) return true;
   return MESSAGES.test(thrown.message);
+}
+
+/** Whether an error says only that no answer came in time: a busy PostgreSQL, or a busy process, gives it as well. */
+export function isSilence(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false;
+  const { driverError, code }: DriverError = thrown;
+  if (driverError && driverError !== thrown && isSilence(driverError)) return true;
+  return code === CANCELLED || SILENCES.test(thrown.message);
 }
 
 /** The same error, or dependency_unavailable where a service or room is away, or invalid_request for text that it cannot hold. */

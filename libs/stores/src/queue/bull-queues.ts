@@ -56,6 +56,9 @@ export class BullQueues implements Queues {
   producer<Data>(kind: string): JobProducer<Data> {
     const queue = this.#queue(kind);
     queue.on('error', (err) => this.options.logger.warn({ err, kind }, 'the job queue is away'));
+    const answers = async () => {
+      await queue.getJobCounts('waiting');
+    };
     return {
       add: async (id, data, options) => {
         await inTime(addAnew(queue, kind, { id, data, ...options }));
@@ -65,10 +68,11 @@ export class BullQueues implements Queues {
         if (job && job.priority > FIRST_TURN) await inTime(job.changePriority({ priority: FIRST_TURN }));
       },
       ready: () =>
-        inTime(queue.getJobCounts('waiting')).then(
+        inTime(answers()).then(
           () => true,
           () => false,
         ),
+      answers,
       close: () => closeInTime(queue.close()),
     };
   }

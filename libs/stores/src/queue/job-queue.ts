@@ -9,8 +9,10 @@ export interface JobProducer<Data> {
   add(id: string, data: Data, options?: JobOptions): Promise<void>;
   /** Lets a job that waits come among the first, behind those that are there already. */
   hasten(id: string): Promise<void>;
-  /** Whether the queue answers now. */
+  /** Whether the queue answers within a few seconds. */
   ready(): Promise<boolean>;
+  /** Resolves once the queue has answered, however long that takes; rejects when it is away. */
+  answers(): Promise<void>;
   close(): Promise<void>;
 }
 
