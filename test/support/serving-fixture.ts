@@ -19,7 +19,11 @@ const BASE = 'base-digest';
 export const EOS = 1;
 
 type Overrides = Partial<InferenceEngineOptions['settings']> &
-  Partial<FakeNativeOptions> & { readonly chatTemplate?: string; readonly pooling?: OpenedModel['pooling'] };
+  Partial<FakeNativeOptions> & {
+    readonly chatTemplate?: string;
+    readonly pooling?: OpenedModel['pooling'];
+    readonly tokenizer?: Tokenizer;
+  };
 
 export interface OpenedEngine {
   readonly engine: InferenceEngine;
@@ -51,7 +55,7 @@ export class ServingFixture {
     const registry = new Registry();
     const model = {
       native,
-      tokenizer: this.tokenizer,
+      tokenizer: overrides.tokenizer ?? this.tokenizer,
       templates: new Map(overrides.chatTemplate === undefined ? [] : [['default', overrides.chatTemplate]]),
       eosTokenIds: [EOS],
       pooling: overrides.pooling ?? { kind: 'last' as const, normalize: true },

@@ -205,6 +205,17 @@ describe('EngineFleet', () => {
     expect(fleet.statuses()[0]).toMatchObject({ state: 'unreachable', openStreams: 0 });
   });
 
+  it('goes on to ask an engine that it lost', async () => {
+    fleet.onModuleInit();
+    const [first] = engines as [FakeEngine, FakeEngine];
+    const { status } = first;
+    const stateOfFirst = () => fleet.statuses()[0]?.state;
+    first.status = { broken: true } as never;
+    await vi.waitFor(() => expect(stateOfFirst()).toBe('unreachable'), 10_000);
+    first.status = status;
+    await vi.waitFor(() => expect(stateOfFirst()).toBe('ready'), 10_000);
+  });
+
   it('does not poll once per request while all engines are away', async () => {
     for (const engine of engines) engine.status = { ...engine.status, state: 'failed' };
     const attempts = Array.from({ length: 50 }, () => fleet.base().catch(() => 'away'));

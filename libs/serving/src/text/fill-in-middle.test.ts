@@ -2,6 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
+import { finishOf, generateRequest } from '../../../../test/support/generate-request.js';
+import { collect, ServingFixture } from '../../../../test/support/serving-fixture.js';
 import { encodeMiddle, middleEnds } from './fill-in-middle.js';
 import { Tokenizer } from './tokenizer.js';
 
@@ -74,6 +77,22 @@ describe('a prompt with a suffix', () => {
 
   it('ends at the tokens that begin another file', async () => {
     const tokenizer = await withTokens('qwen.json', ...QWEN);
-    expect(middleEnds(tokenizer)).toEqual([tokenizer.idOf('<|fim_pad|>')]);
+    const end = tokenizer.idOf('<|fim_pad|>') as number;
+    expect(middleEnds(tokenizer)).toEqual([end]);
+    const fixture = await ServingFixture.make();
+    const { engine } = fixture.open({ tokenizer, vocabSize: end + 1 });
+    const answer = async (suffix: object) => {
+      const input = { kind: 'text' as const, text: 'def f(x):', addSpecialTokens: true, ...suffix };
+      const sampling = { ...NEUTRAL_SAMPLING, logitBias: [{ token: end, bias: 100 }] };
+      const request = generateRequest(input, { maxTokens: 4, sampling });
+      return finishOf(await collect(await engine.generate(request, new AbortController().signal)));
+    };
+    try {
+      expect(await answer({ suffix: 'return y' })).toMatchObject({ reason: 'stop' });
+      expect(await answer({})).toMatchObject({ reason: 'length' });
+    } finally {
+      await fixture.closeAll();
+      fixture.remove();
+    }
   });
 });
