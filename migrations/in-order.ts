@@ -42,6 +42,7 @@ import { PendingChangeExpiry1763600000073 } from './0073-pending-change-expiry.j
 import { VersionAuthors1763600000074 } from './0074-version-authors.js';
 import { IdempotencyKeys1763600000080 } from './0080-idempotency-keys.js';
 import { Responses1763600000081 } from './0081-responses.js';
+import { ResponseStorage1763600000095 } from './0095-response-storage.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -88,4 +89,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionAuthors1763600000074,
   IdempotencyKeys1763600000080,
   Responses1763600000081,
+  ResponseStorage1763600000095,
 ];

@@ -14,7 +14,7 @@ let platform: Platform;
 let acme: Client;
 let openai: OpenAI;
 beforeAll(async () => {
-  platform = await Platform.start({ worker: false });
+  platform = await Platform.start({ worker: false, env: { RESPONSE_STORAGE_BYTES: '96K' } });
   acme = await platform.tenant('acme');
   openai = new OpenAI({ apiKey: acme.key, baseURL: `${platform.url}/v1`, maxRetries: 0 });
 }, 120_000);
@@ -417,5 +417,19 @@ describe('a request for a response', () => {
       { role: 'system', content: 'Be kind.\n\nBe brief.' },
       { role: 'user' },
     ]);
+  });
+});
+
+describe('what a tenant keeps', () => {
+  it('is bounded: what was used longest ago makes room, and no other tenant for it', async () => {
+    const other = await ask({});
+    const heavy = await platform.tenant('heavy');
+    const client = new OpenAI({ apiKey: heavy.key, baseURL: `${platform.url}/v1`, maxRetries: 0 });
+    const ids: string[] = [];
+    for (let at = 0; at < 6; at += 1)
+      ids.push((await client.responses.create({ model: MODEL, input: `${at}`.repeat(30_000) })).id);
+    const statusOf = async (id: string) => (await heavy.call('GET', `/v1/responses/${id}`)).status;
+    await expect.poll(() => Promise.all(ids.map(statusOf))).toEqual([404, 404, 404, 200, 200, 200]);
+    expect((await acme.call('GET', `/v1/responses/${other.id}`)).status).toBe(200);
   });
 });

@@ -1,4 +1,4 @@
-import { moneySettings } from '#accounts/settings.js';
+import { moneySettings, responseSettings } from '#accounts/settings.js';
 import { importSettings } from '#adapters/imports/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
@@ -111,6 +111,7 @@ export const workerSettings = {
     },
     text.days('30'),
   ),
+  ...responseSettings,
   ...goodputSettings,
   ...moneySettings,
   ...logSettings,

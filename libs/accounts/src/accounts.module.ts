@@ -38,6 +38,8 @@ import {
   CURRENCY,
   GOODPUT_LIMITS,
   type moneySettings,
+  RESPONSE_STORAGE,
+  type responseSettings,
 } from './settings.js';
 import { StoredResponse } from './responses/stored-response.entity.js';
 import { StoredResponses } from './responses/stored-responses.service.js';
@@ -76,7 +78,7 @@ export interface AccountsOptions {
 }
 
 export interface UsageOptions {
-  readonly settings: SettingsOf<typeof moneySettings> & GoodputLimits;
+  readonly settings: SettingsOf<typeof moneySettings & typeof responseSettings> & GoodputLimits;
   readonly logger: Logger;
 }
 
@@ -116,6 +118,7 @@ export class AccountsModule {
         { provide: ACCOUNTS_LOGGER, useValue: logger },
         { provide: GOODPUT_LIMITS, useValue: settings },
         { provide: CURRENCY, useValue: settings.currency },
+        { provide: RESPONSE_STORAGE, useValue: settings.responseStorageBytes },
         KeyLastUse,
         ApiProcesses,
         ...services,
@@ -142,6 +145,7 @@ export class AccountsModule {
         { provide: ACCOUNTS_LOGGER, useValue: logger },
         { provide: GOODPUT_LIMITS, useValue: settings },
         { provide: CURRENCY, useValue: settings.currency },
+        { provide: RESPONSE_STORAGE, useValue: settings.responseStorageBytes },
         ...services,
       ],
       exports: services,

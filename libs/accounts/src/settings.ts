@@ -7,6 +7,7 @@ export const ACCOUNTS_SETTINGS = Symbol('ACCOUNTS_SETTINGS');
 export const ACCOUNTS_LOGGER = Symbol('ACCOUNTS_LOGGER');
 export const CURRENCY = Symbol('CURRENCY');
 export const GOODPUT_LIMITS = Symbol('GOODPUT_LIMITS');
+export const RESPONSE_STORAGE = Symbol('RESPONSE_STORAGE');
 
 const MIN_LENGTH = 16;
 
@@ -26,8 +27,22 @@ export const moneySettings = {
   ),
 };
 
+/** Of the processes that keep answers. */
+export const responseSettings = {
+  responseStorageBytes: setting(
+    {
+      name: 'RESPONSE_STORAGE_BYTES',
+      summary:
+        'Bytes of `/v1/responses` that are kept for one tenant; beyond, what was part of a conversation longest ago is deleted',
+      defaultText: '1G',
+    },
+    text.bytes(2 ** 30),
+  ),
+};
+
 export const accountsSettings = {
   ...moneySettings,
+  ...responseSettings,
   adminApiKey: setting(
     {
       name: 'ADMIN_API_KEY',

@@ -8,10 +8,12 @@ import { noteIdempotency } from '#runtime/request-context.js';
 import type { IdempotencyKey } from '#stores/idempotency/idempotency-key.entity.js';
 import { type Hold, IdempotencyKeys, type KeyName } from '#stores/idempotency/idempotency-keys.service.js';
 import { RENEW_MS } from '#stores/idempotency/lease-times.js';
+import { AnswerAllowance } from './answer-allowance.js';
 import { type KeptAnswer, ReplayedAnswer } from './replayed-answer.js';
 import { copyOf, formFingerprint, isStreamed, jsonFingerprint } from './request-fingerprint.js';
 
 interface Run {
+  readonly owner: string;
   readonly hold: Hold;
   readonly fingerprint: Promise<string>;
 }
@@ -35,6 +37,7 @@ const WITH_SECRET: ReadonlySet<string> = new Set([
 export class IdempotentRequests implements OnModuleDestroy {
   readonly #runs = new WeakMap<FastifyRequest, Run>();
   readonly #running = new Set<Hold>();
+  readonly #allowance = new AnswerAllowance();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -62,7 +65,7 @@ export class IdempotentRequests implements OnModuleDestroy {
     }
     const fingerprint = early === null ? formFingerprint(request, request.raw) : Promise.resolve(early);
     if (isStreamed(request)) request.body = copyOf(body as typeof request.raw);
-    this.#runs.set(request, { hold: claim.hold, fingerprint });
+    this.#runs.set(request, { owner: name.owner, hold: claim.hold, fingerprint });
     this.#follow(claim.hold);
     noteIdempotency({ ...claim.hold, fingerprint });
   }
@@ -80,20 +83,20 @@ export class IdempotentRequests implements OnModuleDestroy {
     }
   }
 
-  async #end({ hold, fingerprint }: Run, reply: FastifyReply, payload: unknown): Promise<void> {
+  async #end({ owner, hold, fingerprint }: Run, reply: FastifyReply, payload: unknown): Promise<void> {
     const { statusCode: status } = reply;
     if (status >= 500 || PASSING.has(status)) return this.keys.leave(hold);
     const body = typeof payload === 'string' ? payload : '';
-    const kept =
-      body.length <= MOST_KEPT_CHARACTERS ? JSON.stringify({ headers: headersOf(reply), body }) : undefined;
-    const answer = kept === undefined ? null : this.box.seal(kept, ownerOf(hold));
+    const isKept = body.length <= MOST_KEPT_CHARACTERS && this.#allowance.spend(owner, body.length);
+    const kept = { headers: headersOf(reply), body };
+    const answer = isKept ? this.box.seal(JSON.stringify(kept), ownerOf(hold)) : null;
     await this.keys.end(hold, { fingerprint: await fingerprint, status, answer }, status >= 400);
   }
 
   async #answerOf(row: IdempotencyKey, usualStatus: number): Promise<KeptAnswer> {
     const { status, answer } = row;
     if (status === null) return this.#answerOfEffect(row, usualStatus);
-    if (answer === null) throw lost('was too large to be kept');
+    if (answer === null) throw lost('was too large to be kept, or too much was kept already');
     const kept = JSON.parse(this.box.open(answer, ownerOf(row))) as Omit<KeptAnswer, 'status'>;
     return { status, ...kept };
   }

@@ -3,6 +3,7 @@ import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 /** An answer of /v1/responses that is kept. */
 @Entity('responses')
 @Index('responses_used_at_idx', ['usedAt'])
+@Index('responses_tenant_id_used_at_idx', ['tenantId', 'usedAt'])
 export class StoredResponse {
   @PrimaryColumn('uuid', { primaryKeyConstraintName: 'responses_pkey' })
   id!: string;
@@ -21,6 +22,10 @@ export class StoredResponse {
   /** The public resource. */
   @Column('jsonb')
   body!: object;
+
+  /** Of `input` and `body` as JSON. */
+  @Column('integer')
+  bytes!: number;
 
   /** When it was made, or a conversation last went on with it. */
   @Column('timestamptz', { name: 'used_at', default: () => 'now()' })

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { InputItem } from '#contracts/openai/responses/items.js';
 import type {
   InputItemQuery,
@@ -7,9 +7,11 @@ import type {
 } from '#contracts/openai/responses/response.js';
 import { asStorable } from '#contracts/storable.js';
 import { AppError } from '#runtime/app-error.js';
+import type { Logger } from '#runtime/logger.js';
 import { AuditLog } from '#stores/audit/audit-log.service.js';
 import { markEffect } from '#stores/idempotency/effect-mark.js';
 import { DataSource } from 'typeorm';
+import { ACCOUNTS_LOGGER, RESPONSE_STORAGE } from '../settings.js';
 import { unknownCursor } from '../tenants.service.js';
 import { StoredResponse } from './stored-response.entity.js';
 
@@ -29,20 +31,51 @@ interface ChainRow {
 const MOST_CHAINED = 2_048;
 /** A conversation that goes on is kept on; so often is it written down. */
 const TOUCH_EVERY = "interval '1 hour'";
+/** A tenant's sum is taken again once a process has added this share of what the tenant may keep. */
+const LOOK_SHARE = 1 / 16;
 
 /** Answers of /v1/responses, each its tenant's own, until they are deleted or nobody has used them for long. */
 @Injectable()
 export class StoredResponses {
-  constructor(private readonly database: DataSource) {}
+  /** Bytes that this process has added for a tenant since it took the tenant's sum. */
+  readonly #added = new Map<string, number>();
 
+  constructor(
+    private readonly database: DataSource,
+    @Inject(RESPONSE_STORAGE) private readonly most_bytes: number,
+    @Inject(ACCOUNTS_LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /** Keeps it. What the tenant has not used for longest makes room, a moment later. */
   async add(tenantId: string, { input, body }: NewResponse): Promise<void> {
     const id = rowId(body.id) as string;
     const { previous_response_id: previous } = body;
     const row = { id, tenantId, previousId: previous === null ? null : (rowId(previous) ?? null) };
+    const kept = { input: storable(input), body: storable(body) };
+    const bytes =
+      Buffer.byteLength(JSON.stringify(kept.input)) + Buffer.byteLength(JSON.stringify(kept.body));
     await this.database.transaction(async (manager) => {
       await markEffect(manager, id);
-      await manager.insert(StoredResponse, { ...row, input: storable(input), body: storable(body) });
+      await manager.insert(StoredResponse, { ...row, ...kept, bytes });
     });
+    this.#makeRoom(tenantId, bytes).catch((err: unknown) =>
+      this.logger.warn({ err, tenantId }, 'old responses could not be deleted; it is tried again'),
+    );
+  }
+
+  async #makeRoom(tenantId: string, added: number): Promise<void> {
+    const before = this.#added.get(tenantId);
+    const since = (before ?? 0) + added;
+    this.#added.set(tenantId, since);
+    if (before !== undefined && since < this.most_bytes * LOOK_SHARE) return;
+    this.#added.set(tenantId, 0);
+    await this.database.query(
+      `DELETE FROM responses WHERE id IN (
+         SELECT id FROM (
+           SELECT id, sum(bytes) OVER (ORDER BY used_at DESC, id DESC) AS newer FROM responses WHERE tenant_id = $1
+         ) AS sums WHERE newer > $2)`,
+      [tenantId, this.most_bytes],
+    );
   }
 
   async get(tenantId: string, responseId: string): Promise<ResponseResource> {

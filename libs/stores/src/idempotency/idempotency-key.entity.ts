@@ -35,7 +35,7 @@ export class IdempotencyKey {
   @Column('integer', { nullable: true })
   status!: number | null;
 
-  /** Encrypted, for it may hold a secret that is shown once. Null though answered: it was too large to be kept. */
+  /** Encrypted, for it may hold a secret that is shown once. Null though answered: it was too large to be kept, or too many were. */
   @Column('text', { nullable: true })
   answer!: string | null;
 
