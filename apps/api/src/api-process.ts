@@ -9,6 +9,7 @@ import { makeRegistry } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import type { Closable, Drain } from '#runtime/shutdown.js';
+import { startTracing } from '#runtime/tracing/start-tracing.js';
 import { AppModule } from './app.module.js';
 import { ApiErrorFilter } from './api-error-filter.js';
 import { serveIndex } from './docs/index-page.js';
@@ -34,11 +35,13 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   const logger = makeLogger('api', settings.logLevel);
   const streams = new OpenStreams();
   const draining = new Draining();
+  const tracing = await startTracing('api', settings, logger);
   const app = await makeHttpApp({
     module: AppModule.forRoot({ settings, logger, streams, draining, registry: makeRegistry('api') }),
     logger,
     edge: edgeOptionsOf(settings),
     accessLevel: 'info',
+    tracing: tracing && { tracing, requests: 'all' },
   });
   // The one added last is the one that is asked.
   app.useGlobalFilters(new ApiErrorFilter(logger));
@@ -60,6 +63,7 @@ export async function startApi(settings: SettingsOf<typeof apiSettings>): Promis
   const closables = [
     { name: 'open streams', close: () => streams.abortAll('the server is shutting down') },
     { name: 'http and modules', close: () => closeInTime(app) },
+    ...(tracing ? [{ name: 'traces', close: () => tracing.close() }] : []),
   ];
   const delay_ms = settings.shutdownDelay_s * 1000;
   const timeout_ms = settings.shutdownTimeout_s * 1000;

@@ -7,6 +7,7 @@ import { corsSettings, edgeSettings } from '#runtime/edge/settings.js';
 import { shutdownSettings } from '#runtime/drain.js';
 import { goodputSettings } from '#runtime/goodput.js';
 import { logSettings } from '#runtime/logger.js';
+import { tracingSettings } from '#runtime/tracing/settings.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
 import { storesSettings } from '#stores/settings.js';
@@ -33,6 +34,7 @@ export const apiSettings = {
   ...corsSettings,
   ...goodputSettings,
   ...logSettings,
+  ...tracingSettings,
   ...shutdownSettings,
   ...accountsSettings,
   ...storesSettings,

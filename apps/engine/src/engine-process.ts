@@ -7,6 +7,7 @@ import { makeRegistry } from '#runtime/metrics.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import type { Closable, Drain } from '#runtime/shutdown.js';
+import { startTracing } from '#runtime/tracing/start-tracing.js';
 import { InferenceEngine } from '#serving/loop/inference-engine.js';
 import { openModel } from '#serving/model-opening.js';
 import { templateFaults } from '#serving/text/chat-template.js';
@@ -45,10 +46,12 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
   const registry = makeRegistry('engine');
   const streams = new OpenStreams();
   const host = new EngineHost(settings.engineName);
+  const tracing = await startTracing('engine', settings, logger);
   const app = await makeHttpApp({
     module: EngineModule.forRoot({ host, registry, streams, token: settings.engineToken }),
     logger,
     edge: ENGINE_EDGE,
+    tracing: tracing && { tracing, requests: 'continued' },
   });
   await app.listen(settings.enginePort, settings.engineHost);
   logger.info({ url: await app.getUrl() }, 'engine listens');
@@ -80,6 +83,7 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
     { name: 'engine', close: () => host.close(DRAIN_MS) },
     { name: 'streams', close: () => streams.abortAll('The engine is shutting down.') },
     { name: 'http', close: () => app.close() },
+    ...(tracing ? [{ name: 'traces', close: () => tracing.close() }] : []),
   ];
   const limit_ms = settings.shutdownTimeout_s * 1000;
   const registration = registrationOf(settings, await app.getUrl(), logger);

@@ -3,7 +3,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GenerateRequestSchema } from '#contracts/engine-protocol.js';
 import { AppError } from '#runtime/app-error.js';
 import { OpenStreams } from '#runtime/open-streams.js';
+import { currentRequest } from '#runtime/request-context.js';
 import { EngineHost } from './engine-host.js';
+import { tracedPhases } from './generation-phases.js';
 import { parseBody } from './parse-body.js';
 import { writeNdjson } from './ndjson-writer.js';
 import { TakesBody } from '#runtime/edge/body-kinds.js';
@@ -29,7 +31,10 @@ export class GenerateController {
     // Also emitted after a normal end, when aborting changes nothing.
     reply.raw.once('close', () => controller.abort(new AppError('client_closed_request')));
     try {
-      const events = await this.host.engine().generate(asked, signal);
+      const span = currentRequest()?.span;
+      const arrival_ms = performance.now();
+      const given = await this.host.engine().generate(asked, signal);
+      const events = span ? tracedPhases(given, span, arrival_ms) : given;
       reply.hijack();
       reply.raw.writeHead(200, {
         'content-type': 'application/x-ndjson; charset=utf-8',

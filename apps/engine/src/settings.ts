@@ -3,6 +3,7 @@ import { dataDirSettings } from '#runtime/data-dir.js';
 import { shutdownSettings } from '#runtime/drain.js';
 import { logSettings } from '#runtime/logger.js';
 import { setting, text } from '#runtime/settings.js';
+import { tracingSettings } from '#runtime/tracing/settings.js';
 import { servingSettings } from '#serving/settings.js';
 import { blobCacheSettings, storageSettings } from '#stores/blobs/open-blob-store.js';
 
@@ -62,5 +63,6 @@ export const engineSettings = {
   ...blobCacheSettings,
   ...servingSettings,
   ...logSettings,
+  ...tracingSettings,
   shutdownTimeout_s: shutdownSettings.shutdownTimeout_s,
 };

@@ -7,6 +7,7 @@ import { dataDirSettings } from '#runtime/data-dir.js';
 import { shutdownSettings } from '#runtime/drain.js';
 import { goodputSettings } from '#runtime/goodput.js';
 import { logSettings } from '#runtime/logger.js';
+import { tracingSettings } from '#runtime/tracing/settings.js';
 import { outboundSettings } from '#runtime/outbound/settings.js';
 import { setting, text } from '#runtime/settings.js';
 import { storesSettings } from '#stores/settings.js';
@@ -115,6 +116,7 @@ export const workerSettings = {
   ...goodputSettings,
   ...moneySettings,
   ...logSettings,
+  ...tracingSettings,
   shutdownTimeout_s: shutdownSettings.shutdownTimeout_s,
   ...storesSettings,
   ...outboundSettings,

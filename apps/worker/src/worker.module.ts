@@ -11,6 +11,7 @@ import type { Logger } from '#runtime/logger.js';
 import { MetricsModule } from '#runtime/metrics.js';
 import { OutboundModule } from '#runtime/outbound/outbound.module.js';
 import type { SettingsOf } from '#runtime/settings.js';
+import type { Tracing } from '#runtime/tracing/trace-span.js';
 import { StoresModule } from '#stores/stores.module.js';
 import { ForgetOldRows } from './forget-old-rows.js';
 import { ImportAdapter } from './import-adapter.js';
@@ -25,7 +26,7 @@ import { WorkGauges } from './observe/work-gauges.js';
 import { ReleaseFiles } from './release-files.js';
 import { RollUpUsage } from './roll-up-usage.js';
 import { Sweeper } from './sweeper.js';
-import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
+import { TRACING, WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
 
 /** No route of the worker takes a body. */
 function refuseBody(): Promise<never> {
@@ -36,11 +37,13 @@ export interface WorkerOptions {
   readonly settings: SettingsOf<typeof workerSettings>;
   readonly logger: Logger;
   readonly registry: Registry;
+  /** Absent: no job is traced. */
+  readonly tracing?: Tracing | undefined;
 }
 
 @Module({})
 export class WorkerModule {
-  static forRoot({ settings, logger, registry }: WorkerOptions): DynamicModule {
+  static forRoot({ settings, logger, registry, tracing }: WorkerOptions): DynamicModule {
     const { engineUrls, engineToken } = settings;
     return {
       module: WorkerModule,
@@ -61,6 +64,7 @@ export class WorkerModule {
       providers: [
         { provide: WORKER_SETTINGS, useValue: settings },
         { provide: WORKER_LOGGER, useValue: logger },
+        { provide: TRACING, useValue: tracing },
         { provide: Admission, useValue: { admit: refuseBody } },
         JobMetrics,
         DigestOwners,

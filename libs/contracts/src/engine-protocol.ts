@@ -232,7 +232,14 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
       /** Only with a prediction: tokens drafted from it that were drawn, and that were not. */
       predicted: z.object({ accepted: z.int(), rejected: z.int() }).optional(),
     }),
-    timing: z.object({ queue_ms: z.number(), ttft_ms: z.number(), total_ms: z.number() }),
+    /** From the request's arrival on. */
+    timing: z.object({
+      queue_ms: z.number(),
+      ttft_ms: z.number(),
+      total_ms: z.number(),
+      /** When its adapter was asked for, and when it was there; absent for the base model. */
+      adapter: z.object({ asked_ms: z.number(), ready_ms: z.number() }).optional(),
+    }),
   }),
   z.object({
     type: z.literal('error'),

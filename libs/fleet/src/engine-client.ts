@@ -17,6 +17,7 @@ import {
 import { ErrorEnvelopeSchema, type ErrorCode } from '#contracts/errors.js';
 import { type Parity, type ParityRequest, ParitySchema } from '#contracts/parity.js';
 import { AppError } from '#runtime/app-error.js';
+import type { Attributes, TraceSpan } from '#runtime/tracing/trace-span.js';
 import { readLines } from './ndjson.js';
 import { SharedFault } from './shared-fault.js';
 
@@ -45,10 +46,13 @@ export class EngineClient {
   readonly #pool: Pool;
   readonly #headers: Record<string, string>;
   readonly #statusTimeout_ms: number;
+  readonly #addressAttributes: Attributes;
 
   constructor(options: EngineClientOptions) {
     this.url = options.url;
     this.#statusTimeout_ms = options.statusTimeout_ms ?? 5_000;
+    const { hostname, port } = new URL(options.url);
+    this.#addressAttributes = { 'server.address': hostname, 'server.port': Number(port) || undefined };
     this.#headers = { authorization: `Bearer ${options.token}` };
     // A queued request may be silent for long: whether the engine still lives is told by its status, not by
     // the time between two events.
@@ -106,14 +110,23 @@ export class EngineClient {
    * A fault after that is an `error` event, always the last one; it ends all answers. An aborted `signal` closes the connection,
    * which cancels the request in the engine, and throws its reason (or client_closed_request).
    */
-  async generate(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterable<GenerateEvent>> {
-    const { body } = await this.#call({
-      method: 'POST',
-      path: '/generate',
-      signal,
-      body: JSON.stringify(request),
-    });
-    return readEvents(body, signal, request.n ?? 1);
+  async generate(
+    request: GenerateRequest,
+    signal: AbortSignal,
+    parent?: TraceSpan,
+  ): Promise<AsyncIterable<GenerateEvent>> {
+    const span = parent?.begin('generate', { kind: 'client', attributes: this.#addressAttributes });
+    const body = JSON.stringify(request);
+    try {
+      const options = { method: 'POST', path: '/generate', signal, body } as const;
+      const answer = await this.#call(options, span?.headers);
+      const events = readEvents(answer.body, signal, request.n ?? 1);
+      return span ? tracedEvents(events, span) : events;
+    } catch (error) {
+      span?.fail(error instanceof AppError ? error.code : 'internal_error');
+      span?.end();
+      throw error;
+    }
   }
 
   /** A question whose answer is one object. */
@@ -137,8 +150,11 @@ export class EngineClient {
 
   async #call(
     options: Dispatcher.RequestOptions & { signal: AbortSignal },
+    further: Readonly<Record<string, string>> = {},
   ): Promise<Dispatcher.ResponseData> {
-    const headers = options.body ? { ...this.#headers, 'content-type': 'application/json' } : this.#headers;
+    const headers = options.body
+      ? { ...this.#headers, 'content-type': 'application/json', ...further }
+      : this.#headers;
     let response: Dispatcher.ResponseData;
     try {
       response = await this.#pool.request({ ...options, headers });
@@ -147,6 +163,24 @@ export class EngineClient {
     }
     if (response.statusCode < 300) return response;
     throw await faultOf(response);
+  }
+}
+
+/** Ends the span with the last of the events. */
+async function* tracedEvents(
+  events: AsyncIterable<GenerateEvent>,
+  span: TraceSpan,
+): AsyncGenerator<GenerateEvent> {
+  let fault: string | undefined = 'client_closed_request';
+  try {
+    for await (const event of events) {
+      if (event.type === 'error') fault = event.code;
+      else if (event.type === 'finish') fault = undefined;
+      yield event;
+    }
+  } finally {
+    if (fault !== undefined) span.fail(fault);
+    span.end();
   }
 }
 

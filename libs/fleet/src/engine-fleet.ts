@@ -11,6 +11,7 @@ import type {
 import type { Parity, ParityRequest } from '#contracts/parity.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
+import type { TraceSpan } from '#runtime/tracing/trace-span.js';
 import { EngineClient } from './engine-client.js';
 import { EngineHandle, type EngineView, POLL_TIMES, type PollTimes } from './engine-handle.js';
 import { OutageClock } from './outage-clock.js';
@@ -106,17 +107,17 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
   /**
    * Sends the request to the best engine, and to the next one when that cannot take it or is gone before it has said
    * anything of the answer. Throws what the engines found before the stream started; later faults are an `error` event.
-   * `signal` cancels in the engine too.
+   * `signal` cancels in the engine too. With a `span` each engine that is tried has one below it.
    */
-  async generate(request: GenerateRequest, signal: AbortSignal): Promise<EngineStream> {
-    const failed = new Set<EngineHandle>();
-    const opened = await this.#open(request, signal, failed);
+  async generate(request: GenerateRequest, signal: AbortSignal, span?: TraceSpan): Promise<EngineStream> {
+    const wanted = { request, signal, span, failed: new Set<EngineHandle>() };
+    const opened = await this.#open(wanted);
     const engine = opened.handle.view.status?.engine ?? opened.handle.client.url;
-    return { engine, events: this.#goingOn(opened, { request, signal, failed }) };
+    return { engine, events: this.#goingOn(opened, wanted) };
   }
 
   /** On the best engine that takes it; when none does, on those that are ready after all were asked again. */
-  async #open(request: GenerateRequest, signal: AbortSignal, failed: Set<EngineHandle>): Promise<Opened> {
+  async #open({ request, signal, span, failed }: Wanted): Promise<Opened> {
     const refused = new Set<EngineHandle>();
     let fault = this.#unavailable();
     for (const round of ['as known', 'asked again']) {
@@ -127,7 +128,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
         .map((handle) => ({ handle, ...handle.candidate }));
       for (const { handle } of rankEngines(candidates, wanted)) {
         try {
-          return { handle, events: await handle.generate(request, signal) };
+          return { handle, events: await handle.generate(request, signal, span) };
         } catch (error) {
           if (!(error instanceof AppError) || !MAY_SERVE_ELSEWHERE.has(error.code)) throw error;
           this.#logger.warn({ engine: handle.client.url, code: error.code }, error.message);
@@ -142,10 +143,8 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
   }
 
   /** The stream's events; one that breaks off before the first word of the answer begins again elsewhere. */
-  async *#goingOn(
-    opened: Opened,
-    { request, signal, failed }: { request: GenerateRequest; signal: AbortSignal; failed: Set<EngineHandle> },
-  ): AsyncGenerator<GenerateEvent> {
+  async *#goingOn(opened: Opened, wanted: Wanted): AsyncGenerator<GenerateEvent> {
+    const { signal, failed } = wanted;
     let { handle, events } = opened;
     let started = false;
     for (;;) {
@@ -168,7 +167,7 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
       failed.add(handle);
       this.#logger.warn({ engine: handle.client.url, code: fault.code }, 'the answer begins again elsewhere');
       try {
-        ({ handle, events } = await this.#open(request, signal, failed));
+        ({ handle, events } = await this.#open(wanted));
       } catch {
         yield fault;
         return;
@@ -290,6 +289,14 @@ export class EngineFleet implements OnModuleInit, OnModuleDestroy {
         'the engine has another base model than the fleet and gets no requests',
       );
   }
+}
+
+interface Wanted {
+  readonly request: GenerateRequest;
+  readonly signal: AbortSignal;
+  readonly span: TraceSpan | undefined;
+  /** Engines whose streams broke off. */
+  readonly failed: Set<EngineHandle>;
 }
 
 interface Opened {

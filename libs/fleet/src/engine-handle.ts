@@ -1,5 +1,6 @@
 import type { EngineStatus, GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { AppError } from '#runtime/app-error.js';
+import type { TraceSpan } from '#runtime/tracing/trace-span.js';
 import type { EngineClient } from './engine-client.js';
 import type { Candidate } from './router.js';
 
@@ -110,7 +111,11 @@ export class EngineHandle {
     return this.#refreshing;
   }
 
-  async generate(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterable<GenerateEvent>> {
+  async generate(
+    request: GenerateRequest,
+    signal: AbortSignal,
+    span?: TraceSpan,
+  ): Promise<AsyncIterable<GenerateEvent>> {
     const controller = new AbortController();
     const stream = { adapter: request.adapter, controller };
     const close = () => {
@@ -127,7 +132,7 @@ export class EngineHandle {
     if (signal.aborted) forward();
     this.#sentTokens += estimateTokens(request);
     try {
-      return closing(await this.client.generate(request, controller.signal), close);
+      return closing(await this.client.generate(request, controller.signal, span), close);
     } catch (error) {
       close();
       throw error;

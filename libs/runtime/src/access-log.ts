@@ -3,7 +3,12 @@ import type { Logger } from './logger.js';
 import { currentRequest, type RequestContext } from './request-context.js';
 
 /** Asked all the time by machines; of interest only when they fail. */
-const QUIET_ROUTES = new Set(['/metrics', '/health', '/health/live', '/health/ready']);
+export const QUIET_ROUTES: ReadonlySet<string> = new Set([
+  '/metrics',
+  '/health',
+  '/health/live',
+  '/health/ready',
+]);
 
 /**
  * One line per request when its connection is done with it: who called which route, what came of it, and what it took.
@@ -35,7 +40,7 @@ export class AccessLog {
     // Undefined: no route took it.
     const route = request.routeOptions.url;
     const quiet = route !== undefined && QUIET_ROUTES.has(route) && status < 400;
-    const { actor, tenantId, spent } = this.#contexts.get(request) ?? {};
+    const { actor, tenantId, spent, span } = this.#contexts.get(request) ?? {};
     this.logger[quiet ? 'debug' : this.level](
       {
         requestId: request.id,
@@ -48,6 +53,7 @@ export class AccessLog {
         actor: actor?.type,
         keyId: actor?.id,
         took_ms: Math.round(took_ms),
+        traceId: span?.traceId,
         ...spent,
         ...(spent?.ttft_ms === undefined ? {} : { ttft_ms: Math.round(spent.ttft_ms) }),
       },

@@ -15,6 +15,7 @@ import { AppError, toEnvelope } from './app-error.js';
 import { ErrorFilter } from './error-filter.js';
 import { type Logger, nestLogger } from './logger.js';
 import { inRequest } from './request-context.js';
+import { type HttpTracing, RequestSpans } from './tracing/request-spans.js';
 import { followUnusedConnections } from './unused-connections.js';
 
 export interface HttpAppOptions {
@@ -22,6 +23,8 @@ export interface HttpAppOptions {
   readonly module: Type | DynamicModule;
   readonly logger: Logger;
   readonly edge?: Partial<EdgeOptions>;
+  /** Where the requests' spans go; absent: none is traced. */
+  readonly tracing?: HttpTracing | undefined;
   /** At which level each answered request is logged; `debug` when absent. */
   readonly accessLevel?: 'info' | 'debug';
 }
@@ -43,7 +46,11 @@ export async function makeHttpApp(options: HttpAppOptions): Promise<NestFastifyA
   const adapter = makeAdapter(edgeOptions);
   const fastify = adapter.getInstance();
   const access = new AccessLog(options.logger, options.accessLevel ?? 'debug');
-  fastify.addHook('onRequest', async (request, reply) => access.follow(request, reply));
+  const spans = options.tracing && new RequestSpans(options.tracing);
+  fastify.addHook('onRequest', async (request, reply) => {
+    spans?.follow(request, reply);
+    access.follow(request, reply);
+  });
   const routes = new RouteTable(fastify);
   let admission: Admission | undefined;
   const edge = new Edge({
@@ -64,7 +71,7 @@ export async function makeHttpApp(options: HttpAppOptions): Promise<NestFastifyA
   answerRefusedConnections(fastify.server);
   // The first hook after the body was read: what the socket's events started would not know of the request.
   fastify.addHook('preValidation', (request, _reply, done) => {
-    inRequest({ requestId: request.id, address: request.ip }, () => {
+    inRequest({ requestId: request.id, address: request.ip, span: spans?.of(request) }, () => {
       access.remember(request);
       done();
     });

@@ -1,11 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Actor } from '#contracts/audit-api.js';
+import type { TraceSpan } from './tracing/trace-span.js';
 
 /** What is known of the request that this code runs for, however deep it stands. */
 export interface RequestContext {
   /** Undefined: no HTTP request, e.g. a job. */
   readonly requestId: string | undefined;
   readonly address: string | undefined;
+  /** What the request is in a trace; absent where it is not traced. */
+  readonly span?: TraceSpan | undefined;
   /** Undefined until a guard knows who calls. */
   actor: Actor | undefined;
   /** The tenant for which the request is made, once a guard knows. */
@@ -38,14 +41,21 @@ export interface Spent {
 const contexts = new AsyncLocalStorage<RequestContext>();
 
 /** Runs `work`, and all that it starts, for this request. */
-export function inRequest<T>(request: { requestId: string; address: string }, work: () => T): T {
+export function inRequest<T>(request: StartedRequest, work: () => T): T {
   return contexts.run({ ...request, actor: undefined }, work);
 }
 
+type StartedRequest = { readonly requestId: string; readonly address: string } & Pick<RequestContext, 'span'>;
+
 /** Runs `work` in the name of an actor other than the caller: a job, or a webhook whose signature was checked. */
 export function actAs<T>(actor: Actor, work: () => T): T {
-  const { requestId, address } = contexts.getStore() ?? {};
-  return contexts.run({ requestId, address, actor }, work);
+  const { requestId, address, span } = contexts.getStore() ?? {};
+  return contexts.run({ requestId, address, span, actor }, work);
+}
+
+/** Runs `work` as the part of a trace that the span is, outside of any request. */
+export function inSpan<T>(span: TraceSpan, work: () => T): T {
+  return contexts.run({ requestId: undefined, address: undefined, actor: undefined, span }, work);
 }
 
 /** Undefined outside of any request or job. */

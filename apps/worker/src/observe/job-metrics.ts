@@ -1,10 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { METRICS } from '#runtime/metrics.js';
+import { inSpan } from '#runtime/request-context.js';
+import type { Tracing } from '#runtime/tracing/trace-span.js';
+import { TRACING } from '../worker-tokens.js';
 
 const SECONDS = [0.05, 0.25, 1, 5, 15, 60, 300, 1_800, 7_200];
 
-/** What this worker does: jobs by their kind, and the tasks that it repeats. */
+/** What this worker does, in metrics and traces: jobs by their kind, and the tasks that it repeats. */
 @Injectable()
 export class JobMetrics {
   readonly #running: Gauge<'kind'>;
@@ -12,7 +15,10 @@ export class JobMetrics {
   readonly #succeededAt: Gauge<'task'>;
   readonly #taskFailures: Counter<'task'>;
 
-  constructor(@Inject(METRICS) registry: Registry) {
+  constructor(
+    @Inject(METRICS) registry: Registry,
+    @Inject(TRACING) private readonly tracing: Tracing | undefined,
+  ) {
     const registers = [registry];
     this.#running = new Gauge({
       name: 'lorikeet_worker_running_jobs',
@@ -47,15 +53,19 @@ export class JobMetrics {
     const end = (outcome: string): void =>
       this.#seconds.observe({ kind, outcome }, (performance.now() - began_ms) / 1000);
     this.#running.inc({ kind });
+    const span = this.tracing?.begin(kind, {}, {});
     try {
-      const result = await work();
+      const result = await (span ? inSpan(span, work) : work());
       end('done');
       return result;
     } catch (error) {
-      end(signal.aborted ? 'closing' : 'failed');
+      const outcome = signal.aborted ? 'closing' : 'failed';
+      span?.fail(outcome);
+      end(outcome);
       throw error;
     } finally {
       this.#running.dec({ kind });
+      span?.end();
     }
   }
 

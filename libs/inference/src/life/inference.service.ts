@@ -8,6 +8,7 @@ import { EngineFleet } from '#fleet/engine-fleet.js';
 import { faultOfEvent } from '#fleet/shared-fault.js';
 import { AppError } from '#runtime/app-error.js';
 import { noteSpent } from '#runtime/request-context.js';
+import type { TraceSpan } from '#runtime/tracing/trace-span.js';
 import type { AnswerHead } from '../answers/answer-format.js';
 import { bySequence, type EngineCall, engineCalls } from '../plan/engine-calls.js';
 import { formatsFor, type GenerationPlan } from '../plan/generation-plan.js';
@@ -18,6 +19,7 @@ import { checkPromptLengths } from '../plan/prompt-length.js';
 import { KeptRequests } from '../kept/kept-requests.service.js';
 import { RequestMeter } from '../meter/request-meter.js';
 import type { RequestRecord } from '../kept/request-record.js';
+import { beginGeneration, endGeneration } from '../trace/generation-span.js';
 import { type EngineScope, type RequestTrial, RequestTrials } from '../trials/request-trials.service.js';
 import type { Asker } from './asker.js';
 import { openInTurn } from './open-in-turn.js';
@@ -55,16 +57,17 @@ export class InferenceService {
   /** Throws what is wrong with the request; after that `events` must be read to its end or left. */
   async start(call: InferenceCall): Promise<Generation> {
     const { plan, controller } = call;
-    const model = await this.#resolve(call);
+    const span = beginGeneration(plan, call.caller.tenant.id);
+    const model = await this.#resolve(call, span);
     const meter = new RequestMeter(plan.sequences);
     const trial = this.trials.begin(model.version, plan.sequences, engineScope(call));
-    const running = { call, model, meter, trial, record: this.requests.begin(call) };
     const id = randomUUID().replaceAll('-', '');
+    const running = { id, call, model, meter, trial, record: this.requests.begin(call), span };
     try {
       checkPromptLengths(plan, model.base, call.caller.tenant.quotas.max_context);
       const calls = engineCalls(trial.sequences);
       checkDimensions(plan, model.base);
-      const { engines, events } = await this.#open(running, calls, id);
+      const { engines, events } = await this.#open(running, calls);
       const head = {
         id,
         created: Math.floor(Date.now() / 1000),
@@ -81,18 +84,20 @@ export class InferenceService {
     }
   }
 
-  async #resolve(call: InferenceCall): Promise<ServedModel> {
+  async #resolve(call: InferenceCall, span: TraceSpan | undefined): Promise<ServedModel> {
     try {
       return await this.models.find(call.caller.tenant.id, call.plan);
     } catch (error) {
       const { code } = faultOf(error, call.controller.signal);
       this.usage.recordRefusal(call.caller.tenant.id, code);
       this.requests.refuse(call, code);
+      span?.fail(code);
+      span?.end();
       throw error;
     }
   }
 
-  #open({ call, model: { version } }: Running, calls: readonly EngineCall[], id: string) {
+  #open({ id, call, model: { version }, span }: Running, calls: readonly EngineCall[]) {
     const { caller, controller } = call;
     const { tenant } = caller;
     setMaxListeners(calls.length + 10, controller.signal);
@@ -109,6 +114,7 @@ export class InferenceService {
           ...(version ? { adapter: version.digest } : {}),
         },
         controller.signal,
+        span,
       ),
     );
   }
@@ -138,7 +144,9 @@ export class InferenceService {
     }
   }
 
-  #settle({ call, model: { version }, meter, trial, record }: Running, fault: AppError | undefined): void {
+  #settle(running: Running, fault: AppError | undefined): void {
+    const { id, call, model, meter, trial, record, span } = running;
+    const { version } = model;
     if (record) this.requests.end({ call, version, meter, record }, fault?.code);
     const { usage, queue_ms, ttft_ms, total_ms, tpots_ms } = meter;
     this.metrics.observe({ fault, usage, ttft_ms, total_ms });
@@ -148,6 +156,7 @@ export class InferenceService {
       completionTokens: usage.completion_tokens,
       ttft_ms,
     });
+    if (span) endGeneration(span, { id, model, meter, fault: fault?.code });
     // What the client or a shutdown ended says nothing of the version.
     if (!call.controller.signal.aborted) trial.end(fault, meter);
     this.usage.record({
@@ -172,12 +181,15 @@ export class InferenceService {
 
 /** A request between its admission and its end. */
 interface Running {
+  readonly id: string;
   readonly call: InferenceCall;
   readonly model: ServedModel;
   readonly meter: RequestMeter;
   readonly trial: RequestTrial;
   /** Absent: the tenant wants nothing kept. */
   readonly record: RequestRecord | undefined;
+  /** Absent: the request is not traced. */
+  readonly span: TraceSpan | undefined;
 }
 
 /** What holds for everything that is asked on a caller's behalf. */

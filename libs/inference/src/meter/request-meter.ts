@@ -18,6 +18,8 @@ export class RequestMeter {
   readonly #began_ms = performance.now();
   #ttft_ms: number | undefined;
   #queue_ms: number | undefined;
+  /** Why each sequence ended that did, in the order of their ends. */
+  readonly finishReasons: string[] = [];
 
   constructor(sequences: readonly Pick<Sequence, 'prompt'>[]) {
     this.#sequences = sequences.map(({ prompt }) => ({
@@ -42,6 +44,7 @@ export class RequestMeter {
     }
     if (event.type === 'finish') {
       Object.assign(counted, event.usage);
+      this.finishReasons.push(event.reason);
       this.#queue_ms = Math.max(this.#queue_ms ?? 0, event.timing.queue_ms);
     }
   }

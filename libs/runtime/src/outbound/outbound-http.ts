@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { Agent, type Dispatcher, request } from 'undici';
+import { currentRequest } from '../request-context.js';
 import { isPublicAddress } from './address-rules.js';
 import { guardedConnector, type ResolveName } from './guarded-connector.js';
 import { asOutboundError, OutboundError } from './outbound-error.js';
@@ -78,7 +79,7 @@ export class OutboundHttp {
     const { method = 'GET', maxRedirects = MAX_REDIRECTS } = options;
     const limit = method === 'GET' || method === 'HEAD' ? maxRedirects : 0;
     let target = this.check(url);
-    let headers = lowerCased(options.headers ?? {});
+    let headers = { ...currentRequest()?.span?.headers, ...lowerCased(options.headers ?? {}) };
     for (let redirects = 0; ; redirects += 1) {
       const answer = await this.#send(target, { ...options, method, headers });
       const location = REDIRECTS.has(answer.statusCode) ? first(answer.headers.location) : undefined;

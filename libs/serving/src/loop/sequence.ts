@@ -110,6 +110,8 @@ export class Sequence implements Schedulable, PrefixHolder {
   failure: AppError | undefined;
   stallTimer: NodeJS.Timeout | undefined;
 
+  adapterAsked_ms: number | undefined;
+  adapterReady_ms: number | undefined;
   firstGrant_ms: number | undefined;
   firstToken_ms: number | undefined;
   lastToken_ms = 0;

@@ -78,6 +78,7 @@ export class StepOutputs {
         queue_ms: firstGrant_ms - arrival_ms,
         ttft_ms: firstToken_ms - arrival_ms,
         total_ms: now_ms - arrival_ms,
+        ...adapterTimes(sequence),
       },
     });
     this.metrics.queueSeconds.observe((firstGrant_ms - arrival_ms) / 1000);
@@ -164,4 +165,10 @@ export class StepOutputs {
     });
     return 'error';
   }
+}
+
+function adapterTimes({ adapterAsked_ms: asked_ms, adapterReady_ms: ready_ms, options }: Sequence) {
+  if (asked_ms === undefined || ready_ms === undefined) return {};
+  const { arrival_ms } = options;
+  return { adapter: { asked_ms: asked_ms - arrival_ms, ready_ms: ready_ms - arrival_ms } };
 }

@@ -55,6 +55,7 @@ export class AdapterAdmission {
     if (adapter === undefined) return;
     const wanted = new AbortController();
     sequence.leaseWanted = wanted;
+    sequence.adapterAsked_ms ??= performance.now();
     try {
       const { fairnessKey: key, fairnessWeight: weight } = sequence;
       const { digest, manifest } = adapter;
@@ -62,6 +63,7 @@ export class AdapterAdmission {
       const lease = await this.options.residency.acquire(digest, manifest, wanted.signal, owner);
       if (wanted.signal.aborted) return lease.release();
       Object.assign(sequence, { lease, adapterState: 'ready', waitsForRoom: false, passes: 0 });
+      sequence.adapterReady_ms ??= performance.now();
       sequence.options.onAdapter();
       this.options.onReady();
     } catch (cause) {
