@@ -110,6 +110,21 @@ const codeOf = async (response: Response) => ((await response.json()) as Body).e
 const head = (path: string, lines: readonly string[]) =>
   [`POST ${path} HTTP/1.1`, 'host: x', ...lines, '', ''].join('\r\n');
 
+it('lets go of a request whose body it refused, once the client is gone', async () => {
+  await start();
+  const requests: IncomingMessage[] = [];
+  app.getHttpServer().on('request', (request: IncomingMessage) => requests.push(request));
+  const head = `POST /prompt HTTP/1.1\r\nhost: x\r\nauthorization: ${KEY}\r\ncontent-type: application/json\r\n`;
+  const clients = Array.from({ length: 40 }, () =>
+    raw(`${head}content-length: 1000000\r\n\r\n${'['.repeat(100_000)}`),
+  );
+  for (const { socket, received } of clients) {
+    await expect.poll(received).toContain(' 400 ');
+    socket.destroy();
+  }
+  await expect.poll(() => requests.filter(({ destroyed }) => destroyed).length).toBe(clients.length);
+});
+
 describe('before a byte of the body is read', () => {
   // None of these sends its body: an answer can only come from the head.
   it.each([

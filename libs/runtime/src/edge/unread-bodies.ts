@@ -23,6 +23,11 @@ export class UnreadBodies {
     if (request.destroyed) return;
     if (request.complete) return void request.resume(); // what waits would hold up the connection's next request
     const { socket } = request; // the response has let go of it
+    // Node tells a request of its connection's end only until it is answered: whoever watches it waits for that.
+    if (socket.destroyed) return void request.destroy();
+    const gone = (): void => void request.destroy();
+    socket.once('close', gone);
+    request.once('close', () => socket.removeListener('close', gone));
     const declared = Number(request.headers['content-length'] ?? 0);
     if (this.#rests.size >= MAX_RESTS || declared > REST_BYTES)
       return void socket.end(() => socket.destroy());
