@@ -155,6 +155,22 @@ describe("vLLM's fields and endpoints, on the demo model", () => {
     expect(echoed.text.length).toBeLessThan(200);
   });
 
+  it('drops the oldest of a conversation without room, where the request says so', async () => {
+    const long = 'one two three four five six seven eight nine ten '.repeat(60);
+    const input = Array.from({ length: 40 }, (_, at) => ({
+      role: at % 2 === 0 ? ('user' as const) : ('assistant' as const),
+      content: at < 38 ? long : 'Hi',
+    }));
+    const ask = (fields: object) =>
+      openai.responses.create({ model: demo.name, max_output_tokens: 8, temperature: 0, input, ...fields });
+    await expect(ask({})).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded' });
+    const auto = await ask({ truncation: 'auto' });
+    const last = await ask({ input: input.slice(-2) });
+    const context = (await tokenize({ prompt: 'x' })).max_model_len;
+    expect(auto.usage?.input_tokens).toBeGreaterThan(last.usage?.input_tokens ?? 0);
+    expect(auto.usage?.input_tokens).toBeLessThanOrEqual(context - 8);
+  });
+
   it("lists the prompt's log-probabilities as an echo has them", async () => {
     const prompt = 'Once upon a time';
     const { prompt_logprobs: listed, text } = await complete({ prompt, prompt_logprobs: 2 });

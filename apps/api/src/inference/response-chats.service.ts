@@ -55,7 +55,10 @@ export class ResponseChats {
       return await withoutOldest(chat, async (shorter) => {
         const { model, user, messages, tools, chat_template_kwargs } = shorter;
         const asked = { model, user, messages, tools, chat_template_kwargs } as TokenizeRequest;
-        const { count, max_model_len } = await this.tokenization.tokenize(asked, caller, controller.signal);
+        const counted = this.tokenization.tokenize(asked, caller, controller.signal);
+        const found = await counted.catch(unlessTooLong);
+        if (found === undefined) return false;
+        const { count, max_model_len } = found;
         return count + Math.min(wanted, max_model_len - 1) <= max_model_len;
       });
     } finally {
@@ -73,4 +76,9 @@ function planOf(chat: ChatRequest): GenerationPlan {
     const message = error.message.replace(error.details.param, 'input');
     throw new AppError(error.code, { ...error.details, message, param: 'input' });
   }
+}
+
+/** A conversation may have more tokens than are ever counted. */
+function unlessTooLong(error: unknown): undefined {
+  if (!(error instanceof AppError) || error.code !== 'context_length_exceeded') throw error;
 }
