@@ -38,9 +38,9 @@ export class BodyReceiver {
     try {
       for await (const piece of source.iterator({ destroyOnReturn: false })) {
         this.#append(piece as Buffer);
-        if (this.#length - this.#scanned >= SCAN_BYTES) await this.#scan();
+        if (this.#length - this.#scanned >= SCAN_BYTES) await this.#scan(request);
       }
-      await this.#scan();
+      await this.#scan(request);
     } catch (error) {
       this.free();
       throw faultOf(error, request);
@@ -95,13 +95,18 @@ export class BodyReceiver {
     return Buffer.from(this.#range);
   }
 
-  async #scan(): Promise<void> {
+  async #scan(request: IncomingMessage): Promise<void> {
     const { scanner, work, holder } = this.options;
     const bytes = this.#buffer.subarray(this.#scanned, this.#length);
     this.#scanned = this.#length;
     if (!scanner || bytes.length === 0) return;
     if (bytes.length < FIRST_CAPACITY_BYTES) scanner.scan(bytes);
-    else await work.run(holder.owner, () => scanner.scan(bytes));
+    else
+      await work.run(holder.owner, () => {
+        // Its turn comes when nobody waits for it any more: those behind it do.
+        if (request.destroyed && !request.complete) throw new AppError('client_closed_request');
+        scanner.scan(bytes);
+      });
   }
 }
 
