@@ -268,6 +268,17 @@ describe('an operator', () => {
       await page.getByText(/completion tokens, first after/).waitFor();
       await page.getByText(`${stack.url}/v1/chat/completions`).first().waitFor();
 
+      await page.getByRole('button', { name: 'Sampling, structure and tools' }).click();
+      await page.getByRole('combobox', { name: 'Answer' }).click();
+      await page.getByRole('option', { name: 'One of some texts' }).click();
+      await page.getByLabel('Texts').fill('parrot\nlorikeet');
+      await page.getByRole('button', { name: 'New conversation' }).click();
+      await page.getByLabel('Message').fill('Which bird?');
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.getByText(/^(parrot|lorikeet)$/).waitFor();
+      await page.getByText('"structured_outputs"').first().waitFor();
+      expect(await visitor.seriousFaults()).toEqual([]);
+
       await visitor.go('/compare?tenant=demo&models=lorikeet-demo,from-the-browser');
       await page.getByLabel('Prompts, one a line').fill('My parcel has not arrived');
       await page.getByRole('button', { name: 'Compare' }).click();

@@ -23,6 +23,7 @@ import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { later } from '../parts/later';
 import { NO_SAMPLING, samplingBody } from '../parts/sampling-body';
+import { NO_STRUCTURE, structureBody } from '../parts/structure-body';
 import { toolsBody } from '../parts/tools-body';
 import { WantedCalls } from '../parts/wanted-calls';
 import { useActing } from '../tenant';
@@ -32,6 +33,8 @@ import { AsCode } from './as-code';
 const Sampling = later(async () => (await import('../parts/sampling')).Sampling);
 
 const Tools = later(async () => (await import('../parts/tools')).Tools);
+
+const Structure = later(async () => (await import('../parts/structure')).StructureForm);
 
 interface Turn {
   readonly role: 'user' | 'assistant';
@@ -61,6 +64,7 @@ function Board() {
   const [sampling, setSampling] = useState({ ...NO_SAMPLING });
   const [logprobs, setLogprobs] = useState(false);
   const [tools, setTools] = useState('');
+  const [structure, setStructure] = useState(NO_STRUCTURE);
   const [result, setResult] = useState<StreamedAnswer>(NO_ANSWER);
   const [error, setError] = useState<unknown>();
   const [running, setRunning] = useState(false);
@@ -76,6 +80,7 @@ function Board() {
     model,
     ...(mode === 'chat' ? { messages } : { prompt: input }),
     ...samplingBody(sampling),
+    ...structureBody(structure),
     ...(mode === 'chat' ? toolsBody(tools) : {}),
     ...(logprobs ? (mode === 'chat' ? { logprobs: true, top_logprobs: 5 } : { logprobs: 5 }) : {}),
   };
@@ -142,11 +147,12 @@ function Board() {
           mb={8}
         />
         <Button variant="subtle" onClick={toggle} aria-expanded={more}>
-          {mode === 'chat' ? 'Sampling and tools' : 'Sampling'}
+          {mode === 'chat' ? 'Sampling, structure and tools' : 'Sampling and structure'}
         </Button>
       </Group>
       <Collapse expanded={more}>
         {more && <Sampling value={sampling} onChange={setSampling} />}
+        {more && <Structure value={structure} onChange={setStructure} />}
         {more && mode === 'chat' && <Tools value={tools} onChange={setTools} />}
       </Collapse>
       {mode === 'chat' && (
