@@ -33,9 +33,11 @@ export function Maintenance() {
           title={data.enabled ? 'Maintenance is on' : 'Serving normally'}
         >
           {data.enabled && <Text size="sm">Callers read: {data.message}</Text>}
-          <Text size="sm">
-            Since <Time at={data.changed_at} />
-          </Text>
+          {data.changed_at !== null && (
+            <Text size="sm">
+              Since <Time at={data.changed_at} />
+            </Text>
+          )}
         </Alert>
       )}
       <Paper withBorder p="md">
