@@ -188,6 +188,7 @@ Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& opti
   copy(plan.kv_len, arguments, "kvLength", sequences);
   copy(plan.page_table, arguments, "pageTable", sequences * static_cast<size_t>(plan.page_table_stride));
   copy(plan.segment, arguments, "segment", segments * kSegmentInts);
+  copy(plan.segment_scale, arguments, "segmentScale", segments);
   copy(plan.sample_row, arguments, "sampleRow", samples);
   copy(plan.sample_int, arguments, "sampleInt", samples * kSampleInts);
   copy(plan.sample_float, arguments, "sampleFloat", samples * kSampleFloats);

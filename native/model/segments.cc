@@ -21,18 +21,19 @@ void Segments::begin(const StepPlan& plan, std::span<const Adapter* const> adapt
   for (int32_t g = 0; g < plan.segments(); ++g) {
     const int32_t row0 = plan.segment[int64_t{g} * kSegmentInts];
     const int32_t rows = plan.segment[int64_t{g} * kSegmentInts + 1];
-    rows_.push_back({row0, rows, adapters[g]});
+    const float scale = plan.segment_scale.empty() ? 1.0f : plan.segment_scale[static_cast<size_t>(g)];
+    rows_.push_back({row0, rows, adapters[g], scale});
     while (sample < plan.samples() && plan.sample_row[sample] < row0) ++sample;
     const int32_t first = sample;
     while (sample < plan.samples() && plan.sample_row[sample] < row0 + rows) ++sample;
-    if (sample > first) sampled_.push_back({first, sample - first, adapters[g]});
+    if (sample > first) sampled_.push_back({first, sample - first, adapters[g], scale});
   }
 }
 
 std::span<const EmbeddingSegment> Segments::embed() {
   embedding_.clear();
   for (const AdapterSegment& s : rows_) {
-    if (s.adapter->embed) embedding_.push_back({s.row0, s.rows, s.adapter->embed.get()});
+    if (s.adapter->embed) embedding_.push_back({s.row0, s.rows, s.adapter->embed.get(), s.scale});
   }
   return embedding_;
 }
@@ -41,7 +42,7 @@ std::span<const LinearSegment> Segments::linear(int layer, LinearSite site) {
   linear_.clear();
   for (const AdapterSegment& s : rows_) {
     const auto& weights = s.adapter->layers[layer].linear[static_cast<size_t>(site)];
-    if (weights) linear_.push_back({s.row0, s.rows, weights.get()});
+    if (weights) linear_.push_back({s.row0, s.rows, weights.get(), s.scale});
   }
   return linear_;
 }
@@ -79,7 +80,8 @@ std::span<const LinearSegment> Segments::head(int32_t first, int32_t end) {
   for (const AdapterSegment& s : sampled_) {
     const int32_t from = std::max(s.row0, first);
     const int32_t to = std::min(s.row0 + s.rows, end);
-    if (s.adapter->head && from < to) linear_.push_back({from - first, to - from, s.adapter->head.get()});
+    if (s.adapter->head && from < to)
+      linear_.push_back({from - first, to - from, s.adapter->head.get(), s.scale});
   }
   return linear_;
 }

@@ -16,6 +16,7 @@ struct AdapterSegment {
   int32_t row0 = 0;
   int32_t rows = 0;
   const Adapter* adapter = nullptr;
+  float scale = 1.0f;  // of its low-rank deltas
 };
 
 class Segments {

@@ -9,6 +9,7 @@ namespace {
 
 // Beyond this a bias could turn logits into NaN or +Inf.
 constexpr float kMaxBias = 1e30f;
+constexpr float kMaxScale = 1e6f;
 
 Error broken(const std::string& what) {
   return Error{"broken step plan: " + what};
@@ -97,6 +98,8 @@ Status StepPlanChecker::check_shapes(const StepPlan& plan) const {
     return broken("pageTable is not [sequences, pageTableStride]");
   }
   if (plan.segment.size() % kSegmentInts != 0) return broken("segment is not [segments, 3]");
+  if (!plan.segment_scale.empty() && plan.segment_scale.size() * kSegmentInts != plan.segment.size())
+    return broken("segmentScale is not [segments]");
   if (plan.segments() > limits_.max_sequences) {
     return broken("segments must be at most " + std::to_string(limits_.max_sequences));
   }
@@ -161,6 +164,8 @@ Status StepPlanChecker::check_segments(const StepPlan& plan) const {
       return broken(at("segment", g) + " lies outside the rows");
     }
     free_row = int64_t{segment[0]} + segment[1];
+    if (!plan.segment_scale.empty() && !within(plan.segment_scale[g], -kMaxScale, kMaxScale))
+      return broken(at("segmentScale", g) + " is out of range");
   }
   return {};
 }

@@ -60,6 +60,7 @@ struct StepPlan {
   std::vector<int32_t> kv_len;         // [S]
   std::vector<int32_t> page_table;     // [S, page_table_stride]
   std::vector<int32_t> segment;        // [G, 3]
+  std::vector<float> segment_scale;    // [G] or empty: every scale is 1
   std::vector<int32_t> sample_row;     // [R]
   std::vector<int32_t> sample_int;     // [R, kSampleInts]
   std::vector<float> sample_float;     // [R, kSampleFloats]

@@ -83,6 +83,29 @@ TEST_CASE("each kind of change alters the answer, and dropping it brings the bas
   }
 }
 
+TEST_CASE("a segment's scale multiplies the deltas: 0 is the base, and 2 what an adapter of twice the scale gives") {
+  Fixture f;
+  const json modules = json::array(
+      {f.q_module(), {{"module", "model.embed_tokens"}, {"lora", f.lora("embed.a", "embed.b", 2)}}});
+  json twice = modules;
+  for (json& module : twice) module["lora"]["scale"] = 1.0;
+  const int32_t handle = f.load(modules);
+  const auto scaled = [&](float scale) {
+    StepPlan plan = plan_of({1, 5, 9}, handle);
+    plan.segment_scale = {scale};
+    return run(*f.model, plan);
+  };
+  REQUIRE(scaled(1));
+  CHECK(scaled(1)->front().logprob == f.logprob(handle));
+  CHECK(scaled(0)->front().logprob == f.logprob(0));
+  CHECK(scaled(2)->front().logprob == f.logprob(f.load(twice)));
+  CHECK(scaled(-1)->front().logprob != scaled(1)->front().logprob);
+  CHECK(scaled(NAN).error().message.find("segmentScale[0] is out of range") != std::string::npos);
+  StepPlan plan = plan_of({1, 5, 9}, handle);
+  plan.segment_scale = {1, 1};
+  CHECK(run(*f.model, plan).error().message.find("segmentScale is not [segments]") != std::string::npos);
+}
+
 TEST_CASE("an F64 adapter answers as its values in F32") {
   Fixture f;
   const int32_t narrow = f.load(json::array({f.q_module()}));

@@ -162,3 +162,31 @@ TEST_CASE("embed honours LoRA, DoRA, replaced tables and replaced token rows") {
     }
   }
 }
+
+TEST_CASE("embed multiplies the low-rank deltas of each segment by its own scale") {
+  Random random(37);
+  const Numbers table = random_tensor(random, 40, 24, DType::bf16);
+  const EmbeddingCase adapter = random_adapter(random, table.rows, table.cols, 5, DType::f32);
+  const std::vector<float> scales{1.0f, 0.0f, -1.5f};
+  const std::vector<int32_t> token{3, 3, 3, 39};
+  std::vector<double> values, bounds;
+  for (size_t row = 0; row < token.size(); ++row) {
+    EmbeddingCase own = adapter;
+    if (row < scales.size()) own.scale *= scales[row];
+    expect_row(table, row < scales.size() ? &own : nullptr, token[row], values, bounds);
+  }
+  for (const auto& backend : all_backends()) {
+    auto base = backend->embedding_create({.table = table.host()});
+    REQUIRE(base);
+    const auto loaded = create(*backend, **base, adapter);
+    std::vector<EmbeddingSegment> segments;
+    for (int32_t row = 0; row < 3; ++row)
+      segments.push_back({row, 1, loaded.get(), scales[static_cast<size_t>(row)]});
+    StepInput step;
+    step.token = token;
+    const auto y = on_device(*backend, std::vector<float>(values.size(), NAN), table.cols);
+    submit(*backend, step, [&] { backend->embed(whole(*y), **base, segments); });
+    INFO(device_of(*backend));
+    CHECK(worst_ratio(from_device(*backend, *y), values, bounds) <= 1.0);
+  }
+}

@@ -199,3 +199,22 @@ TEST_CASE("an adapter's memory grows with its own rank") {
     }
   }
 }
+
+TEST_CASE("linear multiplies the low-rank deltas of each segment by its own scale") {
+  Random random(11);
+  const std::vector<float> scales{1.0f, 1.0f, 0.5f, -2.0f, 0.0f, 0.5f, 3.0f};
+  for (const Quantization quantization : {Quantization::none, Quantization::int8}) {
+    auto base = random_linear(random, 70, {96, 33}, DType::bf16, true);
+    base.quantization = quantization;
+    const AdapterCase one{random_adapter_part(random, base, 0, {.rank = 21, .lora_bias = true}),
+                          random_adapter_part(random, base, 1, {.rank = 3})};
+    const AdapterCase other{random_adapter_part(random, base, 1, {.rank = 4, .dtype = DType::int8})};
+    const std::vector<const AdapterCase*> rows{&one, &one, &one, &one, &one, nullptr, &other};
+    check_linear(base, rows, random, LinearOutput::store, scales);
+    check_linear(base, rows, random, LinearOutput::add, scales);
+  }
+  const auto pair = random_linear(random, 40, {130, 130}, DType::bf16, false);
+  const AdapterCase gated{random_adapter_part(random, pair, 0, {.rank = 4}),
+                          random_adapter_part(random, pair, 1, {.rank = 4, .lora_bias = true})};
+  check_linear(pair, {&gated, &gated, nullptr, &gated}, random, LinearOutput::glu, {0.25f, -1.0f, 1.0f, 1.0f});
+}

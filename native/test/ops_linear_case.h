@@ -187,11 +187,11 @@ inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* ada
     }
     for (int r = 0; r < rank; ++r) {
       value += adapter->factor(r) * adapter->b->at(n, r) * s[r];
-      size += adapter->factor(r) * std::abs(adapter->b->at(n, r)) * s_size[r];
+      size += std::abs(adapter->factor(r) * adapter->b->at(n, r)) * s_size[r];
     }
     if (adapter != nullptr && adapter->lora_bias) {
       value += scale * adapter->lora_bias->at(0, n);
-      size += scale * std::abs(adapter->lora_bias->at(0, n));
+      size += std::abs(scale * adapter->lora_bias->at(0, n));
     }
     // Standard forward bound of a sum of products, gamma_m = m eps with m the length of its longest chain: k
     // for the base (a quantized group is one exact term with two roundings of its own), k + rank + 2 for the
@@ -268,10 +268,20 @@ inline Expected glu_of(const Expected& row) {
   return out;
 }
 
+// The adapter with its deltas multiplied.
+inline AdapterCase scaled(AdapterCase adapter, float scale) {
+  for (AdapterPartCase& part : adapter) part.scale *= scale;
+  return adapter;
+}
+
 // Runs the map over rows whose adapters are given (null: base only; runs of the same one become one segment)
-// and compares every row.
+// and compares every row. `row_scale`: what each row's segment multiplies the deltas by; empty: 1.
 inline void check_linear(const LinearCase& base, const std::vector<const AdapterCase*>& row_adapter,
-                         Random& random, LinearOutput output = LinearOutput::store) {
+                         Random& random, LinearOutput output = LinearOutput::store,
+                         const std::vector<float>& row_scale = {}) {
+  const auto scale_of = [&](int64_t row) {
+    return row_scale.empty() ? 1.0f : row_scale[static_cast<size_t>(row)];
+  };
   const auto rows = static_cast<int64_t>(row_adapter.size());
   const bool glu = output == LinearOutput::glu;
   const int64_t n = glu ? base.outputs() / 2 : base.outputs();
@@ -281,8 +291,10 @@ inline void check_linear(const LinearCase& base, const std::vector<const Adapter
   LinearCase effective = base;
   for (auto& part : effective.parts) part.weight = dequantized(part.weight, base.quantization);
   for (int64_t row = 0; row < rows; ++row) {
-    const Expected linear =
-        expect_row(effective, row_adapter[static_cast<size_t>(row)], &x[static_cast<size_t>(row * base.k)]);
+    const AdapterCase* const own = row_adapter[static_cast<size_t>(row)];
+    const AdapterCase own_scaled = own == nullptr ? AdapterCase{} : scaled(*own, scale_of(row));
+    const Expected linear = expect_row(effective, own == nullptr ? nullptr : &own_scaled,
+                                       &x[static_cast<size_t>(row * base.k)]);
     const Expected one = glu ? glu_of(linear) : linear;
     for (int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<size_t>(row * n + i);
@@ -300,7 +312,7 @@ inline void check_linear(const LinearCase& base, const std::vector<const Adapter
     for (int32_t row = 0; row < rows; ++row) {
       const AdapterCase* const want = row_adapter[static_cast<size_t>(row)];
       if (want == nullptr) continue;
-      if (row > 0 && row_adapter[static_cast<size_t>(row) - 1] == want) {
+      if (row > 0 && row_adapter[static_cast<size_t>(row) - 1] == want && scale_of(row) == scale_of(row - 1)) {
         ++segments.back().rows;
         continue;
       }
@@ -310,7 +322,7 @@ inline void check_linear(const LinearCase& base, const std::vector<const Adapter
         loaded.emplace_back(want, create(*backend, *linear, *want));
         adapter = loaded.back().second.get();
       }
-      segments.push_back({row, 1, adapter});
+      segments.push_back({row, 1, adapter, scale_of(row)});
     }
     const auto y =
         run_linear(*backend, *linear, x, {.segments = segments, .output = output, .announced = true}, before);

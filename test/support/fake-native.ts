@@ -141,7 +141,7 @@ export class FakeNative implements NativeModel {
     try {
       this.#copyPages(plan);
       const adapterOfRow = this.#adapterOfRow(plan);
-      this.#inUse = new Set(adapterOfRow);
+      this.#inUse = new Set(adapterOfRow.map(handleOf));
       if (adapterOfRow.includes(0)) this.baseSteps.push(this.steps);
       if (this.options.checks !== false) this.#check(plan, adapterOfRow);
       const results = this.options.checks === false ? quick(plan) : this.#compute(plan, adapterOfRow);
@@ -175,10 +175,10 @@ export class FakeNative implements NativeModel {
     this.copiedPages += plan.copies;
   }
 
-  /** The same for an adapter that was dropped and loaded again: what it computed stays valid. */
+  /** The same for an adapter that was dropped and loaded again: what it computed stays valid, under the same scale. */
   #identity(handle: number): number {
     if (handle === 0) return 0;
-    const weights = this.adapters.get(handle)?.weightsPath ?? '';
+    const weights = `${this.adapters.get(handleOf(handle))?.weightsPath ?? ''} ${handle - handleOf(handle)}`;
     const known = this.#identities.get(weights) ?? this.#identities.size + 1;
     this.#identities.set(weights, known);
     return known;
@@ -195,11 +195,10 @@ export class FakeNative implements NativeModel {
       ];
       if (row0 < end || rows < 1 || row0 + rows > plan.rows) fail('segments overlap or leave the step');
       if (!this.adapters.has(handle)) fail(`segment of an unknown adapter ${handle}`);
-      adapterOfRow.fill(handle, row0, row0 + rows);
+      const scaled = scaledHandle(handle, plan.segmentScale[g] as number);
+      if (adapterOfRow.includes(scaled)) fail('an adapter has two segments of one scale');
+      adapterOfRow.fill(scaled, row0, row0 + rows);
       end = row0 + rows;
-    }
-    if (new Set(plan.segment.filter((_, i) => i < plan.segments * 3 && i % 3 === 2)).size !== plan.segments) {
-      fail('an adapter has two segments');
     }
     return adapterOfRow;
   }
@@ -355,6 +354,14 @@ export class FakeNative implements NativeModel {
 }
 
 const NOTHING_LEFT = -1;
+
+/** With another scale an adapter is to the fake another adapter; scales are told apart to the thousandth. */
+export function scaledHandle(handle: number, scale: number): number {
+  return scale === 1 ? handle : handle + (Math.round(scale * 1000) + SCALES / 2) * HANDLES;
+}
+const HANDLES = 4_096;
+const SCALES = 262_144;
+const handleOf = (scaled: number): number => scaled % HANDLES;
 
 function quick(plan: StepPlan): () => void {
   return () => {

@@ -21,6 +21,7 @@ import { StructureWishSchema } from './structure-wish.js';
 const tokenId = z.int().nonnegative();
 const MOST_CHOICES = 128;
 const MOST_PRIORITY = 2 ** 31;
+const MOST_SCALE = 100;
 /** Which answer of a request with `n` it is of; absent: the only one. `start` and `prompt` come once for all. */
 const choice = z.int().nonnegative().optional();
 
@@ -82,6 +83,8 @@ export const GenerateRequestSchema = z.object({
   priority: z.int().min(-MOST_PRIORITY).max(MOST_PRIORITY).optional(),
   /** The version's digest; absent: the base model. */
   adapter: z.string().optional(),
+  /** What the adapter's low-rank deltas are multiplied by, 1 when absent; only of one that has nothing else. */
+  adapterScale: z.number().min(-MOST_SCALE).max(MOST_SCALE).optional(),
   input: InputSchema,
   /** Keep only so many of the prompt's last tokens, or as many as leave room for the completion. Absent: all. */
   keepPromptTokens: z.union([z.int().positive(), z.literal('room')]).optional(),

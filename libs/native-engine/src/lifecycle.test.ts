@@ -246,7 +246,7 @@ describe('a process that ends with native work under way', () => {
     const plan = () => ({ rows, sequences: 1, segments: 0, samples: 1, pageTableStride: 8,
       token: new Int32Array(rows).fill(7), position: Int32Array.from({ length: rows }, (_, i) => i),
       kvSlot: Int32Array.from({ length: rows }, (_, i) => i), qStart: Int32Array.of(0, rows),
-      kvLength: Int32Array.of(rows), pageTable: Int32Array.of(0, 1, 2, 3, 4, 5, 6, 7), segment: new Int32Array(0),
+      kvLength: Int32Array.of(rows), pageTable: Int32Array.of(0, 1, 2, 3, 4, 5, 6, 7), segment: new Int32Array(0), segmentScale: new Float32Array(0),
       sampleRow: Int32Array.of(rows - 1), sampleInt: Int32Array.of(${NEUTRAL_COLUMNS.ints.join()}),
       sampleFloat: Float32Array.of(${NEUTRAL_COLUMNS.floats.join()}), sampleSeed: new BigUint64Array(2),
       historyStart: new Int32Array(2), historyToken: new Int32Array(0), historyCount: new Int32Array(0),

@@ -107,8 +107,8 @@ export interface MaskMemory {
 
 /**
  * Everything the host decides for one step. The arrays are allocated once at their capacity and reused; the counts say
- * how much of each holds. Rows of one sequence are contiguous, and sequences are sorted so that rows of one adapter are
- * contiguous. Native copies what it needs during the call, so the caller may refill the arrays at once.
+ * how much of each holds. Rows of one sequence are contiguous, and sequences are sorted so that rows of one adapter and
+ * scale are contiguous. Native copies what it needs during the call, so the caller may refill the arrays at once.
  */
 export interface StepPlan {
   rows: number; // T
@@ -124,6 +124,8 @@ export interface StepPlan {
   readonly kvLength: Int32Array; // [S]
   readonly pageTable: Int32Array; // [S, pageTableStride]
   readonly segment: Int32Array; // [G, 3] row0, rows, adapter handle; rows without adapter are in no segment
+  /** [G] What the low-rank deltas are multiplied by, 1: as trained; another only of an adapter that has nothing else. */
+  readonly segmentScale: Float32Array;
   readonly sampleRow: Int32Array; // [R] index of the row in T, ascending
   /** [R, SAMPLE_INTS] see sample-columns.ts. */
   readonly sampleInt: Int32Array;

@@ -30,6 +30,7 @@ export function makeStepPlan(capacity: StepPlanCapacity): StepPlan {
     kvLength: new Int32Array(sequences),
     pageTable: new Int32Array(sequences * pagesPerSequence),
     segment: new Int32Array(sequences * 3), // rows of one sequence share an adapter
+    segmentScale: new Float32Array(sequences).fill(1), // stays so where nothing is scaled
     sampleRow: new Int32Array(samples),
     sampleInt: new Int32Array(samples * SAMPLE_INTS),
     sampleFloat: new Float32Array(samples * SAMPLE_FLOATS),

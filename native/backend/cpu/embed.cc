@@ -78,9 +78,10 @@ void read_row(const Kernels& kernels, const CpuEmbedding& base, const CpuAdapter
 }
 
 void add_delta(const Kernels& kernels, const CpuAdapterEmbedding& adapter, int64_t token, int64_t hidden,
-               float* y) {
+               float* y, float scale = 1.0f) {
   const float* const a = adapter.a.f32() + token * adapter.rank;
-  for (int r = 0; r < adapter.rank; ++r) kernels.add_scaled(y, adapter.b.f32() + r * hidden, a[r], hidden);
+  for (int r = 0; r < adapter.rank; ++r)
+    kernels.add_scaled(y, adapter.b.f32() + r * hidden, scale * a[r], hidden);
 }
 
 // The DoRA norm of hidden dimension h runs over the vocabulary: PEFT treats the table as the matrix [hidden,
@@ -205,7 +206,7 @@ void CpuBackend::embed(TensorView y, const Embedding& table, std::span<const Emb
       return;
     }
     read_row(kernels_, base, adapter, token, out);
-    add_delta(kernels_, *adapter, token, base.hidden, out);
+    add_delta(kernels_, *adapter, token, base.hidden, out, segment->scale);
     if (!adapter->ratio.empty()) kernels_.multiply_row(out, adapter->ratio.f32(), base.hidden);
   });
 }

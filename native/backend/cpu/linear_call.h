@@ -139,6 +139,12 @@ struct CpuBackend::LinearCall {
 
   void run_shrink(const ShrinkItem& item) {
     const CpuAdapterLinear::Part& part = *item.part;
+    const float* factor = part.factor.data() + item.rank0;
+    float scaled[kShrinkRanks];
+    if (item.scale != 1.0f) {
+      for (int32_t r = 0; r < item.ranks; ++r) scaled[r] = item.scale * factor[r];
+      factor = scaled;
+    }
     kernels.shrink[static_cast<int>(part.a.dtype())](
         {.s = s + item.row0 * s_stride + part.s_offset + item.rank0,
          .s_stride = s_stride,
@@ -149,7 +155,7 @@ struct CpuBackend::LinearCall {
          .a_stride = part.a.stride(),
          .k = weight.k,
          .ranks = item.ranks,
-         .factor = part.factor.data() + item.rank0});
+         .factor = factor});
     shrinks_left.fetch_sub(1, std::memory_order_release);
   }
 
@@ -183,8 +189,8 @@ struct CpuBackend::LinearCall {
     return own ? &*own : nullptr;
   }
 
-  // Calls body(begin, end, part) for the rows of the tile's item under each segment whose adapter touches the
-  // part.
+  // Calls body(begin, end, part, scale) for the rows of the tile's item under each segment whose adapter
+  // touches the part.
   template <class Body>
   void for_segments(const Tile& tile, Body&& body) const {
     auto segment = std::partition_point(segments.begin(), segments.end(), [&](const LinearSegment& s) {
@@ -194,7 +200,7 @@ struct CpuBackend::LinearCall {
       const CpuAdapterLinear::Part* const part = part_of(*segment, tile.part);
       if (part == nullptr) continue;
       body(std::max<int64_t>(segment->row0, tile.begin),
-           std::min<int64_t>(segment->row0 + segment->rows, tile.end), *part);
+           std::min<int64_t>(segment->row0 + segment->rows, tile.end), *part, segment->scale);
     }
   }
 
@@ -256,7 +262,7 @@ struct CpuBackend::LinearCall {
   void base(const Tile& tile) const {
     const BaseWeight& packed = weight.parts[static_cast<size_t>(tile.part)].weight;
     int64_t row = tile.begin;
-    for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part) {
+    for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part, float) {
       if (!part.weight) return;
       if (row < begin) product(tile, row, begin, packed);
       product(tile, begin, end, *part.weight);
@@ -266,7 +272,7 @@ struct CpuBackend::LinearCall {
   }
 
   void expand(const Tile& tile) const {
-    for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part) {
+    for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part, float) {
       if (part.rank == 0) return;
       kernels.tile_product[static_cast<int>(part.b.dtype())](
           {.acc = tile.acc + (begin - tile.begin) * part.b.tile_outputs(),
@@ -280,7 +286,8 @@ struct CpuBackend::LinearCall {
     });
   }
 
-  void finish(const Tile& tile, int64_t begin, int64_t end, const CpuAdapterLinear::Part* own) const {
+  void finish(const Tile& tile, int64_t begin, int64_t end, const CpuAdapterLinear::Part* own,
+              float scale = 1.0f) const {
     const CpuLinear::Part& part = weight.parts[static_cast<size_t>(tile.part)];
     const int64_t width = part.weight.tile_outputs();
     const int64_t first = tile.index * width;
@@ -292,6 +299,11 @@ struct CpuBackend::LinearCall {
                     .bias = own_bias ? own->bias.at(first) : part.bias.at(first),
                     .n = static_cast<int>(std::min(width, part.weight.n() - first)),
                     .add = output == LinearOutput::add};
+    float scaled_bias[kMaxTile];
+    if (scale != 1.0f && args.lora_bias != nullptr) {
+      for (int64_t i = 0; i < width; ++i) scaled_bias[i] = scale * args.lora_bias[i];
+      args.lora_bias = scaled_bias;
+    }
     for (int64_t row = begin; row < end; ++row) {
       float* const acc = tile.acc + (row - tile.begin) * width;
       args.y = output == LinearOutput::glu ? acc : y + row * weight.n + part.output0 + first;
@@ -309,7 +321,7 @@ struct CpuBackend::LinearCall {
   // The adapters' B of the tile, scattered over their own memory, and the item's share of the next op's A.
   Ahead look_ahead(const Tile& tile, std::span<Ahead::Run> runs) const {
     size_t count = 0;
-    for_segments(tile, [&](int64_t, int64_t, const CpuAdapterLinear::Part& part) {
+    for_segments(tile, [&](int64_t, int64_t, const CpuAdapterLinear::Part& part, float) {
       if (part.rank == 0) return;
       const auto* const b = static_cast<const std::byte*>(part.b.tile(tile.index));
       const int64_t values = part.rank * part.b.groups(tile.index) * part.b.tile_outputs() / 2;
@@ -333,9 +345,9 @@ struct CpuBackend::LinearCall {
     await_zero(shrinks_left);
     if (s != nullptr) expand(tile);
     int64_t row = tile.begin;
-    for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part) {
+    for_segments(tile, [&](int64_t begin, int64_t end, const CpuAdapterLinear::Part& part, float scale) {
       finish(tile, row, begin, nullptr);
-      finish(tile, begin, end, &part);
+      finish(tile, begin, end, &part, scale);
       row = end;
     });
     finish(tile, row, tile.end, nullptr);

@@ -48,6 +48,7 @@ struct ShrinkItem {
   const CpuAdapterLinear::Part* part;
   int32_t row0, rows;
   int32_t rank0, ranks;
+  float scale;  // the segment's
 };
 constexpr int32_t kShrinkRows = 32;
 constexpr int32_t kShrinkRanks = 16;

@@ -77,16 +77,20 @@ struct StepInput {
 };
 
 // A run of rows [row0, row0 + rows) whose module has adapter weights. Segments are sorted by row0 and do not
-// overlap; rows in no segment are base-only and must cost nothing.
+// overlap; rows in no segment are base-only and must cost nothing. Neighbours may have the same adapter with
+// different scales. `scale` multiplies the adapter's low-rank delta (lora_bias is a part of it) and nothing
+// else: only an adapter that has nothing else takes another than 1.
 struct LinearSegment {
   int32_t row0 = 0;
   int32_t rows = 0;
   const AdapterLinear* adapter = nullptr;
+  float scale = 1.0f;
 };
 struct EmbeddingSegment {
   int32_t row0 = 0;
   int32_t rows = 0;
   const AdapterEmbedding* adapter = nullptr;
+  float scale = 1.0f;
 };
 struct NormSegment {  // modules_to_save may replace a norm's gain
   int32_t row0 = 0;

@@ -36,9 +36,10 @@ double delta_of(const RefAdapterEmbedding& adapter, int64_t vocab, int64_t token
   return sum;
 }
 
-double embedded(const RefEmbedding& base, const RefAdapterEmbedding& adapter, int64_t token, int64_t h) {
+double embedded(const RefEmbedding& base, const RefAdapterEmbedding& adapter, int64_t token, int64_t h,
+                float scale = 1.0f) {
   const float* row = adapter.weight ? adapter.weight->data() + token * base.hidden : base.row(token);
-  return row[h] + delta_of(adapter, base.vocab, token, h);
+  return row[h] + scale * delta_of(adapter, base.vocab, token, h);
 }
 
 // The norm runs over a column of the table: the module's weight is [H, V] in the linear's sense.
@@ -57,14 +58,15 @@ Result<Floats> dora_ratio(const Floats& magnitude, const RefEmbedding& base,
   return ratio;
 }
 
-void embed_row(float* y, const RefEmbedding& base, const RefAdapterEmbedding& adapter, int32_t token) {
+void embed_row(float* y, const RefEmbedding& base, const EmbeddingSegment& segment, int32_t token) {
+  const auto& adapter = static_cast<const RefAdapterEmbedding&>(*segment.adapter);
   for (size_t i = 0; i < adapter.token_rows.size(); ++i) {
     if (adapter.token_rows[i] != token) continue;
     std::memcpy(y, &adapter.token_row_values[i * base.hidden], base.hidden * sizeof(float));
     return;
   }
   for (int64_t h = 0; h < base.hidden; ++h) {
-    const double value = embedded(base, adapter, token, h);
+    const double value = embedded(base, adapter, token, h, segment.scale);
     y[h] = static_cast<float>(adapter.ratio ? value * (*adapter.ratio)[h] : value);
   }
 }
@@ -103,9 +105,8 @@ void ReferenceBackend::embed(TensorView y, const Embedding& table,
                 hidden * sizeof(float));
   }
   for (const EmbeddingSegment& segment : segments) {
-    const auto& adapter = static_cast<const RefAdapterEmbedding&>(*segment.adapter);
     for (int64_t row = segment.row0; row < segment.row0 + segment.rows; ++row) {
-      embed_row(f32(y) + row * hidden, embedding, adapter, token[row]);
+      embed_row(f32(y) + row * hidden, embedding, segment, token[row]);
     }
   }
 }

@@ -1,4 +1,4 @@
-// y = ratio * (W' x + B (A x) + lora_bias) + bias, where W' is the adapter's own weight or the base's.
+// y = ratio * (W' x + scale (B (A x) + lora_bias)) + bias, where W' is the adapter's own weight or the base's.
 // LoRA: Hu et al. 2021. DoRA: Liu et al. 2024, section 4: the ratio magnitude / ||W' + s B A||_row also
 // multiplies the base product, and the bias is added after.
 
@@ -81,17 +81,19 @@ Result<Floats> dora_ratio(const Floats& magnitude, const Floats& weight, const R
   return ratio;
 }
 
-// One row of activations: for adapters and replaced weights, and for the base's weights.
+// One row of activations: for adapters and replaced weights, and for the base's weights; and its segment's
+// scale.
 struct Row {
   const float* x;
   const double* for_base;
   int64_t k;
+  float scale;
 };
 
 // x [K] -> y [n] of one part of the map for one row.
 void part_row(float* y, const Row& row, const RefLinear::Part& base, const RefAdapterLinear::Part* adapter,
               LinearOutput output) {
-  const auto [x, for_base, k] = row;
+  const auto [x, for_base, k, scale] = row;
   for (int r = 0; adapter != nullptr && r < adapter->rank; ++r) {
     adapter->ax[r] = static_cast<float>(dot(&adapter->a[r * k], x, k));
   }
@@ -101,8 +103,9 @@ void part_row(float* y, const Row& row, const RefLinear::Part& base, const RefAd
     double value = replaced ? dot(&(*adapter->weight)[i * k], x, k) : dot(&base.weight[i * k], for_base, k);
     if (!base.merged.empty()) value += dot(&base.merged[i * k], x, k);
     if (adapter != nullptr) {
-      if (adapter->rank > 0) value += dot(&adapter->b[i * adapter->rank], adapter->ax.data(), adapter->rank);
-      if (adapter->lora_bias) value += (*adapter->lora_bias)[i];
+      if (adapter->rank > 0)
+        value += scale * dot(&adapter->b[i * adapter->rank], adapter->ax.data(), adapter->rank);
+      if (adapter->lora_bias) value += static_cast<double>(scale) * (*adapter->lora_bias)[i];
       if (adapter->ratio) value *= (*adapter->ratio)[i];
     }
     if (bias) value += (*bias)[i];
@@ -207,6 +210,7 @@ void ReferenceBackend::linear(TensorView y, TensorView x, const Linear& weight,
     while (segment < segments.size() && row >= segments[segment].row0 + segments[segment].rows) ++segment;
     const bool inside = segment < segments.size() && row >= segments[segment].row0;
     const auto* adapter = inside ? static_cast<const RefAdapterLinear*>(segments[segment].adapter) : nullptr;
+    const float scale = inside ? segments[segment].scale : 1.0f;
     const float* const x_row = f32(x) + row * linear.k;
     float* const y_row = f32(y) + row * y.cols;
     float* const out = output == LinearOutput::glu ? gate_up_.data() : y_row;
@@ -219,7 +223,7 @@ void ReferenceBackend::linear(TensorView y, TensorView x, const Linear& weight,
         }
       }
       const RefLinear::Part& part = linear.parts[p];
-      part_row(out + part.first, {x_row, for_base.data(), linear.k}, part, delta, output);
+      part_row(out + part.first, {x_row, for_base.data(), linear.k, scale}, part, delta, output);
     }
     if (output == LinearOutput::glu) glu_row(y_row, out, linear.n / 2, activation);
     if (output == LinearOutput::activate) {

@@ -11,6 +11,7 @@ const MOST_DIMENSIONS = 65_536;
 export const EmbeddingsRequestSchema = onlyKnown({
   model: answerFields.model,
   user: answerFields.user,
+  lora_scale: answerFields.lora_scale,
   input: inputField(MOST_INPUTS, 'inputs'),
   encoding_format: z.enum(['float', 'base64']).nullish(),
   dimensions: z

@@ -20,6 +20,9 @@ export const MAX_TOP_LOGPROBS = 20;
 /** More choices than this in one request (prompts times n) are refused: they belong in several requests. */
 export const MAX_CHOICES = 256;
 
+/** Of what an adapter's deltas are multiplied by. */
+export const MOST_LORA_SCALE = 10;
+
 const MAX_TOKEN_ID = 2 ** 31 - 1;
 const tokenId = z.int().min(0).max(MAX_TOKEN_ID);
 
@@ -130,6 +133,12 @@ export const answerFields = {
     .max(512)
     .describe('The base model, or `adapter`, `adapter@3`, `adapter:alias`, `tenant/adapter`'),
   user: z.string().max(512).nullish().describe('Keeps one end user on one version of a weighted alias'),
+  lora_scale: z
+    .number()
+    .min(-MOST_LORA_SCALE)
+    .max(MOST_LORA_SCALE)
+    .nullish()
+    .describe("Multiplies the adapter's low-rank deltas: 1 (when absent) as trained, 0 the base model"),
   n: integer(1, 128),
   stream: z.boolean().nullish(),
   stream_options: onlyKnown({

@@ -60,7 +60,9 @@ export class InferenceService {
     const span = beginGeneration(plan, call.caller.tenant.id);
     const model = await this.#resolve(call, span);
     const meter = new RequestMeter(plan.sequences);
-    const trial = this.trials.begin(model.version, plan.sequences, engineScope(call));
+    // A scaled answer says nothing of the version as it is.
+    const tried = scaleOf(plan) === 1 ? model.version : undefined;
+    const trial = this.trials.begin(tried, plan.sequences, engineScope(call));
     const id = randomUUID().replaceAll('-', '');
     const running = { id, call, model, meter, trial, record: this.requests.begin(call), span };
     try {
@@ -98,7 +100,7 @@ export class InferenceService {
   }
 
   #open({ id, call, model: { version }, span }: Running, calls: readonly EngineCall[]) {
-    const { caller, controller } = call;
+    const { caller, controller, plan } = call;
     const { tenant } = caller;
     setMaxListeners(calls.length + 10, controller.signal);
     return openInTurn(calls, ({ request, n }, index) =>
@@ -112,6 +114,7 @@ export class InferenceService {
           fairnessKey: tenant.id,
           fairnessWeight: tenant.weight,
           ...(version ? { adapter: version.digest } : {}),
+          ...(scaleOf(plan) === 1 ? {} : { adapterScale: scaleOf(plan) }),
         },
         controller.signal,
         span,
@@ -200,6 +203,10 @@ function engineScope({ plan: { cacheSalt }, caller: { tenant } }: InferenceCall)
     cacheSalt: cacheSalt === undefined ? tenant.id : `${tenant.id} ${cacheSalt}`,
     ...(max_context === undefined ? {} : { maxContext: max_context }),
   };
+}
+
+function scaleOf({ loraScale = 1 }: GenerationPlan): number {
+  return loraScale;
 }
 
 /** Why a request failed; an abort says more in its reason than in the error that it caused. */

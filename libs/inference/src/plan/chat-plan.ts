@@ -28,11 +28,12 @@ export function planChat(request: ChatRequest): GenerationPlan {
       ...(typeof request.prompt_logprobs === 'number' ? { promptLogprobs: request.prompt_logprobs } : {}),
     },
   }));
-  const { model, user, cache_salt } = request;
+  const { model, user, cache_salt, lora_scale } = request;
   return {
     model,
     user: user ?? undefined,
     cacheSalt: cache_salt ?? undefined,
+    loraScale: lora_scale ?? undefined,
     sequences,
     promptField: 'messages',
   };

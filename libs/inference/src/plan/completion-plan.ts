@@ -30,11 +30,12 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
       },
     })),
   );
-  const { model, user, cache_salt } = request;
+  const { model, user, cache_salt, lora_scale } = request;
   return {
     model,
     user: user ?? undefined,
     cacheSalt: cache_salt ?? undefined,
+    loraScale: lora_scale ?? undefined,
     sequences,
     promptField: 'prompt',
   };

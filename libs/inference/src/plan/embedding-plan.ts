@@ -8,7 +8,7 @@ import { promptingOf, samplingOf } from './sampling-plan.js';
 
 /** One sequence for each input: its prompt is computed and nothing is drawn. */
 export function planEmbeddings(request: EmbeddingsRequest): GenerationPlan {
-  const { model, user, cache_salt, dimensions } = request;
+  const { model, user, cache_salt, dimensions, lora_scale } = request;
   const sequences = promptsOf(request.input).map((input, index) => ({
     prompt: index,
     request: {
@@ -23,6 +23,7 @@ export function planEmbeddings(request: EmbeddingsRequest): GenerationPlan {
     model,
     user: user ?? undefined,
     cacheSalt: cache_salt ?? undefined,
+    loraScale: lora_scale ?? undefined,
     sequences,
     dimensions: dimensions ?? undefined,
     promptField: 'input',

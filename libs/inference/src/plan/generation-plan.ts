@@ -4,7 +4,7 @@ import type { GenerateRequest } from '#contracts/engine-protocol.js';
 /** What one choice asks of the engine; who asks, and with which adapter, is added when it is sent. */
 export type SequenceRequest = Omit<
   GenerateRequest,
-  'requestId' | 'cacheSalt' | 'fairnessKey' | 'fairnessWeight' | 'adapter' | 'maxContext'
+  'requestId' | 'cacheSalt' | 'fairnessKey' | 'fairnessWeight' | 'adapter' | 'adapterScale' | 'maxContext'
 >;
 
 /** One token sequence to generate. */
@@ -20,6 +20,8 @@ export interface GenerationPlan {
   readonly user: string | undefined;
   /** Cached prefixes are shared only with requests of the tenant that say the same. */
   readonly cacheSalt?: string | undefined;
+  /** What the adapter's deltas are multiplied by; absent: 1. */
+  readonly loraScale?: number | undefined;
   readonly sequences: readonly Sequence[];
   /** Of vectors: how many of their numbers are wanted. */
   readonly dimensions?: number | undefined;

@@ -26,6 +26,7 @@ export function chatOf(request: CreateResponse, items: readonly InputItem[]): Ch
     max_completion_tokens: request.max_output_tokens,
     stream: request.stream,
     parallel_tool_calls: request.parallel_tool_calls,
+    lora_scale: request.lora_scale,
     cache_salt: request.cache_salt,
     priority: request.priority,
     service_tier: request.service_tier,

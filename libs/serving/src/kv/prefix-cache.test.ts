@@ -19,7 +19,7 @@ class Holder implements PrefixHolder {
     readonly adapter: string | undefined = undefined,
     cacheSalt = 'tenant',
   ) {
-    this.keys = new PrefixKeys(scopeKey({ cacheSalt, adapter }), PAGE_TOKENS);
+    this.keys = new PrefixKeys(scopeKey({ cacheSalt, adapter, scale: 1 }), PAGE_TOKENS);
   }
 }
 
@@ -120,7 +120,7 @@ describe('the prefix cache', () => {
   it('tells scopes apart whatever their names hold', () => {
     const names = ['', 'a', 'a","b', 'null', ']', '","'];
     const keys = names.flatMap((cacheSalt) =>
-      [undefined, ...names].map((adapter) => scopeKey({ cacheSalt, adapter })),
+      [undefined, ...names].map((adapter) => scopeKey({ cacheSalt, adapter, scale: 1 })),
     );
     expect(new Set(keys).size).toBe(keys.length);
   });

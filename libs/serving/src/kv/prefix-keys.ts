@@ -6,11 +6,13 @@ export interface PrefixScope {
   readonly cacheSalt: string;
   /** The version's digest; undefined: the base model. */
   readonly adapter: string | undefined;
+  /** What the adapter's deltas are multiplied by. */
+  readonly scale: number;
 }
 
 /** The parent key of every first page in the scope. */
-export function scopeKey({ cacheSalt, adapter }: PrefixScope): string {
-  return hash('sha256', JSON.stringify(['lorikeet.prefix.v1', cacheSalt, adapter ?? null]));
+export function scopeKey({ cacheSalt, adapter, scale }: PrefixScope): string {
+  return hash('sha256', JSON.stringify(['lorikeet.prefix.v1', cacheSalt, adapter ?? null, scale]));
 }
 
 /**

@@ -16,7 +16,9 @@ import type { AdapterVersion } from '../residency/adapter-residency.js';
 import { AdapterTiers } from '../residency/adapter-tiers.js';
 import { checkRequest, checkTokens, completionLimit, limitsFor } from './admission.js';
 import { joinChoices } from './choices.js';
+import { checkScale } from '../residency/scaled-delta.js';
 import { ChatTemplates } from '../text/chat-template.js';
+import { drawingOf } from './drawing.js';
 import { EngineLoop } from './engine-loop.js';
 import { EventStream } from './event-stream.js';
 import { withGenerationDefaults } from './generation-defaults.js';
@@ -27,9 +29,7 @@ import { PlanWriter } from './plan-writer.js';
 import { PooledState } from './pooled-state.js';
 import { PrefixCache } from '../kv/prefix-cache.js';
 import { formatsOf, MARK_TOKENS, type ResolvedFormats } from '../text/chat-formats.js';
-import { middleEnds } from '../text/fill-in-middle.js';
 import { PromptReader, type ReadPrompt } from '../text/prompt-reader.js';
-import { isHidden } from '../text/detokenizer.js';
 import { AnswerStructures, type WishedStructure } from '../structure/answer-structures.js';
 import { modelVocabulary } from '../structure/model-vocabulary.js';
 import { RequestMetrics } from './request-metrics.js';
@@ -38,7 +38,7 @@ import { ServingMetrics } from './serving-metrics.js';
 import { DEFAULT_SPECULATION, type NgramSpeculation } from './speculation.js';
 import { StepOutputs } from './step-outputs.js';
 import { type StopOptions, StopRule } from './stop-rule.js';
-import { badWordTokens, TokenBans } from './token-bans.js';
+import { badWordTokens, type TokenBans } from './token-bans.js';
 import { withResolvers } from './with-resolvers.js';
 
 export interface InferenceEngineOptions {
@@ -184,6 +184,7 @@ export class InferenceEngine {
   /** All that has to be known of a request before it takes its place. */
   async #read(asked: GenerateRequest, signal: AbortSignal): Promise<ReadRequest> {
     const adapter = await this.#adapters.version(asked.adapter);
+    checkScale(asked.adapterScale ?? 1, adapter?.manifest);
     const request = withGenerationDefaults(asked, adapter?.manifest);
     // From storage to the host while others compute; only then does it count as waiting for its turn.
     const [prompt, predicted, badWords] = await Promise.all([
@@ -204,7 +205,8 @@ export class InferenceEngine {
     signal.throwIfAborted();
     // Shutdown may have begun meanwhile; the loop takes nothing any more.
     if (this.#draining) throw shuttingDown();
-    const drawing = this.#drawing({ request, adapter, maxTokens, badWords, shown, structure });
+    const drawn = { request, adapter, maxTokens, badWords, shown, structured: structure !== undefined };
+    const drawing = drawingOf(drawn, this.options.model, this.#markTokens);
     return { request, prompt, predicted, formats, adapter, structure, ...drawing };
   }
 
@@ -301,49 +303,6 @@ export class InferenceEngine {
   /** Undefined: the answer is text, whatever it holds. */
   #formats({ wantedFormats }: GenerateRequest, { chat }: ReadPrompt): ResolvedFormats | undefined {
     return wantedFormats && chat && formatsOf(wantedFormats, chat, this.options.settings);
-  }
-
-  /** What ends the request's answers and what is never drawn in them; refuses a request that could draw nothing. */
-  #drawing({ request, adapter, maxTokens, badWords, shown, structure }: Drawing): {
-    stops: StopOptions;
-    bans: TokenBans;
-  } {
-    const { base, tokenizer, eosTokenIds } = this.options.model;
-    const { shownSpecialTokens: wanted, allowedTokenIds } = request;
-    const stops = {
-      ...request,
-      maxTokens,
-      // Nothing may follow the end of a structure.
-      ignoreEos: request.ignoreEos && structure === undefined,
-      eosTokenIds: [
-        ...eosTokenIds,
-        ...(adapter?.manifest.generation?.eosTokenIds ?? []),
-        ...(request.input.kind === 'text' && request.input.suffix !== undefined ? middleEnds(tokenizer) : []),
-      ],
-      shown: wanted === 'all' ? wanted : tokenizer.idsOf([...(wanted ?? []), ...(shown ?? [])]),
-    };
-    const { logitBias } = request.sampling;
-    const { vocabSize } = base;
-    const hidden =
-      structure === undefined
-        ? []
-        : [...this.#markTokens].filter(
-            (token) => isHidden(tokenizer, stops.shown, token) && !stops.eosTokenIds.includes(token),
-          );
-    const bans = new TokenBans({
-      logitBias,
-      allowedTokenIds,
-      badWords: [...badWords, ...hidden.map((token) => [token])],
-      vocabSize,
-    });
-    const endings = request.minTokens > 0 ? [...stops.eosTokenIds, ...request.stopTokenIds] : [];
-    if (allowedTokenIds !== undefined && !bans.leaves(endings, vocabSize)) {
-      throw new AppError('invalid_request', {
-        message: 'Each of allowed_token_ids must not be drawn by bad_words or min_tokens: no token is left.',
-        param: 'allowed_token_ids',
-      });
-    }
-    return { stops, bans };
   }
 
   /** The first answer to a prompt, and the others beside it; they share what is computed of the prompt. */
@@ -511,16 +470,6 @@ interface Admitted extends ReadRequest {
   readonly choice: number;
   readonly arrival_ms: number;
   readonly chunkTokens: number | undefined;
-}
-
-interface Drawing {
-  readonly request: GenerateRequest;
-  readonly adapter: AdapterVersion | undefined;
-  readonly maxTokens: number;
-  readonly badWords: readonly (readonly number[])[];
-  /** Spellings of special tokens that have to be seen. */
-  readonly shown: readonly string[] | undefined;
-  readonly structure: WishedStructure | undefined;
 }
 
 interface Begun {

@@ -61,7 +61,8 @@ export class PlanWriter {
   /** The sequences' pages must already cover the granted tokens. */
   write(grants: readonly Grant[], copies: readonly PendingCopy[]): StepEntry[] {
     const ordered = grants.toSorted(
-      (a, b) => a.request.adapterHandle - b.request.adapterHandle || a.request.id - b.request.id,
+      ({ request: a }, { request: b }) =>
+        a.adapterHandle - b.adapterHandle || a.adapterScale - b.adapterScale || a.id - b.id,
     );
     this.#reserve(ordered);
     const plan = this.#plan;
@@ -91,7 +92,7 @@ export class PlanWriter {
     const firstHidden = this.#hiddenRows;
     const begin = sequence.computedTokens;
     const end = begin + tokens;
-    this.#writeSegment(sequence.adapterHandle, tokens + draft.length);
+    this.#writeSegment(sequence, tokens + draft.length);
     const known = sequence.tokens;
     for (let position = begin; position < end; position++) {
       const row = this.#writeRow(sequence, position, known[position] as number);
@@ -119,15 +120,17 @@ export class PlanWriter {
     return plan.rows++;
   }
 
-  #writeSegment(handle: number, rows: number): void {
+  #writeSegment({ adapterHandle: handle, adapterScale }: Sequence, rows: number): void {
     if (handle === 0) return;
     const plan = this.#plan;
-    const last = (plan.segments - 1) * 3;
-    if (plan.segments > 0 && plan.segment[last + 2] === handle) {
-      plan.segment[last + 1] = (plan.segment[last + 1] as number) + rows;
+    const scale = Math.fround(adapterScale);
+    const last = plan.segments - 1;
+    if (last >= 0 && plan.segment[last * 3 + 2] === handle && plan.segmentScale[last] === scale) {
+      plan.segment[last * 3 + 1] = (plan.segment[last * 3 + 1] as number) + rows;
       return;
     }
     plan.segment.set([plan.rows, rows, handle], plan.segments * 3);
+    plan.segmentScale[plan.segments] = scale;
     plan.segments++;
   }
 

@@ -78,6 +78,8 @@ export class Sequence implements Schedulable, PrefixHolder {
 
   /** The version's digest; undefined: the base model. */
   readonly adapter: string | undefined;
+  /** What its low-rank deltas are multiplied by. */
+  readonly adapterScale: number;
   adapterState: AdapterState;
   lease: AdapterLease | undefined;
   /** Aborted when the lease that it waits for is not wanted any more. */
@@ -126,9 +128,10 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.fairnessWeight = request.fairnessWeight ?? 1;
     this.priority = request.priority ?? 0;
     this.adapter = request.adapter;
+    this.adapterScale = request.adapterScale ?? 1;
     this.adapterState = request.adapter === undefined ? 'ready' : 'absent';
     this.keys = new PrefixKeys(
-      scopeKey({ cacheSalt: request.cacheSalt, adapter: request.adapter }),
+      scopeKey({ cacheSalt: request.cacheSalt, adapter: request.adapter, scale: this.adapterScale }),
       options.kvPages.pageTokens,
     );
     this.promptTokens = prompt.length;
@@ -186,8 +189,9 @@ export class Sequence implements Schedulable, PrefixHolder {
     return this.chargedTokens - this.#enteredTokens < TURN_TOKENS && this.#turnSteps < patience;
   }
 
+  /** 0: the base model computes it. */
   get adapterHandle(): number {
-    return this.lease?.handle ?? 0;
+    return this.adapterScale === 0 ? 0 : (this.lease?.handle ?? 0);
   }
 
   /** All known tokens; valid until the next `append`. */

@@ -72,6 +72,7 @@ const promptOfResponse = {
 export const CreateResponseSchema = onlyKnown({
   ...promptOfResponse,
   ...samplingFields,
+  lora_scale: answerFields.lora_scale,
   max_output_tokens: z
     .int()
     .min(1)
