@@ -115,6 +115,56 @@ Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value) {
   return options;
 }
 
+std::optional<std::string> json_text(Napi::Env env, Napi::Value value) {
+  const Napi::Object json = env.Global().Get("JSON").As<Napi::Object>();
+  const Napi::Value text = json.Get("stringify").As<Napi::Function>().Call(json, {value});
+  if (!env.IsExceptionPending() && text.IsString()) return text.As<Napi::String>().Utf8Value();
+  if (env.IsExceptionPending()) env.GetAndClearPendingException();
+  return std::nullopt;
+}
+
+namespace {
+
+Result<AdapterFile> read_adapter_file(Napi::Env env, Napi::Value value, const std::string& where) {
+  Arguments arguments(env, value, where);
+  AdapterFile file{arguments.text("weightsPath"), {}};
+  const Napi::Value modules = arguments.get("modules");
+  if (!modules.IsArray()) arguments.fail("modules", "an array");
+  const Napi::Value weight = arguments.get("weight");
+  if (weight.IsNumber()) {
+    file.weight = weight.As<Napi::Number>().FloatValue();
+  } else if (!weight.IsUndefined()) {
+    arguments.fail("weight", "a number");
+  }
+  if (arguments.error()) return *arguments.error();
+  const std::optional<std::string> text = json_text(env, modules);
+  if (!text) return Error{where + ".modules must be plain data"};
+  file.modules_json = *text;
+  return file;
+}
+
+}  // namespace
+
+Result<std::vector<AdapterFile>> read_adapter_files(Napi::Env env, Napi::Value value) {
+  std::vector<AdapterFile> files;
+  const auto read = [&](Napi::Value item, const std::string& where) -> Status {
+    Result<AdapterFile> file = read_adapter_file(env, item, where);
+    if (!file) return file.error();
+    files.push_back(std::move(*file));
+    return {};
+  };
+  if (!value.IsArray()) {
+    if (Status s = read(value, "spec"); !s) return s.error();
+    return files;
+  }
+  const Napi::Array list = value.As<Napi::Array>();
+  if (list.Length() == 0) return Error{"spec must not be empty"};
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    if (Status s = read(list.Get(i), "spec[" + std::to_string(i) + "]"); !s) return s.error();
+  }
+  return files;
+}
+
 namespace {
 
 template <class T>

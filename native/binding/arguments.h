@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backend/interface/status.h"
 #include "model/model.h"
@@ -40,6 +41,11 @@ class Arguments {
 
 // native.ts: OpenOptions
 Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value);
+
+// Plain data as JSON: so it crosses in one piece and is read on another thread. Nothing: it is none.
+std::optional<std::string> json_text(Napi::Env env, Napi::Value value);
+// native.ts: AdapterSpec, or an array of them.
+Result<std::vector<AdapterFile>> read_adapter_files(Napi::Env env, Napi::Value value);
 
 // native.ts: StepPlan. Copies the counted parts of the arrays; their content is checked on the step thread.
 Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& options, StepPlan& plan);

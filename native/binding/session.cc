@@ -13,15 +13,6 @@ namespace {
 
 const Error kClosed{"the model is closed", ErrorKind::closed};
 
-// As JSON, plain data crosses in one piece and is read on another thread.
-std::optional<std::string> json_text(Napi::Env env, Napi::Value value) {
-  const Napi::Object json = env.Global().Get("JSON").As<Napi::Object>();
-  const Napi::Value text = json.Get("stringify").As<Napi::Function>().Call(json, {value});
-  if (!env.IsExceptionPending() && text.IsString()) return text.As<Napi::String>().Utf8Value();
-  if (env.IsExceptionPending()) env.GetAndClearPendingException();
-  return std::nullopt;
-}
-
 }  // namespace
 
 Session::Session(Napi::Env env, ModelOptions options) : options_(std::move(options)), env_(env) {
@@ -143,20 +134,15 @@ Napi::Object Session::make_object(Napi::Env env) {
 Napi::Value Session::load_adapter(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (closing_) return rejected(env, kClosed);
-  Arguments arguments(env, info[0], "spec");
-  const std::string path = arguments.text("weightsPath");
-  const Napi::Value modules = arguments.get("modules");
-  if (!modules.IsArray()) arguments.fail("modules", "an array");
-  if (arguments.error()) return rejected(env, *arguments.error());
-  const std::optional<std::string> text = json_text(env, modules);
-  if (!text) return rejected(env, Error{"spec.modules must be plain data"});
+  Result<std::vector<AdapterFile>> files = read_adapter_files(env, info[0]);
+  if (!files) return rejected(env, files.error());
 
   const auto deferred = Napi::Promise::Deferred::New(env);
   const auto loaded = std::make_shared<Result<LoadedAdapter>>(Error{"not run"});
   submit(
       env, loader_,
-      [this, path, modules_json = *text, loaded] {
-        *loaded = model_->load_adapter(path, modules_json);
+      [this, files = std::move(*files), loaded] {
+        *loaded = model_->load_adapters(files);
         prepare_adapters();
       },
       [loaded, deferred](Napi::Env js) {

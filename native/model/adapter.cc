@@ -1,86 +1,17 @@
 #include "model/adapter.h"
 
-#include <cstring>
 #include <deque>
 #include <map>
 #include <set>
+#include <span>
 
-#include "model/narrow.h"
+#include "model/adapter_tensors.h"
+#include "model/composed_deltas.h"
 #include "model/part_rows.h"
 
 namespace lorikeet {
 
 namespace {
-
-// Tensors of the adapter's file as the backend takes them; owns what had to be converted.
-class AdapterTensors {
- public:
-  explicit AdapterTensors(SafetensorsFile file) : file_(std::move(file)) {}
-
-  Result<HostTensor> matrix(const TensorRef& ref, int64_t rows, int64_t cols) {
-    return tensor(ref, {rows, cols}, rows, cols);
-  }
-  Result<HostTensor> vector(const TensorRef& ref, int64_t size) { return tensor(ref, {size}, 1, size); }
-
-  HostTensor bf16(const HostTensor& from) {
-    if (from.dtype != DType::f32) return from;
-    const auto& values = narrowed_.emplace_back(to_bf16(from));
-    return {reinterpret_cast<const std::byte*>(values.data()), DType::bf16, from.rows, from.cols};
-  }
-  // False: A and B are to be kept otherwise.
-  bool int8(AdapterPartDesc& part) {
-    auto factors = to_int8(part.a, part.b);
-    if (!factors) return false;
-    const Int8Factors& kept = factors_.emplace_back(std::move(*factors));
-    part.a = {reinterpret_cast<const std::byte*>(kept.a.data()), DType::int8, part.a.rows, part.a.cols};
-    part.b = {reinterpret_cast<const std::byte*>(kept.b.data()), DType::int8, part.b.rows, part.b.cols};
-    part.component_scale = kept.scale;
-    return true;
-  }
-
- private:
-  Result<HostTensor> tensor(const TensorRef& ref, const std::vector<int64_t>& shape, int64_t rows,
-                            int64_t cols) {
-    const TensorInfo* info = file_.find(ref.name);
-    if (info == nullptr) return Error{"the adapter's file has no tensor " + ref.name};
-    if (info->dtype != ref.dtype || info->shape != ref.shape || info->begin != ref.begin ||
-        info->end != ref.end) {
-      return Error{"the manifest and the adapter's file describe tensor " + ref.name + " differently"};
-    }
-    if (info->shape != shape) {
-      return Error{"tensor " + ref.name + " has shape " + shape_text(info->shape) + ", but the base needs " +
-                   shape_text(shape)};
-    }
-    HostTensor host{file_.data(*info), DType::f32, rows, cols};
-    if (info->dtype == "F64") {
-      host.data = convert_f64(host.data, rows * cols);
-    } else if (info->dtype == "F16") {
-      host.dtype = DType::f16;
-    } else if (info->dtype == "BF16") {
-      host.dtype = DType::bf16;
-    } else if (info->dtype != "F32") {
-      return Error{"tensor " + ref.name + " has dtype " + info->dtype +
-                   "; adapters hold F64, F32, F16 or BF16"};
-    }
-    return host;
-  }
-
-  const std::byte* convert_f64(const std::byte* data, int64_t count) {
-    std::vector<float>& values = converted_.emplace_back(static_cast<size_t>(count));
-    for (size_t i = 0; i < values.size(); ++i) {
-      double value;
-      std::memcpy(&value, data + i * sizeof(double), sizeof(double));
-      values[i] = static_cast<float>(value);
-    }
-    return reinterpret_cast<const std::byte*>(values.data());
-  }
-
-  SafetensorsFile file_;
-  // Elements of a deque stay where they are.
-  std::deque<std::vector<float>> converted_;
-  std::deque<std::vector<uint16_t>> narrowed_;
-  std::deque<Int8Factors> factors_;
-};
 
 // Takes an optional tensor into an optional of the descriptor.
 template <class Take>
@@ -92,21 +23,29 @@ Status take_optional(std::optional<HostTensor>& to, const std::optional<TensorRe
   return {};
 }
 
+// What one adapter of a composition does to a module.
+struct Change {
+  AdapterTensors* tensors;
+  const ManifestModule* module;
+  float weight;  // of the adapter
+};
+// By the module; of several adapters in their order.
+using Changes = std::map<std::string, std::vector<Change>>;
+
+bool is_delta_alone(const ManifestModule& change) {
+  return change.lora && !change.magnitude && !change.weight && !change.bias && !change.token_rows;
+}
+
 class AdapterLoader {
  public:
-  AdapterLoader(AdapterTensors tensors, const Weights& base, Backend& backend, AdapterType type)
-      : tensors_(std::move(tensors)), base_(base), backend_(backend), type_(type) {
+  AdapterLoader(const Weights& base, Backend& backend, AdapterType type)
+      : base_(base), backend_(backend), type_(type) {
     adapter_.layers.resize(base.layers.size());
   }
 
-  Result<Adapter> load(const std::vector<ManifestModule>& manifest, const std::vector<Module>& base_modules) {
-    std::map<std::string, const ManifestModule*> by_name;
+  Result<Adapter> load(const Changes& by_name, const std::vector<Module>& base_modules) {
     std::set<std::string> unknown;
-    for (const ManifestModule& module : manifest) {
-      if (!by_name.emplace(module.module, &module).second)
-        return Error{"module " + module.module + " stands twice"};
-      unknown.insert(module.module);
-    }
+    for (const auto& [name, changes] : by_name) unknown.insert(name);
     // In the base's order, so that the parts of one fused map come together.
     for (size_t first = 0; first < base_modules.size();) {
       std::vector<AdapterPartDesc> parts;
@@ -116,7 +55,7 @@ class AdapterLoader {
         const auto found = module.adaptable ? by_name.find(module.name) : by_name.end();
         if (found != by_name.end()) {
           unknown.erase(module.name);
-          const Status status = load_module(module, *found->second, parts);
+          const Status status = load_module(module, found->second, parts);
           if (!status) return within(module.name, status.error());
         }
         ++at;
@@ -130,16 +69,18 @@ class AdapterLoader {
   }
 
  private:
-  Status load_module(const Module& module, const ManifestModule& change,
+  Status load_module(const Module& module, std::span<const Change> changes,
                      std::vector<AdapterPartDesc>& parts) {
+    const ManifestModule& change = *changes.front().module;
+    tensors_ = changes.front().tensors;
     if (change.magnitude && !change.lora) return Error{"a magnitude needs a low-rank delta"};
     if (change.bias && !module.bias) return Error{"replaces a bias, but the base has none"};
     switch (module.kind) {
       case ModuleKind::linear:
-        return load_linear_parts(module, change, parts);
+        return load_linear_parts(module, changes, parts);
       case ModuleKind::embedding:
         if (module.place == ModulePlace::positions) return Error{"a table of positions cannot be changed"};
-        return load_embedding(module, change);
+        return load_embedding(module, changes);
       case ModuleKind::norm:
         return load_norm(module, change);
     }
@@ -147,8 +88,9 @@ class AdapterLoader {
   }
 
   // A module of several parts gives each its rows of B and of the vectors; A is theirs in common.
-  Status load_linear_parts(const Module& module, const ManifestModule& change,
+  Status load_linear_parts(const Module& module, std::span<const Change> changes,
                            std::vector<AdapterPartDesc>& parts) {
+    const ManifestModule& change = *changes.front().module;
     AdapterPartDesc whole;
     if (change.token_rows) {
       if (module.place != ModulePlace::head || module.bias)
@@ -159,23 +101,22 @@ class AdapterLoader {
           !s)
         return s;
     }
-    const auto vector = [&](const TensorRef& ref) { return tensors_.vector(ref, module.out); };
+    const auto vector = [&](const TensorRef& ref) { return tensors_->vector(ref, module.out); };
     if (change.lora) {
-      Result<HostTensor> a = tensors_.matrix(change.lora->a, change.lora->rank, module.in);
-      if (!a) return a.error();
-      Result<HostTensor> b = tensors_.matrix(change.lora->b, module.out, change.lora->rank);
-      if (!b) return b.error();
-      whole.rank = change.lora->rank;
-      whole.scale = change.lora->scale;
-      whole.a = *a;
-      whole.b = *b;
-      if (Status s = take_optional(whole.lora_bias, change.lora->lora_bias, vector); !s) return s;
+      Result<LowRank> delta = delta_of(module, changes);
+      if (!delta) return delta.error();
+      whole.rank = delta->rank;
+      whole.scale = delta->scale;
+      whole.a = delta->a;
+      whole.b = delta->b;
+      whole.component_scale = delta->component_scale;
+      whole.lora_bias = delta->bias;
     }
     if (Status s = take_optional(whole.magnitude, change.magnitude, vector); !s) return s;
     if (Status s = take_optional(whole.bias, change.bias, vector); !s) return s;
     const auto matrix = [&](const TensorRef& ref) -> Result<HostTensor> {
-      if (!module.transposed) return tensors_.matrix(ref, module.out, module.in);
-      Result<HostTensor> stored = tensors_.matrix(ref, module.in, module.out);
+      if (!module.transposed) return tensors_->matrix(ref, module.out, module.in);
+      Result<HostTensor> stored = tensors_->matrix(ref, module.in, module.out);
       return stored ? Result<HostTensor>(rearranged_.transposed(*stored)) : stored;
     };
     if (Status s = take_optional(whole.weight, change.weight, matrix); !s) return s;
@@ -186,6 +127,23 @@ class AdapterLoader {
       parts.push_back(part);
     }
     return {};
+  }
+
+  // Of one adapter as it is in the file; of several as one of their ranks' sum, whose components have the
+  // scales of their adapters: exactly the sum of their deltas.
+  Result<LowRank> delta_of(const Module& module, std::span<const Change> changes) {
+    std::vector<LowRank> deltas;
+    for (const auto& [tensors, change, weight] : changes) {
+      const ManifestLora& lora = *change->lora;
+      Result<HostTensor> a = tensors->matrix(lora.a, lora.rank, module.in);
+      if (!a) return a.error();
+      Result<HostTensor> b = tensors->matrix(lora.b, module.out, lora.rank);
+      if (!b) return b.error();
+      LowRank& delta = deltas.emplace_back(LowRank{lora.rank, lora.scale * weight, *a, *b});
+      const auto vector = [&](const TensorRef& ref) { return tensors->vector(ref, module.out); };
+      if (Status s = take_optional(delta.bias, lora.lora_bias, vector); !s) return s.error();
+    }
+    return deltas.size() == 1 ? deltas.front() : composed_.sum(deltas);
   }
 
   AdapterPartDesc part_of(const AdapterPartDesc& whole, const PartRows& rows) {
@@ -200,10 +158,10 @@ class AdapterLoader {
 
   void narrow(AdapterPartDesc& part) {
     if (type_ == AdapterType::stored) return;
-    if (part.weight) part.weight = tensors_.bf16(*part.weight);
-    if (part.rank == 0 || (type_ == AdapterType::int8 && tensors_.int8(part))) return;
-    part.a = tensors_.bf16(part.a);
-    part.b = tensors_.bf16(part.b);
+    if (part.weight) part.weight = tensors_->bf16(*part.weight);
+    if (part.rank == 0 || (type_ == AdapterType::int8 && tensors_->int8(part))) return;
+    part.a = tensors_->bf16(part.a);
+    part.b = tensors_->bf16(part.b);
   }
 
   Status create_linear(const Module& first, const std::vector<AdapterPartDesc>& parts) {
@@ -217,24 +175,25 @@ class AdapterLoader {
     return {};
   }
 
-  Status load_embedding(const Module& module, const ManifestModule& change) {
+  Status load_embedding(const Module& module, std::span<const Change> changes) {
+    const ManifestModule& change = *changes.front().module;
     AdapterEmbeddingDesc desc;
     if (change.lora) {
-      if (change.lora->lora_bias) return Error{"an embedding has no bias"};
-      Result<HostTensor> a = tensors_.matrix(change.lora->a, change.lora->rank, module.in);
-      if (!a) return a.error();
-      Result<HostTensor> b = tensors_.matrix(change.lora->b, module.out, change.lora->rank);
-      if (!b) return b.error();
-      desc.rank = change.lora->rank;
-      desc.scale = change.lora->scale;
-      desc.a = *a;
-      desc.b = *b;
+      Result<LowRank> delta = delta_of(module, changes);
+      if (!delta) return delta.error();
+      if (delta->bias) return Error{"an embedding has no bias"};
+      desc.rank = delta->rank;
+      desc.scale = delta->scale;
+      // It takes no scales of components: the rows of A have them.
+      desc.a =
+          delta->component_scale.empty() ? delta->a : composed_.scaled_rows(delta->a, delta->component_scale);
+      desc.b = delta->b;
     }
-    const auto vector = [&](const TensorRef& ref) { return tensors_.vector(ref, module.out); };
+    const auto vector = [&](const TensorRef& ref) { return tensors_->vector(ref, module.out); };
     if (Status s = take_optional(desc.magnitude, change.magnitude, vector); !s) return s;
-    const auto table = [&](const TensorRef& ref) { return tensors_.matrix(ref, module.in, module.out); };
+    const auto table = [&](const TensorRef& ref) { return tensors_->matrix(ref, module.in, module.out); };
     if (Status s = take_optional(desc.weight, change.weight, table); !s) return s;
-    if (desc.weight && type_ != AdapterType::stored) desc.weight = tensors_.bf16(*desc.weight);
+    if (desc.weight && type_ != AdapterType::stored) desc.weight = tensors_->bf16(*desc.weight);
     if (change.token_rows) {
       const TokenRows shape{module.in, module.out};
       if (Status s = take_token_rows(*change.token_rows, shape, desc.token_rows, desc.token_row_values); !s)
@@ -259,7 +218,7 @@ class AdapterLoader {
       if (!seen.insert(index).second) return Error{"token row " + std::to_string(index) + " stands twice"};
     }
     Result<HostTensor> rows =
-        tensors_.matrix(change.rows, static_cast<int64_t>(change.indices.size()), shape.width);
+        tensors_->matrix(change.rows, static_cast<int64_t>(change.indices.size()), shape.width);
     if (!rows) return rows.error();
     indices = change.indices;
     values = *rows;
@@ -277,12 +236,12 @@ class AdapterLoader {
                   .bias = {},
                   .offset = norm.offset};
     const auto gain = [&](const TensorRef& ref) {
-      return norm.copies == 1 ? tensors_.vector(ref, module.out)
-                              : tensors_.matrix(ref, norm.copies, norm.width);
+      return norm.copies == 1 ? tensors_->vector(ref, module.out)
+                              : tensors_->matrix(ref, norm.copies, norm.width);
     };
     if (Status s = take_optional(desc.gain, change.weight, gain); !s) return s;
     if (norm.bias && !change.bias) return Error{"a norm with a bias is replaced with its bias"};
-    const auto vector = [&](const TensorRef& ref) { return tensors_.vector(ref, module.out); };
+    const auto vector = [&](const TensorRef& ref) { return tensors_->vector(ref, module.out); };
     if (Status s = take_optional(desc.bias, change.bias, vector); !s) return s;
     Result<std::unique_ptr<NormGain>> created = backend_.norm_create(desc);
     if (!created) return created.error();
@@ -294,7 +253,8 @@ class AdapterLoader {
     return {};
   }
 
-  AdapterTensors tensors_;
+  AdapterTensors* tensors_ = nullptr;  // of what is being loaded
+  ComposedDeltas composed_;
   PartTensors rearranged_;
   const Weights& base_;
   Backend& backend_;
@@ -318,12 +278,24 @@ size_t Adapter::bytes() const {
   return total;
 }
 
-Result<Adapter> load_adapter(const AdapterSource& source, const std::vector<Module>& base_modules,
+Result<Adapter> load_adapter(std::span<const AdapterSource> sources, const std::vector<Module>& base_modules,
                              const Weights& base, Backend& backend, AdapterType type) {
-  Result<SafetensorsFile> file = SafetensorsFile::open(source.weights_path);
-  if (!file) return file.error();
-  return AdapterLoader(AdapterTensors(std::move(*file)), base, backend, type)
-      .load(source.modules, base_modules);
+  std::deque<AdapterTensors> tensors;  // whose elements stay where they are
+  Changes changes;
+  for (const AdapterSource& source : sources) {
+    Result<SafetensorsFile> file = SafetensorsFile::open(source.weights_path);
+    if (!file) return file.error();
+    AdapterTensors& own = tensors.emplace_back(std::move(*file));
+    for (const ManifestModule& module : source.modules) {
+      std::vector<Change>& known = changes[module.module];
+      if (!known.empty() && known.back().tensors == &own)
+        return Error{"module " + module.module + " stands twice"};
+      if (sources.size() > 1 && !is_delta_alone(module))
+        return Error{"module " + module.module + ": only low-rank deltas can be added up"};
+      known.push_back({&own, &module, source.weight});
+    }
+  }
+  return AdapterLoader(base, backend, type).load(changes, base_modules);
 }
 
 }  // namespace lorikeet

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct Adapter {
 struct AdapterSource {
   std::string weights_path;  // safetensors
   std::vector<ManifestModule> modules;
+  float weight = 1.0f;  // that its deltas have among those of several
 };
 
 // What the matrices of an adapter are kept in: as its file has them (float64 in float32); float32 in
@@ -37,8 +39,10 @@ struct AdapterSource {
 // Vectors and the low-rank factors and single rows of the embedding stay as they are: they are few.
 enum class AdapterType : uint8_t { stored, bf16, int8 };
 
-// Refuses a module that the base lacks, a tensor that the file lacks or describes differently, a wrong shape.
-Result<Adapter> load_adapter(const AdapterSource& source, const std::vector<Module>& base_modules,
+// Several sources become one adapter, the sum of their deltas in the sources' order; it is exact, and of
+// low-rank deltas alone. Refuses a module that the base lacks, a tensor that the file lacks or describes
+// differently, a wrong shape, and what cannot be added up.
+Result<Adapter> load_adapter(std::span<const AdapterSource> sources, const std::vector<Module>& base_modules,
                              const Weights& base, Backend& backend, AdapterType type = AdapterType::stored);
 
 }  // namespace lorikeet

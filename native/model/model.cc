@@ -97,12 +97,15 @@ MemoryUse Model::memory() const {
           decoder_->scratch_bytes() + backend_->scratch_bytes()};
 }
 
-Result<LoadedAdapter> Model::load_adapter(const std::string& weights_path, const std::string& modules_json) {
+Result<LoadedAdapter> Model::load_adapters(const std::vector<AdapterFile>& files) {
   return guarded([&]() -> Result<LoadedAdapter> {
-    auto modules = parse_manifest_modules(modules_json);
-    if (!modules) return modules.error();
-    Result<Adapter> adapter = lorikeet::load_adapter({weights_path, std::move(*modules)}, modules_, weights_,
-                                                     *backend_, adapter_type_);
+    std::vector<AdapterSource> sources;
+    for (const AdapterFile& file : files) {
+      auto modules = parse_manifest_modules(file.modules_json);
+      if (!modules) return modules.error();
+      sources.push_back({file.weights_path, std::move(*modules), file.weight});
+    }
+    Result<Adapter> adapter = lorikeet::load_adapter(sources, modules_, weights_, *backend_, adapter_type_);
     if (!adapter) return adapter.error();
     const size_t bytes = adapter->bytes();
     return LoadedAdapter{adapters_.publish(std::move(*adapter)), bytes};

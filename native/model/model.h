@@ -40,6 +40,12 @@ struct LoadedAdapter {
   size_t bytes = 0;
 };
 
+struct AdapterFile {
+  std::string weights_path;  // safetensors
+  std::string modules_json;  // of its manifest
+  float weight = 1.0f;
+};
+
 // Nothing here throws: what the system refuses is an Error of its kind.
 class Model {
  public:
@@ -57,7 +63,11 @@ class Model {
   MemoryUse memory() const;
 
   // Loader thread.
-  Result<LoadedAdapter> load_adapter(const std::string& weights_path, const std::string& modules_json);
+  Result<LoadedAdapter> load_adapter(const std::string& weights_path, const std::string& modules_json) {
+    return load_adapters({{weights_path, modules_json}});
+  }
+  // Several as one: the sum of their deltas, each times its weight.
+  Result<LoadedAdapter> load_adapters(const std::vector<AdapterFile>& files);
   // Any thread, while loads and steps run.
   void prepare_adapters();
   // Before the first step, with the reference backend: from now on the model is the base with the adapter

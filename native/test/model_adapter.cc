@@ -83,7 +83,9 @@ TEST_CASE("each kind of change alters the answer, and dropping it brings the bas
   }
 }
 
-TEST_CASE("a segment's scale multiplies the deltas: 0 is the base, and 2 what an adapter of twice the scale gives") {
+TEST_CASE(
+    "a segment's scale multiplies the deltas: 0 is the base, and 2 what an adapter of twice the scale "
+    "gives") {
   Fixture f;
   const json modules = json::array(
       {f.q_module(), {{"module", "model.embed_tokens"}, {"lora", f.lora("embed.a", "embed.b", 2)}}});
@@ -112,6 +114,46 @@ TEST_CASE("an F64 adapter answers as its values in F32") {
   const float expected = f.logprob(narrow);
   write_safetensors(f.path(), Fixture::tensors("F64"));
   CHECK(f.logprob(f.load(json::array({f.q_module()}))) == expected);
+}
+
+TEST_CASE("several adapters are one whose deltas are the sum, each times its weight") {
+  Fixture f;
+  const std::string other = f.folder.path("other.safetensors");
+  write_safetensors(other, {{"a", random_tensor({5, kHidden}, 21, "BF16")},
+                            {"b", random_tensor({2 * kHeadDim, 5}, 22, "BF16")},
+                            {"down.a", random_tensor({2, kFfn}, 23)},
+                            {"down.b", random_tensor({kHidden, 2}, 24)},
+                            {"embed.a", random_tensor({3, kVocab}, 25)},
+                            {"embed.b", random_tensor({kHidden, 3}, 26)}});
+  const auto ref = [&](const char* name) { return json::parse(tensor_ref(other, name)); };
+  const auto lora = [&](const char* a, const char* b, int rank) {
+    return json{{"rank", rank}, {"scale", 2.0}, {"a", ref(a)}, {"b", ref(b)}};
+  };
+  const json one = json::array(
+      {f.q_module(), {{"module", "model.embed_tokens"}, {"lora", f.lora("embed.a", "embed.b", 2)}}});
+  const json two = json::array({{{"module", kQ}, {"lora", lora("a", "b", 5)}},
+                                {{"module", kDown}, {"lora", lora("down.a", "down.b", 2)}},
+                                {{"module", "model.embed_tokens"}, {"lora", lora("embed.a", "embed.b", 3)}}});
+  const auto logprob = [&](float first, float second) {
+    const auto loaded = f.model->load_adapters({{f.path(), one.dump(), first}, {other, two.dump(), second}});
+    REQUIRE(loaded);
+    const float value = f.logprob(loaded->handle);
+    CHECK(f.model->drop_adapter(loaded->handle));
+    return value;
+  };
+  CHECK(logprob(1, 0) == f.logprob(f.load(one)));
+  CHECK(logprob(0, 0) == f.logprob(0));
+  const auto alone = f.model->load_adapter(other, two.dump());
+  REQUIRE(alone);
+  CHECK(logprob(0, 1) == doctest::Approx(f.logprob(alone->handle)).epsilon(1e-5));
+  CHECK(logprob(1, 1) != doctest::Approx(logprob(1, -1)));
+  CHECK(logprob(1, 1) != doctest::Approx(f.logprob(alone->handle)));
+
+  json replaced = one;
+  replaced.push_back({{"module", kDown}, {"weight", f.ref("down.w")}});
+  const auto refused = f.model->load_adapters({{other, two.dump()}, {f.path(), replaced.dump()}});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message == std::string("module ") + kDown + ": only low-rank deltas can be added up");
 }
 
 TEST_CASE("a manifest that does not fit the base or the file is refused, and nothing stays resident") {

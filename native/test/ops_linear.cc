@@ -216,5 +216,6 @@ TEST_CASE("linear multiplies the low-rank deltas of each segment by its own scal
   const auto pair = random_linear(random, 40, {130, 130}, DType::bf16, false);
   const AdapterCase gated{random_adapter_part(random, pair, 0, {.rank = 4}),
                           random_adapter_part(random, pair, 1, {.rank = 4, .lora_bias = true})};
-  check_linear(pair, {&gated, &gated, nullptr, &gated}, random, LinearOutput::glu, {0.25f, -1.0f, 1.0f, 1.0f});
+  check_linear(pair, {&gated, &gated, nullptr, &gated}, random, LinearOutput::glu,
+               {0.25f, -1.0f, 1.0f, 1.0f});
 }

@@ -293,8 +293,8 @@ inline void check_linear(const LinearCase& base, const std::vector<const Adapter
   for (int64_t row = 0; row < rows; ++row) {
     const AdapterCase* const own = row_adapter[static_cast<size_t>(row)];
     const AdapterCase own_scaled = own == nullptr ? AdapterCase{} : scaled(*own, scale_of(row));
-    const Expected linear = expect_row(effective, own == nullptr ? nullptr : &own_scaled,
-                                       &x[static_cast<size_t>(row * base.k)]);
+    const Expected linear =
+        expect_row(effective, own == nullptr ? nullptr : &own_scaled, &x[static_cast<size_t>(row * base.k)]);
     const Expected one = glu ? glu_of(linear) : linear;
     for (int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<size_t>(row * n + i);
@@ -312,7 +312,8 @@ inline void check_linear(const LinearCase& base, const std::vector<const Adapter
     for (int32_t row = 0; row < rows; ++row) {
       const AdapterCase* const want = row_adapter[static_cast<size_t>(row)];
       if (want == nullptr) continue;
-      if (row > 0 && row_adapter[static_cast<size_t>(row) - 1] == want && scale_of(row) == scale_of(row - 1)) {
+      if (row > 0 && row_adapter[static_cast<size_t>(row) - 1] == want &&
+          scale_of(row) == scale_of(row - 1)) {
         ++segments.back().rows;
         continue;
       }

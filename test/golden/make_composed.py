@@ -27,10 +27,6 @@ CASES = {
         ({"lora-bias": 1}, 0.5), ({"rslora-patterns": 1}, 2), ({"lora-bias": 0.8, "layers-pattern": -0.6}, 1),
         ({"exclude-list": 1, "exclude-regex": 1, "lora-bias": 1, "rslora-patterns": 0.5}, 0.75),
     ],
-    "peft-cases/tied": [
-        ({"lora-embed-and-head": 1}, 0.5), ({"lora-embed": 1}, -1), ({"lora-embed": 0.7, "lora-head": 0.9}, 1),
-        ({"lora-embed": 1, "lora-embed-and-head": 0.5, "all-linear": 0.5}, 1),
-    ],
 }
 
 def make(root, case):

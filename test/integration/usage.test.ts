@@ -52,6 +52,30 @@ const service = (source: DataSource = database) =>
   new UsageService(source, makeLogger('test', 'silent'), { goodputTtft_ms: 1000, goodputTpot_ms: 150 });
 
 describe('usage', () => {
+  it('of several adapters at once stands under all their names, and each counts as served', async () => {
+    const members = [7, 8].map((n) => ({ adapterId: `0190a000-0000-7000-8000-00000000000${n}`, version: n }));
+    const together = { adapterId: undefined, adapter: 'calm+kind', version: undefined };
+    const meter = service();
+    meter.record(record({ ...together, members }));
+    meter.record(record({ ...together, members: members.toReversed() }));
+    await meter.flush();
+    expect((await usage('?group_by=adapter,version&adapter=calm%2Bkind')).data).toMatchObject([
+      { adapter: 'calm+kind', version: null, requests: 2, prompt_tokens: 20 },
+    ]);
+    const keys = members.map(({ adapterId, version }) => `${adapterId}@${version}`);
+    const served = await database.query<{ served: string }[]>(
+      'SELECT served FROM served_versions WHERE served = ANY($1) ORDER BY served',
+      [keys],
+    );
+    expect(served.map((row) => row.served)).toEqual(keys);
+    const rows = await database.query<unknown[]>('SELECT 1 FROM usage_minutes WHERE served = $1', [
+      keys.join('+'),
+    ]);
+    expect(rows).toHaveLength(1);
+    await database.query('DELETE FROM usage_minutes WHERE served = $1', [keys.join('+')]);
+    await database.query('DELETE FROM usage_rollups');
+  });
+
   it('is summed per adapter, version and day, and in all', async () => {
     const meter = service();
     for (let index = 0; index < 5; index += 1) meter.record(record());

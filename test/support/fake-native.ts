@@ -7,6 +7,7 @@ import {
   type ModelDescription,
   type NativeModel,
   type StepPlan,
+  type WeightedAdapter,
 } from '#native-engine/native.js';
 import {
   SAMPLE_FLOAT,
@@ -103,14 +104,16 @@ export class FakeNative implements NativeModel {
     };
   }
 
-  async loadAdapter(spec: AdapterSpec): Promise<LoadedAdapter> {
+  async loadAdapter(asked: AdapterSpec | readonly WeightedAdapter[]): Promise<LoadedAdapter> {
     for (let turn = 0; turn < (this.options.loadTurns ?? 1); turn++) await nextTurn();
     if (this.failLoad !== undefined) {
       throw Object.assign(new Error(this.failLoad), { kind: this.failKind });
     }
     const handle = this.#nextHandle++;
+    const parts = 'modules' in asked ? [] : asked;
+    const spec = 'modules' in asked ? asked : sumOf(asked);
     this.adapters.set(handle, spec);
-    return { handle, bytes: 80 };
+    return { handle, bytes: 80 * Math.max(1, parts.length) };
   }
 
   async mergeAdapter(): Promise<void> {
@@ -351,6 +354,13 @@ export class FakeNative implements NativeModel {
     }
     return token;
   }
+}
+
+function sumOf(parts: readonly WeightedAdapter[]): AdapterSpec {
+  return {
+    weightsPath: parts.map(({ weight, weightsPath }) => `${weight}*${weightsPath}`).join('+'),
+    modules: parts.flatMap(({ modules }) => modules),
+  };
 }
 
 const NOTHING_LEFT = -1;

@@ -28,7 +28,7 @@ import { FakeEngine } from './fake-engine.js';
 export const KEY = 'sk-acme';
 export const TENANT = { id: 'tenant-1', name: 'acme', weight: 3 };
 export const CREATED = new Date('2026-01-02T03:04:05Z');
-/** `support` and `old`, whose base model is gone. */
+/** `support`; beside it `billing`, and `old`, whose base model is gone. */
 const VERSION = {
   versionId: 'ver-3',
   adapterId: 'adapter-1',
@@ -40,6 +40,16 @@ const VERSION = {
   version: 3,
   digest: 'd1'.repeat(32),
   formats: {},
+};
+
+const BILLING = {
+  ...VERSION,
+  versionId: 'ver-7',
+  adapterId: 'adapter-2',
+  adapter: 'billing',
+  callName: 'billing',
+  version: 7,
+  digest: 'b1'.repeat(32),
 };
 
 /** The inference API as the product wires it: real HTTP, guard, fleet; the database and the engine's model are fake. */
@@ -70,6 +80,7 @@ const keys = {
 const models = {
   resolve: async (_tenant: unknown, { model }: { model: string }) => {
     if (/^(acme\/)?support([@:].*)?$/.test(model)) return VERSION;
+    if (model === 'billing') return BILLING;
     if (model === 'old')
       throw new AppError('version_not_ready', { message: 'old@3 does not answer.', param: 'model' });
     throw new AppError('model_not_found', { message: `There is no model "${model}".`, param: 'model' });

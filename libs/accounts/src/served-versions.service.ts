@@ -2,9 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, In } from 'typeorm';
 import { ServedVersion } from './served-version.entity.js';
 
-/** As in usage_minutes. */
-export const servedKey = (adapterId: string, version: number): string => `${adapterId}@${version}`;
-
 /** When versions were last called, to the second in which usage was written. */
 @Injectable()
 export class ServedVersions {

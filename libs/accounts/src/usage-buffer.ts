@@ -1,14 +1,17 @@
 import type { ErrorCode } from '#contracts/errors.js';
+import { servedKey } from './served-key.js';
 
 /** One finished request, as metered. */
 export interface UsageRecord {
   readonly tenantId: string;
   readonly keyId: string;
-  /** Absent: the base model. */
+  /** Absent: the base model, or several adapters. */
   readonly adapterId: string | undefined;
-  /** The adapter's name, kept with the sums. */
+  /** The adapter's name, or those of several as `a+b`, kept with the sums. */
   readonly adapter: string | undefined;
   readonly version: number | undefined;
+  /** The adapters that answered together; none, or one: it is the one above. */
+  readonly members?: readonly { readonly adapterId: string; readonly version: number }[];
   readonly model: string;
   readonly requestId: string;
   readonly promptTokens: number;
@@ -55,7 +58,7 @@ export class UsageBuffer {
 
   add(record: UsageRecord, at: Date): void {
     const minute = new Date(Math.floor(at.getTime() / 60_000) * 60_000).toISOString();
-    const served = record.adapterId === undefined ? 'base' : `${record.adapterId}@${record.version}`;
+    const served = servedOf(record);
     const key = [record.tenantId, minute, record.keyId, served].join(' ');
     const sum = this.#sums.get(key) ?? emptySum(record, minute, served);
     sum.requests += 1;
@@ -77,6 +80,17 @@ export class UsageBuffer {
     this.#sums = new Map();
     return sums;
   }
+}
+
+/** Of several adapters their keys in order, whatever the weights. */
+function servedOf({ adapterId, version, members = [] }: UsageRecord): string {
+  if (adapterId !== undefined) return servedKey(adapterId, version);
+  return (
+    members
+      .map((member) => servedKey(member.adapterId, member.version))
+      .sort()
+      .join('+') || 'base'
+  );
 }
 
 function emptySum(record: UsageRecord, minute: string, served: string): UsageSum {

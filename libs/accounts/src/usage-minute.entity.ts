@@ -17,7 +17,7 @@ export class UsageMinute extends UsageSums {
   @PrimaryColumn('text', { name: 'key_id', ...PRIMARY })
   keyId!: string;
 
-  /** `<adapter id>@<version>`, or `base`: what makes the row's identity where adapter and version are null. */
+  /** `<adapter id>@<version>`, several of them joined by `+`, or `base`: what makes the row's identity. */
   @PrimaryColumn('text', { ...PRIMARY })
   served!: string;
 }

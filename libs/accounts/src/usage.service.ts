@@ -139,7 +139,7 @@ const ADD_SUMS = `
       ${SUM_COLUMNS.map((column) => `${column} = usage_minutes.${column} + excluded.${column}`).join(', ')}
   ), served AS (
     INSERT INTO served_versions (served, last_served_at)
-    SELECT DISTINCT served, now() FROM priced WHERE served <> 'base' ORDER BY served
+    SELECT DISTINCT unnest(string_to_array(served, '+')) AS key, now() FROM priced WHERE served <> 'base' ORDER BY key
     ON CONFLICT (served) DO UPDATE SET last_served_at = excluded.last_served_at
   ) ${ADD_SPENDING}`;
 

@@ -22,6 +22,8 @@ const tokenId = z.int().nonnegative();
 const MOST_CHOICES = 128;
 const MOST_PRIORITY = 2 ** 31;
 const MOST_SCALE = 100;
+/** Adapters that answer one request together. */
+export const MOST_COMPOSED = 4;
 /** Which answer of a request with `n` it is of; absent: the only one. `start` and `prompt` come once for all. */
 const choice = z.int().nonnegative().optional();
 
@@ -81,8 +83,14 @@ export const GenerateRequestSchema = z.object({
   fairnessWeight: z.number().min(0.001).max(1000).optional(),
   /** Among the waiting requests of its key the lower comes first, 0 when absent; other keys' turns stay theirs. */
   priority: z.int().min(-MOST_PRIORITY).max(MOST_PRIORITY).optional(),
-  /** The version's digest; absent: the base model. */
+  /** The version's digest, or that of the composition; absent: the base model. */
   adapter: z.string().optional(),
+  /** Several adapters as one, the sum of their deltas. The first one's chat template and defaults hold. */
+  composition: z
+    .array(z.object({ digest: z.string(), weight: z.number().min(-MOST_SCALE).max(MOST_SCALE) }))
+    .min(2)
+    .max(MOST_COMPOSED)
+    .optional(),
   /** What the adapter's low-rank deltas are multiplied by, 1 when absent; only of one that has nothing else. */
   adapterScale: z.number().min(-MOST_SCALE).max(MOST_SCALE).optional(),
   input: InputSchema,

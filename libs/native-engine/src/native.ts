@@ -74,6 +74,10 @@ export interface AdapterSpec {
   readonly weightsPath: string;
   readonly modules: AdapterManifest['modules'];
 }
+/** One of several adapters of low-rank deltas alone, which become one: the sum of their deltas, each times its weight. */
+export interface WeightedAdapter extends AdapterSpec {
+  readonly weight: number;
+}
 export interface LoadedAdapter {
   /** Small positive integer, valid until dropAdapter. */
   readonly handle: number;
@@ -167,7 +171,7 @@ export interface StepPlan {
 export interface NativeModel {
   readonly description: ModelDescription;
   /** Reads and repacks on a loader thread; steps go on meanwhile. */
-  loadAdapter(spec: AdapterSpec): Promise<LoadedAdapter>;
+  loadAdapter(spec: AdapterSpec | readonly WeightedAdapter[]): Promise<LoadedAdapter>;
   /**
    * With the `reference` backend only, and before the first step: from then on the model is the base with the adapter's
    * weights merged into its own. After a rejection it is neither, and only to be closed.

@@ -51,8 +51,8 @@ int64_t CpuBackend::plan_shrinks(std::span<const LinearSegment> segments) {
       for (int32_t row = 0; row < segment.rows; row += kShrinkRows) {
         const int32_t rows = std::min(kShrinkRows, segment.rows - row);
         for (int32_t rank = 0; rank < part->rank; rank += kShrinkRanks) {
-          adapters_.add_item(
-              {&*part, segment.row0 + row, rows, rank, std::min(kShrinkRanks, part->rank - rank), segment.scale});
+          adapters_.add_item({&*part, segment.row0 + row, rows, rank,
+                              std::min(kShrinkRanks, part->rank - rank), segment.scale});
         }
       }
     }

@@ -41,9 +41,9 @@ Status check_adapter_part(const AdapterPartDesc& desc, const CpuLinear::Part& ba
   if (desc.rank > 0) {
     if (Status status = expect_shape(desc.a, desc.rank, k, "lora_A"); !status) return status;
     if (Status status = expect_shape(desc.b, n, desc.rank, "lora_B"); !status) return status;
-    const size_t scales = desc.a.dtype == DType::int8 ? static_cast<size_t>(desc.rank) : 0;
     assert((desc.a.dtype == DType::int8) == (desc.b.dtype == DType::int8) &&
-           desc.component_scale.size() == scales);
+           (desc.component_scale.size() == static_cast<size_t>(desc.rank) ||
+            (desc.component_scale.empty() && desc.a.dtype != DType::int8)));
   }
   if (desc.weight) {
     if (Status status = expect_shape(*desc.weight, n, k, "a replaced weight"); !status) return status;

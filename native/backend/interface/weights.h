@@ -116,7 +116,8 @@ struct AdapterPartDesc {
   float scale = 1.0f;
   HostTensor a;  // [rank, K]
   HostTensor b;  // [n, rank]
-  // [rank] of both in int8: what row r of A times column r of B has to be multiplied by. Empty otherwise.
+  // [rank] what row r of A times column r of B has to be multiplied by besides: of both in int8, and of the
+  // deltas of several adapters as one. Otherwise empty.
   std::span<const float> component_scale;
   std::optional<HostTensor> lora_bias;  // [n]
   std::optional<HostTensor> magnitude;  // [n], DoRA

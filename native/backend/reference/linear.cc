@@ -1,6 +1,6 @@
-// y = ratio * (W' x + scale (B (A x) + lora_bias)) + bias, where W' is the adapter's own weight or the base's.
-// LoRA: Hu et al. 2021. DoRA: Liu et al. 2024, section 4: the ratio magnitude / ||W' + s B A||_row also
-// multiplies the base product, and the bias is added after.
+// y = ratio * (W' x + scale (B (A x) + lora_bias)) + bias, where W' is the adapter's own weight or the
+// base's. LoRA: Hu et al. 2021. DoRA: Liu et al. 2024, section 4: the ratio magnitude / ||W' + s B A||_row
+// also multiplies the base product, and the bias is added after.
 
 #include <algorithm>
 #include <cmath>

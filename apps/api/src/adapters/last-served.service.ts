@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { ServedVersions, servedKey } from '#accounts/served-versions.service.js';
+import { servedKey } from '#accounts/served-key.js';
+import { ServedVersions } from '#accounts/served-versions.service.js';
 import { AdaptersService } from '#adapters/registry/adapters.service.js';
 import type { VersionResource } from '#contracts/adapters-api.js';
 

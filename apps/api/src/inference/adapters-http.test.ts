@@ -68,12 +68,99 @@ describe.each(ENDPOINTS)('lora_scale on %s', (path, body) => {
 
   it('is refused where the engine finds no meaning for it', async () => {
     app.engine.script = (generation) =>
-      generation.refuse('invalid_request', 'lora_scale: the base model has no adapter to scale', 'lora_scale');
+      generation.refuse(
+        'invalid_request',
+        'lora_scale: the base model has no adapter to scale',
+        'lora_scale',
+      );
     const refused = await post(path, { ...body, model: FAKE_BASE.name, lora_scale: 0.5 });
     expect(refused).toMatchObject({
       status: 400,
       body: { error: { code: 'invalid_request', param: 'lora_scale' } },
     });
     await vi.waitFor(() => expect(app.usage).toHaveLength(1));
+  });
+});
+
+describe('a model of several adapters', () => {
+  const chat = (model: string, more: object = {}) =>
+    post('/v1/chat/completions', { model, messages, ...more });
+  const [support, billing] = ['d1'.repeat(32), 'b1'.repeat(32)];
+
+  it('goes to the engine as one, whose identity does not depend on the order', async () => {
+    for (const model of [
+      'support+billing',
+      'billing+support',
+      'support@3*0.7+billing*0.3',
+      'billing*0.3+support*0.7',
+    ])
+      expect((await chat(model)).body).toMatchObject({ model });
+    const [one, other, weighted, turned] = app.engine.requests;
+    expect(one?.composition).toEqual([
+      { digest: support, weight: 1 },
+      { digest: billing, weight: 1 },
+    ]);
+    expect(other?.composition?.map(({ digest }) => digest)).toEqual([billing, support]);
+    expect(weighted?.composition).toEqual([
+      { digest: support, weight: 0.7 },
+      { digest: billing, weight: 0.3 },
+    ]);
+    expect(one?.adapter).toMatch(/^[0-9a-f]{64}$/);
+    expect(other?.adapter).toBe(one?.adapter);
+    expect(turned?.adapter).toBe(weighted?.adapter);
+    expect(weighted?.adapter).not.toBe(one?.adapter);
+    expect([one?.adapterScale, weighted?.adapterScale]).toEqual([undefined, undefined]);
+  });
+
+  it('is named with versions and weights, and metered under all of its names', async () => {
+    const { body } = await chat('support*0.7+billing', { lora_scale: 0.5 });
+    expect(body).toMatchObject({
+      system_fingerprint: `cpu-0/${FAKE_BASE.digest.slice(0, 12)}/support@3*0.7+billing@7`,
+    });
+    expect(app.engine.requests[0]).toMatchObject({ adapterScale: 0.5 });
+    await vi.waitFor(() => expect(app.usage).toHaveLength(1));
+    expect(app.usage[0]).toMatchObject({
+      adapterId: undefined,
+      adapter: 'billing+support',
+      version: undefined,
+      members: [
+        { adapterId: 'adapter-1', version: 3 },
+        { adapterId: 'adapter-2', version: 7 },
+      ],
+    });
+  });
+
+  it('of one adapter with a weight is that adapter, scaled', async () => {
+    await chat('support*0.5');
+    await chat('support*0.5', { lora_scale: 3 });
+    await chat('support*1');
+    expect(app.engine.requests.map(({ adapter, adapterScale }) => [adapter, adapterScale])).toEqual([
+      [support, 0.5],
+      [support, 1.5],
+      [support, undefined],
+    ]);
+    await vi.waitFor(() => expect(app.usage).toHaveLength(3));
+    expect(app.usage[0]).toMatchObject({ adapterId: 'adapter-1', adapter: 'support', version: 3 });
+    app.engine.script = (generation) =>
+      generation.refuse('invalid_request', 'lora_scale: only low-rank deltas can be scaled', 'lora_scale');
+    expect((await chat('support*0.5')).body.error).toMatchObject({
+      message: 'model: only low-rank deltas can be scaled',
+      param: 'model',
+    });
+  });
+
+  it.each([
+    ['support+support@3', 400, '"support" and "support@3" are the same adapter'],
+    [`support+${FAKE_BASE.name}`, 400, 'is the base model'],
+    ['support+', 400, 'expected adapters as a+b'],
+    ['support+billing+a+b+c', 400, 'expected at most 4 adapters'],
+    ['support*11+billing', 400, 'expected weights from -10 to 10'],
+    ['support+nobody', 404, 'nobody'],
+    ['support+old', 409, 'old@3 does not answer'],
+  ])('that cannot be is refused: %s', async (model, status, message) => {
+    const refused = await chat(model);
+    expect(refused).toMatchObject({ status, body: { error: { param: 'model' } } });
+    expect(refused.body.error?.message).toContain(message);
+    expect(app.engine.requests).toEqual([]);
   });
 });

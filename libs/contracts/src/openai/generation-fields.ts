@@ -131,7 +131,9 @@ export const answerFields = {
     .string()
     .min(1)
     .max(512)
-    .describe('The base model, or `adapter`, `adapter@3`, `adapter:alias`, `tenant/adapter`'),
+    .describe(
+      'The base model, or `adapter`, `adapter@3`, `adapter:alias`, `tenant/adapter`; or several: `a+b`, `a*0.7+b*0.3`',
+    ),
   user: z.string().max(512).nullish().describe('Keeps one end user on one version of a weighted alias'),
   lora_scale: z
     .number()

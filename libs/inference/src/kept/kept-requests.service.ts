@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import type { KnownTenant } from '#accounts/request-caller.js';
 import { RequestLog } from '#accounts/request-log/request-log.service.js';
 import { RequestLogSettings } from '#accounts/request-log/request-log-settings.service.js';
-import type { ResolvedVersion } from '#adapters/registry/model-resolver.service.js';
 import type { ErrorCode } from '#contracts/errors.js';
 import type { GenerationPlan } from '../plan/generation-plan.js';
 import { RequestMeter } from '../meter/request-meter.js';
@@ -16,7 +15,8 @@ interface Asked {
 
 interface Ended {
   readonly call: Asked;
-  readonly version: ResolvedVersion | undefined;
+  /** What answered; a request that was refused before it had a model has neither. */
+  readonly served: { readonly adapter: string | undefined; readonly version: number | undefined };
   readonly meter: RequestMeter;
   readonly record: RequestRecord;
 }
@@ -36,7 +36,7 @@ export class KeptRequests {
   }
 
   end(
-    { call: { plan, caller, requestId }, version, meter, record }: Ended,
+    { call: { plan, caller, requestId }, served: { adapter, version }, meter, record }: Ended,
     code: ErrorCode | undefined,
   ): void {
     const { usage, queue_ms, ttft_ms, total_ms, tpot } = meter;
@@ -46,8 +46,8 @@ export class KeptRequests {
       request_id: requestId,
       key_id: caller.keyId,
       model: plan.model,
-      adapter: version?.callName ?? null,
-      version: version?.version ?? null,
+      adapter: adapter ?? null,
+      version: version ?? null,
       code: code ?? null,
       prompt_tokens: usage.prompt_tokens,
       cached_tokens: usage.prompt_tokens_details.cached_tokens,
@@ -63,6 +63,8 @@ export class KeptRequests {
   refuse(call: Asked, code: ErrorCode): void {
     const record = this.begin(call);
     if (record)
-      this.end({ call, version: undefined, meter: new RequestMeter(call.plan.sequences), record }, code);
+      this.end({ call, served: NOTHING, meter: new RequestMeter(call.plan.sequences), record }, code);
   }
 }
+
+const NOTHING = { adapter: undefined, version: undefined };

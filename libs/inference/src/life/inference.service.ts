@@ -23,7 +23,14 @@ import { beginGeneration, endGeneration } from '../trace/generation-span.js';
 import { type EngineScope, type RequestTrial, RequestTrials } from '../trials/request-trials.service.js';
 import type { Asker } from './asker.js';
 import { openInTurn } from './open-in-turn.js';
-import { fingerprint, type ServedModel } from './served-model.js';
+import {
+  adapterOf,
+  fingerprint,
+  membersOf,
+  servedName,
+  type ServedModel,
+  versionAlone,
+} from './served-model.js';
 import { ServedModels } from './served-models.service.js';
 
 export interface InferenceCall {
@@ -60,9 +67,7 @@ export class InferenceService {
     const span = beginGeneration(plan, call.caller.tenant.id);
     const model = await this.#resolve(call, span);
     const meter = new RequestMeter(plan.sequences);
-    // A scaled answer says nothing of the version as it is.
-    const tried = scaleOf(plan) === 1 ? model.version : undefined;
-    const trial = this.trials.begin(tried, plan.sequences, engineScope(call));
+    const trial = this.trials.begin(versionAlone(model, plan.loraScale), plan.sequences, engineScope(call));
     const id = randomUUID().replaceAll('-', '');
     const running = { id, call, model, meter, trial, record: this.requests.begin(call), span };
     try {
@@ -99,7 +104,7 @@ export class InferenceService {
     }
   }
 
-  #open({ id, call, model: { version }, span }: Running, calls: readonly EngineCall[]) {
+  #open({ id, call, model, span }: Running, calls: readonly EngineCall[]) {
     const { caller, controller, plan } = call;
     const { tenant } = caller;
     setMaxListeners(calls.length + 10, controller.signal);
@@ -108,13 +113,12 @@ export class InferenceService {
         {
           ...request,
           ...(n > 1 ? { n } : {}),
-          ...formatsFor(request, version?.formats),
+          ...formatsFor(request, model.parts[0]?.version.formats),
           ...engineScope(call),
           requestId: `${id}-${index}`,
           fairnessKey: tenant.id,
           fairnessWeight: tenant.weight,
-          ...(version ? { adapter: version.digest } : {}),
-          ...(scaleOf(plan) === 1 ? {} : { adapterScale: scaleOf(plan) }),
+          ...adapterOf(model, plan.loraScale),
         },
         controller.signal,
         span,
@@ -149,8 +153,7 @@ export class InferenceService {
 
   #settle(running: Running, fault: AppError | undefined): void {
     const { id, call, model, meter, trial, record, span } = running;
-    const { version } = model;
-    if (record) this.requests.end({ call, version, meter, record }, fault?.code);
+    if (record) this.requests.end({ call, served: servedName(model), meter, record }, fault?.code);
     const { usage, queue_ms, ttft_ms, total_ms, tpots_ms } = meter;
     this.metrics.observe({ fault, usage, ttft_ms, total_ms });
     noteSpent({
@@ -165,9 +168,8 @@ export class InferenceService {
     this.usage.record({
       tenantId: call.caller.tenant.id,
       keyId: call.caller.keyId,
-      adapterId: version?.adapterId,
-      adapter: version?.callName,
-      version: version?.version,
+      ...servedName(model),
+      ...membersOf(model),
       model: call.plan.model,
       requestId: call.requestId,
       promptTokens: usage.prompt_tokens,
@@ -205,10 +207,6 @@ function engineScope({ plan: { cacheSalt }, caller: { tenant } }: InferenceCall)
   };
 }
 
-function scaleOf({ loraScale = 1 }: GenerationPlan): number {
-  return loraScale;
-}
-
 /** Why a request failed; an abort says more in its reason than in the error that it caused. */
 function faultOf(error: unknown, signal: AbortSignal): AppError {
   if (signal.aborted && signal.reason instanceof AppError) return signal.reason;
@@ -218,8 +216,15 @@ function faultOf(error: unknown, signal: AbortSignal): AppError {
   return error instanceof AppError ? error : new AppError('internal_error', { cause: error });
 }
 
-/** The engine calls every input a prompt. */
-function inFieldsOf({ promptField: param }: GenerationPlan, fault: AppError): AppError {
-  if (fault.details.param !== 'prompt' || param === 'prompt') return fault;
-  return new AppError(fault.code, { ...fault.details, message: fault.message, param });
+/** The engine calls every input a prompt, and does not know where a scale was written. */
+function inFieldsOf({ promptField, loraScale }: GenerationPlan, fault: AppError): AppError {
+  const { details, message, code } = fault;
+  if (details.param === 'lora_scale' && loraScale === undefined)
+    return new AppError(code, {
+      ...details,
+      message: message.replace('lora_scale', 'model'),
+      param: 'model',
+    });
+  if (details.param !== 'prompt' || promptField === 'prompt') return fault;
+  return new AppError(code, { ...details, message, param: promptField });
 }

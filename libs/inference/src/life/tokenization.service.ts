@@ -24,13 +24,14 @@ export class TokenizationService {
     { tenant }: Asker,
     signal: AbortSignal,
   ): Promise<TokenizeResponse> {
-    const { base, version } = await this.models.find(tenant.id, named(request));
+    const { base, parts } = await this.models.find(tenant.id, named(request));
+    const [first] = parts;
     const { tokens, names } = await this.fleet.tokenize(
       {
         fairnessKey: tenant.id,
         input: inputOf(request),
         returnNames: request.return_token_strs ?? false,
-        ...(version ? { adapter: version.digest } : {}),
+        ...(first ? { adapter: first.version.digest } : {}),
       },
       signal,
     );

@@ -2,7 +2,7 @@ import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import { currentRequest } from '#runtime/request-context.js';
 import type { TraceSpan } from '#runtime/tracing/trace-span.js';
 import type { GenerationPlan } from '../plan/generation-plan.js';
-import type { ServedModel } from '../life/served-model.js';
+import { adapterOf, adaptersOf, type ServedModel } from '../life/served-model.js';
 import type { RequestMeter } from '../meter/request-meter.js';
 
 type Asked = Pick<GenerateRequest, 'input' | 'embedding'>;
@@ -51,17 +51,16 @@ export interface GenerationEnd {
 }
 
 export function endGeneration(span: TraceSpan, end: GenerationEnd): void {
-  const { version, base } = end.model;
   const { usage, ttft_ms, finishReasons } = end.meter;
   span.set({
     'gen_ai.response.id': end.id,
-    'gen_ai.response.model': version ? `${version.callName}@${version.version}` : base.name,
+    'gen_ai.response.model': adaptersOf(end.model) ?? end.model.base.name,
     'gen_ai.response.finish_reasons': finishReasons.length > 0 ? finishReasons : undefined,
     'gen_ai.usage.input_tokens': usage.prompt_tokens,
     'gen_ai.usage.output_tokens': usage.completion_tokens,
     'gen_ai.usage.cache_read.input_tokens': usage.prompt_tokens_details.cached_tokens,
     'gen_ai.response.time_to_first_chunk': ttft_ms === undefined ? undefined : ttft_ms / 1000,
-    'lorikeet.adapter.digest': version?.digest,
+    'lorikeet.adapter.digest': adapterOf(end.model).adapter,
   });
   if (end.fault !== undefined) span.fail(end.fault);
   span.end();

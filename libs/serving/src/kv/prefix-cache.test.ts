@@ -18,6 +18,7 @@ class Holder implements PrefixHolder {
     readonly tokens: Int32Array,
     readonly adapter: string | undefined = undefined,
     cacheSalt = 'tenant',
+    readonly adapterParts: readonly string[] = [],
   ) {
     this.keys = new PrefixKeys(scopeKey({ cacheSalt, adapter, scale: 1 }), PAGE_TOKENS);
   }
@@ -190,6 +191,16 @@ describe('the prefix cache', () => {
     leader.paused = false;
     bench.end(leader);
     expect(bench.cache.isComputed(key)).toBe(false);
+  });
+
+  it('forgets what an adapter computed together with others', () => {
+    const bench = new Bench(8);
+    const composed = () => new Holder(tokensOf(9), 'a and b', 'tenant', ['a', 'b']);
+    bench.run(composed());
+    bench.cache.forget('c');
+    expect(bench.run(composed())).toBe(8);
+    bench.cache.forget('b');
+    expect(bench.run(composed())).toBe(0);
   });
 
   it('lets nobody wait for a page of an adapter that was forgotten', () => {

@@ -88,7 +88,7 @@ export class PrefixCache {
     const { pageTokens } = this.pages;
     const full = Math.floor(from.computedTokens / pageTokens);
     for (let at = (from.lastKnown?.depth ?? -1) + 1; at < full; at++) {
-      const parent = from.lastKnown ?? this.#root(from.keys.scope, from.adapter);
+      const parent = from.lastKnown ?? this.#root(from);
       if (parent.forgotten) return;
       const key = from.keys.of(from.tokens, at + 1)[at] as string;
       const known = this.#byKey.get(key);
@@ -118,15 +118,15 @@ export class PrefixCache {
     from.computedTokens = 0;
   }
 
-  /** Nothing of this adapter is found any more. Pages that are held become free when their holders end. */
+  /** Nothing of this adapter, alone or in a composition, is found any more. Pages that are held become free when their holders end. */
   forget(adapter: string): void {
     for (const root of this.#roots.values()) {
-      if (root.adapter !== adapter) continue;
+      if (!isOf(root, adapter)) continue;
       for (const node of below(root).reverse()) this.#forgetPage(node);
     }
     // Who still computes for it may not be able to add to what is gone: nobody shall wait for that.
     for (const [key, holder] of this.#computing) {
-      if (holder.adapter === adapter) this.#computing.delete(key);
+      if (isOf(holder, adapter)) this.#computing.delete(key);
     }
   }
 
@@ -135,7 +135,7 @@ export class PrefixCache {
     const at = Math.floor(from.computedTokens / pageTokens);
     const tokens = from.tokens.slice(at * pageTokens, from.computedTokens);
     if (tokens.length === 0) return;
-    const parent = from.lastKnown ?? this.#root(from.keys.scope, from.adapter);
+    const parent = from.lastKnown ?? this.#root(from);
     const known = parent.children.slice(-SCANNED_CHILDREN);
     const found = known.some((child) => commonLength(child.tokens, tokens) === tokens.length);
     if (!parent.forgotten && !found) this.#add({ page: from.pages[at] as number, tokens, parent });
@@ -167,10 +167,10 @@ export class PrefixCache {
     return node;
   }
 
-  #root(scope: string, adapter: string | undefined): RootNode {
+  #root({ keys: { scope }, adapter, adapterParts }: PrefixHolder): RootNode {
     let root = this.#roots.get(scope);
     if (root === undefined) {
-      root = { scope, adapter, depth: -1, children: [], forgotten: false };
+      root = { scope, adapter, adapterParts, depth: -1, children: [], forgotten: false };
       this.#roots.set(scope, root);
     }
     return root;
@@ -202,6 +202,8 @@ export class PrefixCache {
 export interface PrefixHolder {
   readonly tokens: Int32Array;
   readonly adapter: string | undefined;
+  /** Of what the adapter is composed. */
+  readonly adapterParts: readonly string[];
   readonly keys: PrefixKeys;
   readonly pages: number[];
   /** Tokens whose keys and values are in its pages. */
@@ -232,6 +234,7 @@ export interface PageCopy {
 interface RootNode {
   readonly scope: string;
   readonly adapter: string | undefined;
+  readonly adapterParts: readonly string[];
   readonly depth: -1;
   readonly children: PageNode[];
   readonly forgotten: boolean;
@@ -256,6 +259,13 @@ type TreeNode = RootNode | PageNode;
 const SCANNED_CHILDREN = 16;
 /** Prompts that share nothing but how every prompt begins are not worth a copy. */
 const LEAST_FIRST_TAIL = 4;
+
+function isOf(
+  { adapter, adapterParts }: Pick<PrefixHolder, 'adapter' | 'adapterParts'>,
+  digest: string,
+): boolean {
+  return adapter === digest || adapterParts.includes(digest);
+}
 
 function longestTail(
   parent: TreeNode | undefined,

@@ -183,7 +183,7 @@ export class InferenceEngine {
 
   /** All that has to be known of a request before it takes its place. */
   async #read(asked: GenerateRequest, signal: AbortSignal): Promise<ReadRequest> {
-    const adapter = await this.#adapters.version(asked.adapter);
+    const adapter = await this.#adapters.version(asked);
     checkScale(asked.adapterScale ?? 1, adapter?.manifest);
     const request = withGenerationDefaults(asked, adapter?.manifest);
     // From storage to the host while others compute; only then does it count as waiting for its turn.
@@ -214,7 +214,7 @@ export class InferenceEngine {
   async tokenize({ adapter, returnNames, ...asked }: TokenizeRequest): Promise<Tokenized> {
     if (asked.input.kind === 'tokens') checkTokens(asked.input.tokens, 'prompt', this.options.model.base);
     const { tokenizer } = this.options.model;
-    const version = await this.#adapters.version(adapter);
+    const version = await this.#adapters.version({ adapter });
     const { ids } = await this.#prompts.tokenize(asked, version?.manifest);
     const tokens = [...ids];
     return { tokens, ...(returnNames ? { names: tokens.map((id) => tokenizer.nameOf(id)) } : {}) };

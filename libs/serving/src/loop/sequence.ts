@@ -76,8 +76,10 @@ export class Sequence implements Schedulable, PrefixHolder {
    */
   readonly speculation: Speculation | undefined;
 
-  /** The version's digest; undefined: the base model. */
+  /** The version's digest, or the composition's; undefined: the base model. */
   readonly adapter: string | undefined;
+  /** Of what it is composed. */
+  readonly adapterParts: readonly string[];
   /** What its low-rank deltas are multiplied by. */
   readonly adapterScale: number;
   adapterState: AdapterState;
@@ -128,6 +130,7 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.fairnessWeight = request.fairnessWeight ?? 1;
     this.priority = request.priority ?? 0;
     this.adapter = request.adapter;
+    this.adapterParts = request.composition?.map(({ digest }) => digest) ?? [];
     this.adapterScale = request.adapterScale ?? 1;
     this.adapterState = request.adapter === undefined ? 'ready' : 'absent';
     this.keys = new PrefixKeys(

@@ -61,7 +61,10 @@ function residency(
   verify: () => Promise<void> = async () => {},
 ): { device: FakeDevice; adapters: AdapterResidency } {
   const device = new FakeDevice();
-  const weights = async () => ({ path: '/weights', verified: verify() });
+  const weights = async (_: string, { modules }: AdapterManifest) => ({
+    spec: { weightsPath: '/weights', modules },
+    verified: verify(),
+  });
   const adapters = new AdapterResidency({ device, limitBytes, weights });
   return { device, adapters };
 }

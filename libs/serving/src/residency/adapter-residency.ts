@@ -1,9 +1,9 @@
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import { nativeErrorKind } from '#native-engine/native-error.js';
-import type { AdapterSpec, LoadedAdapter } from '#native-engine/native.js';
+import type { AdapterSpec, LoadedAdapter, WeightedAdapter } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
+import type { HeldManifest } from './composition.js';
 import { type AdapterOwner, type Held, NO_OWNER, overShare } from './fair-eviction.js';
-import type { HostFile } from './host-adapters.js';
 import { withResolvers } from '../loop/with-resolvers.js';
 
 /** What running requests usually take to end and let go of memory. */
@@ -18,20 +18,29 @@ export interface AdapterLease {
 /** An adapter as requests name it, and what it consists of. */
 export interface AdapterVersion {
   readonly digest: string;
-  readonly manifest: AdapterManifest;
+  readonly manifest: HeldManifest;
 }
+
+export type LoadSpec = AdapterSpec | readonly WeightedAdapter[];
 
 /** What residency asks of the native model. */
 export interface AdapterDevice {
-  loadAdapter(spec: AdapterSpec): Promise<LoadedAdapter>;
+  loadAdapter(spec: LoadSpec): Promise<LoadedAdapter>;
   dropAdapter(handle: number): void;
+}
+
+/** What is to be loaded. Nothing made of it may be used before `verified` resolves. */
+export interface FoundAdapter {
+  readonly spec: LoadSpec;
+  /** Rejects when the weights are not those of the manifest. */
+  readonly verified: Promise<unknown>;
 }
 
 export interface ResidencyOptions {
   readonly device: AdapterDevice;
   readonly limitBytes: number;
-  /** A local file with the manifest's weights; it is loaded while it is verified. */
-  readonly weights: (digest: string, manifest: AdapterManifest, owner: AdapterOwner) => Promise<HostFile>;
+  /** Local files with the manifest's weights; they are loaded while they are verified. */
+  readonly weights: (digest: string, manifest: HeldManifest, owner: AdapterOwner) => Promise<FoundAdapter>;
   readonly onLoad?: (outcome: 'loaded' | 'failed', took_ms: number, digest: string) => void;
   readonly onEvict?: (digest: string) => void;
   /** One that was dropped has left the device: its last request is over. */
@@ -45,7 +54,7 @@ interface Waiter {
 
 interface Entry {
   readonly digest: string;
-  readonly manifest: AdapterManifest;
+  readonly manifest: HeldManifest;
   state: 'queued' | 'loading' | 'resident';
   handle: number;
   /** Counted in the budget: an estimate while loading, then what the device says. */
@@ -77,7 +86,7 @@ export class AdapterResidency {
   /** Resolves once the adapter is resident and pinned. Rejects with what went wrong with this adapter alone. */
   async acquire(
     digest: string,
-    manifest: AdapterManifest,
+    manifest: HeldManifest,
     signal?: AbortSignal,
     owner: AdapterOwner = NO_OWNER,
   ): Promise<AdapterLease> {
@@ -121,12 +130,15 @@ export class AdapterResidency {
     return this.#entries.get(digest)?.state === 'resident';
   }
 
-  /** Frees the adapter, now or when its last request ends. */
+  /** Frees the adapter and what it is a part of, now or when the last request ends. */
   drop(digest: string): void {
-    const entry = this.#entries.get(digest);
-    if (entry === undefined) return;
-    entry.dropped = true;
-    if (entry.state === 'resident' && entry.pins === 0) this.#unload(entry);
+    const holders = [...this.#entries.values()].filter(
+      (entry) => entry.digest === digest || entry.manifest.parts?.some((part) => part.digest === digest),
+    );
+    for (const entry of holders) {
+      entry.dropped = true;
+      if (entry.state === 'resident' && entry.pins === 0) this.#unload(entry);
+    }
     this.#pump();
   }
 
@@ -150,7 +162,7 @@ export class AdapterResidency {
       .map(({ digest, waiters }) => ({ digest, requests: waiters.size }));
   }
 
-  #enqueue(digest: string, manifest: AdapterManifest): Entry {
+  #enqueue(digest: string, manifest: HeldManifest): Entry {
     const entry: Entry = {
       digest,
       manifest,
@@ -232,8 +244,8 @@ export class AdapterResidency {
     this.#bytes += reservedBytes;
     const start = performance.now();
     try {
-      const file = await this.options.weights(entry.digest, entry.manifest, entry.owner);
-      const loaded = await this.#loadVerified(file, entry.manifest);
+      const found = await this.options.weights(entry.digest, entry.manifest, entry.owner);
+      const loaded = await this.#loadVerified(found);
       if (loaded.bytes > this.options.limitBytes) {
         this.options.device.dropAdapter(loaded.handle);
         throw tooLarge(loaded.bytes, this.options.limitBytes);
@@ -256,11 +268,8 @@ export class AdapterResidency {
   }
 
   /** Weights that turn out to be others leave the device again, unused. */
-  async #loadVerified({ path, verified }: HostFile, { modules }: AdapterManifest): Promise<LoadedAdapter> {
-    const [loading, check] = await Promise.allSettled([
-      this.#loadOnDevice({ weightsPath: path, modules }),
-      verified,
-    ]);
+  async #loadVerified({ spec, verified }: FoundAdapter): Promise<LoadedAdapter> {
+    const [loading, check] = await Promise.allSettled([this.#loadOnDevice(spec), verified]);
     if (check.status === 'rejected') {
       if (loading.status === 'fulfilled') this.options.device.dropAdapter(loading.value.handle);
       throw check.reason;
@@ -270,7 +279,7 @@ export class AdapterResidency {
   }
 
   /** Where the device has less memory than it may use, adapters that nobody uses give way before anybody is refused. */
-  async #loadOnDevice(spec: AdapterSpec): Promise<LoadedAdapter> {
+  async #loadOnDevice(spec: LoadSpec): Promise<LoadedAdapter> {
     for (;;) {
       try {
         return await this.options.device.loadAdapter(spec);

@@ -1,7 +1,14 @@
-import type { AdapterMove } from '#contracts/engine-protocol.js';
+import type { AdapterMove, GenerateRequest } from '#contracts/engine-protocol.js';
+import type { WeightedAdapter } from '#native-engine/native.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { AdapterManifests } from './adapter-manifests.js';
-import { type AdapterDevice, AdapterResidency, type AdapterVersion } from './adapter-residency.js';
+import {
+  type AdapterDevice,
+  AdapterResidency,
+  type AdapterVersion,
+  type FoundAdapter,
+} from './adapter-residency.js';
+import { compose, type CompositionPart } from './composition.js';
 import type { AdapterOwner } from './fair-eviction.js';
 import { HostAdapters } from './host-adapters.js';
 import { RecentMean } from '../recent-mean.js';
@@ -37,7 +44,7 @@ export class AdapterTiers {
     this.residency = new AdapterResidency({
       device: options.device,
       limitBytes: options.deviceBytes,
-      weights: (digest, manifest, owner) => this.#host.open(digest, manifest, owner),
+      weights: (digest, manifest, owner) => this.#find({ digest, manifest }, owner),
       onLoad: (outcome, took_ms, digest) => {
         this.#note({ kind: 'load', digest, seconds: took_ms / 1000, failed: outcome === 'failed' });
         metrics.adapterLoads.inc({ outcome });
@@ -52,25 +59,46 @@ export class AdapterTiers {
     });
   }
 
-  /** Undefined is the base model. Throws AppError for a digest that this engine cannot serve. */
-  async version(digest: string | undefined): Promise<AdapterVersion | undefined> {
-    return digest === undefined ? undefined : { digest, manifest: await this.#manifests.get(digest) };
+  /** Undefined is the base model. Throws AppError for what this engine cannot serve. */
+  async version(
+    asked: Pick<GenerateRequest, 'adapter' | 'composition'>,
+  ): Promise<AdapterVersion | undefined> {
+    const { adapter: digest, composition } = asked;
+    if (digest === undefined) return undefined;
+    const read = (of: string) => this.#manifests.get(of);
+    return { digest, manifest: await (composition === undefined ? read(digest) : compose(asked, read)) };
   }
 
   /** Brings the weights to the host, for a request that will need them on the device. */
   async fetch(adapter: AdapterVersion | undefined, owner: AdapterOwner): Promise<void> {
     if (adapter === undefined) return;
-    const { digest, manifest } = adapter;
-    const onDevice = this.residency.isResident(digest);
-    const tier = onDevice ? 'device' : this.#host.has(digest) ? 'host' : 'storage';
+    if (this.residency.isResident(adapter.digest))
+      this.options.metrics.adapterLookups.inc({ tier: 'device' });
+    else await Promise.all((adapter.manifest.parts ?? [adapter]).map((part) => this.#toHost(part, owner)));
+  }
+
+  async #toHost({ digest, manifest }: AdapterVersion, owner: AdapterOwner): Promise<void> {
+    const tier = this.#host.has(digest) ? 'host' : 'storage';
     this.options.metrics.adapterLookups.inc({ tier });
-    if (onDevice) return;
     const begin_ms = performance.now();
     await this.#host.open(digest, manifest, owner);
     if (tier !== 'storage') return;
     const seconds = (performance.now() - begin_ms) / 1000;
     this.#note({ kind: 'fetch', digest, seconds, failed: false });
     this.#fetch.add(seconds);
+  }
+
+  async #find({ digest, manifest }: AdapterVersion, owner: AdapterOwner): Promise<FoundAdapter> {
+    const { modules, parts } = manifest;
+    if (parts === undefined) {
+      const { path, verified } = await this.#host.open(digest, manifest, owner);
+      return { spec: { weightsPath: path, modules }, verified };
+    }
+    const files = await Promise.all(parts.map((part) => this.#host.open(part.digest, part.manifest, owner)));
+    return {
+      spec: files.map(({ path }, i) => weighted(path, parts[i] as CompositionPart)),
+      verified: Promise.all(files.map(({ verified }) => verified)),
+    };
   }
 
   /** Loads it although no request asks for it. */
@@ -114,4 +142,8 @@ export class AdapterTiers {
     this.#host.forget(digest);
     this.options.onForget(digest);
   }
+}
+
+function weighted(weightsPath: string, { manifest: { modules }, weight }: CompositionPart): WeightedAdapter {
+  return { weightsPath, modules, weight };
 }

@@ -16,7 +16,8 @@ export function beyondDeltas({ modules }: Pick<AdapterManifest, 'modules'>): str
 
 function beyondDelta({ magnitude, weight, bias, tokenRows }: ManifestModule): string | undefined {
   if (magnitude !== undefined) return 'is trained with DoRA, whose norm holds the delta';
-  if (weight !== undefined) return 'replaces whole weights (modules_to_save)';
+  if (weight !== undefined)
+    return 'replaces whole weights (modules_to_save, or a copy of the embedding saved beside it)';
   if (bias !== undefined) return 'replaces biases';
   return tokenRows === undefined ? undefined : 'replaces rows of tokens';
 }
