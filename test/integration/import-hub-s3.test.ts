@@ -7,9 +7,10 @@ import type { VersionResource } from '#contracts/adapters-api.js';
 import { parseSettings } from '#runtime/settings.js';
 import { makeS3Client, s3Settings } from '#stores/blobs/s3-client.js';
 import { CONFIG, goldenFiles, WEIGHTS } from '../support/adapter-form.js';
-import type { Client } from '../support/client.js';
+import { Client } from '../support/client.js';
+import { answerText } from '../support/fake-answers.js';
 import { FakeHub } from '../support/fake-hub.js';
-import { Platform } from '../support/platform.js';
+import { ADMIN_KEY, Platform } from '../support/platform.js';
 import { S3Server } from '../support/s3-server.js';
 
 const COMMIT = 'c'.repeat(40);
@@ -160,5 +161,68 @@ describe('storage in S3', () => {
     expect({ status, state: body.state }).toEqual({ status: 201, state: 'ready' });
     expect(await readdir(join(platform.folder, 'blobs'))).toEqual([]);
     await acme.expect(200, 'DELETE', '/v1/adapters/sent/versions/1');
+  });
+});
+
+describe('a source as the model of a request', () => {
+  const ask = (client: Client, model: string) =>
+    client.call<{ model: string; error: { code: string; message: string } }>('POST', '/v1/completions', {
+      model,
+      prompt: 'Hi',
+    });
+  const versionsOf = async (client: Client) => {
+    const { data } = await client.expect<{ data: { id: string; name: string }[] }>(
+      200,
+      'GET',
+      '/v1/adapters',
+    );
+    const mine = data.filter(({ name }) => name.includes('lazy'));
+    const lists = await Promise.all(
+      mine.map(({ name }) =>
+        client.expect<{ data: VersionResource[] }>(200, 'GET', `/v1/adapters/${name}/versions`),
+      ),
+    );
+    return lists.flatMap((list) => list.data);
+  };
+
+  it('is imported on its first use, once, and answers then by the adapter that it became', async () => {
+    addRepo('acme/lazy', goldenFiles('qv-r8'));
+    platform.engine.script = answerText('Hello');
+    const first = await Promise.all([1, 2, 3].map(() => ask(acme, 'hf://acme/lazy')));
+    expect(first.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(first[0]?.body.model).toBe('hf://acme/lazy');
+    const [version, ...others] = await versionsOf(acme);
+    expect(others).toEqual([]);
+    expect(version).toMatchObject({ state: 'ready', source: `hf://acme/lazy@${COMMIT}` });
+    const asked = new Set(platform.engine.requests.slice(-3).map(({ adapter }) => adapter));
+    expect([...asked]).toEqual([version?.digest]);
+    const before = hub.front.requests.length;
+    expect((await ask(acme, 'hf://acme/lazy')).status).toBe(200);
+    expect((await ask(acme, String(version?.adapter))).status).toBe(200);
+    expect(hub.front.requests).toHaveLength(before);
+  });
+
+  it('takes a key that may make adapters, and stays with its tenant', async () => {
+    await platform.tenant('other');
+    const admin = new Client(platform.url, ADMIN_KEY);
+    const weak = async (tenant: string) => {
+      const order = { name: 'weak', scopes: ['inference'] };
+      const path = `/v1/admin/tenants/${tenant}/keys`;
+      return new Client(platform.url, (await admin.expect<{ key: string }>(201, 'POST', path, order)).key);
+    };
+    const { status, body } = await ask(await weak('other'), 'hf://acme/lazy');
+    expect([status, body.error.code]).toEqual([403, 'insufficient_scope']);
+    expect((await ask(await weak('acme'), 'hf://acme/lazy')).status).toBe(200); // it is there already
+  });
+
+  it('says what was wrong with what lies there', async () => {
+    addRepo('acme/lazy-broken', { [CONFIG]: Buffer.from('{}'), [WEIGHTS]: Buffer.from('x') });
+    const { status, body } = await ask(acme, 'hf://acme/lazy-broken');
+    expect([status, body.error.code]).toEqual([409, 'version_not_ready']);
+    const path = /\/v1\/adapters\/hf-acme-lazy-broken-[0-9a-f]{12}\/versions\/1/.exec(
+      body.error.message,
+    )?.[0];
+    expect(await acme.expect(200, 'GET', String(path))).toMatchObject({ state: 'rejected' });
+    expect((await ask(acme, 'hf://lazy')).status).toBe(400); // no repository has such a name
   });
 });

@@ -13,6 +13,7 @@ import { type UsageRecord, UsageService } from '#accounts/usage.service.js';
 import { AliasGuards } from '#adapters/aliases/alias-guards.service.js';
 import { AliasShadows } from '#adapters/aliases/alias-shadows.service.js';
 import { CallableModels } from '#adapters/registry/callable-models.service.js';
+import { SourceModels } from '#adapters/imports/source-models.service.js';
 import { ModelResolver } from '#adapters/registry/model-resolver.service.js';
 import { FleetModule } from '#fleet/fleet.module.js';
 import { AppError } from '#runtime/app-error.js';
@@ -110,6 +111,7 @@ export async function startInferenceApp(served?: {
     { provide: Credentials, useValue: credentials },
     { provide: Admission, useFactory: () => new KeyAdmission(credentials) },
     { provide: ModelResolver, useValue: models },
+    { provide: SourceModels, useValue: {} },
     { provide: CallableModels, useValue: callable },
     { provide: AliasGuards, useValue: { note: () => undefined } },
     { provide: AliasShadows, useValue: { note: () => undefined } },

@@ -23,6 +23,7 @@ import { CallableModels } from './registry/callable-models.service.js';
 import { IMPORT_JOB, IMPORT_PRODUCER, type ImportJob } from './imports/import-job.js';
 import { ImportStates } from './imports/import-states.service.js';
 import { ImportsService } from './imports/imports.service.js';
+import { SourceModels } from './imports/source-models.service.js';
 import { VersionImport } from './imports/version-import.entity.js';
 import { INGEST_JOB, INGEST_PRODUCER, type IngestJob } from './intake/ingest-job.js';
 import { ModelResolver } from './registry/model-resolver.service.js';
@@ -101,6 +102,7 @@ export class AdaptersModule implements OnApplicationShutdown {
       VersionStates,
       ImportsService,
       ImportStates,
+      SourceModels,
       ResumableUploads,
       BlobLedger,
       RevalidationStates,

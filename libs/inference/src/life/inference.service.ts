@@ -93,7 +93,7 @@ export class InferenceService {
 
   async #resolve(call: InferenceCall, span: TraceSpan | undefined): Promise<ServedModel> {
     try {
-      return await this.models.find(call.caller.tenant.id, call.plan);
+      return await this.models.find(call.caller, call.plan, call.controller.signal);
     } catch (error) {
       const { code } = faultOf(error, call.controller.signal);
       this.usage.recordRefusal(call.caller.tenant.id, code);

@@ -19,12 +19,9 @@ export class TokenizationService {
     private readonly models: ServedModels,
   ) {}
 
-  async tokenize(
-    request: TokenizeRequest,
-    { tenant }: Asker,
-    signal: AbortSignal,
-  ): Promise<TokenizeResponse> {
-    const { base, parts } = await this.models.find(tenant.id, named(request));
+  async tokenize(request: TokenizeRequest, asker: Asker, signal: AbortSignal): Promise<TokenizeResponse> {
+    const { tenant } = asker;
+    const { base, parts } = await this.models.find(asker, named(request), signal);
     const [first] = parts;
     const { tokens, names } = await this.fleet.tokenize(
       {
@@ -45,10 +42,10 @@ export class TokenizationService {
 
   async detokenize(
     request: DetokenizeRequest,
-    { tenant }: Asker,
+    asker: Asker,
     signal: AbortSignal,
   ): Promise<DetokenizeResponse> {
-    await this.models.find(tenant.id, named(request)); // every adapter has the base model's tokenizer
+    await this.models.find(asker, named(request), signal); // every adapter has the base model's tokenizer
     const { text } = await this.fleet.detokenize({ tokens: request.tokens }, signal);
     return { prompt: text };
   }
