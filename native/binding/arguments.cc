@@ -249,6 +249,8 @@ Status read_step_plan(Napi::Env env, Napi::Value value, const ModelOptions& opti
   copy(plan.bias_start, arguments, "biasStart", samples + 1);
   copy(plan.bias_token, arguments, "biasToken", reach(plan.bias_start));
   copy(plan.bias_value, arguments, "biasValue", reach(plan.bias_start));
+  copy(plan.listed_start, arguments, "listedStart", samples + 1);
+  copy(plan.listed_token, arguments, "listedToken", reach(plan.listed_start));
   read_masks(arguments, samples, plan);
   copy(plan.copy_from, arguments, "copyFrom", copies);
   copy(plan.copy_to, arguments, "copyTo", copies);

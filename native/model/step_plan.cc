@@ -115,7 +115,9 @@ Status StepPlanChecker::check_shapes(const StepPlan& plan) const {
     return broken("qStart must run from 0 to rows");
   if (Status s = check_starts(plan.history_start, "historyStart", samples, plan.history_token.size()); !s)
     return s;
-  return check_starts(plan.bias_start, "biasStart", samples, plan.bias_token.size());
+  if (Status s = check_starts(plan.bias_start, "biasStart", samples, plan.bias_token.size()); !s) return s;
+  if (plan.listed_start.empty()) return {};
+  return check_starts(plan.listed_start, "listedStart", samples, plan.listed_token.size());
 }
 
 Status StepPlanChecker::check_sequence(const StepPlan& plan, int32_t sequence) {
@@ -216,6 +218,14 @@ Status StepPlanChecker::check_sample(const StepPlan& plan, int32_t sample) const
     if (!within(plan.bias_value[i], -INFINITY, kMaxBias))
       return broken(at("biasValue", i) + " is out of range");
   }
+  if (!plan.listed_start.empty()) {
+    const int32_t first = plan.listed_start[sample];
+    const int32_t end = plan.listed_start[sample + 1];
+    if (end - first > kMaxTopLogprobs) return fail("lists more than 20 tokens");
+    for (int32_t i = first; i < end; ++i) {
+      if (!within(plan.listed_token[i], limits_.vocab)) return broken(at("listedToken", i) + " is no token");
+    }
+  }
   return plan.mask_slot.empty() ? Status() : check_mask(plan, sample);
 }
 
@@ -247,6 +257,7 @@ SampleRow sample_row_of(const StepPlan& plan, int32_t sample) {
   row.history_count = slice(plan.history_count, plan.history_start);
   row.bias_token = slice(plan.bias_token, plan.bias_start);
   row.bias_value = slice(plan.bias_value, plan.bias_start);
+  if (!plan.listed_start.empty()) row.listed_token = slice(plan.listed_token, plan.listed_start);
   return row;
 }
 

@@ -71,6 +71,8 @@ struct StepPlan {
   std::vector<int32_t> bias_start;  // [R + 1]
   std::vector<int32_t> bias_token;
   std::vector<float> bias_value;
+  std::vector<int32_t> listed_start;  // [R + 1] or empty: no row lists tokens
+  std::vector<int32_t> listed_token;  // as SampleRow's
   // [R] or empty: the slot of each row's mask, < 0: it may draw every token; and the number of that mask.
   std::vector<int32_t> mask_slot;
   std::vector<int32_t> mask_number;

@@ -119,6 +119,25 @@ TEST_CASE("log-probabilities are of the raw logits, whatever the sampling rules"
   CHECK(result.top_logprob[2] == doctest::Approx(1 - normaliser));
 }
 
+TEST_CASE("listed tokens are reported in their order in place of the most likely") {
+  const std::vector<int32_t> listed{2, 0, 2};
+  SampleRow row;
+  row.listed_token = listed;
+  row.top_logprobs = 0;
+  const SampleResult result = sampled({1, 3, 0}, row);
+  const double normaliser = std::log(std::exp(1.0) + std::exp(3.0) + 1);
+  CHECK(result.token == 1);
+  CHECK(result.logprob == doctest::Approx(3 - normaliser));
+  REQUIRE(result.top_count == 3);
+  CHECK(result.top_token[0] == 2);
+  CHECK(result.top_token[1] == 0);
+  CHECK(result.top_logprob[0] == doctest::Approx(-normaliser));
+  CHECK(result.top_logprob[1] == doctest::Approx(1 - normaliser));
+  CHECK(result.top_logprob[2] == result.top_logprob[0]);
+  row.top_logprobs = -1;
+  CHECK(sampled({1, 3, 0}, row).top_count == 0);
+}
+
 TEST_CASE("score reports the target and draws nothing") {
   SampleRow row;
   row.mode = SampleMode::score;

@@ -299,6 +299,13 @@ export class FakeNative implements NativeModel {
       plan.outToken[r] = token;
       plan.outFinite[r] = finite && token !== NOTHING_LEFT ? 1 : 0;
       plan.outLogprob[r] = token === best ? -0.5 : -2 - (token % 8);
+      const listed = plan.listedToken.subarray(plan.listedStart[r], plan.listedStart[r + 1]);
+      if (listed.length > 0) {
+        plan.outTopCount[r] = listed.length;
+        plan.outTopToken.set(listed, r * MAX_TOP_LOGPROBS);
+        for (const [i, id] of listed.entries()) plan.outTopLogprob[r * MAX_TOP_LOGPROBS + i] = -2 - (id % 8);
+        return;
+      }
       plan.outTopCount[r] = Math.max(0, top);
       for (let i = 0; i < top; i++) {
         plan.outTopToken[r * MAX_TOP_LOGPROBS + i] = (best + i) % this.description.vocabSize;

@@ -141,6 +141,8 @@ export const GenerateRequestSchema = z.object({
   prediction: z.string().min(1).optional(),
   /** Number of alternatives with each completion token's log-probability; absent: no log-probabilities. */
   logprobs: z.int().min(0).max(20).optional(),
+  /** With `logprobs`: the log-probabilities of these tokens, in this order, in place of the most likely ones'. */
+  logprobTokenIds: z.array(tokenId).min(1).max(20).optional(),
   /** The same for the prompt's tokens. */
   promptLogprobs: z.int().min(0).max(20).optional(),
   /** The prompt as one vector, as the checkpoint pools its hidden states: with maxTokens 0 and one answer. */

@@ -99,6 +99,10 @@ describe('an open model', () => {
       [(plan) => (plan.kvLength[0] = 1_000_000), /kvLength\[0\]/],
       [(plan) => (plan.historyStart[1] = 1_000_000), /historyToken must be at least/],
       [(plan) => (plan.biasStart[1] = -5), /biasStart/],
+      [
+        (plan) => (plan.listedStart[1] = 21),
+        /sample 0: lists more than 20 tokens|listedToken must be at least/,
+      ],
     ];
     for (const [spoil, reason] of broken) {
       const plan = fill();
@@ -250,7 +254,8 @@ describe('a process that ends with native work under way', () => {
       sampleRow: Int32Array.of(rows - 1), sampleInt: Int32Array.of(${NEUTRAL_COLUMNS.ints.join()}),
       sampleFloat: Float32Array.of(${NEUTRAL_COLUMNS.floats.join()}), sampleSeed: new BigUint64Array(2),
       historyStart: new Int32Array(2), historyToken: new Int32Array(0), historyCount: new Int32Array(0),
-      biasStart: new Int32Array(2), biasToken: new Int32Array(0), biasValue: new Float32Array(0), copies: 0, copyFrom: new Int32Array(0), copyTo: new Int32Array(0),
+      biasStart: new Int32Array(2), biasToken: new Int32Array(0), biasValue: new Float32Array(0),
+      listedStart: new Int32Array(2), listedToken: new Int32Array(0), copies: 0, copyFrom: new Int32Array(0), copyTo: new Int32Array(0),
       outToken: new Int32Array(1), outFinite: new Uint8Array(1), outDrawn: new Uint8Array(1), outLogprob: new Float32Array(1),
       outTopCount: new Int32Array(1), outTopToken: new Int32Array(20), outTopLogprob: new Float32Array(20) });
   `;

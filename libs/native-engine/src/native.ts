@@ -143,6 +143,9 @@ export interface StepPlan {
   readonly biasStart: Int32Array; // [R + 1] into biasToken and biasValue
   readonly biasToken: Int32Array;
   readonly biasValue: Float32Array;
+  readonly listedStart: Int32Array; // [R + 1] into listedToken
+  /** Tokens whose log-probabilities are reported in place of the most likely ones', at most MAX_TOP_LOGPROBS of one row. */
+  readonly listedToken: Int32Array;
   /** Undefined: every row may draw every token. Read while the step runs, not copied. */
   masks: MaskMemory | undefined;
   readonly maskSlot: Int32Array; // [R] < 0: the row may draw every token

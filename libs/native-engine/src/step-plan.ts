@@ -41,6 +41,8 @@ export function makeStepPlan(capacity: StepPlanCapacity): StepPlan {
     biasStart: new Int32Array(samples + 1),
     biasToken: new Int32Array(bias),
     biasValue: new Float32Array(bias),
+    listedStart: new Int32Array(samples + 1),
+    listedToken: new Int32Array(samples * MAX_TOP_LOGPROBS),
     masks: undefined,
     maskSlot: new Int32Array(samples).fill(-1),
     maskNumber: new Int32Array(samples),

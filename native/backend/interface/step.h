@@ -27,6 +27,8 @@ struct SampleRow {
   uint64_t counter =
       0;  // index of the token in its request; (seed, counter) fixes the draw, whatever the batch
   int32_t top_logprobs = -1;  // alternatives to report; < 0: no log-probabilities at all
+  // These are reported in this order in place of the most likely; at most kMaxTopLogprobs.
+  std::span<const int32_t> listed_token;
   // Tokens seen so far, unique: how often generated (0: only in the prompt). For the penalties.
   std::span<const int32_t> history_token;
   std::span<const int32_t> history_count;
@@ -44,7 +46,7 @@ struct SampleResult {
   bool drawn = true;     // false: the row was skipped, and nothing else means anything
   float logprob = 0.0f;  // of token (or target) under log_softmax of the raw logits
   int32_t top_count = 0;
-  int32_t top_token[kMaxTopLogprobs];  // best first; ties by lowest id
+  int32_t top_token[kMaxTopLogprobs];  // best first, ties by lowest id; or the row's listed_token
   float top_logprob[kMaxTopLogprobs];
 };
 

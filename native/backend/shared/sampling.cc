@@ -67,6 +67,15 @@ void top_logprobs(SampleResult& result, const float* logits, int64_t vocab, int3
   }
 }
 
+void listed_logprobs(SampleResult& result, const float* logits, std::span<const int32_t> listed,
+                     double normaliser) {
+  result.top_count = static_cast<int32_t>(listed.size());
+  for (size_t i = 0; i < listed.size(); ++i) {
+    result.top_token[i] = listed[i];
+    result.top_logprob[i] = static_cast<float>(logits[listed[i]] - normaliser);
+  }
+}
+
 bool has_penalties(const SampleRow& row) {
   return row.repetition_penalty != 1.0f || row.presence_penalty != 0.0f || row.frequency_penalty != 0.0f;
 }
@@ -199,7 +208,11 @@ void sample_row(SampleResult& result, const float* logits, int64_t vocab, const 
   if (row.mode == SampleMode::score || row.top_logprobs >= 0) {
     const double normaliser = log_sum_exp(logits, vocab);
     result.logprob = static_cast<float>(logits[result.token] - normaliser);
-    top_logprobs(result, logits, vocab, row.top_logprobs, normaliser);
+    if (row.listed_token.empty()) {
+      top_logprobs(result, logits, vocab, row.top_logprobs, normaliser);
+    } else {
+      listed_logprobs(result, logits, row.listed_token, normaliser);
+    }
   }
 }
 

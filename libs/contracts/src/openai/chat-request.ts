@@ -189,6 +189,7 @@ interface ChatRules extends ChatInputRules, StructureFields {
   readonly tools?: readonly { readonly function: { readonly name: string } }[] | null | undefined;
   readonly tool_choice?: ToolChoice | null | undefined;
   readonly prompt_logprobs?: number | null | undefined;
+  readonly logprob_token_ids?: readonly number[] | null | undefined;
   readonly stream?: boolean | null | undefined;
   readonly stream_options?: object | null | undefined;
 }

@@ -100,6 +100,8 @@ export const CompletionRequestSchema = onlyKnown({
   checkCommonRules(request, report);
   checkStructure(request, report);
   checkSuffix(request, report);
+  if (request.logprob_token_ids && request.echo)
+    report('logprob_token_ids', 'not with echo: true: the tokens of a prompt have no such list');
   const { n, best_of, stream } = request;
   const candidates = best_of ?? n ?? 1;
   if (best_of && best_of < (n ?? 1)) report('best_of', `expected at least n (${n})`);

@@ -95,6 +95,9 @@ export const promptFields = {
   prompt_logprobs: integer(0, MAX_TOP_LOGPROBS).describe(
     "Alternatives listed with each of the prompt's tokens; not with stream",
   ),
+  logprob_token_ids: tokenIds(MAX_TOP_LOGPROBS)
+    .nullish()
+    .describe('With log-probabilities: those of these tokens at each position, in place of the most likely'),
   cache_salt: z
     .string()
     .min(1)
@@ -254,6 +257,8 @@ interface CommonRules {
   readonly stream?: boolean | null | undefined;
   readonly stream_options?: object | null | undefined;
   readonly prompt_logprobs?: number | null | undefined;
+  readonly logprobs?: boolean | number | null | undefined;
+  readonly logprob_token_ids?: readonly number[] | null | undefined;
 }
 
 type Report = (field: string, message: string) => void;
@@ -266,4 +271,6 @@ export function checkCommonRules(request: CommonRules, report: Report): void {
   if (request.stream_options && !request.stream) report('stream_options', 'only allowed with stream: true');
   if (typeof request.prompt_logprobs === 'number' && request.stream)
     report('prompt_logprobs', 'not with stream: true');
+  if (request.logprob_token_ids && (request.logprobs ?? false) === false)
+    report('logprob_token_ids', 'only allowed with logprobs');
 }

@@ -4,7 +4,7 @@ import { RawJson } from '#contracts/raw-json.js';
 import { AppError } from '#runtime/app-error.js';
 import type { GenerationPlan } from './generation-plan.js';
 import { callableTools, callsOf } from './tool-calls.js';
-import { defaultedOf, endingOf, promptingOf, samplingOf, structureOf } from './sampling-plan.js';
+import { defaultedOf, endingOf, listedOf, promptingOf, samplingOf, structureOf } from './sampling-plan.js';
 
 export function planChat(request: ChatRequest): GenerationPlan {
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
@@ -25,6 +25,7 @@ export function planChat(request: ChatRequest): GenerationPlan {
       sampling: samplingOf(request, alternative),
       defaulted: defaultedOf(request, maxTokens),
       ...(request.logprobs ? { logprobs: request.top_logprobs ?? 0 } : {}),
+      ...listedOf(request),
       ...(typeof request.prompt_logprobs === 'number' ? { promptLogprobs: request.prompt_logprobs } : {}),
     },
   }));

@@ -1,6 +1,6 @@
 import { type CompletionRequest, promptsOf } from '#contracts/openai/completion-request.js';
 import type { GenerationPlan } from './generation-plan.js';
-import { defaultedOf, endingOf, promptingOf, samplingOf, structureOf } from './sampling-plan.js';
+import { defaultedOf, endingOf, listedOf, promptingOf, samplingOf, structureOf } from './sampling-plan.js';
 
 /** OpenAI's default of /v1/completions. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -26,6 +26,7 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
         sampling: samplingOf(request, alternative),
         defaulted: defaultedOf(request, request.max_tokens),
         ...(logprobs === undefined ? {} : { logprobs }),
+        ...listedOf(request),
         ...promptLogprobsOf(request, prompt),
       },
     })),

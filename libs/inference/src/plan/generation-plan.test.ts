@@ -276,6 +276,21 @@ describe("vLLM's fields of both requests", () => {
     expect(error?.issues[0]?.path[0]).toBe(field);
   });
 
+  it('name the tokens whose log-probabilities are wanted, where any are', () => {
+    const logprob_token_ids = [7, 5];
+    const wanted = { logprobs: 0, logprobTokenIds: [7, 5] };
+    expect(requests(completion({ logprobs: 0, logprob_token_ids }))[0]).toMatchObject(wanted);
+    expect(requests(chat({ logprobs: true, logprob_token_ids }))[0]).toMatchObject(wanted);
+    for (const more of [
+      {},
+      { logprobs: 1, echo: true },
+      { logprobs: 1, logprob_token_ids: Array(21).fill(1) },
+    ]) {
+      const body = { model: 'm', prompt: 'p', logprob_token_ids, ...more };
+      expect(CompletionRequestSchema.safeParse(body).error?.issues[0]?.path[0]).toBe('logprob_token_ids');
+    }
+  });
+
   it('do not score a prompt in a stream', () => {
     const body = { model: 'm', prompt: 'p', prompt_logprobs: 0, stream: true };
     expect(CompletionRequestSchema.safeParse(body).error?.issues[0]?.path).toEqual(['prompt_logprobs']);

@@ -107,6 +107,13 @@ function speculationOf({
   return ngram ? { ngram: { maxDraft: ngram.max_draft, minMatch: ngram.min_match } } : {};
 }
 
+/** Of which tokens log-probabilities are wanted, where not of the most likely. */
+export function listedOf({
+  logprob_token_ids: listed,
+}: Pick<CompletionRequest, 'logprob_token_ids'>): Pick<SequenceRequest, 'logprobTokenIds'> {
+  return listed ? { logprobTokenIds: listed } : {};
+}
+
 /** What structure the answer is to have. */
 export function structureOf(request: StructureFields): Pick<SequenceRequest, 'structure'> {
   const structure = wishedStructure(request);

@@ -22,6 +22,7 @@ export function checkRequest(request: GenerateRequest, limits: ModelLimits): voi
   const biased = request.sampling.logitBias.map(({ token }) => token);
   checkTokens(biased, 'logit_bias', limits);
   checkTokens(request.allowedTokenIds ?? [], 'allowed_token_ids', limits);
+  checkTokens(request.logprobTokenIds ?? [], 'logprob_token_ids', limits);
   if (request.maxTokens !== undefined && request.minTokens > request.maxTokens) {
     throw invalid(
       `min_tokens (${request.minTokens}) must not be more than max_tokens (${request.maxTokens}).`,

@@ -74,6 +74,7 @@ export class PlanWriter {
     plan.qStart[0] = 0;
     plan.historyStart[0] = 0;
     plan.biasStart[0] = 0;
+    plan.listedStart[0] = 0;
     plan.pageTableStride = ordered.reduce((most, { request }) => Math.max(most, request.heldPages), 1);
     this.#hiddenRows = 0;
     const entries: StepEntry[] = [];
@@ -167,12 +168,20 @@ export class PlanWriter {
     plan.sampleInt[ints + MODE] = SAMPLE_MODE.sample;
     plan.sampleInt[ints + TARGET] = 0;
     plan.sampleInt[ints + TOP_LOGPROBS] = sequence.logprobs ?? -1;
+    this.#writeListed(sequence, sample);
     plan.sampleSeed[sample * 2] = sequence.seed;
     plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated + drafted.length);
     const history = plan.historyStart[sample] as number;
     this.#writeMask(sequence, sample);
     sequence.history?.copyTo(plan.historyToken, plan.historyCount, history);
     this.#endSample(history + (sequence.history?.size ?? 0), this.#writeBias(sequence, sample, drafted));
+  }
+
+  #writeListed({ listedTokens }: Sequence, sample: number): void {
+    const { listedStart, listedToken } = this.#plan;
+    const start = listedStart[sample] as number;
+    listedToken.set(listedTokens, start);
+    listedStart[sample + 1] = start + listedTokens.length;
   }
 
   #writeMask({ options: { mask } }: Sequence, sample: number): void {
@@ -197,9 +206,10 @@ export class PlanWriter {
   }
 
   #beginSample(row: number, { ints, floats }: SampleColumns): void {
-    const { sampleRow, sampleInt, sampleFloat, maskSlot, samples: sample } = this.#plan;
+    const { sampleRow, sampleInt, sampleFloat, maskSlot, listedStart, samples: sample } = this.#plan;
     sampleRow[sample] = row;
     maskSlot[sample] = NO_MASK;
+    listedStart[sample + 1] = listedStart[sample] as number;
     for (let i = 0; i < SAMPLE_INTS; i++) sampleInt[sample * SAMPLE_INTS + i] = ints[i] as number;
     for (let i = 0; i < SAMPLE_FLOATS; i++) sampleFloat[sample * SAMPLE_FLOATS + i] = floats[i] as number;
   }

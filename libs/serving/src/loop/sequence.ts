@@ -67,6 +67,8 @@ export class Sequence implements Schedulable, PrefixHolder {
   readonly seed: bigint;
   /** Alternatives to report with each generated token; absent: no log-probabilities. */
   readonly logprobs: number | undefined;
+  /** With `logprobs`: tokens that are reported in place of the most likely ones; empty: those are. */
+  readonly listedTokens: readonly number[];
   readonly promptLogprobs: number | undefined;
   /** Kept only when a penalty needs it. */
   readonly history: TokenHistory | undefined;
@@ -143,6 +145,7 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.columns = sampleColumns(request.sampling);
     this.seed = seedOf(request.sampling.seed, options.choice);
     this.logprobs = request.logprobs;
+    this.listedTokens = request.logprobTokenIds ?? [];
     // Scored once, whatever the number of answers.
     this.promptLogprobs = options.choice === 0 ? request.promptLogprobs : undefined;
     this.history = hasPenalty(request.sampling) ? new TokenHistory(prompt) : undefined;
