@@ -11,14 +11,15 @@ const only = (from, to, files = []) => ({
 module.exports = {
   forbidden: [
     { name: 'no cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
-    only('apps/api', ['accounts', 'adapters', 'fleet', 'inference', 'pipelines', 'stores', 'runtime', 'contracts']),
+    only('apps/api', ['accounts', 'adapters', 'batches', 'fleet', 'inference', 'pipelines', 'stores', 'runtime', 'contracts']),
     only('apps/backup', ['accounts', 'adapters', 'stores', 'runtime', 'contracts'], ['^apps/api/src/migrate-database\\.ts$']),
     only('apps/cli', ['contracts']),
     only('apps/console', ['contracts']),
-    only('apps/worker', ['accounts', 'adapters', 'fleet', 'inference', 'pipelines', 'stores', 'runtime', 'contracts']),
+    only('apps/worker', ['accounts', 'adapters', 'batches', 'fleet', 'inference', 'pipelines', 'stores', 'runtime', 'contracts']),
     only('apps/engine', ['serving', 'native-engine', 'stores/src/blobs', 'runtime', 'contracts']),
     only('libs/accounts', ['stores', 'runtime', 'contracts']),
     only('libs/adapters', ['safetensors-js', 'jinja', 'stores', 'runtime', 'contracts']),
+    only('libs/batches', ['adapters', 'stores', 'runtime', 'contracts']),
     only('libs/pipelines', ['stores', 'runtime', 'contracts']),
     only('libs/inference', ['accounts', 'adapters', 'fleet', 'runtime', 'contracts']),
     only('libs/fleet', ['stores', 'runtime', 'contracts']),

@@ -7,7 +7,7 @@ import { COUNT_BY_ROW, COUNT_NO_MORE } from './0010-tenant-storage.js';
  * join thousands by nested loops.
  */
 
-const COUNT = `
+export const COUNT = `
   CREATE FUNCTION count_stored_files() RETURNS trigger LANGUAGE plpgsql AS $$
   BEGIN
     EXECUTE $sql$
@@ -34,7 +34,7 @@ const COUNT = `
     RETURN NULL;
   END $$`;
 
-const UNCOUNT = `
+export const UNCOUNT = `
   CREATE FUNCTION uncount_stored_files() RETURNS trigger LANGUAGE plpgsql AS $$
   BEGIN
     EXECUTE $sql$

@@ -42,6 +42,8 @@ import { PendingChangeExpiry1763600000073 } from './0073-pending-change-expiry.j
 import { VersionAuthors1763600000074 } from './0074-version-authors.js';
 import { IdempotencyKeys1763600000080 } from './0080-idempotency-keys.js';
 import { Responses1763600000081 } from './0081-responses.js';
+import { Files1763600000082 } from './0082-files.js';
+import { Batches1763600000083 } from './0083-batches.js';
 import { ResponseStorage1763600000095 } from './0095-response-storage.js';
 
 /** Every migration, oldest first. */
@@ -89,5 +91,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   VersionAuthors1763600000074,
   IdempotencyKeys1763600000080,
   Responses1763600000081,
+  Files1763600000082,
+  Batches1763600000083,
   ResponseStorage1763600000095,
 ];

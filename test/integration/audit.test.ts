@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEntryResource } from '#contracts/audit-api.js';
 import { CONFIG, formOf, goldenFiles, WEIGHTS } from '../support/adapter-form.js';
 import { takeBlobAway } from '../support/blob-files.js';
+import { chatLine, fileForm, jsonl } from '../support/batches.js';
 import { type Answer, Client, type VersionBody } from '../support/client.js';
 import { answerText } from '../support/fake-answers.js';
 import { goldenFolder } from '../support/golden-base.js';
@@ -23,6 +24,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'POST /v1/completions': 'inference changes nothing; it is metered',
   'POST /v1/chat/completions': 'inference changes nothing; it is metered',
   'POST /v1/embeddings': 'inference changes nothing; it is metered',
+  'POST /v1/score': 'inference changes nothing; it is metered',
+  'POST /v1/rerank': 'inference changes nothing; it is metered',
   'POST /v1/messages': 'inference changes nothing; it is metered',
   'POST /v1/messages/count_tokens': 'changes nothing',
   'POST /v1/responses': 'an answer, which is metered; that it is kept is told by the answer itself',
@@ -52,7 +55,9 @@ type Made = Record<
   | 'failedJob'
   | 'price'
   | 'budget'
-  | 'change',
+  | 'change'
+  | 'file'
+  | 'batch',
   string
 >;
 
@@ -158,6 +163,19 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
       input: 'x',
     });
     await call('DELETE', `/v1/responses/${id}`);
+  },
+
+  'POST /v1/files': async (call, made) => {
+    made.file = await idOf(call('POST', '/v1/files', fileForm(jsonl([chatLine('a')]))));
+  },
+  'POST /v1/batches': async (call, made) => {
+    const body = { input_file_id: made.file, endpoint: '/v1/chat/completions', completion_window: '24h' };
+    made.batch = await idOf(call('POST', '/v1/batches', body));
+  },
+  'POST /v1/batches/{batch_id}/cancel': (call, { batch }) => call('POST', `/v1/batches/${batch}/cancel`),
+  'DELETE /v1/files/{file_id}': async (call) => {
+    const { id } = await operator({}).expect<Created>(200, 'POST', '/v1/files', fileForm('x'));
+    await call('DELETE', `/v1/files/${id}`);
   },
 
   'POST /v1/webhook-endpoints': async (call, made) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { BatchResource } from '#contracts/openai/batches.js';
 import { makeLogger } from '#runtime/logger.js';
 import { parseSettings } from '#runtime/settings.js';
 import { openBlobStore, storageSettings } from '#stores/blobs/open-blob-store.js';
@@ -16,6 +17,7 @@ import { restore } from '../../apps/backup/src/restore.js';
 import { checkUnused, checkVersion } from '../../apps/backup/src/restore-target.js';
 import { verifyStorage } from '../../apps/backup/src/verify-storage.js';
 import { MIGRATIONS } from '../../migrations/in-order.js';
+import { batchOf, ended, startBatch } from '../support/batches.js';
 import { takeBlobAway } from '../support/blob-files.js';
 import { Client, type VersionBody } from '../support/client.js';
 import { goldenFolder } from '../support/golden-base.js';
@@ -33,6 +35,7 @@ let folder: string;
 let source: Platform;
 let acme: Client;
 let blobs: BlobStore;
+let batch: BatchResource;
 let hook: { readonly id: string; readonly secret: string };
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lorikeet-backup-'));
@@ -42,6 +45,7 @@ beforeAll(async () => {
   await acme.uploadFolder('bot', adapterFolder('qv-r8'));
   await acme.expect(200, 'PUT', '/v1/adapters/bot/aliases/production', { routes: [{ version: 1 }] });
   hook = await acme.expect(201, 'POST', '/v1/hooks', { name: 'ci' });
+  batch = await ended(acme, (await startBatch(acme, [{ custom_id: 'a' }])).id);
 });
 afterAll(async () => {
   await source?.close();
@@ -165,6 +169,8 @@ const TABLES = [
   'hooks',
   'audit_entries',
   'usage_minutes',
+  'files',
+  'batches',
   'tenant_storage',
 ];
 /** All rows of what must not be lost; when a key was last used is written some time after, also after the backup. */
@@ -238,6 +244,9 @@ describe('a backup', () => {
       const digest = await crypto.subtle.digest('SHA-256', await answer.arrayBuffer());
       expect(Buffer.from(digest).toString('hex')).toBe(weights_sha256);
     }
+    expect(await batchOf(again, batch.id)).toEqual(batch);
+    const content = await again.call('GET', `/v1/files/${batch.input_file_id}/content`);
+    expect(content.body).toBe('{"custom_id":"a"}\n');
     // The same SECRETS_KEY opens the hook's secret.
     const event = { type: 'fine_tuning.job.failed', data: { job_id: 'run-1', adapter: 'bot' } };
     const answer = await postSigned(`${url}/v1/hooks/fine-tune/${hook.id}`, hook.secret, event);
@@ -286,6 +295,7 @@ describe('a backup', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     const { missing, kept } = await restored(path);
     expect(missing).toMatch(/[0-9a-f]{64} is lost; used by .*acme\/bot@1 \(adapter_model.safetensors\)/);
+    expect(missing).toMatch(/[0-9a-f]{64} is lost; used by acme's file requests.jsonl/);
     expect(kept).toEqual([]);
     // Where storage still has them nothing is missing.
     const shared = await restored(path, { STORAGE_URL: source.env.STORAGE_URL as string });

@@ -70,6 +70,30 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
       object: 'response',
       status: 'completed',
     }),
+  ScoreController: () =>
+    answers(
+      mine(http().post('/v1/score')).send({ model: 'bot', text_1: 'x', text_2: '' }),
+      { error: { code: 'invalid_request', param: 'text_2' } },
+      400,
+    ),
+  ScoreAliasController: () =>
+    answers(
+      mine(http().post('/rerank')).send({ model: 'bot', query: 'x', documents: [] }),
+      { error: { code: 'invalid_request', param: 'documents' } },
+      400,
+    ),
+  ModerationsController: () =>
+    answers(
+      mine(http().post('/v1/moderations')).send({ input: 'x' }),
+      { error: { code: 'not_found', type: 'invalid_request_error' } },
+      404,
+    ),
+  FilesController: () =>
+    answers(
+      mine(http().post('/v1/files')).field('purpose', 'batch').attach('file', Buffer.from('{}'), 'a.jsonl'),
+      { object: 'file', filename: 'a.jsonl', purpose: 'batch' },
+    ),
+  BatchesController: () => answers(mine(http().get('/v1/batches')), list),
   MessagesController: () =>
     answers(
       mine(http().post('/v1/messages')).send({

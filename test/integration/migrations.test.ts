@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DataSource } from 'typeorm';
 import { accountsEntities } from '#accounts/accounts.module.js';
 import { adaptersEntities } from '#adapters/adapters.module.js';
+import { batchesEntities } from '#batches/batches.module.js';
 import { pipelinesEntities } from '#pipelines/pipelines.module.js';
 import { makeLogger } from '#runtime/logger.js';
 import { makeDataSource } from '#stores/postgres/data-source.js';
@@ -22,7 +23,13 @@ const migrate = () => migrateDatabase({ databaseUrl: postgres.url, redisUrl: und
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lorikeet-migrations-'));
   postgres = await startPostgres({ directory: join(folder, 'postgres') });
-  const entities = [...storesEntities, ...accountsEntities, ...adaptersEntities, ...pipelinesEntities];
+  const entities = [
+    ...storesEntities,
+    ...accountsEntities,
+    ...adaptersEntities,
+    ...pipelinesEntities,
+    ...batchesEntities,
+  ];
   database = makeDataSource({ url: postgres.url, poolSize: 2, entities, migrations: MIGRATIONS, logger });
 });
 afterAll(async () => {

@@ -32,13 +32,15 @@ const WITHOUT_BODY =
 /** The content types of a success. */
 function answered(name: string): unknown {
   if (SPEAKS_TUS.test(name) || SENDS_ON.test(name)) return ANY_LIST;
-  return name.endsWith('/files/{file}') ? ['application/octet-stream'] : WITH_JSON;
+  return SENDS_BYTES.test(name) ? ['application/octet-stream'] : WITH_JSON;
 }
 const ANY_LIST: unknown = expect.any(Array);
 const WITH_JSON: unknown = expect.arrayContaining(['application/json']);
 
 /** That protocol answers in headers. */
 const SPEAKS_TUS = /^(post|head|patch|delete|options) \/v1\/uploads/;
+
+const SENDS_BYTES = /\/files\/\{file\}$|\/files\/\{file_id\}\/content$/;
 
 /** Sends the browser elsewhere. */
 const SENDS_ON = /^get \/v1\/session\/oidc\//;

@@ -34,8 +34,10 @@ const SUMS =
   'SELECT tenant_id, stored_bytes::int AS bytes FROM tenant_storage WHERE stored_bytes <> 0 ORDER BY 1';
 const BLOBS = 'SELECT tenant_id, sha256, bytes::int, holders::int FROM tenant_blobs ORDER BY 1, 2';
 const TRUE_BLOBS = `
-  SELECT tenant_id, sha256, min(bytes)::int AS bytes, count(*)::int AS holders FROM version_files
-  WHERE name <> 'manifest.json' GROUP BY 1, 2 ORDER BY 1, 2`;
+  SELECT tenant_id, sha256, min(bytes)::int AS bytes, count(*)::int AS holders FROM (
+    SELECT tenant_id, sha256, bytes FROM version_files WHERE name <> 'manifest.json'
+    UNION ALL SELECT tenant_id, sha256, bytes FROM files
+  ) AS stored GROUP BY 1, 2 ORDER BY 1, 2`;
 const TRUE_SUMS = `SELECT tenant_id, sum(bytes)::int AS bytes FROM (${TRUE_BLOBS}) AS held GROUP BY 1 ORDER BY 1`;
 
 async function check(): Promise<number> {
@@ -64,6 +66,19 @@ describe("a tenant's stored bytes stay those of its distinct files", () => {
     expect(await check()).toBe(before + 7);
     await client.query(ADD, [adapterId(3), 'manifest.json.old', 'other', 5]);
     expect(await check()).toBe(before + 12);
+  });
+
+  it('when files that belong to no version come and go, with bytes that a version holds or not', async () => {
+    const before = await check();
+    const add = `INSERT INTO files (id, tenant_id, filename, purpose, sha256, bytes, created_at)
+      SELECT gen_random_uuid(), tenant_id, 'manifest.json', 'batch', unnest(ARRAY['same', 'own', 'own']), 7, now()
+      FROM adapter_versions WHERE adapter_id = $1 LIMIT 3`;
+    await client.query(add, [adapterId(1)]);
+    expect(await check()).toBe(before + 7);
+    await client.query("DELETE FROM files WHERE sha256 = 'same'");
+    expect(await check()).toBe(before + 7);
+    await client.query('DELETE FROM files');
+    expect(await check()).toBe(before);
   });
 
   it('when rows change their bytes, their name or their tenant', async () => {

@@ -14,8 +14,10 @@ import {
   nameOf,
   OF_SESSIONS,
   parametersOf,
+  NOBODYS,
   pathsTo,
   type Route,
+  THINGS_BODIES,
   WITHOUT_KEY,
 } from '../support/tenant-routes.js';
 
@@ -104,8 +106,21 @@ describe('every route of the OpenAPI document', () => {
     }
   });
 
+  it('that takes something else of the tenant in its body does not find that of another tenant', async () => {
+    const routes = (await naming()).filter((route) => nameOf(route) in THINGS_BODIES);
+    expect(routes.map(nameOf)).toEqual(Object.keys(THINGS_BODIES));
+    for (const { method, path } of routes) {
+      const body = THINGS_BODIES[`${method} ${path}`];
+      const theirs = await globex.call(method, path, body?.(belongings));
+      const nobodys = await globex.call(method, path, body?.(NOBODYS));
+      expect([path, theirs.status, theirs.body]).toEqual([path, 404, nobodys.body]);
+    }
+  });
+
   it('that changes something and is none of those is known to name nothing', async () => {
-    const others = (await naming()).map(nameOf).filter((name) => !(name in MODEL_BODIES));
+    const others = (await naming())
+      .map(nameOf)
+      .filter((name) => !(name in MODEL_BODIES) && !(name in THINGS_BODIES));
     expect(others.filter((name) => !NAMES_NOTHING.has(name))).toEqual([]);
   });
 });

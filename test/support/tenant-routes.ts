@@ -1,4 +1,5 @@
 import { formOf, goldenFiles } from './adapter-form.js';
+import { chatLine, startBatch } from './batches.js';
 import type { Client } from './client.js';
 
 /** One operation of the OpenAPI document. */
@@ -58,6 +59,7 @@ export const NAMES_NOTHING = new Set([
   'POST /v1/webhook-endpoints',
   'POST /v1/trainers',
   'POST /v1/uploads',
+  'POST /v1/files',
   'OPTIONS /v1/uploads',
   'POST /v1/fine_tuning/jobs', // its model is the base model; its trainer is found among the caller's own
 ]);
@@ -69,10 +71,21 @@ export const MODEL_BODIES: Readonly<Record<string, (model: string) => object>> =
   'POST /v1/messages': (model) => ({ model, max_tokens: 1, messages: [{ role: 'user', content: 'x' }] }),
   'POST /v1/messages/count_tokens': (model) => ({ model, messages: [{ role: 'user', content: 'x' }] }),
   'POST /v1/embeddings': (model) => ({ model, input: 'x' }),
+  'POST /v1/score': (model) => ({ model, text_1: 'x', text_2: 'y' }),
+  'POST /v1/rerank': (model) => ({ model, query: 'x', documents: ['y'] }),
   'POST /v1/responses': (model) => ({ model, input: 'x' }),
   'POST /v1/responses/input_tokens': (model) => ({ model, input: 'x' }),
   'POST /tokenize': (model) => ({ model, prompt: 'x' }),
   'POST /detokenize': (model) => ({ model, tokens: [1] }),
+};
+
+/** Routes that name in their body something other than a model that the tenant has. */
+export const THINGS_BODIES: Readonly<Record<string, (things: Belongings) => object>> = {
+  'POST /v1/batches': ({ file_id }) => ({
+    input_file_id: file_id,
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+  }),
 };
 
 /** A body that each route takes, so that only the missing resource can be at fault; no entry: it takes none. */
@@ -93,7 +106,8 @@ export type Belongings = Readonly<Record<string, string>>;
 
 const FILE = 'https://example.com/data.jsonl';
 const NOBODYS_ID = '0190a000-0000-7000-8000-000000000001';
-const NOBODYS_RESPONSE = `resp_${NOBODYS_ID.replaceAll('-', '')}`;
+const NOBODYS_DIGITS = NOBODYS_ID.replaceAll('-', '');
+const NOBODYS_RESPONSE = `resp_${NOBODYS_DIGITS}`;
 
 /** Gives a tenant one of each thing that a route can name. */
 export async function makeBelongings(owner: Client): Promise<Belongings> {
@@ -103,6 +117,7 @@ export async function makeBelongings(owner: Client): Promise<Belongings> {
   await owner.expect(201, 'POST', '/v1/adapters/bot/versions?create=true&wait=60', form);
   await owner.expect(200, 'PUT', '/v1/adapters/bot/aliases/production', { routes: [{ version: 1 }] });
   const trainer = await made('/v1/trainers', { name: 'gpu', url: 'https://example.com/train' });
+  const batch = await startBatch(owner, [chatLine('a')]);
   return {
     adapter: 'bot',
     version: '1',
@@ -124,6 +139,8 @@ export async function makeBelongings(owner: Client): Promise<Belongings> {
     change: await makePendingChange(owner),
     set: await makeEvaluationSet(owner),
     response: await made('/v1/responses', { model: 'llama-gqa', input: 'x' }, 200),
+    file_id: batch.input_file_id,
+    batch_id: batch.id,
   };
 }
 
@@ -167,6 +184,8 @@ export const NOBODYS: Belongings = {
   change: NOBODYS_ID,
   set: 'smokes',
   response: NOBODYS_RESPONSE,
+  file_id: `file-${NOBODYS_DIGITS}`,
+  batch_id: `batch_${NOBODYS_DIGITS}`,
 };
 
 /** The route's path to what the owner has, and to the like that nobody has. */

@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AccountsModule, accountsEntities } from '#accounts/accounts.module.js';
 import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
+import { batchesEntities, BatchesModule } from '#batches/batches.module.js';
 import { FleetModule } from '#fleet/fleet.module.js';
 import { pipelinesEntities } from '#pipelines/pipelines.module.js';
 import type { Draining } from '#runtime/drain.js';
@@ -26,6 +27,8 @@ import { VersionSearchController } from './adapters/version-search.controller.js
 import { VersionFilesController } from './adapters/version-files.controller.js';
 import { TusController } from './adapters/tus.controller.js';
 import { VersionsController } from './adapters/versions.controller.js';
+import { BatchesController } from './batches/batches.controller.js';
+import { FilesController } from './batches/files.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { OperatorModule } from './admin/operator.module.js';
 import { ConsoleSessionsController } from './admin/console-sessions.controller.js';
@@ -74,6 +77,8 @@ const CONTROLLERS = [
   SharesController,
   VersionSearchController,
   RevalidationsController,
+  FilesController,
+  BatchesController,
   UsageController,
   AdminUsageController,
   WhoamiController,
@@ -97,11 +102,12 @@ export class AppModule {
         StoresModule.forRoot({
           settings,
           logger,
-          entities: [...accountsEntities, ...adaptersEntities, ...pipelinesEntities],
+          entities: [...accountsEntities, ...adaptersEntities, ...pipelinesEntities, ...batchesEntities],
         }),
         AccountsModule.forRoot({ settings, logger }),
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
+        BatchesModule.forRoot(settings),
         FleetModule.forHistory({ engineUrls, engineToken, logger }),
         OperatorModule.forRoot({ settings: settingsReport(apiSettings, settings) }),
         PipelinesApiModule.forRoot({ settings, logger }),

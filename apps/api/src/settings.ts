@@ -1,6 +1,7 @@
 import { BUILT_CONSOLE } from './console/built-console.js';
 import { accountsSettings } from '#accounts/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
+import { batchesSettings } from '#batches/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
 import { pipelinesApiSettings, pipelinesSettings } from '#pipelines/settings.js';
 import { corsSettings, edgeSettings } from '#runtime/edge/settings.js';
@@ -40,6 +41,7 @@ export const apiSettings = {
   ...storesSettings,
   ...outboundSettings,
   ...adaptersSettings,
+  ...batchesSettings,
   ...fleetSettings,
   ...pipelinesSettings,
   ...pipelinesApiSettings,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type pg from 'pg';
-import { BLOB_USES, type BlobUse } from '#adapters/blobs/blob-uses.js';
+import { BLOB_USES, type BlobUse, FILE_USES, type FileUse } from '#adapters/blobs/blob-uses.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 
 /** A blob that the database names and whose bytes are not what they must be. */
@@ -28,15 +28,19 @@ export async function hashOf(source: Readable): Promise<string> {
   return hash.digest('hex');
 }
 
-/** One line per fault: the digest, what is wrong, and the versions that cannot be served for it. */
+/** One line per fault: the digest, what is wrong, and the versions that cannot be served for it, or the files that cannot be read. */
 export async function describeFaults(client: pg.Client, faults: readonly BlobFault[]): Promise<string> {
-  const { rows } = await client.query<BlobUse>(BLOB_USES, [faults.map(({ sha256 }) => sha256)]);
+  const hashes = faults.map(({ sha256 }) => sha256);
+  const { rows } = await client.query<BlobUse>(BLOB_USES, [hashes]);
+  const { rows: files } = await client.query<FileUse>(FILE_USES, [hashes]);
   return faults
     .map(({ sha256, fault }) => {
       const uses = rows.filter((row) => row.sha256 === sha256);
       const names = uses.map(
         ({ tenant, adapter, version, file }) => `${tenant}/${adapter}@${version} (${file})`,
       );
+      for (const { tenant, filename } of files.filter((row) => row.sha256 === sha256))
+        names.push(`${tenant}'s file ${filename}`);
       return `${sha256} is ${fault}; used by ${names.join(', ') || 'an unfinished upload'}`;
     })
     .join('\n');

@@ -116,4 +116,5 @@ export const NAMED_BLOBS = `
   SELECT sha256, max(bytes) AS bytes FROM (
     SELECT sha256, bytes FROM version_files
     UNION ALL SELECT sha256, bytes FROM upload_parts
+    UNION ALL SELECT sha256, bytes FROM files
   ) named GROUP BY sha256 ORDER BY sha256`;

@@ -2,6 +2,8 @@ import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy }
 import { HistoryRetention } from '#accounts/history/history-retention.service.js';
 import { RequestLogRetention } from '#accounts/request-log/request-log-retention.service.js';
 import { StoredResponses } from '#accounts/responses/stored-responses.service.js';
+import { BatchesService } from '#batches/batches.service.js';
+import { FilesService } from '#batches/files/files.service.js';
 import { UsageRollup } from '#accounts/usage-rollup.service.js';
 import { EngineHistory } from '#fleet/history/engine-history.service.js';
 import type { Logger } from '#runtime/logger.js';
@@ -30,6 +32,8 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly audit: AuditLog,
     private readonly keys: IdempotencyKeys,
     private readonly responses: StoredResponses,
+    private readonly files: FilesService,
+    private readonly batches: BatchesService,
     private readonly metrics: JobMetrics,
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
@@ -65,7 +69,10 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
     const keys = await this.keys.prune(now);
     const { responseRetention_days: responses_days } = this.settings;
     const responses = responses_days === undefined ? 0 : await this.responses.prune(before(responses_days));
-    if (days.length + entries + figures + requests + keys + responses > 0)
+    const files = await this.files.prune(now, signal);
+    const { fileRetention_days: batches_days } = this.settings;
+    const batches = batches_days === undefined ? 0 : await this.batches.prune(before(batches_days));
+    if (days.length + entries + figures + requests + keys + responses + files + batches > 0)
       this.logger.info(
         {
           usageDays: days.length,
@@ -74,6 +81,8 @@ export class ForgetOldRows implements OnApplicationBootstrap, OnModuleDestroy {
           requests,
           idempotencyKeys: keys,
           responses,
+          files,
+          batches,
         },
         'deleted old rows',
       );

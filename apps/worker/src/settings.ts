@@ -1,10 +1,12 @@
 import { moneySettings, responseSettings } from '#accounts/settings.js';
+import { batchesSettings } from '#batches/settings.js';
 import { importSettings } from '#adapters/imports/settings.js';
 import { adaptersSettings } from '#adapters/settings.js';
 import { fleetSettings } from '#fleet/settings.js';
 import { pipelinesSettings, pipelinesWorkerSettings } from '#pipelines/settings.js';
 import { dataDirSettings } from '#runtime/data-dir.js';
 import { shutdownSettings } from '#runtime/drain.js';
+import { edgeSettings } from '#runtime/edge/settings.js';
 import { goodputSettings } from '#runtime/goodput.js';
 import { logSettings } from '#runtime/logger.js';
 import { tracingSettings } from '#runtime/tracing/settings.js';
@@ -113,6 +115,16 @@ export const workerSettings = {
     text.days('30'),
   ),
   ...responseSettings,
+  batchConcurrency: setting(
+    {
+      name: 'BATCH_CONCURRENCY',
+      summary: 'Lines of one tenant, of all its batches, that one worker asks at once',
+      defaultText: '8',
+    },
+    text.integer(8, 1, 256),
+  ),
+  jsonLimitBytes: edgeSettings.jsonLimitBytes,
+  ...batchesSettings,
   ...goodputSettings,
   ...moneySettings,
   ...logSettings,

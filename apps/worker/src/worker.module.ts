@@ -1,8 +1,10 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AccountsModule, accountsEntities } from '#accounts/accounts.module.js';
 import { AdaptersModule, adaptersEntities } from '#adapters/adapters.module.js';
+import { batchesEntities, BatchesModule } from '#batches/batches.module.js';
 import { DigestOwners } from '#adapters/registry/digest-owners.service.js';
 import { FleetModule } from '#fleet/fleet.module.js';
+import { InferenceModule } from '#inference/inference.module.js';
 import type { Registry } from 'prom-client';
 import { pipelinesEntities } from '#pipelines/pipelines.module.js';
 import { AppError } from '#runtime/app-error.js';
@@ -13,6 +15,7 @@ import { OutboundModule } from '#runtime/outbound/outbound.module.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import type { Tracing } from '#runtime/tracing/trace-span.js';
 import { StoresModule } from '#stores/stores.module.js';
+import { WorkerBatchesModule } from './batches/worker-batches.module.js';
 import { ForgetOldRows } from './forget-old-rows.js';
 import { ImportAdapter } from './import-adapter.js';
 import { ImportOrigins } from './import-origins.service.js';
@@ -21,7 +24,7 @@ import { IngestAdapter } from './ingest-adapter.js';
 import { WorkerPipelinesModule } from './pipelines/worker-pipelines.module.js';
 import type { workerSettings } from './settings.js';
 import { HealthController } from './observe/health.controller.js';
-import { JobMetrics } from './observe/job-metrics.js';
+import { JobMetricsModule } from './observe/job-metrics.module.js';
 import { WorkGauges } from './observe/work-gauges.js';
 import { ReleaseFiles } from './release-files.js';
 import { RollUpUsage } from './roll-up-usage.js';
@@ -45,6 +48,8 @@ export interface WorkerOptions {
 export class WorkerModule {
   static forRoot({ settings, logger, registry, tracing }: WorkerOptions): DynamicModule {
     const { engineUrls, engineToken } = settings;
+    const accounts = AccountsModule.forUsage({ settings, logger });
+    const life = [accounts, InferenceModule.forRoot({ imports: [accounts] })];
     return {
       module: WorkerModule,
       imports: [
@@ -52,13 +57,16 @@ export class WorkerModule {
         StoresModule.forRoot({
           settings,
           logger,
-          entities: [...accountsEntities, ...adaptersEntities, ...pipelinesEntities],
+          entities: [...accountsEntities, ...adaptersEntities, ...pipelinesEntities, ...batchesEntities],
         }),
-        AccountsModule.forUsage({ settings, logger }),
+        accounts,
+        JobMetricsModule,
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forDatabase({ engineUrls, engineToken, logger }),
-        WorkerPipelinesModule.forRoot({ settings, logger }),
+        BatchesModule.forRoot(settings),
+        WorkerPipelinesModule.forRoot({ settings, logger, imports: life }),
+        WorkerBatchesModule.forRoot({ settings, logger, imports: life }),
       ],
       controllers: [HealthController],
       providers: [
@@ -66,7 +74,6 @@ export class WorkerModule {
         { provide: WORKER_LOGGER, useValue: logger },
         { provide: TRACING, useValue: tracing },
         { provide: Admission, useValue: { admit: refuseBody } },
-        JobMetrics,
         DigestOwners,
         WorkGauges,
         ForgetOldRows,

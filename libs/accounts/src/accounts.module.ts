@@ -11,6 +11,8 @@ import { KeysService } from './keys.service.js';
 import { OperatorKey } from './operator-key.entity.js';
 import { OperatorKeysService } from './operator-keys.service.js';
 import { ApiProcesses } from './limits/api-processes.service.js';
+import { BackgroundCallers } from './background-callers.service.js';
+import { OccasionalProcess } from './limits/occasional-process.service.js';
 import { RateLimiter } from './limits/rate-limiter.service.js';
 import { ConsolePerson } from './sessions/console-person.entity.js';
 import { ConsoleSession } from './sessions/console-session.entity.js';
@@ -127,7 +129,10 @@ export class AccountsModule {
     };
   }
 
-  /** Tenants, and what is metered and kept of requests, for a process that nobody calls with a key. */
+  /**
+   * Tenants, what is metered and kept of requests, and who may ask what now, for a process that nobody calls with a key.
+   * Once in a process: it connects to Redis.
+   */
   static forUsage({ settings, logger }: UsageOptions): DynamicModule {
     const services = [
       TenantsService,
@@ -138,6 +143,10 @@ export class AccountsModule {
       RequestLogSettings,
       RequestLogRetention,
       StoredResponses,
+      BackgroundCallers,
+      OccasionalProcess,
+      RateLimiter,
+      SpentBudgets,
     ];
     return {
       module: AccountsModule,
@@ -146,6 +155,7 @@ export class AccountsModule {
         { provide: GOODPUT_LIMITS, useValue: settings },
         { provide: CURRENCY, useValue: settings.currency },
         { provide: RESPONSE_STORAGE, useValue: settings.responseStorageBytes },
+        { provide: ApiProcesses, useExisting: OccasionalProcess },
         ...services,
       ],
       exports: services,

@@ -34,6 +34,7 @@ import { RevalidationStates } from './revalidation/revalidation-states.service.j
 import { Revalidations } from './revalidation/revalidations.service.js';
 import { VersionBase } from './revalidation/version-base.entity.js';
 import { ReleasedFile } from './blobs/released-file.entity.js';
+import { StoredFile } from './blobs/stored-file.entity.js';
 import { ADAPTERS_LOGGER, ADAPTERS_SETTINGS, type adaptersSettings } from './settings.js';
 import { SharesService } from './registry/shares.service.js';
 import { UploadsService } from './intake/uploads.service.js';
@@ -62,6 +63,7 @@ export const adaptersEntities = [
   ResumableUpload,
   UploadPart,
   VersionBase,
+  StoredFile,
 ];
 
 export interface AdaptersOptions {

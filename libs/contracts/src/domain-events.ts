@@ -12,6 +12,10 @@ export const DOMAIN_EVENT_TYPES = [
   'fine_tuning.job.failed',
   'fine_tuning.job.cancelled',
   'budget.alert',
+  'batch.completed',
+  'batch.failed',
+  'batch.expired',
+  'batch.cancelled',
 ] as const;
 export const DomainEventTypeSchema = z.enum(DOMAIN_EVENT_TYPES);
 export type DomainEventType = z.infer<typeof DomainEventTypeSchema>;

@@ -1,9 +1,11 @@
 import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
+import { AdmissionService } from './life/admission.service.js';
 import { InferenceService } from './life/inference.service.js';
 import { ServedModels } from './life/served-models.service.js';
 import { TokenizationService } from './life/tokenization.service.js';
 import { KeptRequests } from './kept/kept-requests.service.js';
 import { InferenceMetrics } from './meter/inference-metrics.js';
+import { ResponseChats } from './responses/response-chats.service.js';
 import { RequestTrials } from './trials/request-trials.service.js';
 import { ShadowTraffic } from './trials/shadow-traffic.service.js';
 
@@ -12,11 +14,14 @@ export interface InferenceOptions {
   readonly imports?: NonNullable<ModuleMetadata['imports']>;
 }
 
-/** The life of a request. Needs EngineFleet, ModelResolver, AliasGuards, AliasShadows, UsageService and RequestLog. */
+/**
+ * The life of a request. Needs EngineFleet, ModelResolver, AliasGuards, AliasShadows, UsageService, RequestLog,
+ * RateLimiter, SpentBudgets and StoredResponses.
+ */
 @Module({})
 export class InferenceModule {
   static forRoot({ imports = [] }: InferenceOptions = {}): DynamicModule {
-    const services = [InferenceService, TokenizationService, KeptRequests];
+    const services = [AdmissionService, InferenceService, TokenizationService, KeptRequests, ResponseChats];
     return {
       module: InferenceModule,
       imports,

@@ -38,3 +38,15 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 export function isId(text: string): boolean {
   return UUID.test(text);
 }
+
+/** An id as OpenAI writes its own: a prefix such as `file-`, and the 32 digits. */
+export function publicId(prefix: string, id: string): string {
+  return prefix + id.replaceAll('-', '');
+}
+
+/** The id behind a public one; undefined: it is none with that prefix. */
+export function idBehind(prefix: string, text: string): string | undefined {
+  const digits = text.startsWith(prefix) ? text.slice(prefix.length) : '';
+  const parts = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/.exec(digits);
+  return parts?.slice(1).join('-');
+}

@@ -1,7 +1,7 @@
 import type { ImportOrder } from '#adapters/imports/imports.service.js';
 import { ImportVersionSchema } from '#contracts/adapters-api.js';
 import { AppError } from '#runtime/app-error.js';
-import { requestFault } from '../http/request-fault.js';
+import { requestFault } from '#runtime/request-fault.js';
 
 /** The JSON form of an upload: where the files are, and what is said of the version. */
 export function parseImportBody(body: unknown): Pick<ImportOrder, 'from' | 'facts'> {

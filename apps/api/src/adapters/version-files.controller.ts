@@ -6,10 +6,9 @@ import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
 import { VersionFilesService } from '#adapters/blobs/version-files.service.js';
 import type { List } from '#contracts/resource.js';
 import { VersionFileListSchema, type VersionFileResource } from '#contracts/version-files-api.js';
-import { AppError } from '#runtime/app-error.js';
 import { OpenStreams } from '#runtime/open-streams.js';
-import { followClient } from '../http/client-connection.js';
-import { readRange } from './byte-range.js';
+import type { ByteRange } from '../http/byte-range.js';
+import { sendFile } from '../http/send-file.js';
 
 const VersionPathSchema = z.object({
   adapter: z.string(),
@@ -60,27 +59,8 @@ export class VersionFilesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const { sha256, bytes } = await this.files.find({ tenantId: tenant.id, ...path }, name);
-    const etag = `"${sha256}"`;
-    void reply.headers({ etag, 'accept-ranges': 'bytes', 'cache-control': 'private, no-cache' });
-    if (request.headers['if-none-match'] === etag) return void reply.status(304).send();
-    const range = readRange(request.headers, bytes, etag);
-    if (range === 'unsatisfiable') {
-      void reply.header('content-range', `bytes */${bytes}`);
-      throw new AppError('range_not_satisfiable', {
-        message: `The file has ${bytes} bytes.`,
-        param: 'range',
-      });
-    }
-    const { begin, end } = range === 'whole' ? { begin: 0, end: bytes } : range;
-    const body = await this.files.blobs.open(sha256, { begin, end });
-    const { controller, done } = followClient(reply, this.streams);
-    controller.signal.addEventListener('abort', () => body.destroy());
-    body.once('close', done);
-    void reply.headers({ 'content-length': end - begin, 'content-disposition': 'attachment' });
-    if (range !== 'whole') {
-      void reply.status(206).header('content-range', `bytes ${begin}-${end - 1}/${bytes}`);
-    }
-    void reply.type('application/octet-stream').send(body);
+    const blob = await this.files.find({ tenantId: tenant.id, ...path }, name);
+    const open = (range: ByteRange) => this.files.blobs.open(blob.sha256, range);
+    await sendFile({ blob, open, streams: this.streams }, request, reply);
   }
 }

@@ -7,7 +7,7 @@ export const TAG_GROUPS: readonly {
   {
     name: 'Inference',
     description: 'For applications: ask the base model or an adapter. Key scope `inference`.',
-    of: ['Inference'],
+    of: ['Inference', 'Batches'],
   },
   {
     name: 'Adapters',

@@ -1,5 +1,5 @@
 import { StandardSchemaValidationPipe } from '@nestjs/common';
-import { requestFault } from './request-fault.js';
+import { requestFault } from '#runtime/request-fault.js';
 
 /** Nest would walk the whole body once more for names that our parser has refused already. */
 class BodyPipe extends StandardSchemaValidationPipe {

@@ -1,6 +1,5 @@
 import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
 import { InferenceModule } from '#inference/inference.module.js';
-import { AdmissionService } from '#inference/life/admission.service.js';
 import type { Logger } from '#runtime/logger.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { AnswerService } from '../http/answer.service.js';
@@ -10,10 +9,11 @@ import { ChatController } from './chat.controller.js';
 import { CompletionsController } from './completions.controller.js';
 import { EmbeddingsController } from './embeddings.controller.js';
 import { MessagesController } from './messages.controller.js';
+import { ModerationsController } from './moderations.controller.js';
 import { ModelsController } from './models.controller.js';
 import { ModelsService } from './models.service.js';
-import { ResponseChats } from './response-chats.service.js';
 import { ResponsesController } from './responses.controller.js';
+import { ScoreAliasController, ScoreController } from './score.controller.js';
 import { TokenizeController } from './tokenize.controller.js';
 
 export interface InferenceApiOptions {
@@ -38,12 +38,13 @@ export class InferenceApiModule {
         EmbeddingsController,
         MessagesController,
         ResponsesController,
+        ScoreController,
+        ScoreAliasController,
+        ModerationsController,
         TokenizeController,
       ],
       providers: [
-        AdmissionService,
         AnswerService,
-        ResponseChats,
         ModelsService,
         UncomputedCalls,
         { provide: OpenStreams, useValue: streams },

@@ -12,6 +12,7 @@ import {
   CreateResponseSchema,
   type InputTokens,
   InputTokensSchema,
+  VERBATIM_IN_RESPONSES,
 } from '#contracts/openai/responses/create-response.js';
 import {
   InputItemListSchema,
@@ -24,14 +25,14 @@ import { DeletedSchema } from '#contracts/resource.js';
 import type { AnswerHead } from '#inference/answers/answer-format.js';
 import { TokenizationService } from '#inference/life/tokenization.service.js';
 import { promptOf } from '#inference/responses/response-chat.js';
+import { type AskedChat, ResponseChats } from '#inference/responses/response-chats.service.js';
 import { ResponseFormat } from '#inference/responses/response-format.js';
 import { itemsOf, keptItems } from '#inference/responses/response-items.js';
 import { TakesBody } from '#runtime/edge/body-kinds.js';
+import { OpenStreams } from '#runtime/open-streams.js';
 import { AnswerService } from '../http/answer.service.js';
+import { followClient } from '../http/client-connection.js';
 import { UncomputedCalls } from '../http/uncomputed-calls.service.js';
-import { ResponseChats } from './response-chats.service.js';
-
-const VERBATIM = ['tools', 'chat_template_kwargs'];
 
 @ApiTags('Inference')
 @Controller('v1/responses')
@@ -43,9 +44,10 @@ export class ResponsesController {
     private readonly stored: StoredResponses,
     private readonly calls: UncomputedCalls,
     private readonly tokenization: TokenizationService,
+    private readonly streams: OpenStreams,
   ) {}
 
-  @TakesBody('prompt', { verbatim: VERBATIM })
+  @TakesBody('prompt', { verbatim: VERBATIM_IN_RESPONSES })
   @Post()
   @HttpCode(200)
   @ApiOperation({
@@ -60,7 +62,7 @@ export class ResponsesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const { chat, plan } = await this.chats.of(body, caller, reply);
+    const { chat, plan } = await this.#chatOf(body, caller, reply);
     const input = keptItems(itemsOf(body.input));
     const keep = (answer: object) =>
       this.stored.add(caller.tenant.id, { input, body: answer as ResponseResource });
@@ -75,7 +77,16 @@ export class ResponsesController {
     await this.answers.answer(question, request, reply);
   }
 
-  @TakesBody('prompt', { verbatim: VERBATIM })
+  async #chatOf(body: CreateResponse, caller: Caller, reply: FastifyReply): Promise<AskedChat> {
+    const { controller, done } = followClient(reply, this.streams);
+    try {
+      return await this.chats.of(body, caller, controller.signal);
+    } finally {
+      done();
+    }
+  }
+
+  @TakesBody('prompt', { verbatim: VERBATIM_IN_RESPONSES })
   @Post('input_tokens')
   @HttpCode(200)
   @ApiOperation({ summary: 'Count the tokens of such a conversation' })

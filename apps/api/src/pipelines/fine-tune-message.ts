@@ -4,7 +4,7 @@ import { FINE_TUNE_EVENTS, FineTuneEnvelopeSchema, isFineTuneEvent } from '#cont
 import type { InboundMessage } from '#pipelines/hooks/inbound-rules.js';
 import { AppError } from '#runtime/app-error.js';
 import { parseJson } from '#runtime/edge/parse-json.js';
-import { requestFault } from '../http/request-fault.js';
+import { requestFault } from '#runtime/request-fault.js';
 
 const MAX_ID_LENGTH = 256;
 

@@ -31,6 +31,10 @@ const EVENTS: readonly ('*' | DomainEventType)[] = [
   'fine_tuning.job.failed',
   'fine_tuning.job.cancelled',
   'budget.alert',
+  'batch.completed',
+  'batch.failed',
+  'batch.expired',
+  'batch.cancelled',
 ];
 
 const PATH = '/v1/webhook-endpoints';

@@ -23,6 +23,8 @@ const WAITING = `
     FROM hook_deliveries WHERE due_at <= now()
   UNION ALL SELECT 'outbox_event', count(*)::float8, extract(epoch FROM now() - min(created_at))::float8
     FROM outbox_events WHERE dispatched_at IS NULL
+  UNION ALL SELECT 'batch', count(*)::float8, extract(epoch FROM now() - min(due_at))::float8
+    FROM batches WHERE due_at <= now()
   UNION ALL SELECT 'version', count(*)::float8, extract(epoch FROM now() - min(created_at))::float8
     FROM adapter_versions WHERE state IN ('uploaded', 'validating')
   UNION ALL SELECT 'import', count(*)::float8, extract(epoch FROM now() - min(created_at))::float8

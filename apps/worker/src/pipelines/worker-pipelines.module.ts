@@ -1,6 +1,4 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { AccountsModule } from '#accounts/accounts.module.js';
-import { InferenceModule } from '#inference/inference.module.js';
 import { PipelinePorts } from '#pipelines/hooks/pipeline-ports.js';
 import { PipelineRun } from '#pipelines/hooks/pipeline-run.service.js';
 import { PipelinesModule } from '#pipelines/pipelines.module.js';
@@ -17,20 +15,17 @@ import { WorkerPorts } from './worker-ports.service.js';
 export interface WorkerPipelinesOptions {
   readonly settings: SettingsOf<typeof workerSettings>;
   readonly logger: Logger;
+  /** Usage and the life of a request; each is made once in the process. */
+  readonly imports: readonly DynamicModule[];
 }
 
 /** The jobs of fine-tune pipelines and webhooks. */
 @Module({})
 export class WorkerPipelinesModule {
-  static forRoot({ settings, logger }: WorkerPipelinesOptions): DynamicModule {
-    const accounts = AccountsModule.forUsage({ settings, logger });
+  static forRoot({ settings, logger, imports }: WorkerPipelinesOptions): DynamicModule {
     return {
       module: WorkerPipelinesModule,
-      imports: [
-        PipelinesModule.forRoot({ settings, logger }),
-        accounts,
-        InferenceModule.forRoot({ imports: [accounts] }),
-      ],
+      imports: [PipelinesModule.forRoot({ settings, logger }), ...imports],
       providers: [
         { provide: WORKER_SETTINGS, useValue: settings },
         { provide: WORKER_LOGGER, useValue: logger },

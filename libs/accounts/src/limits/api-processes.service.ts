@@ -33,7 +33,16 @@ export class ApiProcesses implements OnModuleInit, OnModuleDestroy {
     return this.#count;
   }
 
-  async onModuleInit(): Promise<void> {
+  onModuleInit(): Promise<void> {
+    return this.enter();
+  }
+
+  onModuleDestroy(): Promise<void> {
+    return this.leave();
+  }
+
+  /** From now on this process counts as one that admits requests. */
+  protected async enter(): Promise<void> {
     const beat = () => this.#beat();
     this.#unsubscribe = this.notifications.subscribe(CHANNEL, { changed: beat, missed: () => undefined });
     beat();
@@ -43,7 +52,7 @@ export class ApiProcesses implements OnModuleInit, OnModuleDestroy {
     this.#timer.unref();
   }
 
-  async onModuleDestroy(): Promise<void> {
+  protected async leave(): Promise<void> {
     this.#unsubscribe();
     clearInterval(this.#timer);
     await this.#beating;

@@ -5,6 +5,7 @@ import { BLOBS } from '#stores/stores.module.js';
 import { DataSource, type EntityManager, In, LessThanOrEqual } from 'typeorm';
 import { ReleasedFile } from './released-file.entity.js';
 import { SERVED_DIGESTS } from './removal.js';
+import { StoredFile } from './stored-file.entity.js';
 import { withinByteQuota } from '../registry/tenant-quotas.js';
 import { UploadPart } from '../resumable/upload-part.entity.js';
 import { VersionFile } from './version-file.entity.js';
@@ -33,18 +34,29 @@ export class BlobLedger {
     files: readonly Omit<VersionFile, 'version'>[],
     { own = false } = {},
   ): Promise<void> {
-    for (const sha256 of [...new Set(files.map((file) => file.sha256))].sort()) {
-      await lockBlob(manager, sha256);
-      if (await this.blobs.stat(sha256)) continue;
-      throw new AppError('dependency_unavailable', {
-        message: 'The same bytes were being deleted at this moment; send them again.',
-        retryAfter_s: 1,
-      });
-    }
+    for (const sha256 of [...new Set(files.map((file) => file.sha256))].sort())
+      await this.#keep(manager, sha256);
     const [uploaded] = files;
     const store = () => manager.insert(VersionFile, [...files]);
     if (uploaded && !own) await withinByteQuota(manager, uploaded.tenantId, store);
     else await store();
+  }
+
+  /** The same of a file that belongs to no version; what we make ourselves (`own`) is stored whatever the quota says. */
+  async recordFile(manager: EntityManager, file: StoredFile, { own = false } = {}): Promise<void> {
+    await this.#keep(manager, file.sha256);
+    const store = () => manager.insert(StoredFile, file);
+    if (own) await store();
+    else await withinByteQuota(manager, file.tenantId, store);
+  }
+
+  async #keep(manager: EntityManager, sha256: string): Promise<void> {
+    await lockBlob(manager, sha256);
+    if (await this.blobs.stat(sha256)) return;
+    throw new AppError('dependency_unavailable', {
+      message: 'The same bytes were being deleted at this moment; send them again.',
+      retryAfter_s: 1,
+    });
   }
 
   /**
@@ -95,7 +107,7 @@ export class BlobLedger {
   }
 
   /**
-   * Deletes those blobs that no version holds and no request may read. Returns the hashes that are gone: none while a
+   * Deletes those blobs that no version and no file holds and no request may read. Returns the hashes that are gone: none while a
    * backup copies them, which the sweep makes up for.
    */
   async free(hashes: Iterable<string>): Promise<string[]> {
@@ -107,6 +119,7 @@ export class BlobLedger {
         if (await manager.existsBy(VersionFile, { sha256 })) return false;
         if (await manager.existsBy(ReleasedFile, { sha256 })) return false;
         if (await manager.existsBy(UploadPart, { sha256 })) return false;
+        if (await manager.existsBy(StoredFile, { sha256 })) return false;
         await this.blobs.delete(sha256);
         return true;
       });

@@ -20,3 +20,17 @@ export const BLOB_USES = `
   LEFT JOIN tenants tenant ON tenant.id = file.tenant_id
   WHERE file.sha256 = ANY($1)
   ORDER BY file.sha256, tenant, adapter, version`;
+
+/** A file of /v1/files whose bytes a blob is. */
+export interface FileUse {
+  readonly sha256: string;
+  readonly tenant: string;
+  readonly filename: string;
+}
+
+/** The same of files that belong to no version. */
+export const FILE_USES = `
+  SELECT file.sha256, coalesce(tenant.name, file.tenant_id::text) AS tenant, file.filename
+  FROM files file LEFT JOIN tenants tenant ON tenant.id = file.tenant_id
+  WHERE file.sha256 = ANY($1)
+  ORDER BY file.sha256, tenant, file.filename`;

@@ -57,7 +57,7 @@ export async function checkRoomFor(database: Queryable, tenantId: string, bytes:
 }
 
 /**
- * Runs `store`, which inserts rows of version_files, and refuses what it added where that passes the tenant's quota.
+ * Runs `store`, which inserts rows of version_files or files, and refuses what it added where that passes the tenant's quota.
  * The tenant's sum stays locked until the transaction ends, so uploads at the same time cannot pass it together.
  */
 export async function withinByteQuota(
@@ -121,7 +121,7 @@ interface Excess {
 function bytesExceeded({ used, limit, wanted }: Excess): AppError {
   const more = wanted === undefined ? '' : `; this needs ${wanted} more`;
   return new AppError('quota_exceeded', {
-    message: `The tenant stores ${used} bytes, and its quota is ${limit}${more}. Delete versions first.`,
+    message: `The tenant stores ${used} bytes, and its quota is ${limit}${more}. Delete versions or files first.`,
     extra: { quota: 'stored_bytes', used, limit },
   });
 }

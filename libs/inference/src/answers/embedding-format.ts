@@ -41,7 +41,7 @@ export class EmbeddingFormat implements AnswerFormat {
 }
 
 /** float32 in little-endian order; copied, as a Buffer may begin at any byte. */
-function floatsOf(base64: string): Float32Array {
+export function floatsOf(base64: string): Float32Array {
   return new Float32Array(new Uint8Array(Buffer.from(base64, 'base64')).buffer);
 }
 

@@ -42,7 +42,7 @@ export class AdmissionService {
   /** A request that may not begin is kept too, for tenants that keep theirs. */
   async admit(arrival: Arrival): Promise<Admitted> {
     try {
-      const admitted = await this.#decide(arrival);
+      const admitted = await this.decide(arrival);
       if (admitted.refusal) this.#refused(arrival, admitted.refusal.code);
       return admitted;
     } catch (error) {
@@ -58,7 +58,8 @@ export class AdmissionService {
       : Promise.resolve(UNLIMITED);
   }
 
-  async #decide({ plan, caller }: Arrival): Promise<Admitted> {
+  /** As `admit`, and a refusal leaves no trace: for who waits and asks again. */
+  async decide({ plan, caller }: Pick<Arrival, 'plan' | 'caller'>): Promise<Admitted> {
     const spent = this.budgets.refusal(caller);
     if (spent) return { ...UNLIMITED, refusal: spent };
     if (!this.limiter.isLimited(caller)) return UNLIMITED;

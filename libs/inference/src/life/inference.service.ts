@@ -11,7 +11,7 @@ import { noteSpent } from '#runtime/request-context.js';
 import type { TraceSpan } from '#runtime/tracing/trace-span.js';
 import type { AnswerHead } from '../answers/answer-format.js';
 import { bySequence, type EngineCall, engineCalls } from '../plan/engine-calls.js';
-import { formatsFor, type GenerationPlan } from '../plan/generation-plan.js';
+import { formatsFor, type GenerationPlan, type SequenceRequest } from '../plan/generation-plan.js';
 import { InferenceMetrics } from '../meter/inference-metrics.js';
 import { type Merged, mergeStreams } from '#runtime/merge-streams.js';
 import { checkDimensions } from '../plan/embedding-plan.js';
@@ -39,6 +39,8 @@ export interface InferenceCall {
   readonly requestId: string;
   /** Aborted when nobody waits for the answer any more; the service aborts it itself when the request ends. */
   readonly controller: AbortController;
+  /** Nobody waits for it: it comes behind every other request. */
+  readonly background?: boolean;
 }
 
 export interface Generation {
@@ -105,8 +107,7 @@ export class InferenceService {
   }
 
   #open({ id, call, model, span }: Running, calls: readonly EngineCall[]) {
-    const { caller, controller, plan } = call;
-    const { tenant } = caller;
+    const { controller, plan } = call;
     setMaxListeners(calls.length + 10, controller.signal);
     return openInTurn(calls, ({ request, n }, index) =>
       this.fleet.generate(
@@ -116,8 +117,7 @@ export class InferenceService {
           ...formatsFor(request, model.parts[0]?.version.formats),
           ...engineScope(call),
           requestId: `${id}-${index}`,
-          fairnessKey: tenant.id,
-          fairnessWeight: tenant.weight,
+          ...turnOf(call, request),
           ...adapterOf(model, plan.loraScale),
         },
         controller.signal,
@@ -204,6 +204,21 @@ function engineScope({ plan: { cacheSalt }, caller: { tenant } }: InferenceCall)
   return {
     cacheSalt: cacheSalt === undefined ? tenant.id : `${tenant.id} ${cacheSalt}`,
     ...(max_context === undefined ? {} : { maxContext: max_context }),
+  };
+}
+
+/** An engine shares its steps out by these: what runs in the background gets what little no other request wants. */
+const BACKGROUND_SHARE = 0.001;
+const LEAST_WEIGHT = 0.001;
+const BACKGROUND_PRIORITY = 1_000_000;
+
+/** When the turn of a request comes. */
+function turnOf({ caller: { tenant }, background }: InferenceCall, { priority = 0 }: SequenceRequest) {
+  if (!background) return { fairnessKey: tenant.id, fairnessWeight: tenant.weight };
+  return {
+    fairnessKey: `${tenant.id} background`,
+    fairnessWeight: Math.max(LEAST_WEIGHT, tenant.weight * BACKGROUND_SHARE),
+    priority: Math.min(priority + BACKGROUND_PRIORITY, 2 ** 31 - 1),
   };
 }
 

@@ -26,7 +26,7 @@ export interface GenerationPlan {
   /** Of vectors: how many of their numbers are wanted. */
   readonly dimensions?: number | undefined;
   /** What the request calls its prompts. */
-  readonly promptField: 'prompt' | 'messages' | 'input';
+  readonly promptField: 'prompt' | 'messages' | 'input' | 'documents' | 'items' | 'text_2' | 'data_2';
 }
 
 /** What a version says of its answers goes before what its template shows. */

@@ -15,7 +15,7 @@ export const edgeSettings = {
     {
       name: 'MAX_JSON_BYTES',
       summary:
-        'Largest JSON body of an inference request (64K to 64M; other calls take 256K). A larger one is parsed in one piece of about 8 ms per MiB',
+        'Largest JSON body of an inference request, and line of a batch (64K to 64M; other calls take 256K). A larger one is parsed in one piece of about 8 ms per MiB',
       defaultText: '4M',
     },
     text.bytes(BODY_LIMITS.prompt).refine((bytes) => bytes >= MIN_JSON_BYTES && bytes <= MAX_JSON_BYTES, {

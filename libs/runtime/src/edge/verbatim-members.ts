@@ -41,6 +41,32 @@ export function markNumbersOf(text: string, names: readonly string[]): string | 
   return copied === 0 ? undefined : pieces.join('') + text.slice(copied);
 }
 
+/** The text of a member of valid JSON's outermost object, as it is spelled; of several the last, as parsers take it. */
+export function memberText(text: string, wanted: string): string | undefined {
+  let depth = 0;
+  let name: string | undefined;
+  let from = -1;
+  let found: string | undefined;
+  const endMember = (at: number): void => {
+    if (from >= 0 && name === wanted) found = text.slice(from, at).trim();
+    [name, from] = [undefined, -1];
+  };
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text[at]!;
+    if (char === '"') {
+      const end = endOfString(text, at);
+      if (depth === 1 && name === undefined) name = JSON.parse(text.slice(at, end)) as string;
+      at = end - 1;
+    } else if (char === ':' && depth === 1) from = at + 1;
+    else if (char === '{' || char === '[') depth += 1;
+    else if (char === '}' || char === ']') {
+      depth -= 1;
+      if (depth === 0) endMember(at);
+    } else if (char === ',' && depth === 1) endMember(at);
+  }
+  return found;
+}
+
 /** A value parsed from marked text, with RawJson in place of each marked number. */
 export function withMarkedNumbers(value: unknown): unknown {
   if (typeof value === 'string') return value.startsWith(MARK) ? new RawJson(value.slice(1)) : value;

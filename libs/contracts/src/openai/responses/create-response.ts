@@ -68,6 +68,9 @@ const promptOfResponse = {
   context_management: refused('context_management is not supported'),
 };
 
+/** Members that reach a template with the spelling of their numbers. */
+export const VERBATIM_IN_RESPONSES = ['tools', 'chat_template_kwargs'];
+
 /** POST /v1/responses. */
 export const CreateResponseSchema = onlyKnown({
   ...promptOfResponse,

@@ -1,4 +1,4 @@
-import { AppError } from '#runtime/app-error.js';
+import { AppError } from './app-error.js';
 
 interface Issue {
   readonly message: string;

@@ -1,21 +1,18 @@
 import { Injectable } from '@nestjs/common';
-import type { FastifyReply } from 'fastify';
-import type { Caller } from '#accounts/request-caller.js';
 import { StoredResponses } from '#accounts/responses/stored-responses.service.js';
 import type { ChatRequest } from '#contracts/openai/chat-request.js';
 import type { CountInputTokens, CreateResponse } from '#contracts/openai/responses/create-response.js';
 import type { InputItem } from '#contracts/openai/responses/items.js';
 import type { TokenizeRequest } from '#contracts/openai/tokenize.js';
-import { TokenizationService } from '#inference/life/tokenization.service.js';
-import { planChat } from '#inference/plan/chat-plan.js';
-import type { GenerationPlan } from '#inference/plan/generation-plan.js';
-import { chatFaults, chatOf } from '#inference/responses/response-chat.js';
-import { itemsOf } from '#inference/responses/response-items.js';
-import { withoutOldest } from '#inference/responses/response-truncation.js';
+import type { Asker } from '../life/asker.js';
+import { TokenizationService } from '../life/tokenization.service.js';
+import { planChat } from '../plan/chat-plan.js';
+import type { GenerationPlan } from '../plan/generation-plan.js';
+import { chatFaults, chatOf } from './response-chat.js';
+import { itemsOf } from './response-items.js';
+import { withoutOldest } from './response-truncation.js';
 import { AppError } from '#runtime/app-error.js';
-import { OpenStreams } from '#runtime/open-streams.js';
-import { followClient } from '../http/client-connection.js';
-import { requestFault } from '../http/request-fault.js';
+import { requestFault } from '#runtime/request-fault.js';
 
 export interface AskedChat {
   readonly chat: ChatRequest;
@@ -28,42 +25,35 @@ export class ResponseChats {
   constructor(
     private readonly stored: StoredResponses,
     private readonly tokenization: TokenizationService,
-    private readonly streams: OpenStreams,
   ) {}
 
-  async of(request: CreateResponse, caller: Caller, reply: FastifyReply): Promise<AskedChat> {
+  async of(request: CreateResponse, caller: Asker, signal: AbortSignal): Promise<AskedChat> {
     const chat = chatOf(request, await this.items(request, caller));
     const faults = chatFaults(chat);
     if (faults.length > 0) throw requestFault(faults);
-    const fitted = request.truncation === 'auto' ? await this.#fitted(chat, caller, reply) : chat;
+    const fitted = request.truncation === 'auto' ? await this.#fitted(chat, caller, signal) : chat;
     return { chat: fitted, plan: planOf(fitted) };
   }
 
   /** The conversation that the request goes on with, and its own input. */
   async items(
     { previous_response_id: previous, input }: CountInputTokens,
-    { tenant }: Caller,
+    { tenant }: Asker,
   ): Promise<readonly InputItem[]> {
     const before = previous ? await this.stored.conversation(tenant.id, previous) : [];
     return [...before, ...itemsOf(input)];
   }
 
-  async #fitted(chat: ChatRequest, caller: Caller, reply: FastifyReply): Promise<ChatRequest> {
-    const { controller, done } = followClient(reply, this.streams);
+  #fitted(chat: ChatRequest, caller: Asker, signal: AbortSignal): Promise<ChatRequest> {
     const wanted = chat.max_completion_tokens ?? 1;
-    try {
-      return await withoutOldest(chat, async (shorter) => {
-        const { model, user, messages, tools, chat_template_kwargs } = shorter;
-        const asked = { model, user, messages, tools, chat_template_kwargs } as TokenizeRequest;
-        const counted = this.tokenization.tokenize(asked, caller, controller.signal);
-        const found = await counted.catch(unlessTooLong);
-        if (found === undefined) return false;
-        const { count, max_model_len } = found;
-        return count + Math.min(wanted, max_model_len - 1) <= max_model_len;
-      });
-    } finally {
-      done();
-    }
+    return withoutOldest(chat, async (shorter) => {
+      const { model, user, messages, tools, chat_template_kwargs } = shorter;
+      const asked = { model, user, messages, tools, chat_template_kwargs } as TokenizeRequest;
+      const found = await this.tokenization.tokenize(asked, caller, signal).catch(unlessTooLong);
+      if (found === undefined) return false;
+      const { count, max_model_len } = found;
+      return count + Math.min(wanted, max_model_len - 1) <= max_model_len;
+    });
   }
 }
 
