@@ -25,6 +25,7 @@ export interface TestSampling extends Partial<Pick<Sampling, SamplingNumber>> {
   readonly topLogprobs?: number;
   readonly history?: ReadonlyMap<number, number>;
   readonly bias?: ReadonlyMap<number, number>;
+  readonly listed?: readonly number[];
 }
 
 /** The sequence's next `rows` tokens; `sample` maps a row (counted from the work's first) to what is read from it. */
@@ -146,6 +147,10 @@ export class StepDriver {
       plan.historyCount[history++] = count;
     }
     plan.historyStart[at + 1] = history;
+    const { listed = [] } = sampling;
+    const listedAt = plan.listedStart[at] as number;
+    plan.listedToken.set(listed, listedAt);
+    plan.listedStart[at + 1] = listedAt + listed.length;
     let bias = plan.biasStart[at] as number;
     for (const [token, value] of sampling.bias ?? []) {
       plan.biasToken[bias] = token;

@@ -32,7 +32,7 @@ export async function hashOf(source: Readable): Promise<string> {
 export async function describeFaults(client: pg.Client, faults: readonly BlobFault[]): Promise<string> {
   const hashes = faults.map(({ sha256 }) => sha256);
   const { rows } = await client.query<BlobUse>(BLOB_USES, [hashes]);
-  const { rows: files } = await client.query<FileUse>(FILE_USES, [hashes]);
+  const files = await fileUses(client, hashes);
   return faults
     .map(({ sha256, fault }) => {
       const uses = rows.filter((row) => row.sha256 === sha256);
@@ -44,4 +44,10 @@ export async function describeFaults(client: pg.Client, faults: readonly BlobFau
       return `${sha256} is ${fault}; used by ${names.join(', ') || 'an unfinished upload'}`;
     })
     .join('\n');
+}
+
+/** None in a database of a version that had no files. */
+async function fileUses(client: pg.Client, hashes: readonly string[]): Promise<readonly FileUse[]> {
+  const { rows: tables } = await client.query("SELECT 1 WHERE to_regclass('public.files') IS NOT NULL");
+  return tables.length === 0 ? [] : (await client.query<FileUse>(FILE_USES, [hashes])).rows;
 }

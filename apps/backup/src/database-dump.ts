@@ -39,7 +39,7 @@ export async function dumpDatabase(client: pg.Client, archive: ArchiveWriter): P
     const { rows: migrations } = await client.query<{ name: string }>(
       'SELECT name FROM migrations ORDER BY id',
     );
-    const { rows: blobs } = await client.query<{ sha256: string; bytes: string }>(NAMED_BLOBS);
+    const { rows: blobs } = await client.query<{ sha256: string; bytes: string }>(await namedBlobs(client));
     return {
       migrations: migrations.map(({ name }) => name),
       tables,
@@ -111,10 +111,13 @@ async function sequencesOf(client: pg.Client): Promise<Manifest['sequences']> {
   return found;
 }
 
-/** Every blob that a row names. */
-export const NAMED_BLOBS = `
-  SELECT sha256, max(bytes) AS bytes FROM (
-    SELECT sha256, bytes FROM version_files
-    UNION ALL SELECT sha256, bytes FROM upload_parts
-    UNION ALL SELECT sha256, bytes FROM files
-  ) named GROUP BY sha256 ORDER BY sha256`;
+const TABLES_OF_BLOBS = ['version_files', 'upload_parts', 'files'];
+
+/** SQL for every blob that a row names, in the tables that the database's version has. */
+export async function namedBlobs(client: pg.Client): Promise<string> {
+  const there = new Set(await tablesOf(client));
+  const named = TABLES_OF_BLOBS.filter((table) => there.has(table)).map(
+    (table) => `SELECT sha256, bytes FROM ${table}`,
+  );
+  return `SELECT sha256, max(bytes) AS bytes FROM (${named.join(' UNION ALL ')}) named GROUP BY sha256 ORDER BY sha256`;
+}

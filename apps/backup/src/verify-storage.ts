@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { NAMED_BLOBS } from './database-dump.js';
+import { namedBlobs } from './database-dump.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { type BlobFault, describeFaults, faultOfBlob } from './blob-check.js';
 
@@ -12,14 +12,15 @@ export interface StorageReport {
 
 /** Reads every byte that a version needs and compares it with its name. */
 export async function verifyStorage(client: pg.Client, blobs: BlobStore): Promise<StorageReport> {
-  const { rows } = await client.query<{ sha256: string; bytes: string }>(NAMED_BLOBS);
+  const named = await namedBlobs(client);
+  const { rows } = await client.query<{ sha256: string; bytes: string }>(named);
   const faults: BlobFault[] = [];
   let bytes = 0;
   for (const row of rows) {
     const blob = { sha256: row.sha256, bytes: Number(row.bytes) };
     const fault = await faultOfBlob(blobs, blob);
     bytes += blob.bytes;
-    if (fault !== undefined && (await isStillNamed(client, blob.sha256)))
+    if (fault !== undefined && (await isStillNamed(client, named, blob.sha256)))
       faults.push({ sha256: blob.sha256, fault });
   }
   return {
@@ -30,7 +31,7 @@ export async function verifyStorage(client: pg.Client, blobs: BlobStore): Promis
 }
 
 /** A version may be deleted, and its files with it, while we read. */
-async function isStillNamed(client: pg.Client, sha256: string): Promise<boolean> {
-  const { rows } = await client.query(`SELECT 1 FROM (${NAMED_BLOBS}) named WHERE sha256 = $1`, [sha256]);
+async function isStillNamed(client: pg.Client, named: string, sha256: string): Promise<boolean> {
+  const { rows } = await client.query(`SELECT 1 FROM (${named}) named WHERE sha256 = $1`, [sha256]);
   return rows.length > 0;
 }

@@ -29,7 +29,7 @@ import { WorkGauges } from './observe/work-gauges.js';
 import { ReleaseFiles } from './release-files.js';
 import { RollUpUsage } from './roll-up-usage.js';
 import { Sweeper } from './sweeper.js';
-import { TRACING, WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
+import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
 
 /** No route of the worker takes a body. */
 function refuseBody(): Promise<never> {
@@ -49,6 +49,7 @@ export class WorkerModule {
   static forRoot({ settings, logger, registry, tracing }: WorkerOptions): DynamicModule {
     const { engineUrls, engineToken } = settings;
     const accounts = AccountsModule.forUsage({ settings, logger });
+    const jobs = JobMetricsModule.forRoot(tracing);
     const life = [accounts, InferenceModule.forRoot({ imports: [accounts] })];
     return {
       module: WorkerModule,
@@ -60,19 +61,18 @@ export class WorkerModule {
           entities: [...accountsEntities, ...adaptersEntities, ...pipelinesEntities, ...batchesEntities],
         }),
         accounts,
-        JobMetricsModule,
+        jobs,
         OutboundModule.forRoot(settings),
         AdaptersModule.forRoot({ settings, logger }),
         FleetModule.forDatabase({ engineUrls, engineToken, logger }),
         BatchesModule.forRoot(settings),
         WorkerPipelinesModule.forRoot({ settings, logger, imports: life }),
-        WorkerBatchesModule.forRoot({ settings, logger, imports: life }),
+        WorkerBatchesModule.forRoot({ settings, logger, imports: [...life, jobs] }),
       ],
       controllers: [HealthController],
       providers: [
         { provide: WORKER_SETTINGS, useValue: settings },
         { provide: WORKER_LOGGER, useValue: logger },
-        { provide: TRACING, useValue: tracing },
         { provide: Admission, useValue: { admit: refuseBody } },
         DigestOwners,
         WorkGauges,

@@ -1,7 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { comparableTokens, type GoldenRun, loadGolden } from '../../../test/support/golden.js';
 import { handManifest } from '../../../test/support/hand-manifest.js';
-import { type DriverLimits, StepDriver, type TestSample } from '../../../test/support/step-driver.js';
+import {
+  type DriverLimits,
+  StepDriver,
+  type TestSample,
+  type TestSampling,
+} from '../../../test/support/step-driver.js';
 import { nativeSampleColumns, openModel } from './load.js';
 import type { NativeModel, OpenOptions } from './native.js';
 import { FLOAT_COLUMNS, INT_COLUMNS } from './sample-columns.js';
@@ -99,6 +104,22 @@ describe.each(['reference', 'cpu'] as const)('the %s backend', (backend) => {
         expect(logprobs.length).toBe(expected.length);
         expect(worst(logprobs, expected), `${run.adapter}`).toBeLessThan(TOLERANCE);
       }
+    });
+
+    it('lists the tokens that a row names, with the log-probabilities that they have among the most likely', async () => {
+      const prompt = promptOf(runs[0] as GoldenRun);
+      const last = async (sampling: Partial<TestSampling>): Promise<TestSample> => {
+        const sequence = driver.sequence(prompt);
+        const sample = new Map([[prompt.length - 1, { mode: 'sample', ...sampling } as const]]);
+        const [results] = await driver.run([{ sequence, rows: prompt.length, sample }]);
+        driver.release(sequence);
+        return results?.[0] as TestSample;
+      };
+      const best = await last({ topLogprobs: 20 });
+      const listed = [7, 3, 0].map((place) => best.top[place]?.[0] as number);
+      const named = await last({ listed });
+      expect(named.top).toEqual([best.top[7], best.top[3], best.top[0]]);
+      expect([named.token, named.logprob]).toEqual([best.token, best.logprob]);
     });
 
     if (!name.includes('llama')) return;

@@ -1,7 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
-import { JobMetricsModule } from '../observe/job-metrics.module.js';
 import type { workerSettings } from '../settings.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from '../worker-tokens.js';
 import { BatchFiles } from './batch-files.service.js';
@@ -16,7 +15,7 @@ import { RunBatches } from './run-batches.js';
 export interface WorkerBatchesOptions {
   readonly settings: SettingsOf<typeof workerSettings>;
   readonly logger: Logger;
-  /** Usage, limits and the life of a request; each is made once in the process. */
+  /** Usage, limits, the life of a request and JobMetrics; each is made once in the process. */
   readonly imports: readonly DynamicModule[];
 }
 
@@ -26,7 +25,7 @@ export class WorkerBatchesModule {
   static forRoot({ settings, logger, imports }: WorkerBatchesOptions): DynamicModule {
     return {
       module: WorkerBatchesModule,
-      imports: [...imports, JobMetricsModule],
+      imports: [...imports],
       providers: [
         { provide: WORKER_SETTINGS, useValue: settings },
         { provide: WORKER_LOGGER, useValue: logger },
