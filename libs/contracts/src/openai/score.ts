@@ -11,6 +11,7 @@ const texts = z.union([text, bounded(MOST_INPUTS, z.array(text).min(1).max(MOST_
 const askedFields = {
   model: answerFields.model,
   user: answerFields.user,
+  lora_scale: answerFields.lora_scale,
   truncate_prompt_tokens: promptFields.truncate_prompt_tokens.describe(
     "Keep so many of each text's last tokens; -1: as many as the context has",
   ),

@@ -37,11 +37,27 @@ export function documentsOf({ documents }: RerankRequest): string[] {
 
 type AskedFields = Pick<
   Made<EmbeddingsRequest>,
-  'model' | 'user' | 'truncate_prompt_tokens' | 'add_special_tokens' | 'priority' | 'cache_salt'
+  | 'model'
+  | 'user'
+  | 'lora_scale'
+  | 'truncate_prompt_tokens'
+  | 'add_special_tokens'
+  | 'priority'
+  | 'cache_salt'
 >;
 
 function vectorsOf(request: AskedFields, input: string[]): GenerationPlan {
-  const { model, user, truncate_prompt_tokens, add_special_tokens, priority, cache_salt } = request;
-  const asked = { model, user, truncate_prompt_tokens, add_special_tokens, priority, cache_salt, input };
+  const { model, user, lora_scale, truncate_prompt_tokens, add_special_tokens, priority, cache_salt } =
+    request;
+  const asked = {
+    model,
+    user,
+    lora_scale,
+    truncate_prompt_tokens,
+    add_special_tokens,
+    priority,
+    cache_salt,
+    input,
+  };
   return planEmbeddings(asked as EmbeddingsRequest);
 }
