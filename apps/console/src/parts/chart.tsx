@@ -45,6 +45,9 @@ function alone(plot: uPlot, series: number): number[] {
 const whenOf = (seconds: number | null): string =>
   seconds === null ? '–' : bothZones(new Date(seconds * 1000).toISOString());
 
+/** What the longest of them needs, "11:59:30 PM". */
+const TICK_PX = 90;
+
 /** A time on the axis, as exact as the ticks are apart; at midnight the day. */
 function tickOf(seconds: number, step_s: number): string {
   const at = new Date(seconds * 1000);
@@ -77,7 +80,11 @@ export function Chart({ label, times, series, range, format = String, height = 2
           y: { range: () => [0, axisTop(draw.current.series.flatMap(({ values }) => [...values]))] },
         },
         axes: [
-          { ...axis, values: (_, splits, __, ___, step) => splits.map((at) => tickOf(at, step)) },
+          {
+            ...axis,
+            space: TICK_PX,
+            values: (_, splits, __, ___, step) => splits.map((at) => tickOf(at, step)),
+          },
           { ...axis, size: 64, values: (_, splits) => splits.map((value) => draw.current.format(value)) },
         ],
         series: [
