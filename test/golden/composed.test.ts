@@ -8,7 +8,7 @@ import { type Client, makeTenant } from '../support/client.js';
 import { comparableTokens, type GoldenRun, loadGolden } from '../support/golden.js';
 import { type Stack, startStack } from '../support/stack.js';
 
-/* Scaled adapters, and several at once, over HTTP, against PEFT's (make_composed.py). */
+/* Scaled adapters, several at once, and several models in one call, over HTTP, against PEFT's (make_composed.py). */
 
 interface ComposedRun extends Omit<GoldenRun, 'adapter'> {
   /** The weight of each. */
@@ -117,6 +117,21 @@ describe.each(CASES)('adapters of $case, scaled and added up', ({ case: name, pr
       const worst = Math.max(...want.slice(1).map((w, k) => Math.abs((w ?? 0) - (got[k + 1] ?? Number.NaN))));
       expect(worst, `${modelOf(run)} times ${run.lora_scale}`).toBeLessThan(TOLERANCE);
     }
+  });
+
+  it('answer one prompt in one call as each alone', async () => {
+    const several = runs.at(-1);
+    const [name = ''] = Object.keys(runs[0]?.adapters ?? {});
+    const models = ['golden', name, `${name}*0.5`, ...(several ? [modelOf(several)] : [])];
+    const asked = { prompt: prompts[0], max_tokens: 6, temperature: 0, logprobs: 0, cache_salt: 'one call' };
+    const { choices } = await tenant.expect<Completion>(200, 'POST', '/v1/completions', { models, ...asked });
+    const alone = await Promise.all(
+      models.map((model) => tenant.expect<Completion>(200, 'POST', '/v1/completions', { model, ...asked })),
+    );
+    const expected = alone.flatMap((answer, at) =>
+      answer.choices.map((choice) => ({ ...choice, model: models[at], index: at })),
+    );
+    expect(choices).toEqual(expected);
   });
 
   it('give the same bits whatever the order in which they are named, alone and beside others', async () => {

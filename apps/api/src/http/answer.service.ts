@@ -1,17 +1,18 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '#accounts/caller.js';
-import { ERROR_TABLE } from '#contracts/errors.js';
-import { AppError, toEnvelope } from '#runtime/app-error.js';
+import { toEnvelope } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { AdmissionService, type Admitted } from '#inference/life/admission.service.js';
 import type { AnswerFormat, AnswerHead } from '#inference/answers/answer-format.js';
+import { answerFault, logAnswerFault } from './answer-fault.js';
 import { type ClientConnection, followClient } from './client-connection.js';
 import type { GenerationPlan } from '#inference/plan/generation-plan.js';
 import { type Generation, InferenceService } from '#inference/life/inference.service.js';
 import { envelopeIn } from './error-envelope.js';
 import { INFERENCE_LOGGER } from './inference-tokens.js';
+import { OpeningChunks } from './opening-chunks.js';
 import { SseStream, type StreamStyle } from './sse-stream.js';
 
 export interface Question {
@@ -65,25 +66,18 @@ export class AnswerService {
     const { signal } = connection.controller;
     const sse = new SseStream(reply, { style: question.style });
     try {
-      const openings = new Map<number, object[]>();
+      const openings = new OpeningChunks();
       for await (const { source, value } of generation.events) {
         const chunks = format.chunks(source, value, generation.usage);
-        // The first chunk comes with the first token: clients take the time to it for the time to the token.
-        if (value.type === 'start') openings.set(source, chunks);
-        else {
-          for (const chunk of [...(openings.get(source) ?? []), ...chunks]) await sse.send(chunk, signal);
-          openings.delete(source);
-        }
+        for (const chunk of openings.take(source, value, chunks)) await sse.send(chunk, signal);
       }
       await question.keep?.(format.whole(generation.usage()));
       sse.done(...format.closing(generation.usage()));
     } catch (error) {
-      const fault = faultOf(error);
+      const fault = answerFault(error);
       const envelope = toEnvelope(fault);
       sse.fail(...(format.failing?.(envelope.body) ?? [envelopeIn(question.style, envelope, request.id)]));
-      const { logLevel, status, text } = ERROR_TABLE[fault.code];
-      const err = logLevel === 'error' ? (fault.details.cause ?? fault) : undefined;
-      this.logger[logLevel]({ requestId: request.id, code: fault.code, status, err }, text);
+      logAnswerFault(this.logger, request.id, fault);
     }
   }
 }
@@ -106,11 +100,4 @@ async function wholeAnswer(
   const answer = format.whole(generation.usage());
   await keep?.(answer);
   return answer;
-}
-
-/** Waiting for a client to take more ends with an AbortError, whose cause is the reason. */
-function faultOf(error: unknown): AppError {
-  if (error instanceof AppError) return error;
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof AppError ? cause : new AppError('internal_error', { cause: error });
 }

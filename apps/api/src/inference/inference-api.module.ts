@@ -3,6 +3,7 @@ import { InferenceModule } from '#inference/inference.module.js';
 import type { Logger } from '#runtime/logger.js';
 import { OpenStreams } from '#runtime/open-streams.js';
 import { AnswerService } from '../http/answer.service.js';
+import { ManyAnswers } from '../http/many-answers.service.js';
 import { INFERENCE_LOGGER } from '../http/inference-tokens.js';
 import { UncomputedCalls } from '../http/uncomputed-calls.service.js';
 import { ChatController } from './chat.controller.js';
@@ -45,6 +46,7 @@ export class InferenceApiModule {
       ],
       providers: [
         AnswerService,
+        ManyAnswers,
         ModelsService,
         UncomputedCalls,
         { provide: OpenStreams, useValue: streams },

@@ -4,6 +4,7 @@ import { StoredResponses } from '#accounts/responses/stored-responses.service.js
 import type { BatchEndpoint } from '#contracts/openai/batches.js';
 import { ChatRequestSchema, VERBATIM_IN_TEMPLATES } from '#contracts/openai/chat-request.js';
 import { CompletionRequestSchema } from '#contracts/openai/completion-request.js';
+import { type OfOneModel, ofOneModel } from '#contracts/openai/many-models.js';
 import { EmbeddingsRequestSchema } from '#contracts/openai/embeddings.js';
 import { CreateResponseSchema, VERBATIM_IN_RESPONSES } from '#contracts/openai/responses/create-response.js';
 import type { ResponseResource } from '#contracts/openai/responses/response.js';
@@ -47,11 +48,11 @@ export class LineQuestions {
   async of(endpoint: BatchEndpoint, body: string, caller: Asker, signal: AbortSignal): Promise<LineQuestion> {
     switch (endpoint) {
       case '/v1/chat/completions': {
-        const request = this.#parse(ChatRequestSchema, body, VERBATIM_IN_TEMPLATES);
+        const request = toOneModel(this.#parse(ChatRequestSchema, body, VERBATIM_IN_TEMPLATES));
         return { plan: planChat(request), format: (head) => new ChatFormat(head, request) };
       }
       case '/v1/completions': {
-        const request = this.#parse(CompletionRequestSchema, body);
+        const request = toOneModel(this.#parse(CompletionRequestSchema, body));
         return { plan: planCompletion(request), format: (head) => new CompletionFormat(head, request) };
       }
       case '/v1/embeddings': {
@@ -85,4 +86,17 @@ export class LineQuestions {
     }
     return parsed.data;
   }
+}
+
+interface Models {
+  readonly model?: string | null | undefined;
+  readonly models?: readonly string[] | null | undefined;
+}
+
+function toOneModel<T extends Models>(body: T): OfOneModel<T> {
+  if (body.models || !body.model) {
+    const message = 'models: a line of a batch asks one model';
+    throw new AppError('invalid_request', { message, param: 'models' });
+  }
+  return ofOneModel(body, body.model);
 }

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { TenantsService } from '#accounts/tenants.service.js';
 import { ChatRequestSchema } from '#contracts/openai/chat-request.js';
 import { CompletionRequestSchema } from '#contracts/openai/completion-request.js';
+import { ofOneModel } from '#contracts/openai/many-models.js';
 import { contentOf } from '#inference/answers/answer-content.js';
 import { InferenceService } from '#inference/life/inference.service.js';
 import { planChat } from '#inference/plan/chat-plan.js';
@@ -45,8 +46,9 @@ export class VersionAnswers {
 /** What the same question would be in a request to the API. */
 function planOf({ address, case: asked, maxTokens: max_tokens }: Question): GenerationPlan {
   const { prompt = '', messages } = asked;
-  const fields = { model: `${address.adapter}@${address.version}`, max_tokens, temperature: 0 };
+  const model = `${address.adapter}@${address.version}`;
+  const fields = { model, max_tokens, temperature: 0 };
   return messages
-    ? planChat(ChatRequestSchema.parse({ ...fields, messages }))
-    : planCompletion(CompletionRequestSchema.parse({ ...fields, prompt }));
+    ? planChat(ofOneModel(ChatRequestSchema.parse({ ...fields, messages }), model))
+    : planCompletion(ofOneModel(CompletionRequestSchema.parse({ ...fields, prompt }), model));
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { checkStructure, type StructureFields, structureFields } from '../structure-wish.js';
 import { bounded, MOST, onlyKnown } from './bounded.js';
+import { checkModels, modelFields, type OfOneModel } from './many-models.js';
 import { chosenTools, type ToolChoice, ToolChoiceSchema } from './tool-choice.js';
 import {
   answerFields,
@@ -135,6 +136,7 @@ export const chatInputFields = {
 /** POST /v1/chat/completions. An unknown field is refused: ignoring it could answer another question than was asked. */
 export const ChatRequestSchema = onlyKnown({
   ...answerFields,
+  ...modelFields,
   ...chatInputFields,
   ...samplingFields,
   ...promptFields,
@@ -170,8 +172,10 @@ export const ChatRequestSchema = onlyKnown({
   const report = (field: string, message: string) =>
     context.addIssue({ code: 'custom', path: [field], message });
   checkChatRules(request, report);
+  checkModels(request, request.n ?? 1, report);
 });
-export type ChatRequest = z.infer<typeof ChatRequestSchema>;
+export type ChatBody = z.infer<typeof ChatRequestSchema>;
+export type ChatRequest = OfOneModel<ChatBody>;
 
 interface ChatInputRules {
   readonly documents?: readonly unknown[] | null | undefined;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { choiceOfModel, ModelResultSchema } from './many-models.js';
 import { CompletionUsageSchema, PromptLogprobsSchema, ServiceTierSchema, StopReasonSchema } from './usage.js';
 
 const TokenLogprobSchema = z.object({
@@ -13,7 +14,7 @@ export const ChatLogprobsSchema = z.object({
 });
 export type ChatLogprobs = z.infer<typeof ChatLogprobsSchema>;
 
-const FinishSchema = z.enum(['stop', 'length', 'tool_calls']);
+const FinishSchema = z.enum(['stop', 'length', 'tool_calls', 'error']);
 export type ChatFinish = z.infer<typeof FinishSchema>;
 
 const ToolCallSchema = z.object({
@@ -43,8 +44,11 @@ export const ChatChoiceSchema = z.object({
   finish_reason: FinishSchema,
   stop_reason: StopReasonSchema,
   token_ids: z.array(z.int()).optional(),
+  ...choiceOfModel,
 });
 export type ChatChoice = z.infer<typeof ChatChoiceSchema>;
+
+const models = z.array(ModelResultSchema).optional().describe('Only where several `models` were asked');
 
 const head = {
   id: z.string(),
@@ -59,6 +63,7 @@ export const ChatCompletionSchema = z.object({
   object: z.literal('chat.completion'),
   choices: z.array(ChatChoiceSchema),
   usage: CompletionUsageSchema,
+  models,
   prompt_token_ids: z.array(z.int()).optional(),
   prompt_logprobs: PromptLogprobsSchema.optional(),
 });
@@ -89,6 +94,7 @@ export const ChatChunkChoiceSchema = z.object({
   finish_reason: FinishSchema.nullable(),
   stop_reason: StopReasonSchema.optional(),
   token_ids: z.array(z.int()).optional(),
+  ...choiceOfModel,
 });
 export type ChatChunkChoice = z.infer<typeof ChatChunkChoiceSchema>;
 
@@ -97,6 +103,7 @@ export const ChatCompletionChunkSchema = z.object({
   object: z.literal('chat.completion.chunk'),
   choices: z.array(ChatChunkChoiceSchema),
   usage: CompletionUsageSchema.nullable().optional(),
+  models,
   prompt_token_ids: z.array(z.int()).optional(),
 });
 export type ChatCompletionChunk = z.infer<typeof ChatCompletionChunkSchema>;

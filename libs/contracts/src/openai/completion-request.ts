@@ -14,6 +14,7 @@ import {
   samplingFields,
   TOKENS_EXPECTED,
 } from './generation-fields.js';
+import { checkModels, modelFields, type OfOneModel } from './many-models.js';
 
 export type Prompt = string | string[] | number[] | number[][];
 
@@ -69,6 +70,7 @@ export function promptsOf(prompt: Prompt): (string | number[])[] {
 /** POST /v1/completions. An unknown field is refused: ignoring it could answer another question than was asked. */
 export const CompletionRequestSchema = onlyKnown({
   ...answerFields,
+  ...modelFields,
   prompt: inputField(MAX_CHOICES),
   ...samplingFields,
   ...promptFields,
@@ -107,7 +109,9 @@ export const CompletionRequestSchema = onlyKnown({
   if (best_of && best_of < (n ?? 1)) report('best_of', `expected at least n (${n})`);
   if (best_of && best_of > (n ?? 1) && stream)
     report('best_of', 'cannot be larger than n with stream: true: the best is known only at the end');
-  if (isPrompt(request.prompt) && promptsOf(request.prompt).length * candidates > MAX_CHOICES)
+  const generations = isPrompt(request.prompt) ? promptsOf(request.prompt).length * candidates : 1;
+  checkModels(request, Math.min(generations, MAX_CHOICES), report);
+  if (generations > MAX_CHOICES)
     report(
       'prompt',
       `expected at most ${MAX_CHOICES} generations in one request (prompts times n or best_of)`,
@@ -132,4 +136,5 @@ function checkSuffix(
   if (typeof truncate_prompt_tokens === 'number') report('suffix', 'not with truncate_prompt_tokens');
 }
 
-export type CompletionRequest = z.infer<typeof CompletionRequestSchema>;
+export type CompletionBody = z.infer<typeof CompletionRequestSchema>;
+export type CompletionRequest = OfOneModel<CompletionBody>;

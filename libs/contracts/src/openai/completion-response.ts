@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { choiceOfModel, ModelResultSchema } from './many-models.js';
 import { CompletionUsageSchema, PromptLogprobsSchema, ServiceTierSchema, StopReasonSchema } from './usage.js';
 
 /** Parallel lists, one entry for each token. `text_offset` counts Unicode code points from the start of `text`. */
@@ -14,11 +15,12 @@ export const CompletionChoiceSchema = z.object({
   index: z.int(),
   text: z.string(),
   logprobs: CompletionLogprobsSchema.nullable(),
-  finish_reason: z.enum(['stop', 'length']).nullable(),
+  finish_reason: z.enum(['stop', 'length', 'error']).nullable(),
   stop_reason: StopReasonSchema,
   token_ids: z.array(z.int()).optional(),
   prompt_token_ids: z.array(z.int()).optional(),
   prompt_logprobs: PromptLogprobsSchema.optional(),
+  ...choiceOfModel,
 });
 export type CompletionChoice = z.infer<typeof CompletionChoiceSchema>;
 
@@ -32,5 +34,6 @@ export const CompletionSchema = z.object({
   service_tier: ServiceTierSchema.optional(),
   choices: z.array(CompletionChoiceSchema),
   usage: CompletionUsageSchema.nullable().optional(),
+  models: z.array(ModelResultSchema).optional().describe('Only where several `models` were asked'),
 });
 export type Completion = z.infer<typeof CompletionSchema>;

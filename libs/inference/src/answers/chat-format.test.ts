@@ -12,7 +12,11 @@ const USAGE = {
   prompt_tokens_details: { cached_tokens: 1 },
 };
 const request = (fields: object): ChatRequest =>
-  ChatRequestSchema.parse({ model: 'support', messages: [{ role: 'user', content: 'Hi' }], ...fields });
+  ChatRequestSchema.parse({
+    model: 'support',
+    messages: [{ role: 'user', content: 'Hi' }],
+    ...fields,
+  }) as ChatRequest;
 
 function whole(fields: object, ...sequences: GenerateEvent[][]) {
   const format = new ChatFormat(HEAD, request(fields));

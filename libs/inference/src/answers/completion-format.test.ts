@@ -12,7 +12,7 @@ const USAGE = {
   prompt_tokens_details: { cached_tokens: 1 },
 };
 const request = (fields: object): CompletionRequest =>
-  CompletionRequestSchema.parse({ model: 'support', prompt: 'Say', ...fields });
+  CompletionRequestSchema.parse({ model: 'support', prompt: 'Say', ...fields }) as CompletionRequest;
 
 function whole(fields: object, ...sequences: GenerateEvent[][]) {
   const format = new CompletionFormat(HEAD, request(fields));

@@ -1,11 +1,13 @@
 import { expect, it } from 'vitest';
-import { CompletionRequestSchema } from '#contracts/openai/completion-request.js';
+import { type CompletionRequest, CompletionRequestSchema } from '#contracts/openai/completion-request.js';
 import { finish, start, tokens } from '../../../../test/support/engine-events.js';
 import { planCompletion } from './completion-plan.js';
 import { bySequence, engineCalls } from './engine-calls.js';
 
 const callsOf = (fields: object) =>
-  engineCalls(planCompletion(CompletionRequestSchema.parse({ model: 'm', ...fields })).sequences);
+  engineCalls(
+    planCompletion(CompletionRequestSchema.parse({ model: 'm', ...fields }) as CompletionRequest).sequences,
+  );
 const shapeOf = (fields: object) =>
   callsOf(fields).map(({ first, n, request }) => [first, n, request.sampling.seed]);
 
@@ -23,7 +25,7 @@ it('sends each prompt once, with or without a seed, also for the best of many', 
 
 it('keeps apart what does not follow by the seed', () => {
   const sequences = planCompletion(
-    CompletionRequestSchema.parse({ model: 'm', prompt: 'a', n: 3 }),
+    CompletionRequestSchema.parse({ model: 'm', prompt: 'a', n: 3 }) as CompletionRequest,
   ).sequences;
   const seeds = [7, 8, 3];
   const seeded = sequences.map(({ prompt, request }, i) => ({

@@ -1,14 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
-import { ChatRequestSchema } from '#contracts/openai/chat-request.js';
-import { CompletionRequestSchema } from '#contracts/openai/completion-request.js';
+import { type ChatRequest, ChatRequestSchema } from '#contracts/openai/chat-request.js';
+import { type CompletionRequest, CompletionRequestSchema } from '#contracts/openai/completion-request.js';
 import { planChat } from './chat-plan.js';
 import { planCompletion } from './completion-plan.js';
 
 const completion = (fields: object) =>
-  planCompletion(CompletionRequestSchema.parse({ model: 'm', prompt: 'p', ...fields }));
+  planCompletion(CompletionRequestSchema.parse({ model: 'm', prompt: 'p', ...fields }) as CompletionRequest);
 const chat = (fields: object) =>
-  planChat(ChatRequestSchema.parse({ model: 'm', messages: [{ role: 'user', content: 'hi' }], ...fields }));
+  planChat(
+    ChatRequestSchema.parse({
+      model: 'm',
+      messages: [{ role: 'user', content: 'hi' }],
+      ...fields,
+    }) as ChatRequest,
+  );
 const requests = (plan: ReturnType<typeof completion>) => plan.sequences.map(({ request }) => request);
 
 describe('planCompletion', () => {

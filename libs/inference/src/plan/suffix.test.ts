@@ -1,11 +1,13 @@
 import { expect, it } from 'vitest';
-import { CompletionRequestSchema } from '#contracts/openai/completion-request.js';
+import { type CompletionRequest, CompletionRequestSchema } from '#contracts/openai/completion-request.js';
 import { planCompletion } from './completion-plan.js';
 import { checkPromptLengths } from './prompt-length.js';
 import { tokenNeed } from './token-need.js';
 
 const plan = (prompt: string, suffix: string) =>
-  planCompletion(CompletionRequestSchema.parse({ model: 'm', prompt, suffix, max_tokens: 1 }));
+  planCompletion(
+    CompletionRequestSchema.parse({ model: 'm', prompt, suffix, max_tokens: 1 }) as CompletionRequest,
+  );
 
 it('counts for the limits as the prompt does', () => {
   const { sequences } = plan('x'.repeat(40), 'y'.repeat(400));
