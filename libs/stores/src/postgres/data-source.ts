@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '#runtime/logger.js';
 import { DataSource, type EntitySchema, type MigrationInterface } from 'typeorm';
 import { isAway } from './database-error.js';
+import { FairPool } from './fair-pool.js';
 import { watchedClient } from './watched-client.js';
 
 // eslint-disable-next-line typescript/no-unsafe-function-type -- TypeORM's own type for an entity class
@@ -28,6 +29,7 @@ export function makeDataSource(options: DataSourceOptions): DataSource {
   const { statement_ms = LONGEST_STATEMENT_MS } = options;
   return new DataSource({
     type: 'postgres',
+    driver: { Pool: FairPool },
     url: options.url,
     entities: [...options.entities],
     migrations: [...(options.migrations ?? [])],
