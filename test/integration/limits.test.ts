@@ -177,6 +177,8 @@ describe('a tenant', () => {
     const [api] = apis as [Client];
     await complete(api, { speculation: { ngram: { max_draft: 4, min_match: 2 } } });
     expect(platform.engine.requests.at(-1)?.speculation).toEqual({ ngram: { maxDraft: 4, minMatch: 2 } });
+    await complete(api, { speculation: { draft: { max_draft: 3 } } });
+    expect(platform.engine.requests.at(-1)?.speculation).toEqual({ draft: { maxDraft: 3 } });
     await complete(api, { speculation: {} });
     expect(platform.engine.requests.at(-1)?.speculation).toEqual({});
     expect((await complete(api, { speculation: { ngram: { max_draft: 99 } } })).status).toBe(400);

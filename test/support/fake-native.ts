@@ -28,6 +28,8 @@ export interface FakeNativeOptions {
   readonly memoryTokens?: number;
   /** Event loop turns that an adapter's load takes. */
   readonly loadTurns?: number;
+  /** What a step of so many rows says it took; a hundredth of a millisecond when absent. */
+  readonly stepTime_ms?: (rows: number) => number;
   /** False: results only, for measuring what surrounds the steps. */
   readonly checks?: boolean;
 }
@@ -153,7 +155,7 @@ export class FakeNative implements NativeModel {
         throw Object.assign(new Error('the device is on fire'), { kind: this.failKind });
       }
       results();
-      return { native_ms: 0.01 };
+      return { native_ms: this.options.stepTime_ms?.(plan.rows) ?? 0.01 };
     } finally {
       this.running = false;
       this.#inUse = new Set();

@@ -23,6 +23,8 @@ type Overrides = Partial<InferenceEngineOptions['settings']> &
     readonly chatTemplate?: string;
     readonly pooling?: OpenedModel['pooling'];
     readonly tokenizer?: Tokenizer;
+    readonly draft?: FakeNative;
+    readonly draftPolicy?: InferenceEngineOptions['draftPolicy'];
   };
 
 export interface OpenedEngine {
@@ -53,8 +55,10 @@ export class ServingFixture {
   open(overrides: Overrides = {}, blobs: BlobStore = this.blobs): OpenedEngine {
     const native = new FakeNative({ kvPages: 64, pageTokens: 16, ...overrides });
     const registry = new Registry();
+    const draft = overrides.draft && { name: 'draft', native: overrides.draft };
     const model = {
       native,
+      draft,
       tokenizer: overrides.tokenizer ?? this.tokenizer,
       templates: new Map(overrides.chatTemplate === undefined ? [] : [['default', overrides.chatTemplate]]),
       eosTokenIds: [EOS],
@@ -81,6 +85,7 @@ export class ServingFixture {
       blobs,
       registry,
       logger: pino({ level: 'silent' }),
+      ...(overrides.draftPolicy ? { draftPolicy: overrides.draftPolicy } : {}),
     });
     const opened = { engine, native, registry, model };
     this.#opened.push(opened);
@@ -90,8 +95,9 @@ export class ServingFixture {
   /** Closes what a test opened. Whatever it did, everything must have come back. */
   async closeAll(): Promise<void> {
     for (const { engine, native } of this.#opened.splice(0)) {
-      const { kv, load, adapters } = engine.status();
+      const { kv, load, adapters, draft } = engine.status();
       assert.equal(kv.freePages, kv.pages);
+      assert.equal(draft?.kv.freePages, draft?.kv.pages);
       assert.deepEqual(load, { runningRequests: 0, waitingRequests: 0, queuedTokens: 0 });
       assert.ok(adapters.resident.every((entry) => entry.requests === 0));
       if (!native.closed) await engine.close(1000);

@@ -9,7 +9,7 @@ import type { SettingsOf } from '#runtime/settings.js';
 import type { Closable, Drain } from '#runtime/shutdown.js';
 import { startTracing } from '#runtime/tracing/start-tracing.js';
 import { InferenceEngine } from '#serving/loop/inference-engine.js';
-import { openModel } from '#serving/model-opening.js';
+import { type OpenedModel, openModel } from '#serving/model-opening.js';
 import { templateFaults } from '#serving/text/chat-template.js';
 import { warmUp } from '#serving/warm-up.js';
 import { ParityCheck } from '#serving/parity/parity-check.js';
@@ -67,6 +67,7 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
     for (const fault of await templateFaults(model.templates, model.tokenizer.specialTokens)) {
       logger.warn({ template: fault }, 'the base model has a chat template that cannot be used');
     }
+    sayDraft(model, logger);
     const cache = { folder: join(settings.dataDir, 'blob-cache'), limitBytes: settings.blobCacheBytes };
     const blobs = await openBlobStore(settings, cache);
     const engine = new InferenceEngine({ model, settings, blobs, registry, logger });
@@ -113,6 +114,12 @@ function registrationOf(
     process.exit(1);
   };
   return new Registration({ controlUrl, token, name, url, logger, onRefused });
+}
+
+function sayDraft({ draft, base }: OpenedModel, logger: Logger): void {
+  const readable = draft?.native.description.maxPositions ?? Number.POSITIVE_INFINITY;
+  if (readable >= base.maxContext) return;
+  logger.warn({ readable }, 'requests with more tokens than the draft model can read get no guesses of it');
 }
 
 function sayDevice(settings: EngineSettings, logger: Logger): void {

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { runMain } from '#runtime/main.js';
 import { parseSettings } from '#runtime/settings.js';
 import { onShutdown } from '#runtime/shutdown.js';
-import { ModelError } from '#serving/model-opening.js';
+import { ModelError } from '#serving/model-error.js';
 import { startEngine } from './engine-process.js';
 import { engineSettings } from './settings.js';
 

@@ -122,7 +122,7 @@ export const GenerateRequestSchema = z.object({
   /** Fields that the caller did not give: an adapter's own defaults (its generation_config.json) take their place. */
   defaulted: z.array(z.enum(DEFAULTED_FIELDS)).optional(),
   /**
-   * Guess tokens ahead: they are checked, so the answer is the same. Absent: as the engine is set; without `ngram`: off.
+   * Guess tokens ahead: they are checked, so the answer is the same. Absent: as the engine is set; `{}`: off.
    * Requests with penalties never speculate.
    */
   speculation: z
@@ -135,6 +135,8 @@ export const GenerateRequestSchema = z.object({
           minMatch: z.int().min(1).max(16),
         })
         .optional(),
+      /** By the draft model, if the engine has one and where it pays. */
+      draft: z.object({ maxDraft: z.int().min(1).max(16) }).optional(),
     })
     .optional(),
   /** What the answer probably is: drafts are taken from it first. They are checked, so the answer is the same. */
@@ -321,6 +323,14 @@ export const EngineStatusSchema = z.object({
       adapterBytes: z.int(),
       /** Activations, and what steps have made the device take beside them. */
       scratchBytes: z.int(),
+    })
+    .optional(),
+  /** Absent: no draft model guesses tokens ahead. */
+  draft: z
+    .object({
+      name: z.string(),
+      kv: z.object({ pages: z.int(), freePages: z.int(), pageTokens: z.int() }),
+      memory: z.object({ weightBytes: z.int(), kvBytes: z.int(), scratchBytes: z.int() }),
     })
     .optional(),
   batch: z

@@ -1,4 +1,3 @@
-import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { BaseModel } from '#contracts/base-model.js';
@@ -11,12 +10,15 @@ import type {
 } from '#native-engine/native.js';
 import type { AppError } from '#runtime/app-error.js';
 import type { SettingsOf } from '#runtime/settings.js';
+import { checkFolder } from './checkpoint-folder.js';
 import { baseDigest } from './base-digest.js';
 import { type NamedTemplates, readTemplates } from './text/chat-template.js';
 import { kvBudgetBytes, PAGE_TOKENS } from './kv/kv-budget.js';
 import { type Pooling, readPooling } from './pooling.js';
 import { availableMemoryBytes, physicalCores } from './machine.js';
 import type { servingSettings } from './settings.js';
+import { checkDraftModel, type DraftModel, openDraftModel } from './speculation/draft-model.js';
+import { ModelError } from './model-error.js';
 import { readJsonIfThere, Tokenizer } from './text/tokenizer.js';
 
 export type ServingSettings = SettingsOf<typeof servingSettings>;
@@ -27,6 +29,8 @@ export interface OpenedModel {
   readonly tokenizer: Tokenizer;
   readonly templates: NamedTemplates;
   readonly eosTokenIds: readonly number[];
+  /** Guesses tokens ahead; undefined: none does. */
+  readonly draft?: DraftModel | undefined;
   /** How texts become vectors; an error: why they do not. */
   readonly pooling: Pooling | AppError;
 }
@@ -39,9 +43,6 @@ export interface OpeningOptions {
   readonly digestCachePath: string | undefined;
 }
 
-/** A model that cannot be served as the settings say; the message is for the operator. */
-export class ModelError extends Error {}
-
 /** Reads the checkpoint's files and opens it in native. */
 export async function openModel({
   settings,
@@ -50,7 +51,7 @@ export async function openModel({
   digestCachePath,
 }: OpeningOptions): Promise<OpenedModel> {
   const modelPath = resolve(settings.modelPath);
-  await checkFolder(modelPath);
+  await checkFolder('MODEL_PATH', modelPath);
   const tokenizer = await Tokenizer.load(modelPath).catch((cause: unknown) => {
     throw new ModelError(`${modelPath}: the tokenizer cannot be used: ${messageOf(cause)}`, { cause });
   });
@@ -64,7 +65,9 @@ export async function openModel({
       readPooling(modelPath),
     ]);
     const base = describeBase({ settings, modelPath, description: native.description, digest, tokenizer });
-    return { native, base, tokenizer, templates, eosTokenIds, pooling };
+    const opening = { settings, inspectNative, openNative };
+    const draft = await openDraftModel({ ...opening, tokenizer, options, description: native.description });
+    return { native, base, tokenizer, templates, eosTokenIds, pooling, draft };
   } catch (error) {
     await native.close();
     throw error;
@@ -79,17 +82,9 @@ export async function checkModel(
   inspectNative: OpeningOptions['inspectNative'],
 ): Promise<void> {
   const modelPath = resolve(settings.modelPath);
-  await checkFolder(modelPath);
+  await checkFolder('MODEL_PATH', modelPath);
   nativeOptions(settings, modelPath, inspectNative(modelPath));
-}
-
-async function checkFolder(modelPath: string): Promise<void> {
-  const found = await stat(modelPath).catch(() => undefined);
-  if (!found?.isDirectory()) throw new ModelError(`MODEL_PATH: there is no folder ${modelPath}`);
-  const names = new Set(await readdir(modelPath));
-  for (const name of ['config.json', 'tokenizer.json']) {
-    if (!names.has(name)) throw new ModelError(`MODEL_PATH: ${modelPath} holds no ${name}`);
-  }
+  await checkDraftModel(settings, inspectNative);
 }
 
 /** `auto` keeps float32 beside weights as in the checkpoint; quantized ones round far more than bfloat16 does. */

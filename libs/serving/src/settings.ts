@@ -122,10 +122,26 @@ export const servingSettings = {
     {
       name: 'SPECULATION',
       summary:
-        "Guess tokens ahead from the request's own text: `off` or `ngram`; the answers are the same, a request may say otherwise",
-      defaultText: 'off',
+        "Guess tokens ahead: `off`; `ngram`, from the request's own text; `draft`, by the draft model and from the text. The answers are the same, a request may say otherwise. `auto`: the draft model, if there is one",
+      defaultText: 'auto',
     },
-    text.oneOf(['off', 'ngram'], 'off'),
+    text.oneOf(['auto', 'off', 'ngram', 'draft'], 'auto'),
+  ),
+  draftModelPath: setting(
+    {
+      name: 'DRAFT_MODEL_PATH',
+      summary:
+        'Folder of a smaller checkpoint with the same tokenizer that guesses tokens ahead for all adapters, where that is faster',
+    },
+    text.optional(),
+  ),
+  draftKvCacheBytes: setting(
+    {
+      name: 'DRAFT_KV_CACHE_BYTES',
+      summary: "Size of the draft model's KV cache",
+      defaultText: "as many tokens as the model's own, at most a quarter of the free memory",
+    },
+    optionalBytes,
   ),
   ...goodputSettings,
   maxSequences: setting(

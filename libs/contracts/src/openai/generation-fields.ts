@@ -156,6 +156,7 @@ export const answerFields = {
   }).nullish(),
   speculation: onlyKnown({
     ngram: onlyKnown({ max_draft: z.int().min(1).max(32), min_match: z.int().min(1).max(16) }).nullish(),
+    draft: onlyKnown({ max_draft: z.int().min(1).max(16) }).nullish(),
   })
     .nullish()
     .describe('Guess tokens ahead; the answer stays the same. `{}`: do not; absent: as the engine is set'),

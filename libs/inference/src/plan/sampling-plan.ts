@@ -103,8 +103,12 @@ const TIER_PRIORITIES: Readonly<Record<NonNullable<PromptFields['service_tier']>
 
 function speculationOf({
   ngram,
+  draft,
 }: NonNullable<PromptFields['speculation']>): NonNullable<SequenceRequest['speculation']> {
-  return ngram ? { ngram: { maxDraft: ngram.max_draft, minMatch: ngram.min_match } } : {};
+  return {
+    ...(ngram ? { ngram: { maxDraft: ngram.max_draft, minMatch: ngram.min_match } } : {}),
+    ...(draft ? { draft: { maxDraft: draft.max_draft } } : {}),
+  };
 }
 
 /** Of which tokens log-probabilities are wanted, where not of the most likely. */

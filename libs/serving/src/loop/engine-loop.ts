@@ -4,14 +4,14 @@ import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { AdapterAdmission } from '../residency/adapter-admission.js';
 import type { AdapterResidency } from '../residency/adapter-residency.js';
-import { type DraftedGrant, draftAhead } from './drafts.js';
+import type { StepDrafts } from '../speculation/step-drafts.js';
 import type { KvPages } from '../kv/kv-pages.js';
 import { NoAdapterCeiling, type NoAdapterPace, type StepWork } from './no-adapter-pace.js';
 import type { PlanWriter, StepEntry } from './plan-writer.js';
 import type { PrefixCache } from '../kv/prefix-cache.js';
 import { type PendingCopy, PrefixEntry } from '../kv/prefix-entry.js';
 import type { RequestMetrics } from './request-metrics.js';
-import { type ScheduleLimits, schedule } from './scheduler.js';
+import { type Grant, type ScheduleLimits, schedule } from './scheduler.js';
 import type { Sequence } from './sequence.js';
 import { ServedTokens } from './served-tokens.js';
 import { RecentMean } from '../recent-mean.js';
@@ -30,14 +30,16 @@ export interface EngineLoopOptions {
   readonly writer: PlanWriter;
   readonly outputs: StepOutputs;
   readonly limits: ScheduleLimits;
+  readonly drafts: StepDrafts;
   readonly metrics: ServingMetrics;
   readonly requestMetrics: RequestMetrics;
   readonly logger: Logger;
 }
 
 /**
- * schedule -> step -> postprocess, one step at a time. Everything but the step itself is synchronous, so what requests do
- * meanwhile (submit, cancel) falls either while native computes or while the loop sleeps. It sleeps without a timer.
+ * schedule -> step -> postprocess, one step at a time. Everything but the steps themselves (those of a draft model come
+ * before) is synchronous, so what requests do meanwhile (submit, cancel) falls either while native computes or while the loop
+ * sleeps. It sleeps without a timer.
  */
 export class EngineLoop {
   readonly #running: Sequence[] = [];
@@ -193,8 +195,8 @@ export class EngineLoop {
   }
 
   /** Decides the next step and gives it its pages; undefined when something was preempted for nothing yet. */
-  #schedule(): readonly DraftedGrant[] | undefined {
-    const { pages, prefixes, limits, metrics } = this.options;
+  #schedule(): readonly Grant<Sequence>[] | undefined {
+    const { pages, prefixes, limits, drafts, metrics } = this.options;
     this.#claimAdapters();
     const entry = new PrefixEntry(this.options);
     const decision = schedule({
@@ -221,6 +223,7 @@ export class EngineLoop {
     for (const victim of decision.preempted) {
       this.#removeRunning(victim);
       prefixes.release(victim);
+      drafts.drop(victim);
       victim.state = 'waiting';
       victim.preemptions++;
       this.#waiting.add(victim);
@@ -231,7 +234,7 @@ export class EngineLoop {
     }
     this.#copies = entry.copies();
     if (decision.grants.length === 0 && decision.preempted.size > 0) return undefined;
-    return draftAhead(decision.grants, limits.stepTokens, pages);
+    return decision.grants;
   }
 
   #claimAdapters(): void {
@@ -242,21 +245,25 @@ export class EngineLoop {
     this.#adapters.advance(inTurn(order), this.#waiting);
   }
 
-  async #runStep(grants: readonly DraftedGrant[]): Promise<void> {
-    const { native, writer, metrics, logger } = this.options;
+  async #runStep(grants: readonly Grant<Sequence>[]): Promise<void> {
+    const { native, drafts, writer, metrics, logger } = this.options;
     this.#step++;
     let entries: readonly StepEntry[] = [];
+    let took_ms = 0;
     for (const { request } of grants) request.takePart(this.#step);
     const work = workOf(grants);
     const hasAdapters = grants.some(({ request }) => request.adapter !== undefined);
     try {
-      entries = writer.write(grants, this.#copies);
+      const usualTokens = this.#lengths.value ?? USUAL_COMPLETION_TOKENS;
+      const drafted = await drafts.draft(grants, { usualTokens, times: this.#cost.times });
+      entries = writer.write(drafted, this.#copies);
       const begin_ms = performance.now();
       if (this.#lastStepEnd_ms !== undefined) {
-        metrics.stepOutsideSeconds.observe((begin_ms - this.#lastStepEnd_ms) / 1000);
+        metrics.stepOutsideSeconds.observe((begin_ms - this.#lastStepEnd_ms - drafts.took_ms) / 1000);
       }
       const { native_ms } = await native.step(writer.plan);
       this.#lastStepEnd_ms = performance.now();
+      took_ms = Math.max(native_ms, this.#lastStepEnd_ms - begin_ms);
       metrics.stepNativeSeconds.observe(native_ms / 1000);
       metrics.stepRows.observe(writer.plan.rows);
       this.#rows.add(writer.plan.rows);
@@ -277,6 +284,7 @@ export class EngineLoop {
     }
     for (const { request } of grants) request.inStep = false;
     for (const entry of entries) this.#afterStep(entry);
+    drafts.noteStep(writer.plan, entries, took_ms);
   }
 
   #afterStep(entry: StepEntry): void {
@@ -290,6 +298,7 @@ export class EngineLoop {
     const { generated } = sequence;
     try {
       const outcome = this.options.outputs.read(entry, this.options.writer.plan);
+      this.options.drafts.noteVerified(entry, sequence.generated - generated);
       this.#bill(sequence, (sequence.generated - generated) * OUTPUT_COST);
       this.options.prefixes.publish(sequence);
       if (outcome !== undefined) this.#retire(sequence, outcome);
@@ -334,6 +343,7 @@ export class EngineLoop {
     const { events } = sequence.options;
     events.push({ type: 'error', code: 'client_closed_request', message: 'The request was cancelled.' });
     this.options.prefixes.release(sequence);
+    this.options.drafts.drop(sequence);
     this.#served.leave(sequence.fairnessKey);
     if (outcome === 'stop' || outcome === 'length') this.#lengths.add(sequence.generated);
     this.options.metrics.requests.inc({ outcome });
@@ -365,7 +375,7 @@ function stepFault(cause: unknown): AppError {
   }
 }
 
-function workOf(grants: readonly DraftedGrant[]): StepWork {
+function workOf(grants: readonly Grant<Sequence>[]): StepWork {
   let [rows, pairs] = [0, 0];
   for (const { request, tokens } of grants) {
     rows += tokens;

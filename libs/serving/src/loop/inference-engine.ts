@@ -35,7 +35,10 @@ import { modelVocabulary } from '../structure/model-vocabulary.js';
 import { RequestMetrics } from './request-metrics.js';
 import { Sequence } from './sequence.js';
 import { ServingMetrics } from './serving-metrics.js';
-import { DEFAULT_SPECULATION, type NgramSpeculation } from './speculation.js';
+import type { WhenToDraft } from '../speculation/draft-policy.js';
+import { makeDrafter } from '../speculation/make-drafter.js';
+import { StepDrafts } from '../speculation/step-drafts.js';
+import { type WantedDrafts, wantedDrafts } from '../speculation/wanted-drafts.js';
 import { StepOutputs } from './step-outputs.js';
 import { type StopOptions, StopRule } from './stop-rule.js';
 import { badWordTokens, type TokenBans } from './token-bans.js';
@@ -61,6 +64,8 @@ export interface InferenceEngineOptions {
   readonly blobs: BlobStore;
   readonly registry: Registry;
   readonly logger: Logger;
+  /** When the draft model guesses; absent: where it is measured to pay. */
+  readonly draftPolicy?: WhenToDraft;
 }
 
 /** Tokens that may lie unread before a request pauses, and how long it may stay so. */
@@ -81,6 +86,7 @@ export class InferenceEngine {
   readonly #prompts: PromptReader;
   readonly #outputs: StepOutputs;
   readonly #structures: AnswerStructures;
+  readonly #drafts: StepDrafts;
   readonly #loop: EngineLoop;
   /** From arrival to end: also those that are being tokenized or wait for their adapter. */
   #requests = 0;
@@ -129,6 +135,7 @@ export class InferenceEngine {
     this.#outputs = new StepOutputs(tokenizer, metrics);
     this.#markTokens = tokenizer.idsOf(MARK_TOKENS);
     this.#structures = this.#makeStructures(metrics);
+    this.#drafts = this.#makeDrafts(sequences);
     this.#loop = new EngineLoop({
       native,
       pages: this.#pages,
@@ -140,6 +147,7 @@ export class InferenceEngine {
         () => this.#structures.memory,
       ),
       outputs: this.#outputs,
+      drafts: this.#drafts,
       limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens: PAGE_TOKENS, passes: MOST_PASSES },
       metrics,
       requestMetrics: this.#requestMetrics,
@@ -239,8 +247,9 @@ export class InferenceEngine {
     this.#adapters.drop(digest);
   }
 
-  status(): Pick<EngineStatus, 'device' | 'base' | 'load' | 'kv' | 'memory' | 'adapters' | 'batch' | 'pace'> {
+  status(): Omit<EngineStatus, 'engine' | 'state' | 'startedAt'> {
     const { native, base } = this.options.model;
+    const { drafter } = this.#drafts;
     const { device, kvPages, kvBytesPerPage } = native.description;
     const running = this.#loop.runningRequests;
     const { residency, hostBytes, hostDigests, loadSeconds, moves } = this.#adapters;
@@ -262,6 +271,7 @@ export class InferenceEngine {
         bytes: kvPages * kvBytesPerPage,
       },
       ...(this.#closed ? {} : { memory: native.memory() }),
+      ...(this.#closed || !drafter ? {} : { draft: drafter.status }),
       adapters: {
         bytes: residency.bytes,
         limitBytes: residency.limitBytes,
@@ -297,7 +307,7 @@ export class InferenceEngine {
     await this.#loop.close(shuttingDown());
     await Promise.all([this.#templates.close(), this.#structures.close()]);
     this.#closed = true;
-    await this.options.model.native.close();
+    await Promise.all([this.options.model.native.close(), this.options.model.draft?.native.close()]);
   }
 
   /** Undefined: the answer is text, whatever it holds. */
@@ -338,7 +348,7 @@ export class InferenceEngine {
       ...admitted,
       prompt: prompt.ids,
       kvPages: this.#pages,
-      ngram: this.#ngram(request),
+      ...this.#wantedDrafts(request),
       mask:
         structure &&
         this.#structures.begin(structure, {
@@ -391,9 +401,17 @@ export class InferenceEngine {
     return new PooledState(pooling, prompt.ids.length, base.hiddenSize);
   }
 
-  #ngram({ speculation }: GenerateRequest): NgramSpeculation | undefined {
-    if (speculation !== undefined) return speculation.ngram;
-    return this.options.settings.speculation === 'ngram' ? DEFAULT_SPECULATION : undefined;
+  #wantedDrafts({ speculation }: GenerateRequest): WantedDrafts {
+    return wantedDrafts(speculation, this.options.settings.speculation, this.#drafts.drafter !== undefined);
+  }
+
+  #makeDrafts(sequences: number): StepDrafts {
+    const { model, settings, logger, draftPolicy } = this.options;
+    const { maxStepTokens: stepTokens } = settings;
+    const limits = { stepTokens, sequences, pageTokens: PAGE_TOKENS };
+    const drafter =
+      model.draft && makeDrafter({ model, draft: model.draft, limits, logger, policy: draftPolicy });
+    return new StepDrafts({ pages: this.#pages, stepTokens, drafter });
   }
 
   /** Nothing to compute when no token is wanted and no score, or the prompt is one token, which has none. */
@@ -450,6 +468,7 @@ export class InferenceEngine {
       adapterBytes: status.adapters.bytes,
       hostAdapterBytes: this.#adapters.hostBytes,
       memory: status.memory,
+      draft: status.draft,
     };
   }
 }

@@ -10,10 +10,44 @@ import {
 import { makeStepPlan, type StepPlanCapacity } from '#native-engine/step-plan.js';
 import type { PendingCopy } from '../kv/prefix-entry.js';
 import type { Sequence } from './sequence.js';
+import type { StopRule } from './stop-rule.js';
+import type { TokenBans } from './token-bans.js';
+
+/** What a step has to know of a sequence. */
+export interface PlannedSequence
+  extends Pick<
+    Sequence,
+    | 'id'
+    | 'adapterHandle'
+    | 'adapterScale'
+    | 'heldPages'
+    | 'computedTokens'
+    | 'totalTokens'
+    | 'promptTokens'
+    | 'scoredTokens'
+    | 'promptLogprobs'
+    | 'maxTokens'
+    | 'generated'
+    | 'generatedTokens'
+    | 'columns'
+    | 'seed'
+    | 'logprobs'
+    | 'listedTokens'
+    | 'history'
+    | 'tokenAt'
+  > {
+  readonly pages: readonly number[];
+  readonly pooled: { wants(position: number): boolean } | undefined;
+  readonly options: {
+    readonly bans: Pick<TokenBans, 'size' | 'copyTo'>;
+    readonly stopRule: Pick<StopRule, 'bannedUntilMin' | 'belowMin'>;
+    readonly mask?: { readonly slot: number; readonly number: number } | undefined;
+  };
+}
 
 /** One sequence's part of a step. */
-export interface StepEntry {
-  readonly sequence: Sequence;
+export interface StepEntry<S extends PlannedSequence = Sequence> {
+  readonly sequence: S;
   readonly tokens: number;
   /** Its results are outToken[firstSample .. firstSample + samples). */
   readonly firstSample: number;
@@ -26,15 +60,15 @@ export interface StepEntry {
   readonly draft: readonly number[];
 }
 
-interface Grant {
-  readonly request: Sequence;
+interface Grant<S> {
+  readonly request: S;
   readonly tokens: number;
   /** Only where the grant reaches the last known token. */
   readonly draft?: readonly number[];
 }
 
 /** Writes the grants of a step into the typed arrays that native reads. The arrays are kept from step to step. */
-export class PlanWriter {
+export class PlanWriter<S extends PlannedSequence = Sequence> {
   #plan: StepPlan;
   #capacity: StepPlanCapacity;
   readonly #hiddenSize: number;
@@ -59,7 +93,7 @@ export class PlanWriter {
   }
 
   /** The sequences' pages must already cover the granted tokens. */
-  write(grants: readonly Grant[], copies: readonly PendingCopy[]): StepEntry[] {
+  write(grants: readonly Grant<S>[], copies: readonly PendingCopy[]): StepEntry<S>[] {
     const ordered = grants.toSorted(
       ({ request: a }, { request: b }) =>
         a.adapterHandle - b.adapterHandle || a.adapterScale - b.adapterScale || a.id - b.id,
@@ -77,7 +111,7 @@ export class PlanWriter {
     plan.listedStart[0] = 0;
     plan.pageTableStride = ordered.reduce((most, { request }) => Math.max(most, request.heldPages), 1);
     this.#hiddenRows = 0;
-    const entries: StepEntry[] = [];
+    const entries: StepEntry<S>[] = [];
     for (const grant of ordered) entries.push(this.#writeSequence(grant));
     const hidden = this.#hiddenRows * this.#hiddenSize;
     if (hidden > plan.outHidden.length) plan.outHidden = new Float32Array(hidden);
@@ -87,18 +121,17 @@ export class PlanWriter {
     return entries;
   }
 
-  #writeSequence({ request: sequence, tokens, draft = [] }: Grant): StepEntry {
+  #writeSequence({ request: sequence, tokens, draft = [] }: Grant<S>): StepEntry<S> {
     const plan = this.#plan;
     const firstSample = plan.samples;
     const firstHidden = this.#hiddenRows;
     const begin = sequence.computedTokens;
     const end = begin + tokens;
     this.#writeSegment(sequence, tokens + draft.length);
-    const known = sequence.tokens;
     for (let position = begin; position < end; position++) {
-      const row = this.#writeRow(sequence, position, known[position] as number);
+      const row = this.#writeRow(sequence, position, sequence.tokenAt(position));
       if (sequence.pooled?.wants(position) === true) this.#writeHidden(row);
-      else if (scores(sequence, position)) this.#writeScore(sequence, row, known[position + 1] as number);
+      else if (scores(sequence, position)) this.#writeScore(sequence, row, sequence.tokenAt(position + 1));
     }
     const draws = sequence.maxTokens > 0 && end === sequence.totalTokens;
     if (draws) this.#writeDraw(sequence, plan.rows - 1, []);
@@ -112,7 +145,7 @@ export class PlanWriter {
     return { sequence, tokens, firstSample, firstHidden, samples: plan.samples - firstSample, draws, draft };
   }
 
-  #writeRow(sequence: Sequence, position: number, token: number): number {
+  #writeRow(sequence: S, position: number, token: number): number {
     const plan = this.#plan;
     const page = sequence.pages[Math.floor(position / this.pageTokens)] as number;
     plan.token[plan.rows] = token;
@@ -121,7 +154,7 @@ export class PlanWriter {
     return plan.rows++;
   }
 
-  #writeSegment({ adapterHandle: handle, adapterScale }: Sequence, rows: number): void {
+  #writeSegment({ adapterHandle: handle, adapterScale }: S, rows: number): void {
     if (handle === 0) return;
     const plan = this.#plan;
     const scale = Math.fround(adapterScale);
@@ -135,7 +168,7 @@ export class PlanWriter {
     plan.segments++;
   }
 
-  #writeScore(sequence: Sequence, row: number, target: number): void {
+  #writeScore(sequence: S, row: number, target: number): void {
     const plan = this.#plan;
     const sample = plan.samples;
     const ints = sample * SAMPLE_INTS;
@@ -160,7 +193,7 @@ export class PlanWriter {
   }
 
   /** Draws the token that comes after the known and the `drafted` ones; a draft must not go with penalties (speculation.ts). */
-  #writeDraw(sequence: Sequence, row: number, drafted: readonly number[]): void {
+  #writeDraw(sequence: S, row: number, drafted: readonly number[]): void {
     const plan = this.#plan;
     const sample = plan.samples;
     const ints = sample * SAMPLE_INTS;
@@ -177,14 +210,14 @@ export class PlanWriter {
     this.#endSample(history + (sequence.history?.size ?? 0), this.#writeBias(sequence, sample, drafted));
   }
 
-  #writeListed({ listedTokens }: Sequence, sample: number): void {
+  #writeListed({ listedTokens }: S, sample: number): void {
     const { listedStart, listedToken } = this.#plan;
     const start = listedStart[sample] as number;
     listedToken.set(listedTokens, start);
     listedStart[sample + 1] = start + listedTokens.length;
   }
 
-  #writeMask({ options: { mask } }: Sequence, sample: number): void {
+  #writeMask({ options: { mask } }: S, sample: number): void {
     if (mask === undefined) return;
     const plan = this.#plan;
     plan.masks = this.maskMemory();
@@ -192,7 +225,7 @@ export class PlanWriter {
     plan.maskNumber[sample] = mask.number;
   }
 
-  #writeBias(sequence: Sequence, sample: number, drafted: readonly number[]): number {
+  #writeBias(sequence: S, sample: number, drafted: readonly number[]): number {
     const plan = this.#plan;
     const { stopRule, bans } = sequence.options;
     const generated = sequence.generatedTokens;
@@ -222,7 +255,7 @@ export class PlanWriter {
   }
 
   /** Page tables, histories and biases have no small bound: their arrays grow when a step first needs more. */
-  #reserve(grants: readonly Grant[]): void {
+  #reserve(grants: readonly Grant<S>[]): void {
     let stride = 1;
     let history = 0;
     let bias = 0;
@@ -250,7 +283,7 @@ const NO_MASK = -1;
 const { mode: MODE, target: TARGET, topLogprobs: TOP_LOGPROBS } = SAMPLE_INT;
 
 /** Whether the row at `position` gives the log-probability of a prompt token that has none yet. */
-function scores(sequence: Sequence, position: number): boolean {
+function scores(sequence: PlannedSequence, position: number): boolean {
   return (
     sequence.promptLogprobs !== undefined &&
     position + 1 < sequence.promptTokens &&

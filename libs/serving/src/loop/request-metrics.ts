@@ -1,12 +1,15 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Sequence } from './sequence.js';
 import { type RequestOutcome, SECONDS } from './serving-metrics.js';
+import { DRAFT_KINDS } from '../speculation/speculation.js';
 import { TopAdapters } from '../residency/top-adapters.js';
 
 export interface GoodputLimits {
   readonly ttft_ms: number;
   readonly tpot_ms: number;
 }
+
+const NO_DRAFTS = { drafted: 0, accepted: 0 };
 
 /** Adapter versions with series of their own. */
 const NAMED_ADAPTERS = 20;
@@ -21,6 +24,8 @@ export class RequestMetrics {
   readonly #goodTokens: Counter;
   readonly #adapterRequests: Counter<'adapter'>;
   readonly #adapterTokens: Counter<'adapter' | 'kind'>;
+  readonly #adapterDrafted: Counter<'adapter' | 'kind'>;
+  readonly #adapterAccepted: Counter<'adapter' | 'kind'>;
   readonly #adapterGoodTokens: Counter<'adapter'>;
   readonly #adapterTtftSeconds: Histogram<'adapter'>;
   readonly #top = new TopAdapters(NAMED_ADAPTERS, (adapter) => this.#removeSeries(adapter));
@@ -53,6 +58,15 @@ export class RequestMetrics {
       ),
       labelNames: ['adapter', 'kind'],
     });
+    const kinds = { labelNames: ['adapter', 'kind'] as const };
+    this.#adapterDrafted = new Counter({
+      ...made('adapter_drafted_tokens_total', 'Tokens guessed ahead, by kind: ngram, prediction, draft'),
+      ...kinds,
+    });
+    this.#adapterAccepted = new Counter({
+      ...made('adapter_accepted_tokens_total', 'Guessed tokens that turned out to be the right ones'),
+      ...kinds,
+    });
     this.#adapterGoodTokens = new Counter({
       ...made('adapter_good_tokens_total', `Completion tokens by adapter version of ${goodput}`),
       labelNames,
@@ -72,6 +86,7 @@ export class RequestMetrics {
     this.#adapterTokens.inc({ adapter, kind: 'prompt' }, promptTokens);
     this.#adapterTokens.inc({ adapter, kind: 'cached' }, cachedTokens);
     this.#adapterTokens.inc({ adapter, kind: 'completion' }, generated);
+    this.#speculated(adapter, sequence);
     if (firstToken_ms !== undefined) {
       this.#adapterTtftSeconds.observe({ adapter }, (firstToken_ms - arrival_ms) / 1000);
     }
@@ -85,6 +100,15 @@ export class RequestMetrics {
     this.#adapterGoodTokens.inc({ adapter }, generated);
   }
 
+  #speculated(adapter: string, { speculation }: Sequence): void {
+    for (const kind of DRAFT_KINDS) {
+      const { drafted, accepted } = speculation?.counts[kind] ?? NO_DRAFTS;
+      if (drafted === 0) continue;
+      this.#adapterDrafted.inc({ adapter, kind }, drafted);
+      this.#adapterAccepted.inc({ adapter, kind }, accepted);
+    }
+  }
+
   /** The version was dropped. */
   forget(digest: string): void {
     this.#top.forget(digest);
@@ -94,6 +118,10 @@ export class RequestMetrics {
     this.#adapterRequests.remove({ adapter });
     this.#adapterGoodTokens.remove({ adapter });
     this.#adapterTtftSeconds.remove({ adapter });
+    for (const kind of DRAFT_KINDS) {
+      this.#adapterDrafted.remove({ adapter, kind });
+      this.#adapterAccepted.remove({ adapter, kind });
+    }
     for (const kind of ['prompt', 'cached', 'completion']) this.#adapterTokens.remove({ adapter, kind });
   }
 }

@@ -13,7 +13,7 @@ import type { PageNode, PrefixHolder } from '../kv/prefix-cache.js';
 import { PrefixKeys, scopeKey } from '../kv/prefix-keys.js';
 import type { Schedulable } from './scheduler.js';
 import type { RequestOutcome } from './serving-metrics.js';
-import { type NgramSpeculation, Speculation } from './speculation.js';
+import { type ModelSpeculation, type NgramSpeculation, Speculation } from '../speculation/speculation.js';
 import type { StopRule } from './stop-rule.js';
 import type { TokenBans } from './token-bans.js';
 import { TokenHistory } from './token-history.js';
@@ -35,6 +35,8 @@ export interface SequenceOptions {
   readonly adapter: AdapterVersion | undefined;
   /** Undefined: no drafts of what it said before. */
   readonly ngram: NgramSpeculation | undefined;
+  /** Undefined: no drafts by the draft model. */
+  readonly model?: ModelSpeculation | undefined;
   /** Tokens of the answer that the caller expects. */
   readonly predicted?: Int32Array | undefined;
   /** Which tokens it may go on with; undefined: all. */
@@ -149,7 +151,7 @@ export class Sequence implements Schedulable, PrefixHolder {
     // Scored once, whatever the number of answers.
     this.promptLogprobs = options.choice === 0 ? request.promptLogprobs : undefined;
     this.history = hasPenalty(request.sampling) ? new TokenHistory(prompt) : undefined;
-    const drafts = options.ngram !== undefined || options.predicted !== undefined;
+    const drafts = [options.ngram, options.predicted, options.model].some((one) => one !== undefined);
     const speculates = drafts && this.history === undefined && options.mask === undefined;
     this.speculation = speculates ? new Speculation({ ...options, promptTokens: prompt.length }) : undefined;
     this.#tokens = new Int32Array(prompt.length + Math.min(options.maxTokens, 256));

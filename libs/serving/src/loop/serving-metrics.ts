@@ -1,3 +1,4 @@
+import type { EngineStatus } from '#contracts/engine-protocol.js';
 import type { MemoryUse } from '#native-engine/native.js';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
@@ -15,6 +16,8 @@ export interface ServingGauges {
   readonly hostAdapterBytes: number;
   /** Absent once the model is closed. */
   readonly memory: MemoryUse | undefined;
+  /** Absent: there is no draft model. */
+  readonly draft: EngineStatus['draft'];
 }
 
 export const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -117,6 +120,14 @@ export class ServingMetrics {
     gauge('waiting_requests', 'Requests that wait for a place', (now) => now.waitingRequests);
     gauge('kv_pages_used', 'KV pages that requests hold', (now) => now.kvPagesUsed);
     gauge('kv_pages', 'KV pages in all', (now) => now.kvPages);
+    gauge(
+      'draft_kv_pages',
+      'KV pages of the draft model in all; 0: there is none',
+      (now) => now.draft?.kv.pages ?? 0,
+    );
+    gauge('draft_kv_pages_used', 'KV pages of the draft model that requests hold', ({ draft }) =>
+      draft === undefined ? 0 : draft.kv.pages - draft.kv.freePages,
+    );
     gauge('kv_pages_cached', 'KV pages whose prefix can be found again', (now) => now.cachedPages);
     gauge('adapters_resident', 'Adapters on the device', (now) => now.adapters);
     gauge('adapter_bytes', 'Bytes of the adapters on the device', (now) => now.adapterBytes);
@@ -127,17 +138,21 @@ export class ServingMetrics {
   #memory(registry: Registry, read: () => ServingGauges): Gauge<'part'> {
     return new Gauge({
       name: 'lorikeet_engine_memory_bytes',
-      help: "Bytes of the device's memory that the model holds, by part: weights, kv, adapters, scratch",
+      help: "Bytes of the device's memory that the model holds, by part: weights, kv, adapters, scratch, and a draft model's",
       labelNames: ['part'],
       registers: [registry],
       collect() {
-        const { memory } = read();
+        const { memory, draft } = read();
         this.reset();
         if (memory === undefined) return;
         this.set({ part: 'weights' }, memory.weightBytes);
         this.set({ part: 'kv' }, memory.kvBytes);
         this.set({ part: 'adapters' }, memory.adapterBytes);
         this.set({ part: 'scratch' }, memory.scratchBytes);
+        if (draft === undefined) return;
+        this.set({ part: 'draft_weights' }, draft.memory.weightBytes);
+        this.set({ part: 'draft_kv' }, draft.memory.kvBytes);
+        this.set({ part: 'draft_scratch' }, draft.memory.scratchBytes);
       },
     });
   }

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { generateRequest, idsOf, textOf } from '../../../../test/support/generate-request.js';
 import { collect, EOS, promptOf, ServingFixture } from '../../../../test/support/serving-fixture.js';
-import type { InferenceEngine } from './inference-engine.js';
+import type { InferenceEngine } from '../loop/inference-engine.js';
 import { Speculation } from './speculation.js';
 
 let fixture: ServingFixture;

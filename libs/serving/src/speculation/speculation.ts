@@ -10,6 +10,13 @@ export interface NgramSpeculation {
 
 export const DEFAULT_SPECULATION: NgramSpeculation = { maxDraft: 8, minMatch: 3 };
 
+export interface ModelSpeculation {
+  /** Tokens that the draft model guesses at most in one step. */
+  readonly maxDraft: number;
+}
+
+export const DEFAULT_MODEL_SPECULATION: ModelSpeculation = { maxDraft: 8 };
+
 /** How much is drafted from an answer that the caller expects. */
 const PREDICTION = { maxDraft: 16, matchTokens: 3 };
 
@@ -18,20 +25,41 @@ export interface SpeculationOptions {
   readonly ngram?: NgramSpeculation | undefined;
   /** The answer that the caller expects, if one is. */
   readonly predicted?: Int32Array | undefined;
+  /** Absent: not by the draft model. */
+  readonly model?: ModelSpeculation | undefined;
   readonly promptTokens: number;
 }
 
-/** The tokens that one request guesses ahead: of the answer that its caller expects, else of what it said before. */
+/** Where a draft comes from: the tokens before, the answer that the caller expects, the draft model. */
+export const DRAFT_KINDS = ['ngram', 'prediction', 'draft'] as const;
+export type DraftKind = (typeof DRAFT_KINDS)[number];
+
+/** Tokens that were drafted, and those of them that were drawn too. */
+export interface DraftCount {
+  drafted: number;
+  accepted: number;
+}
+
+/**
+ * The tokens that one request guesses ahead: of the answer that its caller expects, else by the draft model, else of what it
+ * said before.
+ */
 export class Speculation {
   readonly #ngram: { readonly index: NgramIndex; readonly pace: DraftPace } | undefined;
   readonly #prediction: { readonly answer: PredictedAnswer; readonly pace: DraftPace } | undefined;
-  /** Whose draft was the last. */
-  #drafted: DraftPace | undefined;
-  /** Tokens of the prediction that were drafted and drawn, and that were drafted in vain. */
-  readonly predicted = { accepted: 0, rejected: 0 };
+  /** The draft model guesses so many in one step; 0: it does not. */
+  readonly modelTokens: number;
+  /** Of the last draft. */
+  #kind: DraftKind | undefined;
+  readonly counts: Readonly<Record<DraftKind, DraftCount>> = {
+    ngram: { drafted: 0, accepted: 0 },
+    prediction: { drafted: 0, accepted: 0 },
+    draft: { drafted: 0, accepted: 0 },
+  };
 
-  constructor({ ngram, predicted, promptTokens }: SpeculationOptions) {
+  constructor({ ngram, predicted, model, promptTokens }: SpeculationOptions) {
     if (ngram) this.#ngram = { index: new NgramIndex(ngram.minMatch), pace: new DraftPace(ngram.maxDraft) };
+    this.modelTokens = model?.maxDraft ?? 0;
     if (predicted) {
       const { matchTokens, maxDraft } = PREDICTION;
       const answer = new PredictedAnswer(predicted, { promptTokens, matchTokens });
@@ -39,25 +67,43 @@ export class Speculation {
     }
   }
 
-  /** Guesses at most `most` tokens after `tokens`. */
-  draft(tokens: Int32Array, most: number): readonly number[] {
+  /** Tokens of the prediction that were drafted and drawn, and that were drafted in vain. */
+  get predicted(): { readonly accepted: number; readonly rejected: number } {
+    const { drafted, accepted } = this.counts.prediction;
+    return { accepted, rejected: drafted - accepted };
+  }
+
+  /** Whether the next tokens may be those that the caller expects: no others are guessed then. */
+  isExpected(tokens: Int32Array): boolean {
+    const most = this.#prediction?.pace.allows(tokens.length, 1) ?? 0;
+    return most > 0 && this.#prediction?.answer.draft(tokens, most).length === most;
+  }
+
+  /** Guesses at most `most` tokens after `tokens`; `guessed` are those of the draft model. */
+  draft(tokens: Int32Array, most: number, guessed: readonly number[] = []): readonly number[] {
     const { length } = tokens;
     const expected = this.#prediction?.pace.allows(length, most) ?? 0;
     const draft = expected > 0 ? this.#prediction?.answer.draft(tokens, expected) : undefined;
     if (draft && draft.length > 0) {
-      this.#drafted = this.#prediction?.pace;
+      this.#kind = 'prediction';
       return draft;
     }
-    this.#drafted = this.#ngram?.pace;
+    if (guessed.length > 0 && most > 0) {
+      this.#kind = 'draft';
+      return guessed.slice(0, most);
+    }
+    this.#kind = 'ngram';
     return this.#ngram?.index.draft(tokens, this.#ngram.pace.allows(length, most)) ?? [];
   }
 
   /** What became of the last draft; the sequence now has `length` tokens. */
   learn(drafted: number, accepted: number, length: number): void {
-    this.#drafted?.learn(drafted, accepted, length);
-    if (this.#prediction === undefined || this.#drafted !== this.#prediction.pace) return;
-    this.predicted.accepted += accepted;
-    this.predicted.rejected += drafted - accepted;
+    if (this.#kind === undefined) return;
+    const count = this.counts[this.#kind];
+    count.drafted += drafted;
+    count.accepted += accepted;
+    if (this.#kind === 'ngram') this.#ngram?.pace.learn(drafted, accepted, length);
+    if (this.#kind === 'prediction') this.#prediction?.pace.learn(drafted, accepted, length);
   }
 }
 

@@ -1,0 +1,23 @@
+import type { OpenedModel } from '../model-opening.js';
+import type { DraftModel } from './draft-model.js';
+import { DraftPolicy, type WhenToDraft } from './draft-policy.js';
+import { Drafter, type DrafterOptions } from './drafter.js';
+
+interface Drafting extends Pick<DrafterOptions, 'limits' | 'logger'> {
+  readonly model: OpenedModel;
+  readonly draft: DraftModel;
+  /** Undefined: where it is measured to pay. */
+  readonly policy: WhenToDraft | undefined;
+}
+
+export function makeDrafter({ model, draft, policy, limits, logger }: Drafting): Drafter {
+  const { weightBytes } = model.native.description;
+  const costShare = draft.native.description.weightBytes / Math.max(1, weightBytes);
+  return new Drafter({
+    model: draft,
+    policy: policy ?? new DraftPolicy(costShare),
+    limits,
+    vocabSize: model.base.vocabSize,
+    logger,
+  });
+}
