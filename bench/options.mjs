@@ -14,6 +14,7 @@ export const SUITES = /** @type {const} */ ([
   'peers',
   'many',
   'guided',
+  'speculation',
   'load',
   'quality',
 ]);
@@ -44,7 +45,7 @@ export const HELP = `npm run bench -- [options]
 
 Measures Lorikeet and writes JSON, tables and charts under bench/results (bench/README.md says how to read them).
 
-  --only SUITES     kernels, steps, serving, peers, many, guided, load, quality: one or several with commas (default ${DEFAULT_SUITES.join(',')})
+  --only SUITES     kernels, steps, serving, peers, many, guided, speculation, load, quality: one or several with commas (default ${DEFAULT_SUITES.join(',')})
   --shape NAME      ${SHAPE_NAMES.join(', ')} (default 160m; the reference figures use 1b)
   --format NAME     our QUANTIZATION: ${FORMATS.join(', ')} (default int4); the peer gets its format of as many bits
   --ranks SET       adapters: ${Object.keys(RANK_SETS).join(', ')} (default r16)

@@ -11,10 +11,50 @@ import { HELP, readBenchOptions } from './options.mjs';
 
 /** Minutes on a quiet machine of two cores, by shape: what to expect, not what was measured. */
 const MINUTES = /** @type {Record<string, Record<Suite, number>>} */ ({
-  tiny: { kernels: 4, steps: 1, serving: 12, peers: 3, many: 3, guided: 2, load: 1, quality: 1 },
-  '160m': { kernels: 4, steps: 1, serving: 15, peers: 6, many: 8, guided: 4, load: 1, quality: 1 },
-  '1b': { kernels: 4, steps: 3, serving: 30, peers: 20, many: 60, guided: 15, load: 2, quality: 1 },
-  '8b': { kernels: 4, steps: 20, serving: 120, peers: 90, many: 400, guided: 90, load: 15, quality: 1 },
+  tiny: {
+    kernels: 4,
+    steps: 1,
+    serving: 12,
+    peers: 3,
+    many: 3,
+    guided: 2,
+    speculation: 2,
+    load: 1,
+    quality: 1,
+  },
+  '160m': {
+    kernels: 4,
+    steps: 1,
+    serving: 15,
+    peers: 6,
+    many: 8,
+    guided: 4,
+    speculation: 4,
+    load: 1,
+    quality: 1,
+  },
+  '1b': {
+    kernels: 4,
+    steps: 3,
+    serving: 30,
+    peers: 20,
+    many: 60,
+    guided: 15,
+    speculation: 15,
+    load: 2,
+    quality: 1,
+  },
+  '8b': {
+    kernels: 4,
+    steps: 20,
+    serving: 120,
+    peers: 90,
+    many: 400,
+    guided: 90,
+    speculation: 90,
+    load: 15,
+    quality: 1,
+  },
 });
 
 /** What stands in the JSON of the options. @param {BenchOptions} options */
@@ -50,6 +90,10 @@ async function runSuite(options, suite) {
   if (suite === 'guided') {
     const { guidedMarkdown, runGuided } = await import('./serving/guided.mjs');
     return { result: await runGuided(options), markdown: guidedMarkdown };
+  }
+  if (suite === 'speculation') {
+    const { runSpeculation, speculationMarkdown } = await import('./serving/speculation.mjs');
+    return { result: await runSpeculation(options), markdown: speculationMarkdown };
   }
   if (suite === 'many') {
     const { manyMarkdown, runMany } = await import('./serving/many-adapters.mjs');

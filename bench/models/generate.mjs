@@ -47,16 +47,36 @@ function tableOf(mean, deviation) {
 
 /** The checkpoint folder; config.json comes last and marks it complete. @param {Shape} shape */
 export async function ensureModel(shape) {
-  const folder = cached(shape, 'model');
+  return ensureCheckpoint(cached(shape, 'model'), shape, SEED);
+}
+
+/** Layers of the draft models. */
+const DRAFT_LAYERS = 2;
+
+/**
+ * A model whose layers behind the first ones add nothing (they take as long as others), a draft model of those first ones,
+ * which therefore says what the model says, and one of other weights.
+ * @param {Shape} shape
+ */
+export async function ensureDrafts(shape) {
+  const draft = { ...shape, layers: Math.min(DRAFT_LAYERS, shape.layers - 1) };
+  return {
+    model: await ensureCheckpoint(cached(shape, 'drafted-model'), { ...shape, heard: draft.layers }, SEED),
+    right: await ensureCheckpoint(cached(shape, 'right-draft'), draft, SEED),
+    wrong: await ensureCheckpoint(cached(shape, 'wrong-draft'), draft, `${SEED}-wrong`),
+  };
+}
+
+/** @param {string} folder @param {Shape & { heard?: number }} shape @param {string} seed */
+async function ensureCheckpoint(folder, shape, seed) {
   if (existsSync(join(folder, 'config.json'))) return folder;
-  await step(`writing random weights in the shape ${shape.name}`, async () => {
+  await step(`writing random weights in the shape ${shape.name}, ${shape.layers} layers`, async () => {
     writeSafetensors(
       join(folder, 'model.safetensors'),
       checkpointTensors(shape).map(({ name, shape: dims, mean, deviation }) => ({
         name,
         shape: dims,
-        chunks: () =>
-          randomBf16({ seed: SEED, name, count: elementCount(dims), table: tableOf(mean, deviation) }),
+        chunks: () => randomBf16({ seed, name, count: elementCount(dims), table: tableOf(mean, deviation) }),
       })),
     );
     const vocabulary = syntheticVocabulary(shape.vocabulary);

@@ -110,15 +110,20 @@ export function layerLinears({ hidden, heads, kvHeads, headDim, ffn }) {
   ];
 }
 
-/** Every tensor of the checkpoint in file order. @param {Shape} shape @returns {TensorSpec[]} */
+/**
+ * Every tensor of the checkpoint in file order. Layers from `heard` on add nothing to what comes before them.
+ * @param {Shape & { heard?: number }} shape @returns {TensorSpec[]}
+ */
 export function checkpointTensors(shape) {
-  const { hidden, layers, vocabulary, tied } = shape;
+  const { hidden, layers, vocabulary, tied, heard = layers } = shape;
   const tensors = [matrix('model.embed_tokens.weight', [vocabulary, hidden])];
   for (let layer = 0; layer < layers; layer++) {
     const at = `model.layers.${layer}`;
     tensors.push(gain(`${at}.input_layernorm.weight`, hidden));
     for (const { path, outputs, inputs } of layerLinears(shape)) {
-      tensors.push(matrix(`${at}.${path}.weight`, [outputs, inputs]));
+      const tensor = matrix(`${at}.${path}.weight`, [outputs, inputs]);
+      const adds = layer < heard || !/o_proj|down_proj/.test(path);
+      tensors.push(adds ? tensor : { ...tensor, deviation: 0 });
     }
     tensors.push(gain(`${at}.post_attention_layernorm.weight`, hidden));
   }
