@@ -19,6 +19,16 @@ static Napi::Object kv_token_bytes(Napi::Env env, const std::vector<lorikeet::Kv
   return bytes;
 }
 
+static Napi::Object features(Napi::Env env, const lorikeet::NetworkFeatures& features) {
+  Napi::Object result = Napi::Object::New(env);
+  result["norms"] = features.norms;
+  result["positions"] = features.positions;
+  result["attention"] = features.attention;
+  result["mlp"] = features.mlp;
+  result["others"] = features.others;
+  return result;
+}
+
 // inspect(modelPath): throws what makes the checkpoint unusable, else returns what it needs; reads no
 // weights.
 static Napi::Value inspect(const Napi::CallbackInfo& info) {
@@ -33,6 +43,7 @@ static Napi::Value inspect(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(env);
   result["maxPositions"] = static_cast<double>(summary->max_positions);
   result["kvTokenBytes"] = kv_token_bytes(env, summary->kv_layers);
+  result["features"] = features(env, summary->features);
   return result;
 }
 

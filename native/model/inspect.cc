@@ -23,7 +23,7 @@ Result<CheckpointSummary> inspect_checkpoint(const std::string& folder) {
       }
     }
   }
-  return CheckpointSummary{network->max_positions, kv_layers(*network)};
+  return CheckpointSummary{network->max_positions, kv_layers(*network), features_of(*network)};
 }
 
 }  // namespace lorikeet

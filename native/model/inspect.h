@@ -6,6 +6,7 @@
 
 #include "backend/interface/status.h"
 #include "backend/interface/weights.h"
+#include "model/features.h"
 
 namespace lorikeet {
 
@@ -13,6 +14,7 @@ namespace lorikeet {
 struct CheckpointSummary {
   int32_t max_positions = 0;
   std::vector<KvLayer> kv_layers;  // what each layer keeps of a token
+  NetworkFeatures features;
 };
 
 // An error when the folder's network is not implemented or a tensor that it needs is missing.

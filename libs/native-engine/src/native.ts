@@ -11,6 +11,17 @@ export interface ModelInspection {
   readonly maxPositions: number;
   /** What one token takes in the KV cache of all layers, in bytes. */
   readonly kvTokenBytes: Readonly<Record<KvDtype, number>>;
+  /** What the network computes, in words; `-` where there is nothing to say. */
+  readonly features: NetworkFeatures;
+}
+
+export interface NetworkFeatures {
+  readonly norms: string;
+  readonly positions: string;
+  readonly attention: string;
+  readonly mlp: string;
+  /** Multipliers, caps, how a layer's parts are added. */
+  readonly others: string;
 }
 
 /** Of keys and values; `int8` with a float32 scale for each key and each value. */

@@ -6,7 +6,7 @@ export const PAGE_TOKENS = 16;
 const SHARE_OF_FREE_MEMORY = 0.25;
 
 export interface KvBudgetOptions {
-  readonly inspection: ModelInspection;
+  readonly inspection: Pick<ModelInspection, 'maxPositions' | 'kvTokenBytes'>;
   readonly dtype: KvDtype;
   /** KV_CACHE_BYTES, when it is set. */
   readonly wantedBytes: number | undefined;
