@@ -1,7 +1,7 @@
 import type { StructureWish } from '#contracts/structure-wish.js';
 import type { StructureLimits } from './budget.js';
 import type { Expression } from './ebnf/expression.js';
-import { parseGrammar } from './ebnf/parser.js';
+import { grammarExpression } from './grammar-text.js';
 import { type GrammarTools, grammarTools } from './grammar-tools.js';
 import { choiceExpression, regexExpression } from './plain-text.js';
 import { schemaExpression } from './schema/compiler.js';
@@ -27,7 +27,7 @@ function expressionFor(wish: StructureWish, tools: GrammarTools): Expression {
     case 'choice':
       return choiceExpression(wish.choices, tools);
     case 'grammar':
-      return parseGrammar(wish.grammar, tools);
+      return grammarExpression(wish.grammar, tools);
     case 'structural_tag':
       return formatExpression(wish.format, tools);
   }

@@ -1,9 +1,9 @@
 import type { Tag, TagFormat, TagsWithSeparator, TriggeredTags } from '#contracts/structural-tag.js';
 import { ALL } from '../automaton/code-points.js';
 import { choice, type Expression, NEVER, NOTHING, repeat, rule, sequence, text } from '../ebnf/expression.js';
-import { parseGrammar } from '../ebnf/parser.js';
 import { anyCharacters } from '../ebnf/utf8.js';
 import { StructureError } from '../errors.js';
+import { grammarExpression } from '../grammar-text.js';
 import type { GrammarTools } from '../grammar-tools.js';
 import { regexExpression } from '../plain-text.js';
 import { schemaExpression } from '../schema/compiler.js';
@@ -22,7 +22,7 @@ export function formatExpression(format: TagFormat, tools: GrammarTools): Expres
     case 'regex':
       return regexExpression(format.pattern, tools);
     case 'grammar':
-      return parseGrammar(format.grammar, tools);
+      return grammarExpression(format.grammar, tools);
     case 'sequence':
       return sequence(...format.elements.map(nested));
     case 'or':
