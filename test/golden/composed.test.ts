@@ -35,6 +35,25 @@ const CASES = JSON.parse(
   readFileSync(join(import.meta.dirname, 'composed.json'), 'utf8'),
 ) as readonly ComposedCase[];
 
+interface BeamRun {
+  readonly adapter: string | null;
+  readonly prompt: number;
+  readonly beams: number;
+  readonly length_penalty: number;
+  readonly early_stopping: boolean | 'never';
+  readonly endings: readonly number[];
+  readonly min_tokens: number;
+  readonly sequences: readonly (readonly number[])[];
+}
+
+/** What Transformers' generate(num_beams) finds (make_beams.py). */
+const BEAMS = JSON.parse(readFileSync(join(import.meta.dirname, 'beams.json'), 'utf8')) as {
+  readonly case: string;
+  readonly new_tokens: number;
+  readonly prompts: readonly (readonly number[])[];
+  readonly runs: readonly BeamRun[];
+};
+
 const modelOf = ({ adapters }: ComposedRun): string =>
   Object.entries(adapters)
     .map(([name, weight]) => (weight === 1 ? name : `${name}*${weight}`))
@@ -53,6 +72,7 @@ function withoutCopies(from: string, to: string): string {
 
 describe.each(CASES)('adapters of $case, scaled and added up', ({ case: name, prompts, runs }) => {
   const golden = loadGolden(name);
+  const ofBeams = <T>(...values: T[]): T[] => (name.endsWith(BEAMS.case) ? values : []);
   const folder = mkdtempSync(join(tmpdir(), 'lorikeet-composed-'));
   let stack: Stack;
   let tenant: Client;
@@ -132,6 +152,66 @@ describe.each(CASES)('adapters of $case, scaled and added up', ({ case: name, pr
       answer.choices.map((choice) => ({ ...choice, model: models[at], index: at })),
     );
     expect(choices).toEqual(expected);
+  });
+
+  it.each(ofBeams(null, 'qv-r8'))(
+    'are searched with beams, of several prompts and with best_of: %s',
+    async (adapter) => {
+      const [run, other] = BEAMS.runs.filter((each) => each.adapter === adapter && each.endings.length > 1);
+      if (run === undefined || other === undefined) throw new Error('there are no such runs');
+      const asked = {
+        model: adapter ?? 'golden',
+        use_beam_search: true,
+        temperature: 0,
+        best_of: run.beams,
+        n: 2,
+        length_penalty: run.length_penalty,
+        early_stopping: run.early_stopping,
+        stop_token_ids: run.endings,
+        min_tokens: run.min_tokens,
+        max_tokens: BEAMS.new_tokens,
+        return_token_ids: true,
+      };
+      const prompt = [BEAMS.prompts[run.prompt], [5, 6, 7], BEAMS.prompts[run.prompt]];
+      const answer = await tenant.expect<Completion & { usage: { completion_tokens: number } }>(
+        200,
+        'POST',
+        '/v1/completions',
+        { ...asked, prompt },
+      );
+      const ids = answer.choices.map(({ token_ids }) => token_ids);
+      expect(ids).toHaveLength(6);
+      expect([ids.slice(0, 2), ids.slice(4)]).toEqual([run.sequences.slice(0, 2), run.sequences.slice(0, 2)]);
+      expect(answer.usage.completion_tokens).toBeGreaterThan(2 * run.sequences.flat().length);
+    },
+  );
+
+  it.each(ofBeams('turns'))('act from their invocation on, after the base’s pages: %s', async (activated) => {
+    const folderOf = (adapter: string) => join(loadGolden('activated').folder, 'adapters', adapter);
+    const { body } = await tenant.uploadFolder(activated, folderOf(activated));
+    expect(body).toMatchObject({ state: 'ready' });
+    const messages = [{ role: 'user', content: 'hello there, how can I help you today? '.repeat(3) }];
+    const chat = (model: string, fields: object = {}) =>
+      tenant.expect<{
+        usage: {
+          prompt_tokens: number;
+          prompt_tokens_details: { cached_tokens: number; adapter_tokens?: number };
+        };
+      }>(200, 'POST', '/v1/chat/completions', { model, messages, max_tokens: 2, ...fields });
+    const { usage } = await chat('golden');
+    expect(usage.prompt_tokens_details).not.toHaveProperty('adapter_tokens');
+    // The template ends with the token that invokes it.
+    expect((await chat(activated)).usage.prompt_tokens_details).toEqual({
+      cached_tokens: usage.prompt_tokens - 1,
+      adapter_tokens: 1,
+    });
+    const plain = await chat(activated, { add_generation_prompt: false });
+    expect(plain.usage.prompt_tokens_details.adapter_tokens).toBe(0);
+    await tenant.expect(400, 'POST', '/v1/completions', {
+      model: `${activated}+qv-r8`,
+      prompt: 'a',
+      max_tokens: 1,
+    });
   });
 
   it('give the same bits whatever the order in which they are named, alone and beside others', async () => {

@@ -41,6 +41,9 @@ export function fakeNext(adapter: number, tokens: readonly number[], vocabSize: 
   return 7 + (hash % (vocabSize - 12));
 }
 
+/** What the fake takes for the adapter in a sequence of which the base has computed the first `from` tokens. */
+export const activatedFrom = (adapter: number, from: number): number => adapter + from * 65_599;
+
 /** The hidden state of the last of `tokens`. */
 export function fakeHidden(tokens: readonly number[], hiddenSize: number): Float32Array {
   return Float32Array.from({ length: hiddenSize }, (_, i) => fakeNext(i, tokens, 4_096) / 4_096 - 0.5);
@@ -201,7 +204,8 @@ export class FakeNative implements NativeModel {
       if (row0 < end || rows < 1 || row0 + rows > plan.rows) fail('segments overlap or leave the step');
       if (!this.adapters.has(handle)) fail(`segment of an unknown adapter ${handle}`);
       const scaled = scaledHandle(handle, plan.segmentScale[g] as number);
-      if (adapterOfRow.includes(scaled)) fail('an adapter has two segments of one scale');
+      const beginsSequence = plan.qStart.subarray(0, plan.sequences).includes(row0);
+      if (beginsSequence && adapterOfRow.includes(scaled)) fail('an adapter has two segments of one scale');
       adapterOfRow.fill(scaled, row0, row0 + rows);
       end = row0 + rows;
     }
@@ -230,7 +234,8 @@ export class FakeNative implements NativeModel {
         if (plan.position[row] !== position) fail('positions are not the last of the sequence');
         if (plan.kvSlot[row] !== this.#slot(plan, s, position))
           fail('a row is written outside its page table');
-        if (adapterOfRow[row] !== adapterOfRow[begin]) fail('a sequence has two adapters');
+        const before = row === begin ? 0 : adapterOfRow[row - 1];
+        if (before !== 0 && before !== adapterOfRow[row]) fail('a sequence has two adapters');
       }
     }
     for (const id of writer.keys()) {
@@ -264,25 +269,28 @@ export class FakeNative implements NativeModel {
     for (let r = 0; r < plan.samples; r++) {
       const row = plan.sampleRow[r] as number;
       while ((plan.qStart[sequence + 1] as number) <= row) sequence++;
-      const past = this.#past(plan, sequence, plan.position[row] as number, adapterOfRow[row] as number);
-      results.push(this.#result(plan, r, adapterOfRow[row] as number, past));
+      const adapter = adapterOfRow[row] as number;
+      const { past, from } = this.#past(plan, sequence, plan.position[row] as number, adapter);
+      results.push(this.#result(plan, r, activatedFrom(adapter, from), past));
     }
     return () => {
       for (const write of results) write();
     };
   }
 
-  /** The tokens that attention of this row would see, read through the page table. */
-  #past(plan: StepPlan, sequence: number, last: number, adapter: number): number[] {
+  /** The tokens that attention of this row would see, read through the page table; of an adapter's, where it began. */
+  #past(plan: StepPlan, sequence: number, last: number, adapter: number): { past: number[]; from: number } {
     const tokens: number[] = [];
+    let from = 0;
     for (let position = 0; position <= last; position++) {
       const slot = this.#slot(plan, sequence, position);
       if (this.#slotPosition[slot] !== position) fail(`slot ${slot} holds another position`);
-      if (this.#slotAdapter[slot] !== this.#identity(adapter))
+      if (adapter !== 0 && from === position && this.#slotAdapter[slot] === 0) from++;
+      else if (this.#slotAdapter[slot] !== this.#identity(adapter))
         fail(`slot ${slot} was computed with another adapter`);
       tokens.push(this.#slotToken[slot] as number);
     }
-    return tokens;
+    return { past: tokens, from };
   }
 
   #result(plan: StepPlan, r: number, adapter: number, past: readonly number[]): () => void {

@@ -98,6 +98,13 @@ export class ParityFixture {
     return this.check.run({ adapter: sha256, ...parity }, new AbortController().signal);
   }
 
+  /** Makes an adapter callable; says its digest. */
+  async serve(adapterFolder: string): Promise<string> {
+    const { manifest } = await this.validate(adapterFolder);
+    const { sha256 } = await this.#put(Buffer.from(JSON.stringify(manifest)));
+    return sha256;
+  }
+
   /** What the base generates for a fixed prompt, as a tenant's request. */
   async greedy(tokens: number): Promise<number[]> {
     const request = generateRequest(

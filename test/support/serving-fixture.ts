@@ -138,6 +138,17 @@ async function storeAdapter(blobs: FileBlobStore, n: number): Promise<string> {
   return (await putText(blobs, JSON.stringify(manifest))).sha256;
 }
 
+/** As `manifestOf`, of an activated LoRA. */
+export async function storeActivated(
+  blobs: FileBlobStore,
+  n: number,
+  invocationTokens: number[],
+): Promise<string> {
+  const plain = manifestOf(n, await putText(blobs, `weights ${n}`));
+  const manifest: AdapterManifest = { ...plain, format: 'lorikeet.adapter.v2', invocationTokens };
+  return (await putText(blobs, JSON.stringify(manifest))).sha256;
+}
+
 /** An adapter that takes 80 bytes on the device. */
 export function manifestOf(n: number, weights: AdapterManifest['weights']): AdapterManifest {
   const tensor = { name: 't', dtype: 'F32' as const, shape: [1, 10], begin: 0, end: 40 };

@@ -53,7 +53,8 @@ export const GenerationDefaultsSchema = z.object({
 export type GenerationDefaults = z.infer<typeof GenerationDefaultsSchema>;
 
 export const AdapterManifestSchema = z.object({
-  format: z.literal('lorikeet.adapter.v1'),
+  /** v2 says more of how it is computed (`invocationTokens`) than an engine that knows only v1 would heed. */
+  format: z.enum(['lorikeet.adapter.v1', 'lorikeet.adapter.v2']),
   /** Digest of the base model that it was validated against. */
   base: z.string(),
   weights: z.object({ sha256: z.string(), bytes: z.int().positive() }),
@@ -62,6 +63,11 @@ export const AdapterManifestSchema = z.object({
   /** The one for calls with tools, where the adapter has a template of its own for them. */
   toolChatTemplate: z.object({ sha256: z.string(), bytes: z.int().nonnegative() }).optional(),
   generation: GenerationDefaultsSchema.optional(),
+  /**
+   * Of an activated LoRA (aLoRA): it acts from the last place of the prompt on where these tokens stand in a row, with
+   * them; before it, or in a prompt without them, the base computes alone.
+   */
+  invocationTokens: z.array(z.int().nonnegative()).min(1).optional(),
   modules: z.array(ManifestModuleSchema).min(1),
 });
 /**

@@ -73,6 +73,18 @@ const WishedCallsSchema = z.object({
 });
 export type WishedCalls = z.infer<typeof WishedCallsSchema>;
 
+/** How beams are compared. */
+const BeamWishSchema = z.object({
+  /** An answer's score is its log-probability / length ^ lengthPenalty. */
+  lengthPenalty: z.number(),
+  /**
+   * Once as many answers have ended as there are beams: `true` stops, `false` goes on while a beam may become better as long
+   * as it is now, `never` as long as it may get.
+   */
+  earlyStopping: z.union([z.boolean(), z.literal('never')]),
+});
+export type BeamWish = z.infer<typeof BeamWishSchema>;
+
 export const GenerateRequestSchema = z.object({
   requestId: z.string(),
   /** Separates prefix caches of tenants; requests share cached pages only under the same salt. */
@@ -153,6 +165,8 @@ export const GenerateRequestSchema = z.object({
   returnPromptTokens: z.boolean(),
   /** Answers to the one prompt, 1 when absent; answer i draws with seed + i. The stream ends when all have finished. */
   n: z.int().min(1).max(MOST_CHOICES).optional(),
+  /** The `n` best answers that a beam search of `n` beams finds, best first. Nothing is drawn by chance. */
+  beam: BeamWishSchema.optional(),
 });
 export type GenerateRequest = z.infer<typeof GenerateRequestSchema>;
 
@@ -244,6 +258,8 @@ export const GenerateEventSchema = z.discriminatedUnion('type', [
       promptTokens: z.int(),
       cachedTokens: z.int(),
       completionTokens: z.int(),
+      /** Only of an activated LoRA: tokens of the prompt from its invocation on, 0 where it was not invoked. */
+      adapterTokens: z.int().optional(),
       /** Only with a prediction: tokens drafted from it that were drawn, and that were not. */
       predicted: z.object({ accepted: z.int(), rejected: z.int() }).optional(),
     }),

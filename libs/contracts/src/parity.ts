@@ -28,6 +28,8 @@ export const ParityRequestSchema = z.object({
   changes: z.array(DenseChangeSchema).min(1),
   /** Tokens that shall stand in the prompts. */
   tokens: z.array(z.int().nonnegative()).max(1_000).optional(),
+  /** Of an activated LoRA: what the prompts have to begin with, so that it acts on all of them. */
+  invocation: z.array(z.int().nonnegative()).optional(),
 });
 export type ParityRequest = z.infer<typeof ParityRequestSchema>;
 

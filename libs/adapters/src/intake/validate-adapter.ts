@@ -53,7 +53,7 @@ export type Validation = {
       readonly manifest: AdapterManifest;
       readonly report: AdapterReport;
       /** The same adapter by another reading, for the parity check. */
-      readonly parity: Pick<ParityRequest, 'weights' | 'changes' | 'tokens'>;
+      readonly parity: Pick<ParityRequest, 'weights' | 'changes' | 'tokens' | 'invocation'>;
     }
   | { readonly verdict: 'rejected'; readonly report: AdapterReport }
 );
@@ -130,7 +130,12 @@ class Validator {
       verdict: 'accepted',
       manifest,
       report: warnWith(report, scan.warnings),
-      parity: { weights: weights.sha256, changes, tokens: [...scan.tokens] },
+      parity: {
+        weights: weights.sha256,
+        changes,
+        tokens: [...scan.tokens],
+        ...(manifest.invocationTokens && { invocation: manifest.invocationTokens }),
+      },
       made: this.#made,
     };
   }

@@ -70,10 +70,22 @@ function checkVariants(config: HonouredFields): AdapterProblem[] {
     const message = 'PEFT refuses it unless init_lora_weights is true or false.';
     problems.push(problem('config_conflict', 'lora_bias', message));
   }
+  if (config.alora_invocation_tokens.length > 0) problems.push(...checkActivated(config));
   if (config.use_dora && String(config.init_lora_weights).toLowerCase() === 'mica') {
     problems.push(
       problem('config_conflict', 'use_dora', 'PEFT refuses it together with init_lora_weights = mica.'),
     );
   }
   return problems;
+}
+
+function checkActivated({ use_dora, init_lora_weights: init }: HonouredFields): AdapterProblem[] {
+  const other = use_dora
+    ? 'use_dora'
+    : String(init).toLowerCase() === 'mica'
+      ? 'init_lora_weights = mica'
+      : undefined;
+  if (other === undefined) return [];
+  const message = `PEFT refuses it together with ${other}.`;
+  return [problem('config_conflict', 'alora_invocation_tokens', message)];
 }

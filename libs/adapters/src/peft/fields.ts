@@ -14,6 +14,7 @@ const MAX_ALPHA = 1_000_000;
 const MAX_NAMES = 10_000;
 const MAX_SAVED = 1_000;
 const MAX_TOKENS = 100_000;
+const MAX_INVOCATION = 1_000;
 
 const name = z.string().min(1, 'an empty name matches everything');
 const names = z.array(name).max(MAX_NAMES);
@@ -59,6 +60,7 @@ export const HonouredFieldsSchema = z.object({
   fan_in_fan_out: flag.default(false),
   init_lora_weights: z.union([flag, z.string()]).nullable().default(true),
   ensure_weight_tying: flag.default(false),
+  alora_invocation_tokens: orNull(z.array(z.int().nonnegative()).max(MAX_INVOCATION), []).default([]),
   base_model_name_or_path: z.string().nullable().default(null),
   auto_mapping: z.record(z.string(), z.unknown()).nullable().default(null),
 });
@@ -89,6 +91,8 @@ export const HONOURED_NOTES: Readonly<Record<HonouredField, string>> = {
     'How training started. Refused where it changed the base weights: pissa, olora, corda, loftq, lora_ga.',
   ensure_weight_tying:
     'With tied embeddings, what the config says of the embedding or of the head holds for both; without effect otherwise.',
+  alora_invocation_tokens:
+    'Activated LoRA: acts from the last place on where the prompt has these tokens in a row; before it, the base alone computes.',
   base_model_name_or_path:
     'A warning when it names another model than the base; refused where the tenant or the upload requires a match.',
   auto_mapping: "Refused when base_model_class is no class of the base model's family.",
@@ -118,11 +122,6 @@ export const REFUSED_FIELDS: Readonly<Record<string, RefusedField>> = {
     names.nullable(),
     null,
     'LoRA on bare parameters (fused expert weights) is not supported. Train it on linear modules (target_modules).',
-  ),
-  alora_invocation_tokens: refused(
-    z.array(z.int()).nullable(),
-    null,
-    'Activated LoRA switches on in the middle of a prompt, which is not supported. Train it without alora_invocation_tokens.',
   ),
   use_qalora: refused(
     flag,

@@ -101,7 +101,6 @@ describe('an adapter_config.json', () => {
       megatron_config: {},
       layer_replication: [[0, 2]],
       target_parameters: ['experts.gate_up_proj'],
-      alora_invocation_tokens: [1, 2],
       use_qalora: true,
       velora_config: { num_groups: 64 },
       monteclora_config: {},

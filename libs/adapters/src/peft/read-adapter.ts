@@ -10,6 +10,7 @@ import { SafetensorsError } from '#safetensors/error.js';
 import type { SafetensorsHeader } from '#safetensors/header.js';
 import { asNamedIn } from '../base-names.js';
 import { checkBase } from './check-base.js';
+import { checkInvocation } from './check-invocation.js';
 import { readConfig } from './config.js';
 import { expectedTensors } from './expected-tensors.js';
 import { otherFileKind } from './file-kinds.js';
@@ -62,6 +63,7 @@ export function readAdapter(input: AdapterInput): AdapterReading {
     ...(checked?.errors ?? []),
     ...(resolved?.errors ?? []),
     ...(mapped?.errors ?? []),
+    ...(config ? checkInvocation(config, base, modules) : []),
   ];
   const report = buildReport({
     errors,
@@ -76,8 +78,11 @@ export function readAdapter(input: AdapterInput): AdapterReading {
     modules,
   });
   if (errors.length > 0) return { verdict: 'rejected', report };
+  const invocationTokens = config?.alora_invocation_tokens ?? [];
   const manifest = AdapterManifestSchema.parse({
-    format: 'lorikeet.adapter.v1',
+    ...(invocationTokens.length > 0
+      ? { format: 'lorikeet.adapter.v2', invocationTokens }
+      : { format: 'lorikeet.adapter.v1' }),
     base: base.digest,
     weights: input.weights,
     ...input.extras,

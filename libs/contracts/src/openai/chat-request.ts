@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkStructure, type StructureFields, structureFields } from '../structure-wish.js';
+import { beamFields, checkBeams } from './beam-fields.js';
 import { bounded, MOST, onlyKnown } from './bounded.js';
 import { checkModels, modelFields, type OfOneModel } from './many-models.js';
 import { chosenTools, type ToolChoice, ToolChoiceSchema } from './tool-choice.js';
@@ -167,11 +168,13 @@ export const ChatRequestSchema = onlyKnown({
     .nullish(),
   echo: z.boolean().nullish().describe("An answer that goes on with the assistant's message begins with it"),
   ...ignoredFields,
+  ...beamFields,
   ...defaultOnlyFields,
 }).superRefine((request, context) => {
   const report = (field: string, message: string) =>
     context.addIssue({ code: 'custom', path: [field], message });
   checkChatRules(request, report);
+  checkBeams(request, report);
   checkModels(request, request.n ?? 1, report);
 });
 export type ChatBody = z.infer<typeof ChatRequestSchema>;

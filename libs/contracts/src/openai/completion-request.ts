@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkStructure, structureFields } from '../structure-wish.js';
+import { beamFields, checkBeams } from './beam-fields.js';
 import { onlyKnown } from './bounded.js';
 import {
   answerFields,
@@ -95,12 +96,14 @@ export const CompletionRequestSchema = onlyKnown({
     .nullish()
     .describe('false: a text prompt gets no token that the tokenizer would put around it (BOS)'),
   ...ignoredFields,
+  ...beamFields,
   ...defaultOnlyFields,
 }).superRefine((request, context) => {
   const report = (field: string, message: string) =>
     context.addIssue({ code: 'custom', path: [field], message });
   checkCommonRules(request, report);
   checkStructure(request, report);
+  checkBeams(request, report);
   checkSuffix(request, report);
   if (request.logprob_token_ids && request.echo)
     report('logprob_token_ids', 'not with echo: true: the tokens of a prompt have no such list');

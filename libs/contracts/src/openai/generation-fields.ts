@@ -246,9 +246,6 @@ export const ignoredFields = {
 
 /** vLLM's fields that load testers send with their default value. */
 export const defaultOnlyFields = {
-  use_beam_search: onlyDefault(false),
-  length_penalty: onlyDefault(1),
-  early_stopping: onlyDefault(false),
   spaces_between_special_tokens: onlyDefault(true),
 };
 

@@ -4,7 +4,13 @@ export const CompletionUsageSchema = z.object({
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
   total_tokens: z.int(),
-  prompt_tokens_details: z.object({ cached_tokens: z.int() }),
+  prompt_tokens_details: z.object({
+    cached_tokens: z.int(),
+    adapter_tokens: z
+      .int()
+      .optional()
+      .describe('Of an activated LoRA (aLoRA): those from its invocation on; 0: the base model answered'),
+  }),
   completion_tokens_details: z
     .object({ accepted_prediction_tokens: z.int(), rejected_prediction_tokens: z.int() })
     .optional()

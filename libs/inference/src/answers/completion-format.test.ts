@@ -145,6 +145,12 @@ describe('CompletionFormat, whole', () => {
       ['good', null],
       ['better', null],
     ]);
+    const beams = whole(
+      { prompt: 'x', best_of: 2, use_beam_search: true },
+      candidate('first', -3),
+      candidate('second', -1),
+    );
+    expect(beams.choices.map(({ text }) => text)).toEqual(['first']);
   });
 });
 

@@ -73,17 +73,17 @@ export class CompletionFormat implements AnswerFormat {
     return choice;
   }
 
-  /** Of each prompt's candidates the n most likely per token; all of them when none is too many. */
+  /** Of each prompt's candidates the n most likely per token, of beams the first ones; all of them when none is too many. */
   #best(): ChoiceState[] {
     const n = this.request.n ?? 1;
     const candidates = this.request.best_of ?? n;
     if (candidates === n) return this.#choices;
-    return promptsOf(this.request.prompt).flatMap((_, prompt) =>
-      this.#choices
-        .slice(prompt * candidates, (prompt + 1) * candidates)
-        .sort((a, b) => b.meanLogprob - a.meanLogprob)
-        .slice(0, n),
-    );
+    const isRanked = this.request.use_beam_search === true;
+    return promptsOf(this.request.prompt).flatMap((_, prompt) => {
+      const all = this.#choices.slice(prompt * candidates, (prompt + 1) * candidates);
+      if (!isRanked) all.sort((a, b) => b.meanLogprob - a.meanLogprob);
+      return all.slice(0, n);
+    });
   }
 
   /** With include_usage every chunk has the member, null before the last. */

@@ -119,12 +119,18 @@ function resultOf({ model, begun, error, usage }: ModelPart, answer?: Answer): M
 export function sumOf(parts: readonly Pick<ModelPart, 'usage'>[]): CompletionUsage {
   const sum = (of: (usage: CompletionUsage) => number): number =>
     parts.reduce((total, { usage }) => total + of(usage), 0);
+  const activated = parts.some(({ usage }) => usage.prompt_tokens_details.adapter_tokens !== undefined);
   const details = parts.some(({ usage }) => usage.completion_tokens_details);
   return {
     prompt_tokens: sum((usage) => usage.prompt_tokens),
     completion_tokens: sum((usage) => usage.completion_tokens),
     total_tokens: sum((usage) => usage.total_tokens),
-    prompt_tokens_details: { cached_tokens: sum((usage) => usage.prompt_tokens_details.cached_tokens) },
+    prompt_tokens_details: {
+      cached_tokens: sum((usage) => usage.prompt_tokens_details.cached_tokens),
+      ...(activated
+        ? { adapter_tokens: sum((usage) => usage.prompt_tokens_details.adapter_tokens ?? 0) }
+        : {}),
+    },
     ...(details
       ? {
           completion_tokens_details: {

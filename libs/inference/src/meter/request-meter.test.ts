@@ -20,6 +20,14 @@ describe('RequestMeter', () => {
     });
   });
 
+  it('says what of each prompt an activated LoRA computed, also where it was nothing', () => {
+    const meter = new RequestMeter([{ prompt: 0 }, { prompt: 0 }, { prompt: 1 }]);
+    const usage = { promptTokens: 10, cachedTokens: 4, completionTokens: 3, adapterTokens: 6 };
+    for (const sequence of [0, 1]) meter.note(sequence, finish({ usage }));
+    meter.note(2, finish({ usage: { ...usage, adapterTokens: 0 } }));
+    expect(meter.usage.prompt_tokens_details).toEqual({ cached_tokens: 8, adapter_tokens: 6 });
+  });
+
   it('knows what an unfinished request has used so far', () => {
     const meter = new RequestMeter([{ prompt: 0 }]);
     expect(meter.ttft_ms).toBeUndefined();

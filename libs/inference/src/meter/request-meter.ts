@@ -7,6 +7,8 @@ interface Counted {
   promptTokens: number;
   cachedTokens: number;
   completionTokens: number;
+  /** Only of an activated LoRA. */
+  adapterTokens?: number;
   predicted?: { readonly accepted: number; readonly rejected: number };
   firstToken_ms: number | undefined;
   lastToken_ms: number;
@@ -89,16 +91,18 @@ export class RequestMeter {
     }
     let prompt_tokens = 0;
     let cached_tokens = 0;
-    for (const { promptTokens, cachedTokens } of prompts.values()) {
+    let adapter_tokens: number | undefined;
+    for (const { promptTokens, cachedTokens, adapterTokens } of prompts.values()) {
       prompt_tokens += promptTokens;
       cached_tokens += cachedTokens;
+      if (adapterTokens !== undefined) adapter_tokens = (adapter_tokens ?? 0) + adapterTokens;
     }
     const predicted = this.#sequences.flatMap(({ predicted: each }) => each ?? []);
     return {
       prompt_tokens,
       completion_tokens,
       total_tokens: prompt_tokens + completion_tokens,
-      prompt_tokens_details: { cached_tokens },
+      prompt_tokens_details: { cached_tokens, ...(adapter_tokens === undefined ? {} : { adapter_tokens }) },
       ...(predicted.length > 0
         ? {
             completion_tokens_details: {

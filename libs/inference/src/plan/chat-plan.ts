@@ -4,13 +4,22 @@ import { RawJson } from '#contracts/raw-json.js';
 import { AppError } from '#runtime/app-error.js';
 import type { GenerationPlan } from './generation-plan.js';
 import { callableTools, callsOf } from './tool-calls.js';
-import { defaultedOf, endingOf, listedOf, promptingOf, samplingOf, structureOf } from './sampling-plan.js';
+import {
+  beamOf,
+  defaultedOf,
+  endingOf,
+  listedOf,
+  promptingOf,
+  samplingOf,
+  structureOf,
+} from './sampling-plan.js';
 
 export function planChat(request: ChatRequest): GenerationPlan {
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   const input = chatInputOf(request);
   const structure = structureOf(request);
   const calls = callsOf(request);
+  const defaulted = defaultedOf(request, maxTokens);
   const sequences = Array.from({ length: request.n ?? 1 }, (_, alternative) => ({
     prompt: 0,
     request: {
@@ -23,7 +32,8 @@ export function planChat(request: ChatRequest): GenerationPlan {
       input,
       ...(typeof maxTokens === 'number' ? { maxTokens } : {}),
       sampling: samplingOf(request, alternative),
-      defaulted: defaultedOf(request, maxTokens),
+      defaulted,
+      ...beamOf(request, defaulted),
       ...(request.logprobs ? { logprobs: request.top_logprobs ?? 0 } : {}),
       ...listedOf(request),
       ...(typeof request.prompt_logprobs === 'number' ? { promptLogprobs: request.prompt_logprobs } : {}),

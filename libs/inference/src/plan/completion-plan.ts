@@ -1,6 +1,14 @@
 import { type CompletionRequest, promptsOf } from '#contracts/openai/completion-request.js';
 import type { GenerationPlan } from './generation-plan.js';
-import { defaultedOf, endingOf, listedOf, promptingOf, samplingOf, structureOf } from './sampling-plan.js';
+import {
+  beamOf,
+  defaultedOf,
+  endingOf,
+  listedOf,
+  promptingOf,
+  samplingOf,
+  structureOf,
+} from './sampling-plan.js';
 
 /** OpenAI's default of /v1/completions. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -8,9 +16,10 @@ const DEFAULT_MAX_TOKENS = 16;
 /** One sequence for each prompt and alternative; a prompt's sequences do not depend on the other prompts. */
 export function planCompletion(request: CompletionRequest): GenerationPlan {
   const candidates = request.best_of ?? request.n ?? 1;
-  const picksBest = candidates > (request.n ?? 1);
+  const picksBest = !request.use_beam_search && candidates > (request.n ?? 1);
   const logprobs = request.logprobs ?? (picksBest ? 0 : undefined);
   const structure = structureOf(request);
+  const defaulted = defaultedOf(request, request.max_tokens);
   const sequences = promptsOf(request.prompt).flatMap((prompt, index) =>
     Array.from({ length: candidates }, (_, alternative) => ({
       prompt: index,
@@ -24,7 +33,8 @@ export function planCompletion(request: CompletionRequest): GenerationPlan {
             : ({ kind: 'tokens', tokens: prompt } as const),
         maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
         sampling: samplingOf(request, alternative),
-        defaulted: defaultedOf(request, request.max_tokens),
+        defaulted,
+        ...beamOf(request, defaulted),
         ...(logprobs === undefined ? {} : { logprobs }),
         ...listedOf(request),
         ...promptLogprobsOf(request, prompt),

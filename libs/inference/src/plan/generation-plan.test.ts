@@ -1,3 +1,4 @@
+import { NEUTRAL_SAMPLING } from '#contracts/sampling.js';
 import { describe, expect, it } from 'vitest';
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import { type ChatRequest, ChatRequestSchema } from '#contracts/openai/chat-request.js';
@@ -127,6 +128,16 @@ describe('planCompletion', () => {
   it('scores candidates when it must pick the best of them', () => {
     expect(requests(completion({ best_of: 3 })).map(({ logprobs }) => logprobs)).toEqual([0, 0, 0]);
     expect(requests(completion({ best_of: 2, n: 2 }))[0]).not.toHaveProperty('logprobs');
+    const beams = requests(
+      completion({ best_of: 3, use_beam_search: true, seed: 7, temperature: 0, early_stopping: 'never' }),
+    );
+    expect(beams).toHaveLength(3);
+    expect(beams[0]).not.toHaveProperty('logprobs');
+    expect(beams[0]).toMatchObject({
+      beam: { lengthPenalty: 1, earlyStopping: 'never' },
+      sampling: NEUTRAL_SAMPLING,
+      defaulted: ['maxTokens'],
+    });
   });
 
   it('scores the prompt only where echo needs it', () => {

@@ -1,6 +1,12 @@
 import { DEFAULTED_FIELDS } from '#contracts/engine-protocol.js';
 import type { CompletionRequest } from '#contracts/openai/completion-request.js';
-import { givenOf, type Sampling, samplingNumbers, type SamplingRequest } from '#contracts/sampling.js';
+import {
+  givenOf,
+  NEUTRAL_SAMPLING,
+  type Sampling,
+  samplingNumbers,
+  type SamplingRequest,
+} from '#contracts/sampling.js';
 import { type StructureFields, wishedStructure } from '#contracts/structure-wish.js';
 import type { SequenceRequest } from './generation-plan.js';
 
@@ -33,6 +39,21 @@ export function defaultedOf(
   return DEFAULTED_FIELDS.filter((name) =>
     name === 'maxTokens' ? typeof maxTokens !== 'number' : givenOf(request, name) === undefined,
   );
+}
+
+type BeamFields = Pick<CompletionRequest, 'use_beam_search' | 'length_penalty' | 'early_stopping'>;
+
+/** A beam search takes the model's log-probabilities as they are, whatever an adapter's own defaults are. */
+export function beamOf(
+  { use_beam_search, length_penalty, early_stopping }: BeamFields,
+  defaulted: NonNullable<SequenceRequest['defaulted']>,
+): Partial<Pick<SequenceRequest, 'beam' | 'sampling' | 'defaulted'>> {
+  if (!use_beam_search) return {};
+  return {
+    beam: { lengthPenalty: length_penalty ?? 1, earlyStopping: early_stopping ?? false },
+    sampling: NEUTRAL_SAMPLING,
+    defaulted: defaulted.filter((name) => name === 'maxTokens'),
+  };
 }
 
 type EndingFields = Pick<

@@ -19,8 +19,18 @@ class Holder implements PrefixHolder {
     readonly adapter: string | undefined = undefined,
     cacheSalt = 'tenant',
     readonly adapterParts: readonly string[] = [],
+    /** Where an activated LoRA begins. */
+    readonly from?: number,
   ) {
-    this.keys = new PrefixKeys(scopeKey({ cacheSalt, adapter, scale: 1 }), PAGE_TOKENS);
+    const base = from === undefined ? adapter : undefined;
+    const branch = from === undefined || adapter === undefined ? undefined : { adapter, scale: 1, from };
+    this.keys = new PrefixKeys(scopeKey({ cacheSalt, adapter: base, scale: 1 }), PAGE_TOKENS, branch);
+  }
+
+  /** What a token's keys and values are of. */
+  nameAt(at: number): string {
+    const own = this.from !== undefined && at >= this.from ? `${this.adapter} from ${this.from}` : '';
+    return [this.keys.scope, own, ...this.tokens.subarray(0, at + 1)].join(' ');
   }
 }
 
@@ -49,7 +59,7 @@ class Bench {
     }
     for (let at = 0; at < holder.tokens.length; at++) {
       const page = holder.pages[Math.floor(at / PAGE_TOKENS)] as number;
-      const name = [holder.keys.scope, ...holder.tokens.subarray(0, at + 1)].join(' ');
+      const name = holder.nameAt(at);
       const content = this.#content.get(page) ?? [];
       if (at < match.tokens) assert.equal(content[at % PAGE_TOKENS], name);
       else {
@@ -203,6 +213,18 @@ describe('the prefix cache', () => {
     expect(bench.run(composed())).toBe(0);
   });
 
+  it("finds the base's pages for what comes before an activated LoRA, also in the page where it begins", () => {
+    const bench = new Bench(32);
+    const from = (at: number) => new Holder(tokensOf(20), 'a', 'tenant', [], at);
+    expect(bench.once(new Holder(tokensOf(11)))).toBe(0);
+    expect(bench.once(from(10))).toBe(10);
+    expect(bench.once(from(10))).toBe(19);
+    expect(bench.once(from(6))).toBe(6);
+    expect(bench.once(new Holder(tokensOf(20)))).toBe(11);
+    bench.cache.forget('a');
+    expect(bench.once(from(10))).toBe(10);
+  });
+
   it('lets nobody wait for a page of an adapter that was forgotten', () => {
     const bench = new Bench(16);
     const leader = new Holder(tokensOf(12), 'a');
@@ -223,17 +245,20 @@ describe('the prefix cache', () => {
       // Few different tokens, so that beginnings coincide.
       tokens: fc.array(fc.integer({ min: 0, max: 1 }), { minLength: 1, maxLength: 22 }),
       forgets: fc.integer({ min: 0, max: 12 }),
+      from: fc.option(fc.integer({ min: 0, max: 21 }), { nil: undefined }),
     });
     fc.assert(
       fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
         const bench = new Bench(14);
         const running = new Map<number, Holder>();
-        for (const { who, scope, tokens, forgets } of actions) {
+        for (const { who, scope, tokens, forgets, from } of actions) {
           const before = running.get(who);
           if (before !== undefined) bench.end(before);
           running.delete(who);
           if (forgets < 2) bench.cache.forget(forgets === 0 ? 'a' : 'b');
-          const holder = new Holder(Int32Array.from(tokens), scope[1], scope[0]);
+          const begins =
+            scope[1] !== undefined && from !== undefined && from < tokens.length ? from : undefined;
+          const holder = new Holder(Int32Array.from(tokens), scope[1], scope[0], [], begins);
           if (bench.run(holder) !== undefined) running.set(who, holder);
           const held = new Set([...running.values()].flatMap((one) => one.pages));
           expect(bench.pages.freePages).toBe(14 - held.size);

@@ -10,6 +10,9 @@ import type { PrefixKeys } from './prefix-keys.js';
  * Invariant: who holds a page holds its parent, and lets go of it later. So holders never increase along a path, idle
  * pages go leaf first, and the pages of a sequence that are known are always its first ones.
  *
+ * Pages that an activated LoRA computes are a tree of their own, whose root stands for the base's pages before them too.
+ * Who holds one holds those as well, so that they stay at least as long.
+ *
  * Keys and values of a token depend on the tokens before it alone (ADR 2), so what is found is bit for bit what would be
  * computed. That asks of the KV format that a token's slot does not depend on the others of its page.
  */
@@ -47,17 +50,32 @@ export class PrefixCache {
     const { pageTokens } = this.pages;
     const most = Math.max(0, Math.floor(limitTokens / pageTokens));
     const keys = of.keys.of(of.tokens, most);
-    const count = boundary(most, (i) => this.#byKey.has(keys[i] as string));
+    const isKnown = (page: number): boolean => this.#byKey.has(keys[page] as string);
+    const { branchPage } = of.keys;
+    let count = boundary(Math.min(most, branchPage), isKnown);
+    if (count === branchPage) count += boundary(most - branchPage, (i) => isKnown(branchPage + i));
     const nodes = keys.slice(0, count).map((key) => this.#byKey.get(key) as PageNode);
     const heldPages = boundary(count, (i) => this.pages.holders((nodes[i] as PageNode).page) > 0);
-    const parent = nodes.at(-1) ?? this.#roots.get(of.keys.scope);
-    const tail = longestTail(parent, of.tokens.subarray(count * pageTokens, limitTokens));
+    const tail = this.#findTail(of, nodes, limitTokens);
     return {
       tokens: count * pageTokens + (tail?.tokens ?? 0),
       nodes,
       heldPages,
       tail: tail && { node: tail.node, idle: this.pages.holders(tail.node.page) === 0 },
     };
+  }
+
+  /** The page with the most of the tokens behind `nodes`. */
+  #findTail(of: PrefixHolder, nodes: readonly PageNode[], limitTokens: number) {
+    const begin = nodes.length * this.pages.pageTokens;
+    const { keys, tokens } = of;
+    const parent = nodes.at(-1) ?? this.#roots.get(keys.scope);
+    if (nodes.length !== keys.branchPage) return longestTail(parent, tokens.subarray(begin, limitTokens));
+    // In the page where a LoRA begins: what it computed of such a page, or what the base did of the tokens before it.
+    const own = longestTail(this.#roots.get(keys.branchScope(tokens)), tokens.subarray(begin, limitTokens));
+    const before = Math.min(limitTokens, keys.branch?.from ?? begin);
+    const shared = longestTail(parent, tokens.subarray(begin, before));
+    return own !== undefined && own.tokens >= (shared?.tokens ?? 0) ? own : shared;
   }
 
   /** Whether a sequence that goes on computes the page of this key soon. */
@@ -88,7 +106,7 @@ export class PrefixCache {
     const { pageTokens } = this.pages;
     const full = Math.floor(from.computedTokens / pageTokens);
     for (let at = (from.lastKnown?.depth ?? -1) + 1; at < full; at++) {
-      const parent = from.lastKnown ?? this.#root(from);
+      const parent = this.#parentOfNext(from);
       if (parent.forgotten) return;
       const key = from.keys.of(from.tokens, at + 1)[at] as string;
       const known = this.#byKey.get(key);
@@ -135,7 +153,7 @@ export class PrefixCache {
     const at = Math.floor(from.computedTokens / pageTokens);
     const tokens = from.tokens.slice(at * pageTokens, from.computedTokens);
     if (tokens.length === 0) return;
-    const parent = from.lastKnown ?? this.#root(from);
+    const parent = this.#parentOfNext(from);
     const known = parent.children.slice(-SCANNED_CHILDREN);
     const found = known.some((child) => commonLength(child.tokens, tokens) === tokens.length);
     if (!parent.forgotten && !found) this.#add({ page: from.pages[at] as number, tokens, parent });
@@ -167,11 +185,25 @@ export class PrefixCache {
     return node;
   }
 
-  #root({ keys: { scope }, adapter, adapterParts }: PrefixHolder): RootNode {
-    let root = this.#roots.get(scope);
+  /** What the first page of the sequence that is not known stands below. */
+  #parentOfNext({ keys, tokens, lastKnown, adapter, adapterParts }: PrefixHolder): TreeNode {
+    const page = (lastKnown?.depth ?? -1) + 1;
+    const begins = page === keys.branchPage;
+    if (lastKnown !== undefined && !begins) return lastKnown;
+    const isBase = keys.branch !== undefined && !begins;
+    return this.#root({
+      scope: begins ? keys.branchScope(tokens) : keys.scope,
+      adapter: isBase ? undefined : adapter,
+      adapterParts,
+      depth: page - 1,
+    });
+  }
+
+  #root(made: Pick<RootNode, 'scope' | 'adapter' | 'adapterParts' | 'depth'>): RootNode {
+    let root = this.#roots.get(made.scope);
     if (root === undefined) {
-      root = { scope, adapter, adapterParts, depth: -1, children: [], forgotten: false };
-      this.#roots.set(scope, root);
+      root = { ...made, children: [], forgotten: false };
+      this.#roots.set(made.scope, root);
     }
     return root;
   }
@@ -235,7 +267,8 @@ interface RootNode {
   readonly scope: string;
   readonly adapter: string | undefined;
   readonly adapterParts: readonly string[];
-  readonly depth: -1;
+  /** Of the page before its first ones, -1 where they begin sequences. */
+  readonly depth: number;
   readonly children: PageNode[];
   readonly forgotten: boolean;
 }

@@ -15,17 +15,49 @@ export function scopeKey({ cacheSalt, adapter, scale }: PrefixScope): string {
   return hash('sha256', JSON.stringify(['lorikeet.prefix.v1', cacheSalt, adapter ?? null, scale]));
 }
 
+/** Where an activated LoRA takes over from the base model. */
+export interface PrefixBranch {
+  readonly adapter: string;
+  readonly scale: number;
+  /** The first token that it computes. */
+  readonly from: number;
+}
+
 /**
  * The names of a sequence's full pages: the SHA-256 (hex) of the page's tokens and the key of the page before, so a key
- * stands for the scope and for every token up to the end of its page. Equal keys are taken for equal tokens.
+ * stands for the scope and for every token up to the end of its page. Equal keys are taken for equal tokens. From the page
+ * on in which an activated LoRA begins, keys also stand for that LoRA and for where it begins: another prompt with the same
+ * page may invoke it later.
  */
 export class PrefixKeys {
   readonly #keys: string[] = [];
+  #branchScope: string | undefined;
 
   constructor(
     readonly scope: string,
     private readonly pageTokens: number,
+    readonly branch?: PrefixBranch,
   ) {}
+
+  /** The first page that is not the scope's alone; infinite: all are. */
+  get branchPage(): number {
+    return this.branch === undefined
+      ? Number.POSITIVE_INFINITY
+      : Math.floor(this.branch.from / this.pageTokens);
+  }
+
+  /** The parent key of the page `branchPage`; `tokens` must cover the pages before it. */
+  branchScope(tokens: Int32Array): string {
+    if (this.#branchScope === undefined) {
+      const { adapter, scale, from } = this.branch as PrefixBranch;
+      const before = this.of(tokens, this.branchPage)[this.branchPage - 1] ?? this.scope;
+      this.#branchScope = hash(
+        'sha256',
+        JSON.stringify(['lorikeet.branch.v1', before, adapter, scale, from]),
+      );
+    }
+    return this.#branchScope;
+  }
 
   /** Those that were asked for so far. */
   get known(): readonly string[] {
@@ -35,8 +67,9 @@ export class PrefixKeys {
   /** The keys of the first `pages` pages; `tokens` must cover them. */
   of(tokens: Int32Array, pages: number): readonly string[] {
     while (this.#keys.length < pages) {
-      const begin = this.#keys.length * this.pageTokens;
-      const parent = this.#keys.at(-1) ?? this.scope;
+      const page = this.#keys.length;
+      const begin = page * this.pageTokens;
+      const parent = page === this.branchPage ? this.branchScope(tokens) : (this.#keys.at(-1) ?? this.scope);
       this.#keys.push(pageKey(parent, tokens.subarray(begin, begin + this.pageTokens)));
     }
     return this.#keys;

@@ -60,6 +60,7 @@ export class EngineLoop {
   #stalledSteps = 0;
   #lastStepEnd_ms: number | undefined;
   #closing = false;
+  #closedBy: AppError | undefined;
   #finished: Promise<void> | undefined;
 
   constructor(private readonly options: EngineLoopOptions) {
@@ -127,6 +128,8 @@ export class EngineLoop {
   submit(sequence: Sequence): void {
     this.#served.enter(sequence.fairnessKey);
     this.#waiting.add(sequence);
+    // A search goes on by requests of its own, also while everything ends.
+    if (this.#closedBy !== undefined) this.fail(sequence, this.#closedBy);
     this.#wake.notify();
   }
 
@@ -178,6 +181,7 @@ export class EngineLoop {
   /** Fails what is left with `error`, and resolves when no step runs any more. */
   async close(error: AppError): Promise<void> {
     this.#closing = true;
+    this.#closedBy = error;
     for (const sequence of [...this.#running, ...this.#waiting]) this.fail(sequence, error);
     this.#wake.notify();
     await this.#finished;
@@ -345,12 +349,17 @@ export class EngineLoop {
     this.options.prefixes.release(sequence);
     this.options.drafts.drop(sequence);
     this.#served.leave(sequence.fairnessKey);
-    if (outcome === 'stop' || outcome === 'length') this.#lengths.add(sequence.generated);
-    this.options.metrics.requests.inc({ outcome });
-    this.options.requestMetrics.ended(sequence, outcome);
+    this.#count(sequence, outcome);
     this.#adapters.release(sequence);
     sequence.options.onEnd(sequence.failure);
     this.#wake.notify();
+  }
+
+  #count(sequence: Sequence, outcome: RequestOutcome): void {
+    if (sequence.options.isPart === true) return;
+    if (outcome === 'stop' || outcome === 'length') this.#lengths.add(sequence.generated);
+    this.options.metrics.requests.inc({ outcome });
+    this.options.requestMetrics.ended(sequence, outcome);
   }
 
   #removeRunning(sequence: Sequence): void {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type {
   Detokenized,
   DetokenizeRequest,
@@ -12,8 +13,10 @@ import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import type { Registry } from 'prom-client';
-import type { AdapterVersion } from '../residency/adapter-residency.js';
+import { type Activation, activationOf } from '../residency/invocation.js';
 import { AdapterTiers } from '../residency/adapter-tiers.js';
+import { type AskNext, beamOptions, runBeams } from './beam-run.js';
+import { candidatesOf } from './beam-search.js';
 import { checkRequest, checkTokens, completionLimit, limitsFor } from './admission.js';
 import { joinChoices } from './choices.js';
 import { checkScale } from '../residency/scaled-delta.js';
@@ -180,7 +183,8 @@ export class InferenceEngine {
     let begun: Begun;
     try {
       const admitted = { ...(await this.#read(asked, signal)), id, choice: 0, arrival_ms, chunkTokens };
-      begun = choices === 1 ? this.#begin(admitted, signal) : this.#beginAll(admitted, signal);
+      if (asked.beam && admitted.stops.maxTokens > 0) begun = this.#beginBeams(admitted, signal);
+      else begun = choices === 1 ? this.#begin(admitted, signal) : this.#beginAll(admitted, signal);
     } catch (error) {
       this.#ended();
       throw error;
@@ -215,7 +219,15 @@ export class InferenceEngine {
     if (this.#draining) throw shuttingDown();
     const drawn = { request, adapter, maxTokens, badWords, shown, structured: structure !== undefined };
     const drawing = drawingOf(drawn, this.options.model, this.#markTokens);
-    return { request, prompt, predicted, formats, adapter, structure, ...drawing };
+    return {
+      request,
+      prompt,
+      predicted,
+      formats,
+      structure,
+      ...activationOf(adapter, prompt.ids),
+      ...drawing,
+    };
   }
 
   /** The tokens of an input, as a request with it would compute them. */
@@ -332,6 +344,52 @@ export class InferenceEngine {
     const others = request.promptLogprobs === undefined ? beginOthers() : undefined;
     const cancel = (): void => all.abort(new AppError('client_closed_request'));
     return { ready, events: joinChoices({ leader: events, others: others ?? beginOthers, cancel }) };
+  }
+
+  /** A search over requests of one token each. */
+  #beginBeams(admitted: Admitted, signal: AbortSignal): Begun {
+    const { request, stops, prompt, arrival_ms, id } = admitted;
+    const options = beamOptions(request, stops);
+    const stop = new AbortController();
+    const either = AbortSignal.any([signal, stop.signal]);
+    setMaxListeners(options.width + 10, either);
+    const cancel = (): void => stop.abort(new AppError('client_closed_request'));
+    const unpaced = { full: () => undefined, drained: () => undefined, abandoned: cancel };
+    const answers = Array.from({ length: options.width }, () => new EventStream(UNREAD_TOKENS, unpaced));
+    const step = {
+      ...admitted,
+      predicted: undefined,
+      stops: { ...stops, maxTokens: 1, minTokens: 0 },
+      request: {
+        ...request,
+        speculation: {},
+        logprobs: Math.max(candidatesOf(options), request.logprobs ?? 0),
+      },
+    };
+    const { promise: ready, resolve, reject } = withResolvers<void>();
+    const askNext: AskNext = (generated, choice) => {
+      this.#requests++;
+      const ids = Int32Array.from([...prompt.ids, ...generated]);
+      const part = { ...step, id: id + Math.max(0, choice - 1), choice, prompt: { ...prompt, ids } };
+      const later = { isPart: true, arrival_ms: performance.now() };
+      const begun = this.#begin(choice === 0 ? part : { ...part, ...later }, either);
+      begun.ready.then(resolve, reject); // the first one's says it for all
+      return begun.events;
+    };
+    const run = { request, stops, tokenizer: this.options.model.tokenizer, arrival_ms, askNext, answers };
+    void runBeams(run)
+      .catch((error: unknown) => this.#failBeams(answers, error))
+      .finally(() => this.#ended());
+    const [leader, ...others] = answers as [EventStream, ...EventStream[]];
+    if (others.length === 0) return { ready, events: leader };
+    const scores = request.promptLogprobs !== undefined;
+    return { ready, events: joinChoices({ leader, others: scores ? () => others : others, cancel }) };
+  }
+
+  #failBeams(answers: readonly EventStream[], err: unknown): void {
+    this.options.logger.error({ err }, 'a beam search failed');
+    const { code, message } = new AppError('internal_error');
+    for (const events of answers) events.push({ type: 'error', code, message });
   }
 
   #begin(admitted: Admitted, signal: AbortSignal): Begun {
@@ -473,14 +531,13 @@ export class InferenceEngine {
   }
 }
 
-interface ReadRequest {
+interface ReadRequest extends Activation {
   readonly request: GenerateRequest;
   readonly prompt: ReadPrompt;
   readonly predicted: Int32Array | undefined;
   readonly formats: AnswerFormats | undefined;
   readonly stops: StopOptions;
   readonly bans: TokenBans;
-  readonly adapter: AdapterVersion | undefined;
   readonly structure: WishedStructure | undefined;
 }
 
@@ -489,6 +546,7 @@ interface Admitted extends ReadRequest {
   readonly choice: number;
   readonly arrival_ms: number;
   readonly chunkTokens: number | undefined;
+  readonly isPart?: boolean;
 }
 
 interface Begun {

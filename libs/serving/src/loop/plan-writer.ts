@@ -18,7 +18,8 @@ export interface PlannedSequence
   extends Pick<
     Sequence,
     | 'id'
-    | 'adapterHandle'
+    | 'handleBefore'
+    | 'activeFrom'
     | 'adapterScale'
     | 'heldPages'
     | 'computedTokens'
@@ -94,10 +95,7 @@ export class PlanWriter<S extends PlannedSequence = Sequence> {
 
   /** The sequences' pages must already cover the granted tokens. */
   write(grants: readonly Grant<S>[], copies: readonly PendingCopy[]): StepEntry<S>[] {
-    const ordered = grants.toSorted(
-      ({ request: a }, { request: b }) =>
-        a.adapterHandle - b.adapterHandle || a.adapterScale - b.adapterScale || a.id - b.id,
-    );
+    const ordered = inSegmentOrder(grants);
     this.#reserve(ordered);
     const plan = this.#plan;
     plan.rows = 0;
@@ -127,7 +125,7 @@ export class PlanWriter<S extends PlannedSequence = Sequence> {
     const firstHidden = this.#hiddenRows;
     const begin = sequence.computedTokens;
     const end = begin + tokens;
-    this.#writeSegment(sequence, tokens + draft.length);
+    this.#writeSegment(sequence, begin, end + draft.length);
     for (let position = begin; position < end; position++) {
       const row = this.#writeRow(sequence, position, sequence.tokenAt(position));
       if (sequence.pooled?.wants(position) === true) this.#writeHidden(row);
@@ -154,16 +152,22 @@ export class PlanWriter<S extends PlannedSequence = Sequence> {
     return plan.rows++;
   }
 
-  #writeSegment({ adapterHandle: handle, adapterScale }: S, rows: number): void {
+  /** Of the tokens [begin, end) those that the adapter computes; they go to the segment before where they follow it. */
+  #writeSegment(sequence: S, begin: number, end: number): void {
+    const handle = sequence.handleBefore(end);
     if (handle === 0) return;
     const plan = this.#plan;
-    const scale = Math.fround(adapterScale);
+    const scale = Math.fround(sequence.adapterScale);
+    const before = Math.max(0, sequence.activeFrom - begin);
+    const [row0, rows] = [plan.rows + before, end - begin - before];
     const last = plan.segments - 1;
-    if (last >= 0 && plan.segment[last * 3 + 2] === handle && plan.segmentScale[last] === scale) {
-      plan.segment[last * 3 + 1] = (plan.segment[last * 3 + 1] as number) + rows;
+    const [lastRow0, lastRows, lastHandle] = plan.segment.subarray(last * 3, last * 3 + 3);
+    const follows = last >= 0 && (lastRow0 as number) + (lastRows as number) === row0;
+    if (follows && lastHandle === handle && plan.segmentScale[last] === scale) {
+      plan.segment[last * 3 + 1] = (lastRows as number) + rows;
       return;
     }
-    plan.segment.set([plan.rows, rows, handle], plan.segments * 3);
+    plan.segment.set([row0, rows, handle], plan.segments * 3);
     plan.segmentScale[plan.segments] = scale;
     plan.segments++;
   }
@@ -277,6 +281,31 @@ export class PlanWriter<S extends PlannedSequence = Sequence> {
     };
     this.#plan = makeStepPlan(this.#capacity);
   }
+}
+
+/**
+ * By adapter, so that each one's rows are one segment. Those of an activated LoRA that begins within the step have rows of
+ * the base before its own, so they come first: each begins a segment.
+ */
+function inSegmentOrder<S extends PlannedSequence>(grants: readonly Grant<S>[]): readonly Grant<S>[] {
+  const keyed = grants.map((grant) => {
+    const { request, tokens } = grant;
+    const begin = request.computedTokens;
+    return {
+      grant,
+      request,
+      handle: request.handleBefore(begin + tokens),
+      whole: Number(begin >= request.activeFrom),
+    };
+  });
+  keyed.sort(
+    (a, b) =>
+      a.handle - b.handle ||
+      a.request.adapterScale - b.request.adapterScale ||
+      a.whole - b.whole ||
+      a.request.id - b.request.id,
+  );
+  return keyed.map(({ grant }) => grant);
 }
 
 const NO_MASK = -1;

@@ -32,7 +32,12 @@ export interface SequenceOptions {
   readonly bans: TokenBans;
   readonly events: EventStream;
   readonly kvPages: KvPages;
+  /** Undefined: the base model computes all of it. */
   readonly adapter: AdapterVersion | undefined;
+  /** Where in its tokens the adapter begins; absent: at the first. */
+  readonly activeFrom?: number | undefined;
+  /** Whether the request asked for an activated LoRA. */
+  readonly isActivated?: boolean | undefined;
   /** Undefined: no drafts of what it said before. */
   readonly ngram: NgramSpeculation | undefined;
   /** Undefined: no drafts by the draft model. */
@@ -44,6 +49,8 @@ export interface SequenceOptions {
   /** Its prompt is to become one vector; undefined: it is not. */
   readonly pooled?: PooledState | undefined;
   readonly arrival_ms: number;
+  /** It is a later step of a request, and none by itself: metrics of requests pass it over. */
+  readonly isPart?: boolean | undefined;
   /** Most tokens that one step computes of it. */
   readonly chunkTokens?: number | undefined;
   /** Its adapter is there for it; called again when it had to give it back. */
@@ -86,6 +93,8 @@ export class Sequence implements Schedulable, PrefixHolder {
   readonly adapterParts: readonly string[];
   /** What its low-rank deltas are multiplied by. */
   readonly adapterScale: number;
+  /** The first of its tokens that the adapter computes. */
+  readonly activeFrom: number;
   adapterState: AdapterState;
   lease: AdapterLease | undefined;
   /** Aborted when the lease that it waits for is not wanted any more. */
@@ -133,14 +142,12 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.fairnessKey = request.fairnessKey;
     this.fairnessWeight = request.fairnessWeight ?? 1;
     this.priority = request.priority ?? 0;
-    this.adapter = request.adapter;
+    this.adapter = options.adapter?.digest;
     this.adapterParts = request.composition?.map(({ digest }) => digest) ?? [];
-    this.adapterScale = request.adapterScale ?? 1;
-    this.adapterState = request.adapter === undefined ? 'ready' : 'absent';
-    this.keys = new PrefixKeys(
-      scopeKey({ cacheSalt: request.cacheSalt, adapter: request.adapter, scale: this.adapterScale }),
-      options.kvPages.pageTokens,
-    );
+    this.adapterScale = this.adapter === undefined ? 1 : (request.adapterScale ?? 1);
+    this.activeFrom = options.activeFrom ?? 0;
+    this.adapterState = this.adapter === undefined ? 'ready' : 'absent';
+    this.keys = prefixKeys(this, options);
     this.promptTokens = prompt.length;
     this.maxTokens = options.maxTokens;
     this.chunkTokens = options.chunkTokens;
@@ -197,9 +204,15 @@ export class Sequence implements Schedulable, PrefixHolder {
     return this.chargedTokens - this.#enteredTokens < TURN_TOKENS && this.#turnSteps < patience;
   }
 
-  /** 0: the base model computes it. */
-  get adapterHandle(): number {
-    return this.adapterScale === 0 ? 0 : (this.lease?.handle ?? 0);
+  /** The adapter that computes the last of the tokens before `end`; 0: the base model computes all of them. */
+  handleBefore(end: number): number {
+    return this.adapterScale === 0 || end <= this.activeFrom ? 0 : (this.lease?.handle ?? 0);
+  }
+
+  /** Of an activated LoRA: tokens of the prompt that it computes. Undefined: of another adapter, or none. */
+  get adapterTokens(): number | undefined {
+    if (this.options.isActivated !== true) return undefined;
+    return this.adapter === undefined ? 0 : this.promptTokens - this.activeFrom;
   }
 
   /** All known tokens; valid until the next `append`. */
@@ -245,6 +258,17 @@ export class Sequence implements Schedulable, PrefixHolder {
 
 const TURN_TOKENS = 16;
 const TURN_STEPS = 4;
+
+/** Before an activated LoRA begins, pages are the base's, and shared with it. */
+function prefixKeys(
+  { adapter, adapterScale: scale }: Pick<Sequence, 'adapter' | 'adapterScale'>,
+  { request: { cacheSalt }, kvPages: { pageTokens }, activeFrom: from }: SequenceOptions,
+): PrefixKeys {
+  if (adapter === undefined || from === undefined)
+    return new PrefixKeys(scopeKey({ cacheSalt, adapter, scale }), pageTokens);
+  const base = scopeKey({ cacheSalt, adapter: undefined, scale: 1 });
+  return new PrefixKeys(base, pageTokens, { adapter, scale, from });
+}
 
 /** The same given seed draws the same tokens; without one each answer has its own. */
 function seedOf(seed: number | string | undefined, choice: number): bigint {

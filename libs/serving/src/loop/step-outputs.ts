@@ -58,7 +58,7 @@ export class StepOutputs {
     ending: Pick<Extract<GenerateEvent, { type: 'finish' }>, 'reason' | 'stopReason'>,
   ): RequestOutcome {
     const now_ms = performance.now();
-    const { arrival_ms, events } = sequence.options;
+    const { arrival_ms, events, isPart } = sequence.options;
     const firstToken_ms = sequence.firstToken_ms ?? now_ms;
     const firstGrant_ms = sequence.firstGrant_ms ?? now_ms;
     events.push({
@@ -70,6 +70,7 @@ export class StepOutputs {
         promptTokens: sequence.promptTokens,
         cachedTokens: sequence.cachedTokens,
         completionTokens: sequence.generated,
+        ...(sequence.adapterTokens === undefined ? {} : { adapterTokens: sequence.adapterTokens }),
         ...(sequence.options.predicted
           ? { predicted: sequence.speculation?.predicted ?? { accepted: 0, rejected: 0 } }
           : {}),
@@ -81,6 +82,7 @@ export class StepOutputs {
         ...adapterTimes(sequence),
       },
     });
+    if (isPart === true) return ending.reason;
     this.metrics.queueSeconds.observe((firstGrant_ms - arrival_ms) / 1000);
     if (sequence.generated > 1) {
       const perToken_ms = (sequence.lastToken_ms - firstToken_ms) / (sequence.generated - 1);
@@ -116,12 +118,12 @@ export class StepOutputs {
 
   #readDraw(sequence: Sequence, plan: StepPlan, sample: number): RequestOutcome | undefined {
     const id = plan.outToken[sample] as number;
-    const { events, stopRule, arrival_ms } = sequence.options;
+    const { events, stopRule, arrival_ms, isPart } = sequence.options;
     const { tokenizer } = this;
     const now_ms = performance.now();
     if (sequence.firstToken_ms === undefined) {
       sequence.firstToken_ms = now_ms;
-      this.metrics.ttftSeconds.observe((now_ms - arrival_ms) / 1000);
+      if (isPart !== true) this.metrics.ttftSeconds.observe((now_ms - arrival_ms) / 1000);
     }
     sequence.lastToken_ms = now_ms;
     sequence.append(id);

@@ -80,7 +80,7 @@ export class ParityCheck {
   }
 
   async #compare(
-    { adapter, weights, changes, tokens = [] }: ParityRequest,
+    { adapter, weights, changes, tokens = [], invocation }: ParityRequest,
     signal: AbortSignal,
   ): Promise<Parity> {
     const { engine, model, settings, openNative } = this.options;
@@ -89,6 +89,7 @@ export class ParityCheck {
       tokenizer: model.tokenizer,
       vocabSize: model.base.vocabSize,
       maxContext: model.base.maxContext,
+      invocation,
       ownTokens: [...new Set([...tokens, ...changes.flatMap(({ rows }) => rows?.indices ?? [])])],
     });
     const tolerance = parityTolerance(settings);

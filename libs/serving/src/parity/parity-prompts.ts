@@ -1,3 +1,4 @@
+import { lastInvocation } from '../residency/invocation.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
 /** Prompts as a user may send them; the same for every adapter, so that results can be compared. */
@@ -22,10 +23,13 @@ export interface PromptSource {
   readonly maxContext: number;
   /** Tokens whose rows the adapter replaces: some stand in the random prompts. */
   readonly ownTokens: readonly number[];
+  /** What each prompt begins with and holds nowhere else; empty: nothing. */
+  readonly invocation?: readonly number[] | undefined;
 }
 
 export async function parityPrompts(source: PromptSource): Promise<ParityPrompts> {
-  const { tokenizer, vocabSize, maxContext, ownTokens } = source;
+  const { tokenizer, vocabSize, maxContext: context, ownTokens, invocation = [] } = source;
+  const maxContext = context - invocation.length;
   const generate = Math.min(GENERATED_TOKENS, Math.floor(maxContext / 4));
   const length = Math.min(PROMPT_TOKENS, maxContext - generate);
   const prompts: number[][] = [];
@@ -40,7 +44,14 @@ export async function parityPrompts(source: PromptSource): Promise<ParityPrompts
     for (const [at, token] of own.entries()) tokens[2 * at + i] = token;
     prompts.push(tokens.slice(0, length));
   }
-  return { prompts, generate };
+  return { prompts: prompts.map((prompt) => invokedOnce([...invocation, ...prompt], invocation)), generate };
+}
+
+/** Only where an activated LoRA acts from the first token on does it compute what its weights, merged, do. */
+function invokedOnce(prompt: readonly number[], invocation: readonly number[]): readonly number[] {
+  if (invocation.length === 0) return prompt;
+  const last = lastInvocation(prompt, invocation) ?? 0;
+  return last === 0 ? prompt : invokedOnce(prompt.toSpliced(last + invocation.length - 1, 1), invocation);
 }
 
 /** Numerical Recipes' linear congruential generator; its upper bits choose. */

@@ -35,6 +35,10 @@ export async function compose(
   );
   for (const [i, { manifest }] of named.entries()) {
     const what = beyondDeltas(manifest);
+    if (manifest.invocationTokens !== undefined)
+      throw fault(
+        `an activated LoRA (alora_invocation_tokens) goes alone, and adapter ${i + 1} of ${named.length} is one`,
+      );
     if (what !== undefined)
       throw fault(`only low-rank deltas can be added up, and adapter ${i + 1} of ${named.length} ${what}`);
   }

@@ -73,7 +73,10 @@ export class DraftGuess implements PlannedSequence, Candidate {
   }
 
   /** The base model's: no adapter is trained for the draft model. */
-  readonly adapterHandle = 0;
+  handleBefore(): number {
+    return 0;
+  }
+  readonly activeFrom = 0;
   readonly adapterScale = 1;
   readonly promptLogprobs = undefined;
   readonly logprobs = undefined;
