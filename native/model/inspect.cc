@@ -3,15 +3,16 @@
 #include "model/checkpoint.h"
 #include "model/modules.h"
 #include "model/network_config.h"
+#include "model/weights.h"
 
 namespace lorikeet {
 
 Result<CheckpointSummary> inspect_checkpoint(const std::string& folder) {
-  const Result<Network> network = read_network(folder);
+  Result<Network> network = read_network(folder);
   if (!network) return within(folder, network.error());
   Result<Checkpoint> checkpoint = Checkpoint::open(folder);
   if (!checkpoint) return checkpoint.error();
-  if (Status s = checkpoint->rename(network->renames, network->ignored); !s) return s.error();
+  if (Status s = fit_to_checkpoint(*network, *checkpoint); !s) return s.error();
   for (const Module& module : list_modules(*network)) {
     if (module.place == ModulePlace::head && network->head.tied) continue;
     for (const bool bias : {false, true}) {

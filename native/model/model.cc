@@ -25,6 +25,9 @@ Status Model::load(const ModelOptions& options) {
   Result<Network> network = read_network(options.path);
   if (!network) return within(options.path, network.error());
   network_ = std::move(*network);
+  Result<Checkpoint> checkpoint = Checkpoint::open(options.path);
+  if (!checkpoint) return checkpoint.error();
+  if (Status s = fit_to_checkpoint(network_, *checkpoint); !s) return within(options.path, s.error());
   quantization_ = options.quantization;
   adapter_type_ = options.adapter_type;
   modules_ = list_modules(network_);
@@ -35,9 +38,6 @@ Status Model::load(const ModelOptions& options) {
   backend_ = std::move(*backend);
   if (Status s = size_kv(options); !s) return s;
   if (Status s = reserve(options); !s) return s;
-
-  Result<Checkpoint> checkpoint = Checkpoint::open(options.path);
-  if (!checkpoint) return checkpoint.error();
   Result<Weights> weights = load_weights(network_, *checkpoint, *backend_, options.quantization);
   if (!weights) return within(options.path, weights.error());
   weights_ = std::move(*weights);

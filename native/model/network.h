@@ -141,7 +141,8 @@ struct EmbeddingTable {
 
 struct Head {
   std::string module;
-  bool tied = false;  // to the embedding
+  bool tied = false;            // to the embedding
+  bool tied_if_absent = false;  // config.json does not say: tied where the checkpoint has no tensor for it
   bool bias = false;
   float scale = 1.0f;  // of the logits
   float softcap = 0;   // of the logits, after the scale; 0: none

@@ -235,9 +235,14 @@ Status read_text_part(Network& network, const TextPart& part, JsonFields& fields
   for (const char* name : {"tie_word_embeddings", "eos_token_id", "bos_token_id"}) {
     if (fields.has(name) && !text.contains(name)) text[name] = fields.raw(name);
   }
+  const bool says = fields.has("tie_word_embeddings");
+  if (part.may_lack_head && says) text["tie_word_embeddings"] = fields.raw("tie_word_embeddings");
   JsonFields own(text, "config.json: text_config");
   own.has("architectures");
-  return read_text_model(network, own, own.text("model_type").value_or(part.text_model_type));
+  const std::string type = own.text("model_type").value_or(part.text_model_type);
+  if (Status s = read_text_model(network, own, type); !s) return s;
+  network.head.tied_if_absent = part.may_lack_head && !says;
+  return {};
 }
 
 }  // namespace

@@ -359,9 +359,14 @@ size_t Weights::bytes() const {
   return total;
 }
 
+Status fit_to_checkpoint(Network& network, Checkpoint& checkpoint) {
+  if (Status s = checkpoint.rename(network.renames, network.ignored); !s) return s;
+  if (network.head.tied_if_absent) network.head.tied = !checkpoint.has(network.head.module + ".weight");
+  return {};
+}
+
 Result<Weights> load_weights(const Network& network, Checkpoint& checkpoint, Backend& backend,
                              Quantization quantization) {
-  if (Status s = checkpoint.rename(network.renames, network.ignored); !s) return s.error();
   return WeightLoader(network, checkpoint, backend, quantization).load();
 }
 

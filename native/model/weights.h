@@ -34,6 +34,10 @@ struct Weights {
   size_t bytes() const;
 };
 
+// Names the checkpoint's tensors as the network does, and settles what config.json left to them. To be called
+// before anything else is made of the two.
+Status fit_to_checkpoint(Network& network, Checkpoint& checkpoint);
+
 // Takes every tensor that the network needs and refuses a checkpoint that has others.
 Result<Weights> load_weights(const Network& network, Checkpoint& checkpoint, Backend& backend,
                              Quantization quantization);

@@ -1,4 +1,12 @@
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -26,9 +34,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   'bloom-residual': 'apply_residual_connection_post_layernorm',
   'falcon-rw': 'alibi',
   gemma4: '"gemma4_text"',
-  'hunyuan-alpha': 'alpha',
   lfm2: '"lfm2"',
-  ministral3: '"ministral3"',
   'olmo-clip': 'clip_qkv',
   'opt-post-norm': 'do_layer_norm_before',
   'qwen3-5': '"qwen3_5_text"',
@@ -152,7 +158,48 @@ describe('config.json', () => {
     }
   });
 
+  it.each([
+    ['is tied where there is no tensor for it', false],
+    ['is read where there is one', true],
+  ])("whose whole says nothing of Mistral 3's head: it %s", async (_, isThere) => {
+    const source = join(FAMILIES, 'mistral3-parts/model');
+    const folder = mkdtempSync(join(tmpdir(), 'lorikeet-family-'));
+    try {
+      const { tie_word_embeddings: __, ...config } = JSON.parse(
+        readFileSync(join(source, 'config.json'), 'utf8'),
+      ) as Record<string, unknown>;
+      writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+      const weights = readFileSync(join(source, 'model.safetensors'));
+      writeFileSync(join(folder, 'model.safetensors'), isThere ? withZeroHead(weights) : weights);
+      const model = await open(folder, 'reference');
+      const [score = Number.NaN] = (await new StepDriver(model, LIMITS).scorePrompt([3, 4, 5])).slice(1);
+      await model.close();
+      // Each of the 96 tokens is as likely under a head of zeros.
+      if (isThere) expect(score).toBeCloseTo(-Math.log(96), 5);
+      else expect(Math.abs(score + Math.log(96))).toBeGreaterThan(1e-3);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it.each(Object.entries(REFUSED))('of %s is refused for %s', async (name, word) => {
     await expect(open(join(FAMILIES, name, 'model'), 'cpu')).rejects.toThrow(word);
   });
 });
+
+/** The same checkpoint with a head [96, 32] of bfloat16 zeros besides. */
+function withZeroHead(weights: Buffer): Buffer {
+  const length = Number(weights.readBigUInt64LE(0));
+  const header = JSON.parse(weights.toString('utf8', 8, 8 + length)) as Record<string, unknown>;
+  const data = weights.subarray(8 + length);
+  const head = Buffer.alloc(96 * 32 * 2);
+  header['language_model.lm_head.weight'] = {
+    dtype: 'BF16',
+    shape: [96, 32],
+    data_offsets: [data.length, data.length + head.length],
+  };
+  const text = Buffer.from(JSON.stringify(header));
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([size, text, data, head]);
+}

@@ -23,6 +23,9 @@ struct TextPart {
   const char* text_model_type;  // where text_config names none
   std::vector<TensorRename> renames;
   std::vector<std::string> ignored;  // beginnings of the other parts' tensors
+  // The whole's tie_word_embeddings counts, not the part's; without one the head is tied where no tensor is
+  // there.
+  bool may_lack_head = false;
 };
 
 std::span<const Family* const> families();

@@ -1,4 +1,6 @@
 // HunYuan (dense): Llama that normalizes each head of q and k after their rotation.
+#include <cmath>
+
 #include "model/families/family.h"
 
 namespace lorikeet {
@@ -24,6 +26,19 @@ void refuse_variants(ConfigReader& c) {
   }
 }
 
+// Of type "dynamic" with an alpha other than 0 the base is alpha^(D / (D - 2)) times as large, at every
+// length.
+void add_rope(ConfigReader& c) {
+  ConfigReader::RopeDefaults defaults;
+  defaults.beside = {"alpha", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"};
+  const double alpha = c.rope_number("alpha").value_or(0);
+  Rope& rope = c.network.ropes[c.add_rope(defaults)];
+  if (alpha == 0 || c.rope_type() != "dynamic") return;
+  if (!(alpha > 0)) c.fields.refuse("alpha below 0");
+  const double width = c.d.head_dim;
+  rope.theta *= std::pow(alpha, width / (width - 2));
+}
+
 void read(ConfigReader& c) {
   refuse_variants(c);
   c.read_dimensions({});
@@ -32,7 +47,7 @@ void read(ConfigReader& c) {
   options.activation = c.activation("hidden_act", "silu");
   options.qkv_bias = options.o_bias = c.fields.boolean("attention_bias", false);
   c.llama_frame(c.tied(false), options.epsilon);
-  c.add_rope();
+  add_rope(c);
   for (int32_t i = 0; i < c.d.layers; ++i) {
     const std::string self = layer_prefix(i) + "self_attn.";
     Layer layer = c.llama_layer(i, options);

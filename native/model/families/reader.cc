@@ -76,9 +76,17 @@ Activation ConfigReader::activation(const char* name, const char* otherwise) {
   return activation;
 }
 
+namespace {
+
+std::string type_of(JsonFields& rope) {
+  return rope.text("rope_type").value_or(rope.text("type").value_or("default"));
+}
+
+}  // namespace
+
 void ConfigReader::read_scaling(Rope& rope, JsonFields& own, const RopeDefaults& defaults,
                                 std::optional<double> model_original) {
-  std::string type = own.text("rope_type").value_or(own.text("type").value_or("default"));
+  std::string type = type_of(own);
   if (type == "su" || (type == "yarn" && defaults.yarn_means_longrope)) type = "longrope";
   // The old name stands beside the new one; of text alone, all sections turn by the same position.
   for (const char* known : {"type", "mrope_section", "mrope_interleaved", "finetuned"}) own.has(known);
@@ -159,16 +167,40 @@ size_t ConfigReader::push_rope(const Rope& rope) {
   return network.ropes.size() - 1;
 }
 
+const char* ConfigReader::rope_field() {
+  const bool parameters = fields.has("rope_parameters");
+  if (fields.has("rope_scaling") && !fields.raw("rope_scaling").empty()) return "rope_scaling";
+  return parameters ? "rope_parameters" : nullptr;
+}
+
+bool ConfigReader::has_rope_parameters() {
+  return rope_field() != nullptr;
+}
+
+std::string ConfigReader::rope_type() {
+  const char* const field = rope_field();
+  if (field == nullptr || !fields.raw(field).is_object()) return "default";
+  JsonFields own(fields.raw(field), fields.where() + ": " + field);
+  return type_of(own);
+}
+
+std::optional<double> ConfigReader::rope_number(const char* name) {
+  const char* const field = rope_field();
+  if (field == nullptr || !fields.raw(field).is_object()) return std::nullopt;
+  JsonFields own(fields.raw(field), fields.where() + ": " + field);
+  const auto value = own.number(name);
+  if (own.error()) fields.take_error(*own.error());
+  return value;
+}
+
 size_t ConfigReader::add_rope(const RopeDefaults& defaults) {
   Rope rope;
   rope.interleaved = defaults.interleaved;
   rope.theta = fields.number("rope_theta").value_or(defaults.theta);
   double partial = fields.number("partial_rotary_factor").value_or(defaults.partial);
   const auto original = fields.number("original_max_position_embeddings");
-  const bool scaling = fields.has("rope_scaling") && !fields.raw("rope_scaling").empty();
-  const bool parameters = fields.has("rope_parameters");
-  const char* const name = scaling ? "rope_scaling" : "rope_parameters";
-  if (!scaling && !parameters) {
+  const char* const name = rope_field();
+  if (name == nullptr) {
     rope.dims = static_cast<int32_t>(d.head_dim * partial);
     return push_rope(rope);
   }
@@ -181,6 +213,7 @@ size_t ConfigReader::add_rope(const RopeDefaults& defaults) {
   partial = own.number("partial_rotary_factor").value_or(partial);
   rope.dims = static_cast<int32_t>(d.head_dim * partial);
   read_scaling(rope, own, defaults, original);
+  for (const char* known : defaults.beside) own.has(known);
   for (const std::string& unknown : own.unread()) {
     own.refuse(unknown + " is not known for this rope type, and might change what it computes");
   }

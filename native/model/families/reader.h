@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/json_fields.h"
 #include "model/network.h"
@@ -59,9 +60,16 @@ class ConfigReader {
     double partial = 1.0;
     bool interleaved = false;
     bool yarn_means_longrope = false;  // Phi-3's first files
+    std::vector<const char*> beside;   // fields among the rope's that the family reads itself
   };
   size_t add_rope(const RopeDefaults& defaults);
   size_t add_rope() { return add_rope(RopeDefaults{}); }
+  size_t push_rope(const Rope& rope);
+  bool has_rope_parameters();
+  // The scaling's name, "default" where there is none.
+  std::string rope_type();
+  // A number of rope_scaling or rope_parameters.
+  std::optional<double> rope_number(const char* name);
   // By layer type, where rope_parameters has an object for each (`key`); nullopt otherwise.
   std::optional<size_t> add_rope_of(const char* key, const RopeDefaults& defaults);
 
@@ -84,7 +92,8 @@ class ConfigReader {
   void read_llama3(Rope& rope, JsonFields& own);
   void read_yarn(Rope& rope, JsonFields& own);
   void read_longrope(Rope& rope, JsonFields& own);
-  size_t push_rope(const Rope& rope);
+  // rope_scaling wherever it says something, else rope_parameters; nullptr: neither is there.
+  const char* rope_field();
 };
 
 MapModule map_module(std::string name, int64_t out, bool bias = false);

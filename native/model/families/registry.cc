@@ -9,17 +9,17 @@ extern const Family kLlama, kMistral, kQwen2, kQwen3, kGemma, kGemma2, kGemma3, 
     kQwen3Moe, kOlmoe, kGraniteMoe, kGlm4Moe, kGptOss;
 extern const Family kGpt2, kGptBigcode, kPhi, kGptNeox, kOpt, kBloom, kFalcon, kStarcoder2, kStablelm;
 extern const Family kSmollm3, kGranite, kOlmo, kOlmo2, kOlmo3, kExaone4, kSeedOss, kHunyuan, kErnie,
-    kMinistral;
+    kMinistral, kMinistral3;
 extern const Family kGlm, kGlm4, kCohere, kCohere2, kNemotron, kArcee, kApertus, kHelium;
 
 std::span<const Family* const> families() {
   static const Family* const list[] = {
-      &kLlama,  &kMistral,    &kQwen2,      &kQwen3,    &kGemma,   &kGemma2,     &kGemma3,
-      &kPhi3,   &kMixtral,    &kQwen2Moe,   &kQwen3Moe, &kOlmoe,   &kGraniteMoe, &kGlm4Moe,
-      &kGptOss, &kGpt2,       &kGptBigcode, &kPhi,      &kGptNeox, &kOpt,        &kBloom,
-      &kFalcon, &kStarcoder2, &kStablelm,   &kSmollm3,  &kGranite, &kOlmo,       &kOlmo2,
-      &kOlmo3,  &kExaone4,    &kSeedOss,    &kHunyuan,  &kErnie,   &kMinistral,  &kGlm,
-      &kGlm4,   &kCohere,     &kCohere2,    &kNemotron, &kArcee,   &kApertus,    &kHelium};
+      &kLlama,      &kMistral,   &kQwen2,      &kQwen3, &kGemma,      &kGemma2,  &kGemma3,     &kPhi3,
+      &kMixtral,    &kQwen2Moe,  &kQwen3Moe,   &kOlmoe, &kGraniteMoe, &kGlm4Moe, &kGptOss,     &kGpt2,
+      &kGptBigcode, &kPhi,       &kGptNeox,    &kOpt,   &kBloom,      &kFalcon,  &kStarcoder2, &kStablelm,
+      &kSmollm3,    &kGranite,   &kOlmo,       &kOlmo2, &kOlmo3,      &kExaone4, &kSeedOss,    &kHunyuan,
+      &kErnie,      &kMinistral, &kMinistral3, &kGlm,   &kGlm4,       &kCohere,  &kCohere2,    &kNemotron,
+      &kArcee,      &kApertus,   &kHelium};
   return list;
 }
 
@@ -30,15 +30,15 @@ const std::vector<TensorRename> kTextNames = {{"model.language_model.", "model."
                                               {"language_model.model.", "model."},
                                               {"language_model.lm_head.", "lm_head."}};
 
+const std::vector<std::string> kPictures = {"vision_tower.", "model.vision_tower.", "multi_modal_projector.",
+                                            "model.multi_modal_projector."};
+
 }  // namespace
 
 std::span<const TextPart> text_parts() {
   static const TextPart list[] = {
-      {"gemma3",
-       {"Gemma3ForConditionalGeneration"},
-       "gemma3_text",
-       kTextNames,
-       {"vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."}},
+      {"gemma3", {"Gemma3ForConditionalGeneration"}, "gemma3_text", kTextNames, kPictures},
+      {"mistral3", {"Mistral3ForConditionalGeneration"}, "mistral", kTextNames, kPictures, true},
   };
   return list;
 }

@@ -132,6 +132,13 @@ _CASES = [
                            patch_size=8)),
      [dict(name="language-r4", lora=dict(r=4, lora_alpha=8, target_modules=r".*language_model.*\.(q_proj|o_proj|down_proj)")),
       dict(name="dora-r4", lora=dict(r=4, lora_alpha=8, use_dora=True, target_modules=r".*language_model.*\.(v_proj|up_proj)"))]),
+    ("mistral3-parts", "mistral3", dict(
+        vocab_size=96, image_token_index=95,
+        text_config=dict(GQA, model_type="ministral3", head_dim=16, num_hidden_layers=2, rope_parameters=dict(
+            YARN, original_max_position_embeddings=16, llama_4_scaling_beta=0.1, mscale=1.0, mscale_all_dim=1.0)),
+        vision_config=dict(model_type="pixtral", hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                           image_size=16, patch_size=8)),
+     [dict(name="language-r4", lora=dict(r=4, lora_alpha=8, target_modules=r".*language_model.*\.(q_proj|o_proj|down_proj)"))]),
     # Experts as the published checkpoints store them (make_families.py packs what is named so).
     ("gpt-oss-mxfp4", "gpt_oss", dict(GQA, intermediate_size=32, head_dim=8, num_local_experts=4, num_experts_per_tok=2,
                                       sliding_window=8, rope_parameters=dict(YARN, truncate=False)), [dora("q_proj", "o_proj")]),

@@ -19,7 +19,7 @@ import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from family_cases import CASES
 
@@ -141,11 +141,17 @@ def pack_mxfp4(folder):
     json.dump(config, open(config_path, "w"), indent=1)
 
 
+def auto_class(arch):
+    """Gemma 3's class for text takes its whole; Mistral 3's whole has only the one for pictures and text."""
+    return AutoModelForImageTextToText if arch == "mistral3" else AutoModelForCausalLM
+
+
 def load(folder):
     """In float32; weights in MXFP4 as Transformers unpacks them."""
-    packed = json.load(open(os.path.join(folder, "config.json"))).get("quantization_config")
+    config = json.load(open(os.path.join(folder, "config.json")))
+    packed = config.get("quantization_config")
     more = dict(quantization_config=transformers.Mxfp4Config(dequantize=True)) if packed else {}
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", **more)
+    model = auto_class(config["model_type"]).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", **more)
     return model.float().eval()
 
 
@@ -189,7 +195,7 @@ def make_case(out_dir, case):
     os.makedirs(model_folder)
     torch.manual_seed(case["seed"])
     config = AutoConfig.for_model(case["arch"], **case["config"], bos_token_id=0, eos_token_id=1, pad_token_id=2)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    model = auto_class(case["arch"]).from_config(config, attn_implementation="eager").float().eval()
     randomize(model, case["seed"])
     model.tie_weights()
     model.to(torch.bfloat16).save_pretrained(model_folder)
