@@ -8,13 +8,21 @@ import { z } from 'zod';
 export type TagFormat =
   | { readonly type: 'any_text' }
   | { readonly type: 'const_string'; readonly value: string }
-  | { readonly type: 'json_schema'; readonly json_schema: unknown }
+  | { readonly type: 'json_schema'; readonly json_schema: unknown; readonly spelling?: ValueSpelling }
   | { readonly type: 'regex'; readonly pattern: string }
   | { readonly type: 'grammar'; readonly grammar: string }
   | { readonly type: 'sequence' | 'or'; readonly elements: readonly TagFormat[] }
   | Tag
   | TriggeredTags
   | TagsWithSeparator;
+
+/**
+ * How values are written that fit a schema, where not as JSON; no caller says it. `python`: as the arguments of a call, in
+ * parentheses. `marked`: JSON with texts as they are between marks, which hold none of `excluded`.
+ */
+export type ValueSpelling =
+  | { readonly kind: 'python' }
+  | { readonly kind: 'marked'; readonly quote: string; readonly excluded: readonly string[] };
 
 export interface Tag {
   readonly type: 'tag';

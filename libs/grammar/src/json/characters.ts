@@ -16,7 +16,8 @@ import { characterAlternatives } from '../ebnf/utf8.js';
 
 /** Must be escaped: quotation mark, reverse solidus, control characters. */
 const ESCAPED: CodePoints = [0, 0x1f, 0x22, 0x22, 0x5c, 0x5c];
-const SHORT_ESCAPES: readonly (readonly [character: string, letter: string])[] = [
+type ShortEscape = readonly [character: string, letter: string];
+const SHORT_ESCAPES: readonly ShortEscape[] = [
   ['"', '"'],
   ['\\', '\\'],
   ['/', '/'],
@@ -27,15 +28,27 @@ const SHORT_ESCAPES: readonly (readonly [character: string, letter: string])[] =
   ['\t', 't'],
 ];
 const BY_NUMBER: CodePoints = [0, 0x1f, 0x7f, 0xd7ff, 0xe000, 0x10ffff];
+/** Which escapes a text may have. */
+export interface Escapes {
+  readonly short: readonly ShortEscape[];
+  /** As `\uXXXX`. */
+  readonly numbered: CodePoints;
+}
+export const JSON_ESCAPES: Escapes = { short: SHORT_ESCAPES, numbered: BY_NUMBER };
+export const PYTHON_ESCAPES: Escapes = {
+  short: SHORT_ESCAPES.filter(([character]) => character !== '/'),
+  numbered: [0, 0x1f, 0x7f, 0x7f],
+};
+
 /** A set of more ranges (the letters of all scripts, say) is not spelled by numbers: the grammar would become large. */
 const MOST_RANGES_BY_NUMBER = 24;
 
 /** One character of the set, as it may stand between the quotation marks: alternatives without alternatives in them. */
-export function jsonCharacters(set: CodePoints, rules: Rules): readonly Expression[] {
-  const letters = SHORT_ESCAPES.filter(([character]) =>
-    contains(set, character.codePointAt(0) as number),
-  ).map(([, letter]) => letter);
-  const numbered = intersection(set, BY_NUMBER);
+export function jsonCharacters(set: CodePoints, rules: Rules, escapes: Escapes): readonly Expression[] {
+  const letters = escapes.short
+    .filter(([character]) => contains(set, character.codePointAt(0) as number))
+    .map(([, letter]) => letter);
+  const numbered = intersection(set, escapes.numbered);
   const isShort = numbered.length > 0 && numbered.length <= 2 * MOST_RANGES_BY_NUMBER;
   return [
     ...characterAlternatives(difference(set, ESCAPED), rules),

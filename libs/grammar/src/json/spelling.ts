@@ -1,10 +1,12 @@
-import { ALL } from '../automaton/code-points.js';
-import type { Dfa } from '../automaton/dfa.js';
-import { ofLength } from '../automaton/languages.js';
+import { ALL, type CodePoints } from '../automaton/code-points.js';
+import { type Dfa, isEmptyLanguage } from '../automaton/dfa.js';
+import { EVERY_TEXT, ofLength } from '../automaton/languages.js';
+import { both } from '../automaton/product.js';
 import type { Budget } from '../budget.js';
 import {
   choice,
   type Expression,
+  NEVER,
   NOTHING,
   optional,
   repeat,
@@ -16,7 +18,8 @@ import {
 import { expressionOf } from '../ebnf/from-automaton.js';
 import type { Rules } from '../ebnf/rules.js';
 import { DIGITS } from '../regex/classes.js';
-import { jsonCharacters } from './characters.js';
+import { StructureError } from '../errors.js';
+import { beginsNone, type Dialect, JSON_DIALECT, withoutMarks } from './dialect.js';
 import { FREE_DIGITS, type NumberFacts, numberLanguage } from './numbers.js';
 
 export type JsonValue =
@@ -39,16 +42,21 @@ const MOST_COUNTED = 64;
 
 /** The spellings of JSON in a grammar's rules. */
 export class JsonSpelling {
-  readonly #spelling = {
-    alternatives: (set: readonly number[]) => jsonCharacters(set, this.rules),
-    end: text('"'),
-  };
-
   constructor(
     readonly rules: Rules,
-    private readonly whiteSpace: WhiteSpace,
-    private readonly budget: Budget,
+    readonly whiteSpace: WhiteSpace,
+    readonly budget: Budget,
+    readonly dialect: Dialect = JSON_DIALECT,
   ) {}
+
+  /** The same values in other words. */
+  in(dialect: Dialect, whiteSpace = this.whiteSpace): JsonSpelling {
+    return new JsonSpelling(this.rules, whiteSpace, this.budget, dialect);
+  }
+
+  word(value: 'null' | 'true' | 'false'): Expression {
+    return text(this.dialect.words[value]);
+  }
 
   blank(): Expression {
     if (this.whiteSpace === 'compact') return NOTHING;
@@ -69,23 +77,61 @@ export class JsonSpelling {
 
   /** A string of `min` to `max` characters. */
   string(min = 0, max?: number): Expression {
-    if (min === 0 && max === undefined) return sequence(text('"'), this.#restOfString());
+    const { key, quote, excluded } = this.dialect;
+    if (min === 0 && max === undefined) {
+      if (excluded.length > 0)
+        return this.rules.once('string', `${key}string`, () => this.stringOf(EVERY_TEXT));
+      return sequence(text(quote), this.#restOfString());
+    }
     if (Math.max(min, max ?? 0) <= MOST_COUNTED) return this.stringOf(ofLength(min, max, this.budget));
-    const one = this.rules.once('character', 'character', () => choice(...jsonCharacters(ALL, this.rules)));
-    return sequence(text('"'), repeat(one, min, max), text('"'));
+    const one = this.rules.once('character', `${key}character`, () =>
+      choice(...this.dialect.characters(beginsNone(excluded), this.rules)),
+    );
+    return sequence(text(quote), repeat(one, min, max), text(quote));
   }
 
   stringOf(language: Dfa): Expression {
-    return sequence(text('"'), expressionOf(language, this.#spelling, this.rules, 'text'));
+    const { quote, excluded, characters } = this.dialect;
+    const written =
+      excluded.length === 0 ? language : both(language, withoutMarks(excluded, this.budget), this.budget);
+    if (isEmptyLanguage(written)) return NEVER;
+    const spelling = {
+      alternatives: (set: CodePoints) => characters(set, this.rules),
+      end: text(quote),
+    };
+    return sequence(text(quote), expressionOf(written, spelling, this.rules, 'text'));
   }
 
   /** Any characters and the closing quotation mark. */
   #restOfString(): Expression {
-    return this.rules.once('rest', 'rest of string', () => {
-      const again = rule(this.rules.nameOf('rest of string'));
-      return choice(text('"'), ...jsonCharacters(ALL, this.rules).map((one) => sequence(one, again)));
+    const key = `${this.dialect.key}rest of string`;
+    return this.rules.once('rest', key, () => {
+      const again = rule(this.rules.nameOf(key));
+      const characters = this.dialect.characters(ALL, this.rules);
+      return choice(text(this.dialect.quote), ...characters.map((one) => sequence(one, again)));
     });
   }
+
+  /** Of a member; refuses one that cannot be written. */
+  name(name: string): Expression {
+    const { bareName, written, quote } = this.dialect;
+    if (bareName?.test(name) === true) return text(name);
+    const spelled = written(name);
+    if (spelled === undefined) throw unwritable(name);
+    return text(`${quote}${spelled}${quote}`);
+  }
+
+  anyName(): Expression {
+    return this.string();
+  }
+
+  nameOf(language: Dfa): Expression {
+    return this.stringOf(language);
+  }
+
+  /** Around the members of an object. */
+  readonly open: string = '{';
+  readonly close: string = '}';
 
   number(facts: NumberFacts): Expression {
     const isFree = facts.min === undefined && facts.max === undefined && facts.multipleOf === undefined;
@@ -97,13 +143,13 @@ export class JsonSpelling {
 
   /** Any JSON value. */
   value(): Expression {
-    return this.rules.once('value', 'value', () =>
+    return this.rules.once('value', `${this.dialect.key}value`, () =>
       choice(
         this.string(),
         this.number({ integer: false }),
-        text('true'),
-        text('false'),
-        text('null'),
+        this.word('true'),
+        this.word('false'),
+        this.word('null'),
         this.array(this.value()),
         this.object(),
       ),
@@ -117,8 +163,8 @@ export class JsonSpelling {
 
   /** An object with any members. */
   object(): Expression {
-    return this.rules.once('object', 'object', () => {
-      const member = this.member(this.string(), this.value());
+    return this.rules.once('object', `${this.dialect.key}object`, () => {
+      const member = this.member(this.anyName(), this.value());
       const members = sequence(member, repeat(this.next(member), 0));
       return sequence(text('{'), this.blank(), optional(sequence(members, this.blank())), text('}'));
     });
@@ -130,20 +176,33 @@ export class JsonSpelling {
 
   /** Exactly this value, members and items in its order. */
   literal(value: JsonValue): Expression {
-    if (typeof value !== 'object' || value === null) return text(JSON.stringify(value));
+    if (typeof value === 'string') {
+      const { quote, written } = this.dialect;
+      const spelled = written(value);
+      return spelled === undefined ? NEVER : text(`${quote}${spelled}${quote}`);
+    }
+    if (value === null || typeof value === 'boolean') return this.word(`${value}`);
+    if (typeof value !== 'object') return text(JSON.stringify(value));
     const isArray = Array.isArray(value);
     const parts: Expression[] = isArray
       ? value.map((item) => this.literal(item as JsonValue))
       : Object.entries(value).map(([name, item]) =>
-          this.member(text(JSON.stringify(name)), this.literal(item as JsonValue)),
+          this.member(this.name(name), this.literal(item as JsonValue)),
         );
     const [first, ...rest] = parts;
-    const [open, close] = isArray ? ['[', ']'] : ['{', '}'];
+    const [open, close] = isArray ? ['[', ']'] : [this.open, this.close];
     const inner =
       first === undefined ? NOTHING : sequence(first, ...rest.map((part) => this.next(part)), this.blank());
     return sequence(text(open as string), this.blank(), inner, text(close as string));
   }
 }
+
+const unwritable = (name: string): StructureError =>
+  new StructureError(
+    'unsupported',
+    `properties: the name ${JSON.stringify(name)} cannot be written in this model's calls`,
+    'properties',
+  );
 
 /** ASCII that is not within a JSON string. */
 const PLAIN_ASCII = { alternatives: (letters: readonly number[]) => [bytes(letters)], end: NOTHING };

@@ -1,10 +1,13 @@
 import { isEmptyLanguage } from '../automaton/dfa.js';
 import type { Budget } from '../budget.js';
-import { choice, type Expression, isNever, NEVER, text } from '../ebnf/expression.js';
+import type { ValueSpelling } from '#contracts/structural-tag.js';
+import { choice, type Expression, isNever, NEVER } from '../ebnf/expression.js';
 import type { Rules } from '../ebnf/rules.js';
 import type { GrammarTools } from '../grammar-tools.js';
 import { StructureError } from '../errors.js';
-import type { JsonSpelling } from '../json/spelling.js';
+import { CallSpelling } from '../json/call-spelling.js';
+import { dialectOf } from '../json/dialect.js';
+import type { JsonSpelling, JsonValue } from '../json/spelling.js';
 import { Alternatives, type Conjuncts } from './alternatives.js';
 import { arrayExpression } from './arrays.js';
 import { type Schema, SchemaDocument } from './document.js';
@@ -23,8 +26,17 @@ const MOST_NESTED = 400;
  * JSON Schema (2020-12 and draft 7) to an expression of which every text is JSON that fits it. Throws a `StructureError` that
  * names keyword and place for what cannot be enforced exactly.
  */
-export function schemaExpression(schema: unknown, grammar: GrammarTools): Expression {
-  return new SchemaCompiler(schema, grammar).expression();
+export function schemaExpression(
+  schema: unknown,
+  grammar: GrammarTools,
+  spelled?: ValueSpelling,
+): Expression {
+  if (spelled === undefined) return new SchemaCompiler(schema, grammar).expression();
+  const dialect = dialectOf(spelled);
+  const isCall = spelled.kind === 'python';
+  const spelling = grammar.spelling.in(dialect, isCall ? undefined : 'compact');
+  const compiler = new SchemaCompiler(schema, { ...grammar, spelling });
+  return isCall ? compiler.call(new CallSpelling(spelling)) : compiler.expression();
 }
 
 class SchemaCompiler {
@@ -63,6 +75,21 @@ class SchemaCompiler {
     return this.#valueOf([this.#document.root]);
   }
 
+  /** The objects that fit, as the arguments of a call. */
+  call(spelling: JsonSpelling): Expression {
+    const choices = this.#alternatives.of([this.#document.root]).map((conjuncts) => {
+      const facts = factsOf(conjuncts, this.#document);
+      if (facts.values !== undefined) {
+        const isFitting = (value: JsonValue) =>
+          conjuncts.every((schema) => this.#evaluator.fits(value, schema));
+        return choice(...facts.values.filter(isFitting).map((value) => spelling.literal(value)));
+      }
+      refuseUnenforced(conjuncts, facts);
+      return facts.types.has('object') ? objectExpression(facts.object, this.#tools(spelling)) : NEVER;
+    });
+    return choice(...choices.filter((each) => !isNever(each)));
+  }
+
   /** The values that fit all of `schemas`. */
   #valueOf(schemas: readonly Schema[]): Expression {
     const distinct = [...new Set(schemas)].filter(({ body }) => body !== true);
@@ -93,20 +120,24 @@ class SchemaCompiler {
   }
 
   #ofType(type: JsonType, facts: Facts): Expression {
-    if (type === 'null') return text('null');
-    if (type === 'boolean') return choice(text('true'), text('false'));
+    if (type === 'null') return this.#spelling.word('null');
+    if (type === 'boolean') return choice(this.#spelling.word('true'), this.#spelling.word('false'));
     if (type === 'number') return this.#spelling.number(facts.number);
     if (type === 'string') return this.#string(facts);
-    const tools = {
+    const tools = this.#tools(this.#spelling);
+    return type === 'array' ? arrayExpression(facts.array, tools) : objectExpression(facts.object, tools);
+  }
+
+  #tools(spelling: JsonSpelling) {
+    return {
       document: this.#document,
       alternatives: this.#alternatives,
       emptiness: this.#emptiness,
       languages: this.#languages,
-      spelling: this.#spelling,
+      spelling,
       budget: this.#budget,
       valueOf: (schemas: readonly Schema[]) => this.#valueOf(schemas),
     };
-    return type === 'array' ? arrayExpression(facts.array, tools) : objectExpression(facts.object, tools);
   }
 
   #string({ string }: Facts): Expression {

@@ -54,7 +54,7 @@ export function objectExpression(facts: ObjectFacts, tools: ObjectTools): Expres
       continue;
     }
     const value = tools.valueOf(tools.emptiness.member(facts, name));
-    members.push({ expression: tools.spelling.member(text(JSON.stringify(name)), value), required });
+    members.push({ expression: tools.spelling.member(tools.spelling.name(name), value), required });
   }
   const others = otherMembers(facts, names, tools);
   return new MemberList(facts, members, others, tools).expression();
@@ -64,7 +64,7 @@ export function objectExpression(facts: ObjectFacts, tools: ObjectTools): Expres
 function otherMembers(facts: ObjectFacts, declared: ReadonlySet<string>, tools: ObjectTools): Expression {
   const { budget, languages, spelling } = tools;
   if (facts.groups.length === 0 && declared.size === 0 && facts.names.length === 0)
-    return spelling.member(spelling.string(), spelling.value());
+    return spelling.member(spelling.anyName(), spelling.value());
   const patterns = new Map(
     facts.groups.flatMap(({ patterns, at }) => [...patterns.keys()].map((source) => [source, at] as const)),
   );
@@ -92,7 +92,7 @@ function otherMembers(facts: ObjectFacts, declared: ReadonlySet<string>, tools: 
     if (isEmptyLanguage(language)) continue;
     language = undeclared(language, declared, budget);
     if (!isEmptyLanguage(language))
-      found.push(spelling.member(spelling.stringOf(language), tools.valueOf(conjuncts)));
+      found.push(spelling.member(spelling.nameOf(language), tools.valueOf(conjuncts)));
   }
   return choice(...found);
 }
@@ -158,7 +158,7 @@ class MemberList {
 
   expression(): Expression {
     const { spelling } = this.tools;
-    return sequence(text('{'), spelling.blank(), this.#tail(0, 0));
+    return sequence(text(spelling.open), spelling.blank(), this.#tail(0, 0));
   }
 
   /** What follows when the members before `index` are through and `count` of them are there: to the closing brace. */
@@ -205,10 +205,11 @@ class MemberList {
   #close(count: number): Expression {
     const { facts, others } = this;
     const { spelling } = this.tools;
-    const end = sequence(spelling.blank(), text('}'));
+    const close = text(spelling.close);
+    const end = sequence(spelling.blank(), close);
     const missing = Math.max(0, facts.min - count);
     if (isNever(others) || (facts.max !== undefined && count >= facts.max))
-      return missing > 0 ? NEVER : count === 0 ? text('}') : end;
+      return missing > 0 ? NEVER : count === 0 ? close : end;
     // Others may repeat a name, so that several can be but one member.
     if (missing > 1) return NEVER;
     const left = facts.max === undefined ? undefined : facts.max - count;
@@ -218,6 +219,6 @@ class MemberList {
       repeat(spelling.next(others), 0, left === undefined ? undefined : left - 1),
       end,
     );
-    return missing > 0 ? some : choice(some, text('}'));
+    return missing > 0 ? some : choice(some, close);
   }
 }

@@ -18,7 +18,7 @@ export function formatExpression(format: TagFormat, tools: GrammarTools): Expres
     case 'const_string':
       return text(format.value);
     case 'json_schema':
-      return schemaExpression(format.json_schema, tools);
+      return schemaExpression(format.json_schema, tools, format.spelling);
     case 'regex':
       return regexExpression(format.pattern, tools);
     case 'grammar':

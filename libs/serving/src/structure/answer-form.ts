@@ -2,7 +2,6 @@ import type { AnswerFormats, ReasoningFormat } from '#contracts/chat-formats.js'
 import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import type { TagFormat } from '#contracts/structural-tag.js';
 import type { StructureWish } from '#contracts/structure-wish.js';
-import { AppError } from '#runtime/app-error.js';
 import type { RenderedChat } from '../text/chat-formats.js';
 import { callsFormat, textWithCalls } from './call-forms.js';
 
@@ -61,14 +60,6 @@ function bodyOf(
     calls.required || answer !== undefined
       ? callsFormat(tools, chat.source, calls)
       : textWithCalls(tools, chat.source, calls);
-  if (format === undefined) {
-    if (answer !== undefined && structure && !calls.required && !calls.tools.some(({ strict }) => strict))
-      return { format: answer, field: structure.field };
-    throw new AppError('invalid_request', {
-      message: `${field}: calls in this model's form (${tools}) cannot be enforced, only read where the model makes them.`,
-      param: field,
-    });
-  }
   if (answer === undefined || structure === undefined || calls.required) return { format, field };
   return { format: either(format, answer), field: structure.field };
 }

@@ -2,7 +2,6 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it, vi } from 'vitest';
 import type { AnswerFormats } from '#contracts/chat-formats.js';
 import type { GenerateRequest, WishedCalls } from '#contracts/engine-protocol.js';
-import type { TagFormat } from '#contracts/structural-tag.js';
 import { wishGrammar } from '#grammar/wish-grammar.js';
 import { readerOf } from '#inference/calls/answer-reader.js';
 import { joined, type Said } from '#inference/calls/reader.js';
@@ -40,7 +39,17 @@ function randomOf(seed: number): (below: number) => number {
 }
 
 /** As tokens of their own, as models have them. */
-const MARKS = ['</think>', '[/THINK]', '<|end|>', '<tool_call>', '[TOOL_CALLS]', '<|channel|>commentary to='];
+const MARKS = [
+  '</think>',
+  '[/THINK]',
+  '<|end|>',
+  '<tool_call>',
+  '[TOOL_CALLS]',
+  '<|channel|>commentary to=',
+  '<escape>',
+  '<|"|>',
+  '<end_function_call>',
+];
 
 interface Read {
   readonly calls: readonly { readonly name: string; readonly text: string }[];
@@ -85,6 +94,9 @@ const FAMILIES: readonly (AnswerFormats & { readonly source: string })[] = [
   { tools: 'phi', source: 'functools' },
   { tools: 'phi', source: '<|tool_call|>' },
   { tools: 'harmony', reasoning: 'harmony', source: '<|channel|>' },
+  { tools: 'pythonic', source: 'func_name1(' },
+  { tools: 'gemma', source: '<start_function_call>' },
+  { tools: 'gemma', source: '<|tool_call>' },
 ];
 
 function expectValid({ calls }: Read): void {
@@ -133,20 +145,53 @@ describe.each(FAMILIES)('calls in the form of $tools ($source)', (family) => {
 });
 
 describe('calls in a form that is not JSON', () => {
-  it.each(['pythonic', 'gemma'] as const)('cannot be enforced: %s', (tools) => {
-    const form = (required: boolean, strict: boolean, structure?: GenerateRequest['structure']) => () =>
-      answerForm(
-        asked({ tools: TOOLS.map((tool) => ({ ...tool, strict })), required, parallel: true }, structure),
-        { tools },
-        chat(''),
-      );
-    expect(form(true, false)).toThrow(/tool_choice: calls in this model's form/);
-    expect(form(false, true)).toThrow(/tools: calls in this model's form/);
-    const format: TagFormat = { type: 'regex', pattern: 'a' };
-    const structure = { wish: { kind: 'regex', pattern: 'a' }, field: 'guided_regex' } as const;
-    expect(form(false, false, structure)()).toEqual({
-      field: 'guided_regex',
-      wish: { kind: 'structural_tag', format },
-    });
+  const forced = (
+    name: string,
+    schema: object,
+    { source, ...formats }: AnswerFormats & { source: string },
+  ) => {
+    const tool = { name, schema, strict: true, field: 'tools[0].function.parameters' };
+    const wished = asked({ tools: [tool], required: true, parallel: false });
+    return () => wishGrammar(answerForm(wished, formats, chat(source))?.wish as never);
+  };
+  const PYTHONIC = { tools: 'pythonic', source: 'func_name1(' } as const;
+  const GEMMA = { tools: 'gemma', source: '<start_function_call>' } as const;
+
+  it.each([PYTHONIC, GEMMA])('is refused for a tool whose name has no place in it: $tools', (family) => {
+    expect(forced('7up', {}, family)).toThrow(/tools\[0\]\.function\.name: the name "7up" cannot be written/);
+  });
+
+  it('refuses a member that is no name of an argument', () => {
+    const schema = { type: 'object', properties: { 'a b': { type: 'string' } } };
+    expect(forced('now', schema, PYTHONIC)).toThrow(/"a b" cannot be the name of an argument/);
+    expect(forced('now', schema, GEMMA)).not.toThrow();
+  });
+
+  it('spells every kind of value so that it is read back', async () => {
+    const schema = {
+      type: 'object',
+      properties: {
+        text: { type: 'string' },
+        short: { type: 'string', minLength: 1, maxLength: 80 },
+        pattern: { type: 'string', pattern: '^[a-z<"\\\\]{1,4}$' },
+        kind: { enum: [null, true, 'a "b" \\ é', 7, ['x', false], { k: [null] }] },
+        flags: { type: 'array', items: { type: 'boolean' }, maxItems: 2 },
+        nested: { type: 'object', properties: { "it's": { type: ['null', 'number'] } }, required: ["it's"] },
+        any: {},
+      },
+      required: ['text', 'short', 'pattern', 'kind', 'flags', 'nested'],
+      additionalProperties: { type: 'integer' },
+    };
+    for (const family of [PYTHONIC, GEMMA]) {
+      const texts = await randomTexts(forced('now', schema, family)(), 25, randomOf(11), MARKS);
+      for (const text of texts) {
+        const { calls } = read(text.toString(), family);
+        expect(
+          calls.map(({ name }) => name),
+          text.toString(),
+        ).toEqual(['now']);
+        expect(ajv.validate(schema, JSON.parse(calls[0]?.text ?? '')), text.toString()).toBe(true);
+      }
+    }
   });
 });

@@ -1,6 +1,7 @@
 import type { ToolFormat } from '#contracts/chat-formats.js';
 import type { WishedCalls } from '#contracts/engine-protocol.js';
-import type { Tag, TagFormat } from '#contracts/structural-tag.js';
+import type { Tag, TagFormat, ValueSpelling } from '#contracts/structural-tag.js';
+import { AppError } from '#runtime/app-error.js';
 
 /* How each family writes calls of tools, as structures: libs/inference/src/calls reads the same forms. */
 
@@ -17,14 +18,20 @@ interface CallForm {
   readonly separator: string | undefined;
   /** What free text must not hold but at the beginning of a call; undefined: a call is the whole answer. */
   readonly trigger: string | undefined;
+  /** Of the arguments; absent: JSON. */
+  readonly spelling?: ValueSpelling;
+  /** Of tools that can be called so; absent: all. */
+  readonly toolName?: RegExp;
+  /** Where calls are the whole answer: what an answer that is none begins with, as a pattern. */
+  readonly otherwise?: string;
 }
 
 const named = (name: string, key: string): string => `{"name": ${JSON.stringify(name)}, "${key}": `;
 
 const HARMONY_HEADER = '<|channel|>commentary to=';
 
-/** `template`: the chat template's text, of families that have several forms. Undefined: calls cannot be held to anything. */
-function formOf(format: ToolFormat, template: string): CallForm | undefined {
+/** `template`: the chat template's text, of families that have several forms. */
+function formOf(format: ToolFormat, template: string): CallForm {
   switch (format) {
     case 'hermes':
       return {
@@ -49,6 +56,7 @@ function formOf(format: ToolFormat, template: string): CallForm | undefined {
         close: '',
         separator: undefined,
         trigger: undefined,
+        otherwise: NO_OBJECT,
       };
     case 'harmony':
       return {
@@ -60,8 +68,11 @@ function formOf(format: ToolFormat, template: string): CallForm | undefined {
         trigger: HARMONY_HEADER,
       };
     case 'pythonic':
+      return PYTHONIC;
     case 'gemma':
-      return undefined;
+      return template.includes('<|tool_call>')
+        ? marked('<|tool_call>', '<tool_call|>', '<|"|>')
+        : marked('<start_function_call>', '<end_function_call>', '<escape>');
   }
 }
 
@@ -73,6 +84,35 @@ const MISTRAL_NAMED: CallForm = {
   separator: '',
   trigger: '[TOOL_CALLS]',
 };
+
+/** Names that can be read in front of what is no JSON. */
+const PLAIN_NAME = /^[A-Za-z_][\w.-]*$/;
+
+const NO_OBJECT = String.raw`([^{\s<][\s\S]*)?`;
+const NO_LIST = String.raw`([^\[\s<][\s\S]*)?`;
+
+const PYTHONIC: CallForm = {
+  begin: (name) => name,
+  end: '',
+  open: '[',
+  close: ']',
+  separator: ', ',
+  trigger: undefined,
+  spelling: { kind: 'python' },
+  toolName: PLAIN_NAME,
+  otherwise: NO_LIST,
+};
+
+const marked = (open: string, close: string, quote: string): CallForm => ({
+  begin: (name) => `${open}call:${name}`,
+  end: close,
+  open: '',
+  close: '',
+  separator: '',
+  trigger: open,
+  spelling: { kind: 'marked', quote, excluded: [quote, close] },
+  toolName: PLAIN_NAME,
+});
 
 /** Calls in one JSON list. */
 const listed = (mark: string, close: string): CallForm => ({
@@ -87,14 +127,13 @@ const listed = (mark: string, close: string): CallForm => ({
 const ANY_OBJECT = { type: 'object', additionalProperties: true };
 const fixed = (value: string): TagFormat => ({ type: 'const_string', value });
 
-/** Calls, one at least; undefined: those of this family cannot be held to anything. */
+/** Calls, one at least. */
 export function callsFormat(
   format: ToolFormat,
   template: string,
   { tools, required, parallel }: WishedCalls,
-): TagFormat | undefined {
+): TagFormat {
   const form = formOf(format, template);
-  if (form === undefined) return undefined;
   const tags = tools.map((tool) => callTag(form, tool, required || tool.strict));
   const calls: TagFormat = {
     type: 'tags_with_separator',
@@ -106,23 +145,29 @@ export function callsFormat(
   return { type: 'sequence', elements: [fixed(form.open), calls, fixed(form.close)] };
 }
 
-function callTag({ begin, end }: CallForm, { name, schema }: Tool, isHeld: boolean): Tag {
+function callTag(
+  { begin, end, spelling, toolName }: CallForm,
+  { name, schema, field }: Tool,
+  isHeld: boolean,
+): Tag {
+  if (toolName?.test(name) === false) {
+    const param = field.replace(/parameters$/, 'name');
+    const message = `${param}: the name ${JSON.stringify(name)} cannot be written in this model's calls.`;
+    throw new AppError('invalid_request', { message, param });
+  }
   const json_schema = isHeld ? schema : ANY_OBJECT;
-  return { type: 'tag', begin: begin(name), content: { type: 'json_schema', json_schema }, end };
+  const content = { type: 'json_schema' as const, json_schema, ...(spelling && { spelling }) };
+  return { type: 'tag', begin: begin(name), content, end };
 }
 
 /** Text in which calls may stand. */
-export function textWithCalls(
-  format: ToolFormat,
-  template: string,
-  wished: WishedCalls,
-): TagFormat | undefined {
+export function textWithCalls(format: ToolFormat, template: string, wished: WishedCalls): TagFormat {
   const form = formOf(format, template);
-  const calls = callsFormat(format, template, wished);
-  if (form === undefined || calls === undefined) return undefined;
-  // An answer that begins as an object does would be read as a call.
-  if (form.trigger === undefined)
-    return { type: 'or', elements: [calls, { type: 'regex', pattern: NO_OBJECT }] };
+  // An answer that begins as a call does would be read as one.
+  if (form.trigger === undefined) {
+    const calls = callsFormat(format, template, wished);
+    return { type: 'or', elements: [calls, { type: 'regex', pattern: form.otherwise ?? '' }] };
+  }
   const tags = wished.tools.map((tool): Tag => {
     const { begin, content, end } = callTag(form, tool, tool.strict);
     return { type: 'tag', begin: form.open + begin, content, end: end + form.close };
@@ -130,5 +175,3 @@ export function textWithCalls(
   const stop_after_first = !wished.parallel || form.separator === undefined;
   return { type: 'triggered_tags', triggers: [form.trigger], tags, stop_after_first };
 }
-
-const NO_OBJECT = String.raw`([^{\s<][\s\S]*)?`;
