@@ -51,7 +51,7 @@ export async function ensureModel(shape) {
 }
 
 /** Layers of the draft models. */
-const DRAFT_LAYERS = 2;
+const DRAFT_LAYERS = 1;
 
 /**
  * A model whose layers behind the first ones add nothing (they take as long as others), a draft model of those first ones,

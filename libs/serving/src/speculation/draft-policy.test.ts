@@ -176,7 +176,7 @@ describe('when the draft model guesses', () => {
     });
     // Requests of the one end sooner, so that most that run are of the other.
     expect(speed).toBeGreaterThan(1.05);
-    expect(draftedOf.get('wrong') ?? 0).toBeLessThan(generated * 0.02);
+    expect(draftedOf.get('wrong') ?? 0).toBeLessThan(generated * 0.05);
     expect(draftedOf.get('right') ?? 0).toBeGreaterThan(generated * 0.3);
   });
 
@@ -188,11 +188,20 @@ describe('when the draft model guesses', () => {
 
   it('guesses at a light load, and not at one at which rows are not cheap', () => {
     const step_ms = (rows: number) => 10 + Math.max(0, rows - 16);
-    const at = (batch: number) => simulate({ ...bound, step_ms, batch, tokens: 4_000, rightOf: () => 0.7 });
+    const at = (batch: number) =>
+      simulate({ ...bound, step_ms, batch, tokens: 500 * batch, rightOf: () => 0.7 });
     expect(at(2).speed).toBeGreaterThan(1.3);
     const heavy = at(48);
     expect(heavy.speed).toBeGreaterThan(0.98);
     expect(heavy.drafted).toBeLessThan(heavy.generated * 0.1);
+  });
+
+  it('finds out again what steps take when the machine has become slower, or was slow as it began', () => {
+    let steps = 0;
+    const slow = () => (steps++ < 60 ? 4 : 1);
+    const step_ms = (rows: number) => bound.step_ms(rows) * (rows > 1 ? slow() : 1);
+    const { speed } = simulate({ ...bound, step_ms, batch: 1, tokens: 8_000, rightOf: () => 0.9 });
+    expect(speed).toBeGreaterThan(1.5);
   });
 
   it('begins again where guesses have become right', () => {

@@ -57,6 +57,7 @@ const CLOSE_TOKENS = 16;
 const STEPS_WITH_DRAFTS = 64;
 /** Tokens from which an adapter's acceptance is known well enough to read long prompts for. */
 const KNOWN_TOKENS = 8;
+const TRIED_DEPTH = 3;
 /** What is read shall come in again, and by how much more. */
 const READING_MARGIN = 1.25;
 
@@ -72,6 +73,8 @@ export class DraftPolicy {
   readonly #acceptances = new Acceptances();
   #plans = 0;
   #sincePlain = 0;
+  /** Since the last step of the model. */
+  #draftNoted = false;
 
   /** `costShare`: what a step of the draft model takes of one of the model, before that was measured. */
   constructor(private readonly costShare: number) {}
@@ -87,8 +90,7 @@ export class DraftPolicy {
     const costs = this.#costs(step);
     const near = nearest(candidates, step.draftRows);
     for (const candidate of near) candidate.isRead = false;
-    const pays = this.#ledger.credit_ms >= 0;
-    let depths = pays ? bestDepths(near, shareOf, costs) : new Map<C, number>();
+    let depths = bestDepths(near, shareOf, { ...costs, most_ms: this.#ledger.credit_ms });
     const reads = this.#reads(candidates, near, { step, costs });
     if (depths.size === 0 && reads.size === 0) depths = this.#trial(candidates, near, { step, costs, reads });
     return { depths, reads };
@@ -97,6 +99,7 @@ export class DraftPolicy {
   /** The draft model took so long for so many rows. */
   noteDraftStep(rows: number, took_ms: number): void {
     this.#draft.note(rows, took_ms);
+    this.#draftNoted = true;
   }
 
   /** What so many rows more in a step of the draft model take. */
@@ -105,7 +108,11 @@ export class DraftPolicy {
   }
 
   noteStep({ rows, onlyDraws, draws, drafted, took_ms, guessing_ms, accepted }: StepOutcome): void {
-    if (onlyDraws) this.#target.note(rows, took_ms);
+    if (onlyDraws) {
+      const drift = this.#target.note(rows, took_ms);
+      if (!this.#draftNoted) this.#draft.drift(drift);
+      this.#draftNoted = false;
+    }
     if (drafted === 0) this.#sincePlain = 0;
     if (!this.#target.knows(draws)) return;
     const step_ms = this.#target.of(draws) as number;
@@ -201,7 +208,10 @@ export class DraftPolicy {
     return steps * this.costShare * (times.overhead_ms + times.row_ms * rows);
   }
 
-  /** One guess for the one whose adapter was not tried for longest, where right ones would pay and it can be afforded. */
+  /**
+   * A few guesses for the one whose adapter was not tried for longest, where they can be afforded. Where even right ones
+   * would not pay, as far as is known, half as much is spent on finding out.
+   */
   #trial<C extends Candidate>(
     candidates: readonly C[],
     near: readonly C[],
@@ -209,19 +219,21 @@ export class DraftPolicy {
   ): Map<C, number> {
     const depths = new Map<C, number>();
     const able = candidates.filter(({ most }) => most > 0);
-    if (bestDepths(able, () => 1, costs).size === 0) return depths;
+    const pays = bestDepths(able, () => 1, costs).size > 0;
     const isNear = new Set(near);
     const [candidate] = able.toSorted(
       (a, b) =>
         a.acceptance.lastTrial - b.acceptance.lastTrial || Number(isNear.has(b)) - Number(isNear.has(a)),
     );
     if (candidate === undefined) return depths;
-    const guess_ms = costs.draft_ms(candidate.missing) + costs.verify_ms(0, 1);
+    const depth = Math.min(candidate.most, TRIED_DEPTH);
+    const more_ms = (depth - 1) * costs.draft_ms(1) + costs.verify_ms(0, depth);
+    const guess_ms = costs.draft_ms(Math.min(candidate.missing, CLOSE_TOKENS)) + more_ms;
     const cost_ms = isNear.has(candidate) ? guess_ms : guess_ms + this.#reading_ms(candidate.missing, step);
-    if (cost_ms > this.#ledger.credit_ms - this.#ledger.owed_ms) return depths;
+    if (cost_ms * (pays ? 1 : 2) > this.#ledger.credit_ms - this.#ledger.owed_ms) return depths;
     if (isNear.has(candidate)) {
       candidate.acceptance.beginTrial(this.#plans);
-      return depths.set(candidate, 1);
+      return depths.set(candidate, depth);
     }
     this.#read(candidate, step);
     take(candidate, this.#rowsAtOnce(step, near), reads);

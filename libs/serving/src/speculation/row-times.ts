@@ -2,33 +2,53 @@ interface Point {
   rows: number;
   ms: number;
   notes: number;
+  /** Number of its last note among all. */
+  notedAt: number;
 }
 
 /** So many steps of about as many rows are averaged; later ones count for this share. */
 const AVERAGED = 8;
 /** A step that took longer than so many others was held up by something else. */
 const LONGEST = 3;
+/** Times of other sizes follow one that changed by no more than so much at once. */
+const FASTEST_DRIFT = 2;
 /** Before two sizes were measured: what a row more adds, of what a row takes. */
 const UNKNOWN_SLOPE = 0.25;
 
-/** What steps of so many rows take, as the last ones of about as many did. Not a straight line: rows share the reading of weights. */
+/**
+ * What steps of so many rows take, as the last ones of about as many did. Not a straight line: rows share the reading of
+ * weights. Sizes that were not measured of late follow those that were, as the machine gets slower or faster.
+ */
 export class RowTimes {
   /** By rows, ascending. */
   #points: Point[] = [];
   readonly #bySize = new Map<number, Point>();
+  #notes = 0;
 
-  note(rows: number, took_ms: number): void {
+  /** By how much the steps of that size take longer than was known. */
+  note(rows: number, took_ms: number): number {
+    const notedAt = ++this.#notes;
     const size = sizeOf(rows);
     const point = this.#bySize.get(size);
     if (point === undefined) {
-      this.#bySize.set(size, { rows, ms: took_ms, notes: 1 });
+      this.#bySize.set(size, { rows, ms: took_ms, notes: 1, notedAt });
       this.#points = [...this.#bySize.values()].toSorted((a, b) => a.rows - b.rows);
-      return;
+      return 1;
     }
     const share = 1 / Math.min(AVERAGED, ++point.notes);
     const ms = point.notes > 3 ? Math.min(took_ms, LONGEST * point.ms) : took_ms;
+    const before = { ...point };
     point.rows += (rows - point.rows) * share;
     point.ms += (ms - point.ms) * share;
+    point.notedAt = notedAt;
+    const drift = Math.min(FASTEST_DRIFT, Math.max(1 / FASTEST_DRIFT, point.ms / before.ms));
+    for (const other of this.#points) if (other.notedAt < before.notedAt) other.ms *= drift;
+    return drift;
+  }
+
+  /** Nothing was measured while other steps came to take so much longer. */
+  drift(factor: number): void {
+    for (const point of this.#points) point.ms *= factor;
   }
 
   /** Whether steps of about as many rows were measured. */
