@@ -41,7 +41,8 @@ Decoder::AttentionSite Decoder::attention_site(size_t layer) const {
                .softcap = attention.softcap,
                .sinks = weights_.layers[layer].sinks.get(),
                .alibi_slopes = attention.alibi ? alibi_slopes_.get() : nullptr,
-               .query_scaling = attention.query_scaling};
+               .query_scaling = attention.query_scaling,
+               .clip = attention.clip};
   site.rotation = attention.rope ? rotations_[*attention.rope].get() : no_rotation_.get();
   return site;
 }

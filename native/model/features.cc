@@ -97,6 +97,7 @@ std::string attention_of(const Network& network) {
   add("bias of o", [](const Attention& a) { return a.o.modules.front().bias; });
   add("fused q, k, v", [](const Attention& a) { return a.qkv.modules.size() == 1; });
   add("soft-cap", [](const Attention& a) { return a.softcap != 0; });
+  add("clipped q, k, v", [](const Attention& a) { return a.clip != 0; });
   add("sinks", [](const Attention& a) { return !a.sinks.empty(); });
   add("scaled queries", [](const Attention& a) { return a.query_scaling.beta != 0; });
   return joined(words);

@@ -80,6 +80,7 @@ struct Attention {
   float softcap = 0;   // 0: none
   bool alibi = false;
   QueryScaling query_scaling;
+  float clip = 0;  // 0: none
   std::optional<Norm> q_norm, k_norm, v_norm;
   bool norm_after_rope = false;
   std::string sinks;  // tensor [HQ], or none

@@ -181,6 +181,27 @@ TEST_CASE("rope_kv scales queries by their position where it is asked to") {
   }
 }
 
+TEST_CASE("rope_kv clips q, k and v before it turns them, where it is asked to") {
+  Random random(58);
+  const HeadShape heads{4, 2, 8};
+  const KvCase kv = random_kv(random, heads, 16, DType::f32, {20});
+  const StepCase step = step_of(kv, {{0, 0, 20}});
+  constexpr float kClip = 0.5f;
+  StepCase clipped = step;
+  for (float& x : clipped.qkv) x = std::clamp(x, -kClip, kClip);
+  REQUIRE((clipped.qkv != step.qkv));
+  for (const auto& backend : all_backends()) {
+    const auto rotation = rotation_of(*backend, some_rotation(heads, 1.0f));
+    AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
+    const auto cache = create_kv(*backend, kv, 1);
+    const auto expected = rotate(*backend, {*cache, 0}, clipped, *rotation, desc);
+    desc.clip = kClip;
+    const auto qkv = rotate(*backend, {*cache, 0}, step, *rotation, desc);
+    INFO(device_of(*backend));
+    CHECK((qkv == expected));
+  }
+}
+
 TEST_CASE("rope_kv keeps two rotations of one step apart, and steps apart") {
   Random random(52);
   const HeadShape heads{2, 1, 8};

@@ -35,7 +35,6 @@ const REFUSED: Readonly<Record<string, string>> = {
   'falcon-rw': 'alibi',
   gemma4: '"gemma4_text"',
   lfm2: '"lfm2"',
-  'olmo-clip': 'clip_qkv',
   'opt-post-norm': 'do_layer_norm_before',
   'qwen3-5': '"qwen3_5_text"',
   'qwen3-next': '"qwen3_next"',

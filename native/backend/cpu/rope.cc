@@ -84,6 +84,9 @@ void CpuBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation&
     float* const q = first + row * width;
     float* const k = q + q_width;
     float* const v = k + kv_width;
+    if (attention.clip > 0) {
+      for (int64_t i = 0; i < width; ++i) q[i] = std::clamp(q[i], -attention.clip, attention.clip);
+    }
     const auto normalize_both = [&] {
       normalize_heads(norms.q, q, q_width, row);
       normalize_heads(norms.k, k, kv_width, row);

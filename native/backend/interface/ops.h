@@ -61,6 +61,7 @@ struct AttentionDesc {
   // [HQ] or null: slope * (key position - query position) is added to a scaled score (Press et al. 2021).
   const Tensor* alibi_slopes = nullptr;
   QueryScaling query_scaling = {};
+  float clip = 0.0f;  // above 0: q, k and v are brought within [-clip, clip] before anything else
 };
 
 // f of a gated (act(gate) * up, Shazeer 2020) or plain map.

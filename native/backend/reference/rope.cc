@@ -1,5 +1,6 @@
 // Rotary position embedding (Su et al. 2021), then K and V go to the rows' cache slots.
 
+#include <algorithm>
 #include <cmath>
 
 #include "backend/reference/backend.h"
@@ -59,6 +60,9 @@ void ReferenceBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rot
     float* const q = f32(qkv) + row * (q_width + 2 * kv_width);  // [HQ + 2 HKV, D]: q | k | v
     float* const k = q + q_width;
     float* const v = k + kv_width;
+    if (attention.clip > 0) {
+      for (float* x = q; x < v + kv_width; ++x) *x = std::clamp(*x, -attention.clip, attention.clip);
+    }
     const auto normalize_heads = [&] {
       normalize(q, q_width, norms.q, row);
       normalize(k, kv_width, norms.k, row);

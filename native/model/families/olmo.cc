@@ -18,7 +18,8 @@ LayerOptions read_options(ConfigReader& c, double epsilon) {
 
 void read_olmo(ConfigReader& c) {
   LayerOptions options = read_options(c, 1e-5);
-  if (c.fields.has("clip_qkv")) c.fields.refuse("clip_qkv is not implemented");
+  const auto clip = c.fields.number("clip_qkv");
+  if (clip && !(*clip > 0)) c.fields.fail("clip_qkv", "above 0");
   c.llama_frame(c.tied(false), options.epsilon);
   c.add_rope();
   const auto plain = [&](std::optional<Norm>& norm) {
@@ -31,6 +32,7 @@ void read_olmo(ConfigReader& c) {
     Layer layer = c.llama_layer(i, options);
     plain(layer.before_attention);
     plain(layer.before_mlp);
+    layer.attention.clip = static_cast<float>(clip.value_or(0));
     c.network.layers.push_back(std::move(layer));
   }
 }
