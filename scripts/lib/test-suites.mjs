@@ -10,7 +10,12 @@ import { countVitest, doctestResult, settle, sum, vitestFailures } from './test-
 
 /** @typedef {import('./test-report.mjs').Counts} Counts */
 
-const NATIVE_PROGRAMS = ['lorikeet_test', 'lorikeet_ops_test', 'lorikeet_threads_test'];
+const NATIVE_PROGRAMS = [
+  'lorikeet_test',
+  'lorikeet_ops_test',
+  'lorikeet_threads_test',
+  'lorikeet_simulator_test',
+];
 /** In the order they run: the cheap ones first. */
 export const SUITES = /** @type {const} */ (['native', 'unit', 'integration', 'golden', 'e2e', 'browser']);
 /** @typedef {typeof SUITES[number]} SuiteName */
