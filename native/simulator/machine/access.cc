@@ -41,7 +41,8 @@ bool permits(const ByteState* states, const Access& access) {
 }
 
 void make_ready(ByteState* states, uint32_t bytes) {
-  if (!all_ready(states, bytes)) std::memset(static_cast<void*>(states), static_cast<int>(ByteState::ready), bytes);
+  if (!all_ready(states, bytes))
+    std::memset(static_cast<void*>(states), static_cast<int>(ByteState::ready), bytes);
 }
 
 void require_aligned(const LaneAddresses& addresses, uint32_t bytes, LaneMask mask) {
@@ -50,8 +51,9 @@ void require_aligned(const LaneAddresses& addresses, uint32_t bytes, LaneMask ma
   if ((low & (bytes - 1)) == 0) return;
   for (uint32_t lane = 0; lane < Warp::kLanes; ++lane) {
     if (!(mask >> lane & 1) || (addresses.at[lane] & (bytes - 1)) == 0) continue;
-    throw MachineFault{FaultKind::misaligned, LaneMask{1} << lane,
-                       std::to_string(bytes) + " bytes at " + hex(addresses.at[lane]) + ", no multiple of their size"};
+    throw MachineFault{
+        FaultKind::misaligned, LaneMask{1} << lane,
+        std::to_string(bytes) + " bytes at " + hex(addresses.at[lane]) + ", no multiple of their size"};
   }
 }
 
@@ -61,7 +63,8 @@ uint32_t sectors_of(const LaneAddresses& addresses, uint32_t bytes, LaneMask mas
   bool ascends = true;
   for (uint32_t lane = 0; lane < Warp::kLanes; ++lane) {
     if (!(mask >> lane & 1)) continue;
-    for (uint64_t sector = addresses.at[lane] / 32; sector <= (addresses.at[lane] + bytes - 1) / 32; ++sector) {
+    for (uint64_t sector = addresses.at[lane] / 32; sector <= (addresses.at[lane] + bytes - 1) / 32;
+         ++sector) {
       if (count > 0 && sector == sectors[count - 1]) continue;
       ascends &= count == 0 || sector > sectors[count - 1];
       sectors[count++] = sector;
@@ -72,23 +75,22 @@ uint32_t sectors_of(const LaneAddresses& addresses, uint32_t bytes, LaneMask mas
   return static_cast<uint32_t>(std::unique(sectors, sectors + count) - sectors);
 }
 
-// How many rounds the 32 banks of 4 bytes need. Lanes go in groups that ask for 128 bytes together.
+// How many rounds the banks need. Lanes go in groups that ask for 128 bytes together; in each, an access of 4
+// bytes or more has a bank as wide as itself. One word serves all lanes that ask for it.
 uint32_t bank_rounds(const LaneAddresses& addresses, uint32_t bytes, LaneMask mask) {
-  const uint32_t group = bytes <= 4 ? 32 : 128 / bytes;
+  const uint32_t width = std::max(bytes, 4u), banks = 128 / width;
   uint32_t rounds = 0;
-  for (uint32_t first = 0; first < Warp::kLanes; first += group) {
+  for (uint32_t first = 0; first < Warp::kLanes; first += banks) {
     uint8_t count[32] = {};
-    uint64_t words[128];
-    uint32_t known = 0, most = 0;
-    for (uint32_t lane = first; lane < first + group; ++lane) {
+    uint64_t words[32][32];
+    uint32_t most = 0;
+    for (uint32_t lane = first; lane < first + banks; ++lane) {
       if (!(mask >> lane & 1)) continue;
-      for (uint32_t part = 0; part < std::max(bytes / 4, 1u); ++part) {
-        const uint64_t word = addresses.at[lane] / 4 + part;
-        if (known > 0 && words[known - 1] == word) continue;
-        if (std::find(words, words + known, word) != words + known) continue;  // one word serves all who ask for it
-        words[known++] = word;
-        most = std::max<uint32_t>(most, ++count[word % 32]);
-      }
+      const uint64_t word = addresses.at[lane] / width;
+      const uint64_t bank = word % banks;
+      if (std::find(words[bank], words[bank] + count[bank], word) != words[bank] + count[bank]) continue;
+      words[bank][count[bank]] = word;
+      most = std::max<uint32_t>(most, ++count[bank]);
     }
     rounds += most;
   }
@@ -97,7 +99,8 @@ uint32_t bank_rounds(const LaneAddresses& addresses, uint32_t bytes, LaneMask ma
 
 bool is_contiguous(const LaneAddresses& addresses, uint32_t bytes, LaneMask mask) {
   bool contiguous = mask == kAllLanes;
-  for (uint32_t lane = 1; lane < Warp::kLanes; ++lane) contiguous &= addresses.at[lane] == addresses.at[0] + lane * bytes;
+  for (uint32_t lane = 1; lane < Warp::kLanes; ++lane)
+    contiguous &= addresses.at[lane] == addresses.at[0] + lane * bytes;
   return contiguous;
 }
 
@@ -119,10 +122,12 @@ void count_global(Warp& warp, const LaneAddresses& addresses, const Access& acce
                                  : sectors_of(addresses, access.bytes, mask);
 }
 
-[[noreturn]] void refuse_offset(const char* space, uint64_t offset, const Access& access, uint32_t lane, uint64_t size) {
+[[noreturn]] void refuse_offset(const char* space, uint64_t offset, const Access& access, uint32_t lane,
+                                uint64_t size) {
   throw MachineFault{FaultKind::out_of_bounds, LaneMask{1} << lane,
-                     std::string(access.is_write ? "write of " : "read of ") + std::to_string(access.bytes) + " bytes at " +
-                         std::to_string(offset) + " of " + std::to_string(size) + " bytes of " + space + " memory"};
+                     std::string(access.is_write ? "write of " : "read of ") + std::to_string(access.bytes) +
+                         " bytes at " + std::to_string(offset) + " of " + std::to_string(size) +
+                         " bytes of " + space + " memory"};
 }
 
 }  // namespace
@@ -142,7 +147,8 @@ LaneAddresses addresses_of(Warp& warp, uint16_t row, bool wide, int64_t offset) 
   return addresses;
 }
 
-void resolve_global(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask, LanePointers& out) {
+void resolve_global(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask,
+                    LanePointers& out) {
   require_aligned(addresses, access.bytes, mask);
   count_global(warp, addresses, access, mask);
   DeviceMemory& memory = *warp.grid().memory;
@@ -159,7 +165,8 @@ void resolve_global(Warp& warp, const LaneAddresses& addresses, const Access& ac
     }
     ByteState* const states = memory.states(offset);
     if (!permits(states, access)) {
-      memory.refuse(addresses.at[lane], access.bytes, LaneMask{1} << lane, access.is_write && !access.is_atomic);
+      memory.refuse(addresses.at[lane], access.bytes, LaneMask{1} << lane,
+                    access.is_write && !access.is_atomic);
     }
     if (access.is_write) make_ready(states, access.bytes);
     if (races) note_use(warp, lane, offset, access);
@@ -167,7 +174,8 @@ void resolve_global(Warp& warp, const LaneAddresses& addresses, const Access& ac
   }
 }
 
-void resolve_shared(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask, LanePointers& out) {
+void resolve_shared(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask,
+                    LanePointers& out) {
   require_aligned(addresses, access.bytes, mask);
   count_shared(warp, addresses, access.bytes, mask);
   SharedMemory& shared = warp.block().shared();
@@ -188,7 +196,8 @@ void resolve_shared(Warp& warp, const LaneAddresses& addresses, const Access& ac
   }
 }
 
-void resolve_local(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask, LanePointers& out) {
+void resolve_local(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask,
+                   LanePointers& out) {
   require_aligned(addresses, access.bytes, mask);
   const uint64_t size = warp.program().local.size();
   for (uint32_t lane = 0; lane < Warp::kLanes; ++lane) {
@@ -199,27 +208,31 @@ void resolve_local(Warp& warp, const LaneAddresses& addresses, const Access& acc
     if (!permits(states, access)) {
       const bool raw = std::find(states, states + access.bytes, ByteState::none) == states + access.bytes;
       if (!raw) refuse_offset("local", at, access, lane, size);
-      throw MachineFault{FaultKind::uninitialised, LaneMask{1} << lane,
-                         "read of " + std::to_string(access.bytes) + " bytes at " + std::to_string(at) + " of local memory"};
+      throw MachineFault{
+          FaultKind::uninitialised, LaneMask{1} << lane,
+          "read of " + std::to_string(access.bytes) + " bytes at " + std::to_string(at) + " of local memory"};
     }
     if (access.is_write) make_ready(states, access.bytes);
     out.to[lane] = warp.local(lane, static_cast<uint32_t>(at));
   }
 }
 
-void resolve_param(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask, LanePointers& out) {
+void resolve_param(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask,
+                   LanePointers& out) {
   const uint64_t size = warp.program().parameter_bytes;
   for (uint32_t lane = 0; lane < Warp::kLanes; ++lane) {
     if (!(mask >> lane & 1)) continue;
     const uint64_t at = addresses.at[lane];
-    if (access.is_write || at >= size || at + access.bytes > size) refuse_offset("parameter", at, access, lane, size);
+    if (access.is_write || at >= size || at + access.bytes > size)
+      refuse_offset("parameter", at, access, lane, size);
     // Only read through.
     out.to[lane] = const_cast<uint8_t*>(warp.grid().parameters) + at;
   }
 }
 
 // Lanes may mean different spaces.
-void resolve_generic(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask, LanePointers& out) {
+void resolve_generic(Warp& warp, const LaneAddresses& addresses, const Access& access, LaneMask mask,
+                     LanePointers& out) {
   constexpr std::pair<uint64_t, Resolve> windows[] = {
       {kSharedWindow, resolve_shared}, {kLocalWindow, resolve_local}, {kParamWindow, resolve_param}};
   LaneMask rest = mask;
@@ -240,11 +253,16 @@ void resolve_generic(Warp& warp, const LaneAddresses& addresses, const Access& a
 Resolve resolver_of(Space space) {
   switch (space) {
     case Space::global:
-    case Space::constant: return resolve_global;
-    case Space::shared: return resolve_shared;
-    case Space::local: return resolve_local;
-    case Space::param: return resolve_param;
-    case Space::generic: return resolve_generic;
+    case Space::constant:
+      return resolve_global;
+    case Space::shared:
+      return resolve_shared;
+    case Space::local:
+      return resolve_local;
+    case Space::param:
+      return resolve_param;
+    case Space::generic:
+      return resolve_generic;
   }
   return nullptr;
 }

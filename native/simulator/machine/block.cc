@@ -61,7 +61,8 @@ bool Block::pick(Grid& grid) {
 void Block::arrive(Warp& warp, const Arrival& arrival) {
   Barrier& barrier = barriers_[arrival.barrier];
   const uint32_t bit = 1u << warp.index(), line = warp.current().line;
-  const uint32_t expected = arrival.threads != 0 ? arrival.threads : static_cast<uint32_t>(warps_.size()) * 32;
+  const uint32_t expected =
+      arrival.threads != 0 ? arrival.threads : static_cast<uint32_t>(warps_.size()) * 32;
   const std::string name = "barrier " + std::to_string(arrival.barrier);
   if (barrier.arrived == 0) {
     barrier = {};

@@ -13,10 +13,10 @@ enum class Reduction : uint8_t { none, popc, all, any };
 // A warp's step into a barrier.
 struct Arrival {
   uint32_t barrier = 0;
-  uint32_t threads = 0;    // as the instruction names them; 0: all of the block
-  bool waits = true;       // false: bar.arrive
+  uint32_t threads = 0;  // as the instruction names them; 0: all of the block
+  bool waits = true;     // false: bar.arrive
   Reduction reduction = Reduction::none;
-  LaneMask holds = 0;      // of a reduction: the lanes whose predicate is true
+  LaneMask holds = 0;  // of a reduction: the lanes whose predicate is true
 };
 
 class Block {

@@ -30,8 +30,8 @@ bool is_handed_on(const Grid& grid, uint32_t writer, uint32_t reader) {
   std::string detail = std::string(touch.is_write ? "writes " : "reads ") + hex(kGlobalWindow + offset);
   const auto allocation = grid.memory->find(kGlobalWindow + offset);
   if (allocation) {
-    detail += " (" + std::to_string(kGlobalWindow + offset - allocation->address) + " bytes into an allocation of " +
-              std::to_string(allocation->bytes) + ")";
+    detail += " (" + std::to_string(kGlobalWindow + offset - allocation->address) +
+              " bytes into an allocation of " + std::to_string(allocation->bytes) + ")";
   }
   throw MachineFault{FaultKind::block_race, LaneMask{1} << lane,
                      detail + ", which " + who + " of the same launch " + did};
@@ -52,16 +52,18 @@ void check_overlap(const Warp& warp, uint32_t lane, uint64_t offset, const WordU
 
 void check(const Grid& grid, uint64_t offset, uint32_t lane, const WordUse& use, const Touch& touch) {
   const bool both_atomic = touch.is_atomic && use.atomically;
-  if (use.writer != WordUse::kNobody && use.writer != touch.block && (use.written & touch.bytes) && !both_atomic &&
-      !is_handed_on(grid, use.writer, touch.block)) {
+  if (use.writer != WordUse::kNobody && use.writer != touch.block && (use.written & touch.bytes) &&
+      !both_atomic && !is_handed_on(grid, use.writer, touch.block)) {
     refuse(grid, offset, lane, touch, use.writer, "wrote");
   }
-  if (touch.is_write && use.reader != WordUse::kNobody && use.reader != touch.block && (use.read & touch.bytes)) {
+  if (touch.is_write && use.reader != WordUse::kNobody && use.reader != touch.block &&
+      (use.read & touch.bytes)) {
     refuse(grid, offset, lane, touch, use.reader, "read");
   }
 }
 
-// Where blocks touch different bytes of a word only the newest is kept: a race may be missed, none is made up.
+// Where blocks touch different bytes of a word only the newest is kept: a race may be missed, none is made
+// up.
 void remember(uint32_t& holder, uint8_t& held, const Touch& touch) {
   if (holder == touch.block) {
     held |= touch.bytes;

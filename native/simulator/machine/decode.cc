@@ -50,10 +50,14 @@ uint64_t literal_bits(const Operand& operand, Type type) {
     return std::bit_cast<uint32_t>(static_cast<float>(std::bit_cast<double>(operand.bits)));
   }
   switch (bytes_of(type)) {
-    case 1: return operand.bits & 0xff;
-    case 2: return operand.bits & 0xffff;
-    case 4: return operand.bits & 0xffffffff;
-    default: return operand.bits;
+    case 1:
+      return operand.bits & 0xff;
+    case 2:
+      return operand.bits & 0xffff;
+    case 4:
+      return operand.bits & 0xffffffff;
+    default:
+      return operand.bits;
   }
 }
 
@@ -86,7 +90,8 @@ bool Decoding::take(std::string_view modifier) {
   return true;
 }
 
-std::string_view Decoding::take_one(std::initializer_list<std::string_view> names, std::string_view fallback) {
+std::string_view Decoding::take_one(std::initializer_list<std::string_view> names,
+                                    std::string_view fallback) {
   for (const std::string_view name : names) {
     if (take(name)) return name;
   }
@@ -133,13 +138,18 @@ uint16_t Decoding::result_row(const Operand& operand, Type type) {
 uint16_t Decoding::source_row(const Operand& operand, Type type) {
   const bool wide = bytes_of(type) == 8;
   switch (operand.kind) {
-    case OperandKind::reg: return result_row(operand, type);
+    case OperandKind::reg:
+      return result_row(operand, type);
     case OperandKind::integer:
     case OperandKind::real32:
-    case OperandKind::real64: return builder_.literal(literal_bits(operand, type), wide, statement_.line);
-    case OperandKind::variable: return builder_.literal(address_of(operand), wide, statement_.line);
-    case OperandKind::special: break;
-    default: fail("an operand of another kind is needed");
+    case OperandKind::real64:
+      return builder_.literal(literal_bits(operand, type), wide, statement_.line);
+    case OperandKind::variable:
+      return builder_.literal(address_of(operand), wide, statement_.line);
+    case OperandKind::special:
+      break;
+    default:
+      fail("an operand of another kind is needed");
   }
   if (operand.name == "WARP_SZ") return builder_.literal(32, wide, statement_.line);
   const auto* const found = std::ranges::find(kSpecials, operand.name, &SpecialName::name);
@@ -148,7 +158,8 @@ uint16_t Decoding::source_row(const Operand& operand, Type type) {
 }
 
 uint16_t Decoding::result_predicate(const Operand& operand) {
-  if (operand.kind == OperandKind::sink) return static_cast<uint16_t>(builder_.add_predicates(1, statement_.line));
+  if (operand.kind == OperandKind::sink)
+    return static_cast<uint16_t>(builder_.add_predicates(1, statement_.line));
   const bool is_predicate =
       operand.kind == OperandKind::reg && place_.function->registers[operand.reg].type == Type::pred;
   require(is_predicate, "a predicate is needed");
@@ -234,7 +245,9 @@ Instruction Decoding::make(Handler handler, std::initializer_list<uint16_t> rows
   return instruction;
 }
 
-uint32_t Decoding::join() const { return place_.joins[index_]; }
+uint32_t Decoding::join() const {
+  return place_.joins[index_];
+}
 
 const FunctionPlace& Decoding::callee(std::string_view name) const {
   const auto found = places_.find(name);
@@ -243,7 +256,8 @@ const FunctionPlace& Decoding::callee(std::string_view name) const {
 }
 
 uint32_t ProgramBuilder::add_rows(uint32_t count, uint32_t line) {
-  if (program_.rows + count > kMaxRows) throw PtxError(line, "the kernel needs more registers than can be numbered");
+  if (program_.rows + count > kMaxRows)
+    throw PtxError(line, "the kernel needs more registers than can be numbered");
   const uint32_t first = program_.rows;
   program_.rows += count;
   return first;

@@ -49,16 +49,17 @@ class ProgramBuilder {
 struct FunctionPlace {
   const Function* function = nullptr;
   uint32_t entry = 0;
-  std::vector<uint16_t> rows;            // by register; predicates by their numbers
-  std::vector<uint64_t> variables;       // by variable: its offset in its space
-  std::vector<uint32_t> joins;           // by statement that is a jump
+  std::vector<uint16_t> rows;       // by register; predicates by their numbers
+  std::vector<uint64_t> variables;  // by variable: its offset in its space
+  std::vector<uint32_t> joins;      // by statement that is a jump
 };
 
-// One statement on its way to an instruction. What the statement names and nobody asks for is an error in finish().
+// One statement on its way to an instruction. What the statement names and nobody asks for is an error in
+// finish().
 class Decoding {
  public:
-  Decoding(ProgramBuilder& builder, const FunctionPlace& place, const std::map<std::string_view, FunctionPlace>& places,
-           uint32_t statement);
+  Decoding(ProgramBuilder& builder, const FunctionPlace& place,
+           const std::map<std::string_view, FunctionPlace>& places, uint32_t statement);
 
   const Statement& statement() const { return statement_; }
   size_t operand_count() const { return statement_.operands.size(); }
@@ -81,7 +82,9 @@ class Decoding {
   uint16_t result_predicate(const Operand& operand);
   uint16_t source_predicate(const Operand& operand);
   bool is_wide(const Operand& operand) const;  // a register of 64 bits
-  uint16_t scratch(bool wide) { return static_cast<uint16_t>(builder_.add_rows(wide ? 2 : 1, statement_.line)); }
+  uint16_t scratch(bool wide) {
+    return static_cast<uint16_t>(builder_.add_rows(wide ? 2 : 1, statement_.line));
+  }
   int64_t integer(size_t i) const;
   // [register + offset]: the row of its base, and the offset. A variable is a literal.
   struct Address {

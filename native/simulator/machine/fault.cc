@@ -49,8 +49,8 @@ std::string lanes_text(LaneMask lanes) {
 std::string FaultReport::text() const {
   std::string text = "simulator: " + name_of(kind) + "\n  kernel " + kernel;
   if (line > 0) text += "\n  line " + std::to_string(line) + ": " + instruction;
-  text += "\n  block (" + std::to_string(block[0]) + ", " + std::to_string(block[1]) + ", " + std::to_string(block[2]) +
-          ")";
+  text += "\n  block (" + std::to_string(block[0]) + ", " + std::to_string(block[1]) + ", " +
+          std::to_string(block[2]) + ")";
   if (line > 0) text += ", warp " + std::to_string(warp) + ", lanes " + lanes_text(lanes);
   return text + "\n  " + detail + "\n";
 }

@@ -14,13 +14,13 @@ enum class FaultKind : uint8_t {
   use_after_free,
   misaligned,
   uninitialised,
-  early_copy,         // cp.async data touched before its wait
+  early_copy,  // cp.async data touched before its wait
   shared_race,
   block_race,
-  launch_race,        // with a kernel before, past griddepcontrol
+  launch_race,  // with a kernel before, past griddepcontrol
   divergent_barrier,
   mismatched_barrier,
-  missing_lanes,      // a shuffle or vote names lanes that are not there
+  missing_lanes,  // a shuffle or vote names lanes that are not there
   deadlock,
   endless,
   bad_launch,

@@ -10,7 +10,9 @@ bool ends_way(const Statement& statement) {
   return statement.opcode == "ret" || statement.opcode == "exit" || statement.opcode == "trap";
 }
 
-bool ends_block(const Statement& statement) { return ends_way(statement) || statement.opcode == "bra"; }
+bool ends_block(const Statement& statement) {
+  return ends_way(statement) || statement.opcode == "bra";
+}
 
 uint32_t target_of(const Statement& branch) {
   if (branch.operands.size() != 1 || branch.operands[0].kind != OperandKind::label) {
@@ -19,14 +21,17 @@ uint32_t target_of(const Statement& branch) {
   return branch.operands[0].target;
 }
 
-// Post-dominators by the method of Cooper, Harvey and Kennedy, over the blocks in the order in which a walk from the
-// exit backwards leaves them.
+// Post-dominators by the method of Cooper, Harvey and Kennedy, over the blocks in the order in which a walk
+// from the exit backwards leaves them.
 class PostDominators {
  public:
   explicit PostDominators(const std::vector<Flow::Block>& blocks)
-      : exit_(static_cast<uint32_t>(blocks.size())), predecessors_(blocks.size() + 1), number_(blocks.size() + 1, 0) {
+      : exit_(static_cast<uint32_t>(blocks.size())),
+        predecessors_(blocks.size() + 1),
+        number_(blocks.size() + 1, 0) {
     for (uint32_t b = 0; b < blocks.size(); ++b) {
-      for (const uint32_t next : blocks[b].successors) predecessors_[next == Flow::kExit ? exit_ : next].push_back(b);
+      for (const uint32_t next : blocks[b].successors)
+        predecessors_[next == Flow::kExit ? exit_ : next].push_back(b);
     }
     walk();
     dominator_.assign(blocks.size() + 1, Flow::kExit);
@@ -107,7 +112,9 @@ Flow flow_of(const Function& function) {
     flow.blocks.back().end = i + 1;
     flow.block_of[i] = static_cast<uint32_t>(flow.blocks.size() - 1);
   }
-  const auto block_at = [&](uint32_t statement) { return statement < count ? flow.block_of[statement] : Flow::kExit; };
+  const auto block_at = [&](uint32_t statement) {
+    return statement < count ? flow.block_of[statement] : Flow::kExit;
+  };
   for (Flow::Block& block : flow.blocks) {
     const Statement& last = statements[block.end - 1];
     if (!ends_block(last) || last.guard) block.successors.push_back(block_at(block.end));

@@ -29,7 +29,8 @@ struct Uses {
 };
 Uses uses_of(const Statement& statement);
 
-// By register: its row. Registers that are never needed at the same time share one; those of 64 bits take two.
+// By register: its row. Registers that are never needed at the same time share one; those of 64 bits take
+// two.
 struct Rows {
   std::vector<uint32_t> of_register;
   uint32_t count = 0;

@@ -7,8 +7,9 @@
 
 namespace lorikeet::simulator {
 
-// Handlers made of a function of one lane. All 32 are computed, whoever is active: a plain loop that the compiler
-// makes vectors of; only the active ones are stored. So functions must be defined for whatever inactive lanes hold.
+// Handlers made of a function of one lane. All 32 are computed, whoever is active: a plain loop that the
+// compiler makes vectors of; only the active ones are stored. So functions must be defined for whatever
+// inactive lanes hold.
 
 template <>
 inline Half unpack<Half>(uint32_t stored) {
@@ -76,39 +77,69 @@ void lanes4(Warp& warp, const Instruction& instruction, LaneMask mask) {
 template <auto F>
 Handler integer1(Type type) {
   switch (type) {
-    case Type::u16: case Type::b16: return lanes1<F, uint16_t, uint16_t>;
-    case Type::s16: return lanes1<F, int16_t, int16_t>;
-    case Type::u32: case Type::b32: return lanes1<F, uint32_t, uint32_t>;
-    case Type::s32: return lanes1<F, int32_t, int32_t>;
-    case Type::u64: case Type::b64: return lanes1<F, uint64_t, uint64_t>;
-    case Type::s64: return lanes1<F, int64_t, int64_t>;
-    default: return nullptr;
+    case Type::u16:
+    case Type::b16:
+      return lanes1<F, uint16_t, uint16_t>;
+    case Type::s16:
+      return lanes1<F, int16_t, int16_t>;
+    case Type::u32:
+    case Type::b32:
+      return lanes1<F, uint32_t, uint32_t>;
+    case Type::s32:
+      return lanes1<F, int32_t, int32_t>;
+    case Type::u64:
+    case Type::b64:
+      return lanes1<F, uint64_t, uint64_t>;
+    case Type::s64:
+      return lanes1<F, int64_t, int64_t>;
+    default:
+      return nullptr;
   }
 }
 
 template <auto F>
 Handler integer2(Type type) {
   switch (type) {
-    case Type::u16: case Type::b16: return lanes2<F, uint16_t, uint16_t>;
-    case Type::s16: return lanes2<F, int16_t, int16_t>;
-    case Type::u32: case Type::b32: return lanes2<F, uint32_t, uint32_t>;
-    case Type::s32: return lanes2<F, int32_t, int32_t>;
-    case Type::u64: case Type::b64: return lanes2<F, uint64_t, uint64_t>;
-    case Type::s64: return lanes2<F, int64_t, int64_t>;
-    default: return nullptr;
+    case Type::u16:
+    case Type::b16:
+      return lanes2<F, uint16_t, uint16_t>;
+    case Type::s16:
+      return lanes2<F, int16_t, int16_t>;
+    case Type::u32:
+    case Type::b32:
+      return lanes2<F, uint32_t, uint32_t>;
+    case Type::s32:
+      return lanes2<F, int32_t, int32_t>;
+    case Type::u64:
+    case Type::b64:
+      return lanes2<F, uint64_t, uint64_t>;
+    case Type::s64:
+      return lanes2<F, int64_t, int64_t>;
+    default:
+      return nullptr;
   }
 }
 
 template <auto F>
 Handler integer3(Type type) {
   switch (type) {
-    case Type::u16: case Type::b16: return lanes3<F, uint16_t, uint16_t>;
-    case Type::s16: return lanes3<F, int16_t, int16_t>;
-    case Type::u32: case Type::b32: return lanes3<F, uint32_t, uint32_t>;
-    case Type::s32: return lanes3<F, int32_t, int32_t>;
-    case Type::u64: case Type::b64: return lanes3<F, uint64_t, uint64_t>;
-    case Type::s64: return lanes3<F, int64_t, int64_t>;
-    default: return nullptr;
+    case Type::u16:
+    case Type::b16:
+      return lanes3<F, uint16_t, uint16_t>;
+    case Type::s16:
+      return lanes3<F, int16_t, int16_t>;
+    case Type::u32:
+    case Type::b32:
+      return lanes3<F, uint32_t, uint32_t>;
+    case Type::s32:
+      return lanes3<F, int32_t, int32_t>;
+    case Type::u64:
+    case Type::b64:
+      return lanes3<F, uint64_t, uint64_t>;
+    case Type::s64:
+      return lanes3<F, int64_t, int64_t>;
+    default:
+      return nullptr;
   }
 }
 
@@ -116,10 +147,14 @@ Handler integer3(Type type) {
 template <auto F>
 Handler bits2(Type type) {
   switch (bytes_of(type)) {
-    case 2: return lanes2<F, uint16_t, uint16_t>;
-    case 4: return lanes2<F, uint32_t, uint32_t>;
-    case 8: return lanes2<F, uint64_t, uint64_t>;
-    default: return nullptr;
+    case 2:
+      return lanes2<F, uint16_t, uint16_t>;
+    case 4:
+      return lanes2<F, uint32_t, uint32_t>;
+    case 8:
+      return lanes2<F, uint64_t, uint64_t>;
+    default:
+      return nullptr;
   }
 }
 

@@ -21,7 +21,8 @@ std::optional<std::string> fault_of(const LaunchRequest& request) {
     return "a block of " + std::to_string(block.count()) + " threads, where the kernel is made for at most " +
            std::to_string(request.program.max_threads);
   }
-  if (shared > kMaxSharedBytes) return std::to_string(shared) + " bytes of shared memory, where a block has 232,448";
+  if (shared > kMaxSharedBytes)
+    return std::to_string(shared) + " bytes of shared memory, where a block has 232,448";
   return std::nullopt;
 }
 
@@ -45,7 +46,8 @@ class BlockOrder {
     if (order != Order::random) return;
     shuffled_.resize(blocks);
     std::iota(shuffled_.begin(), shuffled_.end(), 0);
-    for (size_t i = blocks; i > 1; --i) std::swap(shuffled_[i - 1], shuffled_[chance.below(static_cast<uint32_t>(i))]);
+    for (size_t i = blocks; i > 1; --i)
+      std::swap(shuffled_[i - 1], shuffled_[chance.below(static_cast<uint32_t>(i))]);
   }
   uint32_t at(uint64_t turn) const {
     if (order_ == Order::random) return shuffled_[turn];

@@ -53,9 +53,9 @@ struct Grid {
   Options options;
   Chance chance;
   Counters counters;
-  uint32_t launch = 1;          // number of this launch
-  bool may_overlap = false;     // with the launch before, until griddepcontrol.wait
-  uint32_t block_number = 0;    // of the block that runs, + 1
+  uint32_t launch = 1;        // number of this launch
+  bool may_overlap = false;   // with the launch before, until griddepcontrol.wait
+  uint32_t block_number = 0;  // of the block that runs, + 1
   std::array<uint32_t, 3> block_at{};
   // Blocks that fenced and then did an atomic: what they wrote before may be read by others that did so too.
   std::unordered_set<uint32_t> published{};

@@ -9,10 +9,12 @@ namespace lorikeet::simulator {
 
 namespace {
 
-constexpr uint32_t kGuardBytes = 128;   // a whole round of the banks
+constexpr uint32_t kGuardBytes = 128;  // a whole round of the banks
 constexpr uint32_t kMaxGuardBytes = 4096;
 
-uint32_t align(uint32_t offset, uint32_t alignment) { return (offset + alignment - 1) / alignment * alignment; }
+uint32_t align(uint32_t offset, uint32_t alignment) {
+  return (offset + alignment - 1) / alignment * alignment;
+}
 
 const Decoders& all_decoders() {
   static const Decoders decoders = [] {
@@ -75,7 +77,8 @@ class Linker {
   }
 
   void name_variables(const Operand& operand, std::set<uint32_t>& named) const {
-    if (operand.kind == OperandKind::variable && !operand.variable.in_function) named.insert(operand.variable.index);
+    if (operand.kind == OperandKind::variable && !operand.variable.in_function)
+      named.insert(operand.variable.index);
     for (const Operand& part : operand.parts) name_variables(part, named);
   }
 
@@ -160,7 +163,8 @@ class Linker {
       Instruction& instruction = program_.code[i];
       if (instruction.join != kNowhere) instruction.join = at[instruction.join];
       // Of jumps; calls lead to before `begin`, and are whole already.
-      if (instruction.target != kNowhere && !(instruction.flags & kIsCall)) instruction.target = at[instruction.target];
+      if (instruction.target != kNowhere && !(instruction.flags & kIsCall))
+        instruction.target = at[instruction.target];
     }
   }
 
@@ -219,7 +223,8 @@ std::string Program::line_text(uint32_t line) const {
   const size_t end = std::min(text->find('\n', at), text->size());
   std::string found = text->substr(at, end - at);
   found.erase(0, found.find_first_not_of(" \t"));
-  while (!found.empty() && (found.back() == ' ' || found.back() == '\t' || found.back() == '\r')) found.pop_back();
+  while (!found.empty() && (found.back() == ' ' || found.back() == '\t' || found.back() == '\r'))
+    found.pop_back();
   return found;
 }
 

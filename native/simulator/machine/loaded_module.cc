@@ -5,7 +5,8 @@
 
 namespace lorikeet::simulator {
 
-std::variant<std::unique_ptr<LoadedModule>, std::string> LoadedModule::load(std::string ptx, DeviceMemory& memory) {
+std::variant<std::unique_ptr<LoadedModule>, std::string> LoadedModule::load(std::string ptx,
+                                                                            DeviceMemory& memory) {
   const ParsedModule parsed = parse(std::move(ptx));
   if (const auto* error = std::get_if<PtxError>(&parsed)) return std::string(error->what());
   const auto& module = std::get<Module>(parsed);

@@ -14,11 +14,14 @@ constexpr uint64_t kAlignment = 256;
 // Between allocations: what runs over an end lands in no other one's bytes.
 constexpr uint64_t kGuard = 4096;
 
-uint64_t round_up(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+uint64_t round_up(uint64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 // Pages that nobody touches take no memory.
 void* reserve(uint64_t bytes) {
-  void* const begin = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const begin =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (begin == MAP_FAILED) throw std::bad_alloc();
   return begin;
 }
@@ -117,9 +120,13 @@ void DeviceMemory::mark(uint64_t address, uint64_t bytes, ByteState state) {
   std::memset(static_cast<void*>(states_ + (address - kGlobalWindow)), static_cast<int>(state), bytes);
 }
 
-void DeviceMemory::add_host(const void* begin, uint64_t bytes) { host_[reinterpret_cast<uint64_t>(begin)] = bytes; }
+void DeviceMemory::add_host(const void* begin, uint64_t bytes) {
+  host_[reinterpret_cast<uint64_t>(begin)] = bytes;
+}
 
-bool DeviceMemory::remove_host(const void* begin) { return host_.erase(reinterpret_cast<uint64_t>(begin)) == 1; }
+bool DeviceMemory::remove_host(const void* begin) {
+  return host_.erase(reinterpret_cast<uint64_t>(begin)) == 1;
+}
 
 bool DeviceMemory::is_host(uint64_t address, uint64_t bytes) const {
   auto next = host_.upper_bound(address);
@@ -136,8 +143,8 @@ std::string DeviceMemory::surroundings(uint64_t address) const {
     if (address < kGlobalWindow || next == among.begin()) return "";
     --next;
     const uint64_t inside = offset - next->first;
-    const std::string name =
-        std::string(what) + " of " + std::to_string(next->second) + " bytes at " + hex(kGlobalWindow + next->first);
+    const std::string name = std::string(what) + " of " + std::to_string(next->second) + " bytes at " +
+                             hex(kGlobalWindow + next->first);
     if (inside < next->second) return std::to_string(inside) + " bytes into " + name;
     return std::to_string(inside - next->second) + " bytes past the end of " + name;
   };
@@ -150,8 +157,8 @@ std::string DeviceMemory::surroundings(uint64_t address) const {
 }
 
 void DeviceMemory::refuse(uint64_t address, uint32_t bytes, LaneMask lanes, bool is_write) const {
-  const std::string what = std::string(is_write ? "write of " : "read of ") + std::to_string(bytes) + " bytes at " +
-                           hex(address) + ": ";
+  const std::string what = std::string(is_write ? "write of " : "read of ") + std::to_string(bytes) +
+                           " bytes at " + hex(address) + ": ";
   const uint64_t offset = address - kGlobalWindow;
   FaultKind kind = FaultKind::out_of_bounds;
   uint64_t at = address;

@@ -11,8 +11,8 @@ namespace lorikeet::simulator {
 // One for each byte that a kernel may touch. `ready` is the only one that may be read.
 enum class ByteState : uint8_t { none = 0, freed = 1, raw = 2, copying = 3, ready = 4 };
 
-// Device addresses are no host addresses, so that a host that follows one fails here as it does on a machine with a
-// card. The windows are 2^40 bytes apart: an address says by its upper bits which memory it means.
+// Device addresses are no host addresses, so that a host that follows one fails here as it does on a machine
+// with a card. The windows are 2^40 bytes apart: an address says by its upper bits which memory it means.
 inline constexpr uint64_t kSharedWindow = uint64_t{1} << 40;
 inline constexpr uint64_t kLocalWindow = uint64_t{2} << 40;
 inline constexpr uint64_t kParamWindow = uint64_t{3} << 40;
@@ -22,16 +22,16 @@ inline constexpr uint64_t kWindowBytes = uint64_t{1} << 40;
 // Who touched a word of global memory in a launch, and which of its bytes.
 struct WordUse {
   static constexpr uint32_t kNobody = 0, kMany = ~uint32_t{0};
-  uint32_t launch = 0;          // of both below: older ones do not count
-  uint32_t writer = kNobody;    // number of the block + 1
+  uint32_t launch = 0;        // of both below: older ones do not count
+  uint32_t writer = kNobody;  // number of the block + 1
   uint32_t reader = kNobody;
   uint8_t written = 0, read = 0;  // bytes, as bits
-  bool atomically = false;      // written by atomics alone
+  bool atomically = false;        // written by atomics alone
 };
 static_assert(sizeof(WordUse) == 16);
 
-// The memory of the device: one range of addresses, whose freed parts are taken again as late as possible, so that
-// what still points to them is found out. Not for several threads at once.
+// The memory of the device: one range of addresses, whose freed parts are taken again as late as possible, so
+// that what still points to them is found out. Not for several threads at once.
 class DeviceMemory {
  public:
   static constexpr uint64_t kSpan = uint64_t{1} << 35;

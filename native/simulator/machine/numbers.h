@@ -5,7 +5,8 @@
 
 namespace lorikeet::simulator {
 
-// The small floats of the hardware, bit for bit. Loops over lanes call these: no branches where a choice will do.
+// The small floats of the hardware, bit for bit. Loops over lanes call these: no branches where a choice will
+// do.
 
 // As kernels hold them; a type of its own chooses what an opcode does.
 struct Half {
@@ -22,16 +23,19 @@ inline float to_float(Half value) {
     const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
     return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | sign);
   }
-  const uint32_t bits = exponent == 31 ? 0x7f800000u | fraction << 13 : (exponent + 112) << 23 | fraction << 13;
+  const uint32_t bits =
+      exponent == 31 ? 0x7f800000u | fraction << 13 : (exponent + 112) << 23 | fraction << 13;
   return std::bit_cast<float>(sign | bits);
 }
 
-inline float to_float(Brain value) { return std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16); }
+inline float to_float(Brain value) {
+  return std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16);
+}
 
 enum class Rounding : uint8_t { nearest, zero, down, up };
 
-// `value` cut to a float of `mantissa` bits behind the point and exponents from `least`: its bits without the sign.
-// Nothing is lost on the way from double; what is too large becomes more than `largest`.
+// `value` cut to a float of `mantissa` bits behind the point and exponents from `least`: its bits without the
+// sign. Nothing is lost on the way from double; what is too large becomes more than `largest`.
 struct SmallFormat {
   int mantissa, least;
   uint32_t infinity, nan;
@@ -64,7 +68,8 @@ inline Half to_half(double value, Rounding rounding = Rounding::nearest) {
 }
 
 inline Half to_half(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+  const uint32_t bits = std::bit_cast<uint32_t>(value), sign = bits >> 16 & 0x8000u,
+                 magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return {0x7fff};
   // Below 2^-14 one step is 2^-24: adding 0.5 leaves the rounded number of steps in the last bits.
   const float small = std::bit_cast<float>(magnitude) + 0.5f;
@@ -113,6 +118,8 @@ inline float flush(float value) {
 }
 
 // .sat: into [0, 1]; NaN becomes 0.
-inline float saturate(float value) { return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f; }
+inline float saturate(float value) {
+  return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
+}
 
 }  // namespace lorikeet::simulator

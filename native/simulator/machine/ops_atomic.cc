@@ -68,26 +68,42 @@ constexpr auto kAddBrains = [](uint16_t a, uint16_t b) { return kAdd(Brain{a}, B
 
 Handler add_handler(Type type, Space space) {
   switch (type) {
-    case Type::u32: case Type::s32: return in_space<kAdd, uint32_t>(space);
-    case Type::u64: case Type::s64: return in_space<kAdd, uint64_t>(space);
-    case Type::f32: return in_space<kAdd, float>(space);
-    case Type::f64: return in_space<kAdd, double>(space);
-    case Type::f16: return in_space<kAdd, Half>(space);
-    case Type::bf16: return in_space<kAdd, Brain>(space);
-    case Type::f16x2: return in_space<kPair<kAddHalves>, uint32_t>(space);
-    case Type::bf16x2: return in_space<kPair<kAddBrains>, uint32_t>(space);
-    default: return nullptr;
+    case Type::u32:
+    case Type::s32:
+      return in_space<kAdd, uint32_t>(space);
+    case Type::u64:
+    case Type::s64:
+      return in_space<kAdd, uint64_t>(space);
+    case Type::f32:
+      return in_space<kAdd, float>(space);
+    case Type::f64:
+      return in_space<kAdd, double>(space);
+    case Type::f16:
+      return in_space<kAdd, Half>(space);
+    case Type::bf16:
+      return in_space<kAdd, Brain>(space);
+    case Type::f16x2:
+      return in_space<kPair<kAddHalves>, uint32_t>(space);
+    case Type::bf16x2:
+      return in_space<kPair<kAddBrains>, uint32_t>(space);
+    default:
+      return nullptr;
   }
 }
 
 template <auto F>
 Handler ordered_handler(Type type, Space space) {
   switch (type) {
-    case Type::u32: return in_space<F, uint32_t>(space);
-    case Type::s32: return in_space<F, int32_t>(space);
-    case Type::u64: return in_space<F, uint64_t>(space);
-    case Type::s64: return in_space<F, int64_t>(space);
-    default: return nullptr;
+    case Type::u32:
+      return in_space<F, uint32_t>(space);
+    case Type::s32:
+      return in_space<F, int32_t>(space);
+    case Type::u64:
+      return in_space<F, uint64_t>(space);
+    case Type::s64:
+      return in_space<F, int64_t>(space);
+    default:
+      return nullptr;
   }
 }
 
@@ -113,11 +129,13 @@ Handler atomic_handler(std::string_view op, Type type, Space space) {
 
 void atomic(Decoding& d, bool wants_old) {
   const Space space = take_space(d);
-  for (const std::string_view order : {"relaxed", "acquire", "release", "acq_rel", "gpu", "cta", "sys", "noftz"}) {
+  for (const std::string_view order :
+       {"relaxed", "acquire", "release", "acq_rel", "gpu", "cta", "sys", "noftz"}) {
     d.take(order);
   }
   d.take_all("L2::");
-  const std::string_view op = d.take_one({"add", "min", "max", "inc", "dec", "and", "or", "xor", "exch", "cas"});
+  const std::string_view op =
+      d.take_one({"add", "min", "max", "inc", "dec", "and", "or", "xor", "exch", "cas"});
   const Type type = d.take_type();
   const size_t first = wants_old ? 1 : 0;
   Instruction instruction = d.make(d.known(atomic_handler(op, type, space)));

@@ -13,20 +13,34 @@ enum class Combine : uint8_t { none, and_, or_, xor_ };
 template <Relation kRelation, typename T>
 bool holds(T a, T b) {
   switch (kRelation) {
-    case Relation::eq: return a == b;
-    case Relation::ne: return a < b || a > b;
-    case Relation::lt: return a < b;
-    case Relation::le: return a <= b;
-    case Relation::gt: return a > b;
-    case Relation::ge: return a >= b;
-    case Relation::equ: return !(a < b || a > b);
-    case Relation::neu: return !(a == b);
-    case Relation::ltu: return !(a >= b);
-    case Relation::leu: return !(a > b);
-    case Relation::gtu: return !(a <= b);
-    case Relation::geu: return !(a < b);
-    case Relation::num: return a == a && b == b;
-    case Relation::nan: return !(a == a && b == b);
+    case Relation::eq:
+      return a == b;
+    case Relation::ne:
+      return a < b || a > b;
+    case Relation::lt:
+      return a < b;
+    case Relation::le:
+      return a <= b;
+    case Relation::gt:
+      return a > b;
+    case Relation::ge:
+      return a >= b;
+    case Relation::equ:
+      return !(a < b || a > b);
+    case Relation::neu:
+      return !(a == b);
+    case Relation::ltu:
+      return !(a >= b);
+    case Relation::leu:
+      return !(a > b);
+    case Relation::gtu:
+      return !(a <= b);
+    case Relation::geu:
+      return !(a < b);
+    case Relation::num:
+      return a == a && b == b;
+    case Relation::nan:
+      return !(a == a && b == b);
   }
   return false;
 }
@@ -53,7 +67,9 @@ void compare_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
   if (combine != Combine::none) {
     const LaneMask third = warp.predicate(instruction.row[4]);
     const auto apply = [&](LaneMask value) {
-      return combine == Combine::and_ ? value & third : combine == Combine::or_ ? value | third : value ^ third;
+      return combine == Combine::and_  ? value & third
+             : combine == Combine::or_ ? value | third
+                                       : value ^ third;
     };
     met = apply(met);
     other = apply(other);
@@ -83,17 +99,31 @@ Handler float_compare(Relation relation) {
 
 Handler compare_handler(Type type, Relation relation) {
   switch (type) {
-    case Type::b16: case Type::u16: return integer_compare<uint16_t>(relation);
-    case Type::s16: return integer_compare<int16_t>(relation);
-    case Type::b32: case Type::u32: return integer_compare<uint32_t>(relation);
-    case Type::s32: return integer_compare<int32_t>(relation);
-    case Type::b64: case Type::u64: return integer_compare<uint64_t>(relation);
-    case Type::s64: return integer_compare<int64_t>(relation);
-    case Type::f16: return float_compare<Half>(relation);
-    case Type::bf16: return float_compare<Brain>(relation);
-    case Type::f32: return float_compare<float>(relation);
-    case Type::f64: return float_compare<double>(relation);
-    default: return nullptr;
+    case Type::b16:
+    case Type::u16:
+      return integer_compare<uint16_t>(relation);
+    case Type::s16:
+      return integer_compare<int16_t>(relation);
+    case Type::b32:
+    case Type::u32:
+      return integer_compare<uint32_t>(relation);
+    case Type::s32:
+      return integer_compare<int32_t>(relation);
+    case Type::b64:
+    case Type::u64:
+      return integer_compare<uint64_t>(relation);
+    case Type::s64:
+      return integer_compare<int64_t>(relation);
+    case Type::f16:
+      return float_compare<Half>(relation);
+    case Type::bf16:
+      return float_compare<Brain>(relation);
+    case Type::f32:
+      return float_compare<float>(relation);
+    case Type::f64:
+      return float_compare<double>(relation);
+    default:
+      return nullptr;
   }
 }
 
@@ -113,15 +143,18 @@ Relation take_relation(Decoding& d) {
 
 Combine take_combination(Decoding& d) {
   const std::string_view name = d.take_one({"and", "or", "xor"});
-  return name == "and" ? Combine::and_ : name == "or" ? Combine::or_ : name == "xor" ? Combine::xor_ : Combine::none;
+  return name == "and"   ? Combine::and_
+         : name == "or"  ? Combine::or_
+         : name == "xor" ? Combine::xor_
+                         : Combine::none;
 }
 
 // Into predicates first and second.
 Instruction comparison(Decoding& d, uint16_t first, uint16_t second, Relation relation, Combine combine) {
   d.take("ftz");  // see the limits in README.md: subnormals are compared as they are
   const Type type = d.take_type();
-  Instruction instruction = d.make(d.known(compare_handler(type, relation)),
-                                   {first, second, d.source(1, type), d.source(2, type)});
+  Instruction instruction =
+      d.make(d.known(compare_handler(type, relation)), {first, second, d.source(1, type), d.source(2, type)});
   if (combine != Combine::none) instruction.row[4] = d.source_predicate(d.operand(3));
   instruction.flags = static_cast<uint8_t>(combine);
   return instruction;
@@ -147,7 +180,8 @@ void set(Decoding& d) {
   const Handler spread = [](Warp& warp, const Instruction& instruction, LaneMask mask) {
     uint32_t out[Warp::kLanes];
     for (uint32_t lane = 0; lane < Warp::kLanes; ++lane) {
-      out[lane] = warp.predicate(instruction.row[1]) >> lane & 1 ? static_cast<uint32_t>(instruction.immediate) : 0;
+      out[lane] =
+          warp.predicate(instruction.row[1]) >> lane & 1 ? static_cast<uint32_t>(instruction.immediate) : 0;
     }
     warp.store(warp.lanes<uint32_t>(instruction.row[0]), out, mask);
   };

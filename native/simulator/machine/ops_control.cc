@@ -12,7 +12,8 @@ void nothing(Warp&, const Instruction&, LaneMask) {}
 
 void branch(Decoding& d) {
   d.take("uni");
-  Instruction instruction = d.make([](Warp& warp, const Instruction& i, LaneMask mask) { warp.jump(i, mask); });
+  Instruction instruction =
+      d.make([](Warp& warp, const Instruction& i, LaneMask mask) { warp.jump(i, mask); });
   d.require(d.operand(0).kind == OperandKind::label, "bra without a label");
   instruction.target = d.operand(0).target;
   instruction.join = d.join();
@@ -47,7 +48,8 @@ void pass(Decoding& d, const FunctionPlace& callee, const Passed& passed) {
     Instruction copy = d.make(copy_local);
     copy.target = static_cast<uint32_t>(variable.bytes);
     copy.flags = kIsCall;  // `target` is no statement
-    copy.immediate = static_cast<int64_t>(passed.into_callee ? inside << 32 | outside : outside << 32 | inside);
+    copy.immediate =
+        static_cast<int64_t>(passed.into_callee ? inside << 32 | outside : outside << 32 | inside);
     d.emit(copy);
   }
 }
@@ -56,13 +58,16 @@ void call(Decoding& d) {
   d.take("uni");
   const std::string& name = d.operand(1).name;
   if (name == "__assertfail") {
-    return d.emit([](Warp&, const Instruction&, LaneMask mask) {
-      throw MachineFault{FaultKind::trap, mask, "an assert of the kernel failed"};
-    }, {});
+    return d.emit(
+        [](Warp&, const Instruction&, LaneMask mask) {
+          throw MachineFault{FaultKind::trap, mask, "an assert of the kernel failed"};
+        },
+        {});
   }
   const FunctionPlace& callee = d.callee(name);
   pass(d, callee, {d.operand(2).parts, callee.function->parameters, true});
-  Instruction instruction = d.make([](Warp& warp, const Instruction& i, LaneMask mask) { warp.call(i, mask); });
+  Instruction instruction =
+      d.make([](Warp& warp, const Instruction& i, LaneMask mask) { warp.call(i, mask); });
   instruction.target = callee.entry;
   instruction.flags = kIsCall;
   d.emit(instruction);
@@ -79,9 +84,11 @@ void end(Decoding& d) {
 }
 
 void trap(Decoding& d) {
-  d.emit([](Warp&, const Instruction&, LaneMask mask) {
-    throw MachineFault{FaultKind::trap, mask, "the kernel stopped itself"};
-  }, {});
+  d.emit(
+      [](Warp&, const Instruction&, LaneMask mask) {
+        throw MachineFault{FaultKind::trap, mask, "the kernel stopped itself"};
+      },
+      {});
 }
 
 // Every thread of the warp takes part, or the barrier is not what the kernel thinks.
@@ -98,7 +105,8 @@ uint32_t uniform(Warp& warp, uint16_t row, LaneMask mask, const char* what) {
   const uint32_t first = values[std::countr_zero(mask)];
   for (uint32_t lane = 0; lane < Warp::kLanes; ++lane) {
     if ((mask >> lane & 1) && values[lane] != first) {
-      throw MachineFault{FaultKind::mismatched_barrier, mask, std::string("lanes differ in the barrier's ") + what};
+      throw MachineFault{FaultKind::mismatched_barrier, mask,
+                         std::string("lanes differ in the barrier's ") + what};
     }
   }
   return first;
@@ -112,7 +120,8 @@ void barrier_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
   require_whole_warp(warp, mask);
   Arrival arrival;
   arrival.barrier = uniform(warp, instruction.row[0], mask, "number");
-  if (arrival.barrier > 15) throw MachineFault{FaultKind::mismatched_barrier, mask, "there are barriers 0 to 15"};
+  if (arrival.barrier > 15)
+    throw MachineFault{FaultKind::mismatched_barrier, mask, "there are barriers 0 to 15"};
   if (instruction.flags & kHasThreads) {
     arrival.threads = uniform(warp, instruction.row[1], mask, "number of threads");
     if (arrival.threads == 0 || arrival.threads % Warp::kLanes != 0) {
@@ -134,8 +143,9 @@ void warp_barrier(Warp& warp, const Instruction& instruction, LaneMask mask) {
     if (!(mask >> lane & 1)) continue;
     const LaneMask missing = named[lane] & warp.born() & ~mask;
     if (missing != 0 || !(named[lane] >> lane & 1)) {
-      throw MachineFault{FaultKind::missing_lanes, mask,
-                         "bar.warp.sync names " + hex(named[lane]) + ": lanes " + lanes_text(missing) + " are not there"};
+      throw MachineFault{
+          FaultKind::missing_lanes, mask,
+          "bar.warp.sync names " + hex(named[lane]) + ": lanes " + lanes_text(missing) + " are not there"};
     }
   }
   warp.block().shared().sync_warp(warp.index());
@@ -146,7 +156,9 @@ void barrier_reduction(Decoding& d, size_t operands, Instruction& instruction) {
   d.require(!name.empty(), "bar.red is .popc, .and or .or");
   const bool count = name == "popc";
   d.require(d.take_type() == (count ? Type::u32 : Type::pred), "bar.red of this type");
-  instruction.count = static_cast<uint8_t>(count ? Reduction::popc : name == "and" ? Reduction::all : Reduction::any);
+  instruction.count = static_cast<uint8_t>(count           ? Reduction::popc
+                                           : name == "and" ? Reduction::all
+                                                           : Reduction::any);
   instruction.row[2] = d.source_predicate(d.operand(operands - 1));
   instruction.row[3] = count ? d.result(0, Type::u32) : d.result_predicate(d.operand(0));
 }
@@ -172,11 +184,12 @@ void barrier(Decoding& d) {
   d.emit(instruction);
 }
 
-// Blocks run one after the other and warps see memory as one: nothing is left to order, but whoever hands on what he
-// wrote has to fence first.
+// Blocks run one after the other and warps see memory as one: nothing is left to order, but whoever hands on
+// what he wrote has to fence first.
 void fence(Decoding& d) {
   const bool block_only = d.take("cta");
-  for (const std::string_view modifier : {"gl", "sys", "gpu", "acq_rel", "sc", "proxy", "async"}) d.take(modifier);
+  for (const std::string_view modifier : {"gl", "sys", "gpu", "acq_rel", "sc", "proxy", "async"})
+    d.take(modifier);
   const Handler publish = [](Warp& warp, const Instruction&, LaneMask) { warp.grid().fenced = true; };
   d.emit(block_only ? nothing : publish, {});
 }

@@ -27,15 +27,28 @@ constexpr auto kInteger = []<typename A>(A a) {
 template <typename D, bool kSaturate>
 Handler integer_from(Type from) {
   switch (from) {
-    case Type::u8: case Type::b8: return lanes1<kInteger<D, kSaturate>, D, uint8_t>;
-    case Type::s8: return lanes1<kInteger<D, kSaturate>, D, int8_t>;
-    case Type::u16: case Type::b16: return lanes1<kInteger<D, kSaturate>, D, uint16_t>;
-    case Type::s16: return lanes1<kInteger<D, kSaturate>, D, int16_t>;
-    case Type::u32: case Type::b32: return lanes1<kInteger<D, kSaturate>, D, uint32_t>;
-    case Type::s32: return lanes1<kInteger<D, kSaturate>, D, int32_t>;
-    case Type::u64: case Type::b64: return lanes1<kInteger<D, kSaturate>, D, uint64_t>;
-    case Type::s64: return lanes1<kInteger<D, kSaturate>, D, int64_t>;
-    default: return nullptr;
+    case Type::u8:
+    case Type::b8:
+      return lanes1<kInteger<D, kSaturate>, D, uint8_t>;
+    case Type::s8:
+      return lanes1<kInteger<D, kSaturate>, D, int8_t>;
+    case Type::u16:
+    case Type::b16:
+      return lanes1<kInteger<D, kSaturate>, D, uint16_t>;
+    case Type::s16:
+      return lanes1<kInteger<D, kSaturate>, D, int16_t>;
+    case Type::u32:
+    case Type::b32:
+      return lanes1<kInteger<D, kSaturate>, D, uint32_t>;
+    case Type::s32:
+      return lanes1<kInteger<D, kSaturate>, D, int32_t>;
+    case Type::u64:
+    case Type::b64:
+      return lanes1<kInteger<D, kSaturate>, D, uint64_t>;
+    case Type::s64:
+      return lanes1<kInteger<D, kSaturate>, D, int64_t>;
+    default:
+      return nullptr;
   }
 }
 
@@ -72,11 +85,16 @@ template <typename D, Whole kWhole>
 Handler to_integer(Type from, bool ftz) {
   switch (from) {
     case Type::f32:
-      return ftz ? lanes1<kToInteger<D, kWhole, true>, D, float> : lanes1<kToInteger<D, kWhole, false>, D, float>;
-    case Type::f64: return lanes1<kToInteger<D, kWhole, false>, D, double>;
-    case Type::f16: return lanes1<kToInteger<D, kWhole, false>, D, Half>;
-    case Type::bf16: return lanes1<kToInteger<D, kWhole, false>, D, Brain>;
-    default: return nullptr;
+      return ftz ? lanes1<kToInteger<D, kWhole, true>, D, float>
+                 : lanes1<kToInteger<D, kWhole, false>, D, float>;
+    case Type::f64:
+      return lanes1<kToInteger<D, kWhole, false>, D, double>;
+    case Type::f16:
+      return lanes1<kToInteger<D, kWhole, false>, D, Half>;
+    case Type::bf16:
+      return lanes1<kToInteger<D, kWhole, false>, D, Brain>;
+    default:
+      return nullptr;
   }
 }
 
@@ -92,15 +110,28 @@ Handler into_integer(Type from, const Modes& modes) {
 
 Handler into_integer(Type to, Type from, const Modes& modes) {
   switch (to) {
-    case Type::u8: case Type::b8: return into_integer<uint8_t>(from, modes);
-    case Type::s8: return into_integer<int8_t>(from, modes);
-    case Type::u16: case Type::b16: return into_integer<uint16_t>(from, modes);
-    case Type::s16: return into_integer<int16_t>(from, modes);
-    case Type::u32: case Type::b32: return into_integer<uint32_t>(from, modes);
-    case Type::s32: return into_integer<int32_t>(from, modes);
-    case Type::u64: case Type::b64: return into_integer<uint64_t>(from, modes);
-    case Type::s64: return into_integer<int64_t>(from, modes);
-    default: return nullptr;
+    case Type::u8:
+    case Type::b8:
+      return into_integer<uint8_t>(from, modes);
+    case Type::s8:
+      return into_integer<int8_t>(from, modes);
+    case Type::u16:
+    case Type::b16:
+      return into_integer<uint16_t>(from, modes);
+    case Type::s16:
+      return into_integer<int16_t>(from, modes);
+    case Type::u32:
+    case Type::b32:
+      return into_integer<uint32_t>(from, modes);
+    case Type::s32:
+      return into_integer<int32_t>(from, modes);
+    case Type::u64:
+    case Type::b64:
+      return into_integer<uint64_t>(from, modes);
+    case Type::s64:
+      return into_integer<int64_t>(from, modes);
+    default:
+      return nullptr;
   }
 }
 
@@ -152,30 +183,48 @@ constexpr auto kToBrain = [](auto a) {
 template <auto F, typename D>
 Handler float_from(Type from) {
   switch (from) {
-    case Type::u8: return lanes1<F, D, uint8_t>;
-    case Type::s8: return lanes1<F, D, int8_t>;
-    case Type::u16: return lanes1<F, D, uint16_t>;
-    case Type::s16: return lanes1<F, D, int16_t>;
-    case Type::u32: return lanes1<F, D, uint32_t>;
-    case Type::s32: return lanes1<F, D, int32_t>;
-    case Type::u64: return lanes1<F, D, uint64_t>;
-    case Type::s64: return lanes1<F, D, int64_t>;
-    case Type::f16: return lanes1<F, D, Half>;
-    case Type::bf16: return lanes1<F, D, Brain>;
-    case Type::f32: return lanes1<F, D, float>;
-    case Type::f64: return lanes1<F, D, double>;
-    default: return nullptr;
+    case Type::u8:
+      return lanes1<F, D, uint8_t>;
+    case Type::s8:
+      return lanes1<F, D, int8_t>;
+    case Type::u16:
+      return lanes1<F, D, uint16_t>;
+    case Type::s16:
+      return lanes1<F, D, int16_t>;
+    case Type::u32:
+      return lanes1<F, D, uint32_t>;
+    case Type::s32:
+      return lanes1<F, D, int32_t>;
+    case Type::u64:
+      return lanes1<F, D, uint64_t>;
+    case Type::s64:
+      return lanes1<F, D, int64_t>;
+    case Type::f16:
+      return lanes1<F, D, Half>;
+    case Type::bf16:
+      return lanes1<F, D, Brain>;
+    case Type::f32:
+      return lanes1<F, D, float>;
+    case Type::f64:
+      return lanes1<F, D, double>;
+    default:
+      return nullptr;
   }
 }
 
 template <Rounding kRounding>
 Handler into_float(Type to, Type from) {
   switch (to) {
-    case Type::f16: return float_from<kToHalf<kRounding>, Half>(from);
-    case Type::bf16: return float_from<kToBrain<kRounding>, Brain>(from);
-    case Type::f32: return float_from<kToSingle<kRounding>, float>(from);
-    case Type::f64: return float_from<kToDouble, double>(from);
-    default: return nullptr;
+    case Type::f16:
+      return float_from<kToHalf<kRounding>, Half>(from);
+    case Type::bf16:
+      return float_from<kToBrain<kRounding>, Brain>(from);
+    case Type::f32:
+      return float_from<kToSingle<kRounding>, float>(from);
+    case Type::f64:
+      return float_from<kToDouble, double>(from);
+    default:
+      return nullptr;
   }
 }
 
@@ -214,19 +263,28 @@ constexpr auto kHalfBits = [](float a) { return to_half(a).bits; };
 constexpr auto kHalfBitsDown = [](float a) { return to_half(static_cast<double>(a), Rounding::zero).bits; };
 constexpr auto kBrainBits = [](float a) { return to_brain(a).bits; };
 constexpr auto kBrainBitsDown = [](float a) { return to_brain_toward_zero(a).bits; };
-constexpr auto kE4m3Pair = [](float high, float low) { return static_cast<uint16_t>(to_e4m3(high) << 8 | to_e4m3(low)); };
-constexpr auto kE5m2Pair = [](float high, float low) { return static_cast<uint16_t>(to_e5m2(high) << 8 | to_e5m2(low)); };
+constexpr auto kE4m3Pair = [](float high, float low) {
+  return static_cast<uint16_t>(to_e4m3(high) << 8 | to_e4m3(low));
+};
+constexpr auto kE5m2Pair = [](float high, float low) {
+  return static_cast<uint16_t>(to_e5m2(high) << 8 | to_e5m2(low));
+};
 
 Handler pair_handler(Type to, const Modes& modes) {
   const bool down = modes.rounding == "rz";
   switch (to) {
     case Type::f16x2:
-      return down ? lanes2<kPairOf<kHalfBitsDown>, uint32_t, float> : lanes2<kPairOf<kHalfBits>, uint32_t, float>;
+      return down ? lanes2<kPairOf<kHalfBitsDown>, uint32_t, float>
+                  : lanes2<kPairOf<kHalfBits>, uint32_t, float>;
     case Type::bf16x2:
-      return down ? lanes2<kPairOf<kBrainBitsDown>, uint32_t, float> : lanes2<kPairOf<kBrainBits>, uint32_t, float>;
-    case Type::e4m3x2: return lanes2<kE4m3Pair, uint16_t, float>;
-    case Type::e5m2x2: return lanes2<kE5m2Pair, uint16_t, float>;
-    default: return nullptr;
+      return down ? lanes2<kPairOf<kBrainBitsDown>, uint32_t, float>
+                  : lanes2<kPairOf<kBrainBits>, uint32_t, float>;
+    case Type::e4m3x2:
+      return lanes2<kE4m3Pair, uint16_t, float>;
+    case Type::e5m2x2:
+      return lanes2<kE5m2Pair, uint16_t, float>;
+    default:
+      return nullptr;
   }
 }
 
@@ -267,7 +325,7 @@ void widen_result(Decoding& d, Type to, uint16_t row) {
   Type from = to;
   if (to == Type::b8) from = Type::u8;
   const Modes plain{"", false, false, false, false};
-  const Type container = bytes_of(reg) == 2 ? (is_signed(to) ? Type::s16 : Type::u16)
+  const Type container = bytes_of(reg) == 2   ? (is_signed(to) ? Type::s16 : Type::u16)
                          : bytes_of(reg) == 4 ? (is_signed(to) ? Type::s32 : Type::u32)
                                               : (is_signed(to) ? Type::s64 : Type::u64);
   d.emit(d.known(into_integer(container, from, plain)), {d.result(0, container), row});
@@ -275,14 +333,16 @@ void widen_result(Decoding& d, Type to, uint16_t row) {
 
 Handler handler_of(Type to, Type from, const Modes& modes) {
   if (!is_float(to)) return into_integer(to, from, modes);
-  if (to == from && modes.rounding.size() == 3) return to == Type::f64 ? whole_of<double>(modes.rounding) : whole_of<float>(modes.rounding);
+  if (to == from && modes.rounding.size() == 3)
+    return to == Type::f64 ? whole_of<double>(modes.rounding) : whole_of<float>(modes.rounding);
   return into_float(to, from, modes);
 }
 
 void convert_one(Decoding& d, Type to, Type from, const Modes& modes) {
   uint16_t source = narrowed_source(d, from);
   if (modes.ftz && from == Type::f32) source = changed(d, lanes1<kFlushed, float, float>, source);
-  if (modes.sat && from == Type::f32 && is_float(to)) source = changed(d, lanes1<kSaturated, float, float>, source);
+  if (modes.sat && from == Type::f32 && is_float(to))
+    source = changed(d, lanes1<kSaturated, float, float>, source);
   if (modes.relu) source = changed(d, lanes1<kPositive, float, float>, source);
   const Handler handler = d.known(handler_of(to, from, modes));
   if (!is_float(to) && bytes_of(to) < bytes_of(register_type(d, 0, to))) {
@@ -309,6 +369,8 @@ void convert(Decoding& d) {
 
 }  // namespace
 
-void add_convert_decoders(Decoders& decoders) { decoders["cvt"] = convert; }
+void add_convert_decoders(Decoders& decoders) {
+  decoders["cvt"] = convert;
+}
 
 }  // namespace lorikeet::simulator

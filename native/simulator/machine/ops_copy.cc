@@ -1,5 +1,5 @@
-// cp.async: what is begun here arrives when it is waited for, as late as hardware may be; until then nobody may touch
-// the bytes that it goes to.
+// cp.async: what is begun here arrives when it is waited for, as late as hardware may be; until then nobody
+// may touch the bytes that it goes to.
 #include <algorithm>
 
 #include "simulator/machine/access.h"
@@ -18,8 +18,8 @@ constexpr uint8_t kWideTarget = 1, kWideSource = 2, kHasSize = 4;
 // Rows: shared address, global address, bytes to read. Count: bytes to write.
 void begin_copy(Warp& warp, const Instruction& instruction, LaneMask mask) {
   const uint32_t bytes = instruction.count;
-  const auto to = addresses_of(warp, instruction.row[0], instruction.flags & kWideTarget,
-                               instruction.immediate >> 32);
+  const auto to =
+      addresses_of(warp, instruction.row[0], instruction.flags & kWideTarget, instruction.immediate >> 32);
   const auto from = addresses_of(warp, instruction.row[1], instruction.flags & kWideSource,
                                  static_cast<int32_t>(instruction.immediate));
   const uint32_t* sizes = warp.lanes<uint32_t>(instruction.row[2]);
@@ -45,8 +45,8 @@ void begin_copy(Warp& warp, const Instruction& instruction, LaneMask mask) {
     }
     const auto offset = static_cast<uint32_t>(to.at[lane]);
     std::fill_n(shared.states(offset), bytes, ByteState::copying);
-    warp.copies.push_back({lane, warp.copy_groups[lane], offset, sources.to[lane], static_cast<uint8_t>(bytes),
-                           static_cast<uint8_t>(size[lane])});
+    warp.copies.push_back({lane, warp.copy_groups[lane], offset, sources.to[lane],
+                           static_cast<uint8_t>(bytes), static_cast<uint8_t>(size[lane])});
   }
 }
 
@@ -56,8 +56,8 @@ void finish_copy(SharedMemory& shared, const Warp::Copy& copy) {
   std::fill_n(shared.states(copy.to), copy.bytes, ByteState::ready);
 }
 
-// Ends those copies of the active lanes that lie in groups older than the newest `open` ones. The copies count as
-// writes of the moment at which they are waited for.
+// Ends those copies of the active lanes that lie in groups older than the newest `open` ones. The copies
+// count as writes of the moment at which they are waited for.
 void wait_for_groups(Warp& warp, LaneMask mask, uint32_t open, bool uncommitted) {
   SharedMemory& shared = warp.block().shared();
   const auto is_done = [&](const Warp::Copy& copy) {
@@ -81,7 +81,9 @@ void wait_group(Warp& warp, const Instruction& instruction, LaneMask mask) {
   wait_for_groups(warp, mask, static_cast<uint32_t>(instruction.immediate), false);
 }
 
-void wait_all(Warp& warp, const Instruction&, LaneMask mask) { wait_for_groups(warp, mask, 0, true); }
+void wait_all(Warp& warp, const Instruction&, LaneMask mask) {
+  wait_for_groups(warp, mask, 0, true);
+}
 
 // cp.async.ca.shared.global [to], [from], bytes{, size}
 void decode_begin(Decoding& d) {
@@ -97,8 +99,8 @@ void decode_begin(Decoding& d) {
   instruction.count = static_cast<uint8_t>(bytes);
   instruction.flags = static_cast<uint8_t>((to.wide ? kWideTarget : 0) | (from.wide ? kWideSource : 0) |
                                            (has_size ? kHasSize : 0));
-  instruction.immediate = static_cast<int64_t>(static_cast<uint64_t>(to.offset) << 32 |
-                                               static_cast<uint32_t>(from.offset));
+  instruction.immediate =
+      static_cast<int64_t>(static_cast<uint64_t>(to.offset) << 32 | static_cast<uint32_t>(from.offset));
   d.emit(instruction);
 }
 
@@ -114,6 +116,8 @@ void copy(Decoding& d) {
 
 }  // namespace
 
-void add_copy_decoders(Decoders& decoders) { decoders["cp"] = copy; }
+void add_copy_decoders(Decoders& decoders) {
+  decoders["cp"] = copy;
+}
 
 }  // namespace lorikeet::simulator

@@ -1,7 +1,7 @@
 // Floats: add, sub, mul, fma, div, min, max, abs, neg, copysign, sqrt, rcp, rsqrt, sin, cos, lg2, ex2, tanh.
 //
-// What PTX calls approximate is computed here in double and rounded once: nearer to the truth than hardware, whose
-// error is up to 2 units in the last place for rcp, rsqrt, ex2 and lg2, and 2^-11 for tanh.
+// What PTX calls approximate is computed here in double and rounded once: nearer to the truth than hardware,
+// whose error is up to 2 units in the last place for rcp, rsqrt, ex2 and lg2, and 2^-11 for tanh.
 #include <algorithm>
 
 #include "simulator/machine/decode.h"
@@ -25,9 +25,10 @@ constexpr auto kMaximum = []<typename T>(T a, T b) {
   return std::isnan(a) ? b : std::isnan(b) ? a : a > b || (a == b && !std::signbit(a)) ? a : b;
 };
 constexpr auto kMinimumNan = []<typename T>(T a, T b) {
-  return std::isnan(a) || std::isnan(b) ? std::bit_cast<T>(std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>(
-                                              sizeof(T) == 4 ? 0x7fffffffu : ~uint64_t{0} >> 1))
-                                        : kMinimum(a, b);
+  return std::isnan(a) || std::isnan(b)
+             ? std::bit_cast<T>(std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>(
+                   sizeof(T) == 4 ? 0x7fffffffu : ~uint64_t{0} >> 1))
+             : kMinimum(a, b);
 };
 constexpr auto kMaximumNan = []<typename T>(T a, T b) {
   return std::isnan(a) || std::isnan(b) ? kMinimumNan(a, b) : kMaximum(a, b);
@@ -60,7 +61,8 @@ T round_small(double value) {
   // Round to odd on the way, so that the second rounding sees what the first lost.
   float near = static_cast<float>(value);
   const double lost = value - static_cast<double>(near);
-  if (lost != 0 && !(std::bit_cast<uint32_t>(near) & 1)) near = std::nextafter(near, lost > 0 ? INFINITY : -INFINITY);
+  if (lost != 0 && !(std::bit_cast<uint32_t>(near) & 1))
+    near = std::nextafter(near, lost > 0 ? INFINITY : -INFINITY);
   if constexpr (std::is_same_v<T, Brain>) return to_brain(near);
 }
 
@@ -80,9 +82,12 @@ constexpr auto kPairs = [](auto... operands) {
 
 template <auto F, int kOperands, typename T>
 Handler small_lanes(bool pairs) {
-  if constexpr (kOperands == 1) return pairs ? lanes1<kPairs<kSmall<F>, T>, uint32_t, uint32_t> : lanes1<kSmall<F>, T, T>;
-  if constexpr (kOperands == 2) return pairs ? lanes2<kPairs<kSmall<F>, T>, uint32_t, uint32_t> : lanes2<kSmall<F>, T, T>;
-  if constexpr (kOperands == 3) return pairs ? lanes3<kPairs<kSmall<F>, T>, uint32_t, uint32_t> : lanes3<kSmall<F>, T, T>;
+  if constexpr (kOperands == 1)
+    return pairs ? lanes1<kPairs<kSmall<F>, T>, uint32_t, uint32_t> : lanes1<kSmall<F>, T, T>;
+  if constexpr (kOperands == 2)
+    return pairs ? lanes2<kPairs<kSmall<F>, T>, uint32_t, uint32_t> : lanes2<kSmall<F>, T, T>;
+  if constexpr (kOperands == 3)
+    return pairs ? lanes3<kPairs<kSmall<F>, T>, uint32_t, uint32_t> : lanes3<kSmall<F>, T, T>;
 }
 
 struct FloatModes {
@@ -92,15 +97,21 @@ struct FloatModes {
 template <auto F, int kOperands>
 Handler handler_of(Type type, const FloatModes& modes) {
   switch (type) {
-    case Type::f32: return float_handler<F, kOperands>(modes.ftz, modes.sat);
+    case Type::f32:
+      return float_handler<F, kOperands>(modes.ftz, modes.sat);
     case Type::f64:
       if constexpr (kOperands == 1) return lanes1<F, double, double>;
       if constexpr (kOperands == 2) return lanes2<F, double, double>;
       if constexpr (kOperands == 3) return lanes3<F, double, double>;
       return nullptr;
-    case Type::f16: case Type::f16x2: return small_lanes<F, kOperands, Half>(type == Type::f16x2);
-    case Type::bf16: case Type::bf16x2: return small_lanes<F, kOperands, Brain>(type == Type::bf16x2);
-    default: return nullptr;
+    case Type::f16:
+    case Type::f16x2:
+      return small_lanes<F, kOperands, Half>(type == Type::f16x2);
+    case Type::bf16:
+    case Type::bf16x2:
+      return small_lanes<F, kOperands, Brain>(type == Type::bf16x2);
+    default:
+      return nullptr;
   }
 }
 
@@ -156,11 +167,12 @@ void sign(Decoding& d) {
   constexpr auto flushed = [](float value) {
     return std::bit_cast<float>(kSign<kNegates>(std::bit_cast<uint32_t>(flush(value))));
   };
-  const Handler handler = type == Type::f64                                ? lanes1<kSign<kNegates>, uint64_t, uint64_t>
-                          : type == Type::f32 && ftz                       ? lanes1<flushed, float, float>
-                          : type == Type::f32                              ? lanes1<kSign<kNegates>, uint32_t, uint32_t>
-                          : type == Type::f16x2 || type == Type::bf16x2    ? lanes1<kSigns<kNegates>, uint32_t, uint32_t>
-                                                                           : lanes1<kSign<kNegates>, uint16_t, uint16_t>;
+  const Handler handler = type == Type::f64          ? lanes1<kSign<kNegates>, uint64_t, uint64_t>
+                          : type == Type::f32 && ftz ? lanes1<flushed, float, float>
+                          : type == Type::f32        ? lanes1<kSign<kNegates>, uint32_t, uint32_t>
+                          : type == Type::f16x2 || type == Type::bf16x2
+                              ? lanes1<kSigns<kNegates>, uint32_t, uint32_t>
+                              : lanes1<kSign<kNegates>, uint16_t, uint16_t>;
   emit(d, handler, type);
 }
 

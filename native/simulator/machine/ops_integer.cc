@@ -1,4 +1,5 @@
-// Integer arithmetic: add, sub, mul, mad, div, rem, min, max, abs, neg, sad, popc, clz, bfind, brev, bfe, bfi, dp4a.
+// Integer arithmetic: add, sub, mul, mad, div, rem, min, max, abs, neg, sad, popc, clz, bfind, brev, bfe,
+// bfi, dp4a.
 #include <bit>
 #include <limits>
 
@@ -21,7 +22,9 @@ constexpr uint64_t wide(T value) {
 constexpr auto kAdd = []<typename T>(T a, T b) { return static_cast<T>(wide(a) + wide(b)); };
 constexpr auto kSubtract = []<typename T>(T a, T b) { return static_cast<T>(wide(a) - wide(b)); };
 constexpr auto kMultiply = []<typename T>(T a, T b) { return static_cast<T>(wide(a) * wide(b)); };
-constexpr auto kMultiplyAdd = []<typename T>(T a, T b, T c) { return static_cast<T>(wide(a) * wide(b) + wide(c)); };
+constexpr auto kMultiplyAdd = []<typename T>(T a, T b, T c) {
+  return static_cast<T>(wide(a) * wide(b) + wide(c));
+};
 constexpr auto kMinimum = []<typename T>(T a, T b) { return b < a ? b : a; };
 constexpr auto kMaximum = []<typename T>(T a, T b) { return a < b ? b : a; };
 constexpr auto kNegate = []<typename T>(T a) { return static_cast<T>(0 - wide(a)); };
@@ -39,9 +42,12 @@ T high_product(T a, T b) {
 }
 
 constexpr auto kHigh = []<typename T>(T a, T b) { return high_product(a, b); };
-constexpr auto kHighAdd = []<typename T>(T a, T b, T c) { return static_cast<T>(wide(high_product(a, b)) + wide(c)); };
+constexpr auto kHighAdd = []<typename T>(T a, T b, T c) {
+  return static_cast<T>(wide(high_product(a, b)) + wide(c));
+};
 
-// What hardware gives for a division by zero is all ones; for the one that overflows, the least number itself.
+// What hardware gives for a division by zero is all ones; for the one that overflows, the least number
+// itself.
 constexpr auto kDivide = []<typename T>(T a, T b) -> T {
   if (b == 0) return static_cast<T>(~T{0});
   if constexpr (std::is_signed_v<T>) {
@@ -85,15 +91,20 @@ void arithmetic(Decoding& d) {
     return static_cast<int32_t>(sum < least ? least : sum > most ? most : sum);
   };
   d.require(d.take_type() == Type::s32, ".sat is for s32 alone");
-  d.emit(lanes2<clamp, int32_t, int32_t>, {d.result(0, Type::s32), d.source(1, Type::s32), d.source(2, Type::s32)});
+  d.emit(lanes2<clamp, int32_t, int32_t>,
+         {d.result(0, Type::s32), d.source(1, Type::s32), d.source(2, Type::s32)});
 }
 
 Type doubled(Type type) {
   switch (type) {
-    case Type::u16: return Type::u32;
-    case Type::s16: return Type::s32;
-    case Type::u32: return Type::u64;
-    default: return Type::s64;
+    case Type::u16:
+      return Type::u32;
+    case Type::s16:
+      return Type::s32;
+    case Type::u32:
+      return Type::u64;
+    default:
+      return Type::s64;
   }
 }
 
@@ -105,22 +116,34 @@ constexpr auto kWideProduct = []<typename T>(T a, T b) {
 template <bool kWithAddend>
 Handler wide_product(Type type) {
   if constexpr (kWithAddend) {
-    constexpr auto add = [](auto a, auto b, auto c) { return static_cast<decltype(c)>(kWideProduct(a, b) + wide(c)); };
+    constexpr auto add = [](auto a, auto b, auto c) {
+      return static_cast<decltype(c)>(kWideProduct(a, b) + wide(c));
+    };
     switch (type) {
-      case Type::u16: return lanes3<add, uint32_t, uint16_t, uint16_t, uint32_t>;
-      case Type::s16: return lanes3<add, uint32_t, int16_t, int16_t, uint32_t>;
-      case Type::u32: return lanes3<add, uint64_t, uint32_t, uint32_t, uint64_t>;
-      case Type::s32: return lanes3<add, uint64_t, int32_t, int32_t, uint64_t>;
-      default: return nullptr;
+      case Type::u16:
+        return lanes3<add, uint32_t, uint16_t, uint16_t, uint32_t>;
+      case Type::s16:
+        return lanes3<add, uint32_t, int16_t, int16_t, uint32_t>;
+      case Type::u32:
+        return lanes3<add, uint64_t, uint32_t, uint32_t, uint64_t>;
+      case Type::s32:
+        return lanes3<add, uint64_t, int32_t, int32_t, uint64_t>;
+      default:
+        return nullptr;
     }
   } else {
     constexpr auto narrow = [](auto a, auto b) { return static_cast<uint32_t>(kWideProduct(a, b)); };
     switch (type) {
-      case Type::u16: return lanes2<narrow, uint32_t, uint16_t>;
-      case Type::s16: return lanes2<narrow, uint32_t, int16_t>;
-      case Type::u32: return lanes2<kWideProduct, uint64_t, uint32_t>;
-      case Type::s32: return lanes2<kWideProduct, uint64_t, int32_t>;
-      default: return nullptr;
+      case Type::u16:
+        return lanes2<narrow, uint32_t, uint16_t>;
+      case Type::s16:
+        return lanes2<narrow, uint32_t, int16_t>;
+      case Type::u32:
+        return lanes2<kWideProduct, uint64_t, uint32_t>;
+      case Type::s32:
+        return lanes2<kWideProduct, uint64_t, int32_t>;
+      default:
+        return nullptr;
     }
   }
 }
@@ -187,11 +210,16 @@ constexpr auto kFind = []<typename T>(T a) {
 template <bool kAsShift>
 Handler find_handler(Type type) {
   switch (type) {
-    case Type::u32: return lanes1<kFind<kAsShift>, uint32_t, uint32_t>;
-    case Type::s32: return lanes1<kFind<kAsShift>, uint32_t, int32_t>;
-    case Type::u64: return lanes1<kFind<kAsShift>, uint32_t, uint64_t>;
-    case Type::s64: return lanes1<kFind<kAsShift>, uint32_t, int64_t>;
-    default: return nullptr;
+    case Type::u32:
+      return lanes1<kFind<kAsShift>, uint32_t, uint32_t>;
+    case Type::s32:
+      return lanes1<kFind<kAsShift>, uint32_t, int32_t>;
+    case Type::u64:
+      return lanes1<kFind<kAsShift>, uint32_t, uint64_t>;
+    case Type::s64:
+      return lanes1<kFind<kAsShift>, uint32_t, int64_t>;
+    default:
+      return nullptr;
   }
 }
 
@@ -204,7 +232,8 @@ void bfind(Decoding& d) {
 
 constexpr auto kReverse = []<typename T>(T a) {
   Unsigned<T> bits = static_cast<Unsigned<T>>(a), reversed = 0;
-  for (size_t i = 0; i < sizeof(T) * 8; ++i, bits >>= 1) reversed = static_cast<Unsigned<T>>(reversed << 1 | (bits & 1));
+  for (size_t i = 0; i < sizeof(T) * 8; ++i, bits >>= 1)
+    reversed = static_cast<Unsigned<T>>(reversed << 1 | (bits & 1));
   return static_cast<T>(reversed);
 };
 
@@ -218,7 +247,9 @@ constexpr auto kExtract = []<typename T>(T a, uint32_t position, uint32_t length
   const bool sign = std::is_signed_v<T> && length != 0 && (value >> last & 1);
   Unsigned<T> field = position >= bits ? Unsigned<T>{0} : value >> position;
   if (position >= bits && sign) field = ~Unsigned<T>{0};
-  if (length >= bits) return static_cast<T>(sign && position > 0 && position < bits ? field | ~(~Unsigned<T>{0} >> position) : field);
+  if (length >= bits)
+    return static_cast<T>(sign && position > 0 && position < bits ? field | ~(~Unsigned<T>{0} >> position)
+                                                                  : field);
   const Unsigned<T> keep = (Unsigned<T>{1} << length) - 1;
   return static_cast<T>((field & keep) | (sign ? ~keep : Unsigned<T>{0}));
 };
@@ -230,7 +261,8 @@ void bfe(Decoding& d) {
   if (type == Type::s32) handler = lanes3<kExtract, int32_t, int32_t, uint32_t, uint32_t>;
   if (type == Type::u64) handler = lanes3<kExtract, uint64_t, uint64_t, uint32_t, uint32_t>;
   if (type == Type::s64) handler = lanes3<kExtract, int64_t, int64_t, uint32_t, uint32_t>;
-  d.emit(d.known(handler), {d.result(0, type), d.source(1, type), d.source(2, Type::u32), d.source(3, Type::u32)});
+  d.emit(d.known(handler),
+         {d.result(0, type), d.source(1, type), d.source(2, Type::u32), d.source(3, Type::u32)});
 }
 
 // bfi: the low bits of a in place of [position, position + length) of b.
@@ -246,9 +278,10 @@ constexpr auto kInsert = []<typename T>(T a, T b, uint32_t position, uint32_t le
 
 void bfi(Decoding& d) {
   const Type type = d.take_type();
-  const Handler handler = type == Type::b32   ? lanes4<kInsert, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t>
-                          : type == Type::b64 ? lanes4<kInsert, uint64_t, uint64_t, uint64_t, uint32_t, uint32_t>
-                                              : nullptr;
+  const Handler handler =
+      type == Type::b32   ? lanes4<kInsert, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t>
+      : type == Type::b64 ? lanes4<kInsert, uint64_t, uint64_t, uint64_t, uint32_t, uint32_t>
+                          : nullptr;
   d.emit(d.known(handler), {d.result(0, type), d.source(1, type), d.source(2, type), d.source(3, Type::u32),
                             d.source(4, Type::u32)});
 }
@@ -268,7 +301,8 @@ void dp4a(Decoding& d) {
   if (a == Type::u32 && b == Type::s32) handler = lanes3<kDot<uint8_t, int8_t>, uint32_t, uint32_t>;
   if (a == Type::s32 && b == Type::u32) handler = lanes3<kDot<int8_t, uint8_t>, uint32_t, uint32_t>;
   if (a == Type::s32 && b == Type::s32) handler = lanes3<kDot<int8_t, int8_t>, uint32_t, uint32_t>;
-  d.emit(d.known(handler), {d.result(0, Type::b32), d.source(1, Type::b32), d.source(2, Type::b32), d.source(3, Type::b32)});
+  d.emit(d.known(handler),
+         {d.result(0, Type::b32), d.source(1, Type::b32), d.source(2, Type::b32), d.source(3, Type::b32)});
 }
 
 }  // namespace
@@ -276,9 +310,15 @@ void dp4a(Decoding& d) {
 void add_integer_decoders(Decoders& decoders) {
   decoders["add"] = arithmetic<kAdd>;
   decoders["sub"] = arithmetic<kSubtract>;
-  decoders["min"] = [](Decoding& d) { is_float_statement(d) ? decode_float_arithmetic(d) : two_of_type<kMinimum>(d); };
-  decoders["max"] = [](Decoding& d) { is_float_statement(d) ? decode_float_arithmetic(d) : two_of_type<kMaximum>(d); };
-  decoders["div"] = [](Decoding& d) { is_float_statement(d) ? decode_float_arithmetic(d) : two_of_type<kDivide>(d); };
+  decoders["min"] = [](Decoding& d) {
+    is_float_statement(d) ? decode_float_arithmetic(d) : two_of_type<kMinimum>(d);
+  };
+  decoders["max"] = [](Decoding& d) {
+    is_float_statement(d) ? decode_float_arithmetic(d) : two_of_type<kMaximum>(d);
+  };
+  decoders["div"] = [](Decoding& d) {
+    is_float_statement(d) ? decode_float_arithmetic(d) : two_of_type<kDivide>(d);
+  };
   decoders["rem"] = two_of_type<kRemainder>;
   decoders["mul"] = multiply;
   decoders["mad"] = multiply_add;

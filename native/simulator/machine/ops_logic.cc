@@ -62,8 +62,8 @@ void lop3_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
 
 void lop3(Decoding& d) {
   d.require(d.take_type() == Type::b32, "lop3 is for b32 alone");
-  Instruction instruction = d.make(lop3_lanes, {d.result(0, Type::b32), d.source(1, Type::b32), d.source(2, Type::b32),
-                                                d.source(3, Type::b32)});
+  Instruction instruction = d.make(lop3_lanes, {d.result(0, Type::b32), d.source(1, Type::b32),
+                                                d.source(2, Type::b32), d.source(3, Type::b32)});
   instruction.immediate = d.integer(4);
   d.emit(instruction);
 }
@@ -81,13 +81,23 @@ constexpr auto kRight = []<typename T>(T a, uint32_t by) {
 template <auto F>
 Handler shift_handler(Type type) {
   switch (type) {
-    case Type::u16: case Type::b16: return lanes2<F, uint16_t, uint16_t, uint32_t>;
-    case Type::s16: return lanes2<F, int16_t, int16_t, uint32_t>;
-    case Type::u32: case Type::b32: return lanes2<F, uint32_t, uint32_t, uint32_t>;
-    case Type::s32: return lanes2<F, int32_t, int32_t, uint32_t>;
-    case Type::u64: case Type::b64: return lanes2<F, uint64_t, uint64_t, uint32_t>;
-    case Type::s64: return lanes2<F, int64_t, int64_t, uint32_t>;
-    default: return nullptr;
+    case Type::u16:
+    case Type::b16:
+      return lanes2<F, uint16_t, uint16_t, uint32_t>;
+    case Type::s16:
+      return lanes2<F, int16_t, int16_t, uint32_t>;
+    case Type::u32:
+    case Type::b32:
+      return lanes2<F, uint32_t, uint32_t, uint32_t>;
+    case Type::s32:
+      return lanes2<F, int32_t, int32_t, uint32_t>;
+    case Type::u64:
+    case Type::b64:
+      return lanes2<F, uint64_t, uint64_t, uint32_t>;
+    case Type::s64:
+      return lanes2<F, int64_t, int64_t, uint32_t>;
+    default:
+      return nullptr;
   }
 }
 
@@ -106,13 +116,15 @@ constexpr auto kFunnel = [](uint32_t low, uint32_t high, uint32_t by) {
 
 void funnel_shift(Decoding& d) {
   const std::string_view way = d.take_one({"l", "r"}), over = d.take_one({"wrap", "clamp"});
-  d.require(!way.empty() && !over.empty() && d.take_type() == Type::b32, "shf is .l or .r, .wrap or .clamp, of b32");
+  d.require(!way.empty() && !over.empty() && d.take_type() == Type::b32,
+            "shf is .l or .r, .wrap or .clamp, of b32");
   const bool left = way == "l", wraps = over == "wrap";
   const Handler handler = left ? (wraps ? lanes3<kFunnel<true, true>, uint32_t, uint32_t>
                                         : lanes3<kFunnel<true, false>, uint32_t, uint32_t>)
                                : (wraps ? lanes3<kFunnel<false, true>, uint32_t, uint32_t>
                                         : lanes3<kFunnel<false, false>, uint32_t, uint32_t>);
-  d.emit(handler, {d.result(0, Type::b32), d.source(1, Type::b32), d.source(2, Type::b32), d.source(3, Type::b32)});
+  d.emit(handler,
+         {d.result(0, Type::b32), d.source(1, Type::b32), d.source(2, Type::b32), d.source(3, Type::b32)});
 }
 
 constexpr auto kPermute = [](uint32_t a, uint32_t b, uint32_t selector) {
@@ -167,32 +179,34 @@ void unpack_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
 
 Type part_type(const Decoding& d, Type whole, size_t parts) {
   const size_t bytes = bytes_of(whole) / std::max<size_t>(parts, 1);
-  d.require(bytes * parts == bytes_of(whole) && (bytes == 2 || bytes == 4), "mov of a vector that does not fit");
+  d.require(bytes * parts == bytes_of(whole) && (bytes == 2 || bytes == 4),
+            "mov of a vector that does not fit");
   return bytes == 2 ? Type::b16 : Type::b32;
 }
-
 
 void move_packed(Decoding& d, Type type) {
   const Operand& vector = d.operand(1);
   const Type part = part_type(d, type, vector.parts.size());
-  const Handler handler = bytes_of(type) == 4  ? pack_lanes<uint32_t, uint16_t>
+  const Handler handler = bytes_of(type) == 4 ? pack_lanes<uint32_t, uint16_t>
                           : part == Type::b32 ? pack_lanes<uint64_t, uint32_t>
                                               : pack_lanes<uint64_t, uint16_t>;
   Instruction instruction = d.make(handler, {d.result(0, type)});
   instruction.count = static_cast<uint8_t>(vector.parts.size());
-  for (size_t i = 0; i < vector.parts.size(); ++i) instruction.row[1 + i] = d.source_row(vector.parts[i], part);
+  for (size_t i = 0; i < vector.parts.size(); ++i)
+    instruction.row[1 + i] = d.source_row(vector.parts[i], part);
   d.emit(instruction);
 }
 
 void move_unpacked(Decoding& d, Type type) {
   const Operand& vector = d.operand(0);
   const Type part = part_type(d, type, vector.parts.size());
-  const Handler handler = bytes_of(type) == 4  ? unpack_lanes<uint32_t, uint16_t>
+  const Handler handler = bytes_of(type) == 4 ? unpack_lanes<uint32_t, uint16_t>
                           : part == Type::b32 ? unpack_lanes<uint64_t, uint32_t>
                                               : unpack_lanes<uint64_t, uint16_t>;
   Instruction instruction = d.make(handler, {d.source(1, type)});
   instruction.count = static_cast<uint8_t>(vector.parts.size());
-  for (size_t i = 0; i < vector.parts.size(); ++i) instruction.row[1 + i] = d.result_row(vector.parts[i], part);
+  for (size_t i = 0; i < vector.parts.size(); ++i)
+    instruction.row[1 + i] = d.result_row(vector.parts[i], part);
   d.emit(instruction);
 }
 
@@ -206,7 +220,8 @@ void move(Decoding& d) {
   if (d.operand(0).kind == OperandKind::vector) return move_unpacked(d, type);
   d.require(bytes_of(type) >= 2 && bytes_of(type) <= 8, "mov of this type");
   // The address of a parameter is generic in no case, so it stays an offset; cvta makes it one.
-  d.emit(bytes_of(type) == 8 ? copy_lanes<uint64_t> : copy_lanes<uint32_t>, {d.result(0, type), d.source(1, type)});
+  d.emit(bytes_of(type) == 8 ? copy_lanes<uint64_t> : copy_lanes<uint32_t>,
+         {d.result(0, type), d.source(1, type)});
 }
 
 }  // namespace

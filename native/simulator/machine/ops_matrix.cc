@@ -1,8 +1,9 @@
 // Tensor cores: ldmatrix, and mma.sync of m16n8k8 (tf32), m16n8k16 (f16, bf16, s8, u8) and m16n8k32 (s8, u8).
 //
-// Fragments lie as the PTX manual says: of lane l with g = l / 4 and t = l % 4, the element pairs or quadruples of
-// rows g and g + 8 of A, of column g of B, and columns 2t and 2t + 1 of C. Floats are summed in float32 in ascending
-// order of k, from C on; hardware sums groups in a wider form and cuts, so results differ in the last bits.
+// Fragments lie as the PTX manual says: of lane l with g = l / 4 and t = l % 4, the element pairs or
+// quadruples of rows g and g + 8 of A, of column g of B, and columns 2t and 2t + 1 of C. Floats are summed in
+// float32 in ascending order of k, from C on; hardware sums groups in a wider form and cuts, so results
+// differ in the last bits.
 #include "simulator/machine/access.h"
 #include "simulator/machine/decode.h"
 #include "simulator/machine/lanes.h"
@@ -13,7 +14,8 @@ namespace {
 
 void require_all_lanes(LaneMask mask) {
   if (mask == kAllLanes) return;
-  throw MachineFault{FaultKind::missing_lanes, mask, "all lanes of a warp take part in it, and " + lanes_text(~mask) + " do not"};
+  throw MachineFault{FaultKind::missing_lanes, mask,
+                     "all lanes of a warp take part in it, and " + lanes_text(~mask) + " do not"};
 }
 
 // Sets of 8 x 8 elements of 16 bits; lanes 8j to 8j + 7 give the addresses of the rows of matrix j.
@@ -48,15 +50,17 @@ void decode_load_matrix(Decoding& d) {
   const bool transposed = d.take("trans"), shared = !d.take_one({"shared", "shared::cta"}).empty();
   d.require(!number.empty() && d.take_type() == Type::b16, "ldmatrix is .x1, .x2 or .x4, of b16");
   const auto count = static_cast<uint8_t>(number[1] - '0');
-  const Handler handler = shared ? (transposed ? load_matrix<true, Space::shared> : load_matrix<false, Space::shared>)
-                                 : (transposed ? load_matrix<true, Space::generic> : load_matrix<false, Space::generic>);
+  const Handler handler =
+      shared ? (transposed ? load_matrix<true, Space::shared> : load_matrix<false, Space::shared>)
+             : (transposed ? load_matrix<true, Space::generic> : load_matrix<false, Space::generic>);
   const Decoding::Address address = d.address(1);
   Instruction instruction = d.make(handler);
   const Operand& results = d.operand(0);
   const bool fits = results.kind == OperandKind::vector ? results.parts.size() == count : count == 1;
   d.require(fits, "ldmatrix into another number of registers");
   for (uint8_t i = 0; i < count; ++i) {
-    instruction.row[i] = d.result_row(results.kind == OperandKind::vector ? results.parts[i] : results, Type::b32);
+    instruction.row[i] =
+        d.result_row(results.kind == OperandKind::vector ? results.parts[i] : results, Type::b32);
   }
   instruction.row[4] = address.row;
   instruction.flags = address.wide;
@@ -70,12 +74,16 @@ void decode_load_matrix(Decoding& d) {
 struct BrainElement {
   using Sum = float;
   static constexpr uint32_t kPerRegister = 2;
-  static float at(uint32_t bits, uint32_t i) { return to_float(Brain{static_cast<uint16_t>(bits >> (16 * i))}); }
+  static float at(uint32_t bits, uint32_t i) {
+    return to_float(Brain{static_cast<uint16_t>(bits >> (16 * i))});
+  }
 };
 struct HalfElement {
   using Sum = float;
   static constexpr uint32_t kPerRegister = 2;
-  static float at(uint32_t bits, uint32_t i) { return to_float(Half{static_cast<uint16_t>(bits >> (16 * i))}); }
+  static float at(uint32_t bits, uint32_t i) {
+    return to_float(Half{static_cast<uint16_t>(bits >> (16 * i))});
+  }
 };
 struct Tf32Element {
   using Sum = float;
@@ -99,7 +107,8 @@ struct Tiles {
   Tiles(Warp& warp, const uint16_t* a_rows, const uint16_t* b_rows) {
     constexpr uint32_t n = E::kPerRegister;
     for (uint32_t reg = 0; reg < kRegistersOfB; ++reg) {
-      const uint32_t *top = warp.lanes<uint32_t>(a_rows[reg * 2]), *bottom = warp.lanes<uint32_t>(a_rows[reg * 2 + 1]),
+      const uint32_t *top = warp.lanes<uint32_t>(a_rows[reg * 2]),
+                     *bottom = warp.lanes<uint32_t>(a_rows[reg * 2 + 1]),
                      *column = warp.lanes<uint32_t>(b_rows[reg]);
       for (uint32_t lane = 0; lane < Warp::kLanes; ++lane) {
         const uint32_t group = lane / 4, k = reg * 4 * n + lane % 4 * n;
@@ -134,8 +143,9 @@ void multiply_matrices(Warp& warp, const Instruction& instruction, LaneMask mask
           sums[row][column] += tiles.a[row][k] * tiles.b[k][column];
         } else {
           // Wraps around, as hardware without .satfinite does.
-          sums[row][column] = static_cast<int32_t>(static_cast<uint32_t>(sums[row][column]) +
-                                                   static_cast<uint32_t>(tiles.a[row][k] * tiles.b[k][column]));
+          sums[row][column] =
+              static_cast<int32_t>(static_cast<uint32_t>(sums[row][column]) +
+                                   static_cast<uint32_t>(tiles.a[row][k] * tiles.b[k][column]));
         }
       }
     }
@@ -172,14 +182,19 @@ Handler product_handler(const Product& product) {
   if (product.d != product.c) return nullptr;
   if (product.d == Type::s32) {
     if (product.a == Type::s8) return byte_product<ByteElement<int8_t>>(product.b, product.registers_of_b);
-    return product.a == Type::u8 ? byte_product<ByteElement<uint8_t>>(product.b, product.registers_of_b) : nullptr;
+    return product.a == Type::u8 ? byte_product<ByteElement<uint8_t>>(product.b, product.registers_of_b)
+                                 : nullptr;
   }
   if (product.d != Type::f32 || product.a != product.b) return nullptr;
   switch (product.a) {
-    case Type::bf16: return by_depth<BrainElement>(product.registers_of_b);
-    case Type::f16: return by_depth<HalfElement>(product.registers_of_b);
-    case Type::tf32: return by_depth<Tf32Element>(product.registers_of_b);
-    default: return nullptr;
+    case Type::bf16:
+      return by_depth<BrainElement>(product.registers_of_b);
+    case Type::f16:
+      return by_depth<HalfElement>(product.registers_of_b);
+    case Type::tf32:
+      return by_depth<Tf32Element>(product.registers_of_b);
+    default:
+      return nullptr;
   }
 }
 
@@ -191,7 +206,8 @@ uint32_t depth_of(std::string_view shape) {
 }
 
 void decode_multiply(Decoding& d) {
-  d.require(d.take("sync") && d.take("aligned") && d.take("row") && d.take("col"), "mma is .sync.aligned, .row.col");
+  d.require(d.take("sync") && d.take("aligned") && d.take("row") && d.take("col"),
+            "mma is .sync.aligned, .row.col");
   const uint32_t depth = depth_of(d.take_one({"m16n8k4", "m16n8k8", "m16n8k16", "m16n8k32"}));
   Product product{};
   product.d = d.take_type();
@@ -205,7 +221,8 @@ void decode_multiply(Decoding& d) {
   const auto fill = [&](size_t operand, size_t first, size_t count, bool result) {
     const Operand& vector = d.operand(operand);
     const bool whole = vector.kind == OperandKind::vector && vector.parts.size() == count;
-    d.require(whole || (count == 1 && vector.kind == OperandKind::reg), "mma with another number of registers");
+    d.require(whole || (count == 1 && vector.kind == OperandKind::reg),
+              "mma with another number of registers");
     for (size_t i = 0; i < count; ++i) {
       const Operand& part = whole ? vector.parts[i] : vector;
       instruction.row[first + i] = result ? d.result_row(part, Type::b32) : d.source_row(part, Type::b32);

@@ -16,10 +16,11 @@ constexpr size_t kAddressRow = 8;
 // T as it lies in memory, R as it stands in the register. Count: elements of the vector.
 template <typename T, typename R, Space kSpace>
 void load_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
-  const LaneAddresses addresses = addresses_of(warp, instruction.row[kAddressRow], instruction.flags & kWideAddress,
-                                               instruction.immediate);
+  const LaneAddresses addresses = addresses_of(warp, instruction.row[kAddressRow],
+                                               instruction.flags & kWideAddress, instruction.immediate);
   LanePointers pointers;
-  resolver_of(kSpace)(warp, addresses, {static_cast<uint32_t>(instruction.count * sizeof(T))}, mask, pointers);
+  resolver_of(kSpace)(warp, addresses, {static_cast<uint32_t>(instruction.count * sizeof(T))}, mask,
+                      pointers);
   for (uint32_t element = 0; element < instruction.count; ++element) {
     Stored<R>* const to = warp.lanes<R>(instruction.row[element]);
     for (uint32_t lane = 0; lane < Warp::kLanes; ++lane) {
@@ -33,10 +34,11 @@ void load_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
 
 template <typename T, Space kSpace>
 void store_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
-  const LaneAddresses addresses = addresses_of(warp, instruction.row[kAddressRow], instruction.flags & kWideAddress,
-                                               instruction.immediate);
+  const LaneAddresses addresses = addresses_of(warp, instruction.row[kAddressRow],
+                                               instruction.flags & kWideAddress, instruction.immediate);
   LanePointers pointers;
-  resolver_of(kSpace)(warp, addresses, {static_cast<uint32_t>(instruction.count * sizeof(T)), true}, mask, pointers);
+  resolver_of(kSpace)(warp, addresses, {static_cast<uint32_t>(instruction.count * sizeof(T)), true}, mask,
+                      pointers);
   for (uint32_t element = 0; element < instruction.count; ++element) {
     const Stored<T>* const from = warp.lanes<T>(instruction.row[element]);
     for (uint32_t lane = 0; lane < Warp::kLanes; ++lane) {
@@ -66,28 +68,42 @@ Handler load_into(uint32_t register_bytes) {
 template <Space kSpace>
 Handler load_handler(Type type, uint32_t register_bytes) {
   switch (type) {
-    case Type::s8: return load_into<int8_t, kSpace>(register_bytes);
-    case Type::s16: return load_into<int16_t, kSpace>(register_bytes);
-    case Type::s32: return load_into<int32_t, kSpace>(register_bytes);
-    default: break;
+    case Type::s8:
+      return load_into<int8_t, kSpace>(register_bytes);
+    case Type::s16:
+      return load_into<int16_t, kSpace>(register_bytes);
+    case Type::s32:
+      return load_into<int32_t, kSpace>(register_bytes);
+    default:
+      break;
   }
   switch (bytes_of(type)) {
-    case 1: return load_into<uint8_t, kSpace>(register_bytes);
-    case 2: return load_into<uint16_t, kSpace>(register_bytes);
-    case 4: return load_into<uint32_t, kSpace>(register_bytes);
-    case 8: return load_into<uint64_t, kSpace>(register_bytes);
-    default: return nullptr;
+    case 1:
+      return load_into<uint8_t, kSpace>(register_bytes);
+    case 2:
+      return load_into<uint16_t, kSpace>(register_bytes);
+    case 4:
+      return load_into<uint32_t, kSpace>(register_bytes);
+    case 8:
+      return load_into<uint64_t, kSpace>(register_bytes);
+    default:
+      return nullptr;
   }
 }
 
 template <Space kSpace>
 Handler store_handler(Type type) {
   switch (bytes_of(type)) {
-    case 1: return store_lanes<uint8_t, kSpace>;
-    case 2: return store_lanes<uint16_t, kSpace>;
-    case 4: return store_lanes<uint32_t, kSpace>;
-    case 8: return store_lanes<uint64_t, kSpace>;
-    default: return nullptr;
+    case 1:
+      return store_lanes<uint8_t, kSpace>;
+    case 2:
+      return store_lanes<uint16_t, kSpace>;
+    case 4:
+      return store_lanes<uint32_t, kSpace>;
+    case 8:
+      return store_lanes<uint64_t, kSpace>;
+    default:
+      return nullptr;
   }
 }
 
@@ -103,11 +119,16 @@ template <Way kWay>
 Handler handler_for(Space space, Type type, uint32_t register_bytes) {
   switch (space) {
     case Space::constant:
-    case Space::global: return handler_in<kWay, Space::global>(type, register_bytes);
-    case Space::shared: return handler_in<kWay, Space::shared>(type, register_bytes);
-    case Space::local: return handler_in<kWay, Space::local>(type, register_bytes);
-    case Space::param: return handler_in<kWay, Space::param>(type, register_bytes);
-    case Space::generic: return handler_in<kWay, Space::generic>(type, register_bytes);
+    case Space::global:
+      return handler_in<kWay, Space::global>(type, register_bytes);
+    case Space::shared:
+      return handler_in<kWay, Space::shared>(type, register_bytes);
+    case Space::local:
+      return handler_in<kWay, Space::local>(type, register_bytes);
+    case Space::param:
+      return handler_in<kWay, Space::param>(type, register_bytes);
+    case Space::generic:
+      return handler_in<kWay, Space::generic>(type, register_bytes);
   }
   return nullptr;
 }
@@ -116,8 +137,8 @@ Handler handler_for(Space space, Type type, uint32_t register_bytes) {
 void take_hints(Decoding& d) {
   d.take_all("L1::");
   d.take_all("L2::");
-  for (const std::string_view hint : {"ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "volatile", "weak", "relaxed",
-                                      "acquire", "release", "gpu", "cta", "sys", "mmio"}) {
+  for (const std::string_view hint : {"ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "volatile", "weak",
+                                      "relaxed", "acquire", "release", "gpu", "cta", "sys", "mmio"}) {
     d.take(hint);
   }
 }
@@ -183,10 +204,14 @@ void store(Decoding& d) {
 
 uint64_t window_of(Space space) {
   switch (space) {
-    case Space::shared: return kSharedWindow;
-    case Space::local: return kLocalWindow;
-    case Space::param: return kParamWindow;
-    default: return 0;
+    case Space::shared:
+      return kSharedWindow;
+    case Space::local:
+      return kLocalWindow;
+    case Space::param:
+      return kParamWindow;
+    default:
+      return 0;
   }
 }
 
@@ -198,7 +223,8 @@ void convert_address(Decoding& d) {
   d.require(bytes_of(type) == 8, "addresses have 64 bits");
   const Operand& source = d.operand(1);
   // Of a variable the address is known here.
-  const Space real = source.kind == OperandKind::variable && space == Space::param ? d.space_of(source) : space;
+  const Space real =
+      source.kind == OperandKind::variable && space == Space::param ? d.space_of(source) : space;
   const Handler add = [](Warp& warp, const Instruction& instruction, LaneMask mask) {
     const uint64_t* from = warp.lanes<uint64_t>(instruction.row[1]);
     uint64_t out[Warp::kLanes];

@@ -12,7 +12,8 @@ void require_named(const Warp& warp, const uint32_t* named, LaneMask mask) {
     if (!(mask >> lane & 1) || named[lane] == mask) continue;
     const LaneMask missing = named[lane] & ~mask;
     if (missing != 0) {
-      std::string detail = "the mask " + hex(named[lane]) + " names lanes " + lanes_text(missing) + ", which are ";
+      std::string detail =
+          "the mask " + hex(named[lane]) + " names lanes " + lanes_text(missing) + ", which are ";
       detail += (missing & ~warp.alive()) == missing ? "not alive" : "not at this instruction";
       throw MachineFault{FaultKind::missing_lanes, mask, detail};
     }
@@ -28,7 +29,8 @@ enum class Shuffle : uint8_t { up, down, butterfly, index };
 // Rows: result, value, lane or distance, clamp and segment, mask. Flags: 1 + predicate in row 5 wanted.
 template <Shuffle kShuffle>
 void shuffle_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
-  const auto *value = warp.lanes<uint32_t>(instruction.row[1]), *by = warp.lanes<uint32_t>(instruction.row[2]),
+  const auto *value = warp.lanes<uint32_t>(instruction.row[1]),
+             *by = warp.lanes<uint32_t>(instruction.row[2]),
              *limits = warp.lanes<uint32_t>(instruction.row[3]);
   require_named(warp, warp.lanes<uint32_t>(instruction.row[4]), mask);
   uint32_t out[Warp::kLanes];
@@ -39,10 +41,18 @@ void shuffle_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
     uint32_t from = 0;
     bool valid = false;
     switch (kShuffle) {
-      case Shuffle::up: from = lane - distance, valid = static_cast<int32_t>(from) >= static_cast<int32_t>(most); break;
-      case Shuffle::down: from = lane + distance, valid = from <= most; break;
-      case Shuffle::butterfly: from = lane ^ distance, valid = from <= most; break;
-      case Shuffle::index: from = least | (distance & ~segment), valid = from <= most; break;
+      case Shuffle::up:
+        from = lane - distance, valid = static_cast<int32_t>(from) >= static_cast<int32_t>(most);
+        break;
+      case Shuffle::down:
+        from = lane + distance, valid = from <= most;
+        break;
+      case Shuffle::butterfly:
+        from = lane ^ distance, valid = from <= most;
+        break;
+      case Shuffle::index:
+        from = least | (distance & ~segment), valid = from <= most;
+        break;
     }
     if (!valid) from = lane;
     out[lane] = value[from & 31];
@@ -67,8 +77,9 @@ void shuffle(Decoding& d) {
                           : kind == "down" ? shuffle_lanes<Shuffle::down>
                           : kind == "bfly" ? shuffle_lanes<Shuffle::butterfly>
                                            : shuffle_lanes<Shuffle::index>;
-  Instruction instruction = d.make(handler, {d.result(0, Type::b32), d.source(1, Type::b32), d.source(2, Type::b32),
-                                             d.source(3, Type::b32), d.source(4, Type::b32)});
+  Instruction instruction =
+      d.make(handler, {d.result(0, Type::b32), d.source(1, Type::b32), d.source(2, Type::b32),
+                       d.source(3, Type::b32), d.source(4, Type::b32)});
   const Operand& result = d.operand(0);
   if (!result.parts.empty()) {
     instruction.row[5] = d.result_predicate(result.parts[0]);
@@ -105,8 +116,9 @@ void vote_lanes(Warp& warp, const Instruction& instruction, LaneMask mask) {
     if constexpr (kVote == Vote::ballot) {
       store_same(warp, warp.lanes<uint32_t>(instruction.row[0]), holds, group);
     } else {
-      const bool met =
-          kVote == Vote::all ? holds == group : kVote == Vote::any ? holds != 0 : holds == group || holds == 0;
+      const bool met = kVote == Vote::all   ? holds == group
+                       : kVote == Vote::any ? holds != 0
+                                            : holds == group || holds == 0;
       LaneMask& result = warp.predicate(instruction.row[0]);
       result = met ? result | group : result & ~group;
     }
@@ -117,7 +129,8 @@ void vote(Decoding& d) {
   d.require(d.take("sync"), "vote without .sync is gone from hardware");
   const std::string_view kind = d.take_one({"all", "any", "uni", "ballot"});
   const bool ballot = kind == "ballot";
-  d.require(!kind.empty() && d.take_type() == (ballot ? Type::b32 : Type::pred), "vote of this kind and type");
+  d.require(!kind.empty() && d.take_type() == (ballot ? Type::b32 : Type::pred),
+            "vote of this kind and type");
   const Handler handler = kind == "all"   ? vote_lanes<Vote::all>
                           : kind == "any" ? vote_lanes<Vote::any>
                           : kind == "uni" ? vote_lanes<Vote::uniform>
@@ -156,7 +169,8 @@ void match(Decoding& d) {
   const bool all = kind == "all", wide = bytes_of(type) == 8;
   const Handler handler = all ? (wide ? match_lanes<uint64_t, true> : match_lanes<uint32_t, true>)
                               : (wide ? match_lanes<uint64_t, false> : match_lanes<uint32_t, false>);
-  Instruction instruction = d.make(handler, {d.result(0, Type::b32), d.source(1, type), d.source(2, Type::b32)});
+  Instruction instruction =
+      d.make(handler, {d.result(0, Type::b32), d.source(1, type), d.source(2, Type::b32)});
   const Operand& result = d.operand(0);
   if (all) instruction.row[3] = d.result_predicate(result.parts.empty() ? Operand{} : result.parts[0]);
   d.emit(instruction);
@@ -196,14 +210,15 @@ void reduce(Decoding& d) {
   const std::string_view op = d.take_one({"add", "and", "or", "xor", "min", "max"});
   const Type type = d.take_type();
   d.require(bytes_of(type) == 4 && !is_float(type), "redux of this type");
-  d.emit(d.known(reduce_handler(op, is_signed(type))), {d.result(0, type), d.source(1, type), d.source(2, Type::b32)});
+  d.emit(d.known(reduce_handler(op, is_signed(type))),
+         {d.result(0, type), d.source(1, type), d.source(2, Type::b32)});
 }
 
 void active_mask(Decoding& d) {
   d.require(d.take_type() == Type::b32, "activemask is of b32");
-  d.emit([](Warp& warp, const Instruction& instruction, LaneMask mask) {
-    store_same(warp, warp.lanes<uint32_t>(instruction.row[0]), mask, mask);
-  }, {d.result(0, Type::b32)});
+  d.emit([](Warp& warp, const Instruction& instruction,
+            LaneMask mask) { store_same(warp, warp.lanes<uint32_t>(instruction.row[0]), mask, mask); },
+         {d.result(0, Type::b32)});
 }
 
 }  // namespace

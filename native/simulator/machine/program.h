@@ -18,7 +18,8 @@ using Handler = void (*)(Warp&, const Instruction&, LaneMask);
 inline constexpr uint32_t kNowhere = ~uint32_t{0};
 inline constexpr uint8_t kIsCall = 0x80;  // in the flags of a call
 
-// Decoded once, so that running it is one call: what it does is chosen by opcode and types when it is decoded.
+// Decoded once, so that running it is one call: what it does is chosen by opcode and types when it is
+// decoded.
 struct Instruction {
   Handler run = nullptr;
   // Rows of registers, results first; predicates by their own numbers. What each means is the handler's.
@@ -87,7 +88,7 @@ struct Program {
   uint32_t dynamic_shared_offset = 0;  // where the launch's part begins
   std::vector<ByteState> local;        // of one thread: what may be touched
   uint32_t max_threads = 1024;
-  uint32_t register_estimate = 0;      // per thread: the most rows that live at once
+  uint32_t register_estimate = 0;  // per thread: the most rows that live at once
   std::shared_ptr<const std::string> text;
 
   // The line of PTX, without blanks around it.

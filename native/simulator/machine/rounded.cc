@@ -23,11 +23,16 @@ float compute(RoundedOp op, float a, float b, float c) {
   // Through memory, so that nothing is computed before the mode is set or after it was left.
   volatile float x = a, y = b, z = c;
   switch (op) {
-    case RoundedOp::add: return x + y;
-    case RoundedOp::subtract: return x - y;
-    case RoundedOp::multiply: return x * y;
-    case RoundedOp::divide: return x / y;
-    case RoundedOp::fused: return std::fma(x, y, z);
+    case RoundedOp::add:
+      return x + y;
+    case RoundedOp::subtract:
+      return x - y;
+    case RoundedOp::multiply:
+      return x * y;
+    case RoundedOp::divide:
+      return x / y;
+    case RoundedOp::fused:
+      return std::fma(x, y, z);
   }
   return 0;
 }
@@ -60,11 +65,16 @@ Handler by_rounding(std::string_view rounding) {
 Handler rounded_handler(RoundedOp op, std::string_view rounding, bool ftz, bool sat) {
   if (ftz || sat) return nullptr;  // no kernel has asked for both
   switch (op) {
-    case RoundedOp::add: return by_rounding<RoundedOp::add>(rounding);
-    case RoundedOp::subtract: return by_rounding<RoundedOp::subtract>(rounding);
-    case RoundedOp::multiply: return by_rounding<RoundedOp::multiply>(rounding);
-    case RoundedOp::divide: return by_rounding<RoundedOp::divide>(rounding);
-    case RoundedOp::fused: return by_rounding<RoundedOp::fused>(rounding);
+    case RoundedOp::add:
+      return by_rounding<RoundedOp::add>(rounding);
+    case RoundedOp::subtract:
+      return by_rounding<RoundedOp::subtract>(rounding);
+    case RoundedOp::multiply:
+      return by_rounding<RoundedOp::multiply>(rounding);
+    case RoundedOp::divide:
+      return by_rounding<RoundedOp::divide>(rounding);
+    case RoundedOp::fused:
+      return by_rounding<RoundedOp::fused>(rounding);
   }
   return nullptr;
 }

@@ -14,9 +14,10 @@ void collect(const Operand& operand, std::vector<uint32_t>& registers) {
 
 // All other instructions write what their first operand names.
 bool writes_nothing(const Statement& statement) {
-  constexpr std::string_view names[] = {"st",  "red",  "bra",       "cp",   "membar",   "fence",      "nanosleep",
-                                        "ret", "exit", "prefetch",  "trap", "prefetchu", "call",      "griddepcontrol",
-                                        "bar", "barrier", "brkpt",  "pmevent", "stmatrix"};
+  constexpr std::string_view names[] = {
+      "st",  "red",     "bra",      "cp",      "membar",    "fence", "nanosleep",
+      "ret", "exit",    "prefetch", "trap",    "prefetchu", "call",  "griddepcontrol",
+      "bar", "barrier", "brkpt",    "pmevent", "stmatrix"};
   if (std::ranges::find(names, statement.opcode) == std::end(names)) return false;
   const bool is_barrier = statement.opcode == "bar" || statement.opcode == "barrier";
   return !is_barrier || std::ranges::find(statement.modifiers, "red") == statement.modifiers.end();
@@ -100,7 +101,8 @@ Rows assign_rows(const Function& function, const Flow& flow) {
   for (const Statement& statement : function.statements) uses.push_back(uses_of(statement));
   Rows rows;
   rows.of_register.assign(function.registers.size(), 0);
-  std::multiset<std::pair<uint32_t, uint32_t>> active[2];  // (last statement, row) of those of 32 and of 64 bits
+  std::multiset<std::pair<uint32_t, uint32_t>>
+      active[2];  // (last statement, row) of those of 32 and of 64 bits
   std::vector<uint32_t> free_rows[2];
   for (const Span& span : spans_of(function, flow, uses)) {
     const Type type = function.registers[span.reg].type;

@@ -16,8 +16,8 @@ uint8_t bytes_in_word(uint32_t word, uint32_t offset, uint32_t bytes) {
 
 }  // namespace
 
-void SharedMemory::prepare(const std::vector<SharedArray>& arrays, uint32_t dynamic_offset, uint32_t dynamic_bytes,
-                           uint32_t warps) {
+void SharedMemory::prepare(const std::vector<SharedArray>& arrays, uint32_t dynamic_offset,
+                           uint32_t dynamic_bytes, uint32_t warps) {
   arrays_ = arrays;
   dynamic_offset_ = dynamic_offset;
   dynamic_bytes_ = dynamic_bytes;
@@ -25,7 +25,8 @@ void SharedMemory::prepare(const std::vector<SharedArray>& arrays, uint32_t dyna
   const size_t size = (dynamic_offset + dynamic_bytes + 3) / 4 * 4;
   data_.assign(size, 0xff);
   fresh_.assign(size, ByteState::none);
-  for (const SharedArray& array : arrays) std::fill_n(fresh_.begin() + array.offset, array.bytes, ByteState::raw);
+  for (const SharedArray& array : arrays)
+    std::fill_n(fresh_.begin() + array.offset, array.bytes, ByteState::raw);
   std::fill_n(fresh_.begin() + dynamic_offset, dynamic_bytes, ByteState::raw);
   states_ = fresh_;
   writes_.assign(size / 4, {});
@@ -47,7 +48,8 @@ void SharedMemory::clear() {
   for (uint32_t warp = 0; warp < warps_; ++warp) own(warp) = newest + 1;
 }
 
-void SharedMemory::check_writer(const Write& write, uint32_t word, uint8_t bytes, Toucher who, const char* now) const {
+void SharedMemory::check_writer(const Write& write, uint32_t word, uint8_t bytes, Toucher who,
+                                const char* now) const {
   if (!(write.bytes & bytes)) return;
   const bool in_order = write.warp == who.warp
                             ? write.lane == who.lane || write.clock < clocks_[who.warp * warps_ + who.warp]
@@ -113,20 +115,21 @@ std::string SharedMemory::place(uint32_t offset) const {
   std::string before = "behind all shared memory (" + std::to_string(dynamic_bytes_) + " bytes are dynamic)";
   for (const SharedArray& array : arrays_) {
     if (offset >= array.offset + array.bytes && (offset < dynamic_offset_ || dynamic_bytes_ == 0)) {
-      before = std::to_string(offset - array.offset - array.bytes) + " bytes past the end of " + array.name + " (" +
-               std::to_string(array.bytes) + " bytes)";
+      before = std::to_string(offset - array.offset - array.bytes) + " bytes past the end of " + array.name +
+               " (" + std::to_string(array.bytes) + " bytes)";
     }
   }
   return before;
 }
 
-void SharedMemory::refuse_race(uint32_t word, Toucher who, const char* now, Toucher other, const char* then) const {
+void SharedMemory::refuse_race(uint32_t word, Toucher who, const char* now, Toucher other,
+                               const char* then) const {
   const std::string by =
       "warp " + std::to_string(other.warp) + (other.lane < 32 ? " lane " + std::to_string(other.lane) : "");
   const char* const missing = other.warp == who.warp ? "no __syncwarp" : "no barrier";
   throw MachineFault{FaultKind::shared_race, LaneMask{1} << who.lane,
-                     "warp " + std::to_string(who.warp) + " " + now + " " + place(word * 4) + ", and " + by + " " + then +
-                         " with " + missing + " between"};
+                     "warp " + std::to_string(who.warp) + " " + now + " " + place(word * 4) + ", and " + by +
+                         " " + then + " with " + missing + " between"};
 }
 
 void SharedMemory::refuse(uint32_t offset, uint32_t bytes, LaneMask lanes, bool is_write) const {
@@ -139,8 +142,9 @@ void SharedMemory::refuse(uint32_t offset, uint32_t bytes, LaneMask lanes, bool 
     if (state == ByteState::copying) kind = FaultKind::early_copy;
     break;
   }
-  throw MachineFault{kind, lanes, std::string(is_write ? "write of " : "read of ") + std::to_string(bytes) +
-                                      " shared bytes at " + std::to_string(offset) + ": " + place(at)};
+  throw MachineFault{kind, lanes,
+                     std::string(is_write ? "write of " : "read of ") + std::to_string(bytes) +
+                         " shared bytes at " + std::to_string(offset) + ": " + place(at)};
 }
 
 }  // namespace lorikeet::simulator

@@ -21,14 +21,15 @@ struct Toucher {
 
 // The shared memory of one block, and who touched which word of it when.
 //
-// Races are found by vector clocks: a warp's own clock moves on at each barrier and each bar.warp.sync, and at a
-// barrier all that meet there learn each other's. A touch is in order with another if the one who comes later had
-// learned of the clock at which the other was.
+// Races are found by vector clocks: a warp's own clock moves on at each barrier and each bar.warp.sync, and
+// at a barrier all that meet there learn each other's. A touch is in order with another if the one who comes
+// later had learned of the clock at which the other was.
 class SharedMemory {
  public:
-  // Arrays lie apart, with bytes between them that belong to none: what runs over an end is found out. `dynamic` bytes
-  // come last.
-  void prepare(const std::vector<SharedArray>& arrays, uint32_t dynamic_offset, uint32_t dynamic_bytes, uint32_t warps);
+  // Arrays lie apart, with bytes between them that belong to none: what runs over an end is found out.
+  // `dynamic` bytes come last.
+  void prepare(const std::vector<SharedArray>& arrays, uint32_t dynamic_offset, uint32_t dynamic_bytes,
+               uint32_t warps);
   // For the next block: all bytes uninitialised, all touches forgotten.
   void clear();
 
@@ -54,15 +55,17 @@ class SharedMemory {
   uint32_t& own(uint32_t warp) { return clocks_[warp * warps_ + warp]; }
   std::string place(uint32_t offset) const;
   void check_writer(const Write& write, uint32_t word, uint8_t bytes, Toucher who, const char* now) const;
-  [[noreturn]] void refuse_race(uint32_t word, Toucher who, const char* now, Toucher other, const char* then) const;
+  [[noreturn]] void refuse_race(uint32_t word, Toucher who, const char* now, Toucher other,
+                                const char* then) const;
 
   std::vector<SharedArray> arrays_;
   uint32_t dynamic_offset_ = 0, dynamic_bytes_ = 0, warps_ = 1;
   std::vector<uint8_t> data_;
   std::vector<ByteState> states_, fresh_;
-  std::vector<Write> writes_;     // one for each word
-  std::vector<uint32_t> reads_;   // [word][warp]: the clock of its last read * 16 + which bytes
-  std::vector<uint32_t> clocks_;  // [warp][of which warp]: what it has learned; at the start of a block all the same
+  std::vector<Write> writes_;    // one for each word
+  std::vector<uint32_t> reads_;  // [word][warp]: the clock of its last read * 16 + which bytes
+  std::vector<uint32_t>
+      clocks_;  // [warp][of which warp]: what it has learned; at the start of a block all the same
 };
 
 }  // namespace lorikeet::simulator

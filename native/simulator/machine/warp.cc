@@ -13,31 +13,56 @@ uint64_t value_of(const Preset& preset, const Grid& grid, uint32_t warp, uint32_
   const uint32_t thread = warp * Warp::kLanes + lane;
   const LaneMask bit = LaneMask{1} << lane;
   switch (preset.special) {
-    case Special::none: return preset.bits;
-    case Special::tid_x: return thread % block.x;
-    case Special::tid_y: return thread / block.x % block.y;
-    case Special::tid_z: return thread / block.x / block.y;
-    case Special::ntid_x: return block.x;
-    case Special::ntid_y: return block.y;
-    case Special::ntid_z: return block.z;
-    case Special::ctaid_x: return grid.block_at[0];
-    case Special::ctaid_y: return grid.block_at[1];
-    case Special::ctaid_z: return grid.block_at[2];
-    case Special::nctaid_x: return grid.shape.grid.x;
-    case Special::nctaid_y: return grid.shape.grid.y;
-    case Special::nctaid_z: return grid.shape.grid.z;
-    case Special::laneid: return lane;
-    case Special::warpid: return warp;
-    case Special::nwarpid: return (block.count() + 31) / 32;
-    case Special::smid: return grid.block_number % 132;
-    case Special::nsmid: return 132;
-    case Special::lanemask_eq: return bit;
-    case Special::lanemask_le: return bit | (bit - 1);
-    case Special::lanemask_lt: return bit - 1;
-    case Special::lanemask_ge: return ~(bit - 1);
-    case Special::lanemask_gt: return ~(bit | (bit - 1));
-    case Special::dynamic_smem_size: return grid.shape.dynamic_shared_bytes;
-    case Special::total_smem_size: return grid.program->static_shared_bytes + grid.shape.dynamic_shared_bytes;
+    case Special::none:
+      return preset.bits;
+    case Special::tid_x:
+      return thread % block.x;
+    case Special::tid_y:
+      return thread / block.x % block.y;
+    case Special::tid_z:
+      return thread / block.x / block.y;
+    case Special::ntid_x:
+      return block.x;
+    case Special::ntid_y:
+      return block.y;
+    case Special::ntid_z:
+      return block.z;
+    case Special::ctaid_x:
+      return grid.block_at[0];
+    case Special::ctaid_y:
+      return grid.block_at[1];
+    case Special::ctaid_z:
+      return grid.block_at[2];
+    case Special::nctaid_x:
+      return grid.shape.grid.x;
+    case Special::nctaid_y:
+      return grid.shape.grid.y;
+    case Special::nctaid_z:
+      return grid.shape.grid.z;
+    case Special::laneid:
+      return lane;
+    case Special::warpid:
+      return warp;
+    case Special::nwarpid:
+      return (block.count() + 31) / 32;
+    case Special::smid:
+      return grid.block_number % 132;
+    case Special::nsmid:
+      return 132;
+    case Special::lanemask_eq:
+      return bit;
+    case Special::lanemask_le:
+      return bit | (bit - 1);
+    case Special::lanemask_lt:
+      return bit - 1;
+    case Special::lanemask_ge:
+      return ~(bit - 1);
+    case Special::lanemask_gt:
+      return ~(bit | (bit - 1));
+    case Special::dynamic_smem_size:
+      return grid.shape.dynamic_shared_bytes;
+    case Special::total_smem_size:
+      return grid.program->static_shared_bytes + grid.shape.dynamic_shared_bytes;
   }
   return 0;
 }
@@ -82,7 +107,8 @@ void Warp::start(LaneMask lanes) {
   set_presets();
   if (!local_.empty()) {
     for (uint32_t lane = 0; lane < kLanes; ++lane) {
-      std::ranges::copy(program_->local, local_states_.begin() + static_cast<ptrdiff_t>(lane * program_->local.size()));
+      std::ranges::copy(program_->local,
+                        local_states_.begin() + static_cast<ptrdiff_t>(lane * program_->local.size()));
     }
   }
   state_ = WarpState::ready;
@@ -142,7 +168,8 @@ void Warp::jump(const Instruction& branch, LaneMask taken) {
   const Path jumped{branch.target, branch.join != kNowhere ? branch.join : join_, taken, false};
   const Path fell{next, jumped.join, others, false};
   const Order order = grid_->options.order;
-  const bool jumped_first = order == Order::reverse || (order == Order::random && grid_->chance.below(2) == 1);
+  const bool jumped_first =
+      order == Order::reverse || (order == Order::random && grid_->chance.below(2) == 1);
   paths_.push_back(jumped_first ? fell : jumped);
   paths_.push_back(jumped_first ? jumped : fell);
   next_path();

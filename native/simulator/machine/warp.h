@@ -19,7 +19,7 @@ struct Counters {
   uint64_t global_bytes_read = 0, global_bytes_written = 0;
   uint64_t global_sectors = 0;  // of 32 bytes: what the memory system moves for them at least
   uint64_t shared_accesses = 0;
-  uint64_t bank_conflicts = 0;  // cycles beyond the first that shared accesses take
+  uint64_t bank_conflicts = 0;   // cycles beyond the first that shared accesses take
   uint64_t matrix_products = 0;  // mma
   uint64_t barriers = 0;
 };
@@ -48,8 +48,8 @@ Stored<T> pack(T value) {
 
 enum class WarpState : uint8_t { ready, waiting, done };
 
-// 32 threads and their registers. Lanes that took different ways are run one way after the other, until the point
-// where the ways meet (the branch's immediate post-dominator).
+// 32 threads and their registers. Lanes that took different ways are run one way after the other, until the
+// point where the ways meet (the branch's immediate post-dominator).
 class Warp {
  public:
   static constexpr uint32_t kLanes = 32;
@@ -98,7 +98,9 @@ class Warp {
   void wake() { state_ = WarpState::ready; }
 
   // Local memory of a lane.
-  uint8_t* local(uint32_t lane, uint32_t offset) { return local_.data() + lane * program_->local.size() + offset; }
+  uint8_t* local(uint32_t lane, uint32_t offset) {
+    return local_.data() + lane * program_->local.size() + offset;
+  }
   ByteState* local_states(uint32_t lane, uint32_t offset) {
     return local_states_.data() + lane * program_->local.size() + offset;
   }

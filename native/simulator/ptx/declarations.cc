@@ -13,8 +13,10 @@ void read_value(Cursor& cursor, Variable& variable);
 // Appends the bytes of one initial value.
 void append(Cursor& cursor, Variable& variable, uint64_t bits) {
   const uint32_t bytes = bytes_of(variable.type);
-  if (variable.initial.size() + bytes > variable.bytes) cursor.fail("more initial values than '" + variable.name + "' holds");
-  for (uint32_t i = 0; i < bytes; ++i) variable.initial.push_back(static_cast<uint8_t>(i < 8 ? bits >> (8 * i) : 0));
+  if (variable.initial.size() + bytes > variable.bytes)
+    cursor.fail("more initial values than '" + variable.name + "' holds");
+  for (uint32_t i = 0; i < bytes; ++i)
+    variable.initial.push_back(static_cast<uint8_t>(i < 8 ? bits >> (8 * i) : 0));
 }
 
 // `generic(name)+8` or `name`: the address of another variable.
@@ -59,7 +61,8 @@ void read_dimensions(Cursor& cursor, Variable& variable) {
       continue;
     }
     const uint64_t size = cursor.count(kMaxVariableBytes);
-    if (size != 0 && variable.bytes > kMaxVariableBytes / size) cursor.fail("'" + variable.name + "' is too large");
+    if (size != 0 && variable.bytes > kMaxVariableBytes / size)
+      cursor.fail("'" + variable.name + "' is too large");
     variable.bytes *= size;
     cursor.expect("]");
   }
@@ -111,7 +114,8 @@ Variable read_variable(Cursor& cursor, Space space, bool may_have_value) {
   if (cursor.take(".v4")) elements = 4;
   const std::string_view name = cursor.word("a type");
   const auto type = type_of(name.substr(std::min<size_t>(1, name.size())));
-  if (!type || bytes_of(*type) == 0) cursor.fail("'" + std::string(name) + "' is no type of a variable; behind it");
+  if (!type || bytes_of(*type) == 0)
+    cursor.fail("'" + std::string(name) + "' is no type of a variable; behind it");
   variable.type = *type;
   variable.bytes = uint64_t{bytes_of(*type)} * elements;
   if (!aligned) variable.alignment = static_cast<uint32_t>(variable.bytes);

@@ -8,10 +8,18 @@ namespace lorikeet::simulator {
 
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool starts_word(char c) { return is_letter(c) || c == '_' || c == '$' || c == '%' || c == '.'; }
-bool in_word(char c) { return starts_word(c) || is_digit(c); }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool starts_word(char c) {
+  return is_letter(c) || c == '_' || c == '$' || c == '%' || c == '.';
+}
+bool in_word(char c) {
+  return starts_word(c) || is_digit(c);
+}
 
 class Lexer {
  public:
@@ -58,7 +66,8 @@ class Lexer {
     const size_t began = at_;
     const char c = peek();
     if (starts_word(c)) {
-      while (in_word(peek()) || (peek() == ':' && peek(1) == ':') || (peek() == ':' && text_[at_ - 1] == ':')) ++at_;
+      while (in_word(peek()) || (peek() == ':' && peek(1) == ':') || (peek() == ':' && text_[at_ - 1] == ':'))
+        ++at_;
       return take(TokenKind::word, began);
     }
     if (is_digit(c)) {
@@ -68,7 +77,8 @@ class Lexer {
     if (c == '"') return quoted();
     constexpr std::string_view marks = "{}[]()<>,;:@!|=+-&*~?/";
     if (marks.find(c) == std::string_view::npos) {
-      throw PtxError(line_, "no such character in PTX: code " + std::to_string(static_cast<unsigned char>(c)));
+      throw PtxError(line_,
+                     "no such character in PTX: code " + std::to_string(static_cast<unsigned char>(c)));
     }
     ++at_;
     return take(TokenKind::mark, began);
@@ -94,6 +104,8 @@ class Lexer {
 
 }  // namespace
 
-std::vector<Token> tokens_of(std::string_view ptx) { return Lexer(ptx).run(); }
+std::vector<Token> tokens_of(std::string_view ptx) {
+  return Lexer(ptx).run();
+}
 
 }  // namespace lorikeet::simulator

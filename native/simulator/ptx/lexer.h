@@ -14,7 +14,8 @@ struct Token {
   uint32_t line = 0;
 };
 
-// Words keep their dots and double colons: `ld.global.L1::no_allocate.v4.u32`, `%tid.x`, `.reg`. Throws PtxError.
+// Words keep their dots and double colons: `ld.global.L1::no_allocate.v4.u32`, `%tid.x`, `.reg`. Throws
+// PtxError.
 std::vector<Token> tokens_of(std::string_view ptx);
 
 }  // namespace lorikeet::simulator

@@ -24,14 +24,14 @@ struct Variable {
   Type type = Type::b32;
   uint32_t alignment = 1;
   uint64_t bytes = 0;
-  bool is_dynamic = false;               // `extern .shared x[]`: its size comes with the launch
-  std::vector<uint8_t> initial;          // shorter than `bytes`: the rest is zero
+  bool is_dynamic = false;       // `extern .shared x[]`: its size comes with the launch
+  std::vector<uint8_t> initial;  // shorter than `bytes`: the rest is zero
   struct Pointer {
     uint64_t offset;
     std::string target;  // a variable of the module
     int64_t addend;
   };
-  std::vector<Pointer> pointers;         // in `initial`: filled in when the module gets its addresses
+  std::vector<Pointer> pointers;  // in `initial`: filled in when the module gets its addresses
 };
 
 // A variable of the module or of one function.
@@ -40,18 +40,31 @@ struct VariableRef {
   uint32_t index = 0;
 };
 
-enum class OperandKind : uint8_t { reg, special, integer, real32, real64, variable, function, label, vector, address, sink };
+enum class OperandKind : uint8_t {
+  reg,
+  special,
+  integer,
+  real32,
+  real64,
+  variable,
+  function,
+  label,
+  vector,
+  address,
+  sink
+};
 
 struct Operand {
   OperandKind kind = OperandKind::sink;
-  bool negated = false;      // `!p`, of predicates
-  uint32_t reg = 0;          // reg
-  uint64_t bits = 0;         // integer (two's complement), real32, real64
-  int64_t offset = 0;        // variable, address
-  VariableRef variable;      // variable
-  uint32_t target = 0;       // label: index of an instruction
-  std::string name;          // special, function
-  std::vector<Operand> parts;  // vector: its elements; address: its base; else: the second of `d|p`, if there is one
+  bool negated = false;  // `!p`, of predicates
+  uint32_t reg = 0;      // reg
+  uint64_t bits = 0;     // integer (two's complement), real32, real64
+  int64_t offset = 0;    // variable, address
+  VariableRef variable;  // variable
+  uint32_t target = 0;   // label: index of an instruction
+  std::string name;      // special, function
+  std::vector<Operand>
+      parts;  // vector: its elements; address: its base; else: the second of `d|p`, if there is one
 };
 
 struct Statement {
@@ -82,7 +95,8 @@ struct Module {
 
 using ParsedModule = std::variant<Module, PtxError>;
 
-// Reads PTX of .version 3.0 to 9.x. Whatever the text is: a module, or what is wrong with it and on which line.
+// Reads PTX of .version 3.0 to 9.x. Whatever the text is: a module, or what is wrong with it and on which
+// line.
 ParsedModule parse(std::string ptx);
 
 }  // namespace lorikeet::simulator

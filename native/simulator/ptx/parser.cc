@@ -11,7 +11,8 @@ namespace {
 
 // What stands before a declaration and changes nothing here: one module is all there is to link.
 bool is_linkage(std::string_view word) {
-  return word == ".visible" || word == ".extern" || word == ".weak" || word == ".common" || word == ".managed";
+  return word == ".visible" || word == ".extern" || word == ".weak" || word == ".common" ||
+         word == ".managed";
 }
 
 class ModuleReader {
@@ -38,7 +39,8 @@ class ModuleReader {
     }
     if (word == ".target") return skip_words();
     if (word == ".file") {
-      while (cursor_->peek().kind == TokenKind::number || cursor_->peek().kind == TokenKind::text || cursor_->sees(",")) {
+      while (cursor_->peek().kind == TokenKind::number || cursor_->peek().kind == TokenKind::text ||
+             cursor_->sees(",")) {
         cursor_->next();
       }
       return;
@@ -89,7 +91,8 @@ class ModuleReader {
     while (!cursor_->sees("{") && !cursor_->sees(";")) {
       const std::string_view word = cursor_->word("'{' or ';'");
       const bool threads = word == ".maxntid" || word == ".reqntid";
-      if (!threads && word != ".minnctapersm" && word != ".maxnreg" && word != ".noreturn" && word != ".pragma") {
+      if (!threads && word != ".minnctapersm" && word != ".maxnreg" && word != ".noreturn" &&
+          word != ".pragma") {
         cursor_->fail("the directive '" + std::string(word) + "' is not supported; behind it");
       }
       if (word == ".pragma") {

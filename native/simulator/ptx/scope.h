@@ -24,7 +24,9 @@ class Scopes {
   size_t current() const { return stack_.back(); }
 
   // `%r<100>` declares %r0 to %r99; each becomes a register at its first use.
-  void add_range(std::string_view prefix, uint64_t count, Type type) { top().ranges[std::string(prefix)] = {count, type}; }
+  void add_range(std::string_view prefix, uint64_t count, Type type) {
+    top().ranges[std::string(prefix)] = {count, type};
+  }
   void add_register(std::string_view name, uint32_t index) { top().registers[std::string(name)] = index; }
   void add_variable(std::string_view name, uint32_t index) { top().variables[std::string(name)] = index; }
   bool add_label(std::string_view name, uint32_t at) { return top().labels.emplace(name, at).second; }

@@ -124,7 +124,8 @@ void BodyReader::read_call_operands(Statement& statement) {
     cursor_.expect(",");
   }
   callee = read_word();
-  if (callee.kind != OperandKind::function) throw PtxError(statement.line, "calls by address are not supported");
+  if (callee.kind != OperandKind::function)
+    throw PtxError(statement.line, "calls by address are not supported");
   if (cursor_.take(",")) {
     cursor_.expect("(");
     list(arguments);
@@ -232,7 +233,8 @@ void BodyReader::resolve_jumps() {
   for (const Jump& jump : jumps_) {
     const auto at = scopes_.find_label(jump.label, jump.scope);
     if (!at) throw PtxError(jump.line, "there is no '" + jump.label + "'");
-    if (jump.statement >= function_.statements.size()) throw PtxError(jump.line, "'" + jump.label + "' in no instruction");
+    if (jump.statement >= function_.statements.size())
+      throw PtxError(jump.line, "'" + jump.label + "' in no instruction");
     for (Operand& operand : function_.statements[jump.statement].operands) {
       if (operand.kind == OperandKind::label && operand.name == jump.label) operand.target = *at;
     }

@@ -10,8 +10,10 @@ class BodyReader {
  public:
   BodyReader(Cursor& cursor, const Module& module, Function& function)
       : cursor_(cursor), module_(module), function_(function) {
-    for (uint32_t i = 0; i < function.variables.size(); ++i) scopes_.add_variable(function.variables[i].name, i);
-    for (uint32_t i = 0; i < function.registers.size(); ++i) scopes_.add_register(function.registers[i].name, i);
+    for (uint32_t i = 0; i < function.variables.size(); ++i)
+      scopes_.add_variable(function.variables[i].name, i);
+    for (uint32_t i = 0; i < function.registers.size(); ++i)
+      scopes_.add_register(function.registers[i].name, i);
   }
 
   void read();

@@ -32,9 +32,13 @@ std::optional<Type> type_of(std::string_view name) {
   return std::nullopt;
 }
 
-std::string_view name_of(Type type) { return kTypes[static_cast<size_t>(type)].name; }
+std::string_view name_of(Type type) {
+  return kTypes[static_cast<size_t>(type)].name;
+}
 
-uint32_t bytes_of(Type type) { return kTypes[static_cast<size_t>(type)].bytes; }
+uint32_t bytes_of(Type type) {
+  return kTypes[static_cast<size_t>(type)].bytes;
+}
 
 std::string_view name_of(Space space) {
   constexpr std::array<std::string_view, 6> names{"generic", "global", "shared", "local", "const", "param"};

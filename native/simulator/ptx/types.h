@@ -39,8 +39,12 @@ std::string_view name_of(Type type);
 // Of a value in memory; 0 for predicates, which have no address.
 uint32_t bytes_of(Type type);
 
-inline bool is_signed(Type type) { return type >= Type::s8 && type <= Type::s64; }
-inline bool is_float(Type type) { return type >= Type::f16; }
+inline bool is_signed(Type type) {
+  return type >= Type::s8 && type <= Type::s64;
+}
+inline bool is_float(Type type) {
+  return type >= Type::f16;
+}
 
 // Where a variable lies. A `generic` address may point into any of them but `reg`.
 enum class Space : uint8_t { generic, global, shared, local, constant, param };

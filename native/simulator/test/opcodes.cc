@@ -13,7 +13,8 @@ namespace {
 
 using Expected = std::function<uint64_t(uint64_t a, uint64_t b, uint64_t c)>;
 
-// One instruction on %a, %b, %c into %d: with the letter of a size behind the name, h (16 bits), r (32), w (64).
+// One instruction on %a, %b, %c into %d: with the letter of a size behind the name, h (16 bits), r (32), w
+// (64).
 struct Case {
   const char* instruction;
   Expected expected;
@@ -21,9 +22,30 @@ struct Case {
 };
 
 const std::vector<uint64_t>& edges() {
-  static const std::vector<uint64_t> values{0, 1, 2, 31, 32, 33, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x3f800000,
-                                            0xbf800001, 0x7f7fffff, 0x00800000, 0x80000000, 0x7fffffff, 0xffffffff,
-                                            0x3fc00000, 0x42f6e979, ~uint64_t{0}, uint64_t{1} << 63, 0x123456789abcdef0};
+  static const std::vector<uint64_t> values{0,
+                                            1,
+                                            2,
+                                            31,
+                                            32,
+                                            33,
+                                            0x7f,
+                                            0x80,
+                                            0xff,
+                                            0x7fff,
+                                            0x8000,
+                                            0xffff,
+                                            0x3f800000,
+                                            0xbf800001,
+                                            0x7f7fffff,
+                                            0x00800000,
+                                            0x80000000,
+                                            0x7fffffff,
+                                            0xffffffff,
+                                            0x3fc00000,
+                                            0x42f6e979,
+                                            ~uint64_t{0},
+                                            uint64_t{1} << 63,
+                                            0x123456789abcdef0};
   return values;
 }
 
@@ -53,7 +75,8 @@ mov.u64 %dw, 0; mov.u32 %dr, 0; mov.u16 %dh, 0; setp.ne.u32 %p1, %cr, 0;
 
 bool is_near(uint64_t a, uint64_t b, uint64_t tolerance) {
   if (a == b) return true;
-  const auto x = std::bit_cast<float>(static_cast<uint32_t>(a)), y = std::bit_cast<float>(static_cast<uint32_t>(b));
+  const auto x = std::bit_cast<float>(static_cast<uint32_t>(a)),
+             y = std::bit_cast<float>(static_cast<uint32_t>(b));
   if (std::isnan(x) && std::isnan(y)) return true;
   return tolerance > 0 && (a > b ? a - b : b - a) <= tolerance;
 }
@@ -71,7 +94,8 @@ void run_cases(const std::vector<Case>& cases) {
     if (result.fault) FAIL(result.fault->text());
     const auto out = machine.download<uint64_t>(to, kThreads);
     for (size_t t = 0; t < kThreads; ++t) {
-      const uint64_t a = in[t * 3], b = in[t * 3 + 1], c = in[t * 3 + 2], expected = cases[i].expected(a, b, c);
+      const uint64_t a = in[t * 3], b = in[t * 3 + 1], c = in[t * 3 + 2],
+                     expected = cases[i].expected(a, b, c);
       INFO(cases[i].instruction, " of ", hex(a), " ", hex(b), " ", hex(c), " gives ", hex(out[t]), ", not ",
            hex(expected));
       CHECK(is_near(out[t], expected, cases[i].tolerance));
@@ -88,12 +112,24 @@ using s16 = int16_t;
 using s32 = int32_t;
 using s64 = int64_t;
 
-u64 wide(s64 value) { return static_cast<u64>(value); }
-u64 low(s64 value) { return static_cast<u32>(value); }
-float f(u64 bits) { return std::bit_cast<float>(static_cast<u32>(bits)); }
-double d(u64 bits) { return std::bit_cast<double>(bits); }
-u64 bits(float value) { return std::bit_cast<u32>(value); }
-u64 bits(double value) { return std::bit_cast<u64>(value); }
+u64 wide(s64 value) {
+  return static_cast<u64>(value);
+}
+u64 low(s64 value) {
+  return static_cast<u32>(value);
+}
+float f(u64 bits) {
+  return std::bit_cast<float>(static_cast<u32>(bits));
+}
+double d(u64 bits) {
+  return std::bit_cast<double>(bits);
+}
+u64 bits(float value) {
+  return std::bit_cast<u32>(value);
+}
+u64 bits(double value) {
+  return std::bit_cast<u64>(value);
+}
 
 }  // namespace
 
@@ -103,35 +139,75 @@ TEST_CASE("integer instructions give what 128-bit arithmetic gives") {
       {"add.u64 %dw, %aw, %bw;", [](u64 a, u64 b, u64) { return a + b; }},
       {"add.s16 %dh, %ah, %bh;", [](u64 a, u64 b, u64) { return (a + b) & 0xffff; }},
       {"sub.u32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return low(s64(a) - s64(b)); }},
-      {"add.sat.s32 %dr, %ar, %br;", [](u64 a, u64 b, u64) {
-         return low(std::clamp<s64>(s64{s32(a)} + s32(b), INT32_MIN, INT32_MAX));
-       }},
+      {"add.sat.s32 %dr, %ar, %br;",
+       [](u64 a, u64 b, u64) { return low(std::clamp<s64>(s64{s32(a)} + s32(b), INT32_MIN, INT32_MAX)); }},
       {"mul.lo.s32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return u64{u32(a * b)}; }},
       {"mul.hi.s32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return low((s64{s32(a)} * s32(b)) >> 32); }},
       {"mul.hi.u32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return (u64{u32(a)} * u32(b)) >> 32; }},
-      {"mul.hi.u64 %dw, %aw, %bw;", [](u64 a, u64 b, u64) { return u64((static_cast<unsigned __int128>(a) * b) >> 64); }},
-      {"mul.hi.s64 %dw, %aw, %bw;", [](u64 a, u64 b, u64) { return u64((static_cast<__int128>(s64(a)) * s64(b)) >> 64); }},
+      {"mul.hi.u64 %dw, %aw, %bw;",
+       [](u64 a, u64 b, u64) { return u64((static_cast<unsigned __int128>(a) * b) >> 64); }},
+      {"mul.hi.s64 %dw, %aw, %bw;",
+       [](u64 a, u64 b, u64) { return u64((static_cast<__int128>(s64(a)) * s64(b)) >> 64); }},
       {"mul.wide.s32 %dw, %ar, %br;", [](u64 a, u64 b, u64) { return wide(s64{s32(a)} * s32(b)); }},
       {"mul.wide.u32 %dw, %ar, %br;", [](u64 a, u64 b, u64) { return u64{u32(a)} * u32(b); }},
       {"mul.wide.s16 %dr, %ah, %bh;", [](u64 a, u64 b, u64) { return low(s64{s16(a)} * s16(b)); }},
       {"mad.lo.s32 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) { return u64{u32(a * b + c)}; }},
-      {"mad.wide.s32 %dw, %ar, %br, %cw;", [](u64 a, u64 b, u64 c) { return wide(s64{s32(a)} * s32(b)) + c; }},
-      {"mad.hi.u32 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) { return u64{u32(((u64{u32(a)} * u32(b)) >> 32) + c)}; }},
-      {"div.u32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return u32(b) ? u64{u32(a) / u32(b)} : 0xffffffff; }},
-      {"div.s32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return u32(b) ? low(s64{s32(a)} / s32(b)) : 0xffffffff; }},
-      {"rem.s32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return u32(b) ? low(s64{s32(a)} % s32(b)) : u64{u32(a)}; }},
+      {"mad.wide.s32 %dw, %ar, %br, %cw;",
+       [](u64 a, u64 b, u64 c) { return wide(s64{s32(a)} * s32(b)) + c; }},
+      {"mad.hi.u32 %dr, %ar, %br, %cr;",
+       [](u64 a, u64 b, u64 c) { return u64{u32(((u64{u32(a)} * u32(b)) >> 32) + c)}; }},
+      {"div.u32 %dr, %ar, %br;",
+       [](u64 a, u64 b, u64) { return u32(b) ? u64{u32(a) / u32(b)} : 0xffffffff; }},
+      {"div.s32 %dr, %ar, %br;",
+       [](u64 a, u64 b, u64) { return u32(b) ? low(s64{s32(a)} / s32(b)) : 0xffffffff; }},
+      {"rem.s32 %dr, %ar, %br;",
+       [](u64 a, u64 b, u64) { return u32(b) ? low(s64{s32(a)} % s32(b)) : u64{u32(a)}; }},
       {"rem.u64 %dw, %aw, %bw;", [](u64 a, u64 b, u64) { return b ? a % b : a; }},
       {"min.s32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return low(std::min(s32(a), s32(b))); }},
       {"max.u64 %dw, %aw, %bw;", [](u64 a, u64 b, u64) { return std::max(a, b); }},
       {"abs.s32 %dr, %ar;", [](u64 a, u64, u64) { return low(std::abs(s64{s32(a)})); }},
       {"neg.s64 %dw, %aw;", [](u64 a, u64, u64) { return 0 - a; }},
-      {"sad.u32 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) { return low(std::abs(s64{u32(a)} - s64{u32(b)}) + s64(c)); }},
-      {"popc.b64 %dr, %aw;", [](u64 a, u64, u64) { u64 n = 0; for (; a; a &= a - 1) ++n; return n; }},
-      {"clz.b32 %dr, %ar;", [](u64 a, u64, u64) { u64 n = 0; while (n < 32 && !(u32(a) >> (31 - n) & 1)) ++n; return n; }},
-      {"bfind.u32 %dr, %ar;", [](u64 a, u64, u64) { for (int i = 31; i >= 0; --i) { if (a >> i & 1) return u64(i); } return u64{0xffffffff}; }},
-      {"bfind.s32 %dr, %ar;", [](u64 a, u64, u64) { const u32 v = s32(a) < 0 ? ~u32(a) : u32(a); for (int i = 31; i >= 0; --i) { if (v >> i & 1) return u64(i); } return u64{0xffffffff}; }},
-      {"brev.b32 %dr, %ar;", [](u64 a, u64, u64) { u64 r = 0; for (int i = 0; i < 32; ++i) r |= (a >> i & 1) << (31 - i); return r; }},
-      {"dp4a.s32.u32 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) { s64 sum = s64(c); for (int i = 0; i < 32; i += 8) sum += s8(a >> i) * u8(b >> i); return low(sum); }},
+      {"sad.u32 %dr, %ar, %br, %cr;",
+       [](u64 a, u64 b, u64 c) { return low(std::abs(s64{u32(a)} - s64{u32(b)}) + s64(c)); }},
+      {"popc.b64 %dr, %aw;",
+       [](u64 a, u64, u64) {
+         u64 n = 0;
+         for (; a; a &= a - 1) ++n;
+         return n;
+       }},
+      {"clz.b32 %dr, %ar;",
+       [](u64 a, u64, u64) {
+         u64 n = 0;
+         while (n < 32 && !(u32(a) >> (31 - n) & 1)) ++n;
+         return n;
+       }},
+      {"bfind.u32 %dr, %ar;",
+       [](u64 a, u64, u64) {
+         for (int i = 31; i >= 0; --i) {
+           if (a >> i & 1) return u64(i);
+         }
+         return u64{0xffffffff};
+       }},
+      {"bfind.s32 %dr, %ar;",
+       [](u64 a, u64, u64) {
+         const u32 v = s32(a) < 0 ? ~u32(a) : u32(a);
+         for (int i = 31; i >= 0; --i) {
+           if (v >> i & 1) return u64(i);
+         }
+         return u64{0xffffffff};
+       }},
+      {"brev.b32 %dr, %ar;",
+       [](u64 a, u64, u64) {
+         u64 r = 0;
+         for (int i = 0; i < 32; ++i) r |= (a >> i & 1) << (31 - i);
+         return r;
+       }},
+      {"dp4a.s32.u32 %dr, %ar, %br, %cr;",
+       [](u64 a, u64 b, u64 c) {
+         s64 sum = s64(c);
+         for (int i = 0; i < 32; i += 8) sum += s8(a >> i) * u8(b >> i);
+         return low(sum);
+       }},
   });
 }
 
@@ -153,15 +229,25 @@ TEST_CASE("instructions on bits") {
       {"xor.b16 %dh, %ah, %bh;", [](u64 a, u64 b, u64) { return (a ^ b) & 0xffff; }},
       {"not.b32 %dr, %ar;", [](u64 a, u64, u64) { return u64{u32(~a)}; }},
       {"cnot.b32 %dr, %ar;", [](u64 a, u64, u64) { return u64{u32(a) == 0}; }},
-      {"lop3.b32 %dr, %ar, %br, %cr, 0xca;", [](u64 a, u64 b, u64 c) { return u64{u32((a & b) | (~a & c))}; }},
+      {"lop3.b32 %dr, %ar, %br, %cr, 0xca;",
+       [](u64 a, u64 b, u64 c) { return u64{u32((a & b) | (~a & c))}; }},
       {"lop3.b32 %dr, %ar, %br, %cr, 0x96;", [](u64 a, u64 b, u64 c) { return u64{u32(a ^ b ^ c)}; }},
       {"shl.b32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return u32(b) > 31 ? 0 : u64{u32(a << u32(b))}; }},
       {"shr.u64 %dw, %aw, %br;", [](u64 a, u64 b, u64) { return u32(b) > 63 ? 0 : a >> u32(b); }},
       {"shr.s32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return low(s64{s32(a)} >> std::min(u32(b), 31u)); }},
       {"shr.s16 %dh, %ah, %br;", [](u64 a, u64 b, u64) { return u64{u16(s16(a) >> std::min(u32(b), 15u))}; }},
-      {"shf.l.wrap.b32 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) { const u32 n = c & 31; return u64{n ? u32(b << n) | u32(a) >> (32 - n) : u32(b)}; }},
-      {"shf.r.clamp.b32 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) { const u32 n = std::min(u32(c), 32u); return u64{n == 32 ? u32(b) : n ? u32(b) << (32 - n) | u32(a) >> n : u32(a)}; }},
-      {"prmt.b32 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) {
+      {"shf.l.wrap.b32 %dr, %ar, %br, %cr;",
+       [](u64 a, u64 b, u64 c) {
+         const u32 n = c & 31;
+         return u64{n ? u32(b << n) | u32(a) >> (32 - n) : u32(b)};
+       }},
+      {"shf.r.clamp.b32 %dr, %ar, %br, %cr;",
+       [](u64 a, u64 b, u64 c) {
+         const u32 n = std::min(u32(c), 32u);
+         return u64{n == 32 ? u32(b) : n ? u32(b) << (32 - n) | u32(a) >> n : u32(a)};
+       }},
+      {"prmt.b32 %dr, %ar, %br, %cr;",
+       [](u64 a, u64 b, u64 c) {
          u8 bytes[8];
          for (int i = 0; i < 4; ++i) bytes[i] = u8(a >> (8 * i)), bytes[i + 4] = u8(b >> (8 * i));
          u64 result = 0;
@@ -173,7 +259,8 @@ TEST_CASE("instructions on bits") {
        }},
       {"bfe.u32 %dr, %ar, %br, %cr;", [=](u64 a, u64 b, u64 c) { return bfe(a, b, c, false); }},
       {"bfe.s32 %dr, %ar, %br, %cr;", [=](u64 a, u64 b, u64 c) { return bfe(a, b, c, true); }},
-      {"bfi.b32 %dr, %ar, %br, %cr, 9;", [](u64 a, u64 b, u64 c) {
+      {"bfi.b32 %dr, %ar, %br, %cr, 9;",
+       [](u64 a, u64 b, u64 c) {
          u32 result = u32(b);
          for (u32 i = 0; i < 9; ++i) {
            const u32 at = (c & 0xff) + i;
@@ -185,12 +272,16 @@ TEST_CASE("instructions on bits") {
       {"mov.b32 {%dh, %bh}, %ar;", [](u64 a, u64, u64) { return a & 0xffff; }},
       {"mov.b32 %dr, {%ah, %bh};", [](u64 a, u64 b, u64) { return (a & 0xffff) | (b & 0xffff) << 16; }},
       {"selp.b32 %dr, %ar, %br, %p1;", [](u64 a, u64 b, u64 c) { return u64{u32(c) ? u32(a) : u32(b)}; }},
-      {"slct.u32.s32 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) { return u64{s32(c) >= 0 ? u32(a) : u32(b)}; }},
-      {"setp.lt.and.s32 %p2|%p0, %ar, %br, %p1; selp.u32 %dr, 1, 0, %p2; @%p0 add.u32 %dr, %dr, 2;", [](u64 a, u64 b, u64 c) {
+      {"slct.u32.s32 %dr, %ar, %br, %cr;",
+       [](u64 a, u64 b, u64 c) { return u64{s32(c) >= 0 ? u32(a) : u32(b)}; }},
+      {"setp.lt.and.s32 %p2|%p0, %ar, %br, %p1; selp.u32 %dr, 1, 0, %p2; @%p0 add.u32 %dr, %dr, 2;",
+       [](u64 a, u64 b, u64 c) {
          return u64{s32(a) < s32(b) && u32(c)} + 2 * u64{!(s32(a) < s32(b)) && u32(c)};
        }},
-      {"setp.gtu.f32 %p2, %ar, %br; @!%p2 mov.u32 %dr, 5;", [](u64 a, u64 b, u64) { return f(a) <= f(b) ? u64{5} : u64{0}; }},
-      {"set.ge.u32.u32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return u32(a) >= u32(b) ? u64{0xffffffff} : u64{0}; }},
+      {"setp.gtu.f32 %p2, %ar, %br; @!%p2 mov.u32 %dr, 5;",
+       [](u64 a, u64 b, u64) { return f(a) <= f(b) ? u64{5} : u64{0}; }},
+      {"set.ge.u32.u32 %dr, %ar, %br;",
+       [](u64 a, u64 b, u64) { return u32(a) >= u32(b) ? u64{0xffffffff} : u64{0}; }},
   });
 }
 
@@ -198,9 +289,18 @@ TEST_CASE("float instructions: rounding, flushing, clamping, functions") {
   run_cases({
       {"add.f32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return bits(f(a) + f(b)); }},
       {"mul.rn.f32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return bits(f(a) * f(b)); }},
-      {"fma.rn.f32 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) { return bits(std::fma(f(a), f(b), f(c))); }},
-      {"fma.rn.f64 %dw, %aw, %bw, %cw;", [](u64 a, u64 b, u64 c) { const double r = std::fma(d(a), d(b), d(c)); return std::isnan(r) ? bits(r) : bits(r); }},
-      {"mul.sat.f32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { const float r = f(a) * f(b); return bits(r > 0 ? std::min(r, 1.0f) : 0.0f); }},
+      {"fma.rn.f32 %dr, %ar, %br, %cr;",
+       [](u64 a, u64 b, u64 c) { return bits(std::fma(f(a), f(b), f(c))); }},
+      {"fma.rn.f64 %dw, %aw, %bw, %cw;",
+       [](u64 a, u64 b, u64 c) {
+         const double r = std::fma(d(a), d(b), d(c));
+         return std::isnan(r) ? bits(r) : bits(r);
+       }},
+      {"mul.sat.f32 %dr, %ar, %br;",
+       [](u64 a, u64 b, u64) {
+         const float r = f(a) * f(b);
+         return bits(r > 0 ? std::min(r, 1.0f) : 0.0f);
+       }},
       {"div.rn.f32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return bits(f(a) / f(b)); }},
       {"sqrt.rn.f32 %dr, %ar;", [](u64 a, u64, u64) { return bits(std::sqrt(f(a))); }},
       {"rcp.approx.f32 %dr, %ar;", [](u64 a, u64, u64) { return bits(1.0f / f(a)); }, 1},
@@ -209,16 +309,23 @@ TEST_CASE("float instructions: rounding, flushing, clamping, functions") {
       {"tanh.approx.f32 %dr, %ar;", [](u64 a, u64, u64) { return bits(std::tanh(f(a))); }, 2},
       {"neg.f32 %dr, %ar;", [](u64 a, u64, u64) { return u64{u32(a) ^ 0x80000000u}; }},
       {"abs.f32 %dr, %ar;", [](u64 a, u64, u64) { return u64{u32(a) & 0x7fffffffu}; }},
-      {"max.f32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { const float x = f(a), y = f(b); return bits(x != x ? y : y != y ? x : x > y || (x == y && !std::signbit(x)) ? x : y); }},
-      {"add.ftz.f32 %dr, %ar, 0f00000000;", [](u64 a, u64, u64) { return std::abs(f(a)) < 0x1p-126f ? u64{0} : bits(f(a) + 0.0f); }},
-      {"fma.rn.bf16x2 %dr, %ar, %br, %cr;", [](u64 a, u64 b, u64 c) {
+      {"max.f32 %dr, %ar, %br;",
+       [](u64 a, u64 b, u64) {
+         const float x = f(a), y = f(b);
+         return bits(x != x ? y : y != y ? x : x > y || (x == y && !std::signbit(x)) ? x : y);
+       }},
+      {"add.ftz.f32 %dr, %ar, 0f00000000;",
+       [](u64 a, u64, u64) { return std::abs(f(a)) < 0x1p-126f ? u64{0} : bits(f(a) + 0.0f); }},
+      {"fma.rn.bf16x2 %dr, %ar, %br, %cr;",
+       [](u64 a, u64 b, u64 c) {
          u64 result = 0;
          for (int shift : {0, 16}) {
            const auto part = [&](u64 x) { return static_cast<double>(to_float(Brain{u16(x >> shift)})); };
            // A product of two is exact in double; nearly all sums are.
            const double exact = std::fma(part(a), part(b), part(c));
            float near = static_cast<float>(exact);
-           if (static_cast<double>(near) != exact && !(std::bit_cast<u32>(near) & 1)) near = std::nextafter(near, exact > static_cast<double>(near) ? INFINITY : -INFINITY);
+           if (static_cast<double>(near) != exact && !(std::bit_cast<u32>(near) & 1))
+             near = std::nextafter(near, exact > static_cast<double>(near) ? INFINITY : -INFINITY);
            result |= u64{to_brain(near).bits} << shift;
          }
          return result;
@@ -236,8 +343,14 @@ TEST_CASE("the directed roundings of f32 enclose the exact sum") {
       return bits(float{result});
     };
   };
-  const auto sum = [](float x, float y, float) { volatile float p = x, q = y; return p + q; };
-  const auto product = [](float x, float y, float) { volatile float p = x, q = y; return p * q; };
+  const auto sum = [](float x, float y, float) {
+    volatile float p = x, q = y;
+    return p + q;
+  };
+  const auto product = [](float x, float y, float) {
+    volatile float p = x, q = y;
+    return p * q;
+  };
   const auto fused = [](float x, float y, float z) { return std::fma(x, y, z); };
   run_cases({
       {"add.rz.f32 %dr, %ar, %br;", by(FE_TOWARDZERO, sum)},
@@ -261,29 +374,55 @@ TEST_CASE("conversions in all roundings, with their limits") {
       {"cvt.u16.u64 %dh, %aw;", [](u64 a, u64, u64) { return a & 0xffff; }},
       {"cvt.rn.f32.s32 %dr, %ar;", [](u64 a, u64, u64) { return bits(static_cast<float>(s32(a))); }},
       {"cvt.rn.f32.u64 %dr, %aw;", [](u64 a, u64, u64) { return bits(static_cast<float>(a)); }},
-      {"cvt.rz.f32.u32 %dr, %ar;", [](u64 a, u64, u64) { float n = static_cast<float>(u32(a)); if (static_cast<double>(n) > u32(a)) n = std::nextafter(n, 0.0f); return bits(n); }},
-      {"cvt.f64.f32 %dw, %ar;", [](u64 a, u64, u64) { const float x = f(a); return x != x ? bits(static_cast<double>(x)) : bits(static_cast<double>(x)); }},
+      {"cvt.rz.f32.u32 %dr, %ar;",
+       [](u64 a, u64, u64) {
+         float n = static_cast<float>(u32(a));
+         if (static_cast<double>(n) > u32(a)) n = std::nextafter(n, 0.0f);
+         return bits(n);
+       }},
+      {"cvt.f64.f32 %dw, %ar;",
+       [](u64 a, u64, u64) {
+         const float x = f(a);
+         return x != x ? bits(static_cast<double>(x)) : bits(static_cast<double>(x));
+       }},
       {"cvt.rn.f32.f64 %dr, %aw;", [](u64 a, u64, u64) { return bits(static_cast<float>(d(a))); }},
-      {"cvt.rzi.s32.f32 %dr, %ar;", [=](u64 a, u64, u64) { return low(whole(std::trunc(static_cast<double>(f(a))), -2147483648.0, 2147483647.0)); }},
-      {"cvt.rni.s32.f32 %dr, %ar;", [=](u64 a, u64, u64) { return low(whole(std::nearbyint(static_cast<double>(f(a))), -2147483648.0, 2147483647.0)); }},
-      {"cvt.rmi.u32.f32 %dr, %ar;", [=](u64 a, u64, u64) { return low(whole(std::floor(static_cast<double>(f(a))), 0, 4294967295.0)); }},
+      {"cvt.rzi.s32.f32 %dr, %ar;",
+       [=](u64 a, u64, u64) {
+         return low(whole(std::trunc(static_cast<double>(f(a))), -2147483648.0, 2147483647.0));
+       }},
+      {"cvt.rni.s32.f32 %dr, %ar;",
+       [=](u64 a, u64, u64) {
+         return low(whole(std::nearbyint(static_cast<double>(f(a))), -2147483648.0, 2147483647.0));
+       }},
+      {"cvt.rmi.u32.f32 %dr, %ar;",
+       [=](u64 a, u64, u64) { return low(whole(std::floor(static_cast<double>(f(a))), 0, 4294967295.0)); }},
       {"cvt.rpi.f32.f32 %dr, %ar;", [](u64 a, u64, u64) { return bits(std::ceil(f(a))); }},
-      {"cvt.rn.bf16.f32 %dh, %ar;", [](u64 a, u64, u64) {
+      {"cvt.rn.bf16.f32 %dh, %ar;",
+       [](u64 a, u64, u64) {
          const u32 x = u32(a);
          if ((x & 0x7fffffff) > 0x7f800000) return u64{0x7fff};
          const u32 rest = x & 0xffff, kept = x >> 16;
          return u64{u16(kept + (rest > 0x8000 || (rest == 0x8000 && (kept & 1))))};
        }},
-      {"cvt.rn.bf16x2.f32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return u64{to_brain(f(a)).bits} << 16 | to_brain(f(b)).bits; }},
-      {"cvt.rz.f16.f32 %dh, %ar;", [](u64 a, u64, u64) { return u64{to_half(static_cast<double>(f(a)), Rounding::zero).bits}; }},
-      {"cvt.rn.f16x2.f32 %dr, %ar, %br;", [](u64 a, u64 b, u64) { return u64{to_half(static_cast<double>(f(a))).bits} << 16 | to_half(static_cast<double>(f(b))).bits; }},
-      {"cvt.rn.satfinite.e4m3x2.f32 %dh, %ar, %br;", [](u64 a, u64 b, u64) { return u64{to_e4m3(f(a))} << 8 | to_e4m3(f(b)); }},
+      {"cvt.rn.bf16x2.f32 %dr, %ar, %br;",
+       [](u64 a, u64 b, u64) { return u64{to_brain(f(a)).bits} << 16 | to_brain(f(b)).bits; }},
+      {"cvt.rz.f16.f32 %dh, %ar;",
+       [](u64 a, u64, u64) { return u64{to_half(static_cast<double>(f(a)), Rounding::zero).bits}; }},
+      {"cvt.rn.f16x2.f32 %dr, %ar, %br;",
+       [](u64 a, u64 b, u64) {
+         return u64{to_half(static_cast<double>(f(a))).bits} << 16 | to_half(static_cast<double>(f(b))).bits;
+       }},
+      {"cvt.rn.satfinite.e4m3x2.f32 %dh, %ar, %br;",
+       [](u64 a, u64 b, u64) { return u64{to_e4m3(f(a))} << 8 | to_e4m3(f(b)); }},
       {"cvt.rna.tf32.f32 %dr, %ar;", [](u64 a, u64, u64) { return u64{to_tf32(f(a))}; }},
-      {"cvt.f32.f16 %dr, %ah;", [](u64 a, u64, u64) {
+      {"cvt.f32.f16 %dr, %ah;",
+       [](u64 a, u64, u64) {
          const int exponent = a >> 10 & 31, fraction = a & 1023;
          const double sign = a & 0x8000 ? -1 : 1;
-         if (exponent == 31) return fraction ? bits(std::nanf("")) : bits(static_cast<float>(sign * INFINITY));
-         return bits(static_cast<float>(sign * (exponent ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24))));
+         if (exponent == 31)
+           return fraction ? bits(std::nanf("")) : bits(static_cast<float>(sign * INFINITY));
+         return bits(static_cast<float>(
+             sign * (exponent ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24))));
        }},
   });
 }

@@ -58,7 +58,8 @@ TEST_CASE("a read past the end of an allocation names the allocation and how far
   const uint64_t in = machine.upload(std::vector<float>(32, 1.0f));
   const LaunchResult result = machine.launch("past_segment", shape(1, 32), machine.allocate(128), in, 32);
   expect_fault(result, FaultKind::out_of_bounds, "ld.global.f32");
-  CHECK(result.fault->detail.find("0 bytes past the end of the allocation of 128 bytes") != std::string::npos);
+  CHECK(result.fault->detail.find("0 bytes past the end of the allocation of 128 bytes") !=
+        std::string::npos);
   CHECK(result.fault->lanes == 1u << 31);
 }
 
@@ -133,8 +134,8 @@ TEST_CASE("a vector at an address that is no multiple of its size") {
   Planted planted(Order::forward);
   auto& machine = planted.machine;
   const uint64_t in = machine.upload(std::vector<float>(256, 1.0f));
-  expect_fault(machine.launch("misaligned_vector", shape(1, 32), machine.allocate(512), in), FaultKind::misaligned,
-               "ld.global.v4");
+  expect_fault(machine.launch("misaligned_vector", shape(1, 32), machine.allocate(512), in),
+               FaultKind::misaligned, "ld.global.v4");
 }
 
 TEST_CASE("warps that wait for each other at different barriers: who waits where") {
@@ -148,7 +149,8 @@ TEST_CASE("warps that wait for each other at different barriers: who waits where
 
 TEST_CASE("a kernel that never ends is stopped by its budget of instructions") {
   Machine machine(kernels_text("planted.ptx"), {.budget = 1 << 20});
-  expect_fault(machine.launch("never_ends", shape(1, 32), machine.upload(std::vector<int>{0})), FaultKind::endless, "");
+  expect_fault(machine.launch("never_ends", shape(1, 32), machine.upload(std::vector<int>{0})),
+               FaultKind::endless, "");
 }
 
 TEST_CASE("lanes of one warp that exchange through shared memory need __syncwarp") {

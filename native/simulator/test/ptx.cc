@@ -14,7 +14,9 @@ std::string kernel_of(const std::string& body) {
          "\n.reg .pred %p<4>; .reg .b32 %r<9>; .reg .b64 %rd<9>;\nret;\n}\n";
 }
 
-std::string registers() { return ".reg .pred %p<4>; .reg .b16 %h<9>; .reg .b32 %r<9>; .reg .b64 %rd<9>; "; }
+std::string registers() {
+  return ".reg .pred %p<4>; .reg .b16 %h<9>; .reg .b32 %r<9>; .reg .b64 %rd<9>; ";
+}
 
 std::string error_of(const std::string& ptx) {
   DeviceMemory memory(1 << 20);
@@ -24,8 +26,8 @@ std::string error_of(const std::string& ptx) {
 }
 
 std::string error_in(const std::string& statement) {
-  return error_of(std::string(kHead) + ".visible .entry k(.param .u64 out) {\n" + registers() + "\n" + statement +
-                  "\nret;\n}\n");
+  return error_of(std::string(kHead) + ".visible .entry k(.param .u64 out) {\n" + registers() + "\n" +
+                  statement + "\nret;\n}\n");
 }
 
 void expect_error(const std::string& statement, const std::string& part) {
@@ -47,7 +49,8 @@ TEST_CASE("an unknown instruction, modifier, type, register or label is an error
   expect_error("add.s32 %r1, %r2, %r99;", "'%r99'");
   expect_error("bra nowhere;", "there is no 'nowhere'");
   expect_error("@%r1 bra nowhere;", "no predicate");
-  expect_error("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r1}, {%r2}, {%r3}, {%r4};", "registers");
+  expect_error("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r1}, {%r2}, {%r3}, {%r4};",
+               "registers");
   expect_error("ld.global.v4.u32 {%r1, %r2}, [%rd1];", "vector of another length");
   expect_error("mov.u32 %r1, %clock;", "there is no '%clock'");
   expect_error("call.uni missing, (%r1);", "calls by address");
@@ -56,15 +59,20 @@ TEST_CASE("an unknown instruction, modifier, type, register or label is an error
 
 TEST_CASE("what a module may not hold is refused with its line") {
   CHECK(error_of("").find("begins with .version") != std::string::npos);
-  CHECK(error_of("\x7f" "ELF").find("no such character") != std::string::npos);
-  CHECK(error_of(std::string(kHead) + ".global .b8 x[99999999999];").find("is more than") != std::string::npos);
-  CHECK(error_of(std::string(kHead) + ".global .b32 x = {1, 2};").find("more initial values") != std::string::npos);
+  CHECK(error_of("\x7f"
+                 "ELF")
+            .find("no such character") != std::string::npos);
+  CHECK(error_of(std::string(kHead) + ".global .b8 x[99999999999];").find("is more than") !=
+        std::string::npos);
+  CHECK(error_of(std::string(kHead) + ".global .b32 x = {1, 2};").find("more initial values") !=
+        std::string::npos);
   CHECK(error_of(std::string(kHead) + ".visible .entry k() {\n").find("does not end") != std::string::npos);
   CHECK(error_of(std::string(kHead) + "/* open").find("line 4: a comment does not end") != std::string::npos);
-  CHECK(error_of(std::string(kHead) + ".func f() { call.uni f; ret; } .visible .entry k() { call.uni f; ret; }")
-            .find("calls itself") != std::string::npos);
-  CHECK(error_of(std::string(kHead) + ".visible .entry k() { ret; } .visible .entry k() { ret; }").find("twice") !=
-        std::string::npos);
+  CHECK(
+      error_of(std::string(kHead) + ".func f() { call.uni f; ret; } .visible .entry k() { call.uni f; ret; }")
+          .find("calls itself") != std::string::npos);
+  CHECK(error_of(std::string(kHead) + ".visible .entry k() { ret; } .visible .entry k() { ret; }")
+            .find("twice") != std::string::npos);
 }
 
 TEST_CASE("names in blocks hide those outside, and labels may stand behind their jumps") {
@@ -97,7 +105,8 @@ TEST_CASE("initial values of variables: numbers, floats, strings of bytes, addre
         std::vector<uint64_t>{place("numbers"), place("numbers") + 8});
 }
 
-// Bytes changed, left out, doubled, and pieces put elsewhere, as the seed says: a module or an error, never a crash.
+// Bytes changed, left out, doubled, and pieces put elsewhere, as the seed says: a module or an error, never a
+// crash.
 TEST_CASE("damaged PTX never breaks the reader") {
   const std::string sources[] = {kernels_text("planted.ptx"), kernels_text("right.ptx")};
   REQUIRE(sources[0].size() > 1000);
@@ -110,15 +119,26 @@ TEST_CASE("damaged PTX never breaks the reader") {
     std::string text = sources[round % 2];
     const size_t entry = text.find(".entry", below(text.size() - 2000)), end = text.find("\n}", entry);
     if (entry == std::string::npos || end == std::string::npos) continue;
-    text = std::string(kHead) + ".extern .shared .align 16 .b8 dynamic[];\n" + text.substr(entry, end + 3 - entry);
+    text = std::string(kHead) + ".extern .shared .align 16 .b8 dynamic[];\n" +
+           text.substr(entry, end + 3 - entry);
     for (size_t changes = 1 + below(4); changes > 0; --changes) {
       const size_t at = below(text.size()), length = std::min(text.size() - at, 1 + below(12));
       switch (below(5)) {
-        case 0: text[at] = static_cast<char>(random()); break;
-        case 1: text.erase(at, length); break;
-        case 2: text.insert(at, text.substr(below(text.size()), length)); break;
-        case 3: text.insert(at, "9999999999"); break;
-        default: text.resize(at); break;
+        case 0:
+          text[at] = static_cast<char>(random());
+          break;
+        case 1:
+          text.erase(at, length);
+          break;
+        case 2:
+          text.insert(at, text.substr(below(text.size()), length));
+          break;
+        case 3:
+          text.insert(at, "9999999999");
+          break;
+        default:
+          text.resize(at);
+          break;
       }
       if (text.empty()) text = ".";
     }

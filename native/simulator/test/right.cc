@@ -61,8 +61,8 @@ TEST_CASE("a product staged by cp.async, ldmatrix and mma agrees with float64") 
   Counters counters;
   const auto c = in_all_orders([&](Machine& machine) {
     const uint64_t out = machine.allocate(kM * kN * 4);
-    const LaunchResult result = machine.launch("tiled_product", {{kN / 8, kM / 16}, {32}, 0}, out, machine.upload(a),
-                                               machine.upload(b), kN, kK);
+    const LaunchResult result = machine.launch("tiled_product", {{kN / 8, kM / 16}, {32}, 0}, out,
+                                               machine.upload(a), machine.upload(b), kN, kK);
     expect_ends(result);
     counters = result.counters;
     return machine.download<float>(out, kM * kN);

@@ -76,7 +76,9 @@ __global__ void uninitialised_partial(float* out) {
   if (threadIdx.x < 4) out[threadIdx.x] = partial[threadIdx.x];
 }
 
-__global__ void reads_what_nobody_wrote(float* out, const float* in) { out[threadIdx.x] = in[threadIdx.x]; }
+__global__ void reads_what_nobody_wrote(float* out, const float* in) {
+  out[threadIdx.x] = in[threadIdx.x];
+}
 
 __global__ void misaligned_vector(float4* out, const float* in) {
   out[threadIdx.x] = *reinterpret_cast<const float4*>(in + 1 + threadIdx.x * 4);

@@ -1,11 +1,12 @@
 // Kernels that are right, small forms of what a data plane does.
 #include <cuda_bf16.h>
+
 #include <cstdint>
 
 extern "C" {
 
-// Sums a row of n by one block: strided partials, shuffles, shared memory, a barrier. The last block of the grid adds
-// the rows' sums in their order, behind a fence and a counter.
+// Sums a row of n by one block: strided partials, shuffles, shared memory, a barrier. The last block of the
+// grid adds the rows' sums in their order, behind a fence and a counter.
 __global__ void row_sums(const float* in, float* sums, float* total, unsigned* done, int n) {
   __shared__ float partial[8];
   __shared__ bool last;
@@ -37,10 +38,12 @@ __global__ void tiled_product(float* c, const __nv_bfloat16* a, const __nv_bfloa
   const auto stage = [&](int step) {
     const int s = step & 1;
     const __nv_bfloat16* from = a + (row0 + lane / 2) * k + step * 16 + lane % 2 * 8;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared(&as[s][lane / 2][lane % 2 * 8])), "l"(from));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared(&as[s][lane / 2][lane % 2 * 8])),
+                 "l"(from));
     if (lane < 16) {
       from = b + (column0 + lane / 2) * k + step * 16 + lane % 2 * 8;
-      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared(&bs[s][lane / 2][lane % 2 * 8])), "l"(from));
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared(&bs[s][lane / 2][lane % 2 * 8])),
+                   "l"(from));
     }
     asm volatile("cp.async.commit_group;");
   };
@@ -61,10 +64,11 @@ __global__ void tiled_product(float* c, const __nv_bfloat16* a, const __nv_bfloa
     asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
                  : "=r"(w[0]), "=r"(w[1])
                  : "r"(shared(&bs[step & 1][lane % 8][lane / 8 % 2 * 8])));
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-                 "{%0, %1, %2, %3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "r"(w[0]), "r"(w[1]));
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "r"(w[0]), "r"(w[1]));
     __syncthreads();
   }
   const int row = row0 + lane / 4, column = column0 + lane % 4 * 2;
@@ -74,10 +78,11 @@ __global__ void tiled_product(float* c, const __nv_bfloat16* a, const __nv_bfloa
   c[(row + 8) * n + column + 1] = d[3];
 }
 
-// y [m, n]: 4-bit weights in groups of 32 with a scale each, activations of 8 bits with one scale per row; integer sums
-// by mma, fma over the groups in ascending order. w [n / 16][k / 32][lane] words of 8 nibbles (k as A's fragment holds
-// it), s [k / 32][n], x [m = 8][k], xs [m].
-__global__ void int4_product(float* y, const uint2* w, const float* s, const int8_t* x, const float* xs, int n, int k) {
+// y [m, n]: 4-bit weights in groups of 32 with a scale each, activations of 8 bits with one scale per row;
+// integer sums by mma, fma over the groups in ascending order. w [n / 16][k / 32][lane] words of 8 nibbles (k
+// as A's fragment holds it), s [k / 32][n], x [m = 8][k], xs [m].
+__global__ void int4_product(float* y, const uint2* w, const float* s, const int8_t* x, const float* xs,
+                             int n, int k) {
   const int lane = threadIdx.x, g = lane / 4, t = lane % 4, tile = blockIdx.x;
   float sums[4] = {0, 0, 0, 0};
   for (int group = 0; group < k / 32; ++group) {
@@ -90,12 +95,14 @@ __global__ void int4_product(float* y, const uint2* w, const float* s, const int
     int offset = __dp4a(static_cast<int>(b[0]), 0x01010101, __dp4a(static_cast<int>(b[1]), 0x01010101, 0));
     offset += __shfl_xor_sync(0xffffffffu, offset, 1);
     offset += __shfl_xor_sync(0xffffffffu, offset, 2);
-    const int first = -8 * __shfl_sync(0xffffffffu, offset, t * 8), second = -8 * __shfl_sync(0xffffffffu, offset, t * 8 + 4);
+    const int first = -8 * __shfl_sync(0xffffffffu, offset, t * 8),
+              second = -8 * __shfl_sync(0xffffffffu, offset, t * 8 + 4);
     int d[4] = {first, second, first, second};
-    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-                 "{%0, %1, %2, %3};"
-                 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    asm volatile(
+        "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
     const float low = s[group * n + tile * 16 + g], high = s[group * n + tile * 16 + g + 8];
     sums[0] = __fmaf_rn(static_cast<float>(d[0]), low, sums[0]);
     sums[1] = __fmaf_rn(static_cast<float>(d[1]), low, sums[1]);
@@ -117,7 +124,8 @@ __device__ __noinline__ int collatz(int n) {
   return steps;
 }
 
-// Ways that part and meet again: loops of different length, a call in a branch, a local array by a varying index.
+// Ways that part and meet again: loops of different length, a call in a branch, a local array by a varying
+// index.
 __global__ void ways(int* out, const int* in) {
   __shared__ int counts[4];
   int local[4] = {1, 2, 3, 4};
