@@ -12,7 +12,8 @@ await runCommand(async () => {
   for (const { name, check } of CHECKS) {
     const { ok, output } = await check();
     (ok ? say : complain)(`${ok ? 'ok  ' : 'FAIL'} ${name}`);
-    if (output.trim() !== '' && (!ok || name === 'long files')) say(output.trimEnd().replace(/^/gm, '     '));
+    if (output.trim() !== '' && (!ok || name === 'long files' || output.startsWith('skipped')))
+      say(output.trimEnd().replace(/^/gm, '     '));
     if (!ok) failed.push(name);
   }
   if (failed.length === 0) return 0;

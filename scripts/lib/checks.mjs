@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { findExecutable, run } from './command.mjs';
 import { includeFaults } from './include-rules.mjs';
+import { checkKernelTexts } from './kernel-texts.mjs';
 import { inRepository, repository } from './paths.mjs';
 import { unusedExports } from './unused-exports.mjs';
 
@@ -106,6 +107,7 @@ export const CHECKS = [
   { name: 'unused exports', check: checkExports },
   { name: 'includes of native/', check: checkIncludes },
   { name: 'format of native/ (clang-format)', check: checkNativeFormat },
+  { name: 'kernels as PTX (nvcc)', check: checkKernelTexts },
   { name: 'long files', check: reportLongFiles },
 ];
 

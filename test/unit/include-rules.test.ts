@@ -32,6 +32,13 @@ describe('the include rules of native/', () => {
     expect(faults('backend/cuda/linear.cu', '<cuda_runtime.h>')).toEqual([]);
   });
 
+  it('keeps the simulator to itself', () => {
+    expect(faults('simulator/driver/device.cc', '"simulator/machine/launch.h"')).toEqual([]);
+    expect(faults('simulator/machine/launch.cc', '"backend/shared/dtype.h"')).toHaveLength(1);
+    expect(faults('backend/cpu/linear.cc', '"simulator/machine/launch.h"')).toHaveLength(1);
+    expect(faults('test/main.cc', '"simulator/machine/launch.h"')).toHaveLength(1);
+  });
+
   it('wants a rule for a new folder', () => {
     expect(faults('sketches/main.cc')[0]).toMatch(/no rule says/);
   });

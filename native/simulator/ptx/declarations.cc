@@ -125,6 +125,8 @@ Variable read_variable(Cursor& cursor, Space space, bool may_have_value) {
   }
   variable.name = cursor.word("a name");
   read_dimensions(cursor, variable);
+  const bool is_owned = space != Space::global && space != Space::constant;
+  if (is_owned && variable.bytes > kMaxOwnBytes) cursor.fail("'" + variable.name + "' is too large");
   if (may_have_value && cursor.take("=")) read_value(cursor, variable);
   return variable;
 }

@@ -8,6 +8,9 @@ namespace lorikeet::simulator {
 
 // Larger ones are no module of ours, and a mutated number shall not take the machine's memory.
 inline constexpr uint64_t kMaxVariableBytes = uint64_t{1} << 30;
+// Of shared, local and parameter memory, of which each block or thread has its own: more than any device
+// gives.
+inline constexpr uint64_t kMaxOwnBytes = uint64_t{1} << 20;
 
 // `.align 16 .b8 name[64]`, behind its state space; with `= {...}` where an initial value may stand.
 Variable read_variable(Cursor& cursor, Space space, bool may_have_value);

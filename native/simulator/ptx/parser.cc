@@ -102,7 +102,7 @@ class ModuleReader {
         uint64_t product = 1;
         do product *= cursor_->count(1u << 16);
         while (cursor_->take(",") && product < (1u << 20));
-        if (threads) function.max_threads = static_cast<uint32_t>(product);
+        if (threads) function.max_threads = static_cast<uint32_t>(std::min<uint64_t>(product, 1024));
       }
     }
   }

@@ -64,6 +64,8 @@ TEST_CASE("what a module may not hold is refused with its line") {
             .find("no such character") != std::string::npos);
   CHECK(error_of(std::string(kHead) + ".global .b8 x[99999999999];").find("is more than") !=
         std::string::npos);
+  CHECK(error_of(std::string(kHead) + ".shared .b8 x[9999999];").find("'x' is too large") !=
+        std::string::npos);
   CHECK(error_of(std::string(kHead) + ".global .b32 x = {1, 2};").find("more initial values") !=
         std::string::npos);
   CHECK(error_of(std::string(kHead) + ".visible .entry k() {\n").find("does not end") != std::string::npos);

@@ -1,0 +1,21 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "simulator/machine/launch.h"
+
+namespace lorikeet::simulator {
+
+// Read from the environment when a context is made. README.md lists the variables.
+struct DriverSettings {
+  Options options;
+  uint64_t memory_bytes = uint64_t{8} << 30;
+  int capability = 90;  // of compute, times ten
+  bool print_counters = false;
+  // Faults on purpose: numbers count from 1 and from the making of the context.
+  std::optional<uint64_t> fail_allocation, fail_launch, hang_launch;
+};
+
+DriverSettings settings_from_environment();
+
+}  // namespace lorikeet::simulator
