@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import swc from 'unplugin-swc';
 import { defineConfig } from 'vitest/config';
 
@@ -25,6 +26,9 @@ function project(name: string, include: string[], timeoutMs: number, serial: boo
       // Long enough for a busy machine: a poll ends when its condition holds, not when the clock says so.
       expect: { poll: { timeout: Math.min(30_000, timeoutMs / 2) } },
       fileParallelism: !serial,
+      ...(serial ? {} : { maxWorkers: Math.max(2, availableParallelism() - 1) }),
+      // Its files load the whole control plane, which takes seconds: once for all of them.
+      isolate: name !== 'integration',
       execArgv: ['--import', threads],
     },
   };

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, makeTenant } from '../support/client.js';
 import { comparableTokens, type GoldenRun, loadGolden } from '../support/golden.js';
 import { type Stack, startStack } from '../support/stack.js';
+import { sampled } from '../support/whole-suite.js';
 
 interface Completion {
   readonly choices: readonly {
@@ -32,7 +33,8 @@ const CASES = [
   'peft-cases/resized-tied',
 ];
 
-describe.each(CASES)('%s over HTTP', (name) => {
+// families.test.ts computes all of them without the product around; starting that takes ten seconds each.
+describe.each(sampled(CASES, 7))('%s over HTTP', (name) => {
   const golden = loadGolden(name);
   let stack: Stack;
   let tenant: Client;
