@@ -39,7 +39,8 @@ export const storesSettings = {
   databasePoolSize: setting(
     {
       name: 'DATABASE_POOL_SIZE',
-      summary: 'Connections to PostgreSQL that one process may hold; of 8 or more, one tenant leaves two to others',
+      summary:
+        'Connections to PostgreSQL that one process may hold; of 8 or more, one tenant leaves two to others',
       defaultText: '10',
     },
     text.integer(10, 2, 200),
