@@ -115,10 +115,11 @@ describe('a draft model beside a real model', () => {
       { temperature: 1.3, topP: 0.8, seed: 2 },
       { temperature: 1, topK: 5, seed: 3 },
       { temperature: 1, minP: 0.05, seed: 4, logitBias: [{ token: 9, bias: 4 }] },
+      { temperature: 1, repetitionPenalty: 1.3, presencePenalty: 0.4, frequencyPenalty: 0.3, seed: 5 },
     ];
     const bodies = sampling.map((own, i) => {
       const adapter = plain.digests.get(ADAPTERS[i] ?? '');
-      const body = ask(golden.prompts[i] ?? [], {
+      const body = ask(golden.prompts[i % 4] ?? [], {
         maxTokens: 60,
         minTokens: 5 * i,
         logprobs: 2,

@@ -135,7 +135,7 @@ export const GenerateRequestSchema = z.object({
   defaulted: z.array(z.enum(DEFAULTED_FIELDS)).optional(),
   /**
    * Guess tokens ahead: they are checked, so the answer is the same. Absent: as the engine is set; `{}`: off.
-   * Requests with penalties never speculate.
+   * Requests with a structure never speculate.
    */
   speculation: z
     .object({

@@ -12,6 +12,7 @@ import type { PendingCopy } from '../kv/prefix-entry.js';
 import type { Sequence } from './sequence.js';
 import type { StopRule } from './stop-rule.js';
 import type { TokenBans } from './token-bans.js';
+import type { TokenHistory } from './token-history.js';
 
 /** What a step has to know of a sequence. */
 export interface PlannedSequence
@@ -34,10 +35,10 @@ export interface PlannedSequence
     | 'seed'
     | 'logprobs'
     | 'listedTokens'
-    | 'history'
     | 'tokenAt'
   > {
   readonly pages: readonly number[];
+  readonly history: Pick<TokenHistory, 'size' | 'copyTo'> | undefined;
   readonly pooled: { wants(position: number): boolean } | undefined;
   readonly options: {
     readonly bans: Pick<TokenBans, 'size' | 'copyTo'>;
@@ -196,7 +197,7 @@ export class PlanWriter<S extends PlannedSequence = Sequence> {
     this.#hiddenRows++;
   }
 
-  /** Draws the token that comes after the known and the `drafted` ones; a draft must not go with penalties (speculation.ts). */
+  /** Draws the token that comes after the known and the `drafted` ones. */
   #writeDraw(sequence: S, row: number, drafted: readonly number[]): void {
     const plan = this.#plan;
     const sample = plan.samples;
@@ -210,8 +211,8 @@ export class PlanWriter<S extends PlannedSequence = Sequence> {
     plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated + drafted.length);
     const history = plan.historyStart[sample] as number;
     this.#writeMask(sequence, sample);
-    sequence.history?.copyTo(plan.historyToken, plan.historyCount, history);
-    this.#endSample(history + (sequence.history?.size ?? 0), this.#writeBias(sequence, sample, drafted));
+    const historyEnd = sequence.history?.copyTo(plan, history, drafted) ?? history;
+    this.#endSample(historyEnd, this.#writeBias(sequence, sample, drafted));
   }
 
   #writeListed({ listedTokens }: S, sample: number): void {
@@ -265,7 +266,7 @@ export class PlanWriter<S extends PlannedSequence = Sequence> {
     let bias = 0;
     for (const { request, draft = [] } of grants) {
       stride = Math.max(stride, request.heldPages);
-      history += request.history?.size ?? 0;
+      if (request.history) history += (request.history.size + draft.length) * (1 + draft.length);
       const biasOfDraw = request.options.bans.size + request.options.stopRule.bannedUntilMin.length;
       bias += biasOfDraw * (1 + draft.length);
     }

@@ -121,8 +121,15 @@ export class DraftGuess implements PlannedSequence, Candidate {
     return this.sequence.seed;
   }
 
-  get history(): Sequence['history'] {
-    return this.sequence.history;
+  get history(): PlannedSequence['history'] {
+    const { history } = this.sequence;
+    const { guessed } = this;
+    return (
+      history && {
+        size: history.size + guessed.length,
+        copyTo: (plan, offset, drafted) => history.copyTo(plan, offset, [...guessed, ...drafted]),
+      }
+    );
   }
 
   #options(): PlannedSequence['options'] {

@@ -68,7 +68,9 @@ const bodies = () =>
       ...(i % 5 === 0 ? { n: 2 } : {}),
       ...(i % 6 === 1 ? { minTokens: 10, ignoreEos: false } : {}),
     });
-    return { ...body, sampling: { ...body.sampling, ...(i % 4 === 1 ? { temperature: 1, seed: i } : {}) } };
+    const drawn = i % 4 === 1 ? { temperature: 1, seed: i } : {};
+    const penalties = i % 3 === 2 ? { repetitionPenalty: 1.2 } : {};
+    return { ...body, sampling: { ...body.sampling, ...drawn, ...penalties } };
   });
 
 describe('a draft model', () => {
@@ -101,6 +103,21 @@ describe('a draft model', () => {
     const other = `adapter="${adapter.slice(0, 12)}",kind="draft"`;
     expect(valueOf(metrics, 'adapter_drafted_tokens_total', other)).toBeGreaterThan(20);
     expect(valueOf(metrics, 'adapter_accepted_tokens_total', other)).toBeLessThan(5);
+  });
+
+  it('guesses under penalties as the model draws under them', async () => {
+    const { engine, registry } = opened();
+    const plain = fixture.open({ kvPages: 100 });
+    const body = request(promptOf(5), { maxTokens: 60 });
+    const penalised = { ...body, sampling: { ...body.sampling, repetitionPenalty: 1.2 } };
+    const ids = idsOf(await run(engine, penalised));
+    expect(ids).toEqual(idsOf(await run(plain.engine, penalised)));
+    expect(new Set(ids).size).toBe(ids.length); // to the fake model a penalty is a ban
+    const labels = 'kind="draft"';
+    const metrics = await registry.metrics();
+    const drafted = valueOf(metrics, 'adapter_drafted_tokens_total', labels);
+    expect(drafted).toBeGreaterThan(30);
+    expect(valueOf(metrics, 'adapter_accepted_tokens_total', labels)).toBe(drafted);
   });
 
   it('ends where it would end without: a stop token, the end of sequence, a stop string, max_tokens', async () => {

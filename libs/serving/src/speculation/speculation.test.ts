@@ -108,11 +108,14 @@ describe('speculation in the engine', () => {
     expect(next.at(-1)).toMatchObject({ usage: { cachedTokens: 51 } });
   });
 
-  it('does not speculate under penalties', async () => {
-    const { engine, registry } = open({ vocabSize: 512 });
-    const body = request([8, 9], { maxTokens: 60, speculation: SPECULATION });
-    await run(engine, { ...body, sampling: { ...body.sampling, repetitionPenalty: 1.1 } });
-    expect(await registry.metrics()).toContain('speculation_drafted_tokens_total 0');
+  it('counts the tokens of its drafts in penalties', async () => {
+    const { engine, registry } = open();
+    const body = request([8, 9], { maxTokens: 60 });
+    const sampling = { ...body.sampling, frequencyPenalty: 0.5 };
+    const wanted = await run(engine, { ...body, sampling, speculation: {} });
+    const got = await run(engine, { ...body, sampling, speculation: SPECULATION });
+    expect(idsOf(got)).toEqual(idsOf(wanted));
+    expect(acceptedOf(await registry.metrics())).toBeGreaterThan(0);
   });
 
   it('keeps its rows when pages are short, and loses no token to preemption', async () => {
@@ -177,7 +180,7 @@ describe('an answer that the caller expects', () => {
     expect(predicted?.rejected).toBeGreaterThan(0);
   });
 
-  it('costs no token where it is wrong, and counts nothing under penalties', async () => {
+  it('costs no token where it is wrong, and goes with penalties', async () => {
     const { engine, body, words: others } = await opened();
     const ids = idsOf(await run(engine, body));
     const wrong = await run(engine, {
@@ -187,13 +190,11 @@ describe('an answer that the caller expects', () => {
     expect(idsOf(wrong)).toEqual(ids);
     expect(usageOf(wrong)).toMatchObject({ completionTokens: 60, predicted: { accepted: 0 } });
     const sampling = { ...body.sampling, repetitionPenalty: 1.1 };
-    const penalised = await run(engine, {
-      ...body,
-      maxTokens: 3,
-      sampling,
-      prediction: await spelled(engine, ids),
-    });
-    expect(usageOf(penalised)).toMatchObject({ predicted: { accepted: 0, rejected: 0 } });
+    const penalised = await run(engine, { ...body, maxTokens: 25, sampling });
+    const prediction = await spelled(engine, idsOf(penalised));
+    const expected = await run(engine, { ...body, maxTokens: 25, sampling, prediction });
+    expect(idsOf(expected)).toEqual(idsOf(penalised));
+    expect(usageOf(expected)?.predicted?.accepted).toBeGreaterThan(10);
   });
 
   it('is refused where no answer could be as long', async () => {
