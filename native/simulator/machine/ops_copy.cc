@@ -1,6 +1,7 @@
 // cp.async: what is begun here arrives when it is waited for, as late as hardware may be; until then nobody
 // may touch the bytes that it goes to.
 #include <algorithm>
+#include <cstring>
 
 #include "simulator/machine/access.h"
 #include "simulator/machine/block.h"
@@ -44,16 +45,17 @@ void begin_copy(Warp& warp, const Instruction& instruction, LaneMask mask) {
       if (at == 0) sources.to[lane] = byte.to[lane];
     }
     const auto offset = static_cast<uint32_t>(to.at[lane]);
-    std::fill_n(shared.states(offset), bytes, ByteState::copying);
+    std::memset(static_cast<void*>(shared.states(offset)), static_cast<int>(ByteState::copying), bytes);
     warp.copies.push_back({lane, warp.copy_groups[lane], offset, sources.to[lane],
                            static_cast<uint8_t>(bytes), static_cast<uint8_t>(size[lane])});
   }
 }
 
 void finish_copy(SharedMemory& shared, const Warp::Copy& copy) {
-  std::fill_n(shared.data(copy.to), copy.bytes, uint8_t{0});
-  if (copy.read > 0) std::copy_n(copy.from, copy.read, shared.data(copy.to));
-  std::fill_n(shared.states(copy.to), copy.bytes, ByteState::ready);
+  uint8_t bytes[16] = {};
+  if (copy.read > 0) std::memcpy(bytes, copy.from, copy.read);
+  std::memcpy(shared.data(copy.to), bytes, copy.bytes);
+  std::memset(static_cast<void*>(shared.states(copy.to)), static_cast<int>(ByteState::ready), copy.bytes);
 }
 
 // Ends those copies of the active lanes that lie in groups older than the newest `open` ones. The copies

@@ -59,7 +59,7 @@ void SharedMemory::check_writer(const Write& write, uint32_t word, uint8_t bytes
 
 void SharedMemory::read(uint32_t offset, uint32_t bytes, Toucher who) {
   for (uint32_t word = offset / 4; word * 4 < offset + bytes; ++word) {
-    const uint8_t touched = bytes_in_word(word, offset, bytes);
+    const uint8_t touched = bytes >= 4 ? 15 : bytes_in_word(word, offset, bytes);
     const Write& write = writes_[word];
     if (write.clock != 0) check_writer(write, word, touched, who, "reads");
     uint32_t& mine = reads_[size_t{word} * warps_ + who.warp];
@@ -71,7 +71,7 @@ void SharedMemory::read(uint32_t offset, uint32_t bytes, Toucher who) {
 void SharedMemory::write(uint32_t offset, uint32_t bytes, Toucher who) {
   const uint32_t* learned = &clocks_[size_t{who.warp} * warps_];
   for (uint32_t word = offset / 4; word * 4 < offset + bytes; ++word) {
-    const uint8_t touched = bytes_in_word(word, offset, bytes);
+    const uint8_t touched = bytes >= 4 ? 15 : bytes_in_word(word, offset, bytes);
     Write& last = writes_[word];
     if (last.clock != 0) check_writer(last, word, touched, who, "writes");
     const uint32_t* readers = &reads_[size_t{word} * warps_];
