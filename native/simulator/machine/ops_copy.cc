@@ -52,6 +52,11 @@ void begin_copy(Warp& warp, const Instruction& instruction, LaneMask mask) {
 }
 
 void finish_copy(SharedMemory& shared, const Warp::Copy& copy) {
+  if (copy.read == 16) {  // nearly all; of a size that the compiler knows
+    std::memcpy(shared.data(copy.to), copy.from, 16);
+    std::memset(static_cast<void*>(shared.states(copy.to)), static_cast<int>(ByteState::ready), 16);
+    return;
+  }
   uint8_t bytes[16] = {};
   if (copy.read > 0) std::memcpy(bytes, copy.from, copy.read);
   std::memcpy(shared.data(copy.to), bytes, copy.bytes);
