@@ -29,7 +29,7 @@ export function makeStepPlan(capacity: StepPlanCapacity): StepPlan {
     qStart: new Int32Array(sequences + 1),
     kvLength: new Int32Array(sequences),
     pageTable: new Int32Array(sequences * pagesPerSequence),
-    segment: new Int32Array(sequences * 3), // rows of one sequence share an adapter
+    segment: new Int32Array(sequences * 3), // rows of one sequence have one adapter at most, behind the base's
     segmentScale: new Float32Array(sequences).fill(1), // stays so where nothing is scaled
     sampleRow: new Int32Array(samples),
     sampleInt: new Int32Array(samples * SAMPLE_INTS),
