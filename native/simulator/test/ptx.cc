@@ -30,6 +30,25 @@ std::string error_in(const std::string& statement) {
                   statement + "\nret;\n}\n");
 }
 
+// Loads what may be damaged and runs what is left of its kernel, whatever that does by now.
+std::string error_or_run(const std::string& ptx) {
+  DeviceMemory memory(1 << 20);
+  auto loaded = LoadedModule::load(ptx, memory);
+  if (const auto* error = std::get_if<std::string>(&loaded)) return *error;
+  const auto& module = *std::get<std::unique_ptr<LoadedModule>>(loaded);
+  const size_t name = ptx.find(".entry ") + 7;
+  const Program* const program = module.kernel(ptx.substr(name, ptx.find_first_of("( \n", name) - name));
+  if (program == nullptr) return "";
+  std::vector<uint8_t> parameters(program->parameter_bytes);
+  const uint64_t values = *memory.allocate(4096);
+  memory.mark(values, 4096, ByteState::ready);
+  for (const Parameter& parameter : program->parameters) {
+    if (parameter.bytes == 8) std::memcpy(parameters.data() + parameter.offset, &values, 8);
+  }
+  launch({*program, shape(2, 48, 256), parameters.data(), 1}, memory, {.budget = 5000});
+  return "";
+}
+
 void expect_error(const std::string& statement, const std::string& part) {
   const std::string error = error_in(statement);
   INFO(statement, " -> ", error);
@@ -144,7 +163,7 @@ TEST_CASE("damaged PTX never breaks the reader") {
       }
       if (text.empty()) text = ".";
     }
-    const std::string error = error_of(text);
+    const std::string error = error_or_run(text);
     error.empty() ? ++modules : ++errors;
     if (!error.empty()) CHECK(error.find("line ") == 0);
   }
