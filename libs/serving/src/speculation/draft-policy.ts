@@ -57,7 +57,7 @@ const CLOSE_TOKENS = 16;
 const STEPS_WITH_DRAFTS = 64;
 /** Tokens from which an adapter's acceptance is known well enough to read long prompts for. */
 const KNOWN_TOKENS = 8;
-const TRIED_DEPTH = 3;
+const TRIED_DEPTH = 2;
 /** What is read shall come in again, and by how much more. */
 const READING_MARGIN = 1.25;
 

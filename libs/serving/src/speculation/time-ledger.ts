@@ -1,5 +1,5 @@
 /** Of the time that is computed, what may be lost to guesses that turn out not to pay. */
-const LOST_SHARE = 0.008;
+const LOST_SHARE = 0.005;
 /** In steps: what may be lost at first, and how much of what was gained may be lost again. */
 const FIRST_STEPS = 3;
 const KEPT_STEPS = 16;
