@@ -29,14 +29,14 @@ export function prebuiltPlaces(root) {
 /** @param {string | Buffer} bytes */
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-/** What an addon was built from: names and bytes of native/ without its tests. @param {string} root */
+/** What an addon was built from: names and bytes of native/ without its tests and what they need. @param {string} root */
 function nativeSources(root) {
   const hash = createHash('sha256');
   const folder = join(root, 'native');
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !relative(folder, path).startsWith('test'));
+    .filter((path) => !/^(test|simulator)/.test(relative(folder, path)));
   for (const path of files.toSorted())
     hash.update(`${relative(folder, path)}\0${sha256(readFileSync(path))}\n`);
   return hash.digest('hex');
