@@ -219,6 +219,7 @@ describe('the prefix cache', () => {
     expect(bench.once(new Holder(tokensOf(11)))).toBe(0);
     expect(bench.once(from(10))).toBe(10);
     expect(bench.once(from(10))).toBe(19);
+    expect(bench.once(from(9))).toBe(9); // the same pages before it, but invoked a token earlier
     expect(bench.once(from(6))).toBe(6);
     expect(bench.once(new Holder(tokensOf(20)))).toBe(11);
     bench.cache.forget('a');
