@@ -63,6 +63,12 @@ export function currentRequest(): RequestContext | undefined {
   return contexts.getStore();
 }
 
+/** For whom this code runs, where things are shared fairly: a tenant, of callers not known yet their address. */
+export function currentOwner(): string {
+  const request = contexts.getStore();
+  return request?.tenantId ?? request?.address ?? 'this process';
+}
+
 /** Tells who makes the current request, once a guard has found out. */
 export function noteActor(actor: Actor): void {
   const context = contexts.getStore();

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { inRequest, noteTenant } from '#runtime/request-context.js';
+import { FairPlaces } from '../fair-places.js';
 import { FileBlobStore } from './file-store.js';
 
 let folder: string;
@@ -29,6 +31,22 @@ describe('FileBlobStore', () => {
     expect(await text(await store.open(info.sha256, { begin: 6, end: 9 }))).toBe('wor');
     expect(await text(await store.open(info.sha256, { begin: 6, end: 6 }))).toBe('');
     expect((await store.read(info.sha256, 100)).toString()).toBe('hello world');
+  });
+
+  it('takes no more turns at the disk than one owner may have, and leaves the others free', async () => {
+    const turns = new FairPlaces(2, 1);
+    const fair = await FileBlobStore.open(folder, turns);
+    const asTenant = (tenant: string, bytes: string) =>
+      inRequest({ requestId: tenant, address: '::1' }, () => {
+        noteTenant(tenant);
+        return fair.put(Readable.from([Buffer.from(bytes)]), { limitBytes: 1000 });
+      });
+    await turns.take('greedy', 1);
+    const waits = asTenant('greedy', 'waits');
+    await asTenant('other', 'goes on');
+    expect(await incoming()).toEqual([]); // nothing of the other's was begun
+    turns.giveBack('greedy');
+    expect((await waits).bytes).toBe(5);
   });
 
   it('keeps the same bytes once', async () => {

@@ -4,10 +4,20 @@ import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, utim
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { AppError } from '#runtime/app-error.js';
+import { currentOwner } from '#runtime/request-context.js';
+import { FairPlaces } from '../fair-places.js';
 import type { BlobInfo, BlobStore, StoredBlob } from './blob-store.js';
 
 const SHA256_HEX = /^[0-9a-f]{64}$/;
 const TEMPORARY = 'incoming';
+
+/**
+ * Node writes files on four threads. One owner's bytes take two of them at most, and are hashed in those turns too: hundreds
+ * of uploads at once leave the event loop, the threads and the disk to others between any two pieces.
+ */
+const diskTurns = (): FairPlaces => new FairPlaces(4, 2);
+/** The longest that a timer of Node can wait: a turn is waited for as long as it takes. */
+const UNTIL_IT_COMES_MS = 2 ** 31 - 1;
 
 /**
  * Blobs as files of one folder: `sha256/ab/<hash>` where `ab` are the hash's first two digits. A blob is written to
@@ -15,12 +25,15 @@ const TEMPORARY = 'incoming';
  * in `incoming/` that `sweep` removes. Names come from hashes and random ids only, never from a client.
  */
 export class FileBlobStore implements BlobStore {
-  private constructor(private readonly folder: string) {}
+  private constructor(
+    private readonly folder: string,
+    private readonly turns: FairPlaces,
+  ) {}
 
-  static async open(folder: string): Promise<FileBlobStore> {
+  static async open(folder: string, turns = diskTurns()): Promise<FileBlobStore> {
     await mkdir(join(folder, TEMPORARY), { recursive: true });
     await mkdir(join(folder, 'sha256'), { recursive: true });
-    return new FileBlobStore(folder);
+    return new FileBlobStore(folder, turns);
   }
 
   async put(source: Readable, options: { limitBytes: number; signal?: AbortSignal }): Promise<BlobInfo> {
@@ -28,8 +41,8 @@ export class FileBlobStore implements BlobStore {
     // The source may break before it is first read; the error then comes out of the read itself.
     source.on('error', () => undefined);
     try {
-      const info = await writeHashed(source, temporary, options);
-      await this.#publish(temporary, info.sha256);
+      const info = await this.#writeHashed(source, temporary, options);
+      await this.#inTurn(() => this.#publish(temporary, info.sha256));
       return info;
     } catch (error) {
       await rm(temporary, { force: true });
@@ -97,6 +110,45 @@ export class FileBlobStore implements BlobStore {
     return removed;
   }
 
+  async #writeHashed(
+    source: Readable,
+    path: string,
+    { limitBytes, signal }: { limitBytes: number; signal?: AbortSignal },
+  ): Promise<BlobInfo> {
+    const hash = createHash('sha256');
+    let bytes = 0;
+    const file = await this.#inTurn(() => open(path, 'wx', 0o600));
+    const abort = (): void => void source.destroy(signal?.reason as Error);
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      signal?.throwIfAborted();
+      for await (const chunk of source as AsyncIterable<Buffer>) {
+        bytes += chunk.length;
+        if (bytes > limitBytes) throw tooLarge(limitBytes);
+        await this.#inTurn(() => {
+          hash.update(chunk);
+          return writeAll(file, chunk);
+        });
+      }
+      signal?.throwIfAborted();
+      await this.#inTurn(() => file.sync());
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      await file.close();
+    }
+    return { sha256: hash.digest('hex'), bytes };
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const owner = currentOwner();
+    await this.turns.take(owner, UNTIL_IT_COMES_MS);
+    try {
+      return await work();
+    } finally {
+      this.turns.giveBack(owner);
+    }
+  }
+
   /** Moves a complete temporary file to its final name; the same bytes are kept once. */
   async #publish(temporary: string, sha256: string): Promise<void> {
     const path = this.#path(sha256);
@@ -122,33 +174,6 @@ export class FileBlobStore implements BlobStore {
 
 function missing(sha256: string): Error {
   return new Error(`there is no blob ${sha256}`);
-}
-
-async function writeHashed(
-  source: Readable,
-  path: string,
-  { limitBytes, signal }: { limitBytes: number; signal?: AbortSignal },
-): Promise<BlobInfo> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  const file = await open(path, 'wx', 0o600);
-  const abort = (): void => void source.destroy(signal?.reason as Error);
-  signal?.addEventListener('abort', abort, { once: true });
-  try {
-    signal?.throwIfAborted();
-    for await (const chunk of source as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > limitBytes) throw tooLarge(limitBytes);
-      hash.update(chunk);
-      await writeAll(file, chunk);
-    }
-    signal?.throwIfAborted();
-    await file.sync();
-  } finally {
-    signal?.removeEventListener('abort', abort);
-    await file.close();
-  }
-  return { sha256: hash.digest('hex'), bytes };
 }
 
 function tooLarge(limitBytes: number): AppError {

@@ -1,6 +1,6 @@
-import { currentRequest } from '#runtime/request-context.js';
+import { currentOwner } from '#runtime/request-context.js';
 import pg from 'pg';
-import { FairPlaces } from './fair-places.js';
+import { FairPlaces } from '../fair-places.js';
 
 type Connected = (
   error: Error | undefined,
@@ -13,12 +13,6 @@ const leftToOthers = (connections: number): number => Math.min(2, Math.floor(con
 
 /** node-postgres waits without end where no time is given. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** For whom the current code wants a connection. */
-function owner(): string {
-  const request = currentRequest();
-  return request?.tenantId ?? request?.address ?? 'this process';
-}
 
 /**
  * A pool whose connections are shared fairly between tenants (of callers not known yet: between addresses). In a plain pool
@@ -54,7 +48,7 @@ export class FairPool extends pg.Pool {
   }
 
   async #connect(): Promise<pg.PoolClient> {
-    const key = owner();
+    const key = currentOwner();
     if (!(await this.#places.take(key, this.#patience_ms)))
       throw new Error('timeout exceeded when trying to connect'); // as the pool itself says it
     try {
