@@ -22,11 +22,15 @@ function stage() {
   cpSync(inRepository('apps', 'cli', 'lorikeet.mjs'), join(staged, 'lorikeet.mjs'));
   cpSync(inRepository('docs', 'cli.md'), join(staged, 'README.md'));
   cpSync(inRepository('LICENSE'), join(staged, 'LICENSE'));
-  const compiled = inRepository('dist', 'apps', 'cli', 'src');
-  cpSync(compiled, join(staged, 'dist'), { recursive: true, filter: (path) => !path.endsWith('.map') });
+  const filter = (/** @type {string} */ path) => !path.endsWith('.map') && !path.endsWith('.test.js');
+  cpSync(inRepository('dist', 'apps', 'cli', 'src'), join(staged, 'dist'), { recursive: true, filter });
+  cpSync(inRepository('dist', 'libs', 'hub', 'src'), join(staged, 'dist', 'hub'), {
+    recursive: true,
+    filter,
+  });
   for (const name of readdirSync(join(staged, 'dist'), { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.js')) continue;
-    const outside = /from '(#[^']+)'/.exec(readFileSync(join(staged, 'dist', name), 'utf8'));
+    const outside = /from '(#(?!hub\/)[^']+)'/.exec(readFileSync(join(staged, 'dist', name), 'utf8'));
     if (outside) throw new StopError(`${name} imports ${outside[1]}, which is not in the package`);
   }
 }

@@ -24,7 +24,7 @@ REDIS_URL name others. Installs and builds what is missing first. Ctrl-C stops e
   --port N         port of the API (PORT, default 8080; 0: any free one)
   --host ADDRESS   address to listen on (HOST, default 127.0.0.1)
   --data-dir PATH  where everything is stored (DATA_DIR, default ./data)
-  --model PATH     a Hugging Face checkpoint folder (MODEL_PATH, default: the bundled demo model)
+  --model PATH     a Hugging Face checkpoint folder or hf://org/repo (MODEL_PATH, default: the bundled demo model)
   --no-demo        do not register the demo tenant and its adapters (DEMO=false)
   --help           this text
 
@@ -111,7 +111,7 @@ export function readOptions(argv, env) {
     port,
     host: value('host') ?? '127.0.0.1',
     dataDir: resolve(value('data-dir') ?? 'data'),
-    modelPath: modelPath && resolve(modelPath),
+    modelPath: modelPath?.startsWith('hf://') ? modelPath : modelPath && resolve(modelPath),
     demo: demo ?? false,
     databaseUrl: variable('DATABASE_URL'),
     redisUrl: variable('REDIS_URL'),

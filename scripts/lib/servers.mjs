@@ -6,7 +6,7 @@ import { readable, terminalText } from './log-line.mjs';
 import { inRepository, repository } from './paths.mjs';
 import { startPostgres } from './postgres.mjs';
 import { freePort } from './ports.mjs';
-import { warn } from './print.mjs';
+import { say, warn } from './print.mjs';
 import { reasonOf } from './ready.mjs';
 import { findRedis, startRedis } from './redis.mjs';
 import { randomSecret } from './secret-file.mjs';
@@ -86,7 +86,8 @@ export class Servers {
 
   /** Refuses a model that the engine could not serve, as far as that shows without reading its weights. */
   async checkModel() {
-    const onLine = () => {};
+    const { modelPath } = this.#options;
+    const onLine = modelPath?.startsWith('hf://') ? say : () => {};
     const child = new Child({
       ...this.#program('check-model', join('engine', 'src', 'check-model.js'), this.#env),
       onLine,

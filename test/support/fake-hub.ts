@@ -14,6 +14,8 @@ export interface FakeRepo {
 /** The Hub's protocol as far as downloads need it: listings by revision, and files that redirect to another host. */
 export class FakeHub {
   readonly repos = new Map<string, FakeRepo>();
+  /** What comes instead of a file's bytes. */
+  answer: (name: string, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
 
   private constructor(
     readonly front: FileServer,
@@ -43,7 +45,8 @@ export class FakeHub {
     const revision = listing?.[2] ?? file?.[2] ?? '';
     const mayRead = repo?.token === undefined || headers.authorization === `Bearer ${repo.token}`;
     if (!repo || !mayRead || ![repo.commit, ...repo.revisions].includes(revision)) {
-      response.writeHead(repo && !mayRead ? 401 : 404).end();
+      const code = repo && mayRead ? 'RevisionNotFound' : 'RepoNotFound';
+      response.writeHead(repo && !mayRead ? 401 : 404, { 'x-error-code': code }).end();
     } else if (listing) {
       response.setHeader('content-type', 'application/json');
       response.end(JSON.stringify(listingOf(repo)));
@@ -53,7 +56,7 @@ export class FakeHub {
       if (!bytes) response.writeHead(404).end();
       else {
         const stored = `/lfs/${sha256(bytes)}`;
-        this.storage.files.set(stored, bytes);
+        this.storage.files.set(stored, this.answer(name, bytes));
         response
           .writeHead(302, { location: `${this.storage.url}${stored}`, 'x-repo-commit': repo.commit })
           .end();
@@ -67,7 +70,7 @@ function listingOf({ commit, files }: FakeRepo): object {
   const siblings = Object.entries(files).map(([rfilename, bytes]) => ({
     rfilename,
     size: bytes.length,
-    blobId: createHash('sha1').update(bytes).digest('hex'),
+    blobId: createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex'),
     ...(rfilename.endsWith('.safetensors') ? { lfs: { sha256: sha256(bytes), size: bytes.length } } : {}),
   }));
   return { id: 'x', sha: commit, siblings };

@@ -15,6 +15,7 @@ import { warmUp } from '#serving/warm-up.js';
 import { ParityCheck } from '#serving/parity/parity-check.js';
 import { openBlobStore } from '#stores/blobs/open-blob-store.js';
 import { EngineHost, type LoadedEngine } from './engine-host.js';
+import { type ModelPlaceHooks, withLocalModel } from './model-place.js';
 import { EngineModule } from './engine.module.js';
 import { Registration } from './registration.js';
 import type { engineSettings } from './settings.js';
@@ -41,7 +42,9 @@ const ENGINE_EDGE = {
 const DRAIN_MS = 5_000;
 
 /** Starts HTTP at once and loads the model beside it. */
-export async function startEngine(settings: EngineSettings): Promise<EngineProcess> {
+export async function startEngine(configured: EngineSettings): Promise<EngineProcess> {
+  const settings = configured;
+  const closing = new AbortController();
   const logger = makeLogger('engine', settings.logLevel);
   const registry = makeRegistry('engine');
   const streams = new OpenStreams();
@@ -57,17 +60,9 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
   logger.info({ url: await app.getUrl() }, 'engine listens');
   const load = async (): Promise<LoadedEngine> => {
     const start = performance.now();
-    sayDevice(settings, logger);
-    const model = await openModel({
-      settings,
-      inspectNative,
-      openNative,
-      digestCachePath: join(settings.dataDir, 'engine', 'content-hashes.json'),
-    });
-    for (const fault of await templateFaults(model.templates, model.tokenizer.specialTokens)) {
-      logger.warn({ template: fault }, 'the base model has a chat template that cannot be used');
-    }
-    sayDraft(model, logger);
+    sayDevice(configured, logger);
+    const settings = await withLocalModel(configured, pullHooks(logger, closing.signal));
+    const model = await openBase(settings, logger);
     const cache = { folder: join(settings.dataDir, 'blob-cache'), limitBytes: settings.blobCacheBytes };
     const blobs = await openBlobStore(settings, cache);
     const engine = new InferenceEngine({ model, settings, blobs, registry, logger });
@@ -81,6 +76,7 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
     return { engine, parity };
   };
   const closables: Closable[] = [
+    { name: 'a pull of the model', close: async () => closing.abort() },
     { name: 'engine', close: () => host.close(DRAIN_MS) },
     { name: 'streams', close: () => streams.abortAll('The engine is shutting down.') },
     { name: 'http', close: () => app.close() },
@@ -98,6 +94,32 @@ export async function startEngine(settings: EngineSettings): Promise<EngineProce
   };
   if (registration) closables.unshift({ name: 'registration', close: () => registration.end() });
   return { app, logger, loaded: host.open(load), drain, closables };
+}
+
+async function openBase(settings: EngineSettings, logger: Logger): Promise<OpenedModel> {
+  const digestCachePath = join(settings.dataDir, 'engine', 'content-hashes.json');
+  const model = await openModel({ settings, inspectNative, openNative, digestCachePath });
+  for (const fault of await templateFaults(model.templates, model.tokenizer.specialTokens)) {
+    logger.warn({ template: fault }, 'the base model has a chat template that cannot be used');
+  }
+  sayDraft(model, logger);
+  return model;
+}
+
+const TELL_EVERY_MS = 5_000;
+
+/** A model of many gigabytes is on its way for minutes. */
+function pullHooks(logger: Logger, signal: AbortSignal): ModelPlaceHooks {
+  let told_ms = 0;
+  return {
+    signal,
+    onNotice: (message) => logger.warn(message),
+    onProgress: ({ file, doneBytes, totalBytes }) => {
+      if (performance.now() - told_ms < TELL_EVERY_MS) return;
+      told_ms = performance.now();
+      logger.info({ file, doneBytes, totalBytes }, 'pulls the model');
+    },
+  };
 }
 
 /** Undefined: it stands in ENGINE_URLS. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { dataDirSettings } from '#runtime/data-dir.js';
 import { shutdownSettings } from '#runtime/drain.js';
+import { hubSettings } from '#runtime/hub-settings.js';
 import { logSettings } from '#runtime/logger.js';
 import { setting, text } from '#runtime/settings.js';
 import { tracingSettings } from '#runtime/tracing/settings.js';
@@ -62,6 +63,7 @@ export const engineSettings = {
   ...storageSettings,
   ...blobCacheSettings,
   ...servingSettings,
+  ...hubSettings,
   ...logSettings,
   ...tracingSettings,
   shutdownTimeout_s: shutdownSettings.shutdownTimeout_s,

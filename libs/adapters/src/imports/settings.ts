@@ -1,3 +1,4 @@
+import { hubSettings } from '#runtime/hub-settings.js';
 import { setting, text } from '#runtime/settings.js';
 import type { S3Place } from './s3-source.js';
 import { z } from 'zod';
@@ -23,22 +24,7 @@ const places = z
 
 /** What the worker reads to import adapters. */
 export const importSettings = {
-  hfEndpoint: setting(
-    {
-      name: 'HF_ENDPOINT',
-      summary: 'The Hub behind `hf://` imports; may be a private address',
-      defaultText: 'https://huggingface.co',
-    },
-    text.url('https://huggingface.co', ['https:', 'http:']),
-  ),
-  hfToken: setting(
-    {
-      name: 'HF_TOKEN',
-      summary: "The Hub's token for every tenant's `hf://` imports; give it only what all tenants may read",
-      secret: true,
-    },
-    text.optional(),
-  ),
+  ...hubSettings,
   importS3Buckets: setting(
     {
       name: 'IMPORT_S3_BUCKETS',
