@@ -159,6 +159,12 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
     await mine(http().options('/v1/uploads')).expect(204).expect('tus-version', '1.0.0');
   },
   UsageController: () => answers(mine(http().get('/v1/usage')), list),
+  VersionExportController: async () => {
+    await mine(http().get('/v1/adapters/bot/versions/1/export'))
+      .buffer(true)
+      .expect(200)
+      .expect('content-type', 'application/x-tar');
+  },
   VersionFilesController: async () => {
     const { body } = (await mine(http().get('/v1/adapters/bot/versions/1/files/adapter_config.json'))
       .set('range', 'bytes=0-0')

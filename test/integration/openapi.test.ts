@@ -32,6 +32,7 @@ const WITHOUT_BODY =
 /** The content types of a success. */
 function answered(name: string): unknown {
   if (SPEAKS_TUS.test(name) || SENDS_ON.test(name)) return ANY_LIST;
+  if (name.endsWith('/export')) return ['application/x-tar'];
   return SENDS_BYTES.test(name) ? ['application/octet-stream'] : WITH_JSON;
 }
 const ANY_LIST: unknown = expect.any(Array);

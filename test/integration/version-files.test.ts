@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
+import { extract } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeSafetensors } from '#safetensors/writer.js';
 import { CONFIG, formOf, goldenFiles, WEIGHTS } from '../support/adapter-form.js';
 import type { Client } from '../support/client.js';
 import { Platform } from '../support/platform.js';
@@ -25,11 +28,56 @@ async function download(file: string, headers: Record<string, string> = {}, clie
   return { response, bytes: Buffer.from(await response.arrayBuffer()) };
 }
 
+async function exported(adapter: string): Promise<Buffer> {
+  const url = `${platform.url}/v1/adapters/${adapter}/versions/1/export`;
+  const response = await fetch(url, { headers: { authorization: `Bearer ${acme.key}` } });
+  expect(response.status).toBe(200);
+  return Buffer.from(await response.arrayBuffer());
+}
+
+async function entriesOf(archive: Buffer): Promise<Record<string, Buffer>> {
+  const files: Record<string, Buffer> = {};
+  const reader = extract();
+  reader.end(archive);
+  for await (const entry of reader) files[entry.header.name] = await buffer(entry);
+  return files;
+}
+
+/** A tiny adapter as MLX-LM saves it. */
+function mlxFiles(): Record<string, Buffer> {
+  const random = (shape: readonly [number, number]) => ({
+    dtype: 'F32' as const,
+    shape,
+    bytes: new Uint8Array(
+      Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => Math.sin(i + 1) / 50).buffer,
+    ),
+  });
+  const layer = 'model.layers.2.self_attn.q_proj';
+  const config = {
+    fine_tune_type: 'lora',
+    num_layers: 1,
+    lora_parameters: { rank: 2, scale: 4, dropout: 0 },
+  };
+  return {
+    [CONFIG]: Buffer.from(JSON.stringify(config)),
+    'adapters.safetensors': Buffer.from(
+      writeSafetensors([
+        { name: `${layer}.lora_a`, ...random([64, 2]) },
+        { name: `${layer}.lora_b`, ...random([2, 64]) },
+      ]),
+    ),
+  };
+}
+
 describe("a version's files", () => {
   it('are listed, and come back as they were uploaded', async () => {
     const sha256 = createHash('sha256').update(weights).digest('hex');
     expect(await acme.expect(200, 'GET', PATH)).toMatchObject({
-      data: [{ id: CONFIG }, { id: WEIGHTS, bytes: weights.length, sha256 }, { id: 'manifest.json' }],
+      data: [
+        { id: CONFIG, made: false },
+        { id: WEIGHTS, bytes: weights.length, sha256, made: false },
+        { id: 'manifest.json', made: true },
+      ],
       has_more: false,
     });
     const { response, bytes } = await download(WEIGHTS);
@@ -39,6 +87,34 @@ describe("a version's files", () => {
     expect(bytes.equals(weights)).toBe(true);
     const again = await download(WEIGHTS, { 'if-none-match': `"${sha256}"` });
     expect([again.response.status, again.bytes.length]).toEqual([304, 0]);
+  });
+
+  it('come back as the folder that came in, byte for byte, the same archive each time', async () => {
+    const note = Buffer.from('# Bot');
+    const form = formOf([...Object.entries(FILES), ['README.md', note], ['optimizer.pt', 'x']]);
+    await acme.expect(201, 'POST', '/v1/adapters/noted/versions?create=true&wait=60', form);
+    const archive = await exported('noted');
+    expect(await entriesOf(archive)).toEqual({
+      [`noted-1/${CONFIG}`]: Buffer.from(FILES[CONFIG] ?? []),
+      [`noted-1/${WEIGHTS}`]: weights,
+      'noted-1/README.md': note,
+    });
+    expect((await exported('noted')).equals(archive)).toBe(true);
+  });
+
+  it("come back under MLX-LM's names where they came so", async () => {
+    const files = mlxFiles();
+    await acme.expect(
+      201,
+      'POST',
+      '/v1/adapters/mlx/versions?create=true&wait=60',
+      formOf(Object.entries(files)),
+    );
+    const entries = await entriesOf(await exported('mlx'));
+    expect(Object.keys(entries)).toEqual([`mlx-1/${CONFIG}`, 'mlx-1/adapters.safetensors']);
+    expect(
+      entries['mlx-1/adapters.safetensors']?.equals(files['adapters.safetensors'] ?? Buffer.alloc(0)),
+    ).toBe(true);
   });
 
   it('are resumed in the middle', async () => {

@@ -24,6 +24,7 @@ import { PendingChangesController } from './adapters/pending-changes.controller.
 import { SharesController } from './adapters/shares.controller.js';
 import { RevalidationsController } from './adapters/revalidations.controller.js';
 import { VersionSearchController } from './adapters/version-search.controller.js';
+import { VersionExportController } from './adapters/version-export.controller.js';
 import { VersionFilesController } from './adapters/version-files.controller.js';
 import { TusController } from './adapters/tus.controller.js';
 import { VersionsController } from './adapters/versions.controller.js';
@@ -71,6 +72,7 @@ const CONTROLLERS = [
   AdaptersController,
   VersionsController,
   TusController,
+  VersionExportController,
   VersionFilesController,
   AliasesController,
   PendingChangesController,

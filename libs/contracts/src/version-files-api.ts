@@ -9,6 +9,7 @@ export const VersionFileSchema = z.object({
   object: z.literal('adapter.version.file'),
   bytes: z.int(),
   sha256: z.string(),
+  made: z.boolean().describe('The server made it of the files that came'),
 });
 export type VersionFileResource = z.infer<typeof VersionFileSchema>;
 export const VersionFileListSchema = listOf(VersionFileSchema);

@@ -13,6 +13,7 @@ export function parseImportBody(body: unknown): Pick<ImportOrder, 'from' | 'fact
   }
   const result = ImportVersionSchema.safeParse(body);
   if (!result.success) throw requestFault(result.error.issues);
-  const { source, config_url, weights_url, chat_template_url, uploads, sha256, ...facts } = result.data;
-  return { from: { source, config_url, weights_url, chat_template_url, uploads, sha256 }, facts };
+  const { source, config_url, weights_url, chat_template_url, uploads, derive, sha256, ...facts } =
+    result.data;
+  return { from: { source, config_url, weights_url, chat_template_url, uploads, derive, sha256 }, facts };
 }

@@ -9,9 +9,6 @@ import { ProgressBar } from '../progress-bar.js';
 import { bytesText } from '../table.js';
 import { readVersion } from '../values.js';
 
-/** What the server made of a version's files, on the base that it was made for and on others. */
-const isManifest = (name: string): boolean => name === 'manifest.json' || /^base-[0-9a-f]{16}\./.test(name);
-
 export const pull: Command = {
   path: ['adapters', 'pull'],
   summary: "download a version's files, as PEFT reads them",
@@ -22,7 +19,7 @@ export const pull: Command = {
   options: {
     force: { kind: 'flag', help: 'replace files that are there' },
     resume: { kind: 'flag', help: 'go on with what an interrupted pull left in FOLDER' },
-    manifest: { kind: 'flag', help: 'also manifest.json, which the server made of them' },
+    manifest: { kind: 'flag', help: 'also what the server made of them, such as manifest.json' },
   },
   notes: ['Each file is checked against its SHA-256 before it gets its name.'],
   async run({ values, print, api, signal }) {
@@ -31,7 +28,7 @@ export const pull: Command = {
     const client = await api();
     const path = `/v1/adapters/${part(adapter)}/versions/${version}/files`;
     const page = await client.get<Page<VersionFileResource>>(path);
-    const files = page.data.filter(({ id }) => !isManifest(id) || values.flag('manifest'));
+    const files = page.data.filter(({ made }) => !made || values.flag('manifest'));
     await mkdir(folder, { recursive: true });
     for (const file of files) {
       const bar = new ProgressBar(print.err, file.id, file.bytes);

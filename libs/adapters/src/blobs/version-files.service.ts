@@ -6,6 +6,8 @@ import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { BLOBS } from '#stores/stores.module.js';
 import { DataSource } from 'typeorm';
 import { findAdapter, findVersion } from '../registry/adapter-rows.js';
+import { MLX_WEIGHTS_FILE, WEIGHTS_FILE } from '../intake/upload-parts.js';
+import { CONVERTED_FILE, isMadeFile } from './removal.js';
 import { VersionFile } from './version-file.entity.js';
 
 export interface VersionAddress {
@@ -34,6 +36,16 @@ export class VersionFilesService {
     return resource(row);
   }
 
+  /** Those that came, under the names that they came by. */
+  async asTheyCame(address: VersionAddress): Promise<VersionFileResource[]> {
+    const rows = await this.#rows(address);
+    const mlx = rows.some(({ name }) => name === CONVERTED_FILE);
+    return rows
+      .filter(({ name }) => !isMadeFile(name))
+      .map(resource)
+      .map((file) => (mlx && file.id === WEIGHTS_FILE ? { ...file, id: MLX_WEIGHTS_FILE } : file));
+  }
+
   async #rows({ tenantId, adapter: name, version: number }: VersionAddress): Promise<VersionFile[]> {
     const { manager } = this.database;
     const adapter = await findAdapter(manager, tenantId, name);
@@ -43,5 +55,5 @@ export class VersionFilesService {
 }
 
 function resource({ name, bytes, sha256 }: VersionFile): VersionFileResource {
-  return { id: name, object: 'adapter.version.file', bytes, sha256 };
+  return { id: name, object: 'adapter.version.file', bytes, sha256, made: isMadeFile(name) };
 }
