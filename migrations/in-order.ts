@@ -45,6 +45,7 @@ import { Responses1763600000081 } from './0081-responses.js';
 import { Files1763600000082 } from './0082-files.js';
 import { Batches1763600000083 } from './0083-batches.js';
 import { ResponseStorage1763600000095 } from './0095-response-storage.js';
+import { Derivations1763600000102 } from './0102-derivations.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -94,4 +95,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Files1763600000082,
   Batches1763600000083,
   ResponseStorage1763600000095,
+  Derivations1763600000102,
 ];

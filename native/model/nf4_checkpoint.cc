@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "backend/shared/nf4.h"
 #include "model/json_fields.h"

@@ -1,7 +1,5 @@
 #include "model/quantization_config.h"
 
-#include <nlohmann/json.hpp>
-
 namespace lorikeet {
 
 namespace {

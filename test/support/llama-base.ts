@@ -26,6 +26,8 @@ export function llamaBase(configPath: URL, changes: Partial<LlamaConfig> = {}): 
     hiddenSize: hidden,
     numLayers: config.num_hidden_layers,
     vocabSize: config.vocab_size,
+    heads: config.num_attention_heads,
+    keyHeads: config.num_key_value_heads,
     maxContext: config.max_position_embeddings,
     tieWordEmbeddings: config.tie_word_embeddings,
     quantization: 'none',

@@ -4,6 +4,7 @@ import { aliasCommands } from './commands/aliases.js';
 import { audit } from './commands/audit.js';
 import { bench } from './commands/bench.js';
 import { chat } from './commands/chat.js';
+import { deriveCommands } from './commands/derive.js';
 import { endpointCommands } from './commands/endpoints.js';
 import { engineCommands } from './commands/engines.js';
 import { hookCommands } from './commands/hooks.js';
@@ -12,6 +13,7 @@ import { keyCommands } from './commands/keys.js';
 import { lineage } from './commands/lineage.js';
 import { login, logout, whoami } from './commands/login.js';
 import { maintenanceCommands } from './commands/maintenance.js';
+import { pullCheckpoint } from './commands/model.js';
 import { models } from './commands/models.js';
 import { protectionCommands } from './commands/protection.js';
 import { pull } from './commands/pull.js';
@@ -35,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   ...aliasCommands,
   ...protectionCommands,
   lineage,
+  ...deriveCommands,
   revalidate,
   ...shareCommands,
   ...hookCommands,
@@ -47,5 +50,6 @@ export const COMMANDS: readonly Command[] = [
   ...jobCommands,
   audit,
   ...maintenanceCommands,
+  pullCheckpoint,
   bench,
 ];

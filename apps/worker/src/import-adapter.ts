@@ -118,12 +118,12 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
     const stored: string[] = [];
     try {
       if (begun.fruitless > MAX_FRUITLESS) throw asImportError(new Error('the worker died each time'));
-      const { files, leftOut } = await this.#fetch(begun, {
+      const { files, origin } = await this.#fetch(begun, {
         stored,
         run,
         signal: AbortSignal.any([signal, watch.signal]),
       });
-      if (!(await whileAway(() => this.states.complete(begun, files, leftOut), signal)))
+      if (!(await whileAway(() => this.states.complete(begun, files, origin), signal)))
         throw new ImportLost();
       await this.#fetcher.forget(versionId);
       await this.origins.used(begun);
@@ -146,7 +146,11 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
     { stored, run, signal }: { stored: string[]; run: JobRun; signal: AbortSignal },
   ) {
     const limits = { bytesOf: (name: string) => limitOfPart(name, this.settings.maxUploadBytes) };
-    const origin = await this.origins.open(begun, limits, signal);
+    const origin = await this.origins.open(begun, {
+      limits,
+      signal,
+      onModule: toldNowAndThen((done, total) => run.progress({ stage: 'computing', done, total })),
+    });
     const text = describeSource(origin.pinned);
     if (text !== describeSource(begun.source) && !(await this.states.pin(begun, origin.pinned, text))) {
       throw new ImportLost();
@@ -168,7 +172,7 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
         if (!held) throw new ImportLost();
       },
     });
-    return { files, leftOut: origin.leftOut };
+    return { files, origin };
   }
 
   /** Aborts as soon as the version is cancelled or deleted, wherever that happens. */
@@ -234,6 +238,20 @@ export class ImportAdapter implements OnModuleInit, OnApplicationBootstrap, OnMo
     if (!(await whileAway(() => this.states.isOpen(versionId), signal)))
       await this.#fetcher.forget(versionId);
   }
+}
+
+const TELL_EVERY_MS = 1_000;
+
+/** The first and the last step, and one a second between them. */
+function toldNowAndThen(
+  tell: (done: number, total: number) => Promise<void>,
+): (done: number, total: number) => void {
+  let told_ms = 0;
+  return (done, total) => {
+    if (done < total && Date.now() - told_ms < TELL_EVERY_MS) return;
+    told_ms = Date.now();
+    void tell(done, total);
+  };
 }
 
 /** Why there is no further attempt; undefined when there is one. */

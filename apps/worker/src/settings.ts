@@ -36,12 +36,8 @@ export const workerSettings = {
     text.string('127.0.0.1'),
   ),
   workerConcurrency: setting(
-    {
-      name: 'WORKER_CONCURRENCY',
-      summary: 'Adapters that one worker validates at once, of one tenant one less (where it is not 1)',
-      defaultText: '3',
-    },
-    text.integer(3, 1, 64),
+    { name: 'WORKER_CONCURRENCY', summary: 'Adapters that one worker validates at once', defaultText: '2' },
+    text.integer(2, 1, 64),
   ),
   validationTimeout_s: setting(
     {
@@ -58,6 +54,22 @@ export const workerSettings = {
       defaultText: '512M',
     },
     text.bytes(512 * 2 ** 20).refine((bytes) => bytes >= LEAST_MEMORY_BYTES, 'expected at least 64M'),
+  ),
+  derivationTimeout_s: setting(
+    {
+      name: 'DERIVATION_TIMEOUT_S',
+      summary: 'Seconds after which a worker gives up a version that it computes from others',
+      defaultText: '3600',
+    },
+    text.integer(3600, 1, 86_400),
+  ),
+  derivationMemoryBytes: setting(
+    {
+      name: 'DERIVATION_MEMORY_BYTES',
+      summary: 'Memory that computing a version from others may take, for each that a worker computes',
+      defaultText: '2G',
+    },
+    text.bytes(2 * 2 ** 30).refine((bytes) => bytes >= LEAST_MEMORY_BYTES, 'expected at least 64M'),
   ),
   deleteGrace_s: setting(
     {

@@ -22,6 +22,7 @@ import { BlobLedger } from './blobs/blob-ledger.service.js';
 import { CallableModels } from './registry/callable-models.service.js';
 import { IMPORT_JOB, IMPORT_PRODUCER, type ImportJob } from './imports/import-job.js';
 import { ImportStates } from './imports/import-states.service.js';
+import { DerivationPlans } from './derivation/derivation-plans.service.js';
 import { ImportsService } from './imports/imports.service.js';
 import { SourceModels } from './imports/source-models.service.js';
 import { VersionImport } from './imports/version-import.entity.js';
@@ -102,6 +103,7 @@ export class AdaptersModule implements OnApplicationShutdown {
       ModelResolver,
       CallableModels,
       VersionStates,
+      DerivationPlans,
       ImportsService,
       ImportStates,
       SourceModels,

@@ -7,6 +7,7 @@ import {
   TensorReportSchema,
 } from './adapter-report.js';
 import { ActorSchema } from './audit-api.js';
+import { DerivationSchema } from './derivations-api.js';
 import { ImportFromSchema, ImportProgressSchema } from './imports-api.js';
 import { ArmedGuardSchema, GuardBreachSchema, GuardSchema, ShadowSchema } from './alias-trials.js';
 import {
@@ -126,6 +127,8 @@ export const VersionSchema = z.object({
   /** What became of it on bases that were loaded later, oldest first. */
   bases: z.array(VersionBaseSchema),
   source: z.string(),
+  /** Of a version that the server computed from others; null: of any other. */
+  derivation: DerivationSchema.nullable(),
   description: z.string().nullable(),
   labels: LabelsSchema,
   parents: z.array(VersionParentSchema),

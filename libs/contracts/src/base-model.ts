@@ -28,6 +28,9 @@ export const BaseModelSchema = z.object({
   hiddenSize: z.int().positive(),
   numLayers: z.int().positive(),
   vocabSize: z.int().positive(),
+  /** Of queries, and of keys and values; absent: the engine does not say. */
+  heads: z.int().positive().optional(),
+  keyHeads: z.int().positive().optional(),
   /** Tokens that one request may have in all (prompt + completion). */
   maxContext: z.int().positive(),
   /** No token stands for more characters of a text than this. */

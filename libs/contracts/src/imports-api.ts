@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DeriveSchema } from './derivations-api.js';
 import { TimeSchema } from './resource.js';
 
 /** Versions whose files the server fetches itself: the JSON form of `POST /v1/adapters/{name}/versions`. */
@@ -32,6 +33,7 @@ const SOURCE_FIELDS = {
   weights_url: UrlSchema.optional().describe('https URL of adapter_model.safetensors'),
   chat_template_url: UrlSchema.optional().describe('https URL of chat_template.jinja, beside the two'),
   uploads: UploadsSchema.optional().describe('Ids of finished resumable uploads'),
+  derive: DeriveSchema.optional().describe('Computed by the server from versions that are here'),
 };
 
 export const ImportFromSchema = z.strictObject({

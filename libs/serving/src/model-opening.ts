@@ -64,7 +64,9 @@ export async function openModel({
       readEosTokenIds(modelPath, native.description, tokenizer),
       readPooling(modelPath),
     ]);
-    const base = describeBase({ settings, modelPath, description: native.description, digest, tokenizer });
+    const description = native.description;
+    const heads = await readHeads(modelPath);
+    const base = describeBase({ settings, modelPath, description, digest, tokenizer, heads });
     const opening = { settings, inspectNative, openNative };
     const draft = await openDraftModel({ ...opening, tokenizer, options, description: native.description });
     return { native, base, tokenizer, templates, eosTokenIds, pooling, draft };
@@ -162,9 +164,23 @@ interface BaseFacts {
   readonly description: ModelDescription;
   readonly digest: string;
   readonly tokenizer: Tokenizer;
+  readonly heads: Pick<BaseModel, 'heads' | 'keyHeads'>;
 }
 
-function describeBase({ settings, modelPath, description, digest, tokenizer }: BaseFacts): BaseModel {
+/** What config.json says of the attention's heads; nothing where it has another form. */
+async function readHeads(modelPath: string): Promise<BaseFacts['heads']> {
+  const config: Record<string, unknown> = {
+    ...((await readJsonIfThere(join(modelPath, 'config.json'))) as object | undefined),
+  };
+  const { num_attention_heads: heads, num_key_value_heads: keyHeads } = {
+    ...config,
+    ...(config.text_config as object | undefined),
+  } as Record<string, unknown>;
+  if (typeof heads !== 'number') return {};
+  return { heads, keyHeads: typeof keyHeads === 'number' ? keyHeads : heads };
+}
+
+function describeBase({ settings, modelPath, description, digest, tokenizer, heads }: BaseFacts): BaseModel {
   const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, maxPositions } = description;
   const kvTokens = description.kvPages * PAGE_TOKENS;
   const maxContext = Math.min(settings.maxContext ?? maxPositions, maxPositions, kvTokens);
@@ -177,6 +193,7 @@ function describeBase({ settings, modelPath, description, digest, tokenizer }: B
     hiddenSize,
     numLayers,
     vocabSize,
+    ...heads,
     maxContext,
     tieWordEmbeddings,
     quantization: description.quantization,

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { DerivationResult } from '#contracts/derivations-api.js';
 import type { ImportSource } from './import-source.js';
 
 /** Where to begin in a file, and how to know that it is still the same. */
@@ -33,6 +34,8 @@ export interface ImportOrigin {
   readonly files: readonly OriginFile[];
   /** Names of other files that lie beside them, where the source tells. */
   readonly leftOut: readonly string[];
+  /** What came out, where the files were computed from other versions. */
+  readonly derived?: DerivationResult;
 }
 
 /** Opens a source; throws ImportError (or OutboundError). */

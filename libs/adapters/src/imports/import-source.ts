@@ -9,6 +9,7 @@ import {
   TOKENIZER_CONFIG_FILE,
   WEIGHTS_FILE,
 } from '../intake/upload-parts.js';
+import { DerivationInputSchema, RecipeSchema } from '../derivation/recipe.js';
 import { IS_PICKLE } from '../peft/file-kinds.js';
 import { parseHubSource } from './hub-source.js';
 import { parseS3Source } from './s3-source.js';
@@ -23,6 +24,8 @@ export const ImportSourceSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('hub'), repo: z.string(), revision: z.string(), folder: z.string() }),
   /** Id of the finished upload of each file. */
   z.object({ kind: z.literal('uploads'), files: FilesSchema }),
+  /** Computed from other versions of the tenant. */
+  z.object({ kind: z.literal('derived'), recipe: RecipeSchema, inputs: z.array(DerivationInputSchema) }),
 ]);
 export type ImportSource = z.infer<typeof ImportSourceSchema>;
 
@@ -32,10 +35,7 @@ export const REQUIRED_FILES: readonly string[] = [CONFIG_FILE, WEIGHTS_FILE];
 /** The one source that a request names. Throws invalid_request. */
 export function parseImportFrom(from: ImportFrom): ImportSource {
   const { source, config_url, weights_url, chat_template_url, uploads } = from;
-  const hasUrls = config_url !== undefined || weights_url !== undefined || chat_template_url !== undefined;
-  if ([source !== undefined, hasUrls, uploads !== undefined].filter(Boolean).length !== 1) {
-    throw invalid('source', 'Give exactly one of `source`, `config_url` with `weights_url`, and `uploads`.');
-  }
+  checkOneSource(from);
   if (source !== undefined) return parseSource(source);
   if (uploads !== undefined) {
     return { kind: 'uploads', files: filesOfUploads(uploads) };
@@ -43,6 +43,18 @@ export function parseImportFrom(from: ImportFrom): ImportSource {
   if (config_url === undefined) throw invalid('config_url', '`config_url` is missing beside `weights_url`.');
   if (weights_url === undefined) throw invalid('weights_url', '`weights_url` is missing.');
   return { kind: 'https', files: named(config_url, weights_url, chat_template_url) };
+}
+
+/** Throws invalid_request unless exactly one is named. */
+export function checkOneSource(from: ImportFrom): void {
+  const { source, config_url, weights_url, chat_template_url, uploads, derive } = from;
+  const hasUrls = config_url !== undefined || weights_url !== undefined || chat_template_url !== undefined;
+  const given = [source !== undefined, hasUrls, uploads !== undefined, derive !== undefined];
+  if (given.filter(Boolean).length === 1) return;
+  throw invalid(
+    'source',
+    'Give exactly one of `source`, `config_url` with `weights_url`, `uploads`, and `derive`.',
+  );
 }
 
 function parseSource(source: string): ImportSource {
@@ -102,6 +114,8 @@ export function describeSource(source: ImportSource): string {
   switch (source.kind) {
     case 'uploads':
       return 'upload';
+    case 'derived':
+      return `derived:${source.recipe.operation}`;
     case 's3':
       return `s3://${source.bucket}/${source.prefix}`;
     case 'hub': {

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Derivation } from '#contracts/derivations-api.js';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
 import { DataSource, type EntityManager, Not, IsNull } from 'typeorm';
 import { publishChange } from '../registry/adapter-changes.js';
@@ -6,6 +7,7 @@ import { lockAdapter } from '../registry/adapter-rows.js';
 import { AdapterVersion } from '../registry/adapter-version.entity.js';
 import { BlobLedger } from '../blobs/blob-ledger.service.js';
 import { type Turn, VersionStates } from '../registry/version-states.service.js';
+import type { ImportOrigin } from './import-origin.js';
 import { type ImportSource, ImportSourceSchema } from './import-source.js';
 import { type FileProgress, VersionImport } from './version-import.entity.js';
 
@@ -101,7 +103,7 @@ export class ImportStates {
   async complete(
     { versionId, attempt }: Holder,
     files: ReadonlyMap<string, BlobInfo>,
-    leftOut: readonly string[],
+    { leftOut, derived }: Pick<ImportOrigin, 'leftOut' | 'derived'>,
   ): Promise<boolean> {
     return this.database.transaction(async (manager) => {
       const version = await lockImporting(manager, versionId);
@@ -117,7 +119,15 @@ export class ImportStates {
       }));
       await this.ledger.record(manager, rows);
       const doneBytes = rows.reduce((sum, { bytes }) => sum + bytes, 0);
-      await manager.update(AdapterVersion, { id: versionId }, { state: 'uploaded', leftOut: [...leftOut] });
+      await manager.update(
+        AdapterVersion,
+        { id: versionId },
+        {
+          state: 'uploaded',
+          leftOut: [...leftOut],
+          ...(derived && version.derivation && { derivation: { ...version.derivation, result: derived } }),
+        },
+      );
       await manager.update(
         VersionImport,
         { versionId },
@@ -168,6 +178,7 @@ interface ImportingVersion {
   readonly tenantId: string;
   /** Its name. */
   readonly adapter: string;
+  readonly derivation: Derivation | null;
 }
 
 async function lockImporting(
@@ -181,5 +192,6 @@ async function lockImporting(
   if (!row?.adapter) return undefined;
   const adapter = await lockAdapter(manager, row.tenantId, row.adapter.name).catch(() => undefined);
   const open = await manager.existsBy(AdapterVersion, { id: versionId, state: 'importing' });
-  return adapter && open ? { tenantId: row.tenantId, adapter: adapter.name } : undefined;
+  const { tenantId, derivation } = row;
+  return adapter && open ? { tenantId, adapter: adapter.name, derivation } : undefined;
 }

@@ -22,7 +22,8 @@ import { nextTurn } from '../registry/version-states.service.js';
 import { readVersionResource } from '../registry/version-resources.js';
 import { VersionsService } from '../registry/versions.service.js';
 import { IMPORT_PRODUCER, type ImportJob } from './import-job.js';
-import { describeSource, type ImportSource, parseImportFrom } from './import-source.js';
+import { DerivationPlans, type DerivationPlan } from '../derivation/derivation-plans.service.js';
+import { checkOneSource, describeSource, type ImportSource, parseImportFrom } from './import-source.js';
 import { ImportStates } from './import-states.service.js';
 import { VersionImport } from './version-import.entity.js';
 
@@ -40,7 +41,12 @@ export interface ImportOrder {
   readonly versionId?: string;
 }
 
-/** Versions whose files the server fetches itself. */
+/** Where a version comes from; what else is known where it is computed from others. */
+interface Planned extends Partial<Pick<DerivationPlan, 'derivation' | 'parents'>> {
+  readonly source: ImportSource;
+}
+
+/** Versions whose files the server fetches or makes itself. */
 @Injectable()
 export class ImportsService {
   constructor(
@@ -48,6 +54,7 @@ export class ImportsService {
     private readonly versions: VersionsService,
     private readonly states: ImportStates,
     private readonly uploads: ResumableUploads,
+    private readonly derivations: DerivationPlans,
     private readonly http: OutboundHttp,
     @Inject(IMPORT_PRODUCER) private readonly queue: JobProducer<ImportJob>,
     @Inject(ADAPTERS_LOGGER) private readonly logger: Logger,
@@ -58,11 +65,11 @@ export class ImportsService {
    * to be wrong at once: invalid_request, not_found (no such adapter), dependency_unavailable.
    */
   async start(order: ImportOrder): Promise<VersionResource> {
-    const source = parseImportFrom(order.from);
-    this.#check(source);
+    const plan = await this.#plan(order);
+    this.#check(plan.source);
     if (!order.create) await findAdapter(this.database.manager, order.tenantId, order.adapter);
     if (!(await this.queue.ready())) throw new AppError('dependency_unavailable', { retryAfter_s: 2 });
-    const version = await this.#record(order, source);
+    const version = await this.#record(order, plan);
     try {
       const turn = await nextTurn(this.database, order.tenantId);
       await this.queue.add(version.id, { versionId: version.id }, { turn });
@@ -95,6 +102,12 @@ export class ImportsService {
     return this.versions.get(tenantId, adapterName, number);
   }
 
+  async #plan({ tenantId, from }: ImportOrder): Promise<Planned> {
+    if (from.derive === undefined) return { source: parseImportFrom(from) };
+    checkOneSource(from);
+    return this.derivations.make(tenantId, from.derive);
+  }
+
   /** What a URL's text tells is told at once; what it resolves to is judged when it is called. */
   #check(source: ImportSource): void {
     if (source.kind !== 'https') return;
@@ -108,7 +121,8 @@ export class ImportsService {
     }
   }
 
-  async #record(order: ImportOrder, source: ImportSource): Promise<VersionResource> {
+  async #record(order: ImportOrder, plan: Planned): Promise<VersionResource> {
+    const { source, derivation, parents: made = [] } = plan;
     const { tenantId, adapter: name, facts } = order;
     return this.database.transaction(async (manager) => {
       if (order.create) await createUnlessThere(manager, tenantId, name);
@@ -124,6 +138,7 @@ export class ImportsService {
         facts,
         requireBaseMatch: order.requireBaseMatch ?? false,
         leftOut: [],
+        derivation: derivation ?? null,
       });
       await manager.insert(VersionImport, {
         versionId: id,
@@ -132,7 +147,9 @@ export class ImportsService {
         sha256: order.from.sha256 ?? null,
       });
       await manager.update(Adapter, { id: adapter.id, tenantId }, { nextVersion: adapter.nextVersion + 1 });
-      await writeParents(manager, row, await findParents(manager, tenantId, facts.parents ?? []));
+      const named = await findParents(manager, tenantId, facts.parents ?? []);
+      const added = named.filter(({ id }) => id === null || !made.some((parent) => parent.id === id));
+      await writeParents(manager, row, [...made, ...added]);
       const resource = await readVersionResource(manager, name, row);
       await AuditLog.record(manager, {
         tenantId,

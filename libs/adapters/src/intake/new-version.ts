@@ -1,4 +1,5 @@
 import type { VersionState } from '#contracts/adapters-api.js';
+import type { Derivation } from '#contracts/derivations-api.js';
 import type { VersionFacts } from '#contracts/lineage-api.js';
 import { currentRequest } from '#runtime/request-context.js';
 import type { EntityManager } from 'typeorm';
@@ -14,6 +15,8 @@ export interface NewVersion {
   readonly requireBaseMatch: boolean;
   /** Names of files that came with it and were not stored. */
   readonly leftOut: readonly string[];
+  /** Absent: it is not computed from others. */
+  readonly derivation?: Derivation | null;
 }
 
 /** Makes the adapter's next version, before anything is known of its files: what is not said has the database's default. */

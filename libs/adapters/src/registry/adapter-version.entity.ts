@@ -1,6 +1,7 @@
 import type { Actor } from '#contracts/audit-api.js';
 import type { AdapterWarning } from '#contracts/adapter-report.js';
 import type { VersionState } from '#contracts/adapters-api.js';
+import type { Derivation } from '#contracts/derivations-api.js';
 import type { VersionMetrics } from '#contracts/lineage-api.js';
 import type { Labels } from '#contracts/resource.js';
 import {
@@ -94,6 +95,10 @@ export class AdapterVersion {
 
   @Column('text')
   source!: string;
+
+  /** Null: it was not computed from others. */
+  @Column('jsonb', { nullable: true })
+  derivation!: Derivation | null;
 
   @Column('text', { nullable: true })
   description!: string | null;

@@ -72,6 +72,7 @@ export function versionResource(
     base_digest: row.baseDigest,
     bases: bases.map(baseResource),
     source: row.source,
+    derivation: row.derivation,
     description: row.description,
     labels: row.labels,
     parents,

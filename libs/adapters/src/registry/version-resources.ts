@@ -37,7 +37,8 @@ export async function readVersionResources(
   const basesOf = await readBases(manager, tenantId, { versionId, reports });
   const imported = versions.filter(({ row }) => row.source !== 'upload' || row.state === 'importing');
   const progressOf = await readImportProgress(manager, tenantId, imported);
-  return versions.map(({ adapter, row }) => {
+  return versions.map(({ adapter, row: whole }) => {
+    const row = reports ? whole : withoutModules(whole);
     const [weights, progress] = [weightsOf.get(row.id), progressOf.get(row.id)];
     if (!weights && !progress) throw new Error(`version ${row.id} has no weights`);
     return versionResource(adapter, row, {
@@ -47,6 +48,13 @@ export async function readVersionResources(
       bases: basesOf.get(row.id) ?? [],
     });
   });
+}
+
+/** A derivation without what it says of each module. */
+function withoutModules(row: AdapterVersion): AdapterVersion {
+  const { derivation } = row;
+  if (!derivation?.result) return row;
+  return { ...row, derivation: { ...derivation, result: { ...derivation.result, modules: [] } } };
 }
 
 /** What became of the versions on later bases, oldest first. */

@@ -1,0 +1,124 @@
+import type { ManifestModule, TensorRef } from '#contracts/adapter-manifest.js';
+import type { DerivationResult } from '#contracts/derivations-api.js';
+import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
+import { isFloatDtype } from '../peft/scan-floats.js';
+import { type Derived, type OnModule, relativeError, STORED } from './compose.js';
+import { DerivationRefused } from './derivation-refused.js';
+import { shrunkConfig } from './derived-config.js';
+import type { DerivedFile } from './derived-file.js';
+import { decodeFloats, encodeFloats } from './floats.js';
+import { fitLowRank, rankOfEnergy } from './low-rank.js';
+import type { ShrinkRecipe } from './recipe.js';
+import { type Delta, isFactored, readFactors, type SourceVersion } from './source-version.js';
+
+interface Factored {
+  /** As the base names it. */
+  readonly module: string;
+  readonly delta: Delta;
+}
+
+/** The same adapter with factors of lower ranks; whatever else it holds stays as it is. */
+export async function shrink(
+  recipe: ShrinkRecipe,
+  { source, header }: { readonly source: SourceVersion; readonly header: SafetensorsHeader },
+  { file, onModule }: { readonly file: DerivedFile; readonly onModule: OnModule },
+): Promise<Derived> {
+  const factored = factoredModules(source, header);
+  const replaced = new Set(factored.flatMap(({ delta }) => [delta.a.name, delta.b.name]));
+  const choose = recipe.energy === undefined ? () => recipe.rank ?? 1 : rankOfEnergy(recipe.energy);
+  const modules: DerivationResult['modules'] = [];
+  const ranked: { module: string; rank: number }[] = [];
+  let [total, missing] = [0, 0];
+  for (const { module, delta } of factored) {
+    const dtypes = {
+      a: recipe.dtype ? STORED[recipe.dtype] : delta.a.dtype,
+      b: recipe.dtype ? STORED[recipe.dtype] : delta.b.dtype,
+    };
+    const fitted = fitLowRank([await readFactors(source, delta)], { rank: choose, dtypes });
+    const { rank } = fitted;
+    await file.add(delta.a.name, dtypes.a, [rank, delta.a.shape[1] ?? 0], encodeFloats(dtypes.a, fitted.a));
+    await file.add(delta.b.name, dtypes.b, [delta.b.shape[0] ?? 0, rank], encodeFloats(dtypes.b, fitted.b));
+    total += fitted.total;
+    missing += fitted.missing;
+    modules.push({ module, rank, relative_error: relativeError(fitted.missing, fitted.total) });
+    ranked.push({ module: pathIn(delta.a.name) ?? module, rank });
+    onModule(modules.length, factored.length);
+  }
+  await copyOthers({ source, header, replaced, file });
+  const dora = source.manifest.modules.some(({ magnitude }) => magnitude);
+  return {
+    config: shrunkConfig(source.config, ranked, dora),
+    result: {
+      rank: Math.max(...modules.map(({ rank }) => rank)),
+      relative_error: relativeError(missing, total),
+      modules,
+    },
+  };
+}
+
+/** Each pair of factors once, also where two modules share it. */
+function factoredModules({ name, manifest }: SourceVersion, header: SafetensorsHeader): Factored[] {
+  const tensors = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
+  const found = new Map<string, Factored>();
+  for (const { module, lora } of manifest.modules) {
+    if (!lora) continue;
+    if (!isFactored(lora) || !isWhole(lora.a, tensors) || !isWhole(lora.b, tensors)) {
+      throw new DerivationRefused(
+        `The factors of ${module} in ${name} lie in the file in a form that cannot be shrunk.`,
+      );
+    }
+    const known = found.get(lora.a.name);
+    if (known && (known.delta.b.name !== lora.b.name || known.delta.scale !== lora.scale)) {
+      throw new DerivationRefused(
+        `${known.module} and ${module} of ${name} share a factor, and differ in others.`,
+      );
+    }
+    found.set(lora.a.name, known ?? { module, delta: lora });
+  }
+  if (found.size === 0) throw new DerivationRefused(`${name} has no low-rank deltas that could be shrunk.`);
+  return [...found.values()];
+}
+
+function isWhole({ name, begin, end }: TensorRef, tensors: ReadonlyMap<string, TensorInfo>): boolean {
+  const tensor = tensors.get(name);
+  return tensor?.begin === begin && tensor.end === end && tensor.shape.length === 2;
+}
+
+/** The module's path as the file has it. */
+function pathIn(tensor: string): string | undefined {
+  return /^base_model\.model\.(.+)\.lora_(?:embedding_)?A(?:\.weight)?$/.exec(tensor)?.[1];
+}
+
+async function copyOthers({
+  source,
+  header,
+  replaced,
+  file,
+}: {
+  readonly source: SourceVersion;
+  readonly header: SafetensorsHeader;
+  readonly replaced: ReadonlySet<string>;
+  readonly file: DerivedFile;
+}): Promise<void> {
+  const scaled = scaledBiases(source.manifest.modules);
+  for (const { name, dtype, shape, begin, end } of header.tensors) {
+    if (replaced.has(name)) continue;
+    const bytes = begin === end ? new Uint8Array() : await source.read(begin, end);
+    const scale = scaled.get(name) ?? 1;
+    const changed =
+      scale === 1 || !isFloatDtype(dtype)
+        ? bytes
+        : encodeFloats(
+            dtype,
+            decodeFloats(dtype, bytes).map((value) => value * scale),
+          );
+    await file.add(name, dtype, shape, changed);
+  }
+}
+
+/** The bias of a delta was multiplied by its scale, which is 1 from now on. */
+function scaledBiases(modules: readonly ManifestModule[]): ReadonlyMap<string, number> {
+  return new Map(
+    modules.flatMap(({ lora }) => (lora?.loraBias ? [[lora.loraBias.name, lora.scale] as const] : [])),
+  );
+}

@@ -1,0 +1,68 @@
+import type { AdapterManifest, ManifestModule, TensorRef } from '#contracts/adapter-manifest.js';
+import { decodeFloats } from './floats.js';
+import { DerivationRefused } from './derivation-refused.js';
+import type { LowRank } from './low-rank.js';
+
+/** A version that another is made from. */
+export interface SourceVersion {
+  /** `adapter@3` */
+  readonly name: string;
+  readonly weight: number;
+  readonly manifest: AdapterManifest;
+  /** adapter_config.json as it came. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Bytes of the weights that the manifest is of. */
+  readonly read: (begin: number, end: number) => Promise<Uint8Array>;
+}
+
+export interface Delta {
+  readonly rank: number;
+  readonly scale: number;
+  readonly a: TensorRef;
+  readonly b: TensorRef;
+}
+
+const MODULE_PARTS = new Set(['module', 'lora']);
+const LORA_PARTS = new Set(['rank', 'scale', 'a', 'b']);
+const WORDS: Readonly<Record<string, string>> = {
+  magnitude: 'DoRA',
+  weight: 'replaces a weight (modules_to_save)',
+  bias: 'replaces a bias (bias)',
+  tokenRows: 'replaces rows of tokens (trainable_token_indices)',
+  loraBias: 'has a bias of its own (lora_bias)',
+};
+
+/** The deltas of a version that is nothing else, by module. Throws DerivationRefused for any other: it has no sum. */
+export function plainDeltas({ name, manifest }: SourceVersion): ReadonlyMap<string, Delta> {
+  if (manifest.invocationTokens)
+    throw new DerivationRefused(`${name} is an activated LoRA, which is not composed with others.`);
+  return new Map(manifest.modules.map((module) => [module.module, plainDelta(name, module)]));
+}
+
+function plainDelta(version: string, module: ManifestModule): Delta {
+  const { lora } = module;
+  const other =
+    Object.keys(module).find((part) => !MODULE_PARTS.has(part)) ??
+    Object.keys(lora ?? {}).find((part) => !LORA_PARTS.has(part));
+  if (other !== undefined) {
+    throw new DerivationRefused(
+      `${version} is more than low-rank deltas: ${module.module} ${WORDS[other] === 'DoRA' ? 'is trained with DoRA' : (WORDS[other] ?? `has ${other}`)}, which has no sum.`,
+    );
+  }
+  if (!lora || !isFactored(lora)) {
+    throw new DerivationRefused(
+      `${version} has no low-rank factors of ${module.module} that can be computed with.`,
+    );
+  }
+  return lora;
+}
+
+export function isFactored({ rank, a, b }: Delta): boolean {
+  return a.shape.length === 2 && b.shape.length === 2 && a.shape[0] === rank && b.shape[1] === rank;
+}
+
+export async function readFactors(source: SourceVersion, { rank, scale, a, b }: Delta): Promise<LowRank> {
+  const read = async ({ dtype, begin, end }: TensorRef): Promise<Float32Array> =>
+    decodeFloats(dtype, await source.read(begin, end));
+  return { rank, scale, a: await read(a), b: await read(b) };
+}
