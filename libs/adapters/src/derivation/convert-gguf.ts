@@ -3,7 +3,7 @@ import type { FactorDtype } from '#contracts/derivations-api.js';
 import type { FloatDtype } from '../peft/scan-floats.js';
 import { STORED } from './compose.js';
 import { DerivationRefused } from './derivation-refused.js';
-import { encodeFloats } from './floats.js';
+import { encodeFloats, turned } from './floats.js';
 import { type GgufTensor, writeGguf } from './gguf-file.js';
 import type { LowRank } from './low-rank.js';
 import { type Delta, plainDeltas, readFactors, type SourceVersion } from './source-version.js';
@@ -161,13 +161,4 @@ function interleaved(values: Float32Array, { rank, heads }: { rank: number; head
     }
   }
   return result;
-}
-
-/** [rows, columns] to [columns, rows]. */
-export function turned(values: Float32Array, rows: number): Float32Array {
-  const columns = values.length / rows;
-  return Float32Array.from(
-    values,
-    (_, at) => values[(at % rows) * columns + Math.floor(at / rows)] as number,
-  );
 }

@@ -86,3 +86,12 @@ function halfValues(): Float32Array {
   });
   return halves;
 }
+
+/** [rows, columns] to [columns, rows]. */
+export function turned(values: Float32Array, rows: number): Float32Array {
+  const columns = values.length / rows;
+  return Float32Array.from(
+    values,
+    (_, at) => values[(at % rows) * columns + Math.floor(at / rows)] as number,
+  );
+}

@@ -1,0 +1,126 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isFloatDtype } from '../peft/scan-floats.js';
+import { readSafetensors } from '#safetensors/reader.js';
+import { llamaBase } from '../../../../test/support/llama-base.js';
+import { sourceVersion } from '../../../../test/support/source-version.js';
+import { readMlxConfig } from '../mlx/mlx-config.js';
+import { planConversion } from '../mlx/mlx-conversion.js';
+import { convertToGguf } from './convert-gguf.js';
+import { convertToMlx } from './convert-mlx.js';
+import { DerivedFile } from './derived-file.js';
+import { decodeFloats, turned } from './floats.js';
+import { readFactors } from './source-version.js';
+
+const golden = new URL('../../../../test/golden/', import.meta.url);
+const base = llamaBase(new URL('cases/llama-gqa/model/config.json', golden));
+const adapters = fileURLToPath(new URL('cases/llama-gqa/adapters/', golden));
+/** Without the copy of the embedding that PEFT saved beside deltas of it. */
+function sourceOf(adapter: string) {
+  const { source } = sourceVersion(join(adapters, adapter), base);
+  const modules = source.manifest.modules.map(({ weight, ...module }) =>
+    module.lora || !weight ? module : { ...module, weight },
+  );
+  return { ...source, manifest: { ...source.manifest, modules } };
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lorikeet-converted-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('a version in GGUF', () => {
+  const convert = async (adapter: string, to = base) => {
+    const path = join(folder, `${adapter}.gguf`);
+    await convertToGguf(sourceOf(adapter), { base: to, path });
+    return readFile(path);
+  };
+
+  it("is the file that llama.cpp's own package writes, byte for byte", async () => {
+    const wanted = readFileSync(new URL('derived/qv-r8.gguf', golden));
+    expect((await convert('qv-r8')).equals(wanted)).toBe(true);
+  });
+
+  it('takes embeddings, and ranks and scales that differ', async () => {
+    for (const adapter of ['embed-lm-head', 'patterns', 'all-r16-bf16']) {
+      expect((await convert(adapter)).length).toBeGreaterThan(1_000);
+    }
+  });
+
+  it.each([
+    ['dora-r8', base, 'DoRA'],
+    ['save-lm-head', base, 'replaces a weight'],
+    ['qv-r8', { ...base, architecture: 'OlmoForCausalLM' }, 'Adapters of OlmoForCausalLM have no GGUF form'],
+    ['qv-r8', { ...base, heads: undefined }, 'does not say how many heads'],
+  ])('is refused for %s, case %#', async (adapter, to, why) => {
+    await expect(convert(adapter, to as typeof base)).rejects.toThrow(why);
+  });
+});
+
+describe("a version in MLX-LM's form", () => {
+  async function converted(adapter: string) {
+    const path = join(folder, 'adapters.safetensors');
+    const file = await DerivedFile.create(path);
+    try {
+      const source = sourceOf(adapter);
+      const { config } = await convertToMlx(source, 'f32', { file, onModule: () => undefined });
+      await file.finish();
+      return { source, config: config as Record<string, unknown>, bytes: await readFile(path) };
+    } finally {
+      await file.close();
+    }
+  }
+
+  it.each(['qv-r8', 'rslora-r4', 'patterns', 'some-layers', 'dora-r8', 'embed-lm-head'])(
+    '%s has the same deltas when it is read again',
+    async (adapter) => {
+      const { source, config, bytes } = await converted(adapter);
+      const { adapter: mlx, errors } = readMlxConfig(config, base);
+      expect(errors).toEqual([]);
+      if (!mlx) throw new Error('no adapter was read');
+      const plan = planConversion(mlx, readSafetensors(bytes).header, base);
+      if ('errors' in plan) throw new Error(JSON.stringify(plan.errors));
+      const factor = (name: string): Float32Array => {
+        const found = plan.tensors.find((tensor) => tensor.name === name);
+        if (!found || !isFloatDtype(found.dtype)) throw new Error(`${name} is missing`);
+        const values = decodeFloats(found.dtype, bytes.subarray(found.from.begin, found.from.end));
+        return turned(values, found.from.shape[0] ?? 0);
+      };
+      for (const { module, lora } of source.manifest.modules) {
+        if (!lora) continue;
+        const { a, b, rank, scale } = await readFactors(source, lora);
+        const parts = lora.a.name.includes('embedding')
+          ? ['lora_embedding_A', 'lora_embedding_B']
+          : ['lora_A.weight', 'lora_B.weight'];
+        const [a2, b2] = parts.map((part) => factor(`base_model.model.${module}.${part}`));
+        if (!a2 || !b2) throw new Error(`${module} is missing`);
+        const wanted = firstRow(b, a, { rank, scale });
+        const found = firstRow(b2, a2, { rank: mlx.rank, scale: mlx.scale });
+        for (const [at, value] of found.entries()) expect(value).toBeCloseTo(wanted[at] ?? 0, 6);
+      }
+    },
+  );
+
+  it('is refused for more than factors', async () => {
+    await expect(converted('save-lm-head')).rejects.toThrow('MLX-LM has no form for');
+  });
+});
+
+/** The first row of scale * b a: enough to tell a wrong order, rank or scale. */
+function firstRow(
+  b: Float32Array,
+  a: Float32Array,
+  { rank, scale }: { rank: number; scale: number },
+): Float64Array {
+  const columns = a.length / rank;
+  return Float64Array.from({ length: Math.min(columns, 64) }, (_, column) => {
+    let sum = 0;
+    for (let i = 0; i < rank; i += 1) sum += (b[i] ?? 0) * (a[i * columns + column] ?? 0);
+    return scale * sum;
+  });
+}
