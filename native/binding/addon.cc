@@ -3,8 +3,10 @@
 #include <utility>
 
 #include "backend/shared/kv_type.h"
+#include "binding/gguf_metadata.h"
 #include "binding/js_error.h"
 #include "binding/session.h"
+#include "model/gguf/gguf_model.h"
 #include "model/inspect.h"
 #include "model/step_plan.h"
 
@@ -37,13 +39,19 @@ static Napi::Value inspect(const Napi::CallbackInfo& info) {
     Napi::TypeError::New(env, "inspect needs the path of a checkpoint").ThrowAsJavaScriptException();
     return env.Undefined();
   }
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
   const lorikeet::Result<lorikeet::CheckpointSummary> summary =
-      lorikeet::guarded([&] { return lorikeet::inspect_checkpoint(info[0].As<Napi::String>().Utf8Value()); });
+      lorikeet::guarded([&] { return lorikeet::inspect_checkpoint(path); });
   if (!summary) return lorikeet::binding::thrown(env, summary.error());
   Napi::Object result = Napi::Object::New(env);
   result["maxPositions"] = static_cast<double>(summary->max_positions);
   result["kvTokenBytes"] = kv_token_bytes(env, summary->kv_layers);
   result["features"] = features(env, summary->features);
+  if (!lorikeet::is_gguf(path)) return result;
+  lorikeet::Result<Napi::Object> metadata =
+      lorikeet::guarded([&] { return lorikeet::binding::gguf_metadata(env, path); });
+  if (!metadata) return lorikeet::binding::thrown(env, metadata.error());
+  result["gguf"] = *metadata;
   return result;
 }
 

@@ -7,6 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "backend/shared/dtype.h"
+#include "model/gguf/gguf_model.h"
+#include "model/gguf/gguf_tensors.h"
+#include "model/gguf/gguf_types.h"
+#include "model/safetensors.h"
 
 namespace lorikeet {
 
@@ -50,7 +54,26 @@ Result<DType> checkpoint_dtype(const std::string& name, const std::string& dtype
 
 }  // namespace
 
-Result<Checkpoint> Checkpoint::open(const std::string& folder) {
+Result<Checkpoint> Checkpoint::open_gguf_file(const std::string& path) {
+  Result<GgufModel> model = GgufModel::open(path);
+  if (!model) return model.error();
+  Result<GgufTensors> tensors = name_gguf_tensors(std::move(*model));
+  if (!tensors) return within(path, tensors.error());
+  Checkpoint checkpoint;
+  checkpoint.whole_gains_ = tensors->whole_gains;
+  checkpoint.shards_ = std::move(tensors->files);
+  for (size_t shard = 0; shard < checkpoint.shards_.size(); ++shard) {
+    for (const auto& [name, tensor] : checkpoint.shards_[shard].tensors()) {
+      if (!checkpoint.where_.emplace(name, Place{shard, name}).second)
+        return Error{path + ": two tensors stand for " + name};
+    }
+  }
+  return checkpoint;
+}
+
+Result<Checkpoint> Checkpoint::open(const std::string& path) {
+  if (is_gguf(path)) return open_gguf_file(path);
+  const std::string& folder = path;
   Checkpoint checkpoint;
   const std::string single = folder + "/model.safetensors";
   const std::string index = single + ".index.json";
@@ -166,10 +189,55 @@ Result<HostTensor> Checkpoint::take_shaped(const std::string& name, const std::v
     return Error{"tensor " + name + " has shape " + shape_text(tensor.shape) + ", but config.json needs " +
                  shape_text(shape)};
   }
+  const GgufType* const type = find_gguf_type(tensor.dtype);
+  if (tensor.paired_heads > 0 || (type != nullptr && type->decode != nullptr)) {
+    taken_.insert(name);
+    return make(name, tensor);
+  }
   Result<DType> dtype = checkpoint_dtype(name, tensor.dtype);
   if (!dtype) return dtype.error();
   taken_.insert(name);
   return HostTensor{data(name), *dtype, 0, 0, MappedFile::drop};
+}
+
+namespace {
+
+// Rows of each head from neighbours (0, D/2, 1, D/2 + 1, ..) to halves (0, 1, 2, ..).
+std::vector<std::byte> in_halves(const std::byte* rows, int64_t count, size_t row_bytes, int64_t heads) {
+  std::vector<std::byte> result(static_cast<size_t>(count) * row_bytes);
+  const int64_t head = count / heads, half = head / 2;
+  for (int64_t row = 0; row < count; ++row) {
+    const int64_t in_head = row % head;
+    const int64_t from = row - in_head + in_head % half * 2 + in_head / half;
+    std::memcpy(&result[static_cast<size_t>(row) * row_bytes], rows + static_cast<size_t>(from) * row_bytes,
+                row_bytes);
+  }
+  return result;
+}
+
+}  // namespace
+
+Result<HostTensor> Checkpoint::make(const std::string& name, const TensorInfo& tensor) {
+  const std::byte* bytes = data(name);
+  const uint64_t size = tensor.end - tensor.begin;
+  if (const int64_t heads = tensor.paired_heads; heads > 0) {
+    const int64_t rows = tensor.shape.front();
+    if (rows % (2 * heads) != 0) return Error{"tensor " + name + " has no even number of rows for each head"};
+    bytes = made_.emplace_back(in_halves(bytes, rows, size / static_cast<uint64_t>(rows), heads)).data();
+    MappedFile::drop(data(name), data(name) + size);
+  }
+  const GgufType* const type = find_gguf_type(tensor.dtype);
+  if (type == nullptr || type->decode == nullptr) {
+    Result<DType> dtype = checkpoint_dtype(name, tensor.dtype);
+    if (!dtype) return dtype.error();
+    return HostTensor{bytes, *dtype, 0, 0, nullptr};
+  }
+  const uint64_t blocks = size / type->bytes;
+  std::vector<std::byte>& values = made_.emplace_back(blocks * type->values * sizeof(float));
+  for (uint64_t i = 0; i < blocks; ++i)
+    type->decode(bytes + i * type->bytes, reinterpret_cast<float*>(values.data()) + i * type->values);
+  MappedFile::drop(data(name), data(name) + size);
+  return HostTensor{values.data(), DType::f32, 0, 0, nullptr};
 }
 
 Result<RawTensor> Checkpoint::take_raw(const std::string& name) {

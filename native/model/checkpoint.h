@@ -1,6 +1,8 @@
-// The weights of a Hugging Face checkpoint folder: one model.safetensors or the shards that an index names.
+// The weights of a checkpoint: of a Hugging Face folder, one model.safetensors or the shards that an index
+// names; or of a GGUF file, by the names that the folder would have.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 #include <span>
@@ -9,7 +11,7 @@
 
 #include "backend/interface/tensor.h"
 #include "model/network.h"
-#include "model/safetensors.h"
+#include "model/tensor_file.h"
 
 namespace lorikeet {
 
@@ -23,7 +25,8 @@ struct RawTensor {
 
 class Checkpoint {
  public:
-  static Result<Checkpoint> open(const std::string& folder);
+  // `path`: a folder, or a GGUF file.
+  static Result<Checkpoint> open(const std::string& path);
 
   // From now on tensors go by the network's names. Forgets those that it ignores; two tensors of one name are
   // an error.
@@ -33,7 +36,7 @@ class Checkpoint {
 
   bool has(const std::string& name) const { return where_.contains(name); }
   // The tensor as [rows, cols], or as a vector of `cols` when rows is 1. Wrong shape or a dtype other than
-  // F32, F16, BF16 is an error. Remembers that the tensor was taken.
+  // F32, F16, BF16 and GGUF's is an error. Remembers that the tensor was taken.
   Result<HostTensor> take(const std::string& name, int64_t rows, int64_t cols);
   Result<HostTensor> take_vector(const std::string& name, int64_t size);
   // Of shape [count, rows, cols]: one view for each of the first dimension.
@@ -42,13 +45,20 @@ class Checkpoint {
   // A tensor of one element, of shape [] or [1].
   Result<HostTensor> take_number(const std::string& name);
   Result<RawTensor> take_raw(const std::string& name);
+  // Tensors that had to be decoded or rearranged are kept here until this is called.
+  void release_made() { made_.clear(); }
+  // The norms' weights hold the offset that the network adds to them.
+  bool whole_gains() const { return whole_gains_; }
   // Tensors that nothing took: weights which the network would silently go without.
   std::vector<std::string> untaken() const;
   // Byte for byte, dtype and shape included.
   bool same_bytes(const std::string& a, const std::string& b) const;
 
  private:
+  static Result<Checkpoint> open_gguf_file(const std::string& path);
   Result<HostTensor> take_shaped(const std::string& name, const std::vector<int64_t>& shape);
+  // Of a GGUF file: rows in Transformers' order, blocks decoded.
+  Result<HostTensor> make(const std::string& name, const TensorInfo& tensor);
   struct Place {
     size_t shard = 0;
     std::string stored;  // its name in the file
@@ -61,10 +71,12 @@ class Checkpoint {
     return shards_[where_.at(name).shard].data(info(name));
   }
 
-  std::vector<SafetensorsFile> shards_;
+  std::vector<TensorFile> shards_;
   std::map<std::string, Place> where_;  // by the tensor's name
   std::set<std::string> taken_;
   size_t ignored_ = 0;
+  bool whole_gains_ = false;
+  std::deque<std::vector<std::byte>> made_;  // elements of a deque stay where they are
 };
 
 }  // namespace lorikeet

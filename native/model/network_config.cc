@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "model/families/family.h"
+#include "model/gguf/gguf_config.h"
 #include "model/json_fields.h"
 #include "model/mapped_file.h"
 
@@ -299,7 +300,15 @@ Status refuse_quantized_elsewhere(const std::string& folder) {
 
 }  // namespace
 
-Result<Network> read_network(const std::string& folder) {
+Result<Network> read_network(const std::string& path) {
+  if (is_gguf(path)) {
+    Result<GgufModel> model = GgufModel::open(path);
+    if (!model) return model.error();
+    Result<std::string> config = gguf_config_text(*model);
+    if (!config) return config.error();
+    return parse_network(*config, std::nullopt);
+  }
+  const std::string& folder = path;
   Result<std::string> text = read_text(folder + "/config.json");
   if (!text) return text.error();
   if (Status s = refuse_quantized_elsewhere(folder); !s) return s.error();

@@ -1,5 +1,5 @@
-// A checkpoint folder's config.json -> the network. What is not implemented is refused here or in the
-// family's own file, with the field's name.
+// A checkpoint folder's config.json, or a GGUF file's metadata -> the network. What is not implemented is
+// refused here or in the family's own file, with the field's name.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace lorikeet {
 
-Result<Network> read_network(const std::string& folder);
+Result<Network> read_network(const std::string& path);
 // `generation_text` is generation_config.json's content where the folder has one.
 Result<Network> parse_network(const std::string& text, const std::optional<std::string>& generation_text);
 

@@ -143,9 +143,4 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
   return SafetensorsFile(std::move(*file), std::move(*tensors));
 }
 
-const TensorInfo* SafetensorsFile::find(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  return found == tensors_.end() ? nullptr : &found->second;
-}
-
 }  // namespace lorikeet

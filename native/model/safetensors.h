@@ -9,33 +9,16 @@
 #include <string_view>
 #include <vector>
 
-#include "model/mapped_file.h"
+#include "model/tensor_file.h"
 
 namespace lorikeet {
 
-struct TensorInfo {
-  std::string dtype;           // as the file spells it: "F32", "BF16", ...
-  std::vector<int64_t> shape;  // slowest first
-  uint64_t begin = 0;          // from the start of the file
-  uint64_t end = 0;
-};
-
-// "[512, 64]"
-std::string shape_text(const std::vector<int64_t>& shape);
-
-class SafetensorsFile {
+class SafetensorsFile : public TensorFile {
  public:
   static Result<SafetensorsFile> open(const std::string& path);
 
-  const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
-  const TensorInfo* find(const std::string& name) const;
-  const std::byte* data(const TensorInfo& tensor) const { return file_.bytes().data() + tensor.begin; }
-
  private:
-  SafetensorsFile(MappedFile file, std::map<std::string, TensorInfo> tensors)
-      : file_(std::move(file)), tensors_(std::move(tensors)) {}
-  MappedFile file_;
-  std::map<std::string, TensorInfo> tensors_;
+  using TensorFile::TensorFile;
 };
 
 // The header alone; `file` is the whole file. Separate from open() so that tests and fuzzers need no disk.

@@ -38,10 +38,12 @@ class WeightLoader {
                             : module.place == ModulePlace::positions ? load_positions(module)
                                                                      : Status{};
       if (!status) return status.error();
+      checkpoint_.release_made();
       first = end;
     }
     for (size_t layer = 0; layer < network_.layers.size(); ++layer) {
       if (Status s = load_layer_numbers(network_.layers[layer], weights_.layers[layer]); !s) return s.error();
+      checkpoint_.release_made();
     }
     const Status embed = load_embedding(modules.front());  // last: a tied table needs the head
     if (!embed) return embed.error();
@@ -132,7 +134,7 @@ class WeightLoader {
                   .copies = norm.copies,
                   .gain = {},
                   .bias = {},
-                  .offset = norm.offset};
+                  .offset = checkpoint_.whole_gains() ? 0 : norm.offset};
     if (norm.gain) {
       Result<HostTensor> gain = take_gain(module);
       if (!gain) return gain.error();

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "backend/shared/dtype.h"
+#include "model/safetensors.h"
 #include "test/checks.h"
 
 namespace lorikeet::test {

@@ -10,12 +10,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readAdapter } from '#adapters/peft/read-adapter.js';
-import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import { openModel } from '#native-engine/load.js';
 import type { NativeModel } from '#native-engine/native.js';
-import { readSafetensors } from '#safetensors/reader.js';
 import { comparableTokens, type GoldenRun } from '../support/golden.js';
+import { modulesOf } from '../support/golden-modules.js';
 import { type DriverLimits, StepDriver } from '../support/step-driver.js';
 
 /*
@@ -59,29 +57,6 @@ const open = (modelPath: string, backend: 'reference' | 'cpu'): Promise<NativeMo
     kv: { bytes: 8 << 20, pageTokens: LIMITS.pageTokens, dtype: 'f32' },
   });
 
-function modulesOf(folder: string, model: NativeModel): AdapterManifest['modules'] {
-  const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, modules } = model.description;
-  const reading = readAdapter({
-    configJson: readFileSync(join(folder, 'adapter_config.json'), 'utf8'),
-    header: readSafetensors(readFileSync(join(folder, 'adapter_model.safetensors'))).header,
-    base: {
-      name: 'base',
-      digest: 'b'.repeat(64),
-      maxContext: LIMITS.maxContext,
-      quantization: 'none',
-      architecture,
-      hiddenSize,
-      numLayers,
-      vocabSize,
-      tieWordEmbeddings,
-      modules: [...modules],
-    },
-    weights: { sha256: 'a'.repeat(64), bytes: 1 },
-  });
-  if (reading.verdict === 'rejected') throw new Error(JSON.stringify(reading.report.errors));
-  return reading.manifest.modules;
-}
-
 const cases = readdirSync(FAMILIES).toSorted();
 const served = cases.filter((name) => !(name in REFUSED));
 
@@ -107,7 +82,7 @@ describe.each(settings)('$name on the $backend backend', ({ backend, folder }) =
       if (adapter === null || handles.has(adapter)) continue;
       const adapterFolder = join(folder, 'adapters', adapter);
       const weightsPath = join(adapterFolder, 'adapter_model.safetensors');
-      const spec = { weightsPath, modules: modulesOf(adapterFolder, model) };
+      const spec = { weightsPath, modules: modulesOf(adapterFolder, model, LIMITS.maxContext) };
       handles.set(adapter, (await model.loadAdapter(spec)).handle);
     }
   });

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inspectModel } from '#native-engine/load.js';
+import { PRE_TOKENIZER_NAMES } from '#serving/checkpoint/gguf-pre-tokenizers.js';
+import { type GgufFields, ggufFile } from '../support/gguf-file.js';
 import { goldenFolder } from '../support/golden-base.js';
 import { ROOT } from '../support/stack.js';
 
@@ -50,6 +52,29 @@ describe('docs/models.md', () => {
         expect(refusalOf({ model_type, architectures: [name] })).not.toMatch(/architecture/);
       expect(refusalOf({ model_type, architectures: ['FrogForCausalLM'] })).toMatch(/FrogForCausalLM/);
     }
+  });
+
+  it('lists what is read of GGUF files', () => {
+    const path = join(folder, 'x.gguf');
+    const refusal = (fields: GgufFields, type?: number): string => {
+      const tensor = { name: 'x', shape: [256], type: 'F32', data: Buffer.alloc(1024) } as const;
+      const bytes = ggufFile({ 'general.architecture': ['text', 'frog'], ...fields }, [tensor]);
+      // The type of the one tensor stands before its offset, which is 0.
+      if (type !== undefined) bytes.writeUInt32LE(type, bytes.indexOf(Buffer.from([1, 0, 0, 0, 0, 1])) + 12);
+      writeFileSync(path, bytes);
+      try {
+        return String(inspectModel(path));
+      } catch (error) {
+        return (error as Error).message.replace('in GGUF ', '');
+      }
+    };
+    const item = (title: string): string =>
+      section('GGUF').split(`- **${title}**`)[1]?.split('\n- ')[0] ?? '';
+    expect(codes(item('Architectures')).slice(1)).toEqual(implemented(refusal({})));
+    expect(codes(item('Types'))).toEqual(implemented(refusal({}, 16)));
+    expect(codes(item('Tokenizers').split('these cuts')[1]?.split(': ')[1] ?? '').slice(0, -1)).toEqual(
+      PRE_TOKENIZER_NAMES,
+    );
   });
 
   it('lists the types of rotary embeddings', () => {

@@ -228,7 +228,7 @@ describe('the opening of a draft model', () => {
   });
 
   it.each([
-    [{ DRAFT_MODEL_PATH: '/nowhere/at/all' }, 'DRAFT_MODEL_PATH: there is no folder /nowhere/at/all'],
+    [{ DRAFT_MODEL_PATH: '/nowhere/at/all' }, 'DRAFT_MODEL_PATH: there is no folder or file /nowhere/at/all'],
     [
       { DRAFT_MODEL_PATH: import.meta.dirname },
       `DRAFT_MODEL_PATH: ${import.meta.dirname} holds no config.json`,

@@ -13,7 +13,12 @@ export interface ModelInspection {
   readonly kvTokenBytes: Readonly<Record<KvDtype, number>>;
   /** What the network computes, in words; `-` where there is nothing to say. */
   readonly features: NetworkFeatures;
+  /** Of a GGUF file: its metadata. */
+  readonly gguf?: GgufMetadata;
 }
+
+/** Values by key: texts, numbers, booleans, and lists of them. */
+export type GgufMetadata = Readonly<Record<string, unknown>>;
 
 export interface NetworkFeatures {
   readonly norms: string;
@@ -33,7 +38,7 @@ export type KvDtype = 'f32' | 'f16' | 'bf16' | 'int8';
 export type AdapterDtype = 'stored' | 'bf16' | 'int8';
 
 export interface OpenOptions {
-  /** Folder with config.json and *.safetensors. */
+  /** Folder with config.json and *.safetensors, or a GGUF file. */
   readonly modelPath: string;
   readonly backend: 'cpu' | 'reference';
   readonly threads: number;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { ggufFiles, isGguf } from './checkpoint/gguf-files.js';
 import { fileStamp, hashFile } from './residency/file-hash.js';
 
 const CONFIG_AND_TOKENIZER = [
@@ -11,13 +12,24 @@ const CONFIG_AND_TOKENIZER = [
   'generation_config.json', // says which tokens end an answer
 ];
 
+interface DigestedFile {
+  readonly name: string;
+  readonly path: string;
+}
+
 /** Files that make a base model what it is: a change in any of them makes another base. */
-function digestedFiles(names: readonly string[]): string[] {
-  return names.filter((name) => CONFIG_AND_TOKENIZER.includes(name) || name.endsWith('.safetensors')).sort();
+async function digestedFiles(modelPath: string): Promise<readonly DigestedFile[]> {
+  if (isGguf(modelPath)) return ggufFiles(modelPath).map((path, i) => ({ name: `${i}.gguf`, path }));
+  const names = await readdir(modelPath);
+  return names
+    .filter((name) => CONFIG_AND_TOKENIZER.includes(name) || name.endsWith('.safetensors'))
+    .sort()
+    .map((name) => ({ name, path: resolve(modelPath, name) }));
 }
 
 /**
- * SHA-256 (hex) over the names and content hashes of config, tokenizer, template and weight files. Content hashes are kept in
+ * SHA-256 (hex) over the names and content hashes of config, tokenizer, template and weight files; of a GGUF model over its
+ * parts, however they are called. Content hashes are kept in
  * `cachePath` by path, size, time and inode, because hashing a large checkpoint at each start takes long.
  */
 export async function baseDigest(
@@ -28,8 +40,7 @@ export async function baseDigest(
   const cache = cachePath === undefined ? {} : await readCache(cachePath);
   const fresh: Record<string, string> = {};
   const digest = createHash('sha256').update('lorikeet.base.v1\n');
-  for (const name of digestedFiles(await readdir(modelPath))) {
-    const path = resolve(modelPath, name);
+  for (const { name, path } of await digestedFiles(modelPath)) {
     const key = `${path}:${await fileStamp(path)}`;
     const sha256 = cache[key] ?? (await hashFile(path, signal));
     fresh[key] = sha256;

@@ -1,5 +1,4 @@
-import { basename, join, resolve } from 'node:path';
-import { z } from 'zod';
+import { resolve } from 'node:path';
 import type { BaseModel } from '#contracts/base-model.js';
 import type {
   AdapterDtype,
@@ -10,16 +9,17 @@ import type {
 } from '#native-engine/native.js';
 import type { AppError } from '#runtime/app-error.js';
 import type { SettingsOf } from '#runtime/settings.js';
-import { checkFolder } from './checkpoint-folder.js';
 import { baseDigest } from './base-digest.js';
-import { type NamedTemplates, readTemplates } from './text/chat-template.js';
+import type { Heads, InspectNative } from './checkpoint/checkpoint.js';
+import { checkCheckpoint, checkpointName, readCheckpoint } from './checkpoint/read-checkpoint.js';
+import type { NamedTemplates } from './text/chat-template.js';
 import { kvBudgetBytes, PAGE_TOKENS } from './kv/kv-budget.js';
-import { type Pooling, readPooling } from './pooling.js';
+import type { Pooling } from './pooling.js';
 import { availableMemoryBytes, physicalCores } from './machine.js';
 import type { servingSettings } from './settings.js';
 import { checkDraftModel, type DraftModel, openDraftModel } from './speculation/draft-model.js';
 import { ModelError } from './model-error.js';
-import { readJsonIfThere, Tokenizer } from './text/tokenizer.js';
+import { Tokenizer, type TokenizerSource } from './text/tokenizer.js';
 
 export type ServingSettings = SettingsOf<typeof servingSettings>;
 
@@ -37,7 +37,7 @@ export interface OpenedModel {
 
 export interface OpeningOptions {
   readonly settings: ServingSettings;
-  readonly inspectNative: (modelPath: string) => ModelInspection;
+  readonly inspectNative: InspectNative;
   readonly openNative: (options: OpenOptions) => Promise<NativeModel>;
   /** Where content hashes of the checkpoint's files are kept between starts. */
   readonly digestCachePath: string | undefined;
@@ -51,24 +51,20 @@ export async function openModel({
   digestCachePath,
 }: OpeningOptions): Promise<OpenedModel> {
   const modelPath = resolve(settings.modelPath);
-  await checkFolder('MODEL_PATH', modelPath);
-  const tokenizer = await Tokenizer.load(modelPath).catch((cause: unknown) => {
-    throw new ModelError(`${modelPath}: the tokenizer cannot be used: ${messageOf(cause)}`, { cause });
-  });
-  const options = nativeOptions(settings, modelPath, inspectNative(modelPath));
+  await checkCheckpoint('MODEL_PATH', modelPath);
+  const checkpoint = await readCheckpoint(modelPath, inspectNative);
+  const { templates, pooling, heads } = checkpoint;
+  const tokenizer = tokenizerOf(modelPath, checkpoint.tokenizer);
+  const options = nativeOptions(settings, modelPath, checkpoint.inspection);
   const native = await openNative(options);
   try {
-    const [digest, templates, eosTokenIds, pooling] = await Promise.all([
-      baseDigest(modelPath, digestCachePath),
-      readTemplates(modelPath),
-      readEosTokenIds(modelPath, native.description, tokenizer),
-      readPooling(modelPath),
-    ]);
-    const description = native.description;
-    const heads = await readHeads(modelPath);
+    const { description } = native;
+    const eosTokenIds = allEosTokenIds(checkpoint.eosTokenIds, description, tokenizer);
+    const digest = await baseDigest(modelPath, digestCachePath);
     const base = describeBase({ settings, modelPath, description, digest, tokenizer, heads });
     const opening = { settings, inspectNative, openNative };
-    const draft = await openDraftModel({ ...opening, tokenizer, options, description: native.description });
+    const own = { tokenizer, tokenizerJson: checkpoint.tokenizer.json };
+    const draft = await openDraftModel({ ...opening, ...own, options, description });
     return { native, base, tokenizer, templates, eosTokenIds, pooling, draft };
   } catch (error) {
     await native.close();
@@ -84,8 +80,8 @@ export async function checkModel(
   inspectNative: OpeningOptions['inspectNative'],
 ): Promise<void> {
   const modelPath = resolve(settings.modelPath);
-  await checkFolder('MODEL_PATH', modelPath);
-  nativeOptions(settings, modelPath, inspectNative(modelPath));
+  await checkCheckpoint('MODEL_PATH', modelPath);
+  nativeOptions(settings, modelPath, (await readCheckpoint(modelPath, inspectNative)).inspection);
   await checkDraftModel(settings, inspectNative);
 }
 
@@ -139,21 +135,15 @@ function nativeOptions(
   };
 }
 
-const GenerationConfigSchema = z.looseObject({
-  eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
-});
-
-/** Every token that may end a generation: config.json's, generation_config.json's, and the tokenizer's own. */
-async function readEosTokenIds(
-  modelPath: string,
+/** Every token that may end a generation: the network's, those of the checkpoint's other files, and the tokenizer's own. */
+function allEosTokenIds(
+  ofCheckpoint: readonly number[],
   description: ModelDescription,
   tokenizer: Tokenizer,
-): Promise<number[]> {
-  const file = (await readJsonIfThere(join(modelPath, 'generation_config.json'))) ?? {};
-  const generation = GenerationConfigSchema.parse(file).eos_token_id ?? [];
+): number[] {
   const named = tokenizer.specialTokens.eos_token;
   const ofTokenizer = named === undefined ? undefined : tokenizer.idOf(named);
-  const ids = [...description.eosTokenIds, ...[generation].flat()];
+  const ids = [...description.eosTokenIds, ...ofCheckpoint];
   if (ofTokenizer !== undefined) ids.push(ofTokenizer);
   return [...new Set(ids)].filter((id) => id >= 0 && id < description.vocabSize);
 }
@@ -164,20 +154,7 @@ interface BaseFacts {
   readonly description: ModelDescription;
   readonly digest: string;
   readonly tokenizer: Tokenizer;
-  readonly heads: Pick<BaseModel, 'heads' | 'keyHeads'>;
-}
-
-/** What config.json says of the attention's heads; nothing where it has another form. */
-async function readHeads(modelPath: string): Promise<BaseFacts['heads']> {
-  const config: Record<string, unknown> = {
-    ...((await readJsonIfThere(join(modelPath, 'config.json'))) as object | undefined),
-  };
-  const { num_attention_heads: heads, num_key_value_heads: keyHeads } = {
-    ...config,
-    ...(config.text_config as object | undefined),
-  } as Record<string, unknown>;
-  if (typeof heads !== 'number') return {};
-  return { heads, keyHeads: typeof keyHeads === 'number' ? keyHeads : heads };
+  readonly heads: Heads;
 }
 
 function describeBase({ settings, modelPath, description, digest, tokenizer, heads }: BaseFacts): BaseModel {
@@ -186,8 +163,8 @@ function describeBase({ settings, modelPath, description, digest, tokenizer, hea
   const maxContext = Math.min(settings.maxContext ?? maxPositions, maxPositions, kvTokens);
   if (maxContext < 2) throw new ModelError('KV_CACHE_BYTES: the cache is too small for a single page');
   return {
-    name: settings.modelName ?? basename(modelPath),
-    knownAs: [basename(modelPath)],
+    name: settings.modelName ?? checkpointName(modelPath),
+    knownAs: [checkpointName(modelPath)],
     digest,
     architecture,
     hiddenSize,
@@ -203,6 +180,11 @@ function describeBase({ settings, modelPath, description, digest, tokenizer, hea
   };
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function tokenizerOf(modelPath: string, source: TokenizerSource): Tokenizer {
+  try {
+    return Tokenizer.of(source);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new ModelError(`${modelPath}: the tokenizer cannot be used: ${message}`, { cause });
+  }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '#runtime/app-error.js';
-import { readJsonIfThere } from './text/tokenizer.js';
+import { readJsonIfThere } from './text/json-file.js';
 
 /** How a text's hidden states become one vector. */
 export interface Pooling {
@@ -11,7 +11,7 @@ export interface Pooling {
 }
 
 /** Of a checkpoint that says nothing: a decoder's last token has seen all others, and OpenAI's vectors have length 1. */
-const OF_A_DECODER: Pooling = { kind: 'last', normalize: true };
+export const OF_A_DECODER: Pooling = { kind: 'last', normalize: true };
 
 const ModulesSchema = z.array(z.looseObject({ type: z.string(), path: z.string().default('') }));
 const KINDS = {

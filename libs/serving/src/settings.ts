@@ -46,16 +46,13 @@ export const servingSettings = {
   modelPath: setting(
     {
       name: 'MODEL_PATH',
-      summary: 'Folder of a Hugging Face checkpoint: config.json, *.safetensors, tokenizer.json',
+      summary:
+        'Folder of a Hugging Face checkpoint (config.json, *.safetensors, tokenizer.json), or a GGUF file, of a split one its first part',
       defaultText: 'the bundled demo model (set by `npm start`)',
     },
-    z
-      .string({ error: 'is required: the folder of a Hugging Face checkpoint' })
-      .superRefine((value, context) => {
-        if (value.endsWith('.gguf')) {
-          context.addIssue('GGUF files are not supported yet; give the folder of a safetensors checkpoint');
-        }
-      }) as unknown as z.ZodType<string, string | undefined>,
+    z.string({
+      error: 'is required: the folder of a Hugging Face checkpoint, or a GGUF file',
+    }) as unknown as z.ZodType<string, string | undefined>,
   ),
   modelName: setting(
     { name: 'MODEL_NAME', summary: 'Name of the base model in the API', defaultText: 'folder name' },
@@ -131,7 +128,7 @@ export const servingSettings = {
     {
       name: 'DRAFT_MODEL_PATH',
       summary:
-        'Folder of a smaller checkpoint with the same tokenizer that guesses tokens ahead for all adapters, where that is faster',
+        'Folder or GGUF file of a smaller checkpoint with the same tokenizer that guesses tokens ahead for all adapters, where that is faster',
     },
     text.optional(),
   ),

@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { ModelDescription, ModelInspection, NativeModel, OpenOptions } from '#native-engine/native.js';
-import { checkFolder } from '../checkpoint-folder.js';
+import type { InspectNative, Checkpoint } from '../checkpoint/checkpoint.js';
+import { checkCheckpoint, checkpointName, readCheckpoint } from '../checkpoint/read-checkpoint.js';
 import { PAGE_TOKENS } from '../kv/kv-budget.js';
 import { availableMemoryBytes } from '../machine.js';
 import { ModelError } from '../model-error.js';
-import { Tokenizer } from '../text/tokenizer.js';
+import { Tokenizer, type TokenizerSource } from '../text/tokenizer.js';
 import type { SpeculationSetting } from './wanted-drafts.js';
 
 /** A smaller model of the same tokenizer, without adapters. */
@@ -17,16 +17,16 @@ export interface DraftModel {
 interface DraftSettings {
   readonly draftModelPath: string | undefined;
   readonly draftKvCacheBytes: number | undefined;
-  readonly modelPath: string;
   readonly speculation: SpeculationSetting;
 }
 
 export interface DraftOpening {
   readonly settings: DraftSettings;
-  readonly inspectNative: (modelPath: string) => ModelInspection;
+  readonly inspectNative: InspectNative;
   readonly openNative: (options: OpenOptions) => Promise<NativeModel>;
   /** Of the model that it drafts for. */
   readonly tokenizer: Tokenizer;
+  readonly tokenizerJson: string;
   readonly options: OpenOptions;
   readonly description: ModelDescription;
 }
@@ -39,9 +39,10 @@ export async function openDraftModel(opening: DraftOpening): Promise<DraftModel 
   const { settings, options, description } = opening;
   const path = draftPath(settings);
   if (path === undefined) return undefined;
-  await checkFolder('DRAFT_MODEL_PATH', path);
-  await checkTokenizer(path, opening);
-  const inspection = opening.inspectNative(path);
+  await checkCheckpoint('DRAFT_MODEL_PATH', path);
+  const checkpoint = await readDraft(path, opening.inspectNative);
+  checkTokenizer(path, checkpoint, opening);
+  const { inspection } = checkpoint;
   const { adapterDtype: _, ...same } = options;
   const bytes = settings.draftKvCacheBytes ?? kvBytes(inspection, options, description.kvPages);
   const native = await opening.openNative({ ...same, modelPath: path, kv: { ...options.kv, bytes } });
@@ -52,7 +53,7 @@ export async function openDraftModel(opening: DraftOpening): Promise<DraftModel 
       `DRAFT_MODEL_PATH: ${path} knows ${vocabSize} tokens, of ${opening.tokenizer.size} of its tokenizer`,
     );
   }
-  return { name: basename(path), native };
+  return { name: checkpointName(path), native };
 }
 
 /** Fails as `openDraftModel` would, as far as that can be told within a moment. */
@@ -62,8 +63,8 @@ export async function checkDraftModel(
 ): Promise<void> {
   const path = draftPath(settings);
   if (path === undefined) return;
-  await checkFolder('DRAFT_MODEL_PATH', path);
-  inspectNative(path);
+  await checkCheckpoint('DRAFT_MODEL_PATH', path);
+  await readDraft(path, inspectNative);
 }
 
 function draftPath({ draftModelPath, speculation }: DraftSettings): string | undefined {
@@ -79,20 +80,36 @@ function kvBytes(inspection: ModelInspection, { kv }: OpenOptions, pages: number
   return Math.max(pageBytes, Math.min(pages * pageBytes, share));
 }
 
-/** Each token has to be the same text: how a text becomes tokens is the model's own affair. */
-async function checkTokenizer(path: string, { settings, tokenizer }: DraftOpening): Promise<void> {
-  const fileOf = (folder: string) => readFile(join(folder, 'tokenizer.json'));
-  const [own, other] = await Promise.all([fileOf(settings.modelPath), fileOf(path)]);
-  if (own.equals(other)) return;
-  const drafts = await Tokenizer.load(path).catch((cause: unknown) => {
-    throw new ModelError(`DRAFT_MODEL_PATH: the tokenizer of ${path} cannot be used`, { cause });
+async function readDraft(path: string, inspectNative: InspectNative): Promise<Checkpoint> {
+  return readCheckpoint(path, inspectNative).catch((cause: unknown) => {
+    throw cause instanceof ModelError
+      ? new ModelError(`DRAFT_MODEL_PATH: ${cause.message}`, { cause })
+      : cause;
   });
+}
+
+/** Each token has to be the same text: how a text becomes tokens is the model's own affair. */
+function checkTokenizer(
+  path: string,
+  { tokenizer: source }: Checkpoint,
+  { tokenizer, tokenizerJson }: DraftOpening,
+): void {
+  if (source.json === tokenizerJson) return;
+  const drafts = draftTokenizer(path, source);
   const id = firstDifference(tokenizer, drafts);
   if (id === undefined) return;
   const named = [drafts, tokenizer].map((one) => JSON.stringify(one.nameOf(id)));
   throw new ModelError(
     `DRAFT_MODEL_PATH: ${path} has another tokenizer than the model: token ${id} is ${named[0]} there and ${named[1]} here`,
   );
+}
+
+function draftTokenizer(path: string, source: TokenizerSource): Tokenizer {
+  try {
+    return Tokenizer.of(source);
+  } catch (cause) {
+    throw new ModelError(`DRAFT_MODEL_PATH: the tokenizer of ${path} cannot be used`, { cause });
+  }
 }
 
 function firstDifference(one: Tokenizer, other: Tokenizer): number | undefined {

@@ -9,7 +9,7 @@ import type { RenderWorkerData } from '#jinja/chat/render-thread.js';
 import { AppError } from '#runtime/app-error.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { RenderPool } from './render-pool.js';
-import { readJsonIfThere } from './tokenizer.js';
+import { readJsonIfThere } from './json-file.js';
 
 export type ChatInput = Extract<GenerateRequest['input'], { kind: 'chat' }>;
 

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { RenderWorkerData } from '#jinja/chat/render-thread.js';
 import type { GuardedText } from '#jinja/chat/control-tokens.js';
 import { guardTokenizer, type GuardedTokenizer } from './control-tokens.js';
+import { readJsonIfThere } from './json-file.js';
 import { tokenBytesRule } from './token-bytes.js';
 
 export interface EncodedText {
@@ -32,6 +33,14 @@ const TokenizerFileSchema = z.looseObject({
     .default([]),
   decoder: z.unknown(),
 });
+
+/** What a tokenizer is made of. */
+export interface TokenizerSource {
+  /** tokenizer.json's text. */
+  readonly json: string;
+  /** bos_token, eos_token, ...: as chat templates name them. */
+  readonly specialTokens: Readonly<Record<string, string>>;
+}
 
 export class TooManyTokensError extends Error {
   constructor(readonly tokens: number) {
@@ -82,17 +91,18 @@ export class Tokenizer {
   /** No token stands for more characters than this. */
   readonly longestToken: number;
 
+  /** Of a folder that holds tokenizer.json. */
   static async load(modelPath: string): Promise<Tokenizer> {
-    const text = await readFile(join(modelPath, 'tokenizer.json'), 'utf8');
-    const file = TokenizerFileSchema.parse(JSON.parse(text));
-    const rust = RustTokenizer.fromString(text);
+    return Tokenizer.of(await readTokenizer(modelPath));
+  }
+
+  static of({ json, specialTokens }: TokenizerSource): Tokenizer {
+    const file = TokenizerFileSchema.parse(JSON.parse(json));
+    const rust = RustTokenizer.fromString(json);
     rust.disableTruncation();
     rust.disablePadding();
-    const special = {
-      ...(await readSpecialTokens(join(modelPath, 'special_tokens_map.json'))),
-      ...(await readSpecialTokens(join(modelPath, 'tokenizer_config.json'))),
-    };
-    return new Tokenizer(rust, loadGuarded(text, new Set(Object.values(special)), rust), file, special);
+    const guarded = loadGuarded(json, new Set(Object.values(specialTokens)), rust);
+    return new Tokenizer(rust, guarded, file, specialTokens);
   }
 
   /** Ids from 0 to here are known; the model's vocabulary may be larger. */
@@ -198,6 +208,17 @@ function wholeText(strict: TextDecoder, bytes: Uint8Array): string | undefined {
   }
 }
 
+/** What a folder as Transformers writes it says of its tokenizer. */
+export async function readTokenizer(modelPath: string): Promise<TokenizerSource> {
+  return {
+    json: await readFile(join(modelPath, 'tokenizer.json'), 'utf8'),
+    specialTokens: {
+      ...(await readSpecialTokens(join(modelPath, 'special_tokens_map.json'))),
+      ...(await readSpecialTokens(join(modelPath, 'tokenizer_config.json'))),
+    },
+  };
+}
+
 async function readSpecialTokens(path: string): Promise<Record<string, string>> {
   const file = await readJsonIfThere(path);
   if (file === undefined) return {};
@@ -208,20 +229,4 @@ async function readSpecialTokens(path: string): Promise<Record<string, string>> 
       return token === undefined ? [] : [[name, token]];
     }),
   );
-}
-
-/** Undefined when there is no such file. */
-export async function readJsonIfThere(path: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${path} is not valid JSON`, { cause: error });
-  }
 }
