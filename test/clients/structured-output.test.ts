@@ -50,6 +50,14 @@ it('the openai client parses what it asked for, several at once, whole and strea
   expect(streamed.choices[0]?.message.content).toBe(whole.choices[0]?.message.content);
 });
 
+it('a structured answer that was predicted is the same', async () => {
+  const response_format = zodResponseFormat(Bird, 'bird');
+  const body = { ...ask, seed: 5, response_format };
+  const content = (await openai.chat.completions.create(body)).choices[0]?.message.content ?? '';
+  const again = await openai.chat.completions.create({ ...body, prediction: { type: 'content', content } });
+  expect(again.choices[0]?.message.content).toBe(content);
+});
+
 it('an answer that is cut says so', async () => {
   const response_format = { type: 'json_object' as const };
   const { choices } = await openai.chat.completions.create({ ...ask, max_tokens: 2, response_format });

@@ -147,6 +147,7 @@ export class FakeNative implements NativeModel {
     this.rows += plan.rows;
     this.maxRows = Math.max(this.maxRows, plan.rows);
     try {
+      await masksCome(plan);
       this.#copyPages(plan);
       const adapterOfRow = this.#adapterOfRow(plan);
       this.#inUse = new Set(adapterOfRow.map(handleOf));
@@ -397,4 +398,15 @@ function quick(plan: StepPlan): () => void {
       plan.outFinite[r] = 1;
     }
   };
+}
+
+/** Native waits for masks too, if not for so long. */
+async function masksCome({ masks, samples, maskSlot, maskNumber }: StepPlan): Promise<void> {
+  if (masks === undefined) return;
+  const isDue = (_: unknown, sample: number): boolean => {
+    const slot = maskSlot[sample] as number;
+    return slot >= 0 && Math.abs(Atomics.load(masks.numbers, slot)) !== maskNumber[sample];
+  };
+  const due = Array.from({ length: samples });
+  for (const until = Date.now() + 5_000; due.some(isDue) && Date.now() < until; ) await nextTurn();
 }

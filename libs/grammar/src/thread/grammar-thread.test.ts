@@ -115,6 +115,26 @@ describe('the grammar thread', () => {
     await expect((async () => thread.advance(id, []))()).rejects.toThrow(/no matcher/);
   });
 
+  it('writes the masks behind guesses and stays where it was', async () => {
+    const thread = startThread();
+    const id = await thread.begin(regexGrammar('a(ba|12)c'));
+    await thread.advance(id, [token('a')], { slot: 0, number: 1 });
+    const places = [1, 2, 3].map((slot) => ({ slot, number: 5 }));
+    await thread.guess(id, [token('b'), token('b'), token('a')], places);
+    expect([1, 2, 3].map((slot) => Atomics.load(thread.slots.numbers, slot))).toEqual([5, -5, -5]);
+    expect(allowedIn(thread, 1)).toEqual([token('a')]);
+    expect(allowedIn(thread, 2)).toEqual([]);
+    await thread.guess(
+      id,
+      [token('12'), token('c'), STOP],
+      places.map(({ slot }) => ({ slot, number: 6 })),
+    );
+    expect([1, 2, 3].map((slot) => Atomics.load(thread.slots.numbers, slot))).toEqual([6, 6, -6]);
+    expect(allowedIn(thread, 2)).toEqual([STOP]);
+    await thread.advance(id, [token('ba')], { slot: 0, number: 2 });
+    expect(allowedIn(thread, 0)).toEqual([token('c')]);
+  });
+
   it.each([
     ['a pattern', regexGrammar('[ab]*é|(a|😀)*12|€?x')],
     ['a string', schemaGrammar({ type: 'string', maxLength: 3 })],

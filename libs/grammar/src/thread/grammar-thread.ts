@@ -3,7 +3,15 @@ import type { StructureLimits } from '../budget.js';
 import { StructureError } from '../errors.js';
 import { type MaskSlots, publish } from './mask-slots.js';
 import { MatcherHistory } from './matcher-history.js';
-import type { Advance, Beginning, Command, GrammarWorkerData, MaskPlace, Outcome } from './protocol.js';
+import {
+  type Advance,
+  type Beginning,
+  type Command,
+  type GrammarWorkerData,
+  type MaskPlace,
+  type Outcome,
+  placesOf,
+} from './protocol.js';
 import type { Vocabulary } from './vocabulary.js';
 import { type WorkerEnd, WorkerLink } from './worker-link.js';
 
@@ -99,6 +107,12 @@ export class GrammarThread {
   async rollback(id: number, count: number, place?: MaskPlace): Promise<void> {
     this.#history(id).rollback(count);
     await this.#ask({ kind: 'rollback', id, count, ...(place && { place }) });
+  }
+
+  /** Writes the mask behind each of some tokens that may come; the matcher stays where it is. */
+  async guess(id: number, tokens: readonly number[], places: readonly MaskPlace[]): Promise<void> {
+    this.#history(id);
+    await this.#ask({ kind: 'guess', id, tokens, places });
   }
 
   end(id: number): void {
@@ -242,10 +256,9 @@ export class GrammarThread {
 
   /** Its mask will not come, and a matcher that did not live through it is gone. */
   #forsake(command: Command): void {
-    if (!('place' in command)) return;
+    if (command.kind !== 'advance' && command.kind !== 'rollback' && command.kind !== 'guess') return;
     this.#matchers.delete(command.id);
-    const { place } = command;
-    if (place !== undefined) publish(this.slots, place.slot, -place.number);
+    for (const { slot, number } of placesOf(command)) publish(this.slots, slot, -number);
   }
 
   #failAll(message: string): void {

@@ -4,7 +4,15 @@ import { wishGrammar } from '../wish-grammar.js';
 import { LibraryMemory } from './library-memory.js';
 import { publish } from './mask-slots.js';
 import { Matchers } from './matchers.js';
-import type { Advance, Answer, Command, GrammarWorkerData, Outcome, Request } from './protocol.js';
+import {
+  type Advance,
+  type Answer,
+  type Command,
+  type GrammarWorkerData,
+  type Outcome,
+  placesOf,
+  type Request,
+} from './protocol.js';
 import { loadXgrammar } from './xgrammar.js';
 
 /** Owns the automaton library: whatever it does to itself ends this thread and nothing else. */
@@ -22,8 +30,8 @@ async function outcomeOf(command: Command): Promise<Outcome> {
     return { value: await valueOf(command) };
   } catch (error) {
     // After a fault that ends the thread, the next one writes the mask.
-    if (error instanceof StructureError && 'place' in command && command.place !== undefined)
-      publish(data.slots, command.place.slot, -command.place.number);
+    if (error instanceof StructureError)
+      for (const { slot, number } of placesOf(command)) publish(data.slots, slot, -number);
     return faultOf(error);
   }
 }
@@ -40,6 +48,9 @@ async function valueOf(command: Command): Promise<string | Advance | undefined> 
       return undefined;
     case 'advance':
       return matchers.advance(command.id, command.tokens, command.place);
+    case 'guess':
+      await matchers.guess(command.id, command.tokens, command.places);
+      return undefined;
     case 'rollback':
       await matchers.rollback(command.id, command.count, command.place);
       return undefined;

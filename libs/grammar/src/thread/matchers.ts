@@ -82,6 +82,21 @@ export class Matchers {
     return { accepted, ended: matcher.isTerminated() };
   }
 
+  /** Writes the masks behind guessed tokens; behind the first that does not fit, or that ends the answer, are none. */
+  async guess(id: number, tokens: readonly number[], places: readonly MaskPlace[]): Promise<void> {
+    const own = this.#of(id);
+    const { matcher } = own;
+    let accepted = 0;
+    for (const [i, place] of places.entries()) {
+      const token = tokens[i] as number;
+      const fits =
+        accepted === i && !this.vocabulary.stopTokens.includes(token) && matcher.acceptToken(token);
+      if (fits) accepted++;
+      await this.#write(own, place, fits);
+    }
+    if (accepted > 0) matcher.rollBack(accepted);
+  }
+
   async rollback(id: number, count: number, place: MaskPlace | undefined): Promise<void> {
     const own = this.#of(id);
     own.matcher.rollBack(count);

@@ -38,8 +38,21 @@ export type Command =
       readonly tokens: readonly number[];
       readonly place?: MaskPlace;
     }
+  /** Tokens that may come, and for each of them the place of the mask behind it; the matcher stays where it was. */
+  | {
+      readonly kind: 'guess';
+      readonly id: number;
+      readonly tokens: readonly number[];
+      readonly places: readonly MaskPlace[];
+    }
   | { readonly kind: 'rollback'; readonly id: number; readonly count: number; readonly place?: MaskPlace }
   | { readonly kind: 'end'; readonly id: number };
+
+/** Where a command's masks go. */
+export function placesOf(command: Command): readonly MaskPlace[] {
+  if (command.kind === 'guess') return command.places;
+  return 'place' in command && command.place !== undefined ? [command.place] : [];
+}
 
 export interface Advance {
   /** How many of the tokens the grammar took; behind the first that it did not take, none. */

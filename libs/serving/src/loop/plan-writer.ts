@@ -8,6 +8,7 @@ import {
   type SampleColumns,
 } from '#native-engine/sample-columns.js';
 import { makeStepPlan, type StepPlanCapacity } from '#native-engine/step-plan.js';
+import type { MaskPlace } from '#grammar/thread/protocol.js';
 import type { PendingCopy } from '../kv/prefix-entry.js';
 import type { Sequence } from './sequence.js';
 import type { StopRule } from './stop-rule.js';
@@ -43,7 +44,7 @@ export interface PlannedSequence
   readonly options: {
     readonly bans: Pick<TokenBans, 'size' | 'copyTo'>;
     readonly stopRule: Pick<StopRule, 'bannedUntilMin' | 'belowMin'>;
-    readonly mask?: { readonly slot: number; readonly number: number } | undefined;
+    readonly mask?: { place(guesses: number): MaskPlace } | undefined;
   };
 }
 
@@ -210,7 +211,7 @@ export class PlanWriter<S extends PlannedSequence = Sequence> {
     plan.sampleSeed[sample * 2] = sequence.seed;
     plan.sampleSeed[sample * 2 + 1] = BigInt(sequence.generated + drafted.length);
     const history = plan.historyStart[sample] as number;
-    this.#writeMask(sequence, sample);
+    this.#writeMask(sequence, sample, drafted.length);
     const historyEnd = sequence.history?.copyTo(plan, history, drafted) ?? history;
     this.#endSample(historyEnd, this.#writeBias(sequence, sample, drafted));
   }
@@ -222,12 +223,13 @@ export class PlanWriter<S extends PlannedSequence = Sequence> {
     listedStart[sample + 1] = start + listedTokens.length;
   }
 
-  #writeMask({ options: { mask } }: S, sample: number): void {
+  #writeMask({ options: { mask } }: S, sample: number, drafted: number): void {
     if (mask === undefined) return;
     const plan = this.#plan;
     plan.masks = this.maskMemory();
-    plan.maskSlot[sample] = mask.slot;
-    plan.maskNumber[sample] = mask.number;
+    const { slot, number } = mask.place(drafted);
+    plan.maskSlot[sample] = slot;
+    plan.maskNumber[sample] = number;
   }
 
   #writeBias(sequence: S, sample: number, drafted: readonly number[]): number {

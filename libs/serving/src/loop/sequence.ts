@@ -81,7 +81,6 @@ export class Sequence implements Schedulable, PrefixHolder {
   readonly promptLogprobs: number | undefined;
   /** Kept only when a penalty needs it. */
   readonly history: TokenHistory | undefined;
-  /** Never with a mask: each token of a draft would need one of its own before it is known whether those before it stay. */
   readonly speculation: Speculation | undefined;
 
   /** The version's digest, or the composition's; undefined: the base model. */
@@ -156,8 +155,7 @@ export class Sequence implements Schedulable, PrefixHolder {
     this.promptLogprobs = options.choice === 0 ? request.promptLogprobs : undefined;
     this.history = hasPenalty(request.sampling) ? new TokenHistory(prompt) : undefined;
     const drafts = [options.ngram, options.predicted, options.model].some((one) => one !== undefined);
-    const speculates = drafts && options.mask === undefined;
-    this.speculation = speculates ? new Speculation({ ...options, promptTokens: prompt.length }) : undefined;
+    this.speculation = drafts ? new Speculation({ ...options, promptTokens: prompt.length }) : undefined;
     this.#tokens = new Int32Array(prompt.length + Math.min(options.maxTokens, 256));
     this.#tokens.set(prompt);
     this.#length = prompt.length;

@@ -98,18 +98,24 @@ export class StepOutputs {
   #readDraws({ sequence, draft }: StepEntry, plan: StepPlan, first: number): RequestOutcome | undefined {
     let outcome: RequestOutcome | undefined;
     let accepted = 0;
+    let drawn = 0;
     for (;;) {
       const sample = first + accepted;
-      if (plan.outDrawn[sample] === 0) return this.#withoutMask(sequence);
+      if (plan.outDrawn[sample] === 0) break;
       if (plan.outFinite[sample] === 0) return this.#notFinite(sequence);
       outcome = this.#readDraw(sequence, plan, sample);
+      drawn++;
       if (outcome !== undefined || accepted === draft.length) break;
       if (plan.outToken[sample] !== draft[accepted]) break;
       accepted++;
       sequence.computedTokens++;
     }
+    const isLate = drawn === accepted;
+    if (outcome === undefined) this.#askMask(sequence, { drawn, isLate });
     if (draft.length > 0) {
-      sequence.speculation?.learn(draft.length, accepted, sequence.totalTokens);
+      // What is behind a mask that was late was not checked.
+      const checked = isLate ? accepted : draft.length;
+      if (checked > 0) sequence.speculation?.learn(checked, accepted, sequence.totalTokens);
       this.metrics.draftedTokens.inc(draft.length);
       this.metrics.acceptedTokens.inc(accepted);
     }
@@ -137,16 +143,20 @@ export class StepOutputs {
         ? {}
         : { scored: [scoredToken(plan, sample, { tokenizer, shown: stopRule.shown })] }),
     });
-    if (ending !== undefined) return this.finish(sequence, ending);
-    sequence.options.mask?.read(id);
-    return undefined;
+    return ending === undefined ? undefined : this.finish(sequence, ending);
   }
 
-  /** Nothing was drawn: the last known token is computed once more, for its logits. */
-  #withoutMask(sequence: Sequence): undefined {
+  /** Of the token behind those that were `drawn`. Where the last mask was late its token is computed once more, for its logits. */
+  #askMask(
+    sequence: Sequence,
+    { drawn, isLate }: { readonly drawn: number; readonly isLate: boolean },
+  ): void {
+    const { mask } = sequence.options;
+    if (mask && drawn > 0) mask.read([...sequence.generatedTokens.subarray(sequence.generated - drawn)]);
+    if (!isLate) return;
     this.metrics.lateMasks.inc();
     sequence.computedTokens--;
-    sequence.waitsForMask = sequence.options.mask?.isReady === false;
+    sequence.waitsForMask = mask?.isReady === false;
   }
 
   #notFinite(sequence: Sequence): RequestOutcome {

@@ -271,4 +271,18 @@ describe('a draft model', () => {
     await run(other.engine, request(promptOf(5), { maxTokens: 120 }));
     expect(dear.steps).toBeLessThan(4);
   });
+
+  it('guesses for answers with a structure too, which stay as they are', async () => {
+    const structured = [0, 1, 2, 3].map((i) => {
+      const wish = { kind: 'regex', pattern: i % 2 === 0 ? '[^q]{1,60}' : '[a-z]{40}' } as const;
+      const body = request(promptOf(9, i), { maxTokens: 50, structure: { wish, field: 'guided' } });
+      return { ...body, sampling: { ...body.sampling, ...(i > 1 ? { temperature: 1, seed: i } : {}) } };
+    });
+    const plain = fixture.open({ kvPages: 100 });
+    const wanted = await Promise.all(structured.map((body) => run(plain.engine, body)));
+    const { engine, registry } = opened();
+    const got = await Promise.all(structured.map((body) => run(engine, body)));
+    expect(got.map(answerOf)).toEqual(wanted.map(answerOf));
+    expect(valueOf(await registry.metrics(), 'speculation_accepted_tokens_total')).toBeGreaterThan(10);
+  });
 });

@@ -8,7 +8,7 @@ export interface DraftedGrant extends Grant<Sequence> {
 }
 
 /** Rows of a step that may hold drafts: many sequences share the cost of reading the weights without them. */
-const MOST_DRAFT_ROWS = 64;
+export const MOST_DRAFT_ROWS = 64;
 
 /**
  * Fills what the grants leave of the step with drafts of the requests that speculate. A draft lies after its request's
@@ -30,11 +30,19 @@ export function draftAhead(
     const share = Math.floor(rows / speculating--);
     // The last token that it may generate needs no successor.
     const most = Math.min(share, room, request.maxTokens - request.generated - 1);
-    const draft = request.speculation?.draft(request.tokens, most, guessed?.get(request)) ?? [];
+    const draft = masked(
+      request,
+      request.speculation?.draft(request.tokens, most, guessed?.get(request)) ?? [],
+    );
     rows -= draft.length;
     pages.grow(request.pages, end + draft.length);
     return { ...grant, draft };
   });
+}
+
+/** Of a structured answer, the guesses that have masks: each token behind one needs its own. */
+function masked({ options: { mask } }: Sequence, draft: readonly number[]): readonly number[] {
+  return mask === undefined ? draft : draft.slice(0, mask.guess(draft));
 }
 
 /**

@@ -1,10 +1,11 @@
 import { StructureError } from '#grammar/errors.js';
 import type { GrammarThread } from '#grammar/thread/grammar-thread.js';
 import { isAllowed, type MaskSlots, maskIn } from '#grammar/thread/mask-slots.js';
+import type { MaskPlace } from '#grammar/thread/protocol.js';
 import type { MaskPool } from './mask-pool.js';
 
 export interface AnswerMaskOptions {
-  readonly thread: Pick<GrammarThread, 'begin' | 'advance' | 'end'>;
+  readonly thread: Pick<GrammarThread, 'begin' | 'advance' | 'guess' | 'end'>;
   readonly pool: MaskPool;
   readonly slot: number;
   readonly grammar: string;
@@ -17,12 +18,25 @@ export interface AnswerMaskOptions {
   readonly onFailed: (error: unknown) => void;
 }
 
-/** Which tokens one answer may go on with: made by the grammar thread while the step multiplies that needs it. */
+/** The masks behind the guesses of one step. */
+interface Guesses {
+  readonly places: readonly MaskPlace[];
+  /** The thread writes to them no more. */
+  isAnswered: boolean;
+  /** No step reads them any more. */
+  isOver: boolean;
+}
+
+/**
+ * Which tokens one answer may go on with: made by the grammar thread while the step multiplies that needs it, and where the
+ * step checks guesses, also for the tokens behind each of them.
+ */
 export class AnswerMask {
   readonly slot: number;
   #number: number;
   #matcher: number | undefined;
   #isOver = false;
+  #guesses: Guesses | undefined;
   /** Questions that the thread has not answered: until then it may write to the slot. */
   #open = 1;
 
@@ -32,9 +46,12 @@ export class AnswerMask {
     void this.#begin();
   }
 
-  /** Of the mask of the next token. */
-  get number(): number {
-    return this.#number;
+  /** Where the mask of the token behind the last known one and `guesses` more is, or will be. */
+  place(guesses: number): MaskPlace {
+    if (guesses === 0) return { slot: this.slot, number: this.#number };
+    const place = this.#guesses?.places[guesses - 1];
+    if (place === undefined) throw new Error(`${guesses} guesses have no mask`);
+    return place;
   }
 
   get isReady(): boolean {
@@ -54,17 +71,36 @@ export class AnswerMask {
     return this.options.field;
   }
 
-  /** A token was drawn: the mask of the one behind it is asked for. */
-  read(token: number): void {
+  /** Tokens were drawn: the mask of the one behind them is asked for. */
+  read(tokens: readonly number[]): void {
+    this.#forgetGuesses();
     this.#number = this.options.pool.next(this.slot);
     this.#open++;
-    void this.#ask([token]);
+    void this.#ask(tokens);
+  }
+
+  /** Asks for the masks behind tokens that the next step guesses. Returns how many of them it may guess. */
+  guess(tokens: readonly number[]): number {
+    this.#forgetGuesses();
+    const matcher = this.#matcher;
+    const [first] = tokens;
+    if (matcher === undefined || first === undefined) return 0;
+    if (this.isReady && !isAllowed(maskIn(this.#slots, this.slot), first)) return 0;
+    const { pool } = this.options;
+    const places = pool.takeGuesses(tokens.length).map((slot) => ({ slot, number: pool.next(slot) }));
+    if (places.length === 0) return 0;
+    const guesses = { places, isAnswered: false, isOver: false };
+    this.#guesses = guesses;
+    this.#open++;
+    void this.#askGuesses(matcher, tokens.slice(0, places.length), guesses);
+    return places.length;
   }
 
   /** No step reads the mask any more. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#forgetGuesses();
     if (this.#matcher !== undefined) this.options.thread.end(this.#matcher);
     this.#giveBack();
   }
@@ -100,6 +136,30 @@ export class AnswerMask {
     } finally {
       this.#answered();
     }
+  }
+
+  async #askGuesses(matcher: number, tokens: readonly number[], guesses: Guesses): Promise<void> {
+    try {
+      await this.options.thread.guess(matcher, tokens, guesses.places);
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      guesses.isAnswered = true;
+      this.#free(guesses);
+      this.#answered();
+    }
+  }
+
+  #forgetGuesses(): void {
+    const guesses = this.#guesses;
+    this.#guesses = undefined;
+    if (guesses === undefined) return;
+    guesses.isOver = true;
+    this.#free(guesses);
+  }
+
+  #free({ places, isAnswered, isOver }: Guesses): void {
+    if (isAnswered && isOver) for (const { slot } of places) this.options.pool.give(slot);
   }
 
   #fail(error: unknown): void {

@@ -8,6 +8,7 @@ import { GrammarThread } from '#grammar/thread/grammar-thread.js';
 import type { Vocabulary } from '#grammar/thread/vocabulary.js';
 import type { MaskMemory } from '#native-engine/native.js';
 import { AppError } from '#runtime/app-error.js';
+import { MOST_DRAFT_ROWS } from '../speculation/drafts.js';
 import type { RenderedChat } from '../text/chat-formats.js';
 import { FairTurns } from '../text/fair-turns.js';
 import { type AnswerForm, answerForm } from './answer-form.js';
@@ -44,6 +45,9 @@ const KEPT_CHARACTERS = 16 * 2 ** 20;
 const WAITING_PER_CALLER = 1_024;
 /** What compiles longer runs where all is compiled, so that it holds up no masks but those of its kind. */
 const QUICK_MS = 100;
+
+/** Guesses whose masks may be there at once: those of a step, while the thread may still write those of steps before. */
+const GUESSES = 4 * MOST_DRAFT_ROWS;
 
 /** A grammar that is ready to be begun. */
 interface ReadyGrammar {
@@ -181,7 +185,7 @@ export class AnswerStructures {
   #start(): Opened {
     const { answers, metrics, compileTimeout_ms } = this.options;
     const vocabulary = this.options.vocabulary();
-    const pool = new MaskPool(answers, vocabulary.size);
+    const pool = new MaskPool(answers, GUESSES, vocabulary.size);
     const { slots } = pool;
     const start = () =>
       new GrammarThread({
@@ -196,7 +200,7 @@ export class AnswerStructures {
             metrics.structureSeconds.observe({ part: kind }, took_ms / 1000);
         },
       });
-    return { workshop: start(), quick: start(), pool, memory: { ...slots, slots: answers } };
+    return { workshop: start(), quick: start(), pool, memory: { ...slots, slots: slots.numbers.length } };
   }
 
   #keep(digest: string, ready: ReadyGrammar): void {
