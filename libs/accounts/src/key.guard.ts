@@ -2,7 +2,8 @@ import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/com
 import { Reflector } from '@nestjs/core';
 import { type Scope, SCOPES } from '#contracts/admin-api.js';
 import { AppError } from '#runtime/app-error.js';
-import { noteActor, noteTenant } from '#runtime/request-context.js';
+import { currentOwner, noteActor, noteTenant } from '#runtime/request-context.js';
+import { StartTurns } from '#runtime/start-turns.js';
 import type { FastifyRequest } from 'fastify';
 import { Credentials } from './credentials.service.js';
 import { KeyDirectory, type KnownKey } from './key-directory.service.js';
@@ -21,6 +22,8 @@ type TenantHeader = string | string[] | undefined;
 /** Answers 401 without a valid key or session, 403 without the scope, and tells the handler who calls. */
 @Injectable()
 export class KeyGuard implements CanActivate {
+  readonly #turns = new StartTurns();
+
   constructor(
     private readonly reflector: Reflector,
     private readonly keys: KeyDirectory,
@@ -28,6 +31,12 @@ export class KeyGuard implements CanActivate {
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
+    await this.#admit(context);
+    await this.#turns.begin(currentOwner());
+    return true;
+  }
+
+  async #admit(context: ExecutionContext): Promise<void> {
     const targets = [context.getHandler(), context.getClass()];
     const operatorOnly = this.reflector.getAllAndOverride<boolean>(OPERATOR_ONLY, targets) ?? false;
     const scopes = this.reflector.getAllAndOverride<readonly Scope[]>(REQUIRED_SCOPES, targets);
@@ -39,14 +48,13 @@ export class KeyGuard implements CanActivate {
       if (viewedTenantId !== undefined) refuseChange(operatorOnly, request.method);
       const header = viewedTenantId ?? request.headers['x-tenant'];
       if (!operatorOnly) setCaller(request, await this.#operator(operatorId, header, scopes !== undefined));
-      return true;
+      return;
     }
     if (operatorOnly)
       throw new AppError('insufficient_scope', { message: 'This call is for operator keys.' });
     noteActor({ type: known.kind, id: known.keyId });
     noteTenant(known.tenant.id);
     setCaller(request, callerWith(known, scopes));
-    return true;
   }
 
   async #operator(keyId: string, header: TenantHeader, needsTenant: boolean): Promise<AnyCaller> {

@@ -8,7 +8,7 @@ import {
   ApiResponse,
   ApiTags,
 } from '@nestjs/swagger';
-import { MemoryLocker, Server } from '@tus/server';
+import { Server } from '@tus/server';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Caller, CurrentCaller, RequireScope } from '#accounts/caller.js';
@@ -20,6 +20,7 @@ import { asAppError } from '#runtime/error-filter.js';
 import { newId } from '#stores/ids.js';
 import { asDependencyError } from '#stores/postgres/database-error.js';
 import { TusStore } from './tus-store.js';
+import { UploadLocker } from './upload-locker.js';
 import { TakesBody } from '#runtime/edge/body-kinds.js';
 
 const PATH = '/v1/uploads';
@@ -36,8 +37,7 @@ const UPLOAD_OFFSET = { name: 'upload-offset', schema: { type: 'integer' as cons
 @Controller('v1/uploads')
 @RequireScope('adapters')
 export class TusController {
-  /** Within this process; between processes the offset in the database decides. */
-  readonly #locker = new MemoryLocker();
+  readonly #locker = new UploadLocker();
 
   constructor(private readonly uploads: ResumableUploads) {}
 
