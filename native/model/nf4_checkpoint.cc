@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "backend/shared/nf4.h"
 #include "model/json_fields.h"

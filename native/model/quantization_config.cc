@@ -1,5 +1,7 @@
 #include "model/quantization_config.h"
 
+#include <nlohmann/json.hpp>
+
 namespace lorikeet {
 
 namespace {
