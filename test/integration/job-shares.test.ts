@@ -43,4 +43,30 @@ describe.each(['redis', 'postgres'] as const)('tenants whose uploads wait in %s'
     const turns = (await order()).join(' ');
     expect(turns).toMatch(/^flood quick (flood quick |quick flood ){3}(quick ?){5}$/);
   });
+
+  it('never hold all places of a worker, however long theirs take', async () => {
+    await platform.stopWorkers();
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let begun = 0;
+    platform.engine.parity = async () => {
+      begun += 1;
+      if (begun <= 2) await held;
+      return FAKE_PARITY;
+    };
+    for (let i = 0; i < 4; i++) await upload(flood);
+    await platform.startWorker({ WORKER_CONCURRENCY: '3' });
+    await expect.poll(() => begun).toBe(2);
+    const sentBack = async () =>
+      (await platform.admin.call<{ data: unknown[] }>('GET', '/v1/admin/jobs/ingest-adapter?state=delayed'))
+        .body.data.length;
+    await expect.poll(sentBack).toBe(2);
+    await upload(quick);
+    await expect.poll(() => isReady(quick, 10)).toBe(true);
+    expect(await isReady(flood, 5)).toBe(false);
+    release();
+    await expect.poll(() => isReady(flood, 8)).toBe(true); // those that were sent back came again at once
+  });
 });

@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
-import { INGEST_JOB, INGEST_PRODUCER, type IngestJob } from '#adapters/intake/ingest-job.js';
+import { INGEST_JOB, INGEST_PRODUCER, type IngestJob, ingestJobId } from '#adapters/intake/ingest-job.js';
 import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
 import {
   type Accepted,
@@ -12,16 +12,25 @@ import type { BaseModel } from '#contracts/base-model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';
 import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
-import type { JobConsumer, JobProducer, JobRun, Queues } from '#stores/queue/job-queue.js';
+import {
+  type JobConsumer,
+  type JobProducer,
+  type JobRun,
+  Postponed,
+  type Queues,
+} from '#stores/queue/job-queue.js';
 import { QUEUES } from '#stores/stores.module.js';
 import { JobMetrics } from './observe/job-metrics.js';
 import { backoff, whileAway } from './patience.js';
 import type { workerSettings } from './settings.js';
+import { TenantPlaces } from './tenant-places.js';
 import { VersionValidation } from './version-validation.service.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from './worker-tokens.js';
 
 /** How often a validation may fail unexpectedly or take the worker down with it. */
 const MAX_ATTEMPTS = 5;
+/** A job that waits for a place of its tenant comes by itself after so long, should the worker die that would call it. */
+const POSTPONED_MS = 60_000;
 
 /**
  * The job `ingest-adapter`: validates an uploaded version against the base model and makes it ready or rejected.
@@ -30,6 +39,7 @@ const MAX_ATTEMPTS = 5;
 @Injectable()
 export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
   #consumer: JobConsumer | undefined;
+  readonly #places: TenantPlaces;
 
   constructor(
     private readonly states: VersionStates,
@@ -42,7 +52,9 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
     @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
     private readonly metrics: JobMetrics,
-  ) {}
+  ) {
+    this.#places = new TenantPlaces(settings.workerConcurrency);
+  }
 
   onModuleInit(): void {
     this.#consumer = this.queues.consumer<IngestJob>(INGEST_JOB, {
@@ -56,10 +68,26 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
   }
 
   /**
-   * Returns when the version is settled or gone; throws when the worker closes first (the job then starts again), and
-   * when validation was given up, so that the operator finds the job among the failed ones.
+   * Returns when the version is settled or gone; throws when the worker closes first (the job then starts again), when its
+   * tenant holds all places that it may (it comes again), and when validation was given up, so that the operator finds
+   * the job among the failed ones.
    */
   async ingest(job: IngestJob, signal: AbortSignal, run: JobRun): Promise<void> {
+    const tenantId = await whileAway(() => this.states.tenantOf(job.versionId), signal);
+    if (tenantId === undefined) return run.log('the version is deleted');
+    if (!this.#places.take(tenantId, ingestJobId(job))) {
+      await run.log('it waits until another validation of its tenant ends');
+      throw new Postponed(POSTPONED_MS);
+    }
+    try {
+      await this.#ingest(job, signal, run);
+    } finally {
+      const next = this.#places.giveBack(tenantId);
+      if (!signal.aborted) await this.#hasten(async () => next);
+    }
+  }
+
+  async #ingest(job: IngestJob, signal: AbortSignal, run: JobRun): Promise<void> {
     const { versionId } = job;
     const life = this.#lifeOf(job);
     for (const pause of backoff(signal)) {
@@ -101,12 +129,15 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
    * those who come anew do not keep it waiting for ever.
    */
   async #hastenNext({ versionId, baseDigest }: IngestJob): Promise<void> {
-    if (baseDigest !== undefined) return;
+    if (baseDigest === undefined) await this.#hasten(() => this.states.nextOfTenant(versionId));
+  }
+
+  async #hasten(which: () => Promise<string | undefined>): Promise<void> {
     try {
-      const next = await this.states.nextOfTenant(versionId);
+      const next = await which();
       if (next !== undefined) await this.producer.hasten(next);
     } catch (err) {
-      this.logger.warn({ err, versionId }, "a tenant's next job could not be hastened; it keeps its turn");
+      this.logger.warn({ err }, "a tenant's next job could not be hastened; it keeps its turn");
     }
   }
 

@@ -36,8 +36,12 @@ export const workerSettings = {
     text.string('127.0.0.1'),
   ),
   workerConcurrency: setting(
-    { name: 'WORKER_CONCURRENCY', summary: 'Adapters that one worker validates at once', defaultText: '2' },
-    text.integer(2, 1, 64),
+    {
+      name: 'WORKER_CONCURRENCY',
+      summary: 'Adapters that one worker validates at once, of one tenant one less (where it is not 1)',
+      defaultText: '3',
+    },
+    text.integer(3, 1, 64),
   ),
   validationTimeout_s: setting(
     {

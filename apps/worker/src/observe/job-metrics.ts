@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { METRICS } from '#runtime/metrics.js';
 import { inSpan } from '#runtime/request-context.js';
 import type { Tracing } from '#runtime/tracing/trace-span.js';
+import { Postponed } from '#stores/queue/job-queue.js';
 import { TRACING } from '../worker-tokens.js';
 
 const SECONDS = [0.05, 0.25, 1, 5, 15, 60, 300, 1_800, 7_200];
@@ -28,7 +29,7 @@ export class JobMetrics {
     });
     this.#seconds = new Histogram({
       name: 'lorikeet_worker_job_seconds',
-      help: 'Time that this worker took for a job, by how it ended: done, failed, or closing (it starts again elsewhere)',
+      help: 'Time that this worker took for a job, by how it ended: done, failed, postponed, or closing (both start again)',
       labelNames: ['kind', 'outcome'],
       buckets: SECONDS,
       registers,
@@ -59,8 +60,8 @@ export class JobMetrics {
       end('done');
       return result;
     } catch (error) {
-      const outcome = signal.aborted ? 'closing' : 'failed';
-      span?.fail(outcome);
+      const outcome = error instanceof Postponed ? 'postponed' : signal.aborted ? 'closing' : 'failed';
+      if (outcome !== 'postponed') span?.fail(outcome);
       end(outcome);
       throw error;
     } finally {

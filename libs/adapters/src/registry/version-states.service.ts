@@ -162,6 +162,15 @@ export class VersionStates {
     );
   }
 
+  /** Whose version it is; undefined when it is gone. */
+  async tenantOf(versionId: string): Promise<string | undefined> {
+    const rows = await this.database.query<{ tenant_id: string }[]>(
+      'SELECT tenant_id FROM adapter_versions WHERE id = $1',
+      [versionId],
+    );
+    return rows[0]?.tenant_id;
+  }
+
   /** The version of the same tenant that has waited longest; undefined when none waits. */
   async nextOfTenant(versionId: string): Promise<string | undefined> {
     const rows = await this.database.query<{ id: string }[]>(

@@ -3,14 +3,15 @@ import { inTime as endsInTime } from '#runtime/drain.js';
 import type { Logger } from '#runtime/logger.js';
 import { BullInspector, type BullQueue } from './bull-inspector.js';
 import { closeInTime, inTime } from './in-time.js';
-import type {
-  JobConsumer,
-  JobHandling,
-  JobInspector,
-  JobOptions,
-  JobProducer,
-  JobRun,
-  Queues,
+import {
+  type JobConsumer,
+  type JobHandling,
+  type JobInspector,
+  type JobOptions,
+  type JobProducer,
+  type JobRun,
+  Postponed,
+  type Queues,
 } from './job-queue.js';
 
 /** The PostgreSQL schema of BullMQ's own tables, apart from ours. */
@@ -66,6 +67,7 @@ export class BullQueues implements Queues {
       hasten: async (id) => {
         const job = await inTime(queue.getJob(id));
         if (job && job.priority > FIRST_TURN) await inTime(job.changePriority({ priority: FIRST_TURN }));
+        if (job && (await inTime(job.isDelayed()))) await inTime(job.promote());
       },
       ready: () =>
         inTime(answers()).then(
@@ -83,9 +85,9 @@ export class BullQueues implements Queues {
       try {
         await handling.handle(job.data as Data, closing.signal, this.#runOf(job, kind));
       } catch (error) {
-        if (!closing.signal.aborted) throw error;
-        // Back to where the next worker finds it now, and not once its lock has run out.
-        await job.moveToDelayed(Date.now(), token);
+        const wait_ms = waitAfter(error, closing.signal);
+        if (wait_ms === undefined) throw error;
+        await job.moveToDelayed(Date.now() + wait_ms, token);
         throw new DelayedError();
       }
     });
@@ -158,6 +160,13 @@ export class BullQueues implements Queues {
   #postgres(): { connectionString: string; schema: string; max: number } {
     return { connectionString: this.options.databaseUrl, schema: QUEUE_SCHEMA, max: 3 };
   }
+}
+
+/** How long a job that could not run waits before it is given to a worker again; undefined: it failed. */
+function waitAfter(error: unknown, closing: AbortSignal): number | undefined {
+  if (error instanceof Postponed) return error.wait_ms;
+  // Back to where the next worker finds it now, and not once its lock has run out.
+  return closing.aborted ? 0 : undefined;
 }
 
 /** BullMQ takes no job with the id of one that it knows, so one that has ended is dropped first. */

@@ -7,7 +7,7 @@ export interface JobProducer<Data> {
    * Throws AppError dependency_unavailable when the queue is away.
    */
   add(id: string, data: Data, options?: JobOptions): Promise<void>;
-  /** Lets a job that waits come among the first, behind those that are there already. */
+  /** Lets a job that waits, or was postponed, come among the first, behind those that are there already. */
   hasten(id: string): Promise<void>;
   /** Whether the queue answers within a few seconds. */
   ready(): Promise<boolean>;
@@ -35,6 +35,13 @@ export interface JobProgress {
   readonly done?: number;
   /** What `done` will be at the end, in the same unit. */
   readonly total?: number;
+}
+
+/** Thrown by a handler whose job cannot run yet: it waits so long again, or until it is hastened. */
+export class Postponed extends Error {
+  constructor(readonly wait_ms: number) {
+    super('the job was postponed');
+  }
 }
 
 export interface JobHandling<Data> {
