@@ -12,6 +12,9 @@ import { buildTypeScript } from './lib/typescript-build.mjs';
 
 const staged = inRepository('build', 'cli-package');
 
+/** Our libraries that the command runs; they import nothing but each other. */
+const LIBRARIES = ['hub', 'merge', 'safetensors-js'];
+
 /** Everything that goes into the package, in a folder of its own. */
 function stage() {
   rmSync(staged, { recursive: true, force: true });
@@ -24,13 +27,15 @@ function stage() {
   cpSync(inRepository('LICENSE'), join(staged, 'LICENSE'));
   const filter = (/** @type {string} */ path) => !path.endsWith('.map') && !path.endsWith('.test.js');
   cpSync(inRepository('dist', 'apps', 'cli', 'src'), join(staged, 'dist'), { recursive: true, filter });
-  cpSync(inRepository('dist', 'libs', 'hub', 'src'), join(staged, 'dist', 'hub'), {
-    recursive: true,
-    filter,
-  });
+  for (const name of LIBRARIES) {
+    const compiled = inRepository('dist', 'libs', name, 'src');
+    cpSync(compiled, join(staged, 'dist', 'libs', name), { recursive: true, filter });
+  }
   for (const name of readdirSync(join(staged, 'dist'), { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.js')) continue;
-    const outside = /from '(#(?!hub\/)[^']+)'/.exec(readFileSync(join(staged, 'dist', name), 'utf8'));
+    const outside = /from '(#(?!(?:hub|merge|safetensors)\/)[^']+)'/.exec(
+      readFileSync(join(staged, 'dist', name), 'utf8'),
+    );
     if (outside) throw new StopError(`${name} imports ${outside[1]}, which is not in the package`);
   }
 }

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { VersionResource } from '#contracts/adapters-api.js';
@@ -7,6 +9,9 @@ import type { List } from '#contracts/resource.js';
 import type { VersionFileResource } from '#contracts/version-files-api.js';
 import { CONFIG, formOf, goldenFiles, WEIGHTS } from '../support/adapter-form.js';
 import { ROOT } from '../support/stack.js';
+import { lorikeet } from '../support/cli.js';
+import { FakeHub } from '../support/fake-hub.js';
+import { goldenFolder } from '../support/golden-base.js';
 import { Client } from '../support/client.js';
 import { Platform } from '../support/platform.js';
 
@@ -206,5 +211,77 @@ describe('a converted version', () => {
     expect((await fileOf(body, 'adapter.gguf')).subarray(0, 8)).toEqual(Buffer.from('GGUF\u0003\0\0\0'));
     const dora = await post('gguf', { operation: 'convert', version: 'dora-r8@1', to: 'gguf' });
     expect(dora.body.error?.message).toContain('DoRA');
+  });
+});
+
+describe('the command', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lorikeet-cli-derived-'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  async function run(words: string, env: Record<string, string> = {}) {
+    const server = { LORIKEET_URL: platform.url, LORIKEET_API_KEY: acme.key };
+    return lorikeet([...words.split(' '), '--json'], { env: { ...server, ...env } });
+  }
+  async function made(words: string): Promise<VersionResource> {
+    const { code, out, err } = await run(words);
+    if (code !== 0) throw new Error(`lorikeet ${words}: ${err}`);
+    return JSON.parse(out) as VersionResource;
+  }
+
+  it('composes, shrinks and converts', async () => {
+    expect(
+      await made(`adapters compose both --method cat --input ${qv}=0.5 --input ${rslora} --wait`),
+    ).toMatchObject({
+      adapter: 'both',
+      state: 'ready',
+      derivation: { inputs: [{ weight: 0.5 }, { weight: 1 }] },
+    });
+    expect(await made('adapters shrink both@1 --rank 4 --to thin --wait')).toMatchObject({
+      adapter: 'thin',
+      rank: 4,
+    });
+    expect(await made('adapters convert thin@1 --form mlx --wait')).toMatchObject({
+      adapter: 'thin',
+      version: 2,
+    });
+    const { code, err } = await run(`adapters compose both --input ${qv}=much`);
+    expect([code, err]).toEqual([2, expect.stringContaining('expected ADAPTER@VERSION=WEIGHT')]);
+  });
+
+  it('merges a version into a base on this machine', async () => {
+    const base = join(goldenFolder('llama-gqa'), 'model');
+    const target = join(folder, 'merged');
+    const refused = await run(`adapters merge ${qv} ${base} ${target}`);
+    expect([refused.code, refused.err]).toEqual([
+      1,
+      expect.stringContaining('is not the base that the version was validated against'),
+    ]);
+    const { code, out } = await run(`adapters merge ${qv} ${base} ${target} --any-base`);
+    expect([code, JSON.parse(out)]).toMatchObject([0, { changed: 6, folder: target }]);
+    expect((await readdir(target)).sort()).toEqual((await readdir(base)).sort());
+  });
+
+  it('pulls a model from the Hub', async () => {
+    const hub = await FakeHub.start();
+    try {
+      const files = { 'config.json': Buffer.from('{}'), 'model.safetensors': Buffer.from('weights') };
+      hub.repos.set('acme/base', { commit: 'c'.repeat(40), revisions: ['main'], files, token: 'secret' });
+      const target = join(folder, 'base');
+      const env = { HF_ENDPOINT: hub.url };
+      const refused = await run(`model pull hf://acme/base ${target}`, env);
+      expect([refused.code, refused.err]).toEqual([
+        1,
+        expect.stringContaining('may not be read with this token (HF_TOKEN)'),
+      ]);
+      const { code, out } = await run(`model pull hf://acme/base ${target}`, { ...env, HF_TOKEN: 'secret' });
+      expect([code, JSON.parse(out)]).toMatchObject([0, { commit: 'c'.repeat(40), known: false }]);
+      expect(await readFile(join(target, 'model.safetensors'), 'utf8')).toBe('weights');
+      expect((await run('model pull hf://acme', env)).code).toBe(2);
+    } finally {
+      hub.close();
+    }
   });
 });

@@ -13,6 +13,7 @@ import { keyCommands } from './commands/keys.js';
 import { lineage } from './commands/lineage.js';
 import { login, logout, whoami } from './commands/login.js';
 import { maintenanceCommands } from './commands/maintenance.js';
+import { merge } from './commands/merge.js';
 import { pullCheckpoint } from './commands/model.js';
 import { models } from './commands/models.js';
 import { protectionCommands } from './commands/protection.js';
@@ -38,6 +39,7 @@ export const COMMANDS: readonly Command[] = [
   ...protectionCommands,
   lineage,
   ...deriveCommands,
+  merge,
   revalidate,
   ...shareCommands,
   ...hookCommands,

@@ -11,7 +11,7 @@ import { llamaBase } from '../../../../test/support/llama-base.js';
 import { sourceVersion } from '../../../../test/support/source-version.js';
 import { compose } from './compose.js';
 import { DerivedFile } from './derived-file.js';
-import { decodeFloats } from './floats.js';
+import { decodeFloats } from '#safetensors/floats.js';
 import type { ComposeRecipe } from './recipe.js';
 
 interface Run {

@@ -1,10 +1,10 @@
 import type { DerivationResult, FactorDtype } from '#contracts/derivations-api.js';
-import type { FloatDtype } from '../peft/scan-floats.js';
+import type { FloatDtype } from '#safetensors/floats.js';
 import { composedConfig } from './derived-config.js';
 import { DerivationRefused } from './derivation-refused.js';
 import type { DerivedFile } from './derived-file.js';
 import { keptByLot } from './draws.js';
-import { encodeFloats } from './floats.js';
+import { encodeFloats } from '#safetensors/floats.js';
 import { fitLowRank, type LowRank } from './low-rank.js';
 import type { ComposeRecipe } from './recipe.js';
 import { type Delta, plainDeltas, readFactors, type SourceVersion } from './source-version.js';

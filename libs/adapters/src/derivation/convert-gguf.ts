@@ -1,9 +1,9 @@
 import type { BaseModel } from '#contracts/base-model.js';
 import type { FactorDtype } from '#contracts/derivations-api.js';
-import type { FloatDtype } from '../peft/scan-floats.js';
+import type { FloatDtype } from '#safetensors/floats.js';
 import { STORED } from './compose.js';
 import { DerivationRefused } from './derivation-refused.js';
-import { encodeFloats, turned } from './floats.js';
+import { encodeFloats, turned } from '#safetensors/floats.js';
 import { type GgufTensor, writeGguf } from './gguf-file.js';
 import type { LowRank } from './low-rank.js';
 import { type Delta, plainDeltas, readFactors, type SourceVersion } from './source-version.js';

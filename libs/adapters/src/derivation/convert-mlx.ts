@@ -1,10 +1,10 @@
 import type { ManifestModule, TensorRef } from '#contracts/adapter-manifest.js';
 import type { FactorDtype } from '#contracts/derivations-api.js';
-import type { FloatDtype } from '../peft/scan-floats.js';
+import type { FloatDtype } from '#safetensors/floats.js';
 import { type Derived, type OnModule, STORED } from './compose.js';
 import { DerivationRefused } from './derivation-refused.js';
 import type { DerivedFile } from './derived-file.js';
-import { decodeFloats, encodeFloats, turned } from './floats.js';
+import { decodeFloats, encodeFloats, turned } from '#safetensors/floats.js';
 import { type Delta, isFactored, readFactors, type SourceVersion } from './source-version.js';
 
 /** A module's delta as MLX-LM has it: with a magnitude, DoRA. */

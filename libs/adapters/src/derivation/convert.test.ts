@@ -13,7 +13,7 @@ import { planConversion } from '../mlx/mlx-conversion.js';
 import { convertToGguf } from './convert-gguf.js';
 import { convertToMlx } from './convert-mlx.js';
 import { DerivedFile } from './derived-file.js';
-import { decodeFloats, turned } from './floats.js';
+import { decodeFloats, turned } from '#safetensors/floats.js';
 import { readFactors } from './source-version.js';
 
 const golden = new URL('../../../../test/golden/', import.meta.url);

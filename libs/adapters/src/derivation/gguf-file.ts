@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import type { FloatDtype } from '../peft/scan-floats.js';
+import type { FloatDtype } from '#safetensors/floats.js';
 
 /* A GGUF file (version 3) of floats: header, metadata, places of the tensors, and their data at multiples of 32. */
 

@@ -1,6 +1,6 @@
-import type { FloatDtype } from '../peft/scan-floats.js';
+import type { FloatDtype } from '#safetensors/floats.js';
 import { columnOf, type Matrix, matrix, qr, svd, timesQ, timesTransposed } from './decompositions.js';
-import { roundedTo } from './floats.js';
+import { roundedTo } from '#safetensors/floats.js';
 
 /** scale * b a */
 export interface LowRank {

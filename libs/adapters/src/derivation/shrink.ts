@@ -6,7 +6,7 @@ import { type Derived, type OnModule, relativeError, STORED } from './compose.js
 import { DerivationRefused } from './derivation-refused.js';
 import { shrunkConfig } from './derived-config.js';
 import type { DerivedFile } from './derived-file.js';
-import { decodeFloats, encodeFloats } from './floats.js';
+import { decodeFloats, encodeFloats } from '#safetensors/floats.js';
 import { fitLowRank, rankOfEnergy } from './low-rank.js';
 import type { ShrinkRecipe } from './recipe.js';
 import { type Delta, isFactored, readFactors, type SourceVersion } from './source-version.js';

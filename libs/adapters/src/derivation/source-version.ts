@@ -1,5 +1,5 @@
 import type { AdapterManifest, ManifestModule, TensorRef } from '#contracts/adapter-manifest.js';
-import { decodeFloats } from './floats.js';
+import { decodeFloats } from '#safetensors/floats.js';
 import { DerivationRefused } from './derivation-refused.js';
 import type { LowRank } from './low-rank.js';
 

@@ -1,10 +1,11 @@
+import type { FloatDtype } from '#safetensors/floats.js';
+
 /*
  * Looks at floats through integers: an exponent of all ones is NaN or an infinity, and a number without its sign bit is
  * zero only if all bits are. That needs no conversion for the 16-bit types. Typed arrays read in the machine's byte order,
  * which on every platform of Node.js that this runs on is the format's, little-endian.
  */
 
-export type FloatDtype = 'F64' | 'F32' | 'F16' | 'BF16';
 export const isFloatDtype = (dtype: string): dtype is FloatDtype =>
   dtype === 'F32' || dtype === 'BF16' || dtype === 'F16' || dtype === 'F64';
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { AdapterManifest, ManifestModule, TensorRef } from '#contracts/adapter-manifest.js';
 import { readSafetensors } from '#safetensors/reader.js';
 import { type TensorData, writeSafetensors } from '#safetensors/writer.js';
-import type { FloatDtype } from './scan-floats.js';
+import type { FloatDtype } from '#safetensors/floats.js';
 import { scanWeights } from './scan-weights.js';
 
 const BYTES: Readonly<Record<FloatDtype, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2 };

@@ -3,7 +3,8 @@ import type { AdapterManifest, ManifestModule } from '#contracts/adapter-manifes
 import type { AdapterProblem } from '#contracts/adapter-report.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
-import { type FloatDtype, isFloatDtype, scanFloats } from './scan-floats.js';
+import type { FloatDtype } from '#safetensors/floats.js';
+import { isFloatDtype, scanFloats } from './scan-floats.js';
 import { boundWeights, hasProduct, type Largest, type WeightBounds } from './weight-bounds.js';
 
 export interface WeightScan {

@@ -1,4 +1,5 @@
-import type { FloatDtype } from '../peft/scan-floats.js';
+/** Types of elements that are numbers with a fraction, of more than 8 bits. */
+export type FloatDtype = 'F64' | 'F32' | 'F16' | 'BF16';
 
 /* Elements of safetensors files as numbers and back. The machine's byte order is the format's, little-endian. */
 

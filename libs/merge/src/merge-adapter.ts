@@ -1,0 +1,287 @@
+import { copyFile, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AdapterManifest, ManifestModule } from '#contracts/adapter-manifest.js';
+import { encodeFloats } from '#safetensors/floats.js';
+import type { TensorInfo } from '#safetensors/header.js';
+import { layOut } from '#safetensors/writer.js';
+import { type Checkpoint, digestOf, openCheckpoint, writeUntied } from './checkpoint.js';
+import { weightChange } from './merged-rows.js';
+import { MergeError } from './merge-error.js';
+import { floatDtype, TensorFile } from './tensor-file.js';
+
+export interface MergeOrder {
+  readonly manifest: AdapterManifest;
+  /** The file that the manifest is of. */
+  readonly weights: string;
+  /** Of the base. */
+  readonly checkpoint: string;
+  /** Must not be there yet. */
+  readonly target: string;
+  /** Merge into a base other than that of the manifest, where the shapes fit. */
+  readonly anyBase?: boolean;
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface Merged {
+  readonly folder: string;
+  readonly changed: number;
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+}
+
+/** Of a weight's bytes, held at once. */
+const CHUNK_BYTES = 16 * 2 ** 20;
+const HEAD = 'lm_head';
+const HEAD_FILE = 'model-lm-head.safetensors';
+const PARTS = new Set(['module', 'lora', 'magnitude', 'weight', 'bias', 'tokenRows']);
+
+/**
+ * Writes the checkpoint with the adapter in its weights: the same files, tensors and types, tensor by tensor, so that
+ * memory holds one module's factors and a few rows. The folder gets its name when all of it is there. Throws MergeError.
+ */
+export async function mergeAdapter(order: MergeOrder): Promise<Merged> {
+  const { manifest, target, signal } = order;
+  if (await stat(target).catch(() => undefined)) throw new MergeError(`${target} is there already.`);
+  if (manifest.invocationTokens)
+    throw new MergeError('An activated LoRA acts from its invocation on, which no weights can.');
+  const base = await openCheckpoint(order.checkpoint);
+  const partial = `${target}.partial`;
+  await rm(partial, { recursive: true, force: true });
+  await mkdir(partial, { recursive: true });
+  const adapter = await TensorFile.open(order.weights);
+  try {
+    const merge = new Merge(order, base, { adapter, partial });
+    await merge.checkBase();
+    const changed = await merge.run();
+    signal.throwIfAborted();
+    await rename(partial, target);
+    return { folder: target, changed, files: merge.files };
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true });
+    throw error;
+  } finally {
+    await adapter.close();
+  }
+}
+
+/** Where the embedding lies. */
+interface Table {
+  readonly shard: string;
+  readonly tensor: TensorInfo;
+  readonly path: string;
+}
+
+interface Work {
+  readonly adapter: TensorFile;
+  readonly partial: string;
+}
+
+class Merge {
+  readonly files: { name: string; bytes: number }[] = [];
+  readonly #modules: ReadonlyMap<string, ManifestModule>;
+  readonly #met = new Set<string>();
+  /** The embedding's tensor is the head's as well. */
+  #hasOneTable = true;
+  #table: Table | undefined;
+  #done = 0;
+  #total = 0;
+
+  constructor(
+    private readonly order: MergeOrder,
+    private readonly base: Checkpoint,
+    private readonly work: Work,
+  ) {
+    this.#modules = new Map(order.manifest.modules.map((module) => [module.module, module]));
+  }
+
+  async checkBase(): Promise<void> {
+    for (const name of this.base.shards) this.#total += (await stat(join(this.base.folder, name))).size;
+    if (this.order.anyBase) return;
+    this.#total *= 2;
+    const digest = await digestOf(this.base.folder, (bytes) => this.#move(bytes));
+    if (digest === this.order.manifest.base) return;
+    throw new MergeError(
+      `${this.base.folder} is not the base that the version was validated against (digest ${digest.slice(0, 12)}, not ` +
+        `${this.order.manifest.base.slice(0, 12)}).`,
+    );
+  }
+
+  async run(): Promise<number> {
+    for (const name of this.base.shards) await this.#shard(name);
+    for (const module of this.#modules.values()) this.#checkMet(module);
+    for (const name of this.base.beside)
+      await copyFile(join(this.base.folder, name), join(this.work.partial, name));
+    const table = this.#hasOneTable ? this.#table : undefined;
+    const head = this.#modules.get(HEAD);
+    if (table && !sameChange(head, this.#moduleAt(table.path))) await this.#untie(table, head);
+    for (const name of (await readdir(this.work.partial)).sort())
+      this.files.push({ name, bytes: (await stat(join(this.work.partial, name))).size });
+    return this.#modules.size;
+  }
+
+  /** Whether all that the adapter changes of a module found its place. */
+  #checkMet(module: ManifestModule): void {
+    const { module: name } = module;
+    const other = Object.keys(module).find((part) => !PARTS.has(part));
+    if (other !== undefined) throw new MergeError(`${name}: what the adapter has as ${other} is not merged.`);
+    if ((module.bias ?? module.lora?.loraBias) && !this.#met.has(`${name}.bias`)) {
+      throw new MergeError(`The checkpoint has no bias of ${name}, which the adapter changes.`);
+    }
+    if (this.#met.has(name) || (name === HEAD && this.#hasOneTable)) return;
+    throw new MergeError(`The checkpoint has no weight of ${name}.`);
+  }
+
+  /** Every tensor at its place: the header of the copy is the original's. */
+  async #shard(name: string): Promise<void> {
+    const from = await TensorFile.open(join(this.base.folder, name));
+    const to = await open(join(this.work.partial, name), 'w');
+    try {
+      await write(to, from.head, 0);
+      for (const tensor of from.header.tensors) {
+        await this.#tensor(from, tensor, to);
+        this.#note(name, tensor);
+      }
+    } finally {
+      await to.close();
+      await from.close();
+    }
+  }
+
+  #note(shard: string, tensor: TensorInfo): void {
+    const { name } = tensor;
+    if (name.endsWith('lm_head.weight')) this.#hasOneTable = false;
+    const path = name.replace(/\.weight$/, '');
+    if (EMBEDDING.test(path) && name.endsWith('.weight')) this.#table = { shard, tensor, path };
+  }
+
+  /** Gives the head a tensor of its own, in a file of its own. */
+  async #untie({ shard, tensor, path }: Table, module: ManifestModule | undefined): Promise<void> {
+    const name = `${path.startsWith('language_model.') ? 'language_model.' : ''}${HEAD}.weight`;
+    const { dtype, shape } = tensor;
+    const { head } = layOut([{ name, dtype, shape }], { format: 'pt' });
+    const from = await TensorFile.open(join(this.base.folder, shard));
+    const to = await open(join(this.work.partial, HEAD_FILE), 'w');
+    try {
+      await write(to, head, 0);
+      await this.#weight(from, tensor, { module: module ?? { module: HEAD }, to, place: head.length });
+    } finally {
+      await to.close();
+      await from.close();
+    }
+    await writeUntied({
+      base: this.base,
+      folder: this.work.partial,
+      head: name,
+      headFile: HEAD_FILE,
+      headBytes: tensor.end - tensor.begin,
+    });
+  }
+
+  async #tensor(from: TensorFile, tensor: TensorInfo, to: FileHandle): Promise<void> {
+    this.order.signal.throwIfAborted();
+    const [, path = '', part] = /^(.+)\.(weight|bias)$/.exec(tensor.name) ?? [];
+    const module = this.#moduleAt(path);
+    if (module && part === 'bias') return this.#bias(from, tensor, { module, to });
+    if (module && part === 'weight') return this.#weight(from, tensor, { module, to });
+    for (let at = tensor.begin; at < tensor.end; at += CHUNK_BYTES) {
+      const bytes = await from.read(at, Math.min(at + CHUNK_BYTES, tensor.end));
+      await write(to, bytes, at);
+      this.#move(bytes.length);
+    }
+  }
+
+  /** Classes with eyes or ears hold the text model deeper. */
+  #moduleAt(path: string): ManifestModule | undefined {
+    const plain = path
+      .replace(/^model\.language_model\.(?:model\.)?/, 'model.')
+      .replace(/^language_model\.(model\.|lm_head$)/, '$1');
+    return this.#modules.get(path) ?? this.#modules.get(plain);
+  }
+
+  async #weight(
+    from: TensorFile,
+    tensor: TensorInfo,
+    { module, to, place = tensor.begin }: { module: ManifestModule; to: FileHandle; place?: number },
+  ): Promise<void> {
+    this.#met.add(module.module);
+    const { name, shape, begin } = tensor;
+    const dtype = floatDtype(name, tensor.dtype);
+    if (shape.length === 1) {
+      const replaced = module.weight
+        ? await this.work.adapter.floats(module.weight)
+        : await from.floats(tensor);
+      return this.#put(to, encodeFloats(dtype, replaced), tensor);
+    }
+    if (shape.length !== 2)
+      throw new MergeError(`${name} has ${shape.length} dimensions; only matrices are merged.`);
+    if (
+      this.base.config.model_type === 'gpt2' &&
+      module.lora &&
+      /\.(c_attn|c_proj|c_fc)$/.test(module.module)
+    )
+      throw new MergeError(`${module.module} lies transposed in the checkpoint, which is not merged.`);
+    const [rows, columns] = shape as [number, number];
+    const embedding = isEmbedding(module);
+    const change = await weightChange(module, { rows, columns, embedding }, this.work.adapter);
+    const width = (tensor.end - begin) / rows;
+    const step = Math.max(1, Math.floor(CHUNK_BYTES / width));
+    for (let row = 0; row < rows; row += step) {
+      this.order.signal.throwIfAborted();
+      const end = Math.min(row + step, rows);
+      const span = { name, dtype, shape, begin: begin + row * width, end: begin + end * width };
+      const values = await from.floats(span);
+      for (let at = row; at < end; at += 1) {
+        const first = (at - row) * columns;
+        values.set(change.row(at, values.subarray(first, first + columns)), first);
+      }
+      const bytes = encodeFloats(dtype, values);
+      await write(to, bytes, place + row * width);
+      this.#move(bytes.length);
+    }
+  }
+
+  async #bias(
+    from: TensorFile,
+    tensor: TensorInfo,
+    { module, to }: { module: ManifestModule; to: FileHandle },
+  ): Promise<void> {
+    const { adapter } = this.work;
+    const values = module.bias ? await adapter.floats(module.bias) : await from.floats(tensor);
+    const own = module.lora?.loraBias && (await adapter.floats(module.lora.loraBias));
+    const scale = module.lora?.scale ?? 1;
+    const summed = own ? values.map((value, at) => value + scale * (own[at] as number)) : values;
+    this.#met.add(`${module.module}.bias`);
+    await this.#put(to, encodeFloats(floatDtype(tensor.name, tensor.dtype), summed), tensor);
+  }
+
+  #move(bytes: number): void {
+    this.#done += bytes;
+    this.order.onProgress?.(this.#done, this.#total);
+  }
+
+  async #put(to: FileHandle, bytes: Uint8Array, { name, begin, end }: TensorInfo): Promise<void> {
+    if (bytes.length !== end - begin)
+      throw new MergeError(`The adapter's ${name} has another shape than the checkpoint's.`);
+    await write(to, bytes, begin);
+    this.#move(bytes.length);
+  }
+}
+
+const EMBEDDING = /(^|\.)(embed_tokens|wte)$/;
+
+/** Its factors lie the other way round: A over the tokens, B over the hidden state. */
+function isEmbedding({ module, lora }: ManifestModule): boolean {
+  return lora !== undefined && (lora.a.name.includes('lora_embedding_') || EMBEDDING.test(module));
+}
+
+/** Also where neither is changed. */
+function sameChange(a: ManifestModule | undefined, b: ManifestModule | undefined): boolean {
+  const partsOf = (module: ManifestModule | undefined) => JSON.stringify({ ...module, module: '' });
+  return partsOf(a) === partsOf(b);
+}
+
+async function write(to: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await to.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+  }
+}
