@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MergeError } from './merge-error.js';
 import { TensorFile } from './tensor-file.js';
@@ -91,11 +91,18 @@ export async function writeUntied({ base, folder, head, headFile, headBytes }: U
   };
   await writeFile(join(folder, 'config.json'), `${JSON.stringify(config, undefined, 2)}\n`);
   const known = await readIndex(base);
+  // Beside an index, Transformers would read a lone model.safetensors and nothing else.
+  if (!base.beside.includes(INDEX))
+    for (const shard of base.shards) await rename(join(folder, shard), join(folder, shardName(shard)));
   const index = {
     metadata: { ...known.metadata, total_size: known.metadata.total_size + headBytes },
     weight_map: { ...known.weight_map, [head]: headFile },
   };
   await writeFile(join(folder, INDEX), `${JSON.stringify(index, undefined, 2)}\n`);
+}
+
+function shardName(name: string): string {
+  return name === 'model.safetensors' ? 'model-base.safetensors' : name;
 }
 
 interface Index {
@@ -109,7 +116,7 @@ async function readIndex({ folder, beside, shards }: Checkpoint): Promise<Index>
   let bytes = 0;
   for (const shard of shards) {
     const file = await TensorFile.open(join(folder, shard));
-    for (const { name } of file.header.tensors) weightMap[name] = shard;
+    for (const { name } of file.header.tensors) weightMap[name] = shardName(shard);
     bytes += file.header.fileBytes - file.header.dataStart;
     await file.close();
   }
