@@ -47,6 +47,7 @@ static Napi::Value inspect(const Napi::CallbackInfo& info) {
   result["maxPositions"] = static_cast<double>(summary->max_positions);
   result["kvTokenBytes"] = kv_token_bytes(env, summary->kv_layers);
   result["features"] = features(env, summary->features);
+  result["quantization"] = summary->quantization;
   if (!lorikeet::is_gguf(path)) return result;
   lorikeet::Result<Napi::Object> metadata =
       lorikeet::guarded([&] { return lorikeet::binding::gguf_metadata(env, path); });

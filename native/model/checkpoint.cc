@@ -49,7 +49,7 @@ Result<DType> checkpoint_dtype(const std::string& name, const std::string& dtype
   if (dtype == "F16") return DType::f16;
   if (dtype == "BF16") return DType::bf16;
   return Error{"tensor " + name + " has dtype " + dtype +
-               "; only F32, F16, BF16, bitsandbytes' NF4 and experts in MXFP4 are implemented"};
+               "; only F32, F16, BF16 and what a quantized checkpoint's own tensors explain are implemented"};
 }
 
 }  // namespace

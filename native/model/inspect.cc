@@ -1,11 +1,25 @@
 #include "model/inspect.h"
 
 #include "model/checkpoint.h"
+#include "model/coded_checkpoint.h"
 #include "model/modules.h"
 #include "model/network_config.h"
 #include "model/weights.h"
 
 namespace lorikeet {
+
+namespace {
+
+// Types, shapes and values of all but the codes.
+Status check_coded(Checkpoint& checkpoint, const CheckpointFormat& format, const Module& module) {
+  const bool table = module.kind == ModuleKind::embedding;
+  const auto coded = take_coded(
+      checkpoint, format, {module.name, table ? module.in : module.out, table ? module.out : module.in});
+  if (!coded) return coded.error();
+  return {};
+}
+
+}  // namespace
 
 Result<CheckpointSummary> inspect_checkpoint(const std::string& folder) {
   Result<Network> network = read_network(folder);
@@ -18,13 +32,17 @@ Result<CheckpointSummary> inspect_checkpoint(const std::string& folder) {
     for (const bool bias : {false, true}) {
       const std::string tensor = module.name + (bias ? ".bias" : ".weight");
       const bool needed = bias ? module.bias : module.kind != ModuleKind::norm || module.norm.gain;
-      if (needed && !checkpoint->has(tensor)) {
+      if (!bias && has_coded(*checkpoint, network->format, module.name)) {
+        if (Status s = check_coded(*checkpoint, network->format, module); !s)
+          return within(folder, s.error());
+      } else if (needed && !checkpoint->has(tensor)) {
         return Error{folder + ": the checkpoint has no tensor " + tensor +
                      ", which config.json's network needs"};
       }
     }
   }
-  return CheckpointSummary{network->max_positions, kv_layers(*network), features_of(*network)};
+  return CheckpointSummary{network->max_positions, kv_layers(*network), features_of(*network),
+                           name_of(network->format.method)};
 }
 
 }  // namespace lorikeet

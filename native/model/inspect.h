@@ -15,6 +15,7 @@ struct CheckpointSummary {
   int32_t max_positions = 0;
   std::vector<KvLayer> kv_layers;  // what each layer keeps of a token
   NetworkFeatures features;
+  std::string quantization;  // how the checkpoint itself keeps its linear maps; "none" where they are plain
 };
 
 // An error when the folder's network is not implemented or a tensor that it needs is missing.

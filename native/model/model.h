@@ -55,7 +55,7 @@ class Model {
   const std::vector<Module>& modules() const { return modules_; }
   // Of the layers' linear maps: the checkpoint's own where it is quantized already.
   Quantization quantization() const {
-    return network_.format == CheckpointFormat::bitsandbytes_nf4 ? Quantization::nf4 : quantization_;
+    return network_.format.method == CheckpointMethod::bitsandbytes_nf4 ? Quantization::nf4 : quantization_;
   }
   std::string device() const { return backend_->caps().device; }
   int32_t kv_pages() const { return kv_desc_.pages; }

@@ -168,7 +168,7 @@ struct Network {
   std::optional<Norm> final_norm;
   Head head;
 
-  CheckpointFormat format = CheckpointFormat::plain;
+  CheckpointFormat format;
   std::vector<TensorRename> renames;   // the first that fits
   std::vector<std::string> ignored;    // beginnings of names of tensors that this network goes without
   std::vector<int32_t> eos_token_ids;  // generation_config.json's when it names any

@@ -279,22 +279,16 @@ bool exists(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0;
 }
 
-// AutoGPTQ, AutoAWQ and ModelOpt first described what they did in a file of their own, and in config.json not
-// at all.
-Status refuse_quantized_elsewhere(const std::string& folder) {
-  for (const char* name : {"quantize_config.json", "quant_config.json", "hf_quant_config.json"}) {
+// Where config.json says nothing of quantization, the file of the tool that quantized may.
+Status read_format_file(const std::string& folder, CheckpointFormat& format) {
+  for (const char* name : kCheckpointFormatFiles) {
     const std::string path = folder + "/" + name;
-    if (!exists(path)) continue;
+    if (format.method != CheckpointMethod::plain || !exists(path)) continue;
     Result<std::string> text = read_text(path);
     if (!text) return text.error();
-    const json object = json::parse(*text, nullptr, /*allow_exceptions=*/false);
-    if (!object.is_object()) return Error{path + " is not a JSON object"};
-    JsonFields fields(object, name);
-    const bool awq = fields.has("w_bit") || fields.text("quant_method").value_or("") == "awq";
-    const char* const method = std::string_view(name).starts_with("hf_") ? "ModelOpt" : awq ? "AWQ" : "GPTQ";
-    return Error{std::string(name) + ": checkpoints quantized by " + method +
-                 " are not implemented (bitsandbytes with nf4 and mxfp4 are); use the unquantized checkpoint "
-                 "and QUANTIZATION"};
+    Result<CheckpointFormat> read = read_checkpoint_format_file(name, *text);
+    if (!read) return read.error();
+    format = *read;
   }
   return {};
 }
@@ -312,7 +306,6 @@ Result<Network> read_network(const std::string& path) {
   const std::string& folder = path;
   Result<std::string> text = read_text(folder + "/config.json");
   if (!text) return text.error();
-  if (Status s = refuse_quantized_elsewhere(folder); !s) return s.error();
   std::optional<std::string> generation_text;
   const std::string generation_path = folder + "/generation_config.json";
   if (exists(generation_path)) {
@@ -320,7 +313,10 @@ Result<Network> read_network(const std::string& path) {
     if (!generation) return generation.error();
     generation_text = std::move(*generation);
   }
-  return parse_network(*text, generation_text);
+  Result<Network> network = parse_network(*text, generation_text);
+  if (!network) return network;
+  if (Status s = read_format_file(folder, network->format); !s) return s.error();
+  return network;
 }
 
 }  // namespace lorikeet

@@ -198,7 +198,7 @@ void copy_others(const fs::path& from, const fs::path& to) {
 Status write_nf4_checkpoint(const std::string& from, const std::string& to, int threads) {
   Result<Network> network = read_network(from);
   if (!network) return within(from, network.error());
-  if (network->format != CheckpointFormat::plain) return Error{from + " is quantized already"};
+  if (network->format.method != CheckpointMethod::plain) return Error{from + " is quantized already"};
   if (!network->renames.empty())
     return Error{from + ": " + network->family + " checkpoints are not written in NF4"};
   Result<Checkpoint> checkpoint = Checkpoint::open(from);

@@ -6,6 +6,8 @@
 #include "backend/shared/dtype.h"
 #include "backend/shared/nf4.h"
 #include "backend/shared/quantization.h"
+#include "model/coded_checkpoint.h"
+#include "model/coded_tensor.h"
 #include "model/mxfp4_checkpoint.h"
 #include "model/nf4_checkpoint.h"
 #include "model/part_rows.h"
@@ -16,9 +18,10 @@ namespace {
 
 // A module's tensors, whole, before they are cut into parts.
 struct ModuleTensors {
-  HostTensor weight;               // [out, in]
-  std::optional<HostTensor> bias;  // [out]
-  std::vector<float> nf4_absmax;   // [out, in / 64] or empty
+  HostTensor weight;                         // [out, in]
+  std::optional<HostTensor> bias;            // [out]
+  std::vector<float> nf4_absmax;             // [out, in / 64] or empty
+  std::shared_ptr<const CodedSource> coded;  // or null; of `weight` the shape alone counts then
 };
 
 class WeightLoader {
@@ -53,18 +56,42 @@ class WeightLoader {
   }
 
  private:
-  std::string tensor_name(const Module& module) const {
+  // Whose weight it is in the checkpoint.
+  std::string stored_module(const Module& module) const {
     const bool tied = module.place == ModulePlace::head && network_.head.tied;
-    return (tied ? network_.embedding.module : module.name) + ".weight";
+    return tied ? network_.embedding.module : module.name;
   }
+  std::string tensor_name(const Module& module) const { return stored_module(module) + ".weight"; }
 
   bool is_nf4(const Module& module) const {
-    return network_.format == CheckpointFormat::bitsandbytes_nf4 && has_nf4(checkpoint_, tensor_name(module));
+    return network_.format.method == CheckpointMethod::bitsandbytes_nf4 &&
+           has_nf4(checkpoint_, tensor_name(module));
+  }
+
+  // A weight in the checkpoint's own codes; null where it is not.
+  Result<std::shared_ptr<const CodedSource>> coded_of(const std::string& name, int64_t out, int64_t in) {
+    if (!has_coded(checkpoint_, network_.format, name)) return std::shared_ptr<const CodedSource>();
+    return take_coded(checkpoint_, network_.format, {name, out, in});
+  }
+  static HostTensor shape_of(int64_t rows, int64_t cols) { return {nullptr, DType::f32, rows, cols}; }
+
+  // Parts in codes are multiplied with activations as they are, and so are those beside them.
+  static void settle(LinearDesc& desc, Quantization otherwise) {
+    const bool coded = std::any_of(desc.parts.begin(), desc.parts.end(),
+                                   [](const LinearPart& part) { return part.coded != nullptr; });
+    desc.quantization = coded ? Quantization::none : otherwise;
   }
 
   Result<ModuleTensors> take_module(const Module& module, bool nf4) {
     ModuleTensors tensors;
-    if (nf4) {
+    auto coded = coded_of(stored_module(module), module.out, module.in);
+    if (!coded) return coded.error();
+    if (*coded) {
+      if (module.transposed)
+        return Error{module.name + " is quantized and transposed in the checkpoint; that is not implemented"};
+      tensors.weight = shape_of(module.out, module.in);
+      tensors.coded = std::move(*coded);
+    } else if (nf4) {
       Result<Nf4Weight> weight = take_nf4(checkpoint_, tensor_name(module), module.out, module.in);
       if (!weight) return weight.error();
       tensors.weight = weight->packed;
@@ -86,6 +113,8 @@ class WeightLoader {
 
   Result<LinearPart> part_of(const Module& module, const ModuleTensors& tensors, const PartRows& rows) {
     const std::optional<HostTensor> bias = parts_.elements(tensors.bias, rows);
+    if (tensors.coded)
+      return LinearPart{shape_of(rows.count, module.in), bias, {}, coded_rows(tensors.coded, rows)};
     if (tensors.nf4_absmax.empty()) return LinearPart{parts_.rows(tensors.weight, rows), bias};
     if (!rows.contiguous() || module.in % kNf4Block != 0) {
       return Error{module.name + " is cut across blocks of NF4; that is not implemented"};
@@ -102,7 +131,6 @@ class WeightLoader {
     const Module& first = modules.front();
     const bool head = first.place == ModulePlace::head;
     const bool nf4 = is_nf4(first);
-    desc.quantization = nf4 ? Quantization::nf4 : head ? head_quantization(quantization_) : quantization_;
     for (const Module& module : modules) {
       if (is_nf4(module) != nf4) {
         return Error{"only one of " + first.name + " and " + module.name +
@@ -116,6 +144,7 @@ class WeightLoader {
         desc.parts.push_back(std::move(*part));
       }
     }
+    settle(desc, nf4 ? Quantization::nf4 : head ? head_quantization(quantization_) : quantization_);
     Result<std::unique_ptr<Linear>> linear = backend_.linear_create(desc);
     parts_ = {};
     if (!linear) return linear.error();
@@ -194,16 +223,30 @@ class WeightLoader {
       weights.routing.choice_bias = weights.choice_bias.get();
     }
     const ExpertNames& names = layer.names;
-    Result<std::vector<ExpertDesc>> experts = checkpoint_.has(names.stem + "0." + names.gate + ".weight")
-                                                  ? take_separate_experts(layer)
-                                                  : take_fused_experts(layer);
+    const std::string first = names.stem + "0." + names.gate;
+    const bool separate =
+        checkpoint_.has(first + ".weight") || has_coded(checkpoint_, network_.format, first);
+    Result<std::vector<ExpertDesc>> experts =
+        separate ? take_separate_experts(layer) : take_fused_experts(layer);
     if (!experts) return experts.error();
-    for (ExpertDesc& desc : *experts) desc.up.quantization = desc.down.quantization = quantization_;
+    for (ExpertDesc& desc : *experts) {
+      settle(desc.up, quantization_);
+      settle(desc.down, quantization_);
+    }
     Result<std::unique_ptr<Experts>> created = backend_.experts_create(*experts);
     parts_ = {};
     if (!created) return created.error();
     weights.experts = std::move(*created);
     return {};
+  }
+
+  Result<LinearPart> take_expert_part(const std::string& name, int64_t out, int64_t in) {
+    auto coded = coded_of(name, out, in);
+    if (!coded) return coded.error();
+    if (*coded) return LinearPart{shape_of(out, in), std::nullopt, {}, std::move(*coded)};
+    Result<HostTensor> weight = checkpoint_.take(name + ".weight", out, in);
+    if (!weight) return weight.error();
+    return LinearPart{*weight, std::nullopt};
   }
 
   Result<std::vector<ExpertDesc>> take_separate_experts(const ExpertLayer& layer) {
@@ -213,13 +256,13 @@ class WeightLoader {
       const std::string stem = names.stem + std::to_string(e) + ".";
       ExpertDesc desc;
       for (const std::string& name : {names.gate, names.up}) {
-        Result<HostTensor> weight = checkpoint_.take(stem + name + ".weight", layer.width, network_.hidden);
-        if (!weight) return weight.error();
-        desc.up.parts.push_back({*weight, std::nullopt});
+        Result<LinearPart> part = take_expert_part(stem + name, layer.width, network_.hidden);
+        if (!part) return part.error();
+        desc.up.parts.push_back(std::move(*part));
       }
-      Result<HostTensor> down = checkpoint_.take(stem + names.down + ".weight", network_.hidden, layer.width);
+      Result<LinearPart> down = take_expert_part(stem + names.down, network_.hidden, layer.width);
       if (!down) return down.error();
-      desc.down.parts.push_back({*down, std::nullopt});
+      desc.down.parts.push_back(std::move(*down));
       experts.push_back(std::move(desc));
     }
     return experts;
@@ -228,7 +271,7 @@ class WeightLoader {
   // One weight [out, in] for each expert, however the checkpoint keeps them.
   Result<std::vector<HostTensor>> take_stack(const ExpertNames& names, const std::string& name, int64_t count,
                                              int64_t out, int64_t in) {
-    if (network_.format == CheckpointFormat::mxfp4 && has_mxfp4(checkpoint_, name)) {
+    if (network_.format.method == CheckpointMethod::mxfp4 && has_mxfp4(checkpoint_, name)) {
       auto weights = take_mxfp4(checkpoint_, name, count, out, in);
       if (!weights) return weights.error();
       std::vector<HostTensor> tensors;
@@ -310,22 +353,30 @@ class WeightLoader {
   }
 
   Status load_embedding(const Module& module) {
-    Result<HostTensor> table = checkpoint_.take(module.name + ".weight", module.in, module.out);
-    if (!table) return table.error();
-    Result<std::unique_ptr<Embedding>> embed =
-        backend_.embedding_create({.table = *table,
-                                   .tied_head = network_.head.tied ? weights_.head.get() : nullptr,
-                                   .quantization = head_quantization(quantization_)});
+    EmbeddingDesc desc{.table = shape_of(module.in, module.out),
+                       .tied_head = network_.head.tied ? weights_.head.get() : nullptr,
+                       .quantization = head_quantization(quantization_),
+                       .coded = nullptr};
+    auto coded = coded_of(module.name, module.in, module.out);
+    if (!coded) return coded.error();
+    if (*coded) {
+      desc.coded = std::move(*coded);
+    } else {
+      Result<HostTensor> table = checkpoint_.take(module.name + ".weight", module.in, module.out);
+      if (!table) return table.error();
+      desc.table = *table;
+    }
+    Result<std::unique_ptr<Embedding>> embed = backend_.embedding_create(desc);
     if (!embed) return embed.error();
     weights_.embed = std::move(*embed);
     return {};
   }
 
-  Status refuse_untaken() const {
+  Status refuse_untaken() {
     const std::string head = network_.head.module + ".weight";
     for (const std::string& name : checkpoint_.untaken()) {
       // Old checkpoints store this buffer; config.json rules.
-      if (name.ends_with("rotary_emb.inv_freq")) continue;
+      if (name.ends_with("rotary_emb.inv_freq") || is_spare(checkpoint_, network_.format, name)) continue;
       if (name == head && network_.head.tied) {
         if (checkpoint_.same_bytes(name, network_.embedding.module + ".weight")) continue;
         return Error{"config.json ties the head to the embedding, but " + head + " differs from it"};

@@ -37,6 +37,7 @@ struct LinearCase {
   struct Part {
     Numbers weight;
     std::optional<Numbers> bias;
+    std::shared_ptr<const CodedSource> coded = nullptr;  // what `weight` stands in
   };
   int64_t k = 0;
   std::vector<Part> parts;
@@ -117,7 +118,8 @@ inline std::vector<double> dequantized(const float* x, int64_t k, Quantization q
 inline std::unique_ptr<Linear> create(Backend& backend, const LinearCase& from) {
   LinearDesc desc;
   desc.quantization = from.quantization;
-  for (const auto& part : from.parts) desc.parts.push_back({part.weight.host(), host_of(part.bias)});
+  for (const auto& part : from.parts)
+    desc.parts.push_back({part.weight.host(), host_of(part.bias), {}, part.coded});
   auto linear = backend.linear_create(desc);
   REQUIRE(linear);
   return std::move(*linear);

@@ -24,13 +24,15 @@ export interface GoldenCase {
 /** Where the gap is smaller, another correct implementation may choose the other token. */
 export const CLOSE_CALL = 0.05;
 
+/** What golden.json of the folder says. */
+export function readGolden(folder: string): Pick<GoldenCase, 'prompts' | 'runs'> & { readonly model_of?: string } {
+  return JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')) as ReturnType<typeof readGolden>;
+}
+
 /** `name`: a folder under test/golden, e.g. `cases/llama-gqa`; `model_of` in its golden.json lends it another case's model. */
 export function loadGolden(name: string): GoldenCase {
   const folder = join(ROOT, 'test/golden', name);
-  const { prompts, runs, model_of } = JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')) as Pick<
-    GoldenCase,
-    'prompts' | 'runs'
-  > & { readonly model_of?: string };
+  const { prompts, runs, model_of } = readGolden(folder);
   const modelFolder = model_of === undefined ? folder : join(ROOT, 'test/golden/cases', model_of);
   const adapters = readdirSync(join(folder, 'adapters')).toSorted();
   return { name, folder, modelPath: join(modelFolder, 'model'), prompts, runs, adapters };

@@ -12,6 +12,9 @@ const WEIGHT_BYTES: Readonly<Record<string, number>> = {
   nf4: 0.56,
   gptq: 0.56,
   awq: 0.56,
+  mlx: 0.56,
+  fp8: 1.06,
+  'bitsandbytes-int8': 1.06,
 };
 const UNKNOWN_WEIGHT_BYTES = 2;
 

@@ -5,6 +5,8 @@ import type { DenseChange } from '#contracts/parity.js';
 /* The typed face of the addon. One process opens one model; a step is one crossing into native. */
 
 export type Quantization = 'none' | 'int8' | 'int4' | 'nf4';
+/** A checkpoint's own codes, which are kept whatever is asked for (docs/quantization.md). */
+export type PackedFormat = 'gptq' | 'awq' | 'compressed-tensors' | 'fp8' | 'bitsandbytes-int8' | 'mlx';
 /** What can be known of a checkpoint without its weights. */
 export interface ModelInspection {
   /** Positions that the model knows: prompt and completion together. */
@@ -15,6 +17,8 @@ export interface ModelInspection {
   readonly features: NetworkFeatures;
   /** Of a GGUF file: its metadata. */
   readonly gguf?: GgufMetadata;
+  /** How the checkpoint itself keeps its linear maps; `none` where they are plain. */
+  readonly quantization: Exclude<Quantization, 'int8' | 'int4'> | 'mxfp4' | PackedFormat;
 }
 
 /** Values by key: texts, numbers, booleans, and lists of them. */
@@ -76,7 +80,7 @@ export interface ModelDescription {
   readonly bosTokenId: number | undefined;
   readonly modules: readonly BaseModule[];
   /** Of the layers' linear maps: the checkpoint's own where it is quantized already. */
-  readonly quantization: Quantization;
+  readonly quantization: Quantization | PackedFormat;
   /** e.g. "cpu avx512 2 threads". */
   readonly device: string;
   /** Pages that fit in kv.bytes. */

@@ -62,7 +62,7 @@ export const servingSettings = {
     {
       name: 'QUANTIZATION',
       summary:
-        'How the base weights are kept: `none` (as in the checkpoint), `int8`, `int4` or `nf4`. A checkpoint that bitsandbytes quantized to NF4 keeps its own',
+        'How the base weights are kept: `none` (as in the checkpoint), `int8`, `int4` or `nf4`. A checkpoint that is quantized already keeps its own (docs/quantization.md)',
       defaultText: 'none',
     },
     choice(['none', 'int8', 'int4', 'nf4'], 'none'),

@@ -145,7 +145,7 @@ class CpuBackend final : public Backend {
 
   // What ops work in, made by reserve().
   GroupedExpertsRunner experts_;
-  std::vector<Scratch> accumulators_;  // per thread: [2, kChunkRows, tile] of linear
+  std::vector<Scratch> accumulators_;  // per thread: LinearCall::Room
   std::vector<Ahead::Run> soon_;       // A of the linear op after the next one: as many as fit
   Scratch quantized_values_{scratch_bytes_};
   Scratch quantized_factors_{scratch_bytes_};  // scales, then offsets

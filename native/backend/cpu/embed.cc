@@ -70,6 +70,7 @@ void read_row(const Kernels& kernels, const CpuEmbedding& base, const CpuAdapter
               int64_t token, float* y) {
   const bool own = adapter != nullptr && !adapter->weight.empty();
   if (!own && base.head != nullptr) return base.head->read_row(y, token);
+  if (!own && base.coded) return base.coded->read_row(y, token);
   if (!own && !base.quantized.empty()) return base.quantized.read_row(y, token);
   const DType dtype = own ? adapter->weight_dtype : base.dtype;
   const std::byte* const table = own ? adapter->weight.data() : base.table.data();
@@ -142,6 +143,10 @@ Result<std::unique_ptr<Embedding>> CpuBackend::embedding_create(const EmbeddingD
       return Error{"a tied head must have the shape of the embedding"};
     }
     embedding->head = &head.parts.front().weight;
+  } else if (desc.coded) {
+    auto coded = CodedWeight::pack(*desc.coded, kernels_.lanes, pool_.threads());
+    if (!coded) return coded.error();
+    embedding->coded = std::move(*coded);
   } else if (desc.quantization != Quantization::none) {
     auto quantized = QuantizedTable::pack(table, pool_.threads());
     if (!quantized) return quantized.error();
@@ -187,7 +192,7 @@ void CpuBackend::embed(TensorView y, const Embedding& table, std::span<const Emb
   if (!step_.runs()) return;
   float* const to = f32(y);
   const auto& base = static_cast<const CpuEmbedding&>(table);
-  const int64_t cost = base.hidden * (base.head != nullptr ? kGatheredReadCost : 1);
+  const int64_t cost = base.hidden * (base.head != nullptr || base.coded ? kGatheredReadCost : 1);
   for_rows(step_.rows(), cost, [&](int64_t row, int) {
     const int32_t token = step_.input().token[static_cast<size_t>(row)];
     assert(token >= 0 && token < base.vocab);

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/activation_kernel.h"
 #include "backend/cpu/attention_kernel.h"
+#include "backend/cpu/coded_kernel.h"
 #include "backend/cpu/elements.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/linear_kernel.h"
@@ -18,6 +19,10 @@ constexpr Kernels make_kernels() {
       .rows = S::kRows,
       .tile_product = {LinearKernels<S, float>::tile_product, LinearKernels<S, F16>::tile_product,
                        LinearKernels<S, BF16>::tile_product, LinearKernels<S, I8>::tile_product},
+      .decode_codes = {CodedKernels<S>::template decode<IntegerCode<S>>,
+                       CodedKernels<S>::template decode<TableCode<S>>,
+                       CodedKernels<S>::template decode<E4M3Code<S>>,
+                       CodedKernels<S>::template decode<E5M2Code<S>>},
       .shrink = {LinearKernels<S, float>::shrink, LinearKernels<S, F16>::shrink,
                  LinearKernels<S, BF16>::shrink, LinearKernels<S, I8>::shrink},
       .tile_finish = TileFinishKernel<S>::tile_finish,

@@ -30,6 +30,33 @@ struct TileProduct {
   bool accumulate;
 };
 
+// Numbers that a group of inputs shares, of each output of a block: [groups][2 W] of `type` (a DType's
+// index). Null: there are none.
+struct CodedNumbers {
+  const void* at;
+  int type;
+};
+// to [end - begin][to_stride] = inputs [begin, end) of a block of 2 W outputs of a coded weight
+// (coded_weight.h), as float32.
+struct DecodeCodes {
+  float* to;
+  int64_t to_stride;
+  const uint8_t* low;   // [K * low_bits / 8][2 W]
+  const uint8_t* high;  // the same of a code's upper bits; null where there are none
+  int low_bits;
+  int high_bits;
+  const float* table;    // [16] or null
+  float zero;            // where zeros are null
+  const uint8_t* zeros;  // [groups][2 W] or null
+  CodedNumbers scale, offset, scale_factor, offset_factor;
+  int64_t group;
+  int factor_groups;
+  const int32_t* group_of_input;  // [K] or null
+  int64_t begin;
+  int64_t end;
+};
+constexpr int kCodedKinds = 4;
+
 // s [rows, ranks] = factor [ranks] * x [rows, k] * A'
 struct Shrink {
   float* s;
@@ -152,6 +179,7 @@ struct Kernels {
   // Rows that a product holds in registers; chunks of rows are multiples of it where possible.
   int rows;
   void (*tile_product[kElementTypes])(const TileProduct&);
+  void (*decode_codes[kCodedKinds])(const DecodeCodes&);  // by CodeKind
   void (*shrink[kElementTypes])(const Shrink&);
   void (*tile_finish)(const TileFinish&);
   void (*tile_row_norms[kFloatTypes])(const TileRowNorms&);

@@ -14,6 +14,7 @@ namespace lorikeet::cpu {
 namespace {
 
 constexpr size_t kAccumulated = 2 * kChunkRows * kMaxTile;
+constexpr size_t kDecoded = kDecodedInputs * kMaxTile;
 constexpr size_t kPartsAhead = 3;         // of a segment's adapter, whose A are asked for ahead
 constexpr int64_t kWorthSharing = 65536;  // multiply-adds; less is done before another thread has woken up
 
@@ -62,7 +63,7 @@ int64_t CpuBackend::plan_shrinks(std::span<const LinearSegment> segments) {
 
 Status CpuBackend::reserve_linear(const StepLimits& limits, const NetworkShape& shape) {
   for (Scratch& accumulator : accumulators_) {
-    if (Status s = accumulator.reserve(kAccumulated); !s) return s;
+    if (Status s = accumulator.reserve(kAccumulated + kDecoded); !s) return s;
   }
   soon_.reserve(static_cast<size_t>(limits.sequences) * kPartsAhead);
   if (Status s = adapters_.reserve(limits); !s) return s;
@@ -129,7 +130,8 @@ void CpuBackend::linear(TensorView y, TensorView x, const Linear& weight,
                   .shrinks = adapters_.items(),
                   .soon = soon_};
   const auto run_item = [&](int64_t item, int thread) {
-    call.run_item(item, accumulators_[static_cast<size_t>(thread)].floats(kAccumulated));
+    float* const own = accumulators_[static_cast<size_t>(thread)].floats(kAccumulated + kDecoded);
+    call.run_item(item, {own, own + kAccumulated});
   };
   if (rows * base.k * base.n < kWorthSharing) {
     for (int64_t item = 0; item < call.items(); ++item) run_item(item, 0);

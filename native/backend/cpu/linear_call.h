@@ -15,9 +15,10 @@ constexpr int64_t kChunkRows = 96;  // rows of an item; their accumulators are 2
 constexpr int64_t kRowBlocks = 24;  // rows of an item are whole blocks of every product: of 6 and of 8
 // Of k: a tile's block (128 KiB in bfloat16) stays in the second-level cache while the rows use it.
 constexpr int64_t kBlockInputs = 1024;
-constexpr int64_t kBlockGroups = 32;  // of a quantized tile: as many inputs, in half the bytes or less
-constexpr int64_t kLeastRows = 8;     // that share a block's weights in the widest product
-constexpr int64_t kQuantizeRows = 4;  // rows of an item that turns activations into integers
+constexpr int64_t kDecodedInputs = 64;  // of a coded tile: what is decoded stays in the first-level cache
+constexpr int64_t kBlockGroups = 32;    // of a quantized tile: as many inputs, in half the bytes or less
+constexpr int64_t kLeastRows = 8;       // that share a block's weights in the widest product
+constexpr int64_t kQuantizeRows = 4;    // rows of an item that turns activations into integers
 // Few rows wait for memory, and each jump to another run of it costs about a microsecond: there an item is
 // several tiles, as long as that leaves each thread some items to balance with.
 constexpr int64_t kFewRows = 4;
@@ -70,19 +71,27 @@ struct CpuBackend::LinearCall {
   }
   int64_t items() const { return quantizes + static_cast<int64_t>(shrinks.size()) + tile_items() * chunks; }
 
-  // acc [2, kChunkRows, tile outputs]: the thread's own
-  void run_item(int64_t item, float* acc) {
+  // What an item works in: the thread's own.
+  struct Room {
+    float* acc;      // [2, kChunkRows, tile outputs]
+    float* decoded;  // [kDecodedInputs, tile outputs]
+
+    Room behind(int64_t floats) const { return {acc + floats, decoded}; }
+  };
+
+  void run_item(int64_t item, Room room) {
     if (item < quantizes) return run_quantize(item);
     item -= quantizes;
     const auto shrink_items = static_cast<int64_t>(shrinks.size());
     if (item < shrink_items) return run_shrink(shrinks[static_cast<size_t>(item)]);
     item -= shrink_items;
-    if (item_tiles > 1) return run_tiles(item * item_tiles, acc);
+    if (item_tiles > 1) return run_tiles(item * item_tiles, room);
     const int64_t next = (item + threads) / chunks;
-    Tile tile = tile_of(item / chunks, item % chunks, acc);
+    Tile tile = tile_of(item / chunks, item % chunks, room);
     tile.next_weight = next < tiles() ? weight_of_tile(next) : nullptr;
     if (output != LinearOutput::glu) return run_tile(tile);
-    Tile up = tile_of(weight.parts[1].tile0 + item / chunks, item % chunks, acc + kChunkRows * kMaxTile);
+    Tile up =
+        tile_of(weight.parts[1].tile0 + item / chunks, item % chunks, room.behind(kChunkRows * kMaxTile));
     up.next_weight = std::exchange(tile.next_weight, weight_of_tile(weight.parts[1].tile0 + item / chunks));
     run_tile(tile);
     run_tile(up);
@@ -98,17 +107,18 @@ struct CpuBackend::LinearCall {
   int64_t tile_items() const { return (tiles() + item_tiles - 1) / item_tiles; }
 
   // Few rows of item_tiles tiles: all of the gate's before those of the up projection.
-  void run_tiles(int64_t first, float* acc) const {
+  void run_tiles(int64_t first, Room room) const {
     const int64_t count = std::min(item_tiles, tiles() - first);
     const int64_t stride = kFewRows * kMaxTile;
     static_assert(kMostTiles * kFewRows <= kChunkRows);
-    for (int64_t i = 0; i < count; ++i) run_tile(tile_of(first + i, 0, acc + i * stride));
+    for (int64_t i = 0; i < count; ++i) run_tile(tile_of(first + i, 0, room.behind(i * stride)));
     if (output != LinearOutput::glu) return;
-    float* const up_acc = acc + kChunkRows * kMaxTile;
+    const Room up_room = room.behind(kChunkRows * kMaxTile);
     const int64_t up = weight.parts[1].tile0 + first;
-    for (int64_t i = 0; i < count; ++i) run_tile(tile_of(up + i, 0, up_acc + i * stride));
+    for (int64_t i = 0; i < count; ++i) run_tile(tile_of(up + i, 0, up_room.behind(i * stride)));
     for (int64_t i = 0; i < count; ++i) {
-      finish_glu(tile_of(first + i, 0, acc + i * stride), tile_of(up + i, 0, up_acc + i * stride));
+      finish_glu(tile_of(first + i, 0, room.behind(i * stride)),
+                 tile_of(up + i, 0, up_room.behind(i * stride)));
     }
   }
 
@@ -165,13 +175,14 @@ struct CpuBackend::LinearCall {
     int part;
     int64_t index;
     int64_t begin, end;
-    float* acc;  // [end - begin, tile outputs]
+    float* acc;      // [end - begin, tile outputs]
+    float* decoded;  // Room's
     Ahead* ahead;
     // Of the tile that this thread is likely to take next: those between go to the other threads.
     const uint8_t* next_weight;
   };
 
-  Tile tile_of(int64_t tile, int64_t chunk, float* acc) const {
+  Tile tile_of(int64_t tile, int64_t chunk, Room room) const {
     const int part = part_of_tile(tile);
     const int64_t begin = chunk * chunk_rows;
     return {.number = tile * chunks + chunk,
@@ -179,7 +190,8 @@ struct CpuBackend::LinearCall {
             .index = tile - weight.parts[static_cast<size_t>(part)].tile0,
             .begin = begin,
             .end = std::min(rows, begin + chunk_rows),
-            .acc = acc,
+            .acc = room.acc,
+            .decoded = room.decoded,
             .ahead = nullptr,
             .next_weight = nullptr};
   }
@@ -207,6 +219,7 @@ struct CpuBackend::LinearCall {
   void product(const Tile& tile, int64_t begin, int64_t end, const BaseWeight& from) const {
     if (const QuantizedWeight* const quantized = from.quantized())
       return product(tile, begin, end, *quantized);
+    if (const CodedWeight* const coded = from.coded()) return product(tile, begin, end, *coded);
     product(tile, begin, end, *from.packed());
   }
 
@@ -239,6 +252,23 @@ struct CpuBackend::LinearCall {
              .ahead = tile.ahead,
              .next_weight = last ? tile.next_weight : from + groups * packed.group_bytes()});
       }
+    }
+  }
+
+  // A few inputs of the tile at a time as float32, for all rows: the same sums as of a plain weight.
+  void product(const Tile& tile, int64_t begin, int64_t end, const CodedWeight& coded) const {
+    const auto run = kernels.tile_product[static_cast<int>(DType::f32)];
+    for (int64_t k = 0; k < weight.k; k += kDecodedInputs) {
+      const int64_t count = std::min(kDecodedInputs, weight.k - k);
+      coded.decode(kernels, tile.decoded, tile.index, k, k + count);
+      run({.acc = tile.acc + (begin - tile.begin) * coded.tile_outputs(),
+           .x = x + begin * weight.k + k,
+           .x_stride = weight.k,
+           .rows = static_cast<int>(end - begin),
+           .weight = tile.decoded,
+           .k = count,
+           .groups = coded.blocks(tile.index),
+           .accumulate = k > 0});
     }
   }
 

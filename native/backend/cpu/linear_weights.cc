@@ -77,23 +77,31 @@ std::vector<float> transposed(const HostTensor& tensor) {
 // Hands out a weight's tiles in the layout of PackedWeight.
 class TileReader {
  public:
-  explicit TileReader(const BaseWeight& weight) : packed_(weight.packed()), quantized_(weight.quantized()) {
-    if (quantized_ != nullptr) tile_.resize(static_cast<size_t>(weight.k() * weight.tile_outputs()));
+  TileReader(const Kernels& kernels, const BaseWeight& weight)
+      : kernels_(kernels), packed_(weight.packed()), quantized_(weight.quantized()), coded_(weight.coded()) {
+    if (packed_ == nullptr) tile_.resize(static_cast<size_t>(weight.k() * weight.tile_outputs()));
   }
   DType dtype() const { return packed_ != nullptr ? packed_->dtype() : DType::f32; }
   int groups(int64_t tile) const {
-    return packed_ != nullptr ? packed_->groups(tile) : quantized_->blocks(tile);
+    if (packed_ != nullptr) return packed_->groups(tile);
+    return coded_ != nullptr ? coded_->blocks(tile) : quantized_->blocks(tile);
   }
   // Valid until the next call.
   const void* read(int64_t tile) {
     if (packed_ != nullptr) return packed_->tile(tile);
-    quantized_->read_tile(tile_.data(), tile);
+    if (coded_ != nullptr) {
+      coded_->decode(kernels_, tile_.data(), tile, 0, coded_->k());
+    } else {
+      quantized_->read_tile(tile_.data(), tile);
+    }
     return tile_.data();
   }
 
  private:
+  const Kernels& kernels_;
   const PackedWeight* packed_;
   const QuantizedWeight* quantized_;
+  const CodedWeight* coded_;
   std::vector<float> tile_;
 };
 
@@ -107,7 +115,7 @@ Result<PaddedVector> dora_ratio(const Kernels& kernels, const AdapterPartDesc& d
   const auto a = desc.rank > 0 ? transposed(desc.a) : std::vector<float>();
   const std::vector<float> factor = factors(desc);
   std::vector<float> b(static_cast<size_t>(desc.rank * width));  // [rank, tile], factor folded in
-  TileReader tiles(weight);
+  TileReader tiles(kernels, weight);
   for (int64_t tile = 0; tile < weight.tiles(); ++tile) {
     const int64_t outputs = std::min(width, weight.n() - tile * width);
     for (int64_t n = 0; n < outputs; ++n) {
@@ -183,7 +191,14 @@ Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const Adapte
   return part;
 }
 
-Result<BaseWeight> base_weight(const WeightSource& source, int lanes, int threads) {
+Result<BaseWeight> base_weight(const LinearPart& part, Quantization quantization, int lanes, int threads) {
+  if (part.coded) {
+    assert(quantization == Quantization::none);
+    auto weight = CodedWeight::pack(*part.coded, lanes, threads);
+    if (!weight) return weight.error();
+    return BaseWeight(std::move(*weight));
+  }
+  const WeightSource source{part.weight, quantization, part.nf4_absmax};
   if (source.quantization != Quantization::none) {
     auto weight = QuantizedWeight::pack(source, lanes, threads);
     if (!weight) return weight.error();
@@ -220,8 +235,7 @@ Result<std::unique_ptr<Linear>> CpuBackend::linear_create(const LinearDesc& desc
       return status.error();
     }
     if (Status status = expect_vector(from.bias, from.weight.rows, "a bias"); !status) return status.error();
-    auto weight =
-        base_weight({from.weight, desc.quantization, from.nf4_absmax}, kernels_.lanes, pool_.threads());
+    auto weight = base_weight(from, desc.quantization, kernels_.lanes, pool_.threads());
     if (!weight) return weight.error();
     CpuLinear::Part part{
         .weight = std::move(*weight), .bias = {}, .output0 = linear->n, .tile0 = linear->tiles};

@@ -85,6 +85,23 @@ struct Avx2 {
     low = _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
     high = _mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
   }
+
+  using I = __m256i;
+  static I load_codes(const uint8_t* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static I shift_left(I a, int n) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n)); }
+  static I shift_right(I a, int n) { return _mm256_srl_epi32(a, _mm_cvtsi32_si128(n)); }
+  static I bits_of(I a, int32_t mask) { return _mm256_and_si256(a, _mm256_set1_epi32(mask)); }
+  static I either(I a, I b) { return _mm256_or_si256(a, b); }
+  static F to_float(I a) { return _mm256_cvtepi32_ps(a); }
+  static F as_float(I a) { return _mm256_castsi256_ps(a); }
+  // The permutation looks at three bits of an index; the fourth chooses between its two halves.
+  static F look_up(const float* table, I index) {
+    const F low = _mm256_permutevar8x32_ps(load(table), index);
+    const F high = _mm256_permutevar8x32_ps(load(table + W), index);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+  }
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
  private:

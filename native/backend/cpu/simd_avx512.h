@@ -84,6 +84,22 @@ struct Avx512 {
     low = _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
     high = _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
   }
+
+  // Codes of W outputs as integers.
+  using I = __m512i;
+  static I load_codes(const uint8_t* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static I shift_left(I a, int n) { return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n)); }
+  static I shift_right(I a, int n) { return _mm512_srl_epi32(a, _mm_cvtsi32_si128(n)); }
+  static I bits_of(I a, int32_t mask) { return _mm512_and_si512(a, _mm512_set1_epi32(mask)); }
+  static I either(I a, I b) { return _mm512_or_si512(a, b); }
+  static F to_float(I a) { return _mm512_cvtepi32_ps(a); }
+  static F as_float(I a) { return _mm512_castsi512_ps(a); }
+  // table [16]
+  static F look_up(const float* table, I index) {
+    return _mm512_permutexvar_ps(index, _mm512_loadu_ps(table));
+  }
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
  private:

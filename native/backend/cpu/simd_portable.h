@@ -99,6 +99,18 @@ struct Portable {
     std::memcpy(&low, &shifted, sizeof(low));
     std::memcpy(&high, &masked, sizeof(high));
   }
+
+  typedef int32_t I __attribute__((vector_size(16)));
+  static I load_codes(const uint8_t* p) { return I{p[0], p[1], p[2], p[3]}; }
+  static I shift_left(I a, int n) { return a << n; }
+  static I shift_right(I a, int n) { return a >> n; }  // of codes: none is negative
+  static I bits_of(I a, int32_t mask) { return a & mask; }
+  static I either(I a, I b) { return a | b; }
+  static F to_float(I a) { return __builtin_convertvector(a, F); }
+  static F as_float(I a) { return reinterpret_cast<F>(a); }
+  static F look_up(const float* table, I index) {
+    return F{table[index[0]], table[index[1]], table[index[2]], table[index[3]]};
+  }
   static void prefetch(const void* p) { __builtin_prefetch(p); }
 
  private:

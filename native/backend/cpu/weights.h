@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "backend/cpu/coded_weight.h"
 #include "backend/cpu/memory.h"
 #include "backend/cpu/packed.h"
 #include "backend/cpu/quantized_weight.h"
@@ -23,15 +24,18 @@ struct PaddedVector {
   size_t bytes() const { return memory.bytes(); }
 };
 
-// A base weight as it is, or quantized. Both are cut into the same tiles of outputs.
+// A base weight as it is, quantized, or in a checkpoint's own codes. All are cut into the same tiles of
+// outputs.
 class BaseWeight {
  public:
-  BaseWeight(PackedWeight weight) : weight_(std::move(weight)) {}     // NOLINT: either is a base weight
+  BaseWeight(PackedWeight weight) : weight_(std::move(weight)) {}     // NOLINT: each is a base weight
   BaseWeight(QuantizedWeight weight) : weight_(std::move(weight)) {}  // NOLINT
+  BaseWeight(CodedWeight weight) : weight_(std::move(weight)) {}      // NOLINT
 
-  // Null when it is the other.
+  // Null when it is another.
   const PackedWeight* packed() const { return std::get_if<PackedWeight>(&weight_); }
   const QuantizedWeight* quantized() const { return std::get_if<QuantizedWeight>(&weight_); }
+  const CodedWeight* coded() const { return std::get_if<CodedWeight>(&weight_); }
 
   int64_t n() const {
     return std::visit([](const auto& weight) { return weight.n(); }, weight_);
@@ -54,7 +58,7 @@ class BaseWeight {
   }
 
  private:
-  std::variant<PackedWeight, QuantizedWeight> weight_;
+  std::variant<PackedWeight, QuantizedWeight, CodedWeight> weight_;
 };
 
 struct CpuLinear final : Linear {
@@ -101,13 +105,15 @@ struct CpuAdapterLinear final : AdapterLinear {
 struct CpuEmbedding final : Embedding {
   int64_t vocab = 0;
   int64_t hidden = 0;
-  // One of three: the tied head's weight, a quantized table, a table [vocab, hidden] as it was.
+  // One of four: the tied head's weight, a table in codes, a quantized one, a table [vocab, hidden] as it
+  // was.
   const BaseWeight* head = nullptr;
+  std::optional<CodedWeight> coded;
   QuantizedTable quantized;
   DType dtype = DType::f32;
   Memory table;
 
-  size_t bytes() const override { return table.bytes() + quantized.bytes(); }
+  size_t bytes() const override { return table.bytes() + quantized.bytes() + (coded ? coded->bytes() : 0); }
 };
 
 struct CpuAdapterEmbedding final : AdapterEmbedding {

@@ -7,10 +7,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "backend/interface/coded_weights.h"
 #include "backend/interface/tensor.h"
 
 namespace lorikeet {
@@ -70,6 +72,9 @@ struct LinearPart {
   // Not empty: the checkpoint holds the weight in NF4 already (backend/shared/nf4.h). weight.data is then its
   // packed codes, this the largest value of each block [n, K / 64], and the map's quantization nf4.
   std::vector<float> nf4_absmax = {};
+  // Not null: the weight is this, and is kept so whatever the map's quantization, which must be none then.
+  // Of `weight` only the shape counts.
+  std::shared_ptr<const CodedSource> coded = nullptr;
 };
 struct LinearDesc {
   std::vector<LinearPart> parts;
@@ -82,6 +87,7 @@ struct EmbeddingDesc {
   HostTensor table;  // [V, H]
   const Linear* tied_head = nullptr;
   Quantization quantization = Quantization::none;
+  std::shared_ptr<const CodedSource> coded = nullptr;  // LinearPart's
 };
 
 // rms: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich 2019).

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "backend/interface/open_backend.h"
+#include "backend/shared/coded_values.h"
 #include "backend/shared/guarded.h"
 
 namespace lorikeet {
@@ -37,6 +38,16 @@ Result<Floats> to_floats(const HostTensor& tensor, Quantization quantization,
 std::optional<Floats> to_floats(const std::optional<HostTensor>& tensor) {
   if (!tensor) return std::nullopt;
   return to_floats(*tensor);
+}
+
+Result<Floats> to_floats(const CodedSource& source) {
+  Floats values(static_cast<size_t>(source.rows() * source.cols()));
+  CodedRowBuffer row(source);
+  for (int64_t n = 0; n < source.rows(); ++n) {
+    if (!row.read(n)) return Error{"a coded weight is NaN or infinite"};
+    row.decode(&values[static_cast<size_t>(n * source.cols())]);
+  }
+  return values;
 }
 
 Status ReferenceBackend::reserve(const StepLimits& limits, const NetworkShape& shape) {

@@ -19,7 +19,7 @@ Result<std::unique_ptr<Embedding>> ReferenceBackend::embedding_create(const Embe
   embedding->hidden = desc.table.cols;
   embedding->head = static_cast<const RefLinear*>(desc.tied_head);
   if (desc.tied_head == nullptr) {
-    Result<Floats> table = to_floats(desc.table, desc.quantization);
+    Result<Floats> table = desc.coded ? to_floats(*desc.coded) : to_floats(desc.table, desc.quantization);
     if (!table) return table.error();
     embedding->own = std::move(*table);
   }

@@ -32,7 +32,9 @@ Result<std::unique_ptr<Linear>> ReferenceBackend::linear_create(const LinearDesc
   linear->quantization = desc.quantization;
   for (const LinearPart& part : desc.parts) {
     if (part.weight.cols != linear->k) return Error{"parts of a linear map differ in their number of inputs"};
-    Result<Floats> weight = to_floats(part.weight, desc.quantization, part.nf4_absmax);
+    assert(!part.coded || desc.quantization == Quantization::none);
+    Result<Floats> weight =
+        part.coded ? to_floats(*part.coded) : to_floats(part.weight, desc.quantization, part.nf4_absmax);
     if (!weight) return weight.error();
     linear->parts.push_back({linear->n, part.weight.rows, std::move(*weight), to_floats(part.bias)});
     linear->n += part.weight.rows;

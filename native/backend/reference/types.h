@@ -28,6 +28,7 @@ Floats to_floats(const HostTensor& tensor);
 Result<Floats> to_floats(const HostTensor& tensor, Quantization quantization,
                          std::span<const float> nf4_absmax = {});
 std::optional<Floats> to_floats(const std::optional<HostTensor>& tensor);
+Result<Floats> to_floats(const CodedSource& source);
 
 struct RefLinear final : Linear {
   struct Part {
