@@ -33,9 +33,8 @@ Napi::Object describe(Napi::Env env, const Model& model) {
   description["modules"] = modules;
   static constexpr const char* kQuantizations[] = {"none", "int8", "int4", "nf4"};
   const CheckpointMethod method = network.format.method;
-  description["quantization"] = keeps_codes(method)
-                                    ? name_of(method)
-                                    : kQuantizations[static_cast<size_t>(model.quantization())];
+  description["quantization"] =
+      keeps_codes(method) ? name_of(method) : kQuantizations[static_cast<size_t>(model.quantization())];
   description["device"] = model.device();
   description["kvPages"] = static_cast<double>(model.kv_pages());
   description["kvBytesPerPage"] = static_cast<double>(model.kv_page_bytes());

@@ -1,6 +1,8 @@
 // Checkpoints that other tools packed (test/golden/make_packed.py wrote them): the weights bit for bit, and
 // what is wrong with a broken one, said before anything is held.
 #include <bit>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -147,8 +149,8 @@ TEST_CASE("a packed checkpoint takes the memory of its codes, and QUANTIZATION l
 
 TEST_CASE("a packed tensor of the wrong shape, type or value is refused by name before anything is held") {
   Copy shape("gptq-4bit");
-  shape.replace("\"shape\":[8,96]", "\"shape\":[4,192]");
-  CHECK(shape.fault().find("up_proj") != std::string::npos);
+  shape.replace("\"shape\":[8,96]", "\"shape\":[96,8]");
+  CHECK(shape.fault().find("qweight has shape [96, 8]") != std::string::npos);
   Copy index("gptq-4bit-act-order");
   index.set(kUp + "g_idx", 4, std::string("\x02\0\0\0", 4));
   CHECK(index.fault().find(kUp + "g_idx holds group 2 of 2") != std::string::npos);

@@ -16,7 +16,11 @@ const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 128, maxSequences:
 /** Of a log-probability, between our float32 and Transformers'. */
 const CLOSE = 0.001;
 
-function open(modelPath: string, backend: 'cpu' | 'reference', quantization: Quantization): Promise<NativeModel> {
+function open(
+  modelPath: string,
+  backend: 'cpu' | 'reference',
+  quantization: Quantization,
+): Promise<NativeModel> {
   return openModel({
     modelPath,
     backend,
@@ -45,7 +49,8 @@ describe.each(formats)('a checkpoint in %s', (format) => {
   });
   afterAll(() => model?.close());
 
-  const handleOf = (run: GoldenRun): number | undefined => (run.adapter === null ? undefined : handles[run.adapter]);
+  const handleOf = (run: GoldenRun): number | undefined =>
+    run.adapter === null ? undefined : handles[run.adapter];
   const tokensOf = (run: GoldenRun): number[] => [...(golden.prompts[run.prompt] ?? []), ...run.greedy_ids];
   const worst = (run: GoldenRun, actual: readonly number[]): number => {
     const expected = [...run.prompt_logprobs.slice(1), ...run.greedy_logprobs] as number[];
@@ -54,7 +59,10 @@ describe.each(formats)('a checkpoint in %s', (format) => {
 
   it("gives Transformers' log-probabilities of the dequantized model, with LoRA and with DoRA on it", async () => {
     for (const run of golden.runs) {
-      expect(worst(run, await driver.scorePrompt(tokensOf(run), handleOf(run))), `${run.adapter}`).toBeLessThan(CLOSE);
+      expect(
+        worst(run, await driver.scorePrompt(tokensOf(run), handleOf(run))),
+        `${run.adapter}`,
+      ).toBeLessThan(CLOSE);
       const sequence = driver.sequence(golden.prompts[run.prompt] ?? [], handleOf(run));
       const [samples] = await driver.generate([sequence], run.greedy_ids.length);
       const count = comparableTokens(run);

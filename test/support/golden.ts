@@ -25,7 +25,9 @@ export interface GoldenCase {
 export const CLOSE_CALL = 0.05;
 
 /** What golden.json of the folder says. */
-export function readGolden(folder: string): Pick<GoldenCase, 'prompts' | 'runs'> & { readonly model_of?: string } {
+export function readGolden(
+  folder: string,
+): Pick<GoldenCase, 'prompts' | 'runs'> & { readonly model_of?: string } {
   return JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')) as ReturnType<typeof readGolden>;
 }
 

@@ -52,7 +52,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   gte_qwen2_7b: 'is_causal',
   skywork_reward_llama: 'LlamaForSequenceClassification',
   e5_mistral_7b: 'MistralModel',
-  'nvidia--Qwen3.6-27B-NVFP4': 'NVFP4',
+  'nvidia--Qwen3.6-27B-NVFP4': 'quant_algo',
   mamba2: 'mamba2',
   'test_integration_tp32_models_llama_llama3.2_1b_config_chunked_attention': 'attention_chunk_size',
 };
