@@ -106,7 +106,9 @@ void GgufConfig::read_common() {
   for (const auto& [key, field] : {std::pair{"tokenizer.ggml.bos_token_id", "bos_token_id"},
                                    std::pair{"tokenizer.ggml.eos_token_id", "eos_token_id"}}) {
     const GgufValue* const id = model_.find(key);
-    if (id != nullptr && id->is_number() && !id->is_array) config[field] = static_cast<int64_t>(id->number());
+    if (id == nullptr || !id->is_number() || id->is_array) continue;
+    const double value = id->number();
+    if (value >= 0 && value <= kMost) config[field] = static_cast<int64_t>(value);
   }
   read_heads();
   read_rope();
