@@ -47,7 +47,7 @@ export const servingSettings = {
     {
       name: 'MODEL_PATH',
       summary:
-        'Folder of a Hugging Face checkpoint (config.json, *.safetensors, tokenizer.json), or a GGUF file, of a split one its first part',
+        'Folder of a Hugging Face checkpoint (config.json, *.safetensors, tokenizer.json), or a GGUF file, of a split one its first part; or `hf://org/repo[@revision][/folder]`, which is pulled into `DATA_DIR`/models',
       defaultText: 'the bundled demo model (set by `npm start`)',
     },
     z.string({
