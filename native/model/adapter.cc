@@ -1,5 +1,6 @@
 #include "model/adapter.h"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <set>
@@ -7,6 +8,7 @@
 
 #include "model/adapter_tensors.h"
 #include "model/composed_deltas.h"
+#include "model/expert_adapter.h"
 #include "model/part_rows.h"
 
 namespace lorikeet {
@@ -25,12 +27,35 @@ Status take_optional(std::optional<HostTensor>& to, const std::optional<TensorRe
 
 // What one adapter of a composition does to a module.
 struct Change {
-  AdapterTensors* tensors;
-  const ManifestModule* module;
-  float weight;  // of the adapter
+  AdapterTensors* tensors = nullptr;
+  const ManifestModule* module = nullptr;
+  float weight = 1.0f;  // of the adapter
+  // Its tensors are made for `of` outputs, of which the module is these.
+  int64_t of = 0;
+  PartRows rows = {};
 };
 // By the module; of several adapters in their order.
 using Changes = std::map<std::string, std::vector<Change>>;
+
+bool has_part(const Change& change) {
+  return change.module->part.has_value();
+}
+
+Result<Change> placed(Change change, const Module& module) {
+  change.of = change.module->within ? change.module->within->of : module.out;
+  change.rows = rows_of(change.module->within ? change.module->within->first : 0, module.out);
+  if (change.rows.first > change.of - module.out) return Error{"its rows lie outside its tensors"};
+  return change;
+}
+
+// One part of a map as a module of its own.
+Module part_module(const Module& whole, size_t i) {
+  Module part = whole;
+  part.out = whole.parts[i].count;
+  part.part += static_cast<int>(i);
+  part.parts = {rows_of(0, part.out)};
+  return part;
+}
 
 bool is_delta_alone(const ManifestModule& change) {
   return change.lora && !change.magnitude && !change.weight && !change.bias && !change.token_rows;
@@ -38,8 +63,8 @@ bool is_delta_alone(const ManifestModule& change) {
 
 class AdapterLoader {
  public:
-  AdapterLoader(const Weights& base, Backend& backend, AdapterType type)
-      : base_(base), backend_(backend), type_(type) {
+  AdapterLoader(const Network& network, const Weights& base, Backend& backend, AdapterType type)
+      : network_(network), base_(base), backend_(backend), type_(type) {
     adapter_.layers.resize(base.layers.size());
   }
 
@@ -52,10 +77,12 @@ class AdapterLoader {
       size_t at = first;
       do {
         const Module& module = base_modules[at];
-        const auto found = module.adaptable ? by_name.find(module.name) : by_name.end();
+        const auto found = by_name.find(module.name);
         if (found != by_name.end()) {
           unknown.erase(module.name);
-          const Status status = load_module(module, found->second, parts);
+          const bool by_part = std::any_of(found->second.begin(), found->second.end(), has_part);
+          const Status status =
+              by_part ? load_by_part(module, found->second, parts) : load_whole(module, found->second, parts);
           if (!status) return within(module.name, status.error());
         }
         ++at;
@@ -64,11 +91,44 @@ class AdapterLoader {
       if (!status) return within(base_modules[first].name, status.error());
       first = at;
     }
-    if (!unknown.empty()) return Error{"the base model has no module " + *unknown.begin()};
+    if (Status s = load_experts(by_name, unknown); !s) return s.error();
     return std::move(adapter_);
   }
 
  private:
+  Status load_whole(const Module& module, std::span<const Change> changes,
+                    std::vector<AdapterPartDesc>& parts) {
+    std::vector<Change> own;
+    for (const Change& change : changes) {
+      Result<Change> at = placed(change, module);
+      if (!at) return at.error();
+      own.push_back(*at);
+    }
+    return load_module(module, own, parts);
+  }
+
+  Status load_by_part(const Module& module, std::span<const Change> changes,
+                      std::vector<AdapterPartDesc>& parts) {
+    for (const Change& change : changes) {
+      if (change.module->part.value_or(0) >= static_cast<int>(module.parts.size()))
+        return Error{"it has no part " + std::to_string(*change.module->part)};
+    }
+    for (size_t i = 0; i < module.parts.size(); ++i) {
+      const Module part = part_module(module, i);
+      std::vector<Change> own;
+      for (const Change& change : changes) {
+        if (has_part(change) && *change.module->part != static_cast<int>(i)) continue;
+        Change at = change;
+        at.of = has_part(change) ? part.out : module.out;
+        at.rows = has_part(change) ? part.parts.front() : module.parts[i];
+        own.push_back(at);
+      }
+      if (own.empty()) continue;
+      if (Status s = load_module(part, own, parts); !s) return s;
+    }
+    return {};
+  }
+
   Status load_module(const Module& module, std::span<const Change> changes,
                      std::vector<AdapterPartDesc>& parts) {
     const ManifestModule& change = *changes.front().module;
@@ -101,7 +161,8 @@ class AdapterLoader {
           !s)
         return s;
     }
-    const auto vector = [&](const TensorRef& ref) { return tensors_->vector(ref, module.out); };
+    const Change& first = changes.front();
+    const auto vector = [&](const TensorRef& ref) { return vector_of(first, ref); };
     if (change.lora) {
       Result<LowRank> delta = delta_of(module, changes);
       if (!delta) return delta.error();
@@ -115,32 +176,43 @@ class AdapterLoader {
     if (Status s = take_optional(whole.magnitude, change.magnitude, vector); !s) return s;
     if (Status s = take_optional(whole.bias, change.bias, vector); !s) return s;
     const auto matrix = [&](const TensorRef& ref) -> Result<HostTensor> {
-      if (!module.transposed) return tensors_->matrix(ref, module.out, module.in);
-      Result<HostTensor> stored = tensors_->matrix(ref, module.in, module.out);
-      return stored ? Result<HostTensor>(rearranged_.transposed(*stored)) : stored;
+      if (!module.transposed) return matrix_of(first, ref, module.in);
+      Result<HostTensor> stored = tensors_->matrix(ref, module.in, first.of);
+      if (!stored) return stored;
+      return rearranged_.rows(rearranged_.transposed(*stored), first.rows);
     };
     if (Status s = take_optional(whole.weight, change.weight, matrix); !s) return s;
     for (size_t i = 0; i < module.parts.size(); ++i) {
       AdapterPartDesc part = part_of(whole, module.parts[i]);
       part.part = module.part + static_cast<int>(i);
-      narrow(part);
+      tensors_->narrow(part, type_);
       parts.push_back(part);
     }
     return {};
+  }
+
+  // The change's own rows of what the file has.
+  Result<HostTensor> matrix_of(const Change& change, const TensorRef& ref, int64_t columns) {
+    Result<HostTensor> all = change.tensors->matrix(ref, change.of, columns);
+    return all ? Result<HostTensor>(rearranged_.rows(*all, change.rows)) : all;
+  }
+  Result<HostTensor> vector_of(const Change& change, const TensorRef& ref) {
+    Result<HostTensor> all = change.tensors->vector(ref, change.of);
+    return all ? Result<HostTensor>(rearranged_.elements(*all, change.rows)) : all;
   }
 
   // Of one adapter as it is in the file; of several as one of their ranks' sum, whose components have the
   // scales of their adapters: exactly the sum of their deltas.
   Result<LowRank> delta_of(const Module& module, std::span<const Change> changes) {
     std::vector<LowRank> deltas;
-    for (const auto& [tensors, change, weight] : changes) {
-      const ManifestLora& lora = *change->lora;
-      Result<HostTensor> a = tensors->matrix(lora.a, lora.rank, module.in);
+    for (const Change& change : changes) {
+      const ManifestLora& lora = *change.module->lora;
+      Result<HostTensor> a = change.tensors->matrix(lora.a, lora.rank, module.in);
       if (!a) return a.error();
-      Result<HostTensor> b = tensors->matrix(lora.b, module.out, lora.rank);
+      Result<HostTensor> b = matrix_of(change, lora.b, lora.rank);
       if (!b) return b.error();
-      LowRank& delta = deltas.emplace_back(LowRank{lora.rank, lora.scale * weight, *a, *b});
-      const auto vector = [&](const TensorRef& ref) { return tensors->vector(ref, module.out); };
+      LowRank& delta = deltas.emplace_back(LowRank{lora.rank, lora.scale * change.weight, *a, *b});
+      const auto vector = [&](const TensorRef& ref) { return vector_of(change, ref); };
       if (Status s = take_optional(delta.bias, lora.lora_bias, vector); !s) return s.error();
     }
     return deltas.size() == 1 ? deltas.front() : composed_.sum(deltas);
@@ -154,14 +226,6 @@ class AdapterLoader {
     part.magnitude = rearranged_.elements(whole.magnitude, rows);
     part.bias = rearranged_.elements(whole.bias, rows);
     return part;
-  }
-
-  void narrow(AdapterPartDesc& part) {
-    if (type_ == AdapterType::stored) return;
-    if (part.weight) part.weight = tensors_->bf16(*part.weight);
-    if (part.rank == 0 || (type_ == AdapterType::int8 && tensors_->int8(part))) return;
-    part.a = tensors_->bf16(part.a);
-    part.b = tensors_->bf16(part.b);
   }
 
   Status create_linear(const Module& first, const std::vector<AdapterPartDesc>& parts) {
@@ -202,6 +266,27 @@ class AdapterLoader {
     Result<std::unique_ptr<AdapterEmbedding>> embed = backend_.adapter_embedding_create(*base_.embed, desc);
     if (!embed) return embed.error();
     adapter_.embed = std::move(*embed);
+    return {};
+  }
+
+  // `names`: what is no module of list_modules
+  Status load_experts(const Changes& by_name, const std::set<std::string>& names) {
+    std::map<size_t, std::vector<ExpertChange>> by_layer;
+    for (const std::string& name : names) {
+      const std::optional<ExpertModule> place = find_expert_module(network_, name);
+      if (!place) return Error{"the base model has no module " + name};
+      for (const Change& change : by_name.at(name)) {
+        by_layer[place->layer].push_back({change.tensors, change.module, change.weight, *place});
+      }
+    }
+    for (const auto& [layer, changes] : by_layer) {
+      ExpertAdapter experts(type_);
+      auto descriptions = experts.describe(changes);
+      if (!descriptions) return descriptions.error();
+      auto created = backend_.adapter_experts_create(*base_.layers[layer].experts, *descriptions);
+      if (!created) return created.error();
+      adapter_.layers[layer].experts = std::move(*created);
+    }
     return {};
   }
 
@@ -256,6 +341,7 @@ class AdapterLoader {
   AdapterTensors* tensors_ = nullptr;  // of what is being loaded
   ComposedDeltas composed_;
   PartTensors rearranged_;
+  const Network& network_;
   const Weights& base_;
   Backend& backend_;
   AdapterType type_;
@@ -273,13 +359,15 @@ size_t Adapter::bytes() const {
   size_t total = bytes_of(embed) + bytes_of(embed_norm) + bytes_of(final_norm) + bytes_of(head);
   for (const Layer& layer : layers) {
     for (const auto& linear : layer.linear) total += bytes_of(linear);
+    total += bytes_of(layer.experts);
     for (const auto& norm : layer.norm) total += bytes_of(norm);
   }
   return total;
 }
 
-Result<Adapter> load_adapter(std::span<const AdapterSource> sources, const std::vector<Module>& base_modules,
-                             const Weights& base, Backend& backend, AdapterType type) {
+Result<Adapter> load_adapter(std::span<const AdapterSource> sources, const Network& network,
+                             const std::vector<Module>& base_modules, const Weights& base, Backend& backend,
+                             AdapterType type) {
   std::deque<AdapterTensors> tensors;  // whose elements stay where they are
   Changes changes;
   for (const AdapterSource& source : sources) {
@@ -288,14 +376,17 @@ Result<Adapter> load_adapter(std::span<const AdapterSource> sources, const std::
     AdapterTensors& own = tensors.emplace_back(std::move(*file));
     for (const ManifestModule& module : source.modules) {
       std::vector<Change>& known = changes[module.module];
-      if (!known.empty() && known.back().tensors == &own)
-        return Error{"module " + module.module + " stands twice"};
+      const bool twice = std::any_of(known.begin(), known.end(), [&](const Change& other) {
+        const bool apart = module.part && has_part(other) && *module.part != *other.module->part;
+        return other.tensors == &own && !apart;
+      });
+      if (twice) return Error{"module " + module.module + " stands twice"};
       if (sources.size() > 1 && !is_delta_alone(module))
         return Error{"module " + module.module + ": only low-rank deltas can be added up"};
       known.push_back({&own, &module, source.weight});
     }
   }
-  return AdapterLoader(base, backend, type).load(changes, base_modules);
+  return AdapterLoader(network, base, backend, type).load(changes, base_modules);
 }
 
 }  // namespace lorikeet

@@ -18,6 +18,7 @@ struct Adapter {
   struct Layer {
     std::array<std::unique_ptr<AdapterLinear>, kLinearSites> linear;
     std::array<std::unique_ptr<NormGain>, kNormSites> norm;
+    std::unique_ptr<AdapterExperts> experts;
   };
   std::unique_ptr<AdapterEmbedding> embed;
   std::unique_ptr<NormGain> embed_norm;
@@ -39,10 +40,11 @@ struct AdapterSource {
 // Vectors and the low-rank factors and single rows of the embedding stay as they are: they are few.
 enum class AdapterType : uint8_t { stored, bf16, int8 };
 
-// Several sources become one adapter, the sum of their deltas in the sources' order; it is exact, and of
-// low-rank deltas alone. Refuses a module that the base lacks, a tensor that the file lacks or describes
-// differently, a wrong shape, and what cannot be added up.
-Result<Adapter> load_adapter(std::span<const AdapterSource> sources, const std::vector<Module>& base_modules,
-                             const Weights& base, Backend& backend, AdapterType type = AdapterType::stored);
+// `network` and `base_modules` are the base's. Several sources become one adapter, the sum of their deltas in
+// the sources' order; it is exact, and of low-rank deltas alone. Refuses a module that the base lacks, a
+// tensor that the file lacks or describes differently, a wrong shape, and what cannot be added up.
+Result<Adapter> load_adapter(std::span<const AdapterSource> sources, const Network& network,
+                             const std::vector<Module>& base_modules, const Weights& base, Backend& backend,
+                             AdapterType type = AdapterType::stored);
 
 }  // namespace lorikeet

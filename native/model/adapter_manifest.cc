@@ -83,7 +83,7 @@ class ManifestReader {
 
   ManifestLora read_lora(const json& object) {
     ManifestLora lora;
-    if (!knows(object, {"rank", "scale", "a", "b", "loraBias"}, "lora")) return lora;
+    if (!knows(object, {"rank", "scale", "a", "b", "turned", "loraBias"}, "lora")) return lora;
     const auto rank = object.contains("rank") ? whole(object["rank"], 1 << 20) : std::nullopt;
     if (!rank || *rank == 0) return fail("lora.rank must be a positive number"), lora;
     if (!object.contains("scale") || !object["scale"].is_number())
@@ -93,6 +93,10 @@ class ManifestReader {
     lora.scale = static_cast<float>(object["scale"].get<double>());
     lora.a = read_tensor(object["a"], "lora.a");
     lora.b = read_tensor(object["b"], "lora.b");
+    if (object.contains("turned")) {
+      if (!object["turned"].is_boolean()) return fail("lora.turned must be true or false"), lora;
+      lora.turned = object["turned"].get<bool>();
+    }
     lora.lora_bias = read_optional(object, "loraBias");
     return lora;
   }
@@ -108,19 +112,38 @@ class ManifestReader {
     return rows;
   }
 
+  void read_place(const json& object, ManifestModule& module) {
+    if (object.contains("part")) {
+      const auto part = whole(object["part"], INT32_MAX);
+      if (!part) return fail("part must be a whole number");
+      module.part = static_cast<int32_t>(*part);
+    }
+    if (!object.contains("within")) return;
+    const json& rows = object["within"];
+    if (!knows(rows, {"first", "of"}, "within")) return;
+    const auto first = rows.contains("first") ? whole(rows["first"], INT64_MAX) : std::nullopt;
+    const auto of = rows.contains("of") ? whole(rows["of"], INT64_MAX) : std::nullopt;
+    if (!first || !of) return fail("within needs first and of");
+    module.within = ManifestRows{*first, *of};
+  }
+
   ManifestModule read_module(const json& object) {
     ManifestModule module;
     module_ = "?";
-    if (!knows(object, {"module", "lora", "magnitude", "weight", "bias", "tokenRows"}, "it")) return module;
+    if (!knows(object, {"module", "part", "within", "lora", "magnitude", "weight", "bias", "tokenRows"},
+               "it"))
+      return module;
     if (!object.contains("module") || !object["module"].is_string())
       return fail("module must be text"), module;
     module_ = module.module = object["module"].get<std::string>();
+    read_place(object, module);
     if (object.contains("lora")) module.lora = read_lora(object["lora"]);
     module.magnitude = read_optional(object, "magnitude");
     module.weight = read_optional(object, "weight");
     module.bias = read_optional(object, "bias");
     if (object.contains("tokenRows")) module.token_rows = read_token_rows(object["tokenRows"]);
-    if (object.size() == 1) fail("it changes nothing");
+    if (!module.lora && !module.magnitude && !module.weight && !module.bias && !module.token_rows)
+      fail("it changes nothing");
     return module;
   }
 

@@ -21,8 +21,11 @@ struct TensorRef {
 struct ManifestLora {
   int32_t rank = 0;
   float scale = 1.0f;
-  TensorRef a;                         // [rank, in]
-  TensorRef b;                         // [out, rank]
+  // Of a stack of E experts A [E * rank, in], row e * rank + r, and B [out, rank * E], column r * E + e; both
+  // the other way round where `turned`: A [E * rank, out] and B [in, rank * E].
+  TensorRef a;  // [rank, in]
+  TensorRef b;  // [out, rank]
+  bool turned = false;
   std::optional<TensorRef> lora_bias;  // [out]
 };
 
@@ -31,8 +34,16 @@ struct ManifestTokenRows {
   TensorRef rows;  // [indices.size(), out]
 };
 
+// A module's rows among those of all that tensors of a wider module are made for.
+struct ManifestRows {
+  int64_t first = 0;
+  int64_t of = 0;
+};
+
 struct ManifestModule {
   std::string module;
+  std::optional<int32_t> part;         // of the module alone, e.g. the keys of a fused map
+  std::optional<ManifestRows> within;  // of all tensors but A
   std::optional<ManifestLora> lora;
   std::optional<TensorRef> magnitude;  // [out]
   std::optional<TensorRef> weight;     // linear [out, in], embedding [in, out], norm [out]

@@ -10,6 +10,14 @@ HostTensor AdapterTensors::bf16(const HostTensor& from) {
   return {reinterpret_cast<const std::byte*>(values.data()), DType::bf16, from.rows, from.cols};
 }
 
+void AdapterTensors::narrow(AdapterPartDesc& part, AdapterType type) {
+  if (type == AdapterType::stored) return;
+  if (part.weight) part.weight = bf16(*part.weight);
+  if (part.rank == 0 || (type == AdapterType::int8 && int8(part))) return;
+  part.a = bf16(part.a);
+  part.b = bf16(part.b);
+}
+
 bool AdapterTensors::int8(AdapterPartDesc& part) {
   auto factors = to_int8(part.a, part.b);
   if (!factors) return false;

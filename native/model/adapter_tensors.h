@@ -5,8 +5,7 @@
 #include <deque>
 #include <vector>
 
-#include "backend/interface/weights.h"
-#include "model/adapter_manifest.h"
+#include "model/adapter.h"
 #include "model/narrow.h"
 #include "model/safetensors.h"
 
@@ -23,10 +22,12 @@ class AdapterTensors {
   Result<HostTensor> vector(const TensorRef& ref, int64_t size) { return tensor(ref, {size}, 1, size); }
 
   HostTensor bf16(const HostTensor& from);
-  // False: A and B are to be kept otherwise.
-  bool int8(AdapterPartDesc& part);
+  // The part's matrices as `type` keeps them.
+  void narrow(AdapterPartDesc& part, AdapterType type);
 
  private:
+  // False: A and B are to be kept otherwise.
+  bool int8(AdapterPartDesc& part);
   Result<HostTensor> tensor(const TensorRef& ref, const std::vector<int64_t>& shape, int64_t rows,
                             int64_t cols);
   const std::byte* convert_f64(const std::byte* data, int64_t count);

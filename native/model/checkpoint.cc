@@ -248,6 +248,11 @@ Result<RawTensor> Checkpoint::take_raw(const std::string& name) {
   return RawTensor{bytes, tensor.dtype, tensor.shape, MappedFile::drop};
 }
 
+TensorPlace Checkpoint::place_of(const std::string& name) const {
+  const TensorInfo& tensor = info(name);
+  return {shards_[where_.at(name).shard].path(), tensor.dtype, tensor.begin, tensor.end};
+}
+
 std::vector<std::string> Checkpoint::untaken() const {
   std::vector<std::string> names;
   for (const auto& [name, place] : where_) {

@@ -23,6 +23,14 @@ struct RawTensor {
   void (*done_with)(const std::byte* begin, const std::byte* end) = nullptr;  // HostTensor's
 };
 
+// Where a tensor's bytes are.
+struct TensorPlace {
+  std::string path;
+  std::string dtype;
+  uint64_t begin = 0;  // from the start of the file
+  uint64_t end = 0;
+};
+
 class Checkpoint {
  public:
   // `path`: a folder, or a GGUF file.
@@ -49,6 +57,7 @@ class Checkpoint {
   void release_made() { made_.clear(); }
   // The norms' weights hold the offset that the network adds to them.
   bool whole_gains() const { return whole_gains_; }
+  TensorPlace place_of(const std::string& name) const;
   // Tensors that nothing took: weights which the network would silently go without.
   std::vector<std::string> untaken() const;
   // Byte for byte, dtype and shape included.

@@ -206,7 +206,8 @@ void Decoder::mlp(int layer, TensorView x, bool add) {
                     .logits = linear(router_logits_, x, layer, LinearSite::router),
                     .router = weights.routing,
                     .activation = weights.activation,
-                    .add = add || !own.up.empty()},
+                    .add = add || !own.up.empty(),
+                    .segments = segments_.experts(layer)},
                    *weights.experts);
 }
 

@@ -7,6 +7,7 @@
 
 #include "backend/interface/dense_weights.h"
 #include "backend/shared/dtype.h"
+#include "model/expert_modules.h"
 #include "model/narrow.h"
 #include "model/safetensors.h"
 
@@ -43,7 +44,36 @@ void round_to_bf16(Values& values) {
 class ModuleMerge {
  public:
   ModuleMerge(const SafetensorsFile& file, const json& change, const Module& module, AdapterType type)
-      : file_(file), change_(change), module_(module), type_(type) {}
+      : file_(file), change_(change), module_(module), type_(type) {
+    if (!change.contains("within")) return;
+    rows_ = Rows{change["within"]["first"].get<int64_t>(), change["within"]["of"].get<int64_t>()};
+  }
+
+  // Of one expert, or of a stack: A [E * rank, in] and B [out, rank * E], or `turned` A [E * rank, out] and
+  // B [in, rank * E], of which each expert has its rows of A and every E-th column of B.
+  Status apply_to_experts(const ExpertModule& place, Experts& experts) {
+    PartValues all;
+    if (Status s = read_vectors(all, place.out); !s) return s;
+    const bool turned = change_.contains("lowRank") && change_["lowRank"].value("turned", false);
+    const int64_t inputs = turned ? place.out : place.in, outputs = turned ? place.in : place.out;
+    Values all_a, all_b;
+    if (Status s = read_low_rank(inputs, outputs, all_a, all_b); !s) return s;
+    const int64_t columns = rank_, count = place.count;
+    if (columns == 0 || columns % count != 0) return Error{"A does not fit the experts"};
+    rank_ = columns / count;
+    for (int64_t e = 0; e < count; ++e) {
+      Values a(static_cast<size_t>(rank_ * place.in));
+      all.b.resize(static_cast<size_t>(place.out * rank_));
+      for (int64_t r = 0; r < rank_; ++r) {
+        for (int64_t i = 0; i < inputs; ++i)
+          (turned ? all.b[i * rank_ + r] : a[r * place.in + i]) = all_a[(e * rank_ + r) * inputs + i];
+        for (int64_t o = 0; o < outputs; ++o)
+          (turned ? a[r * place.in + o] : all.b[o * rank_ + r]) = all_b[o * columns + r * count + e];
+      }
+      into_parts(dense_expert(experts, place.first + static_cast<int>(e), place.down), a, all);
+    }
+    return {};
+  }
 
   Status apply(Weights& weights) {
     switch (module_.kind) {
@@ -89,12 +119,31 @@ class ModuleMerge {
   Status into_map(Weights& weights) {
     PartValues all;
     Values a;
-    if (Status s = read_replaced(module_.out * module_.in, all.w); !s) return s;
-    if (module_.transposed && !all.w.empty()) all.w = transposed(all.w);
-    if (Status s = read_low_rank(module_.in, module_.out, a, all.b); !s) return s;
-    if (Status s = read("magnitude", module_.out, all.magnitude); !s) return s;
-    if (Status s = read("bias", module_.out, all.bias); !s) return s;
-    if (Status s = read("loraBias", module_.out, all.lora_bias); !s) return s;
+    const int64_t outputs = rows_ ? rows_->of : module_.out;
+    if (Status s = read_replaced(outputs * module_.in, all.w); !s) return s;
+    if (module_.transposed && !all.w.empty()) all.w = transposed(all.w, outputs);
+    if (Status s = read_low_rank(module_.in, outputs, a, all.b); !s) return s;
+    if (Status s = read_vectors(all, outputs); !s) return s;
+    if (rows_) keep_rows(all);
+    into_parts(map_of(weights), a, all);
+    return module_.place == ModulePlace::head ? into_rows(dense_linear(*weights.head, 0)) : Status{};
+  }
+
+  Status read_vectors(PartValues& all, int64_t outputs) {
+    if (Status s = read("magnitude", outputs, all.magnitude); !s) return s;
+    if (Status s = read("bias", outputs, all.bias); !s) return s;
+    return read("loraBias", outputs, all.lora_bias);
+  }
+
+  void keep_rows(PartValues& all) const {
+    const PartRows own = rows_of(rows_->first, module_.out);
+    all.w = picked(all.w, own, module_.in);
+    all.b = picked(all.b, own, rank_);
+    for (Values* const vector : {&all.magnitude, &all.bias, &all.lora_bias})
+      *vector = picked(*vector, own, 1);
+  }
+
+  void into_parts(Linear& map, const Values& a, const PartValues& all) const {
     for (size_t i = 0; i < module_.parts.size(); ++i) {
       const PartRows& rows = module_.parts[i];
       Values part_a = a;
@@ -102,9 +151,8 @@ class ModuleMerge {
                       picked(all.magnitude, rows, 1), picked(all.bias, rows, 1),
                       picked(all.lora_bias, rows, 1)};
       narrow(part_a, part.b);
-      into_part(dense_linear(map_of(weights), module_.part + static_cast<int>(i)), part_a, part);
+      into_part(dense_linear(map, module_.part + static_cast<int>(i)), part_a, part);
     }
-    return module_.place == ModulePlace::head ? into_rows(dense_linear(*weights.head, 0)) : Status{};
   }
 
   Status into_rows(DenseLinear linear) {
@@ -120,10 +168,10 @@ class ModuleMerge {
   }
 
   // w [in, out] -> [out, in]
-  Values transposed(const Values& w) const {
+  Values transposed(const Values& w, int64_t outputs) const {
     Values result(w.size());
     for (int64_t j = 0; j < module_.in; ++j) {
-      for (int64_t i = 0; i < module_.out; ++i) result[i * module_.in + j] = w[j * module_.out + i];
+      for (int64_t i = 0; i < outputs; ++i) result[i * module_.in + j] = w[j * outputs + i];
     }
     return result;
   }
@@ -282,14 +330,45 @@ class ModuleMerge {
   const json& change_;
   const Module& module_;
   const AdapterType type_;
+  // The module's rows among those that the tensors have.
+  struct Rows {
+    int64_t first, of;
+  };
+  std::optional<Rows> rows_;
   int64_t rank_ = 0;  // 0: no low-rank delta
   double scale_ = 0;
 };
 
+Status merge_experts(const SafetensorsFile& file, const json& change, const Network& network,
+                     AdapterType type, Weights& weights) {
+  const auto name = change.value("module", std::string());
+  const std::optional<ExpertModule> place = find_expert_module(network, name);
+  if (!place) return Error{"the base model has no module " + name};
+  Module module;
+  module.name = name;
+  module.out = place->out;
+  module.in = place->in;
+  module.part = place->part;
+  module.parts = place->parts;
+  return ModuleMerge(file, change, module, type)
+      .apply_to_experts(*place, *weights.layers[place->layer].experts);
+}
+
+// Of one part of a fused map alone.
+Status merge_part(const SafetensorsFile& file, const json& change, Module module, AdapterType type,
+                  Weights& weights) {
+  const auto part = change["part"].get<size_t>();
+  if (part >= module.parts.size()) return Error{"it has no part " + std::to_string(part)};
+  module.out = module.parts[part].count;
+  module.part += static_cast<int>(part);
+  module.parts = {rows_of(0, module.out)};
+  return ModuleMerge(file, change, module, type).apply(weights);
+}
+
 }  // namespace
 
-Status merge_dense(Weights& weights, const std::vector<Module>& base_modules, const std::string& weights_path,
-                   const std::string& changes_json, AdapterType type) {
+Status merge_dense(Weights& weights, const Network& network, const std::vector<Module>& base_modules,
+                   const std::string& weights_path, const std::string& changes_json, AdapterType type) {
   Result<SafetensorsFile> file = SafetensorsFile::open(weights_path);
   if (!file) return file.error();
   const json changes = json::parse(changes_json, nullptr, /*allow_exceptions=*/false);
@@ -297,12 +376,13 @@ Status merge_dense(Weights& weights, const std::vector<Module>& base_modules, co
   dense_table(*weights.embed);  // before anything changes the head: an untied copy is the base's
   for (const json& change : changes) {
     const auto name = change.value("module", std::string());
-    const auto module = std::find_if(base_modules.begin(), base_modules.end(), [&](const Module& candidate) {
-      return candidate.adaptable && candidate.name == name;
-    });
-    if (module == base_modules.end()) return Error{"the base model has no module " + name};
-    if (Status s = ModuleMerge(*file, change, *module, type).apply(weights); !s)
-      return within(name, s.error());
+    const auto module = std::find_if(base_modules.begin(), base_modules.end(),
+                                     [&](const Module& candidate) { return candidate.name == name; });
+    const Status status = module == base_modules.end() ? merge_experts(*file, change, network, type, weights)
+                          : change.contains("part")
+                              ? merge_part(*file, change, *module, type, weights)
+                              : ModuleMerge(*file, change, *module, type).apply(weights);
+    if (!status) return within(name, status.error());
   }
   return {};
 }

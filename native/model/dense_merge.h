@@ -14,7 +14,8 @@ namespace lorikeet {
 // `changes_json`: DenseChange[] of libs/contracts/src/parity.ts, tensors by their names in the safetensors
 // file. Refuses a module that the base lacks and a tensor that is missing or has another number of elements.
 // After an error the weights are neither the base's nor the adapter's.
-Status merge_dense(Weights& weights, const std::vector<Module>& base_modules, const std::string& weights_path,
-                   const std::string& changes_json, AdapterType type = AdapterType::stored);
+Status merge_dense(Weights& weights, const Network& network, const std::vector<Module>& base_modules,
+                   const std::string& weights_path, const std::string& changes_json,
+                   AdapterType type = AdapterType::stored);
 
 }  // namespace lorikeet

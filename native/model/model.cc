@@ -32,6 +32,7 @@ Status Model::load(const ModelOptions& options) {
   adapter_type_ = options.adapter_type;
   modules_ = list_modules(network_);
   kind_ = options.backend;
+  note_vocabulary(*checkpoint);
 
   auto backend = open_backend(options.backend, options.backend_options);
   if (!backend) return backend.error();
@@ -50,6 +51,19 @@ Status Model::load(const ModelOptions& options) {
                                                           network_.max_positions, network_.vocab,
                                                           kv_desc_.pages, kv_desc_.page_tokens});
   return {};
+}
+
+void Model::note_vocabulary(const Checkpoint& checkpoint) {
+  const auto note = [&](const std::string& module) {
+    const std::string tensor = module + ".weight";
+    if (!checkpoint.has(tensor)) return;
+    TensorPlace place = checkpoint.place_of(tensor);
+    if (place.path.empty()) return;
+    if (place.dtype == "F32" || place.dtype == "F16" || place.dtype == "BF16")
+      vocabulary_weights_.push_back({module, std::move(place)});
+  };
+  note(network_.embedding.module);
+  if (!network_.head.tied) note(network_.head.module);
 }
 
 Status Model::reserve(const ModelOptions& options) {
@@ -105,7 +119,8 @@ Result<LoadedAdapter> Model::load_adapters(const std::vector<AdapterFile>& files
       if (!modules) return modules.error();
       sources.push_back({file.weights_path, std::move(*modules), file.weight});
     }
-    Result<Adapter> adapter = lorikeet::load_adapter(sources, modules_, weights_, *backend_, adapter_type_);
+    Result<Adapter> adapter =
+        lorikeet::load_adapter(sources, network_, modules_, weights_, *backend_, adapter_type_);
     if (!adapter) return adapter.error();
     const size_t bytes = adapter->bytes();
     return LoadedAdapter{adapters_.publish(std::move(*adapter)), bytes};
@@ -123,7 +138,8 @@ void Model::prepare_adapters() {
 Status Model::merge_adapter(const std::string& weights_path, const std::string& changes_json) {
   if (kind_ != BackendKind::reference)
     return Error{"only the reference backend's weights can be merged with"};
-  return guarded([&] { return merge_dense(weights_, modules_, weights_path, changes_json, adapter_type_); });
+  return guarded(
+      [&] { return merge_dense(weights_, network_, modules_, weights_path, changes_json, adapter_type_); });
 }
 
 Status Model::pin_step() {

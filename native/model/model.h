@@ -35,6 +35,12 @@ struct MemoryUse {
   size_t scratch_bytes = 0;
 };
 
+// The embedding or the head as the checkpoint holds it.
+struct VocabularyWeight {
+  std::string module;
+  TensorPlace place;
+};
+
 struct LoadedAdapter {
   int32_t handle = 0;
   size_t bytes = 0;
@@ -53,6 +59,8 @@ class Model {
 
   const Network& network() const { return network_; }
   const std::vector<Module>& modules() const { return modules_; }
+  // Without a head that is tied to the embedding, and without what is quantized.
+  const std::vector<VocabularyWeight>& vocabulary_weights() const { return vocabulary_weights_; }
   // Of the layers' linear maps: the checkpoint's own where it is quantized already.
   Quantization quantization() const {
     return network_.format.method == CheckpointMethod::bitsandbytes_nf4 ? Quantization::nf4 : quantization_;
@@ -93,6 +101,7 @@ class Model {
   Status load(const ModelOptions& options);
   // Chooses the number of pages.
   Status size_kv(const ModelOptions& options);
+  void note_vocabulary(const Checkpoint& checkpoint);
   // Whatever a step needs.
   Status reserve(const ModelOptions& options);
   Status create_kv();
@@ -102,6 +111,7 @@ class Model {
   AdapterType adapter_type_ = AdapterType::stored;
   Network network_;
   std::vector<Module> modules_;
+  std::vector<VocabularyWeight> vocabulary_weights_;
   // Declared so that what refers to another dies first.
   std::unique_ptr<Backend> backend_;
   Weights weights_;

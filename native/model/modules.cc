@@ -67,7 +67,7 @@ class ModuleList {
     norm_at(layer.before_mlp, NormSite::before_mlp);
     if (layer.mlp.experts) {
       map_at(layer.mlp.experts->router, LinearSite::router);
-      modules.back().adaptable = false;
+      modules.back().router = true;
       map_at(layer.mlp.experts->shared_gate, LinearSite::shared_gate);
     }
     map_at(layer.mlp.up, LinearSite::up);

@@ -34,9 +34,8 @@ struct Module {
   int part = 0;                                     // of its map: its first
   std::vector<PartRows> parts;                      // of layer_linear and head
   bool transposed = false;                          // MapModule's
-  // A module of Transformers that an adapter may change. Its router is none: a parameter beside code.
-  bool adaptable = true;
-  Norm norm;  // of a norm
+  bool router = false;  // of experts: to Transformers no linear module but a parameter beside code
+  Norm norm;            // of a norm
 };
 
 // In the network's order; modules of one map are adjacent, and their parts ascend from 0.

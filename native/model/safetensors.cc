@@ -140,7 +140,7 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
   if (!file) return file.error();
   auto tensors = parse_safetensors_header(file->bytes());
   if (!tensors) return within(path, tensors.error());
-  return SafetensorsFile(std::move(*file), std::move(*tensors));
+  return SafetensorsFile(std::move(*file), std::move(*tensors), path);
 }
 
 }  // namespace lorikeet

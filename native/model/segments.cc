@@ -11,6 +11,7 @@ Segments::Segments(int32_t max_rows) {
   sampled_.reserve(capacity);
   embedding_.reserve(capacity);
   linear_.reserve(capacity);
+  experts_.reserve(capacity);
   for (auto& list : norm_) list.reserve(capacity);
 }
 
@@ -45,6 +46,15 @@ std::span<const LinearSegment> Segments::linear(int layer, LinearSite site) {
     if (weights) linear_.push_back({s.row0, s.rows, weights.get(), s.scale});
   }
   return linear_;
+}
+
+std::span<const ExpertsSegment> Segments::experts(int layer) {
+  experts_.clear();
+  for (const AdapterSegment& s : rows_) {
+    const auto& weights = s.adapter->layers[layer].experts;
+    if (weights) experts_.push_back({s.row0, s.rows, weights.get(), s.scale});
+  }
+  return experts_;
 }
 
 std::span<const NormSegment> Segments::embed_norm() {

@@ -29,6 +29,7 @@ class Segments {
   std::span<const EmbeddingSegment> embed();
   std::span<const NormSegment> embed_norm();
   std::span<const LinearSegment> linear(int layer, LinearSite site);
+  std::span<const ExpertsSegment> experts(int layer);
   // Of q, k and v at once: each site has a list of its own.
   std::span<const NormSegment> norm(int layer, NormSite site);
   // Over the sampled rows instead of the step's rows.
@@ -41,6 +42,7 @@ class Segments {
   std::vector<AdapterSegment> sampled_;  // over the sampled rows
   std::vector<EmbeddingSegment> embedding_;
   std::vector<LinearSegment> linear_;
+  std::vector<ExpertsSegment> experts_;
   std::array<std::vector<NormSegment>, kNormSites> norm_;  // by site; those of no layer in the first
 };
 

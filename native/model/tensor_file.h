@@ -25,8 +25,11 @@ std::string shape_text(const std::vector<int64_t>& shape);
 
 class TensorFile {
  public:
-  TensorFile(MappedFile file, std::map<std::string, TensorInfo> tensors)
-      : file_(std::move(file)), tensors_(std::move(tensors)) {}
+  TensorFile(MappedFile file, std::map<std::string, TensorInfo> tensors, std::string path = {})
+      : path_(std::move(path)), file_(std::move(file)), tensors_(std::move(tensors)) {}
+
+  // Empty where its tensors are not the network's as they are.
+  const std::string& path() const { return path_; }
 
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   const TensorInfo* find(const std::string& name) const {
@@ -36,6 +39,7 @@ class TensorFile {
   const std::byte* data(const TensorInfo& tensor) const { return file_.bytes().data() + tensor.begin; }
 
  private:
+  std::string path_;
   MappedFile file_;
   std::map<std::string, TensorInfo> tensors_;
 };

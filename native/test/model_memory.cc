@@ -23,29 +23,20 @@ struct Fixture {
       tensors["a" + std::to_string(rank)] = random_tensor({rank, kHidden}, 1);
       tensors["b" + std::to_string(rank)] = random_tensor({2 * kHeadDim, rank}, 2);
     }
+    tensors["experts.a"] = random_tensor({3 * kExperts, kHidden}, 3);
+    tensors["experts.b"] = random_tensor({2 * kFfn, 3 * kExperts}, 4);
     write_safetensors(path, tensors);
   }
-  // Mixtral's, with four experts of which a row takes two.
   void write_experts() const {
-    json config = json::parse(tiny_config());
-    config["model_type"] = "mixtral";
-    config["num_local_experts"] = 4;
-    config["num_experts_per_tok"] = 2;
-    TestTensors tensors = tiny_tensors();
-    for (int layer = 0; layer < kLayers; ++layer) {
-      const std::string stem = "model.layers." + std::to_string(layer) + ".";
-      for (const char* name : {"gate_proj", "up_proj", "down_proj"})
-        tensors.erase(stem + "mlp." + name + ".weight");
-      const std::string moe = stem + "block_sparse_moe.";
-      tensors[moe + "gate.weight"] = random_tensor({4, kHidden}, 50);
-      for (uint32_t expert = 0; expert < 4; ++expert) {
-        const std::string own = moe + "experts." + std::to_string(expert) + ".";
-        tensors[own + "w1.weight"] = random_tensor({kFfn, kHidden}, 60 + expert);
-        tensors[own + "w2.weight"] = random_tensor({kHidden, kFfn}, 70 + expert);
-        tensors[own + "w3.weight"] = random_tensor({kFfn, kHidden}, 80 + expert);
-      }
-    }
-    write_tiny_model(folder.path(), config.dump(), tensors);
+    write_tiny_model(folder.path(), tiny_experts_config(), tiny_experts_tensors());
+  }
+  // Of all experts of a layer, rank 3.
+  std::string expert_modules() const {
+    const json lora = {{"rank", 3},
+                       {"scale", 0.5},
+                       {"a", json::parse(tensor_ref(path, "experts.a"))},
+                       {"b", json::parse(tensor_ref(path, "experts.b"))}};
+    return json::array({{{"module", "model.layers.0.mlp.experts.gate_up_proj"}, {"lora", lora}}}).dump();
   }
   std::string modules(int rank = 3) const {
     const std::string number = std::to_string(rank);
@@ -192,6 +183,22 @@ TEST_CASE("a step needs no memory: the first one after opening runs where there 
           }
         }
       }
+    }
+  }
+}
+
+TEST_CASE("a step with an adapter of experts needs no memory either") {
+  const Fixture f;
+  f.write_experts();
+  for (const BackendKind backend : {BackendKind::cpu, BackendKind::reference}) {
+    for (const MemoryOf kind : kKindsOfSteps) {
+      const auto opened = Model::open(f.options(backend, Quantization::none));
+      REQUIRE(opened);
+      const auto loaded = (*opened)->load_adapter(f.path, f.expert_modules());
+      REQUIRE(loaded);
+      const StepPlan plan = plan_of({1, 5, 9, 2, 7}, loaded->handle);
+      const auto results = run_without_memory(**opened, plan, kind);
+      CHECK(same_results(*run(**opened, plan), results));
     }
   }
 }

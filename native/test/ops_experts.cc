@@ -1,8 +1,9 @@
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "backend/shared/routing.h"
-#include "test/ops_fixture.h"
+#include "test/ops_linear_case.h"
 
 using namespace lorikeet;
 using namespace lorikeet::test;
@@ -15,6 +16,12 @@ constexpr int64_t kHidden = 24, kWidth = 20;
 struct ExpertCase {
   Numbers gate, up, down;
 };
+
+ExpertCase random_expert(Random& random) {
+  return {random_tensor(random, kWidth, kHidden, DType::bf16),
+          random_tensor(random, kWidth, kHidden, DType::bf16),
+          random_tensor(random, kHidden, kWidth, DType::bf16)};
+}
 
 // down(silu(gate x) * (up x)) of one expert in float64, and what float32 may lose of it.
 void expect_expert(const ExpertCase& expert, const float* x, double weight, std::vector<double>& values,
@@ -76,9 +83,7 @@ TEST_CASE("experts give each row the weighed sum of what it chose, alone as amon
   Random random(71);
   std::vector<ExpertCase> cases;
   for (int e = 0; e < kExperts; ++e) {
-    cases.push_back({random_tensor(random, kWidth, kHidden, DType::bf16),
-                     random_tensor(random, kWidth, kHidden, DType::bf16),
-                     random_tensor(random, kHidden, kWidth, DType::bf16)});
+    cases.push_back(random_expert(random));
   }
   const int64_t rows = 40;
   const auto x = random_floats(random, rows * kHidden);
@@ -126,6 +131,134 @@ TEST_CASE("experts give each row the weighed sum of what it chose, alone as amon
       CHECK(std::equal(alone.begin(), alone.begin() + kHidden, y.begin() + row * kHidden));
     }
     CHECK(worst_ratio(run(0, rows, true), added, bounds) <= 1.0);
+  }
+}
+
+namespace {
+
+struct ExpertDelta {
+  AdapterCase up, down;
+};
+
+AdapterCase random_deltas(Random& random, const std::vector<const Numbers*>& weights, int rank) {
+  AdapterCase deltas;
+  for (size_t part = 0; part < weights.size(); ++part) {
+    const LinearCase base{weights[part]->cols, {{*weights[part], std::nullopt}}, Quantization::none};
+    deltas.push_back(random_adapter_part(random, base, 0, {.rank = rank, .dtype = DType::f32}));
+    deltas.back().part = static_cast<int>(part);
+  }
+  return deltas;
+}
+
+// W + scale * delta in float64
+Numbers merged(Numbers weight, const AdapterPartCase& delta, double scale) {
+  for (int64_t n = 0; n < weight.rows; ++n) {
+    for (int64_t k = 0; k < weight.cols; ++k) {
+      for (int r = 0; r < delta.rank; ++r) {
+        weight.values[static_cast<size_t>(n * weight.cols + k)] +=
+            scale * delta.factor(r) * delta.b->at(n, r) * delta.a->at(r, k);
+      }
+    }
+  }
+  return weight;
+}
+
+}  // namespace
+
+TEST_CASE("experts with adapters give what their weights with the deltas added give, each row its own's") {
+  Random random(73);
+  std::vector<ExpertCase> cases;
+  for (int e = 0; e < kExperts; ++e) cases.push_back(random_expert(random));
+  // The first adapter leaves experts 1 and 3 alone, and expert 2's down.
+  std::vector<std::map<int, ExpertDelta>> adapters(2);
+  for (int e = 0; e < kExperts; ++e) {
+    const ExpertCase& own = cases[static_cast<size_t>(e)];
+    for (size_t a = 0; a < 2; ++a) {
+      if (a == 0 && e % 2 == 1) continue;
+      const int rank = a == 0 ? 3 : 5;
+      adapters[a][e].up = random_deltas(random, {&own.gate, &own.up}, rank);
+      if (a != 0 || e != 2) adapters[a][e].down = random_deltas(random, {&own.down}, rank);
+    }
+  }
+  const int64_t rows = 40;
+  const auto x = random_floats(random, rows * kHidden);
+  const auto logits = random_floats(random, rows * kExperts, -2, 2);
+  const RouterDesc router{.experts = kExperts, .chosen = 2, .renormalize = true};
+  struct Run {
+    int32_t row0, rows;
+    size_t adapter;
+    float scale;
+  };
+  const std::vector<Run> runs{{3, 7, 0, 1.0f}, {10, 15, 1, 0.5f}, {30, 1, 0, -2.0f}};
+  std::vector<double> sums, bounds;
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto chosen = routed(router, &logits[static_cast<size_t>(row * kExperts)]);
+    std::vector<double> values(kHidden, 0.0), bound(kHidden, 0.0);
+    for (const ChosenExpert& choice : chosen) {
+      ExpertCase expert = cases[static_cast<size_t>(choice.expert)];
+      for (const Run& run : runs) {
+        const auto& deltas = adapters[run.adapter];
+        if (row < run.row0 || row >= run.row0 + run.rows || !deltas.contains(choice.expert)) continue;
+        const ExpertDelta& delta = deltas.at(choice.expert);
+        const auto scale = static_cast<double>(run.scale);
+        expert.gate = merged(expert.gate, delta.up[0], scale);
+        expert.up = merged(expert.up, delta.up[1], scale);
+        if (!delta.down.empty()) expert.down = merged(expert.down, delta.down[0], scale);
+      }
+      expect_expert(expert, &x[static_cast<size_t>(row * kHidden)], static_cast<double>(choice.weight),
+                    values, bound);
+    }
+    sums.insert(sums.end(), values.begin(), values.end());
+    // What a delta adds may cancel what the base gives.
+    for (const double one : bound) bounds.push_back(20 * one);
+  }
+  for (const auto& backend : all_backends()) {
+    INFO(device_of(*backend));
+    const auto experts = backend->experts_create(descriptions(cases));
+    REQUIRE(experts);
+    std::vector<std::unique_ptr<AdapterExperts>> created;
+    for (const auto& adapter : adapters) {
+      std::vector<AdapterExpertDesc> descs;
+      for (const auto& [e, delta] : adapter) descs.push_back({e, describe(delta.up), describe(delta.down)});
+      auto made = backend->adapter_experts_create(**experts, descs);
+      REQUIRE(made);
+      CHECK((*made)->bytes() > 0);
+      created.push_back(std::move(*made));
+    }
+    const auto device_x = on_device(*backend, x, kHidden);
+    const auto device_logits = on_device(*backend, logits, kExperts);
+    // Of `count` rows from row `first`.
+    const auto run = [&](int64_t first, int64_t count, const std::vector<ExpertsSegment>& segments) {
+      const auto y = on_device(*backend, x, kHidden);
+      submit(*backend, [&] {
+        backend->experts({.y = whole(*y).part(0, count),
+                          .x = whole(*device_x).part(first, count),
+                          .logits = whole(*device_logits).part(first, count),
+                          .router = router,
+                          .activation = {},
+                          .segments = segments},
+                         **experts);
+      });
+      return from_device(*backend, *y);
+    };
+    std::vector<ExpertsSegment> segments;
+    for (const Run& each : runs)
+      segments.push_back({each.row0, each.rows, created[each.adapter].get(), each.scale});
+    const auto y = run(0, rows, segments);
+    CHECK(worst_ratio(y, sums, bounds) <= 1.0);
+    const auto base = run(0, rows, {});
+    const auto same = [&](const std::vector<float>& one, int64_t at, int64_t row) {
+      return std::equal(one.begin() + at * kHidden, one.begin() + (at + 1) * kHidden,
+                        y.begin() + row * kHidden);
+    };
+    for (const int64_t row : {int64_t{0}, int64_t{26}, rows - 1}) CHECK(same(base, row, row));
+    for (const Run& each : runs) {
+      const int64_t row = each.row0 + each.rows - 1;
+      CHECK_FALSE(same(base, row, row));
+      CHECK(same(run(row, 1, {{0, 1, created[each.adapter].get(), each.scale}}), 0, row));
+    }
+    CHECK_FALSE(
+        backend->adapter_experts_create(**experts, std::vector<AdapterExpertDesc>{{kExperts, {}, {}}}));
   }
 }
 

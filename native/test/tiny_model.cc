@@ -127,6 +127,32 @@ TestTensors tiny_tensors(bool tied, const std::string& dtype) {
   return tensors;
 }
 
+std::string tiny_experts_config() {
+  json config = json::parse(tiny_config());
+  config["model_type"] = "mixtral";
+  config["num_local_experts"] = kExperts;
+  config["num_experts_per_tok"] = 2;
+  return config.dump();
+}
+
+TestTensors tiny_experts_tensors() {
+  TestTensors tensors = tiny_tensors();
+  for (int layer = 0; layer < kLayers; ++layer) {
+    const std::string stem = "model.layers." + std::to_string(layer) + ".";
+    for (const char* name : {"gate_proj", "up_proj", "down_proj"})
+      tensors.erase(stem + "mlp." + name + ".weight");
+    const std::string moe = stem + "block_sparse_moe.";
+    tensors[moe + "gate.weight"] = random_tensor({kExperts, kHidden}, 50);
+    for (uint32_t expert = 0; expert < kExperts; ++expert) {
+      const std::string own = moe + "experts." + std::to_string(expert) + ".";
+      tensors[own + "w1.weight"] = random_tensor({kFfn, kHidden}, 60 + expert);
+      tensors[own + "w2.weight"] = random_tensor({kHidden, kFfn}, 70 + expert);
+      tensors[own + "w3.weight"] = random_tensor({kFfn, kHidden}, 80 + expert);
+    }
+  }
+  return tensors;
+}
+
 void write_tiny_model(const std::string& folder, const std::string& config, const TestTensors& tensors) {
   write_text(folder + "/config.json", config);
   write_safetensors(folder + "/model.safetensors", tensors);

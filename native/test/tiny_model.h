@@ -46,6 +46,10 @@ constexpr int kPageTokens = 4;
 // Two layers, two query heads, one KV head.
 std::string tiny_config(bool tied = false);
 TestTensors tiny_tensors(bool tied = false, const std::string& dtype = "F32");
+// The same with Mixtral's experts in both layers, of which a row takes two.
+constexpr int kExperts = 4;
+std::string tiny_experts_config();
+TestTensors tiny_experts_tensors();
 void write_tiny_model(const std::string& folder, const std::string& config, const TestTensors& tensors);
 ModelOptions tiny_options(const std::string& folder);
 // Must open; the failure is the test's.

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openModel } from '#native-engine/load.js';
 import type { NativeModel } from '#native-engine/native.js';
-import { comparableTokens, type GoldenRun } from '../support/golden.js';
+import { comparableTokens, type GoldenRun, loadGolden } from '../support/golden.js';
 import { modulesOf } from '../support/golden-modules.js';
 import { type DriverLimits, StepDriver } from '../support/step-driver.js';
 
@@ -25,6 +25,10 @@ import { type DriverLimits, StepDriver } from '../support/step-driver.js';
 const FAMILIES = join(import.meta.dirname, 'families');
 /** Those that golden-models.test.ts asks over HTTP, too. */
 const CASES = join(import.meta.dirname, 'cases');
+/** Adapters of experts and routers, of models of both (make_experts.py). */
+const EXPERTS = join(import.meta.dirname, 'experts');
+/** Fused projections on bases that have them apart, and the other way round (make_crosswise.py). */
+const CROSSWISE = join(import.meta.dirname, 'crosswise');
 const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 2048, maxSequences: 64, maxContext: 512 };
 /** The product promises 0.02; float32 arithmetic on the same weights does better. */
 const TOLERANCE = 2e-3;
@@ -61,12 +65,14 @@ const cases = readdirSync(FAMILIES).toSorted();
 const served = cases.filter((name) => !(name in REFUSED));
 
 const settings = (['reference', 'cpu'] as const).flatMap((backend) => [
-  ...served.map((name) => ({ backend, name, folder: join(FAMILIES, name) })),
-  ...readdirSync(CASES).map((name) => ({ backend, name, folder: join(CASES, name) })),
+  ...served.map((name) => ({ backend, name: `families/${name}` })),
+  ...readdirSync(CASES).map((name) => ({ backend, name: `cases/${name}` })),
+  ...readdirSync(EXPERTS).map((name) => ({ backend, name: `experts/${name}` })),
+  ...readdirSync(CROSSWISE).map((name) => ({ backend, name: `crosswise/${name}` })),
 ]);
 
-describe.each(settings)('$name on the $backend backend', ({ backend, folder }) => {
-  const golden = JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')) as Golden;
+describe.each(settings)('$name on the $backend backend', ({ backend, name }) => {
+  const golden = loadGolden(name);
   const handles = new Map<string | null, number | undefined>([[null, undefined]]);
   let model: NativeModel;
   let driver: StepDriver;
@@ -76,11 +82,11 @@ describe.each(settings)('$name on the $backend backend', ({ backend, folder }) =
   const where = (run: GoldenRun): string => `${run.adapter ?? 'base'}, prompt ${run.prompt}`;
 
   beforeAll(async () => {
-    model = await open(join(folder, 'model'), backend);
+    model = await open(golden.modelPath, backend);
     driver = new StepDriver(model, LIMITS);
     for (const { adapter } of golden.runs) {
       if (adapter === null || handles.has(adapter)) continue;
-      const adapterFolder = join(folder, 'adapters', adapter);
+      const adapterFolder = join(golden.folder, 'adapters', adapter);
       const weightsPath = join(adapterFolder, 'adapter_model.safetensors');
       const spec = { weightsPath, modules: modulesOf(adapterFolder, model, LIMITS.maxContext) };
       handles.set(adapter, (await model.loadAdapter(spec)).handle);

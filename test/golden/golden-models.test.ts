@@ -26,6 +26,8 @@ const CASES = [
   'cases/phi3-fused',
   'cases/mixtral-moe',
   'cases/qwen3-moe',
+  'experts/mixtral',
+  'experts/qwen3',
   'peft-cases/gqa',
   'peft-cases/biased',
   'peft-cases/tied',

@@ -15,6 +15,10 @@ const MODELS = [
   'peft-cases/tied',
   'peft-cases/resized',
   'peft-cases/resized-tied',
+  'experts/mixtral',
+  'experts/qwen3',
+  'crosswise/llama-gqa',
+  'crosswise/phi3-fused',
 ].map((name) => {
   const { modelPath, folder } = loadGolden(name);
   return { name, modelPath, adapters: join(folder, 'adapters') };

@@ -142,7 +142,7 @@ describe('stored versions, after the base was changed', () => {
     expect(words).toMatchObject({ state: 'ready', report: { verdict: 'accepted' } });
     expect(words.bases).toMatchObject([{ state: 'rejected', digest: null, report: { verdict: 'rejected' } }]);
     const [error] = words.bases[0]?.report?.errors ?? [];
-    expect(error?.code).toBe('tensor_shape');
+    expect(error?.code).toBe('vocabulary_resized');
     const page = '/v1/adapters/words/versions/1/report?section=errors';
     expect(await acme.expect(200, 'GET', page)).toMatchObject({ total: 0 });
     const onNext = await acme.expect<{ data: unknown[] }>(
@@ -156,7 +156,7 @@ describe('stored versions, after the base was changed', () => {
       ready: 3,
       unvalidated: 0,
       rejected: 1,
-      rejections: [{ tenant: 'acme', adapter: 'words', version: 1, error: { code: 'tensor_shape' } }],
+      rejections: [{ tenant: 'acme', adapter: 'words', version: 1, error: { code: 'vocabulary_resized' } }],
     });
     const refusal = async () => {
       const { status, body } = await ask(acme, 'words');

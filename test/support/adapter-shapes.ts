@@ -29,7 +29,7 @@ export const QUERY_CONFIG = {
   target_modules: ['q_proj'],
 };
 
-function headerOf(shapes: Shapes) {
+export function headerOf(shapes: Shapes) {
   const tensors = Object.entries(shapes).map(([name, value]) => {
     const { shape, dtype } = Array.isArray(value)
       ? { shape: value, dtype: 'F16' as const }

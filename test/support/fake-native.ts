@@ -98,6 +98,8 @@ export class FakeNative implements NativeModel {
       vocabSize: options.vocabSize ?? 512,
       maxPositions: options.maxPositions ?? 512,
       tieWordEmbeddings: false,
+      experts: [],
+      vocabularyWeights: [],
       eosTokenIds: [1],
       bosTokenId: 0,
       quantization: 'none',

@@ -11,7 +11,8 @@ export function modulesOf(
   model: NativeModel,
   maxContext: number,
 ): AdapterManifest['modules'] {
-  const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, modules } = model.description;
+  const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, modules, experts } =
+    model.description;
   const reading = readAdapter({
     configJson: readFileSync(join(folder, 'adapter_config.json'), 'utf8'),
     header: readSafetensors(readFileSync(join(folder, 'adapter_model.safetensors'))).header,
@@ -26,6 +27,7 @@ export function modulesOf(
       vocabSize,
       tieWordEmbeddings,
       modules: [...modules],
+      experts: [...experts],
     },
     weights: { sha256: 'a'.repeat(64), bytes: 1 },
   });

@@ -7,7 +7,7 @@ const AUTO_PARAMETERS = 50_000_000;
 
 export function wantsParity(
   setting: 'auto' | 'on' | 'off',
-  base: Pick<BaseModel, 'modules' | 'tieWordEmbeddings'>,
+  base: Pick<BaseModel, 'modules' | 'experts' | 'tieWordEmbeddings'>,
 ): boolean {
   return setting === 'on' || (setting === 'auto' && parametersOf(base) <= AUTO_PARAMETERS);
 }
@@ -15,10 +15,15 @@ export function wantsParity(
 /** A tied head is the embedding. */
 function parametersOf({
   modules,
+  experts = [],
   tieWordEmbeddings,
-}: Pick<BaseModel, 'modules' | 'tieWordEmbeddings'>): number {
+}: Pick<BaseModel, 'modules' | 'experts' | 'tieWordEmbeddings'>): number {
   const own = modules.filter(({ name }) => !(tieWordEmbeddings && name === 'lm_head'));
-  return own.reduce((sum, module) => sum + module.out * module.in + (module.bias ? module.out : 0), 0);
+  const ofExperts = experts.reduce((sum, { count, hidden, width }) => sum + 3 * count * hidden * width, 0);
+  return own.reduce(
+    (sum, module) => sum + module.out * module.in + (module.bias ? module.out : 0),
+    ofExperts,
+  );
 }
 
 export function parityProblem(parity: Parity): AdapterProblem {

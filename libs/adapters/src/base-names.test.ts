@@ -30,7 +30,7 @@ it.each([
   const header = headerOf(longer, head);
   const named = asNamedIn(header, base);
   expect(named.base.modules.map(({ name }) => name)).toEqual(expect.arrayContaining([longer, head]));
-  expect([named.own(longer), named.own(head)]).toEqual([NAMES[1], NAMES[2]]);
+  expect([named.own(longer), named.own(head)]).toEqual([[{ module: NAMES[1] }], [{ module: NAMES[2] }]]);
   // The parity check's second reading takes the same modules.
   expect(denseChanges({ config: {}, header, base }).map(({ module }) => module)).toEqual([
     NAMES[1],

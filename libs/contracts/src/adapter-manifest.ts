@@ -17,11 +17,17 @@ export type TensorRef = z.infer<typeof TensorRefSchema>;
  *   delta = scale * (B (A x) + loraBias)
  *   y     = magnitude ? magnitude / ||W' + scale B A||_row * (base + delta) : base + delta,  W' = weight ?? W
  *   y    += bias ?? the base's own bias
- * An embedding is the same with x one-hot: in = vocabulary, out = hidden.
+ * An embedding is the same with x one-hot: in = vocabulary, out = hidden. One expert of BaseModel.experts is a linear module
+ * (`experts.3.gate_proj`). All of one layer (`experts.gate_up_proj`) have one A [E * rank, in], of which row e * rank + r is
+ * expert e's row r, and one B [out, rank * E], of which column r * E + e is its column r.
  */
 export const ManifestModuleSchema = z.object({
-  /** A name of BaseModel.modules. */
+  /** A name of BaseModel.modules, or of its experts. */
   module: z.string(),
+  /** Of the module alone this part (BaseModule.parts); the tensors have its rows, in its own order. */
+  part: z.int().nonnegative().optional(),
+  /** The tensors, all but A, have the rows of several modules: `of` in all, the module's from `first` on. */
+  within: z.object({ first: z.int().nonnegative(), of: z.int().positive() }).optional(),
   lora: z
     .object({
       rank: z.int().positive(),
@@ -30,6 +36,8 @@ export const ManifestModuleSchema = z.object({
       a: TensorRefSchema, // [rank, in]
       b: TensorRefSchema, // [out, rank]
       loraBias: TensorRefSchema.optional(), // [out], PEFT's lora_B.bias
+      /** Of a stack of experts: A is [E * rank, out] and B [in, rank * E], and the delta scale * (B A)^T. */
+      turned: z.boolean().optional(),
     })
     .optional(),
   /** DoRA magnitude, [out]. */

@@ -33,6 +33,8 @@ export const ADAPTER_ERROR_TABLE = {
   tensor_duplicate: 'Two tensors stand for the same part of the same module.',
   tensor_missing: 'The config asks for a tensor that is not in the file.',
   tensor_shape: "The tensor's shape is not what the base model and the rank require.",
+  vocabulary_resized:
+    'The tensor has rows for more or fewer tokens than the base model: the vocabulary was resized before training.',
   tensor_dtype: "The tensor's dtype is none of F64, F32, F16, BF16.",
   generation_config_invalid: 'generation_config.json is no JSON object, or a value in it makes no sense.',
   chat_template_invalid:
@@ -63,13 +65,15 @@ export const ADAPTER_WARNING_TABLE = {
     'generation_config.json asks for a way of decoding that this server does not have.',
   wrapper_prefix: 'Tensor names go through a wrapper (torch.compile, DDP, FSDP), which was left out.',
   name_unmatched:
-    'A name in target_modules, exclude_modules or modules_to_save matches nothing in the base model.',
+    'A name in target_modules, target_parameters, exclude_modules or modules_to_save matches nothing in the base model.',
   pattern_unmatched: 'A key of rank_pattern or alpha_pattern matches no targeted module.',
   fan_in_fan_out_ignored: 'fan_in_fan_out is set, but the base model has no layer stored that way.',
   weight_tying_ignored:
     'ensure_weight_tying is set, but the base model has no tied embeddings, or the adapter does not name them.',
   effect_negligible:
     'The adapter changes next to nothing: its low-rank products are below 1e-10, or the parity check saw no difference to the base.',
+  base_weight_identical:
+    "The file carries the base model's own embedding or output head, unchanged: it was left out.",
   base_weight_replaced:
     "The file carries the embedding's own weight, which takes the place of the base model's.",
 } as const;

@@ -13,8 +13,30 @@ export const BaseModuleSchema = z.object({
   bias: z.boolean(),
   /** Absent: no. */
   transposed: z.boolean().optional(),
+  /** How many of its rows each part of it has, such as queries, keys and values, where it has several. */
+  parts: z.array(z.int().positive()).optional(),
+  /** Chooses experts; to Transformers no linear module but a parameter beside code. Absent: no. */
+  router: z.boolean().optional(),
 });
 export type BaseModule = z.infer<typeof BaseModuleSchema>;
+
+/**
+ * The experts of one layer, e.g. `model.layers.0.mlp.experts`: `count` times gate and up [width, hidden] and down
+ * [hidden, width], which adapters name one by one (`experts.3.gate_proj`) or all at once (`experts.gate_up_proj`).
+ */
+export const BaseExpertsSchema = z.object({
+  name: z.string(),
+  count: z.int().positive(),
+  hidden: z.int().positive(),
+  width: z.int().positive(),
+  gate: z.string(),
+  up: z.string(),
+  down: z.string(),
+  /** Gate and up of all experts, and their down. */
+  fusedUp: z.string(),
+  fusedDown: z.string(),
+});
+export type BaseExperts = z.infer<typeof BaseExpertsSchema>;
 
 /** What an engine says of the base model that it has loaded. */
 export const BaseModelSchema = z.object({
@@ -38,6 +60,11 @@ export const BaseModelSchema = z.object({
   tieWordEmbeddings: z.boolean(),
   quantization: z.string(),
   modules: z.array(BaseModuleSchema),
+  experts: z.array(BaseExpertsSchema).optional(),
+  /** The embedding and, unless it is tied, the output head, as the checkpoint holds them: SHA-256 (hex) of their bytes. */
+  vocabularyWeights: z
+    .array(z.object({ module: z.string(), dtype: z.enum(['F32', 'F16', 'BF16']), sha256: z.string() }))
+    .optional(),
   /** bos_token, eos_token, ... as chat templates know them. */
   specialTokens: z.record(z.string(), z.string()).optional(),
 });

@@ -9,8 +9,14 @@ const tensorName = z.string();
  */
 export const DenseChangeSchema = z.object({
   module: z.string(),
+  /** As the manifest's. */
+  part: z.int().nonnegative().optional(),
+  within: z.object({ first: z.int().nonnegative(), of: z.int().positive() }).optional(),
   weight: tensorName.optional(),
-  lowRank: z.object({ a: tensorName, b: tensorName, scale: z.number() }).optional(),
+  /** Of all experts of a layer at once A and B hold those of each; `turned` is the manifest's. */
+  lowRank: z
+    .object({ a: tensorName, b: tensorName, scale: z.number(), turned: z.boolean().optional() })
+    .optional(),
   loraBias: tensorName.optional(),
   magnitude: tensorName.optional(),
   bias: tensorName.optional(),

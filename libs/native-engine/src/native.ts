@@ -1,5 +1,5 @@
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
-import type { BaseModule } from '#contracts/base-model.js';
+import type { BaseExperts, BaseModule } from '#contracts/base-model.js';
 import type { DenseChange } from '#contracts/parity.js';
 
 /* The typed face of the addon. One process opens one model; a step is one crossing into native. */
@@ -79,6 +79,15 @@ export interface ModelDescription {
   readonly eosTokenIds: readonly number[];
   readonly bosTokenId: number | undefined;
   readonly modules: readonly BaseModule[];
+  readonly experts: readonly BaseExperts[];
+  /** Where the checkpoint's files hold the embedding and, unless it is tied, the output head; not what is quantized. */
+  readonly vocabularyWeights: readonly {
+    readonly module: string;
+    readonly path: string;
+    readonly dtype: 'F32' | 'F16' | 'BF16';
+    readonly begin: number;
+    readonly end: number;
+  }[];
   /** Of the layers' linear maps: the checkpoint's own where it is quantized already. */
   readonly quantization: Quantization | PackedFormat;
   /** e.g. "cpu avx512 2 threads". */

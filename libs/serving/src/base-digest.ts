@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { BaseModel } from '#contracts/base-model.js';
+import type { ModelDescription } from '#native-engine/native.js';
 import { ggufFiles, isGguf } from './checkpoint/gguf-files.js';
-import { fileStamp, hashFile } from './residency/file-hash.js';
+import { fileStamp, hashFile, hashSpan } from './residency/file-hash.js';
 
 const CONFIG_AND_TOKENIZER = [
   'config.json',
@@ -49,6 +51,25 @@ export async function baseDigest(
   const changed = Object.keys(fresh).some((key) => !(key in cache));
   if (cachePath !== undefined && changed) await writeCache(cachePath, { ...cache, ...fresh });
   return digest.digest('hex');
+}
+
+/** The bytes of the embedding and of the head, hashed; kept like the files' hashes. */
+export async function vocabularyDigests(
+  weights: ModelDescription['vocabularyWeights'],
+  cachePath?: string,
+): Promise<NonNullable<BaseModel['vocabularyWeights']>> {
+  const cache = cachePath === undefined ? {} : await readCache(cachePath);
+  const fresh: Record<string, string> = {};
+  const digests = [];
+  for (const { module, path, dtype, begin, end } of weights) {
+    const key = `${path}:${await fileStamp(path)}:${begin}-${end}`;
+    const sha256 = cache[key] ?? (await hashSpan(path, { begin, end }));
+    fresh[key] = sha256;
+    digests.push({ module, dtype, sha256 });
+  }
+  const changed = Object.keys(fresh).some((key) => !(key in cache));
+  if (cachePath !== undefined && changed) await writeCache(cachePath, { ...cache, ...fresh });
+  return digests;
 }
 
 async function readCache(path: string): Promise<Record<string, string>> {

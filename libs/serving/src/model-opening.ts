@@ -9,7 +9,7 @@ import type {
 } from '#native-engine/native.js';
 import type { AppError } from '#runtime/app-error.js';
 import type { SettingsOf } from '#runtime/settings.js';
-import { baseDigest } from './base-digest.js';
+import { baseDigest, vocabularyDigests } from './base-digest.js';
 import type { Heads, InspectNative } from './checkpoint/checkpoint.js';
 import { checkCheckpoint, checkpointName, readCheckpoint } from './checkpoint/read-checkpoint.js';
 import type { NamedTemplates } from './text/chat-template.js';
@@ -61,7 +61,8 @@ export async function openModel({
     const { description } = native;
     const eosTokenIds = allEosTokenIds(checkpoint.eosTokenIds, description, tokenizer);
     const digest = await baseDigest(modelPath, digestCachePath);
-    const base = describeBase({ settings, modelPath, description, digest, tokenizer, heads });
+    const vocabulary = await vocabularyDigests(description.vocabularyWeights, digestCachePath);
+    const base = describeBase({ settings, modelPath, description, digest, vocabulary, tokenizer, heads });
     const opening = { settings, inspectNative, openNative };
     const own = { tokenizer, tokenizerJson: checkpoint.tokenizer.json };
     const draft = await openDraftModel({ ...opening, ...own, options, description });
@@ -153,11 +154,13 @@ interface BaseFacts {
   readonly modelPath: string;
   readonly description: ModelDescription;
   readonly digest: string;
+  readonly vocabulary: BaseModel['vocabularyWeights'];
   readonly tokenizer: Tokenizer;
   readonly heads: Heads;
 }
 
-function describeBase({ settings, modelPath, description, digest, tokenizer, heads }: BaseFacts): BaseModel {
+function describeBase(facts: BaseFacts): BaseModel {
+  const { settings, modelPath, description, digest, vocabulary, tokenizer, heads } = facts;
   const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, maxPositions } = description;
   const kvTokens = description.kvPages * PAGE_TOKENS;
   const maxContext = Math.min(settings.maxContext ?? maxPositions, maxPositions, kvTokens);
@@ -175,6 +178,8 @@ function describeBase({ settings, modelPath, description, digest, tokenizer, hea
     tieWordEmbeddings,
     quantization: description.quantization,
     modules: [...description.modules],
+    ...(description.experts.length > 0 && { experts: [...description.experts] }),
+    ...(vocabulary && vocabulary.length > 0 && { vocabularyWeights: vocabulary }),
     specialTokens: { ...tokenizer.specialTokens },
     longestToken: tokenizer.longestToken,
   };

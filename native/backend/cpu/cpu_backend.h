@@ -49,6 +49,10 @@ class CpuBackend final : public Backend {
       const Linear& base, std::span<const AdapterPartDesc> parts) override;
   Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
       const Embedding& base, const AdapterEmbeddingDesc& desc) override;
+  Result<std::unique_ptr<AdapterExperts>> adapter_experts_create(
+      const Experts& base, std::span<const AdapterExpertDesc> experts) override {
+    return create_grouped_adapter_experts(*this, static_cast<const GroupedExperts&>(base), experts);
+  }
   Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) override;
 
   void step_begin(const StepInput& input) override;

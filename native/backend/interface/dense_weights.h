@@ -21,6 +21,8 @@ struct DenseLinear {
   int64_t k = 0;
 };
 DenseLinear dense_linear(Linear& linear, int part);
+// One expert's map of gate and up, or its `down`.
+Linear& dense_expert(Experts& experts, int expert, bool down);
 
 // [V, H]. A table that was tied to the head becomes one of its own: an adapter may change either alone.
 std::span<float> dense_table(Embedding& embedding);

@@ -110,6 +110,7 @@ struct ExpertsCall {
   RouterDesc router;
   Activation activation;
   bool add = false;
+  std::span<const ExpertsSegment> segments = {};
 };
 
 struct Caps {
@@ -147,6 +148,12 @@ class Backend {
       const Linear& base, std::span<const AdapterPartDesc> parts) = 0;
   virtual Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
       const Embedding& base, const AdapterEmbeddingDesc& desc) = 0;
+  // Each expert at most once; those that are not named are the base's alone.
+  virtual Result<std::unique_ptr<AdapterExperts>> adapter_experts_create(
+      const Experts& base, std::span<const AdapterExpertDesc> experts) {
+    (void)base, (void)experts;
+    return Error{"adapters of experts are not implemented on this device"};
+  }
   // Whatever makes the next adapter quicker to load. On a thread of low priority, beside loads and steps.
   virtual void adapters_prepare() {}
   virtual Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) = 0;

@@ -88,6 +88,12 @@ struct LinearSegment {
   const AdapterLinear* adapter = nullptr;
   float scale = 1.0f;
 };
+struct ExpertsSegment {
+  int32_t row0 = 0;
+  int32_t rows = 0;
+  const AdapterExperts* adapter = nullptr;
+  float scale = 1.0f;
+};
 struct EmbeddingSegment {
   int32_t row0 = 0;
   int32_t rows = 0;

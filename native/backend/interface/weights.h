@@ -57,6 +57,11 @@ class AdapterEmbedding {
   virtual ~AdapterEmbedding() = default;
   virtual size_t bytes() const = 0;
 };
+class AdapterExperts {
+ public:
+  virtual ~AdapterExperts() = default;
+  virtual size_t bytes() const = 0;
+};
 // Per layer: [pages][2][kv_heads][page_tokens][head_dim], in int8 also scales
 // [pages][2][kv_heads][page_tokens].
 class KvCache {
@@ -133,6 +138,12 @@ struct AdapterPartDesc {
   // x. Only for a map that has no bias and is used with LinearOutput::store.
   std::vector<int32_t> replaced_rows = {};
   std::optional<HostTensor> replaced_row_values = {};  // [replaced_rows.size(), K]
+};
+// Of one expert; its parts as those of ExpertDesc.
+struct AdapterExpertDesc {
+  int expert = 0;
+  std::vector<AdapterPartDesc> up;
+  std::vector<AdapterPartDesc> down;
 };
 struct AdapterEmbeddingDesc {
   int rank = 0;

@@ -1,6 +1,7 @@
 #include "backend/interface/dense_weights.h"
 
 #include "backend/reference/types.h"
+#include "backend/shared/grouped_experts.h"
 
 namespace lorikeet {
 
@@ -9,6 +10,11 @@ DenseLinear dense_linear(Linear& linear, int part) {
   reference::RefLinear::Part& found = dense.parts[static_cast<size_t>(part)];
   if (dense.quantization != Quantization::none) found.merged.resize(found.weight.size());
   return {found.weight, found.merged, found.bias, found.n, dense.k};
+}
+
+Linear& dense_expert(Experts& experts, int expert, bool down) {
+  auto& grouped = static_cast<GroupedExperts&>(experts);
+  return *(down ? grouped.down : grouped.up)[static_cast<size_t>(expert)];
 }
 
 std::span<float> dense_table(Embedding& embedding) {

@@ -28,6 +28,37 @@ Result<std::unique_ptr<Experts>> create_grouped_experts(Backend& backend,
   return std::unique_ptr<Experts>(std::move(result));
 }
 
+size_t GroupedAdapterExperts::bytes() const {
+  size_t total = 0;
+  for (const auto* const maps : {&up, &down}) {
+    for (const auto& linear : *maps) total += linear ? linear->bytes() : 0;
+  }
+  return total;
+}
+
+Result<std::unique_ptr<AdapterExperts>> create_grouped_adapter_experts(
+    Backend& backend, const GroupedExperts& base, std::span<const AdapterExpertDesc> experts) {
+  auto result = std::make_unique<GroupedAdapterExperts>();
+  result->up.resize(base.up.size());
+  result->down.resize(base.down.size());
+  const auto create = [&](const Linear& map, const std::vector<AdapterPartDesc>& parts,
+                          std::unique_ptr<AdapterLinear>& to) -> Status {
+    if (parts.empty()) return {};
+    auto linear = backend.adapter_linear_create(map, parts);
+    if (!linear) return linear.error();
+    to = std::move(*linear);
+    return {};
+  };
+  for (const AdapterExpertDesc& desc : experts) {
+    const auto at = static_cast<size_t>(desc.expert);
+    if (desc.expert < 0 || at >= base.up.size())
+      return Error{"an adapter names an expert that does not exist"};
+    if (Status s = create(*base.up[at], desc.up, result->up[at]); !s) return s.error();
+    if (Status s = create(*base.down[at], desc.down, result->down[at]); !s) return s.error();
+  }
+  return std::unique_ptr<AdapterExperts>(std::move(result));
+}
+
 Status GroupedExpertsRunner::reserve(Backend& backend, int64_t rows, const NetworkShape& shape) {
   if (shape.experts == 0) return {};
   const int64_t places = rows * shape.chosen_experts;
@@ -36,6 +67,7 @@ Status GroupedExpertsRunner::reserve(Backend& backend, int64_t rows, const Netwo
   row_.reserve(static_cast<size_t>(places));
   place_.reserve(static_cast<size_t>(places));
   begin_.reserve(static_cast<size_t>(shape.experts) + 1);
+  segments_.reserve(static_cast<size_t>(rows));  // a row chooses an expert once
   struct Need {
     std::unique_ptr<Tensor>& tensor;
     int64_t cols;
@@ -52,6 +84,7 @@ Status GroupedExpertsRunner::reserve(Backend& backend, int64_t rows, const Netwo
 size_t GroupedExpertsRunner::bytes() const {
   size_t total = router_.bytes() + chosen_.capacity() * sizeof(ChosenExpert);
   total += (begin_.capacity() + row_.capacity() + place_.capacity()) * sizeof(int32_t);
+  total += segments_.capacity() * sizeof(LinearSegment);
   for (const auto* const tensor : {&inputs_, &activated_, &outputs_}) {
     if (*tensor) total += (*tensor)->bytes();
   }
@@ -93,6 +126,25 @@ void GroupedExpertsRunner::gather(const TensorView& x) const {
   }
 }
 
+// The rows of an expert ascend, as the call's segments do.
+std::span<const LinearSegment> GroupedExpertsRunner::segments(
+    const ExpertsCall& call, size_t expert, int64_t begin, int64_t rows,
+    std::vector<std::unique_ptr<AdapterLinear>> GroupedAdapterExperts::*which) {
+  segments_.clear();
+  int64_t place = 0;
+  for (const ExpertsSegment& segment : call.segments) {
+    const auto row_at = [&](int64_t at) { return row_[static_cast<size_t>(begin + at)]; };
+    while (place < rows && row_at(place) < segment.row0) ++place;
+    const int64_t first = place;
+    while (place < rows && row_at(place) < segment.row0 + segment.rows) ++place;
+    const auto& adapter = (static_cast<const GroupedAdapterExperts*>(segment.adapter)->*which)[expert];
+    if (place == first || !adapter) continue;
+    segments_.push_back(
+        {static_cast<int32_t>(first), static_cast<int32_t>(place - first), adapter.get(), segment.scale});
+  }
+  return segments_;
+}
+
 void GroupedExpertsRunner::add_up(Backend& backend, const ExpertsCall& call,
                                   const TensorView& outputs) const {
   for (int64_t row = 0; row < call.y.rows; ++row) {
@@ -117,10 +169,11 @@ void GroupedExpertsRunner::run(Backend& backend, const ExpertsCall& call, const 
     const int64_t begin = begin_[expert];
     const int64_t rows = begin_[expert + 1] - begin;
     if (rows == 0) continue;
-    backend.linear(activated.part(begin, rows), inputs.part(begin, rows), *experts.up[expert], {},
-                   LinearOutput::glu, call.activation);
-    backend.linear(outputs.part(begin, rows), activated.part(begin, rows), *experts.down[expert], {},
-                   LinearOutput::store);
+    backend.linear(activated.part(begin, rows), inputs.part(begin, rows), *experts.up[expert],
+                   segments(call, expert, begin, rows, &GroupedAdapterExperts::up), LinearOutput::glu,
+                   call.activation);
+    backend.linear(outputs.part(begin, rows), activated.part(begin, rows), *experts.down[expert],
+                   segments(call, expert, begin, rows, &GroupedAdapterExperts::down), LinearOutput::store);
   }
   add_up(backend, call, outputs);
 }

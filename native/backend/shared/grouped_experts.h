@@ -22,6 +22,17 @@ struct GroupedExperts final : Experts {
 Result<std::unique_ptr<Experts>> create_grouped_experts(Backend& backend,
                                                         std::span<const ExpertDesc> experts);
 
+struct GroupedAdapterExperts final : AdapterExperts {
+  // [E] null: the base's alone
+  std::vector<std::unique_ptr<AdapterLinear>> up;
+  std::vector<std::unique_ptr<AdapterLinear>> down;
+
+  size_t bytes() const override;
+};
+
+Result<std::unique_ptr<AdapterExperts>> create_grouped_adapter_experts(
+    Backend& backend, const GroupedExperts& base, std::span<const AdapterExpertDesc> experts);
+
 // Of one backend.
 class GroupedExpertsRunner {
  public:
@@ -33,13 +44,19 @@ class GroupedExpertsRunner {
  private:
   void sort_rows(const ExpertsCall& call);
   void gather(const TensorView& x) const;
+  // The rows of one expert, at places [begin, begin + rows), that have adapters of its `which` map, counted
+  // from `begin`. Valid until the next call.
+  std::span<const LinearSegment> segments(
+      const ExpertsCall& call, size_t expert, int64_t begin, int64_t rows,
+      std::vector<std::unique_ptr<AdapterLinear>> GroupedAdapterExperts::*which);
   void add_up(Backend& backend, const ExpertsCall& call, const TensorView& outputs) const;
 
   Router router_;
-  std::vector<ChosenExpert> chosen_;   // [rows, chosen]
-  std::vector<int32_t> begin_;         // [E + 1] first place of each expert's rows
-  std::vector<int32_t> row_;           // [rows * chosen] by place
-  std::vector<int32_t> place_;         // [rows, chosen]
+  std::vector<ChosenExpert> chosen_;  // [rows, chosen]
+  std::vector<int32_t> begin_;        // [E + 1] first place of each expert's rows
+  std::vector<int32_t> row_;          // [rows * chosen] by place
+  std::vector<int32_t> place_;        // [rows, chosen]
+  std::vector<LinearSegment> segments_;
   std::unique_ptr<Tensor> inputs_;     // [rows * chosen, H] by place
   std::unique_ptr<Tensor> activated_;  // [rows * chosen, F]
   std::unique_ptr<Tensor> outputs_;    // [rows * chosen, H]

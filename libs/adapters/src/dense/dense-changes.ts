@@ -4,6 +4,7 @@ import type { SafetensorsHeader } from '#safetensors/header.js';
 import { asNamedIn } from '../base-names.js';
 import { newRegexBudget, PythonRegex } from '../peft/python-regex.js';
 import { type DenseTensor, denseTensor } from './dense-tensor.js';
+import { type DenseStack, denseStack } from './dense-stack.js';
 
 /*
  * A second, deliberately plain reading of an adapter for the parity check: it goes by the tensors that are in the file
@@ -16,6 +17,7 @@ export interface DenseConfig {
   readonly lora_alpha?: number | undefined;
   readonly use_rslora?: boolean | null | undefined;
   readonly alpha_pattern?: Readonly<Record<string, number>> | null | undefined;
+  readonly target_parameters?: readonly string[] | null | undefined;
   readonly modules_to_save?: readonly string[] | null | undefined;
   readonly trainable_token_indices?:
     | readonly number[]
@@ -28,10 +30,12 @@ export interface DenseConfig {
 export interface DenseInput {
   readonly config: DenseConfig;
   readonly header: SafetensorsHeader;
-  readonly base: Pick<BaseModel, 'modules' | 'tieWordEmbeddings'>;
+  readonly base: Pick<BaseModel, 'modules' | 'experts' | 'tieWordEmbeddings'>;
 }
 
-type Tensors = Partial<Record<DenseTensor['part'], { readonly name: string; readonly rows: number }>>;
+type Tensors = Partial<
+  Record<DenseTensor['part'], { readonly name: string; readonly rows: number; readonly columns: number }>
+>;
 
 /** PEFT's default of lora_alpha. */
 const DEFAULT_ALPHA = 8;
@@ -40,19 +44,27 @@ export function denseChanges({ config, header, base: given }: DenseInput): Dense
   const { base, own } = asNamedIn(header, given);
   const names = new Set(base.modules.map(({ name }) => name));
   const byModule = new Map<string, Tensors>();
+  const stacks = new Map<string, DenseStack>();
   for (const { name, shape } of header.tensors) {
-    const { module, part } = denseTensor(name, names);
-    byModule.set(module, { ...byModule.get(module), [part]: { name, rows: shape[0] ?? 0 } });
+    const stack = denseStack(name, base.experts ?? [], config.target_parameters ?? []);
+    if (stack) stacks.set(stack.module, stack);
+    const { module, part } = stack ?? denseTensor(name, names);
+    const tensor = { name, rows: shape[0] ?? 0, columns: shape[1] ?? 0 };
+    byModule.set(module, { ...byModule.get(module), [part]: tensor });
   }
   // A second copy counts only where it is the only one.
   for (const [module, { copy, ...tensors }] of byModule)
     byModule.set(module, { ...tensors, ...(copy && !tensors.weight ? { weight: copy } : {}) });
   const ends = vocabularyEnds(base);
   if (base.tieWordEmbeddings) shareEmbedding(byModule, config, ends);
-  const alphaOf = alphaByModule(config);
-  return [...byModule].map(([module, tensors]) => {
-    const change = changeOf({ module, tensors, config, alphaOf, ends });
-    return { ...change, module: own(change.module) };
+  const alphaOf = alphaByModule(config, byModule.size);
+  const turned = [...stacks.values()].some((stack) => {
+    const columns = byModule.get(stack.module)?.a?.columns;
+    return columns !== stack.in && columns === stack.out;
+  });
+  return [...byModule].flatMap(([module, tensors]) => {
+    const change = changeOf({ module, tensors, config, alphaOf, ends, stack: stacks.get(module), turned });
+    return own(change.module).map((place) => ({ ...change, ...place }));
   });
 }
 
@@ -62,11 +74,20 @@ interface OneModule {
   readonly config: DenseConfig;
   readonly alphaOf: (module: string) => number;
   readonly ends: VocabularyEnds;
+  readonly stack: DenseStack | undefined;
+  readonly turned: boolean;
 }
 
-function changeOf({ module, tensors, config, alphaOf, ends }: OneModule): DenseChange {
+function changeOf({ module, tensors, config, alphaOf, ends, stack, turned }: OneModule): DenseChange {
   const { a, b, rows } = tensors;
-  const lowRank = a && b && { a: a.name, b: b.name, scale: scaleOf(alphaOf(module), a.rows, config) };
+  const rank = (a?.rows ?? 0) / (stack?.count ?? 1);
+  const lowRank = a &&
+    b && {
+      a: a.name,
+      b: b.name,
+      scale: scaleOf(alphaOf(module), rank, config),
+      ...(stack && turned && { turned }),
+    };
   const named = (['weight', 'loraBias', 'magnitude', 'bias'] as const).flatMap((part) => {
     const tensor = tensors[part];
     return tensor ? [[part, tensor.name]] : [];
@@ -85,14 +106,21 @@ function scaleOf(alpha: number, rank: number, config: DenseConfig): number {
 }
 
 /** The first key of alpha_pattern, in the file's order, that matches the end of the module's path. */
-function alphaByModule(config: DenseConfig): (module: string) => number {
-  const budget = newRegexBudget();
+function alphaByModule(config: DenseConfig, modules: number): (module: string) => number {
+  const budget = newRegexBudget(modules);
   const patterns = Object.entries(config.alpha_pattern ?? {}).map(([key, alpha]) => ({
     alpha,
     regex: new PythonRegex(`(.*\\.)?(${key})$`, budget),
   }));
-  return (module) =>
-    patterns.find(({ regex }) => regex.matchesPrefix(module))?.alpha ?? config.lora_alpha ?? DEFAULT_ALPHA;
+  return (module) => {
+    // A parameter that is named itself goes by its own path.
+    const weight = `${module}.weight`;
+    const byName = config.target_parameters?.some((wanted) => `.${weight}`.endsWith(`.${wanted}`));
+    const path = byName === true ? weight : module;
+    return (
+      patterns.find(({ regex }) => regex.matchesPrefix(path))?.alpha ?? config.lora_alpha ?? DEFAULT_ALPHA
+    );
+  };
 }
 
 interface VocabularyEnds {

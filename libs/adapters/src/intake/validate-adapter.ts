@@ -9,11 +9,12 @@ import {
 } from '../peft/read-adapter.js';
 import { PythonRegexError } from '../peft/python-regex-parser.js';
 import { buildReport } from '../peft/report.js';
+import { reportCopies, withoutCopies } from '../peft/base-copies.js';
 import { scanWeights } from '../peft/scan-weights.js';
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
 import type { AdapterReport, FileReport } from '#contracts/adapter-report.js';
 import type { BaseModel } from '#contracts/base-model.js';
-import type { ParityRequest } from '#contracts/parity.js';
+import type { DenseChange, ParityRequest } from '#contracts/parity.js';
 import { SafetensorsError } from '#safetensors/error.js';
 import type { SafetensorsHeader } from '#safetensors/header.js';
 import { SafetensorsValidator } from '#safetensors/validator.js';
@@ -118,18 +119,20 @@ class Validator {
     if (result.verdict === 'rejected' || extras.errors.length > 0) {
       return this.#rejected(rejectWith(report, extras.errors));
     }
-    const { manifest } = result;
     const chunks = verified(blobs, weights, signal);
     const templates = [extras.manifest.chatTemplate, extras.manifest.toolChatTemplate];
-    const scan = await scanWeights({ chunks, header, manifest, base, signal });
+    const scan = await scanWeights({ chunks, header, manifest: result.manifest, base, signal });
+    const modules = withoutCopies(result.manifest.modules, scan.copies);
+    const manifest = { ...result.manifest, modules };
     const problems = [...scan.problems];
     for (const template of templates) problems.push(...(await templateProblems(template, base, blobs)));
     if (problems.length > 0) return this.#rejected(rejectWith(report, problems));
-    const changes = denseChanges({ config: JSON.parse(configJson) as DenseConfig, header, base });
+    const dense = JSON.parse(configJson) as DenseConfig;
+    const changes = withoutDenseCopies(denseChanges({ config: dense, header, base }), scan.copies);
     return {
       verdict: 'accepted',
       manifest,
-      report: warnWith(report, scan.warnings),
+      report: warnWith(reportCopies(report, scan.copies), scan.warnings),
       parity: {
         weights: weights.sha256,
         changes,
@@ -147,6 +150,15 @@ class Validator {
   #rejected(report: AdapterReport): Validation {
     return { verdict: 'rejected', report, made: this.#made };
   }
+}
+
+/** A copy that is left out is no change to check either. */
+function withoutDenseCopies(changes: readonly DenseChange[], copies: readonly string[]): DenseChange[] {
+  return changes.flatMap(({ weight, ...rest }): DenseChange[] => {
+    if (weight === undefined) return [rest];
+    if (!copies.includes(weight)) return [{ ...rest, weight }];
+    return Object.keys(rest).length > 1 ? [rest] : [];
+  });
 }
 
 const READ_FILES = new Set([

@@ -42,9 +42,9 @@ function checkInit({ init_lora_weights: init }: HonouredFields): AdapterProblem[
 }
 
 function checkTargets(config: HonouredFields): AdapterProblem[] {
-  const { target_modules, layers_to_transform, layers_pattern } = config;
+  const { target_modules, target_parameters, layers_to_transform, layers_pattern } = config;
   const problems: AdapterProblem[] = [];
-  if (target_modules === null) {
+  if (target_modules === null && target_parameters.length === 0) {
     const message = 'is missing or null; PEFT would guess from a table of architectures.';
     problems.push(problem('config_field_missing', 'target_modules', message));
   }
@@ -71,12 +71,24 @@ function checkVariants(config: HonouredFields): AdapterProblem[] {
     problems.push(problem('config_conflict', 'lora_bias', message));
   }
   if (config.alora_invocation_tokens.length > 0) problems.push(...checkActivated(config));
+  if (config.target_parameters.length > 0) problems.push(...checkParameters(config));
   if (config.use_dora && String(config.init_lora_weights).toLowerCase() === 'mica') {
     problems.push(
       problem('config_conflict', 'use_dora', 'PEFT refuses it together with init_lora_weights = mica.'),
     );
   }
   return problems;
+}
+
+/** What ParamWrapper refuses, and what it would pass over. */
+function checkParameters(config: HonouredFields): AdapterProblem[] {
+  const refused = (['use_dora', 'lora_bias', 'fan_in_fan_out'] as const).filter((field) => config[field]);
+  const problems = refused.map((field) =>
+    problem('config_conflict', field, 'PEFT refuses it together with target_parameters.'),
+  );
+  if (config.alora_invocation_tokens.length === 0) return problems;
+  const message = 'deltas of parameters (target_parameters) act on every token.';
+  return [...problems, problem('config_conflict', 'alora_invocation_tokens', message)];
 }
 
 function checkActivated({ use_dora, init_lora_weights: init }: HonouredFields): AdapterProblem[] {

@@ -3,6 +3,7 @@ import type { BaseModel, BaseModule } from '#contracts/base-model.js';
 import type { HonouredFields } from './fields.js';
 import type { AdapterPlan } from './targets.js';
 import type { TensorPart } from './tensor-names.js';
+import type { ExpertStack } from './target-parameters.js';
 import type { TokenRows } from './token-rows.js';
 import { isVocabularyModule } from './vocabulary-modules.js';
 
@@ -23,11 +24,13 @@ export function expectedTensors(
   config: HonouredFields,
   plan: AdapterPlan,
   base: BaseModel,
+  turned: boolean,
 ): ReadonlyMap<string, ExpectedTensor> {
   const all = base.modules.flatMap((module) => [
     ...lowRankTensors(config, plan, module),
     ...replacedTensors(config, plan, module, base),
   ]);
+  all.push(...plan.stacks.flatMap((stack) => stackTensors(plan, stack, turned)));
   return new Map(all.map((tensor) => [tensorKey(tensor.module, tensor.part), tensor]));
 }
 
@@ -53,6 +56,19 @@ function lowRankTensors(config: HonouredFields, plan: AdapterPlan, module: BaseM
     tensors.push(required('lora_magnitude_vector', 'magnitude', [module.out], 'use_dora is set'));
   }
   return tensors;
+}
+
+/** A [E * rank, in], B [out, rank * E]. */
+function stackTensors(plan: AdapterPlan, stack: ExpertStack, turned: boolean): ExpectedTensor[] {
+  const rank = plan.targets.get(stack.name)?.rank ?? 0;
+  const ranks = rank * stack.count;
+  const [inputs, outputs] = turned ? [stack.out, stack.in] : [stack.in, stack.out];
+  const reason = `target_parameters covers it with rank ${rank} for each of ${stack.count} experts`;
+  const required = { module: stack.name, required: true, reason };
+  return [
+    { ...required, part: 'lora_A', role: 'lora_a', shape: [ranks, inputs] },
+    { ...required, part: 'lora_B', role: 'lora_b', shape: [outputs, ranks] },
+  ];
 }
 
 function replacedTensors(

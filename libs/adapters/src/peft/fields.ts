@@ -37,6 +37,7 @@ export const HonouredFieldsSchema = z.object({
   r: rank.default(8),
   lora_alpha: alpha.default(8),
   target_modules: z.union([name, names]).nullable().default(null),
+  target_parameters: orNull(names, []).default([]),
   exclude_modules: z.union([name, names]).nullable().default(null),
   rank_pattern: orNull(patterns(rank), {}).default({}),
   alpha_pattern: orNull(patterns(alpha), {}).default({}),
@@ -73,6 +74,8 @@ export const HONOURED_NOTES: Readonly<Record<HonouredField, string>> = {
   r: 'Rank.',
   lora_alpha: 'Scale: lora_alpha / r.',
   target_modules: 'List of names (exact or suffix), one regular expression (full match), or all-linear.',
+  target_parameters:
+    'Weights of experts, of routers and of linear modules, by the whole path or the end of it (`mlp.experts.gate_up_proj`). All experts of a layer have one A and one B.',
   exclude_modules: 'List of names (exact or suffix) or one regular expression (full match).',
   rank_pattern: 'Rank by module; regular expressions on the end of the name, the first that matches counts.',
   alpha_pattern: 'lora_alpha by module, matched like rank_pattern.',
@@ -117,11 +120,6 @@ export const REFUSED_FIELDS: Readonly<Record<string, RefusedField>> = {
     z.array(z.array(z.int())).nullable(),
     null,
     'Repeating layers of the base model is not supported. Save the model with its layers repeated and serve that as the base.',
-  ),
-  target_parameters: refused(
-    names.nullable(),
-    null,
-    'LoRA on bare parameters (fused expert weights) is not supported. Train it on linear modules (target_modules).',
   ),
   use_qalora: refused(
     flag,

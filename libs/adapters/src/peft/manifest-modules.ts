@@ -10,11 +10,27 @@ export function manifestModules(
   plan: AdapterPlan,
   base: BaseModel,
   found: ReadonlyMap<string, TensorRef>,
+  turned: boolean,
 ): ManifestModule[] {
   const shared = base.tieWordEmbeddings ? sharedWeights(plan, base, found) : new Map<string, TensorRef>();
-  return base.modules
+  const modules = base.modules
     .map((module) => manifestModule(module, plan, found, shared))
     .filter((module) => Object.keys(module).length > 1);
+  return [...modules, ...plan.stacks.flatMap(({ name }) => manifestStack(name, plan, found, turned))];
+}
+
+function manifestStack(
+  name: string,
+  plan: AdapterPlan,
+  found: ReadonlyMap<string, TensorRef>,
+  turned: boolean,
+): ManifestModule[] {
+  const target = plan.targets.get(name);
+  const [a, b] = [found.get(tensorKey(name, 'lora_A')), found.get(tensorKey(name, 'lora_B'))];
+  if (!target || !a || !b) return [];
+  return [
+    { module: name, lora: { rank: target.rank, scale: target.scale, a, b, ...(turned && { turned }) } },
+  ];
 }
 
 function manifestModule(

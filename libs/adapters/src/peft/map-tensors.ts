@@ -9,7 +9,9 @@ import type {
 import type { BaseModel } from '#contracts/base-model.js';
 import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
 import { type ExpectedTensor, tensorKey } from './expected-tensors.js';
-import { parseTensorName, type TensorName, withoutWrappers } from './tensor-names.js';
+import { type ExpertStack, everyStack } from './target-parameters.js';
+import { foreignName, parseTensorName, type TensorName, withoutWrappers } from './tensor-names.js';
+import { isVocabularyModule } from './vocabulary-modules.js';
 
 export interface MappedTensors {
   /** By tensorKey. */
@@ -24,8 +26,9 @@ export function mapTensors(
   header: SafetensorsHeader,
   base: BaseModel,
   expected: ReadonlyMap<string, ExpectedTensor> | undefined,
+  stacks: readonly ExpertStack[] = [],
 ): MappedTensors {
-  const mapper = new TensorMapper(base, expected);
+  const mapper = new TensorMapper(base, expected, stacks);
   const names = header.tensors.map((tensor) => mapper.parse(tensor));
   const plain = new Set(names.flatMap((name) => (name && !name.isCopy ? [keyOf(name)] : [])));
   for (const [at, tensor] of header.tensors.entries()) {
@@ -36,6 +39,19 @@ export function mapTensors(
   }
   mapper.checkMissing();
   return mapper;
+}
+
+/** How many tokens a tensor is made for that differs from what was expected in that number alone. */
+function resizedRows(
+  shape: readonly number[],
+  { shape: expected }: ExpectedTensor,
+  vocabSize: number,
+): number | undefined {
+  if (shape.length !== expected.length) return undefined;
+  const differing = expected.flatMap((size, at) => (size === shape[at] ? [] : [at]));
+  const [at] = differing;
+  if (differing.length !== 1 || at === undefined || expected[at] !== vocabSize) return undefined;
+  return shape[at];
 }
 
 const keyOf = ({ module, part }: TensorName): string => tensorKey(module, part);
@@ -51,13 +67,18 @@ class TensorMapper implements MappedTensors {
   private wrapped: string | undefined;
   private readonly seen = new Map<string, string>();
   private readonly modules: ReadonlySet<string>;
+  /** Names of stacks of experts by the path of their tensors. */
+  private readonly stacks: ReadonlyMap<string, string>;
   private adapter: string | undefined;
 
   constructor(
-    base: BaseModel,
+    private readonly base: BaseModel,
     private readonly expected: ReadonlyMap<string, ExpectedTensor> | undefined,
+    stacks: readonly ExpertStack[],
   ) {
     this.modules = new Set(base.modules.map(({ name }) => name));
+    const known = stacks.length > 0 ? stacks : everyStack(base);
+    this.stacks = new Map(known.map(({ wrapper, name }) => [wrapper, name]));
   }
 
   /** What the tensor's name says; undefined when that is no part of a module of the base. */
@@ -69,13 +90,18 @@ class TensorMapper implements MappedTensors {
     }
     const unwrapped = withoutWrappers(tensor.name);
     if (unwrapped !== tensor.name) this.wrapped ??= tensor.name;
-    const name = parseTensorName(unwrapped, (module) => this.modules.has(module));
+    const parsed = parseTensorName(unwrapped, (module) => this.modules.has(module));
+    const stack = parsed && this.stacks.get(parsed.module);
+    const name = stack === undefined ? parsed : parsed && { ...parsed, module: stack };
     if (name === undefined) {
       const expected = 'base_model.model.<module>.lora_A.weight and the like';
-      this.fail('tensor_name_invalid', tensor.name, 'is no name that PEFT writes', { expected });
+      const foreign = foreignName(tensor.name);
+      const message =
+        foreign === undefined ? `is no name that PEFT writes (${expected})` : `has a name of ${foreign}`;
+      this.fail('tensor_name_invalid', tensor.name, message, { expected });
       return undefined;
     }
-    if (!this.modules.has(name.module)) {
+    if (stack === undefined && !this.modules.has(name.module)) {
       const message = `belongs to ${name.module}, which the base model does not have`;
       this.fail('tensor_module_unknown', tensor.name, message, { module: name.module });
       return undefined;
@@ -116,6 +142,16 @@ class TensorMapper implements MappedTensors {
     }
     const wanted = `[${expected.shape.join(', ')}]`;
     const shape = `[${tensor.shape.join(', ')}]`;
+    const isVocabulary = isVocabularyModule(this.base, module);
+    const rows = isVocabulary ? resizedRows(tensor.shape, expected, this.base.vocabSize) : undefined;
+    if (rows !== undefined) {
+      const message =
+        `has ${rows} rows for tokens, and the base model ${this.base.vocabSize}: the vocabulary was resized before training. ` +
+        `Serve a base of that size (resize_token_embeddings(${rows}), then save_pretrained), or train rows of tokens ` +
+        'that the base has (trainable_token_indices)';
+      this.fail('vocabulary_resized', tensor.name, message, { module, expected: wanted, found: shape });
+      return;
+    }
     if (shape !== wanted) {
       const message = `has shape ${shape}, expected ${wanted} (${expected.reason})`;
       this.fail('tensor_shape', tensor.name, message, { module, expected: wanted, found: shape });

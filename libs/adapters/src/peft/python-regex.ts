@@ -20,7 +20,8 @@ type Positions = Uint8Array;
 export interface RegexBudget {
   steps: number;
 }
-export const newRegexBudget = (): RegexBudget => ({ steps: 50_000_000 });
+/** A model with thousands of experts has as many names for a pattern to be tried on. */
+export const newRegexBudget = (names = 0): RegexBudget => ({ steps: 50_000_000 + 5_000 * names });
 
 export class PythonRegex {
   private readonly root: RegexNode;

@@ -100,7 +100,6 @@ describe('an adapter_config.json', () => {
     ...Object.entries({
       megatron_config: {},
       layer_replication: [[0, 2]],
-      target_parameters: ['experts.gate_up_proj'],
       use_qalora: true,
       velora_config: { num_groups: 64 },
       monteclora_config: {},

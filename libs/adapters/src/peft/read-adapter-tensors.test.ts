@@ -96,13 +96,13 @@ describe('the tensors', () => {
       'a saved head of a larger vocabulary',
       { modules_to_save: ['lm_head'] },
       { ...QUERIES, [`${HEAD}.weight`]: [520, 64] },
-      ['tensor_shape'],
+      ['vocabulary_resized'],
     ],
     [
       'an embedding of a larger vocabulary beside',
       {},
       { ...QUERIES, [`${EMBED}.weight`]: [520, 64] },
-      ['tensor_shape'],
+      ['vocabulary_resized'],
     ],
     [
       'a bias that the base model does not have',

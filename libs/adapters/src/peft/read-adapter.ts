@@ -17,7 +17,9 @@ import { otherFileKind } from './file-kinds.js';
 import { manifestModules } from './manifest-modules.js';
 import { mapTensors } from './map-tensors.js';
 import { buildReport } from './report.js';
+import { areTurned, type ExpertStack } from './target-parameters.js';
 import { resolveTargets } from './targets.js';
+import { parseTensorName, withoutWrappers } from './tensor-names.js';
 
 export interface AdapterInput {
   /** adapter_config.json. */
@@ -51,13 +53,16 @@ export function readAdapter(input: AdapterInput): AdapterReading {
   const { base, own } = asNamedIn(header, input.base);
   const { config, fields, errors: configErrors } = readConfig(input.configJson);
   const checked = config && checkBase(config, base, input.mustMatchBase ?? false);
-  const resolved = config && resolveTargets(config, base);
+  const isAdapted = (module: string): boolean => columnsOfA(header, module) !== undefined;
+  const resolved = config && resolveTargets(config, base, isAdapted);
+  const stacks = resolved?.plan.stacks ?? [];
+  const turned = areTurned(stacks, ({ wrapper }: ExpertStack) => columnsOfA(header, wrapper));
   // Without a single sure target every tensor would be reported as unexpected, which helps nobody.
   const sure = config && resolved && resolved.plan.targets.size > 0;
-  const expected = sure ? expectedTensors(config, resolved.plan, base) : undefined;
+  const expected = sure ? expectedTensors(config, resolved.plan, base, turned) : undefined;
   const otherMethod = configErrors.some(({ code }) => NOT_LORA.has(code));
-  const mapped = otherMethod ? undefined : mapTensors(header, base, expected);
-  const modules = mapped && resolved ? manifestModules(resolved.plan, base, mapped.found) : [];
+  const mapped = otherMethod ? undefined : mapTensors(header, base, expected, stacks);
+  const modules = mapped && resolved ? manifestModules(resolved.plan, base, mapped.found, turned) : [];
   const errors = [
     ...configErrors,
     ...(checked?.errors ?? []),
@@ -86,9 +91,19 @@ export function readAdapter(input: AdapterInput): AdapterReading {
     base: base.digest,
     weights: input.weights,
     ...input.extras,
-    modules: modules.map((module) => ({ ...module, module: own(module.module) })),
+    modules: modules.flatMap((module) => own(module.module).map((place) => ({ ...module, ...place }))),
   });
   return { verdict: 'accepted', manifest, report };
+}
+
+/** Of the lora_A that stands at a path in the file, where there is one. */
+function columnsOfA({ tensors }: SafetensorsHeader, path: string): number | undefined {
+  const found = tensors.find(({ name }) => {
+    if (!name.includes(path)) return false;
+    const parsed = parseTensorName(withoutWrappers(name), () => false);
+    return parsed?.module === path && parsed.part === 'lora_A';
+  });
+  return found?.shape[1];
 }
 
 /**

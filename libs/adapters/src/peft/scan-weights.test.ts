@@ -222,7 +222,7 @@ describe('weights that are numbers', () => {
 
   it('and ordinary are fine, and the tokens with the largest are told', async () => {
     const found = await seen([rows(4, 3)], [{ module: 'table', weight: ref('rows') }]);
-    expect(found).toEqual({ problems: [], warnings: [], tokens: [4] });
+    expect(found).toEqual({ problems: [], warnings: [], tokens: [4], copies: [] });
     const low = lora('a', 'b');
     const [a, b] = [
       tensor('a', 'F16', [1, 10], [0, 0, 0, 0, 0, 0, 1, 0, 0, 0]),
@@ -231,6 +231,7 @@ describe('weights that are numbers', () => {
     expect(await seen([a, b], [{ ...low, module: 'table' }])).toEqual({
       problems: [],
       warnings: [],
+      copies: [],
       tokens: [6],
     });
   });

@@ -5,6 +5,7 @@ import type { BaseModel } from '#contracts/base-model.js';
 import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
 import type { FloatDtype } from '#safetensors/floats.js';
 import { isFloatDtype, scanFloats } from './scan-floats.js';
+import { BaseCopies, withoutCopies } from './base-copies.js';
 import { boundWeights, hasProduct, type Largest, type WeightBounds } from './weight-bounds.js';
 
 export interface WeightScan {
@@ -12,7 +13,7 @@ export interface WeightScan {
   readonly chunks: AsyncIterable<Uint8Array>;
   readonly header: SafetensorsHeader;
   readonly manifest: AdapterManifest;
-  readonly base: Pick<BaseModel, 'modules' | 'vocabSize'>;
+  readonly base: Pick<BaseModel, 'modules' | 'vocabSize' | 'vocabularyWeights'>;
   readonly signal: AbortSignal;
   readonly onProgress?: (doneBytes: number) => void;
 }
@@ -20,9 +21,15 @@ export interface WeightScan {
 /** Between two turns of the event loop; about a few milliseconds of work. */
 const TURN_BYTES = 4 * 1024 * 1024;
 
+export interface ScannedWeights extends WeightBounds {
+  /** Tensors that are the base's own embedding or head: the adapter is the same without them. */
+  readonly copies: readonly string[];
+}
+
 /** Reads the weights once and answers what makes the adapter unservable, and what is worth knowing of it. */
-export async function scanWeights(scan: WeightScan): Promise<WeightBounds> {
-  const scanner = new WeightScanner(scan.header);
+export async function scanWeights(scan: WeightScan): Promise<ScannedWeights> {
+  const baseCopies = new BaseCopies(scan.manifest, scan.base);
+  const scanner = new WeightScanner(scan.header, baseCopies);
   let doneBytes = 0;
   let turnBytes = 0;
   for await (const chunk of scan.chunks) {
@@ -43,11 +50,13 @@ export async function scanWeights(scan: WeightScan): Promise<WeightBounds> {
     throw new Error(`the weights have ${doneBytes} bytes, their header says ${scan.header.fileBytes}`);
   }
   scan.onProgress?.(doneBytes);
-  const without = scanner.withoutEffect(scan.manifest);
+  const copies = baseCopies.found();
+  const modules = withoutCopies(scan.manifest.modules, copies);
+  const without = scanner.withoutEffect(modules);
   if (scanner.problems.length + without.length > 0) {
-    return { problems: [...scanner.problems, ...without], warnings: [], tokens: [] };
+    return { problems: [...scanner.problems, ...without], warnings: [], tokens: [], copies };
   }
-  return boundWeights(scan.manifest, scanner.largest, scan.base);
+  return { ...boundWeights({ modules }, scanner.largest, scan.base), copies };
 }
 
 class WeightScanner {
@@ -61,7 +70,10 @@ class WeightScanner {
   /** The first bytes of an element whose other bytes come with the next chunk. */
   private rest: Uint8Array = new Uint8Array(0);
 
-  constructor(private readonly header: SafetensorsHeader) {}
+  constructor(
+    private readonly header: SafetensorsHeader,
+    private readonly copies: BaseCopies,
+  ) {}
 
   push(chunk: Uint8Array): void {
     const end = this.at + chunk.length;
@@ -85,6 +97,7 @@ class WeightScanner {
     const first = (from - this.rest.length - tensor.begin) / ELEMENT_BYTES[tensor.dtype];
     const whole = joined.length - (joined.length % ELEMENT_BYTES[tensor.dtype]);
     this.rest = new Uint8Array(joined.subarray(whole)); // a copy: the chunk is not ours
+    this.copies.push(tensor, joined.subarray(0, whole));
     const { largest, notFinite } = scanFloats(tensor.dtype, joined.subarray(0, whole));
     if (largest && largest.magnitude > (this.largest.get(tensor.name)?.magnitude ?? 0)) {
       this.largest.set(tensor.name, { ...largest, index: first + largest.index });
@@ -100,7 +113,7 @@ class WeightScanner {
     });
   }
 
-  withoutEffect({ modules }: AdapterManifest): AdapterProblem[] {
+  withoutEffect(modules: readonly ManifestModule[]): AdapterProblem[] {
     if (modules.some((module) => this.changes(module))) return [];
     const message =
       'The adapter changes nothing: in every module lora_A or lora_B is zero, and nothing is replaced.';

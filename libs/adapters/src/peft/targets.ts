@@ -7,14 +7,17 @@ import { newRegexBudget, PythonRegex, type RegexBudget } from './python-regex.js
 import { modulePaths, pathEndsWith, pathSuffixes } from './module-paths.js';
 import { PythonRegexError } from './python-regex-parser.js';
 import { resolveSavedModules } from './saved-modules.js';
+import { type ExpertStack, type ResolvedParameters, resolveParameters } from './target-parameters.js';
 import { resolveTokenRows, type TokenRows } from './token-rows.js';
 import { vocabularyModules } from './vocabulary-modules.js';
 import { applyWeightTying, type TiedConfig } from './weight-tying.js';
 
 /** What the config asks for, module by module. */
 export interface AdapterPlan {
-  /** LoRA: rank and scale by module name. */
+  /** LoRA: rank and scale by the name of a module or of a stack. */
   readonly targets: ReadonlyMap<string, { readonly rank: number; readonly scale: number }>;
+  /** What of `targets` is all experts of a layer at once. */
+  readonly stacks: readonly ExpertStack[];
   /** Modules that the file replaces as a whole (modules_to_save). */
   readonly saved: ReadonlySet<string>;
   /** Rows of the embedding or the head that the file replaces, by module name. */
@@ -30,8 +33,12 @@ export interface ResolvedTargets {
 }
 
 /** Applies the config to the base model as PEFT's inject_adapter and set_additional_trainable_modules do. */
-export function resolveTargets(config: HonouredFields, base: BaseModel): ResolvedTargets {
-  const resolver = new TargetResolver(config, base);
+export function resolveTargets(
+  config: HonouredFields,
+  base: BaseModel,
+  isAdaptedRouter: (module: string) => boolean = () => false,
+): ResolvedTargets {
+  const resolver = new TargetResolver(config, base, isAdaptedRouter);
   resolver.run();
   return resolver;
 }
@@ -40,8 +47,9 @@ class TargetResolver implements ResolvedTargets {
   readonly errors: AdapterProblem[] = [];
   readonly warnings: AdapterWarning[] = [];
   private readonly targets = new Map<string, { rank: number; scale: number }>();
+  private readonly parameters: ResolvedParameters;
   readonly plan: AdapterPlan;
-  private readonly budget: RegexBudget = newRegexBudget();
+  private readonly budget: RegexBudget;
   private readonly config: HonouredFields;
   /** The embedding and the head where ensure_weight_tying gives them one LoRA. */
   private readonly tiedTargets: ReadonlySet<string>;
@@ -52,9 +60,12 @@ class TargetResolver implements ResolvedTargets {
   constructor(
     config: HonouredFields,
     private readonly base: BaseModel,
+    /** Routers that the file has tensors of. */
+    private readonly isAdaptedRouter: (module: string) => boolean,
   ) {
     this.modules = new Map(base.modules.map((module) => [module.name, module]));
     this.names = modulePaths(base);
+    this.budget = newRegexBudget(this.names.length);
     const tying = applyWeightTying(config, base, this.budget);
     this.config = tying.config;
     const { table, head } = vocabularyModules(base);
@@ -62,14 +73,16 @@ class TargetResolver implements ResolvedTargets {
     this.tiedTargets = new Set(tying.tied === 'targets' ? both : []);
     const saved = resolveSavedModules(tying.config, base);
     const rows = resolveTokenRows(config, base);
+    this.parameters = resolveParameters(config, base);
     this.plan = {
       targets: this.targets,
+      stacks: this.parameters.stacks,
       saved: tying.tied === 'saved' ? new Set([...saved.saved, ...both]) : saved.saved,
       tokenRows: rows.tokenRows,
       tied: tying.tied,
     };
-    this.errors.push(...saved.errors, ...rows.errors);
-    this.warnings.push(...tying.warnings, ...saved.warnings);
+    this.errors.push(...saved.errors, ...rows.errors, ...this.parameters.errors);
+    this.warnings.push(...tying.warnings, ...saved.warnings, ...this.parameters.warnings);
   }
 
   run(): void {
@@ -105,6 +118,14 @@ class TargetResolver implements ResolvedTargets {
         matched.add(name);
       }
     }
+    for (const name of this.parameters.modules) {
+      if (matched.has(name)) {
+        const message = `names the weight of ${name}, which target_modules adapts; PEFT refuses that.`;
+        this.fail('module_conflict', 'target_parameters', message, name);
+      }
+      matched.add(name);
+    }
+    for (const { name } of this.parameters.stacks) matched.add(name);
     if (matched.size === 0) {
       this.fail(
         'target_none_matched',
@@ -146,12 +167,18 @@ class TargetResolver implements ResolvedTargets {
 
   private targetMatcher(): ((name: string) => boolean) | undefined {
     const { target_modules: wanted } = this.config;
-    if (wanted === null) return undefined;
+    if (wanted === null) return this.config.target_parameters.length > 0 ? () => false : undefined;
     if (Array.isArray(wanted)) return this.attempt('target_modules', () => this.listMatcher(wanted));
     if (wanted.toLowerCase() === 'all-linear') {
       // PEFT leaves out the output head, and only that.
       const head = vocabularyModules(this.base).head?.name;
-      return (name) => this.modules.get(name)?.kind === 'linear' && name !== head;
+      // Transformers 4 had a linear module for a router, and today's PEFT takes it for one, too, where it converts the
+      // config; for other models it does not. The file tells.
+      return (name) => {
+        const module = this.modules.get(name);
+        if (module?.router === true && !this.isAdaptedRouter(name)) return false;
+        return module?.kind === 'linear' && name !== head;
+      };
     }
     const regex = this.compile('target_modules', wanted);
     if (regex === undefined) return undefined;
@@ -232,10 +259,14 @@ class TargetResolver implements ResolvedTargets {
   }
 
   private endMatches(field: string, key: string, names: ReadonlySet<string>): string[] | undefined {
+    // What target_parameters names is known by the parameter's name, not the module's.
+    const path = (name: string) => (this.parameters.modules.has(name) ? `${name}.weight` : name);
     // Configs with one plain key per module are common (EVA), and the square of a large model's modules is a lot.
-    if (isPlainPattern(key)) return [...names].filter((name) => plainPatternEnds(name, key));
+    if (isPlainPattern(key)) return [...names].filter((name) => plainPatternEnds(path(name), key));
     const regex = this.compile(field, `(.*\\.)?(${key})$`, key);
-    return regex && this.attempt(field, () => [...names].filter((name) => regex.matchesPrefix(name)), key);
+    return (
+      regex && this.attempt(field, () => [...names].filter((name) => regex.matchesPrefix(path(name))), key)
+    );
   }
 
   // ---- what excludes each other ----

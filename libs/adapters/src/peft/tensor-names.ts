@@ -46,6 +46,24 @@ const PLAIN_END = /^(.+)\.(weight|bias)$/;
 /** The wrapper of modules_to_save, with or without the adapter's name. */
 const SAVED = /^(.+)\.modules_to_save(?:\.(.+))?$/;
 
+/** Names that tools give before they write PEFT's, and the way to have PEFT's. */
+const FOREIGN: readonly [RegExp, string][] = [
+  [
+    /(^|\.)layers\.\d+\.(attn|mlp)\..*\.lora_[ab]\.weight$/,
+    "torchtune's own: let its FullModelHFCheckpointer save the adapter, which writes PEFT's as well",
+  ],
+  [
+    /\.adapter\.linear_(in|out)\./,
+    "Megatron's own (NeMo): export the adapter to Hugging Face's format, which is PEFT's",
+  ],
+  [/\.lora_(down|up)\.weight$|\.alpha$/, "kohya's, of an image model"],
+];
+
+/** Whose the name is where it is none that PEFT writes, and that is known. */
+export function foreignName(name: string): string | undefined {
+  return FOREIGN.find(([pattern]) => pattern.test(name))?.[1];
+}
+
 /** What torch.compile, FSDP and activation checkpointing put between a module and its parent. */
 const WRAPPERS = new Set(['_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_module']);
 

@@ -8,7 +8,10 @@ export interface VocabularyModules {
 }
 
 /** The two modules that have a row per token; with tied embeddings they are one tensor. */
-export function vocabularyModules({ modules, vocabSize }: BaseModel): VocabularyModules {
+export function vocabularyModules({
+  modules,
+  vocabSize,
+}: Pick<BaseModel, 'modules' | 'vocabSize'>): VocabularyModules {
   return {
     table: modules.find(({ kind, in: rows }) => kind === 'embedding' && rows === vocabSize),
     head: modules.findLast(({ kind, out: rows }) => kind === 'linear' && rows === vocabSize),

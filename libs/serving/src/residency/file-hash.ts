@@ -25,6 +25,24 @@ export async function hashFile(path: string, signal?: AbortSignal): Promise<stri
   }
 }
 
+/** SHA-256 (hex) of a part of a file. */
+export async function hashSpan(path: string, span: { begin: number; end: number }): Promise<string> {
+  const hash = createHash('sha256');
+  const file = await open(path);
+  try {
+    const buffer = Buffer.allocUnsafe(PIECE_BYTES);
+    for (let at = span.begin; at < span.end; ) {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(PIECE_BYTES, span.end - at), at);
+      if (bytesRead === 0) throw new Error(`${path} ends before byte ${span.end}`);
+      hash.update(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+    }
+    return hash.digest('hex');
+  } finally {
+    await file.close();
+  }
+}
+
 /** What tells that a file is the one hashed before; content-addressed files and checkpoints are never edited in place. */
 export async function fileStamp(path: string): Promise<string> {
   const { size, mtimeMs, ino } = await stat(path);
