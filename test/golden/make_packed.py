@@ -75,8 +75,8 @@ def tensor(values, dtype=torch.float32):
 
 
 # Each takes a weight [out, in] in float32 and gives the tensors by their suffix, and what they stand for.
-def gptq(w, bits=4, symmetric=True, act_order=False, v2=False, bias=False):
-    index = shuffled_index(w.shape[1], GROUP, w.size) if act_order else plain_index(w.shape[1], GROUP)
+def gptq(w, bits=4, symmetric=True, act_order=False, v2=False, bias=False, group=GROUP):
+    index = shuffled_index(w.shape[1], group, w.size) if act_order else plain_index(w.shape[1], group)
     codes, scale, zero, real = quantize(w, bits, symmetric, torch.float16, index)
     stored = zero if v2 else (zero - 1) & (2 ** bits - 1)
     tensors = dict(qweight=stream(codes, bits).T.contiguous(), qzeros=stream(stored.T, bits),
@@ -163,6 +163,8 @@ FORMATS = {
     "gptq-4bit": (lambda w: gptq(w, bias=True), dict(quantization_config=dict(GPTQ, quant_method="gptq"))),
     "gptq-4bit-act-order": (lambda w: gptq(w, symmetric=False, act_order=True), {},
                             "quantize_config.json", dict(GPTQ, desc_act=True, sym=False)),
+    "gptq-4bit-rows": (lambda w: gptq(w, symmetric=False, group=w.shape[1]), dict(quantization_config=dict(
+        GPTQ, group_size=-1, sym=False, quant_method="gptq"))),
     "gptq-3bit-v2": (lambda w: gptq(w, bits=3, symmetric=False, v2=True), dict(quantization_config=dict(
         GPTQ, bits=3, sym=False, quant_method="gptq", checkpoint_format="gptq_v2"))),
     "gptq-2bit": (lambda w: gptq(w, bits=2, symmetric=False), dict(quantization_config=dict(
