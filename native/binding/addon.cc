@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "backend/interface/open_backend.h"
 #include "backend/shared/kv_type.h"
 #include "binding/gguf_metadata.h"
 #include "binding/js_error.h"
@@ -56,6 +57,22 @@ static Napi::Value inspect(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// probeCuda(ordinal): throws why no such device can be used, else returns what it is and has.
+static Napi::Value probe_cuda(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsNumber()) {
+    Napi::TypeError::New(env, "probeCuda needs the number of a device").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const auto probe = lorikeet::probe_cuda(info[0].As<Napi::Number>().Int32Value());
+  if (!probe) return lorikeet::binding::thrown(env, probe.error());
+  Napi::Object result = Napi::Object::New(env);
+  result["device"] = probe->device;
+  result["freeBytes"] = static_cast<double>(probe->free_bytes);
+  result["totalBytes"] = static_cast<double>(probe->total_bytes);
+  return result;
+}
+
 static Napi::Value open(const Napi::CallbackInfo& info) {
   return lorikeet::binding::guarded_call(info.Env(), [&] { return lorikeet::binding::Session::open(info); });
 }
@@ -76,6 +93,7 @@ static Napi::Object sample_columns(Napi::Env env) {
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["open"] = Napi::Function::New(env, open, "open");
   exports["inspect"] = Napi::Function::New(env, inspect, "inspect");
+  exports["probeCuda"] = Napi::Function::New(env, probe_cuda, "probeCuda");
   exports["sampleColumns"] = sample_columns(env);
   return exports;
 }

@@ -96,7 +96,10 @@ Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value) {
   Arguments arguments(env, value, "options");
   ModelOptions options;
   options.path = arguments.text("modelPath");
-  options.backend = choice<BackendKind>(arguments, "backend", {"cpu", "reference"});
+  options.backend = choice<BackendKind>(arguments, "backend", {"cpu", "reference", "cuda"});
+  if (!arguments.get("device").IsUndefined()) {
+    options.backend_options.device = static_cast<int>(arguments.integer("device", 0, 1023));
+  }
   options.backend_options.threads = static_cast<int>(arguments.integer("threads", 1, 1024));
   options.quantization = choice<Quantization>(arguments, "quantization", {"none", "int8", "int4", "nf4"});
   if (!arguments.get("adapterDtype").IsUndefined()) {

@@ -3,7 +3,8 @@
 namespace lorikeet::binding {
 
 Napi::Error js_error(Napi::Env env, const Error& error) {
-  static constexpr const char* kKinds[] = {"invalid", "out_of_memory", "closed", "device"};
+  static constexpr const char* kKinds[] = {"invalid", "out_of_memory", "closed",
+                                           "device",  "device_lost",   "unsupported"};
   Napi::Error made = Napi::Error::New(env, error.message);
   made.Set("kind", Napi::String::New(env, kKinds[static_cast<size_t>(error.kind)]));
   return made;

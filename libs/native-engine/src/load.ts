@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { ModelInspection, NativeModel, OpenOptions } from './native.js';
+import type { CudaProbe, ModelInspection, NativeModel, OpenOptions } from './native.js';
 
 interface Addon {
   open(options: OpenOptions): Promise<NativeModel>;
   inspect(modelPath: string): ModelInspection;
+  probeCuda(device: number): CudaProbe;
   readonly sampleColumns: { readonly ints: readonly string[]; readonly floats: readonly string[] };
 }
 
@@ -41,6 +42,11 @@ export async function openModel(options: OpenOptions): Promise<NativeModel> {
  */
 export function inspectModel(modelPath: string): ModelInspection {
   return loadAddon().inspect(modelPath);
+}
+
+/** Throws why there is no such CUDA device that suffices. */
+export function probeCuda(device: number): CudaProbe {
+  return loadAddon().probeCuda(device);
 }
 
 /** The columns of a sampled row as native reads them. */

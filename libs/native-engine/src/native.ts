@@ -41,10 +41,19 @@ export type KvDtype = 'f32' | 'f16' | 'bf16' | 'int8';
  */
 export type AdapterDtype = 'stored' | 'bf16' | 'int8';
 
+/** What a CUDA device is and has. */
+export interface CudaProbe {
+  readonly device: string;
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
 export interface OpenOptions {
   /** Folder with config.json and *.safetensors, or a GGUF file. */
   readonly modelPath: string;
-  readonly backend: 'cpu' | 'reference';
+  readonly backend: 'cpu' | 'cuda' | 'reference';
+  /** Which of several CUDA devices; 0 when left out. */
+  readonly device?: number;
   readonly threads: number;
   /**
    * How the base's linear maps are kept, unless the checkpoint is quantized already; the head and the embedding are int8

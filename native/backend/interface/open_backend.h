@@ -8,18 +8,29 @@
 
 namespace lorikeet {
 
-enum class BackendKind : uint8_t { cpu, reference };
+enum class BackendKind : uint8_t { cpu, reference, cuda };
 
 struct BackendOptions {
   int threads = 1;
   std::string isa;  // "" picks the best that the machine has; "portable", "avx2", "avx512", "avx512vnni"
                     // force one (tests)
+  int device = 0;   // which of several
 };
 
 Result<std::unique_ptr<Backend>> make_reference_backend(const BackendOptions& options);
 Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options);
+Result<std::unique_ptr<Backend>> make_cuda_backend(const BackendOptions& options);
+
+// What a CUDA device is and has, or why there is none that suffices.
+struct DeviceProbe {
+  std::string device;  // as Caps says it
+  size_t free_bytes = 0;
+  size_t total_bytes = 0;
+};
+Result<DeviceProbe> probe_cuda(int ordinal);
 
 inline Result<std::unique_ptr<Backend>> open_backend(BackendKind kind, const BackendOptions& options) {
+  if (kind == BackendKind::cuda) return make_cuda_backend(options);
   return kind == BackendKind::cpu ? make_cpu_backend(options) : make_reference_backend(options);
 }
 

@@ -15,6 +15,8 @@ enum class ErrorKind : uint8_t {
   out_of_memory,  // of memory, threads or file handles: may work later, or where there is more
   closed,         // the model is closing
   device,         // the engine itself failed
+  device_lost,    // and nothing more will come of it until its process has ended
+  unsupported,    // not served on this device
 };
 
 struct Error {

@@ -9,8 +9,6 @@ namespace lorikeet::simulator {
 
 namespace {
 
-constexpr int kDriverVersion = 12040;
-
 struct ErrorText {
   Result code;
   const char *name, *text;
@@ -101,7 +99,7 @@ SIMULATOR_API int cuInit(unsigned flags) {
 }
 
 SIMULATOR_API int cuDriverGetVersion(int* version) {
-  *version = kDriverVersion;
+  *version = settings_from_environment().driver_version;
   return kSuccess;
 }
 

@@ -35,6 +35,8 @@ DriverSettings settings_from_environment() {
   settings.options.budget = number("LORIKEET_SIM_BUDGET").value_or(settings.options.budget);
   settings.memory_bytes = number("LORIKEET_SIM_MEMORY_BYTES").value_or(settings.memory_bytes);
   settings.capability = static_cast<int>(number("LORIKEET_SIM_CAPABILITY").value_or(90));
+  settings.driver_version = static_cast<int>(
+      number("LORIKEET_SIM_DRIVER_VERSION").value_or(static_cast<uint64_t>(settings.driver_version)));
   settings.print_counters = number("LORIKEET_SIM_COUNTERS").value_or(0) != 0;
   settings.fail_allocation = number("LORIKEET_SIM_FAIL_ALLOCATION");
   settings.fail_launch = number("LORIKEET_SIM_FAIL_LAUNCH");

@@ -10,7 +10,8 @@ namespace lorikeet::simulator {
 struct DriverSettings {
   Options options;
   uint64_t memory_bytes = uint64_t{8} << 30;
-  int capability = 90;  // of compute, times ten
+  int capability = 90;         // of compute, times ten
+  int driver_version = 12040;  // times a thousand, as cuDriverGetVersion tells it
   bool print_counters = false;
   // Faults on purpose: numbers count from 1 and from the making of the context.
   std::optional<uint64_t> fail_allocation, fail_launch, hang_launch;

@@ -1,0 +1,323 @@
+// Rotary embedding with the write to the paged cache, and attention over it.
+//
+// Attention of a row is cut at multiples of kSplitPositions, wherever its context ends and whatever else the
+// step holds: each split gives a maximum, a sum and a sum of values, and the splits are merged in ascending
+// order. So a row's result depends on its own position, cache and window alone (batch invariance). A block
+// takes one split of one row and reads the keys and values of one KV head once for up to kSplitHeads of its
+// query heads. Rows of a prompt go the same way one by one: right, and slow where prompts are long.
+
+#include "backend/cuda/kernels/rows.cuh"
+
+namespace lorikeet::cuda {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kWarps = kThreads / 32;
+constexpr int kLaneDims = 8;  // head_dim is at most 256
+
+__device__ __forceinline__ int bytes_of(Element type) {
+  return type == Element::f32 ? 4 : type == Element::int8 ? 1 : 2;
+}
+
+// The vectors and scales of one head and position.
+struct CacheAddress {
+  uint8_t* vector;
+  float* scale;
+};
+__device__ __forceinline__ CacheAddress cache_address(const CacheArguments& cache, int64_t page, int offset,
+                                                      int which, int head) {
+  uint8_t* const base = cache.layer + page * cache.page_bytes;
+  const int64_t vectors = int64_t{2} * cache.kv_heads * cache.page_tokens;
+  const int64_t at = (int64_t{which} * cache.kv_heads + head) * cache.page_tokens + offset;
+  const int64_t vector_bytes = int64_t{cache.head_dim} * bytes_of(cache.type);
+  return {base + at * vector_bytes, reinterpret_cast<float*>(base + vectors * vector_bytes) + at};
+}
+
+// One warp writes one vector.
+__device__ void store_vector(const CacheArguments& cache, const CacheAddress& to, const float* from) {
+  const int lane = threadIdx.x % 32;
+  if (cache.type == Element::int8) {
+    uint32_t largest = 0;
+    for (int d = lane; d < cache.head_dim; d += 32) largest = max(largest, magnitude(from[d]));
+    const QuantizedScale by = quantized_scale(warp_max(largest));
+    for (int d = lane; d < cache.head_dim; d += 32) {
+      reinterpret_cast<int8_t*>(to.vector)[d] = static_cast<int8_t>(quantized(from[d], by));
+    }
+    if (lane == 0) *to.scale = by.scale;
+    return;
+  }
+  for (int d = lane; d < cache.head_dim; d += 32) {
+    if (cache.type == Element::f32) {
+      reinterpret_cast<float*>(to.vector)[d] = from[d];
+    } else if (cache.type == Element::f16) {
+      reinterpret_cast<__half*>(to.vector)[d] = __float2half_rn(from[d]);
+    } else {
+      reinterpret_cast<__nv_bfloat16*>(to.vector)[d] = __float2bfloat16_rn(from[d]);
+    }
+  }
+}
+
+// Heads of one row one after the other, all `count` values of them.
+__device__ void normalize_heads(float* x, int64_t count, const NormArguments& norm) {
+  if (norm.gain == nullptr) return;
+  const int64_t row = norm.width * norm.copies;
+  for (int64_t at = 0; at < count; at += norm.width) {
+    const int64_t group = at % row;
+    normalize(x + at, x + at, norm.gain + group, norm.bias == nullptr ? nullptr : norm.bias + group, norm);
+  }
+  __syncthreads();
+}
+
+struct Turn {
+  float sine, cosine;
+};
+// Within 1.5 ulp of 1. The angle is brought within an eighth of a turn in float64, so that it may be as large
+// as positions are; then the polynomials of Cephes (sinf, cosf). sincosf would bring local memory with it.
+__device__ __forceinline__ Turn turn(float angle) {
+  constexpr double kQuarter = 1.5707963267948966, kQuarterRest = 6.123233995736766e-17;
+  const int quarters = __double2int_rn(__dmul_rn(angle, 0.63661977236758134));
+  const double rest = __fma_rn(-quarters, kQuarterRest, __fma_rn(-quarters, kQuarter, angle));
+  const float x = __double2float_rn(rest), z = __fmul_rn(x, x);
+  float sine = __fmaf_rn(-1.9515295891e-4f, z, 8.3321608736e-3f);
+  sine = __fmaf_rn(sine, z, -1.6666654611e-1f);
+  sine = __fmaf_rn(__fmul_rn(sine, z), x, x);
+  float cosine = __fmaf_rn(2.443315711809948e-5f, z, -1.388731625493765e-3f);
+  cosine = __fmaf_rn(cosine, z, 4.166664568298827e-2f);
+  cosine = __fmaf_rn(__fmul_rn(cosine, z), z, __fmaf_rn(-0.5f, z, 1.0f));
+  const bool swaps = (quarters & 1) != 0;
+  const float s = swaps ? cosine : sine, c = swaps ? sine : cosine;
+  return {(quarters & 2) != 0 ? -s : s, ((quarters + 1) & 2) != 0 ? -c : c};
+}
+
+// The angle is a float32 product, as in Transformers: at long positions that rounding is visible.
+__device__ void rotate_heads(float* x, int heads, const RopeArguments& p, int position) {
+  const int head_dim = p.cache.head_dim;
+  for (int at = threadIdx.x; at < heads * p.pairs; at += kThreads) {
+    const int i = at % p.pairs;
+    float* const head = x + int64_t{at / p.pairs} * head_dim;
+    const Turn by = turn(__fmul_rn(static_cast<float>(position), p.inv_freq[i]));
+    const float sine = __fmul_rn(by.sine, p.attention_factor);
+    const float cosine = __fmul_rn(by.cosine, p.attention_factor);
+    float& low = head[p.interleaved != 0 ? 2 * i : i];
+    float& high = head[p.interleaved != 0 ? 2 * i + 1 : i + p.pairs];
+    const float a = low, b = high;
+    low = __fsub_rn(__fmul_rn(a, cosine), __fmul_rn(b, sine));
+    high = __fadd_rn(__fmul_rn(b, cosine), __fmul_rn(a, sine));
+  }
+  __syncthreads();
+}
+
+}  // namespace
+
+// Grid: rows.
+extern "C" __global__ void __launch_bounds__(kThreads) rope_kv(RopeArguments p) {
+  const int row = p.row0 + blockIdx.x;
+  const int head_dim = p.cache.head_dim, kv_heads = p.cache.kv_heads;
+  const int64_t q_width = int64_t{p.q_heads} * head_dim, kv_width = int64_t{kv_heads} * head_dim;
+  float* const q = p.qkv + row * (q_width + 2 * kv_width);
+  float* const k = q + q_width;
+  float* const v = k + kv_width;
+  if (p.clip > 0.0f) {
+    for (int64_t i = threadIdx.x; i < q_width + 2 * kv_width; i += kThreads) {
+      q[i] = q[i] < -p.clip ? -p.clip : q[i] > p.clip ? p.clip : q[i];
+    }
+    __syncthreads();
+  }
+  if (p.norm_after == 0) {
+    normalize_heads(q, q_width, p.q_norm);
+    normalize_heads(k, kv_width, p.k_norm);
+  }
+  const int position = p.position[row];
+  if (p.pairs > 0) rotate_heads(q, p.q_heads + kv_heads, p, position);
+  if (p.norm_after != 0) {
+    normalize_heads(q, q_width, p.q_norm);
+    normalize_heads(k, kv_width, p.k_norm);
+  }
+  normalize_heads(v, kv_width, p.v_norm);
+  if (p.query_beta != 0.0f) {
+    const float turns = floorf(__fdiv_rn(static_cast<float>(position + p.query_shift), p.query_span));
+    const float factor = __fmaf_rn(p.query_beta, logf(__fadd_rn(1.0f, turns)), 1.0f);
+    for (int64_t i = threadIdx.x; i < q_width; i += kThreads) q[i] = __fmul_rn(q[i], factor);
+  }
+  const int slot = p.kv_slot[row];
+  const int64_t page = slot / p.cache.page_tokens;
+  const int offset = slot % p.cache.page_tokens;
+  for (int vector = threadIdx.x / 32; vector < 2 * kv_heads; vector += kWarps) {
+    const int which = vector / kv_heads, head = vector % kv_heads;
+    store_vector(p.cache, cache_address(p.cache, page, offset, which, head), k + int64_t{vector} * head_dim);
+  }
+}
+
+namespace {
+
+template <class T>
+struct Split {
+  const AttentionArguments& p;
+  int row, last, begin, count, kv_head;
+  float (&weight)[kSplitHeads][kSplitPositions];
+  const T* (&key)[kSplitPositions];  // of each position
+  float* (&scale)[kSplitPositions];  // int8: of its key; its value's is value_distance further on
+
+  static constexpr bool kScaled = sizeof(T) == 1;
+
+  __device__ int64_t value_distance() const {
+    return int64_t{p.cache.kv_heads} * p.cache.page_tokens;
+  }  // vectors
+  __device__ const float* query(int head) const {
+    return p.qkv + row * p.qkv_stride + int64_t{head} * p.cache.head_dim;
+  }
+
+  __device__ void find_keys() {
+    const int32_t* const table = p.page_table + int64_t{p.sequence[row]} * p.page_stride;
+    for (int j = threadIdx.x; j < count; j += kThreads) {
+      const int position = begin + j;
+      const CacheAddress at = cache_address(p.cache, table[position / p.cache.page_tokens],
+                                            position % p.cache.page_tokens, 0, kv_head);
+      key[j] = reinterpret_cast<const T*>(at.vector);
+      if (kScaled) scale[j] = at.scale;
+    }
+  }
+
+  // weight [heads][count] = scores. A warp takes every kWarps-th position, a lane every 32nd dimension.
+  __device__ void score(int first_head, int heads) {
+    const int lane = threadIdx.x % 32, head_dim = p.cache.head_dim;
+    for (int j = threadIdx.x / 32; j < count; j += kWarps) {
+      float own[kLaneDims];
+#pragma unroll
+      for (int i = 0; i < kLaneDims; ++i)
+        own[i] = lane + 32 * i < head_dim ? element(key[j], lane + 32 * i) : 0.0f;
+      for (int h = 0; h < heads; ++h) {
+        const float* const q = query(first_head + h);
+        float sum = 0.0f;
+#pragma unroll
+        for (int i = 0; i < kLaneDims; ++i) {
+          if (lane + 32 * i < head_dim) sum = __fmaf_rn(q[lane + 32 * i], own[i], sum);
+        }
+        sum = warp_sum(sum);
+        if (kScaled) sum = __fmul_rn(sum, *scale[j]);
+        sum = __fmul_rn(sum, p.scale);
+        if (p.slopes != nullptr) {
+          sum = __fadd_rn(sum, __fmul_rn(p.slopes[first_head + h], static_cast<float>(begin + j - last)));
+        }
+        if (p.softcap > 0.0f) sum = __fmul_rn(p.softcap, tanhf(__fdiv_rn(sum, p.softcap)));
+        if (lane == 0) weight[h][j] = sum;
+      }
+    }
+  }
+
+  // The scores' exponentials; to [2] = their maximum and sum. A warp takes every kWarps-th head. NaN shows:
+  // it is left out of the maximum, not of the sum.
+  __device__ void soften(int heads, float* to, int64_t stride) {
+    const int lane = threadIdx.x % 32;
+    for (int h = threadIdx.x / 32; h < heads; h += kWarps) {
+      float top = -INFINITY;
+      for (int j = lane; j < count; j += 32) top = fmaxf(top, weight[h][j]);
+#pragma unroll
+      for (int distance = 16; distance > 0; distance /= 2) {
+        top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, distance));
+      }
+      float total = 0.0f;
+      for (int j = lane; j < count; j += 32) {
+        float& own = weight[h][j];
+        own = own == -INFINITY ? 0.0f : expf(__fsub_rn(own, top));
+        total = __fadd_rn(total, own);
+      }
+      total = warp_sum(total);
+      if (lane == 0) {
+        to[h * stride] = top;
+        to[h * stride + 1] = total;
+      }
+    }
+  }
+
+  // to [heads][head_dim]: the values' sums in ascending positions, a thread a dimension of a head.
+  __device__ void add_values(int heads, float* to, int64_t stride) {
+    const int head_dim = p.cache.head_dim;
+    const int64_t distance = value_distance();
+    for (int at = threadIdx.x; at < heads * head_dim; at += kThreads) {
+      const int h = at / head_dim, d = at % head_dim;
+      float sum = 0.0f;
+      for (int j = 0; j < count; ++j) {
+        float by = weight[h][j];
+        if (kScaled) by = __fmul_rn(by, scale[j][distance]);
+        sum = __fmaf_rn(by, element(key[j] + distance * head_dim, d), sum);
+      }
+      to[h * stride + d] = sum;
+    }
+  }
+};
+
+template <class T>
+__device__ void attend_split(const AttentionArguments& p) {
+  __shared__ float weight[kSplitHeads][kSplitPositions];
+  __shared__ const T* key[kSplitPositions];
+  __shared__ float* scale[kSplitPositions];
+  const int row = p.row0 + blockIdx.z, kv_head = blockIdx.y;
+  const int last = p.position[row];
+  const int first = p.window > 0 ? max(0, last - p.window + 1) : 0;
+  const int number = first / kSplitPositions + blockIdx.x;
+  const int begin = max(first, number * kSplitPositions);
+  const int end = min(last + 1, (number + 1) * kSplitPositions);
+  if (begin >= end) return;
+  Split<T> split{p, row, last, begin, end - begin, kv_head, weight, key, scale};
+  split.find_keys();
+  const int group = p.q_heads / p.cache.kv_heads;
+  const int64_t stride = p.cache.head_dim + 2;
+  float* const to =
+      p.partial + ((int64_t{blockIdx.z} * p.splits + blockIdx.x) * p.q_heads + kv_head * group) * stride;
+  for (int head = 0; head < group; head += kSplitHeads) {
+    const int heads = min(kSplitHeads, group - head);
+    __syncthreads();
+    split.score(kv_head * group + head, heads);
+    __syncthreads();
+    split.soften(heads, to + head * stride, stride);
+    __syncthreads();
+    split.add_values(heads, to + head * stride + 2, stride);
+  }
+}
+
+}  // namespace
+
+// Grid: splits, KV heads, rows of the launch.
+extern "C" __global__ void __launch_bounds__(kThreads) attend_f32(AttentionArguments p) {
+  attend_split<float>(p);
+}
+extern "C" __global__ void __launch_bounds__(kThreads) attend_f16(AttentionArguments p) {
+  attend_split<__half>(p);
+}
+extern "C" __global__ void __launch_bounds__(kThreads) attend_bf16(AttentionArguments p) {
+  attend_split<__nv_bfloat16>(p);
+}
+extern "C" __global__ void __launch_bounds__(kThreads) attend_int8(AttentionArguments p) {
+  attend_split<int8_t>(p);
+}
+
+// Grid: query heads, rows of the launch.
+extern "C" __global__ void __launch_bounds__(kThreads) merge_splits(AttentionArguments p) {
+  const int row = p.row0 + blockIdx.y, head = blockIdx.x, head_dim = p.cache.head_dim;
+  const int last = p.position[row];
+  const int first = p.window > 0 ? max(0, last - p.window + 1) : 0;
+  const int splits = last / kSplitPositions - first / kSplitPositions + 1;
+  const int64_t stride = head_dim + 2, step = p.q_heads * stride;
+  const float* const from = p.partial + (int64_t{blockIdx.y} * p.splits * p.q_heads + head) * stride;
+  const float sink = p.sinks != nullptr ? p.sinks[head] : -INFINITY;
+  float top = sink;
+  for (int s = 0; s < splits; ++s) top = fmaxf(top, from[s * step]);
+  float total = p.sinks != nullptr ? expf(__fsub_rn(sink, top)) : 0.0f;
+  for (int s = 0; s < splits; ++s) {
+    const float own = from[s * step];
+    const float factor = own == -INFINITY ? 0.0f : expf(__fsub_rn(own, top));
+    total = __fmaf_rn(factor, from[s * step + 1], total);
+  }
+  for (int d = threadIdx.x; d < head_dim; d += kThreads) {
+    float sum = 0.0f;
+    for (int s = 0; s < splits; ++s) {
+      const float own = from[s * step];
+      const float factor = own == -INFINITY ? 0.0f : expf(__fsub_rn(own, top));
+      sum = __fmaf_rn(factor, from[s * step + 2 + d], sum);
+    }
+    p.out[(int64_t{row} * p.q_heads + head) * head_dim + d] = __fdiv_rn(sum, total);
+  }
+}
+
+}  // namespace lorikeet::cuda

@@ -1,0 +1,326 @@
+// Products of linear maps.
+//
+// Quantized maps follow backend/shared/quantization.h to the bit, so they give what backend/cpu gives: sums
+// inside a group of weights are integers (mma.m16n8k32 u8 s8, exact in any order), float(sum) * scale of the
+// group is added in ascending order by fma, and each 256 activations' part times their scale likewise. No
+// choice of rows per block, of warps or of prefetching touches that order, so it is the same for any number
+// of rows.
+//
+// The weights take the instruction's side of 16, the rows of activations the side of 8, so that one row
+// wastes arithmetic, not bytes. A block of eight warps owns 16 outputs and 8 kBlocks rows; its warps take one
+// activation group (256 inputs) each, leave their parts in shared memory, and after every round of eight the
+// block adds them up in order. (Learned from Marlin, Frantar et al. 2024: weights packed in the order of the
+// fragments, read straight from global memory.)
+
+#include "backend/cuda/kernels/packed.cuh"
+
+namespace lorikeet::cuda {
+namespace {
+
+constexpr int kWarps = 8;
+constexpr int kThreads = 32 * kWarps;
+constexpr int kChunksOfGroup = 4;  // of activations
+
+__device__ __forceinline__ void multiply(int (&sum)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ uint4 load_once(const uint4* from) {
+  uint4 v;
+  asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+      : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+      : "l"(from));
+  return v;
+}
+
+// One warp's share of a block.
+template <Format kFormat, int kBlocks>
+struct Share {
+  using Pack = Packed<kFormat>;
+
+  const QuantizedProduct& p;
+  int tile, row0, lane;
+  float part[kBlocks][4];
+
+  __device__ int column() const { return lane / 4; }    // of the second operand: a row of activations
+  __device__ int pair() const { return lane % 4 * 2; }  // of the result: two rows of activations
+
+  // part = the sums of activation group `group`: [block of rows]: output g of two rows, output g + 8 of them.
+  __device__ void run(int group) {
+    for (auto& block : part) block[0] = block[1] = block[2] = block[3] = 0.0f;
+    const int first = group * kChunksOfGroup;
+    const auto* const weights = static_cast<const uint4*>(p.w) + int64_t{tile} * p.chunks * Pack::kWords * 32;
+    uint4 words[kChunksOfGroup][Pack::kWords];
+#pragma unroll
+    for (int c = 0; c < kChunksOfGroup; ++c) {
+#pragma unroll
+      for (int w = 0; w < Pack::kWords; ++w) {
+        if (first + c < p.chunks)
+          words[c][w] = load_once(weights + ((first + c) * Pack::kWords + w) * 32 + lane);
+      }
+    }
+#pragma unroll
+    for (int c = 0; c < kChunksOfGroup; ++c) {
+      if (first + c < p.chunks) chunk(words[c], first + c);
+    }
+  }
+
+  __device__ void chunk(const uint4 (&words)[Pack::kWords], int at) {
+    int sum[kBlocks][4];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const bool begins = half == 0 || Pack::kGroups == 2;
+      const bool ends = half == 1 || Pack::kGroups == 2;
+      const int group = at * Pack::kGroups + (Pack::kGroups == 2 ? half : 0);
+      uint32_t a[4];
+      operand<kFormat>(a, words, half);
+#pragma unroll
+      for (int block = 0; block < kBlocks; ++block) {
+        if (begins) start(sum[block], block, group);
+        const int row = row0 + block * 8 + column();
+        uint2 b = {0, 0};
+        if (row < p.rows) {
+          b = *reinterpret_cast<const uint2*>(p.x + (int64_t{row} * p.chunks + at) * 64 + half * 32 +
+                                              lane % 4 * 8);
+        }
+        multiply(sum[block], a, b.x, b.y);
+      }
+      if (ends) add(sum, group);
+    }
+  }
+
+  // What the zero point takes off: -zero point * the sum of the group's activations.
+  __device__ void start(int (&sum)[4], int block, int group) {
+    const int row = row0 + block * 8 + pair();
+    const int64_t groups = int64_t{p.chunks} * Pack::kGroups;
+    sum[0] = sum[2] = row < p.rows ? p.offset[row * groups + group] : 0;
+    sum[1] = sum[3] = row + 1 < p.rows ? p.offset[(row + 1) * groups + group] : 0;
+  }
+
+  __device__ void add(const int (&sum)[kBlocks][4], int group) {
+    const uint16_t* const scale =
+        p.scale + (int64_t{tile} * p.chunks * Pack::kGroups + group) * 16 + lane / 4;
+    const float low = bf16_to_float(scale[0]), high = bf16_to_float(scale[8]);
+#pragma unroll
+    for (int block = 0; block < kBlocks; ++block) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        part[block][i] = __fmaf_rn(__int2float_rn(sum[block][i]), i < 2 ? low : high, part[block][i]);
+      }
+    }
+  }
+
+  // to [16 outputs][8 kBlocks rows]
+  __device__ void leave(float* to) const {
+#pragma unroll
+    for (int block = 0; block < kBlocks; ++block) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        to[(lane / 4 + (i < 2 ? 0 : 8)) * (8 * kBlocks) + block * 8 + pair() + i % 2] = part[block][i];
+      }
+    }
+  }
+};
+
+template <Format kFormat, int kBlocks>
+__device__ void quantized_product(const QuantizedProduct& p) {
+  constexpr int kRows = 8 * kBlocks;
+  constexpr int kOutputs = 16 * kRows;                        // of the block
+  constexpr int kOwn = (kOutputs + kThreads - 1) / kThreads;  // of a thread: outputs tid, tid + kThreads, ..
+  __shared__ float parts[2][kWarps][kOutputs];                // of this round and of the one before
+  const int warp = threadIdx.x / 32;
+  const int groups = (p.chunks + kChunksOfGroup - 1) / kChunksOfGroup;
+  const int row0 = blockIdx.y * kRows;
+  Share<kFormat, kBlocks> share{
+      p, static_cast<int>(blockIdx.x), row0, static_cast<int>(threadIdx.x % 32), {}};
+  float y[kOwn];
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) y[i] = 0.0f;
+  for (int first = 0, round = 0; first < groups; first += kWarps, ++round) {
+    float(&own)[kWarps][kOutputs] = parts[round % 2];
+    if (first + warp < groups) {
+      share.run(first + warp);
+      share.leave(own[warp]);
+    }
+    // Nobody writes this half again before all have passed the barrier of the next round.
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < kOwn; ++i) {
+      const int at = threadIdx.x + i * kThreads;
+      const int row = row0 + at / 16;
+      if (at >= kOutputs || row >= p.rows) continue;
+      for (int w = 0; w < kWarps && first + w < groups; ++w) {
+        y[i] =
+            __fmaf_rn(own[w][at % 16 * kRows + at / 16], p.x_scale[int64_t{row} * groups + first + w], y[i]);
+      }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    const int at = threadIdx.x + i * kThreads;
+    const int row = row0 + at / 16, n = blockIdx.x * 16 + at % 16;
+    if (at >= kOutputs || row >= p.rows || n >= p.n) continue;
+    const float value = p.bias != nullptr ? __fadd_rn(y[i], p.bias[n]) : y[i];
+    float& to = p.y[row * p.y_stride + n];
+    to = p.add != 0 ? __fadd_rn(to, value) : value;
+  }
+}
+
+}  // namespace
+
+// Grid: tiles of 16 outputs, blocks of 8 rows or of 32.
+#define LORIKEET_PRODUCT(name, format, blocks)                                      \
+  extern "C" __global__ void __launch_bounds__(kThreads) name(QuantizedProduct p) { \
+    quantized_product<format, blocks>(p);                                           \
+  }
+LORIKEET_PRODUCT(product_int8_rows8, Format::int8, 1)
+LORIKEET_PRODUCT(product_int8_rows32, Format::int8, 4)
+LORIKEET_PRODUCT(product_int4_rows8, Format::int4, 1)
+LORIKEET_PRODUCT(product_int4_rows32, Format::int4, 4)
+LORIKEET_PRODUCT(product_nf4_rows8, Format::nf4, 1)
+LORIKEET_PRODUCT(product_nf4_rows32, Format::nf4, 4)
+
+// x [rows, k] to q [rows, 64 chunks], offset [rows, chunks * groups of a chunk], scale [rows, groups of 256].
+// A warp takes one group of 256, a lane eight numbers in a row. Grid: (groups of 256 + 3) / 4, rows; block:
+// four warps.
+extern "C" __global__ void __launch_bounds__(128)
+    quantize_rows(int8_t* q, int32_t* offset, float* scale, const float* x, int64_t k, int chunks, int group,
+                  int zero_point) {
+  const int lane = threadIdx.x % 32, row = blockIdx.y;
+  const int groups = (chunks + kChunksOfGroup - 1) / kChunksOfGroup;
+  const int at = blockIdx.x * 4 + threadIdx.x / 32;
+  if (at >= groups) return;
+  const int64_t first = int64_t{at} * 256 + lane * 8;
+  float value[8];
+  uint32_t largest = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    value[i] = first + i < k ? x[row * k + first + i] : 0.0f;
+    largest = max(largest, magnitude(value[i]));
+  }
+  const QuantizedScale by = quantized_scale(warp_max(largest));
+  uint32_t bytes[2] = {0, 0};
+  int sum = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    const int number = quantized(value[i], by);
+    sum += number;
+    bytes[i / 4] |= (static_cast<uint32_t>(number) & 255u) << (8 * (i % 4));
+  }
+  // Groups of weights are those of 4 or 8 lanes.
+  for (int distance = 1; distance < group / 8; distance *= 2)
+    sum += __shfl_xor_sync(kAllLanes, sum, distance);
+  if (lane == 0) scale[int64_t{row} * groups + at] = by.scale;
+  const int64_t inputs = int64_t{chunks} * 64;
+  if (first >= inputs) return;
+  *reinterpret_cast<uint2*>(q + row * inputs + first) = {bytes[0], bytes[1]};
+  if (first % group == 0) offset[(row * inputs + first) / group] = -zero_point * sum;
+}
+
+namespace {
+
+constexpr int kDenseRows = 8;
+
+// Weights as they are, activations in float32: one warp an output, its lanes every 32nd input, for eight
+// rows.
+template <class T>
+__device__ void dense_product(const DenseProduct& p) {
+  const int lane = threadIdx.x % 32;
+  for (int row0 = blockIdx.y * kDenseRows; row0 < p.rows; row0 += gridDim.y * kDenseRows) {
+    const int rows = min(kDenseRows, p.rows - row0);
+    for (int n = blockIdx.x * kWarps + threadIdx.x / 32; n < p.n; n += gridDim.x * kWarps) {
+      const T* const w = static_cast<const T*>(p.w) + n * p.k;
+      const float* const x = p.x + row0 * p.x_stride;
+      float sum[kDenseRows];
+#pragma unroll
+      for (int r = 0; r < kDenseRows; ++r) sum[r] = 0.0f;
+      for (int64_t i = lane; i < p.k; i += 32) {
+        const float weight = element(w, i);
+#pragma unroll
+        for (int r = 0; r < kDenseRows; ++r) {
+          if (r < rows) sum[r] = __fmaf_rn(weight, x[r * p.x_stride + i], sum[r]);
+        }
+      }
+      const float factor = p.factor != nullptr ? __fmul_rn(p.scale, p.factor[n]) : p.scale;
+      const int column = p.index != nullptr ? p.index[n] : n;
+#pragma unroll
+      for (int r = 0; r < kDenseRows; ++r) {
+        float value = __fmul_rn(warp_sum(sum[r]), factor);
+        if (p.bias != nullptr) value = __fadd_rn(value, p.bias[n]);
+        if (lane != r || r >= rows) continue;
+        float& to = p.y[(row0 + r) * p.y_stride + column];
+        to = p.add != 0 ? __fadd_rn(to, value) : value;
+      }
+    }
+  }
+}
+
+__device__ void dense(const DenseProduct& p) {
+  switch (p.type) {
+    case Element::f16:
+      return dense_product<__half>(p);
+    case Element::bf16:
+      return dense_product<__nv_bfloat16>(p);
+    case Element::int8:
+      return dense_product<int8_t>(p);
+    default:
+      return dense_product<float>(p);
+  }
+}
+
+}  // namespace
+
+// Grid: blocks of 8 outputs, blocks of 8 rows; both may be fewer than there are.
+extern "C" __global__ void __launch_bounds__(kThreads) dense_one(DenseProduct p) {
+  dense(p);
+}
+
+// Of several adapters at once: what each row's own adapter wants, and rows of none are in no item. Grid: as
+// above, and items.
+extern "C" __global__ void __launch_bounds__(kThreads) dense_items(const DenseProduct* items) {
+  dense(items[blockIdx.z]);
+}
+
+// Grid: outputs / 256, rows, items.
+extern "C" __global__ void __launch_bounds__(256) finish_items(const Finish* items) {
+  const Finish p = items[blockIdx.z];
+  const int n = blockIdx.x * 256 + threadIdx.x;
+  if (n >= p.n) return;
+  for (int row = blockIdx.y; row < p.rows; row += gridDim.y) {
+    float& acc = p.acc[row * p.stride + n];
+    float value = acc;
+    if (p.lora_bias != nullptr) value = __fmaf_rn(p.scale, p.lora_bias[n], value);
+    if (p.ratio != nullptr) value = __fmul_rn(value, p.ratio[n]);
+    if (p.bias != nullptr) value = __fadd_rn(value, p.bias[n]);
+    acc = value;
+  }
+}
+
+// DoRA (Liu et al. 2024): ratio [n] = magnitude / the norms of the rows of W + scale B diag(factor) A; NaN
+// where that is zero. `own` [n, k] stands for W where it is given. One warp an output. Grid: outputs / 8.
+extern "C" __global__ void __launch_bounds__(256)
+    dora_ratio(float* ratio, const float* magnitudes, Matrix base, int64_t first, DenseProduct own,
+               const void* a, int a_type, const void* b, int b_type, const float* factor, float scale,
+               int rank, int n) {
+  const int at = blockIdx.x * 8 + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (at >= n) return;
+  float squares = 0.0f;
+  for (int64_t i = lane; i < base.k; i += 32) {
+    float value =
+        own.w != nullptr ? element(own.w, own.type, at * base.k + i) : weight_at(base, first + at, i);
+    for (int r = 0; r < rank; ++r) {
+      const float by = factor != nullptr ? __fmul_rn(scale, factor[r]) : scale;
+      const float left = __fmul_rn(element(b, static_cast<Element>(b_type), int64_t{at} * rank + r), by);
+      value = __fmaf_rn(left, element(a, static_cast<Element>(a_type), r * base.k + i), value);
+    }
+    squares = __fmaf_rn(value, value, squares);
+  }
+  squares = warp_sum(squares);
+  if (lane == 0)
+    ratio[at] =
+        squares > 0.0f ? __fdiv_rn(magnitudes[at], __fsqrt_rn(squares)) : __uint_as_float(0x7fc00000u);
+}
+
+}  // namespace lorikeet::cuda
