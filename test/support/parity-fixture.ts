@@ -11,7 +11,11 @@ import type { Parity } from '#contracts/parity.js';
 import { parseSettings } from '#runtime/settings.js';
 import { FileBlobStore } from '#stores/blobs/file-store.js';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
-import { inspectModel as inspectNative, openModel as openNative } from '../../libs/native-engine/src/load.js';
+import {
+  inspectModel as inspectNative,
+  openModel as openNative,
+  probeCuda,
+} from '../../libs/native-engine/src/load.js';
 import type { NativeModel } from '../../libs/native-engine/src/native.js';
 import { InferenceEngine } from '../../libs/serving/src/loop/inference-engine.js';
 import { openModel, type OpenedModel } from '../../libs/serving/src/model-opening.js';
@@ -55,6 +59,7 @@ export class ParityFixture {
       settings,
       inspectNative,
       openNative: async (options) => wrap(await openNative(options)),
+      probeCuda,
       digestCachePath: undefined,
     });
     const registry = new Registry();

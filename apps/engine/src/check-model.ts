@@ -1,4 +1,4 @@
-import { inspectModel } from '#native-engine/load.js';
+import { inspectModel as inspectNative, probeCuda } from '#native-engine/load.js';
 import { dataDirSettings } from '#runtime/data-dir.js';
 import { hubSettings } from '#runtime/hub-settings.js';
 import { parseSettings } from '#runtime/settings.js';
@@ -7,7 +7,7 @@ import { servingSettings } from '#serving/settings.js';
 import { withLocalModel } from './model-place.js';
 
 /*
- * What `npm start` runs first: says in one line what is wrong with MODEL_PATH, before anything else has begun. What lies
+ * What `npm start` runs first: says in one line what is wrong with MODEL_PATH or DEVICE, before anything else has begun. What lies
  * at the Hub is pulled here already, with its progress on standard error.
  */
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -24,7 +24,7 @@ try {
       say(`${settings.modelPath}: ${percent} % of ${totalBytes} bytes`);
     },
   });
-  await checkModel(local, inspectModel);
+  await checkModel(local, { inspectNative, probeCuda });
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
-import { inspectModel as inspectNative, openModel as openNative } from '#native-engine/load.js';
+import { inspectModel as inspectNative, openModel as openNative, probeCuda } from '#native-engine/load.js';
 import { parseSettings } from '#runtime/settings.js';
 import { InferenceEngine } from '#serving/loop/inference-engine.js';
 import { checkModel, openModel } from '#serving/model-opening.js';
@@ -44,7 +44,7 @@ const settingsOf = (env: Readonly<Record<string, string>>) =>
   });
 
 const modelOf = (env: Readonly<Record<string, string>>) =>
-  openModel({ settings: settingsOf(env), inspectNative, openNative, digestCachePath: undefined });
+  openModel({ settings: settingsOf(env), inspectNative, openNative, probeCuda, digestCachePath: undefined });
 
 /** Guesses whatever it may. */
 async function engineOf(env: Readonly<Record<string, string>> = {}) {
@@ -236,6 +236,6 @@ describe('the opening of a draft model', () => {
     [{ SPECULATION: 'draft' }, 'SPECULATION: draft needs a DRAFT_MODEL_PATH'],
   ])('says what is wrong with %j, before anything is loaded too', async (env, message) => {
     await expect(modelOf(env)).rejects.toThrow(message);
-    await expect(checkModel(settingsOf(env), inspectNative)).rejects.toThrow(message);
+    await expect(checkModel(settingsOf(env), { inspectNative, probeCuda })).rejects.toThrow(message);
   });
 });

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { inspectModel as inspectNative, openModel as openNative } from '#native-engine/load.js';
+import { inspectModel as inspectNative, openModel as openNative, probeCuda } from '#native-engine/load.js';
 import { makeHttpApp } from '#runtime/http-app.js';
 import { type Logger, makeLogger } from '#runtime/logger.js';
 import { makeRegistry } from '#runtime/metrics.js';
@@ -40,6 +40,10 @@ const ENGINE_EDGE = {
   budget: { all: BODIES_BYTES, address: BODIES_BYTES, owner: BODIES_BYTES, connection: BODIES_BYTES },
 };
 const DRAIN_MS = 5_000;
+/** EX_SOFTWARE of sysexits.h. */
+const DEVICE_LOST_EXIT = 70;
+/** The answers of requests that failed with the device go out first. */
+const ANSWERS_LEAVE_MS = 250;
 
 /** Starts HTTP at once and loads the model beside it. */
 export async function startEngine(configured: EngineSettings): Promise<EngineProcess> {
@@ -60,12 +64,12 @@ export async function startEngine(configured: EngineSettings): Promise<EnginePro
   logger.info({ url: await app.getUrl() }, 'engine listens');
   const load = async (): Promise<LoadedEngine> => {
     const start = performance.now();
-    sayDevice(configured, logger);
     const settings = await withLocalModel(configured, pullHooks(logger, closing.signal));
     const model = await openBase(settings, logger);
     const cache = { folder: join(settings.dataDir, 'blob-cache'), limitBytes: settings.blobCacheBytes };
     const blobs = await openBlobStore(settings, cache);
-    const engine = new InferenceEngine({ model, settings, blobs, registry, logger });
+    const onDeviceLost = (err: unknown) => endWithDevice(err, logger);
+    const engine = new InferenceEngine({ model, settings, blobs, registry, logger, onDeviceLost });
     const { name, digest, maxContext, vocabSize } = model.base;
     await warmUp({ engine, maxContext, vocabSize, maxSequences: settings.maxSequences }).catch(
       (err: unknown) => logger.warn({ err }, 'the engine could not be warmed up'),
@@ -98,10 +102,11 @@ export async function startEngine(configured: EngineSettings): Promise<EnginePro
 
 async function openBase(settings: EngineSettings, logger: Logger): Promise<OpenedModel> {
   const digestCachePath = join(settings.dataDir, 'engine', 'content-hashes.json');
-  const model = await openModel({ settings, inspectNative, openNative, digestCachePath });
+  const model = await openModel({ settings, inspectNative, openNative, probeCuda, digestCachePath });
   for (const fault of await templateFaults(model.templates, model.tokenizer.specialTokens)) {
     logger.warn({ template: fault }, 'the base model has a chat template that cannot be used');
   }
+  sayDevice(model, logger);
   sayDraft(model, logger);
   return model;
 }
@@ -144,8 +149,13 @@ function sayDraft({ draft, base }: OpenedModel, logger: Logger): void {
   logger.warn({ readable }, 'requests with more tokens than the draft model can read get no guesses of it');
 }
 
-function sayDevice(settings: EngineSettings, logger: Logger): void {
-  if (settings.device === 'auto') {
-    logger.info({ device: 'cpu' }, 'DEVICE=auto takes the CPU: this build has no other device');
-  }
+/** A context that is lost answers nothing any more: only a new process has a new one. The supervisor starts it. */
+function endWithDevice(err: unknown, logger: Logger): void {
+  logger.fatal({ err }, 'the device is lost: the engine ends');
+  setTimeout(() => process.exit(DEVICE_LOST_EXIT), ANSWERS_LEAVE_MS);
+}
+
+function sayDevice({ native, deviceReason }: OpenedModel, logger: Logger): void {
+  const { device } = native.description;
+  if (deviceReason !== undefined) logger.info({ device }, `DEVICE=auto takes the CPU: ${deviceReason}`);
 }

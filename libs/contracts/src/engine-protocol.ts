@@ -299,6 +299,8 @@ export const EngineStatusSchema = z.object({
   engine: z.string(),
   state: z.enum(['loading', 'ready', 'draining', 'failed']),
   device: z.string(),
+  /** Why DEVICE=auto took the CPU. */
+  deviceReason: z.string().optional(),
   startedAt: z.iso.datetime().optional(),
   /** Absent while loading. */
   base: BaseModelSchema.optional(),

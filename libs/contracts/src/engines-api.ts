@@ -45,6 +45,8 @@ export const EngineSchema = z.object({
   /** Why it does not answer. */
   error: z.string().nullable(),
   device: z.string().nullable(),
+  /** Why DEVICE=auto took the CPU; null: it did not. */
+  device_reason: z.string().nullable(),
   started_at: TimeSchema.nullable(),
   uptime_s: z.number().nullable(),
   base_model: z

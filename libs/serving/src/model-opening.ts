@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { BaseModel } from '#contracts/base-model.js';
 import type {
   AdapterDtype,
+  CudaProbe,
   ModelDescription,
   ModelInspection,
   NativeModel,
@@ -12,6 +13,7 @@ import type { SettingsOf } from '#runtime/settings.js';
 import { baseDigest, vocabularyDigests } from './base-digest.js';
 import type { Heads, InspectNative } from './checkpoint/checkpoint.js';
 import { checkCheckpoint, checkpointName, readCheckpoint } from './checkpoint/read-checkpoint.js';
+import { chooseDevice, type DeviceChoice, fallsBack } from './device-choice.js';
 import type { NamedTemplates } from './text/chat-template.js';
 import { kvBudgetBytes, PAGE_TOKENS } from './kv/kv-budget.js';
 import type { Pooling } from './pooling.js';
@@ -25,6 +27,8 @@ export type ServingSettings = SettingsOf<typeof servingSettings>;
 
 export interface OpenedModel {
   readonly native: NativeModel;
+  /** Why DEVICE=auto took the CPU. */
+  readonly deviceReason?: string | undefined;
   readonly base: BaseModel;
   readonly tokenizer: Tokenizer;
   readonly templates: NamedTemplates;
@@ -39,37 +43,57 @@ export interface OpeningOptions {
   readonly settings: ServingSettings;
   readonly inspectNative: InspectNative;
   readonly openNative: (options: OpenOptions) => Promise<NativeModel>;
+  readonly probeCuda: (device: number) => CudaProbe;
   /** Where content hashes of the checkpoint's files are kept between starts. */
   readonly digestCachePath: string | undefined;
 }
 
 /** Reads the checkpoint's files and opens it in native. */
-export async function openModel({
-  settings,
-  inspectNative,
-  openNative,
-  digestCachePath,
-}: OpeningOptions): Promise<OpenedModel> {
+export async function openModel(opening: OpeningOptions): Promise<OpenedModel> {
+  const { settings, digestCachePath } = opening;
   const modelPath = resolve(settings.modelPath);
   await checkCheckpoint('MODEL_PATH', modelPath);
-  const checkpoint = await readCheckpoint(modelPath, inspectNative);
+  const checkpoint = await readCheckpoint(modelPath, opening.inspectNative);
   const { templates, pooling, heads } = checkpoint;
   const tokenizer = tokenizerOf(modelPath, checkpoint.tokenizer);
-  const options = nativeOptions(settings, modelPath, checkpoint.inspection);
-  const native = await openNative(options);
+  const { options, native, deviceReason } = await openOnDevice(opening, modelPath, checkpoint.inspection);
   try {
     const { description } = native;
     const eosTokenIds = allEosTokenIds(checkpoint.eosTokenIds, description, tokenizer);
     const digest = await baseDigest(modelPath, digestCachePath);
     const vocabulary = await vocabularyDigests(description.vocabularyWeights, digestCachePath);
     const base = describeBase({ settings, modelPath, description, digest, vocabulary, tokenizer, heads });
-    const opening = { settings, inspectNative, openNative };
     const own = { tokenizer, tokenizerJson: checkpoint.tokenizer.json };
     const draft = await openDraftModel({ ...opening, ...own, options, description });
-    return { native, base, tokenizer, templates, eosTokenIds, pooling, draft };
+    return { native, deviceReason, base, tokenizer, templates, eosTokenIds, pooling, draft };
   } catch (error) {
     await native.close();
     throw error;
+  }
+}
+
+interface OpenedNative {
+  readonly options: OpenOptions;
+  readonly native: NativeModel;
+  readonly deviceReason: string | undefined;
+}
+
+/** On the device of the setting; what `auto` cannot open on a GPU it opens on the CPU. */
+async function openOnDevice(
+  { settings, openNative, probeCuda }: OpeningOptions,
+  modelPath: string,
+  inspection: ModelInspection,
+): Promise<OpenedNative> {
+  const open = async (choice: DeviceChoice): Promise<OpenedNative> => {
+    const options = nativeOptions(settings, modelPath, { inspection, choice });
+    return { options, native: await openNative(options), deviceReason: choice.reason };
+  };
+  const choice = chooseDevice(settings.device, probeCuda);
+  try {
+    return await open(choice);
+  } catch (error) {
+    if (!fallsBack(settings.device, choice, error)) throw error;
+    return await open({ backend: 'cpu', reason: messageOf(error) });
   }
 }
 
@@ -78,11 +102,15 @@ export async function openModel({
  */
 export async function checkModel(
   settings: ServingSettings,
-  inspectNative: OpeningOptions['inspectNative'],
+  { inspectNative, probeCuda }: Pick<OpeningOptions, 'inspectNative' | 'probeCuda'>,
 ): Promise<void> {
   const modelPath = resolve(settings.modelPath);
   await checkCheckpoint('MODEL_PATH', modelPath);
-  nativeOptions(settings, modelPath, (await readCheckpoint(modelPath, inspectNative)).inspection);
+  const choice = chooseDevice(settings.device, probeCuda);
+  nativeOptions(settings, modelPath, {
+    inspection: (await readCheckpoint(modelPath, inspectNative)).inspection,
+    choice,
+  });
   await checkDraftModel(settings, inspectNative);
 }
 
@@ -107,7 +135,7 @@ export function adapterDtype({
 function nativeOptions(
   settings: ServingSettings,
   modelPath: string,
-  inspection: ModelInspection,
+  { inspection, choice }: { readonly inspection: ModelInspection; readonly choice: DeviceChoice },
 ): OpenOptions {
   const dtype = kvDtype(settings);
   const { maxPositions } = inspection;
@@ -122,11 +150,12 @@ function nativeOptions(
     wantedBytes: settings.kvCacheBytes,
     maxContext: settings.maxContext,
     maxSequences: settings.maxSequences,
-    availableBytes: availableMemoryBytes(),
+    availableBytes: choice.freeBytes ?? availableMemoryBytes(),
   });
   return {
     modelPath,
-    backend: 'cpu',
+    backend: choice.backend,
+    ...(choice.device !== undefined && { device: choice.device }),
     threads: settings.threads ?? physicalCores(),
     quantization: settings.quantization,
     adapterDtype: adapterDtype(settings),

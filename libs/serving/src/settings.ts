@@ -2,6 +2,7 @@ import { REASONING_FORMATS, TOOL_FORMATS } from '#contracts/chat-formats.js';
 import { z } from 'zod';
 import { goodputSettings } from '#runtime/goodput.js';
 import { parseBytes, setting, text } from '#runtime/settings.js';
+import { deviceSetting, type DeviceSetting } from './device-choice.js';
 
 /** Absent: worked out from the machine and the model. */
 const optionalBytes = z
@@ -24,21 +25,6 @@ const optionalInteger = (min: number, max: number) =>
       const number = Number(value);
       if (Number.isInteger(number) && number >= min && number <= max) return number;
       context.addIssue(`expected a whole number from ${min} to ${max}, got "${value}"`);
-      return z.NEVER;
-    });
-
-/** One of `accepted`; the values in `later` exist, but not in this build. */
-const choice = <const V extends readonly [string, ...string[]]>(
-  accepted: V,
-  fallback: V[number],
-  later: Readonly<Record<string, string>> = {},
-) =>
-  z
-    .string()
-    .default(fallback)
-    .transform((value, context): V[number] => {
-      if (accepted.includes(value)) return value as V[number];
-      context.addIssue(later[value] ?? `expected one of ${accepted.join(', ')}, got "${value}"`);
       return z.NEVER;
     });
 
@@ -65,13 +51,24 @@ export const servingSettings = {
         'How the base weights are kept: `none` (as in the checkpoint), `int8`, `int4` or `nf4`. A checkpoint that is quantized already keeps its own (docs/quantization.md)',
       defaultText: 'none',
     },
-    choice(['none', 'int8', 'int4', 'nf4'], 'none'),
+    text.oneOf(['none', 'int8', 'int4', 'nf4'], 'none'),
   ),
   device: setting(
-    { name: 'DEVICE', summary: '`auto` or `cpu`', defaultText: 'auto' },
-    choice(['auto', 'cpu'], 'auto', {
-      cuda: 'cuda is not available in this build; use auto or cpu',
-    }),
+    {
+      name: 'DEVICE',
+      summary:
+        '`cpu`, `cuda` or `cuda:N`, the NVIDIA GPU of that number; `auto` takes the first GPU where the driver loads and the device suffices, else the CPU, and says which and why',
+      defaultText: 'auto',
+    },
+    z
+      .string()
+      .default('auto')
+      .transform((value, context): DeviceSetting => {
+        const device = deviceSetting(value);
+        if (device !== undefined) return device;
+        context.addIssue(`expected auto, cpu, cuda or cuda:N, got "${value}"`);
+        return z.NEVER;
+      }),
   ),
   threads: setting(
     { name: 'THREADS', summary: 'Threads of the CPU backend', defaultText: 'physical cores' },

@@ -93,6 +93,7 @@ function engineResource(
     source,
     error: error ?? null,
     device: status?.device ?? null,
+    device_reason: status?.deviceReason ?? null,
     started_at: startedAt ?? null,
     uptime_s: startedAt === undefined ? null : (Date.now() - Date.parse(startedAt)) / 1000,
     base_model: baseModel(status),

@@ -34,6 +34,8 @@ export interface EngineLoopOptions {
   readonly metrics: ServingMetrics;
   readonly requestMetrics: RequestMetrics;
   readonly logger: Logger;
+  /** The device is gone until the process has ended; the step's requests have been told. */
+  readonly onDeviceLost: (error: unknown) => void;
 }
 
 /**
@@ -282,6 +284,7 @@ export class EngineLoop {
         if (request.endsAfterStep === undefined) this.#failShared(request, error);
         else this.#retire(request, request.endsAfterStep);
       }
+      if (nativeErrorKind(err) === 'device_lost') this.options.onDeviceLost(err);
       return;
     } finally {
       for (const copy of this.#copies) copy.done();
@@ -375,6 +378,7 @@ function stepFault(cause: unknown): AppError {
       return new AppError('engine_unavailable', { message: 'The engine ran out of memory.', cause });
     case 'closed':
     case 'device':
+    case 'device_lost':
       return new AppError('engine_unavailable', {
         message: 'The engine stopped while it computed this.',
         cause,

@@ -69,6 +69,8 @@ export interface InferenceEngineOptions {
   readonly logger: Logger;
   /** When the draft model guesses; absent: where it is measured to pay. */
   readonly draftPolicy?: WhenToDraft;
+  /** The device is gone until the process has ended; left out: nobody can do anything about it. */
+  readonly onDeviceLost?: (error: unknown) => void;
 }
 
 /** Tokens that may lie unread before a request pauses, and how long it may stay so. */
@@ -155,6 +157,7 @@ export class InferenceEngine {
       metrics,
       requestMetrics: this.#requestMetrics,
       logger: options.logger,
+      onDeviceLost: (error) => options.onDeviceLost?.(error),
     });
     this.#loop.start();
   }
@@ -260,7 +263,7 @@ export class InferenceEngine {
   }
 
   status(): Omit<EngineStatus, 'engine' | 'state' | 'startedAt'> {
-    const { native, base } = this.options.model;
+    const { native, base, deviceReason } = this.options.model;
     const { drafter } = this.#drafts;
     const { device, kvPages, kvBytesPerPage } = native.description;
     const running = this.#loop.runningRequests;
@@ -269,6 +272,7 @@ export class InferenceEngine {
     const { maxSequences, maxStepTokens } = this.options.settings;
     return {
       device,
+      deviceReason,
       base,
       load: {
         runningRequests: running,

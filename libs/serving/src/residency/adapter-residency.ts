@@ -346,7 +346,7 @@ function loadFault(cause: unknown): AppError {
     const message = 'The engine has no memory left to load the adapter.';
     return new AppError('engine_unavailable', { message, cause, retryAfter_s: RETRY_AFTER_S });
   }
-  if (kind === 'closed' || kind === 'device') {
+  if (kind === 'closed' || kind === 'device' || kind === 'device_lost') {
     const message = 'The engine cannot load adapters any more.';
     return new AppError('engine_unavailable', { message, cause, retryAfter_s: RETRY_AFTER_S });
   }
