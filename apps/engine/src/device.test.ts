@@ -39,7 +39,7 @@ const opened = (env: Readonly<Record<string, string>>) =>
 
 interface Asked {
   readonly runs?: readonly GoldenRun[];
-  readonly onDeviceLost?: () => void;
+  readonly onDeviceLost?: (error: unknown) => void;
 }
 
 /** The first greedy tokens of golden runs, by default of the base and of some adapters, all in one batch. */
@@ -128,7 +128,7 @@ describe.runIf(existsSync(SIMULATED))('a CUDA device (simulated)', () => {
   it('that is lost fails what runs and says so, for the process to end', async () => {
     vi.stubEnv('LORIKEET_CUDA_DRIVER', SIMULATED);
     vi.stubEnv('LORIKEET_SIM_FAIL_LAUNCH', '5');
-    const onDeviceLost = vi.fn();
+    const onDeviceLost = vi.fn<(error: unknown) => void>();
     const runs = RUNS.filter(({ adapter }) => adapter === null);
     // Each ends with an error event.
     expect(await answers({ DEVICE: 'cuda' }, { runs, onDeviceLost })).toEqual(runs.map(() => []));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { chatInput } from '#contracts/chat-input.js';
-import { inspectModel as inspectNative, openModel as openNative } from '#native-engine/load.js';
+import { inspectModel as inspectNative, openModel as openNative, probeCuda } from '#native-engine/load.js';
 import { parseSettings } from '#runtime/settings.js';
 import { checkModel, openModel } from '#serving/model-opening.js';
 import { servingSettings } from '#serving/settings.js';
@@ -41,7 +41,7 @@ async function opened(modelPath: string): Promise<ParityFixture> {
 const settingsOf = (env: Readonly<Record<string, string>>) =>
   parseSettings(servingSettings, { THREADS: '1', KV_CACHE_BYTES: '4M', ...env });
 const modelOf = (env: Readonly<Record<string, string>>) =>
-  openModel({ settings: settingsOf(env), inspectNative, openNative, digestCachePath: undefined });
+  openModel({ settings: settingsOf(env), inspectNative, openNative, probeCuda, digestCachePath: undefined });
 
 describe('a GGUF file as MODEL_PATH', () => {
   it('answers chats and texts with the tokens of the folder that it was made from, adapters included', async () => {
@@ -163,6 +163,6 @@ describe('a GGUF file as MODEL_PATH', () => {
       /key.gguf: llama.new is not a key/,
     ],
   ])('that is %s is refused by name', async (_, env, message) => {
-    await expect(checkModel(settingsOf(env), inspectNative)).rejects.toThrow(message);
+    await expect(checkModel(settingsOf(env), { inspectNative, probeCuda })).rejects.toThrow(message);
   });
 });
