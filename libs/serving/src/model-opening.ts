@@ -93,7 +93,7 @@ async function openOnDevice(
     return await open(choice);
   } catch (error) {
     if (!fallsBack(settings.device, choice, error)) throw error;
-    return await open({ backend: 'cpu', reason: messageOf(error) });
+    return await open({ backend: 'cpu', reason: error instanceof Error ? error.message : String(error) });
   }
 }
 
