@@ -144,6 +144,7 @@ Result<std::unique_ptr<Embedding>> CudaBackend::embedding_create(const Embedding
       embedding->table = static_cast<const CudaLinear*>(desc.tied_head)->weight.view;
       return std::unique_ptr<Embedding>(std::move(embedding));
     }
+    if (desc.coded != nullptr) return coded_refusal();
     const LinearPart table{.weight = desc.table, .bias = std::nullopt};
     auto matrix = matrix_of(*device_, {&table, 1}, desc.quantization, threads_);
     if (!matrix) return matrix.error();

@@ -131,6 +131,7 @@ Result<DeviceMatrix> matrix_of(Device& device, std::span<const LinearPart> parts
   view.k = parts.front().weight.cols;
   view.format = static_cast<Format>(quantization);
   for (const LinearPart& part : parts) {
+    if (part.coded != nullptr) return coded_refusal();
     if (part.weight.cols != view.k) return Error{"parts of a linear map differ in their number of inputs"};
     view.n += part.weight.rows;
   }
@@ -144,6 +145,14 @@ Result<DeviceMatrix> matrix_of(Device& device, std::span<const LinearPart> parts
   view.w = memory->at();
   view.scale = memory->at<uint16_t>(packing.weight_bytes);
   return DeviceMatrix{std::move(*memory), view};
+}
+
+Error coded_refusal() {
+  return {
+      "weights in the codes that other tools packed them in (GPTQ, AWQ, FP8, GGUF ...) are not served on a "
+      "CUDA "
+      "device yet",
+      ErrorKind::unsupported};
 }
 
 size_t BlockBuilder::add(const void* from, size_t count) {

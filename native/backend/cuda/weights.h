@@ -45,6 +45,9 @@ struct DeviceMatrix {
 Result<DeviceMatrix> matrix_of(Device& device, std::span<const LinearPart> parts, Quantization quantization,
                                int threads);
 
+// Of LinearPart::coded.
+Error coded_refusal();
+
 struct CudaLinear final : Linear {
   struct Part {
     int64_t first = 0;
