@@ -20,8 +20,15 @@ function findNvcc() {
   return findExecutable('nvcc') ?? (existsSync(usual) ? usual : undefined);
 }
 
-/** @param {string} text */
-const withOurVersion = (text) => text.replace(/^\.version .*$/m, PTX_VERSION);
+/**
+ * As it is committed: of our version, and without the hash of the source's whole path that nvcc puts into the names of what an
+ * unnamed namespace holds.
+ * @param {string} text
+ */
+const asCommitted = (text) =>
+  text
+    .replace(/^\.version .*$/m, PTX_VERSION)
+    .replace(/(_INTERNAL_|_GLOBAL__N__)[0-9a-f]{8}_/g, '$100000000_');
 
 /**
  * Builds one kernel file and compares it with the PTX beside it, or replaces that.
@@ -43,7 +50,7 @@ async function compare(nvcc, source, folder, fix) {
   ]);
   if (code !== 0) return `${name}.cu does not build:\n${output}`;
   const committed = join(dirname(source), `${name}.ptx`);
-  const text = withOurVersion(readFileSync(built, 'utf8'));
+  const text = asCommitted(readFileSync(built, 'utf8'));
   if (existsSync(committed) && readFileSync(committed, 'utf8') === text) return undefined;
   if (!fix) return `${name}.ptx is not what nvcc makes of ${name}.cu (with ${PTX_VERSION})`;
   writeFileSync(committed, text);
