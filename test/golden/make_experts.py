@@ -22,19 +22,19 @@ from make_goldens import reference
 HERE = os.path.dirname(os.path.abspath(__file__))
 STACKS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 CASES = {
-    "mixtral": dict(model_of="cases/mixtral-moe", seed=910, adapters={
+    "mixtral": dict(model_of="mixtral-moe", seed=910, adapters={
         "stacked": dict(r=4, lora_alpha=12, target_modules=["q_proj", "o_proj"], target_parameters=STACKS + ["mlp.gate.weight"],
                         alpha_pattern={r"experts\.down_proj": 6}),
         "single": dict(single=("w1", "w3", "w2"), router="gate", block="block_sparse_moe", r=3, lora_alpha=9,
                        target_modules=["v_proj", "w1", "w2", "w3", "gate"]),
     }),
-    "qwen3": dict(model_of="cases/qwen3-moe", seed=920, adapters={
+    "qwen3": dict(model_of="qwen3-moe", seed=920, adapters={
         "down": dict(r=4, lora_alpha=10, target_modules=[], target_parameters=["experts.down_proj"], rank_pattern={"down_proj": 2}),
         "stacked": dict(r=2, lora_alpha=6, use_rslora=True, target_modules=["k_proj"], target_parameters=STACKS, turned=True, dtype="bf16"),
         "single": dict(single=("gate_proj", "up_proj", "down_proj"), block="mlp", r=2, lora_alpha=8,
                        target_modules=["o_proj", "gate_proj", "up_proj", "down_proj"]),
     }),
-    "gpt-oss": dict(model_of="families/gpt-oss", seed=930, adapters={
+    "gpt-oss": dict(model_of="../families/gpt-oss", seed=930, adapters={
         "stacked": dict(r=3, lora_alpha=6, target_modules=["q_proj"], target_parameters=STACKS + ["router.weight"],
                         unsloth=True, numbered=True),
     }),
@@ -100,7 +100,7 @@ def singly(tensors, experts, name_of):
     return out
 
 def make_case(out, name, case):
-    model_dir = os.path.join(HERE, case["model_of"], "model")
+    model_dir = os.path.join(HERE, "cases", case["model_of"], "model")
     load = lambda: AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, attn_implementation="eager").eval()
     golden = json.load(open(os.path.join(model_dir, "../golden.json")))
     prompts, root = golden["prompts"][:2], os.path.join(out, name)

@@ -31,15 +31,11 @@ export function readGolden(
   return JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')) as ReturnType<typeof readGolden>;
 }
 
-/**
- * `name`: a folder under test/golden, e.g. `cases/llama-gqa`. `model_of` in its golden.json lends it another's model: a folder under
- * test/golden, or of `cases` where it is a mere name.
- */
+/** `name`: a folder under test/golden, e.g. `cases/llama-gqa`; `model_of` in its golden.json lends it another case's model. */
 export function loadGolden(name: string): GoldenCase {
   const folder = join(ROOT, 'test/golden', name);
   const { prompts, runs, model_of } = readGolden(folder);
-  const lender = model_of?.includes('/') === false ? `cases/${model_of}` : (model_of ?? name);
-  const modelFolder = join(ROOT, 'test/golden', lender);
+  const modelFolder = model_of === undefined ? folder : join(ROOT, 'test/golden/cases', model_of);
   const adapters = readdirSync(join(folder, 'adapters')).toSorted();
   return { name, folder, modelPath: join(modelFolder, 'model'), prompts, runs, adapters };
 }
