@@ -38,10 +38,10 @@ export const workerSettings = {
   workerConcurrency: setting(
     {
       name: 'WORKER_CONCURRENCY',
-      summary: 'Adapters that one worker validates at once, of one tenant one less (where it is not 1)',
-      defaultText: '3',
+      summary: 'Adapters that one worker validates at once, of one tenant one less where it is 3 or more',
+      defaultText: '2',
     },
-    text.integer(3, 1, 64),
+    text.integer(2, 1, 64),
   ),
   validationTimeout_s: setting(
     {

@@ -1,6 +1,6 @@
 /**
- * Which of a worker's places each tenant holds, and which of its jobs were sent back to wait for one. A tenant never holds
- * the last place, so that another's job finds one free however long the others take.
+ * Which of a worker's places each tenant holds, and which of its jobs were sent back to wait for one. Of three places or
+ * more a tenant never holds the last, so that another's job finds one free however long the others take.
  */
 export class TenantPlaces {
   readonly #held = new Map<string, number>();
@@ -8,7 +8,7 @@ export class TenantPlaces {
   readonly #perTenant: number;
 
   constructor(places: number) {
-    this.#perTenant = Math.max(1, places - 1);
+    this.#perTenant = places > 2 ? places - 1 : places;
   }
 
   /** False: the tenant holds all that it may, and the job waits until `giveBack` names it. */
