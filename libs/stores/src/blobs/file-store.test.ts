@@ -42,9 +42,13 @@ describe('FileBlobStore', () => {
         return fair.put(Readable.from([Buffer.from(bytes)]), { limitBytes: 1000 });
       });
     await turns.take('greedy', 1);
-    const waits = asTenant('greedy', 'waits');
-    await asTenant('other', 'goes on');
-    expect(await incoming()).toEqual([]); // nothing of the other's was begun
+    let isStored = false;
+    const waits = asTenant('greedy', 'waits').finally(() => {
+      isStored = true;
+    });
+    for (const bytes of ['goes on', 'and on', 'and on again']) await asTenant('other', bytes);
+    expect(isStored).toBe(false);
+    expect(await incoming()).toEqual([]); // nothing of it was begun
     turns.giveBack('greedy');
     expect((await waits).bytes).toBe(5);
   });
