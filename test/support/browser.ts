@@ -96,11 +96,33 @@ export class Visitor {
     );
   }
 
-  /** What axe-core finds that is serious or worse, as `rule: where`; of one rule where the others cannot differ. */
+  /**
+   * What axe-core finds that is serious or worse, as `rule: where`; of one rule where the others cannot differ.
+   * Colours of what still fades in or out are nobody's fault: what is found has to be there when nothing moves any more.
+   */
   async seriousFaults(onlyRule?: string): Promise<string[]> {
     const loaded = await this.page.evaluate(() => 'axe' in globalThis);
     // Not as a script element: the page's policy lets none of another origin in.
     if (!loaded) await this.page.evaluate(await readFile(AXE, 'utf8'));
+    let faults: string[] = [];
+    for (let look = 0; look < LOOKS; look += 1) {
+      await this.atRest();
+      faults = await this.faultsNow(onlyRule);
+      if (faults.length === 0) break;
+      await this.page.waitForTimeout(LOOK_AGAIN_MS);
+    }
+    return faults;
+  }
+
+  private async atRest(): Promise<void> {
+    await this.page.waitForFunction(
+      () =>
+        document.querySelector('[aria-busy="true"]') === null &&
+        document.getAnimations().every(({ playState }) => playState !== 'running'),
+    );
+  }
+
+  private async faultsNow(onlyRule: string | undefined): Promise<string[]> {
     const { violations } = await this.page.evaluate(
       (rule) =>
         (globalThis as unknown as Axe).axe.run({
@@ -119,6 +141,10 @@ export class Visitor {
     if (this.faults.length > 0) throw new Error(`the page had faults:\n${this.faults.join('\n')}`);
   }
 }
+
+/** A dialog of Mantine's fades by timers of its own; between two of them no animation runs. */
+const LOOKS = 10;
+const LOOK_AGAIN_MS = 300;
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 interface Axe {
