@@ -57,7 +57,7 @@ describe.each(['redis', 'postgres'] as const)('tenants whose uploads wait in %s'
       return FAKE_PARITY;
     };
     for (let i = 0; i < 4; i++) await upload(flood);
-    await platform.startWorker({ WORKER_CONCURRENCY: '3' });
+    await platform.startWorker({ WORKER_CONCURRENCY: '2' });
     await expect.poll(() => begun).toBe(2);
     const sentBack = async () =>
       (await platform.admin.call<{ data: unknown[] }>('GET', '/v1/admin/jobs/ingest-adapter?state=delayed'))

@@ -49,7 +49,7 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
     private readonly validation: VersionValidation,
     @Inject(QUEUES) private readonly queues: Queues,
     @Inject(INGEST_PRODUCER) private readonly producer: JobProducer<IngestJob>,
-    @Inject(WORKER_SETTINGS) private readonly settings: SettingsOf<typeof workerSettings>,
+    @Inject(WORKER_SETTINGS) settings: SettingsOf<typeof workerSettings>,
     @Inject(WORKER_LOGGER) private readonly logger: Logger,
     private readonly metrics: JobMetrics,
   ) {
@@ -58,7 +58,7 @@ export class IngestAdapter implements OnModuleInit, OnModuleDestroy {
 
   onModuleInit(): void {
     this.#consumer = this.queues.consumer<IngestJob>(INGEST_JOB, {
-      concurrency: this.settings.workerConcurrency,
+      concurrency: this.#places.count,
       handle: (job, signal, run) => this.metrics.job(INGEST_JOB, signal, () => this.ingest(job, signal, run)),
     });
   }

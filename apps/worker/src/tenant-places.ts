@@ -1,20 +1,21 @@
 /**
- * Which of a worker's places each tenant holds, and which of its jobs were sent back to wait for one. Of three places or
- * more a tenant never holds the last, so that another's job finds one free however long the others take.
+ * Which of a worker's places each tenant holds, and which of its jobs were sent back to wait for one. Beside those that a
+ * tenant may hold there is one more, so that another's job finds one free however long the others take.
  */
 export class TenantPlaces {
   readonly #held = new Map<string, number>();
   readonly #sentBack = new Map<string, string[]>();
-  readonly #perTenant: number;
+  /** How many jobs run at once. Who asks for one at a time gets that. */
+  readonly count: number;
 
-  constructor(places: number) {
-    this.#perTenant = places > 2 ? places - 1 : places;
+  constructor(private readonly perTenant: number) {
+    this.count = perTenant > 1 ? perTenant + 1 : 1;
   }
 
   /** False: the tenant holds all that it may, and the job waits until `giveBack` names it. */
   take(tenantId: string, jobId: string): boolean {
     const held = this.#held.get(tenantId) ?? 0;
-    if (held < this.#perTenant) {
+    if (held < this.perTenant) {
       this.#held.set(tenantId, held + 1);
       return true;
     }
