@@ -38,7 +38,8 @@ export const workerSettings = {
   workerConcurrency: setting(
     {
       name: 'WORKER_CONCURRENCY',
-      summary: 'Adapters of one tenant that one worker validates at once; from 2 on one more may run beside them, of another tenant',
+      summary:
+        'Adapters of one tenant that one worker validates at once; from 2 on one more may run beside them, of another tenant',
       defaultText: '2',
     },
     text.integer(2, 1, 64),
