@@ -22,6 +22,8 @@ interface Engine {
   readonly step_ms: (rows: number) => number;
   readonly draft_ms: (rows: number) => number;
   readonly costShare?: number;
+  /** What is around each step of the draft model, and in none of the steps' own times. */
+  readonly around_ms?: number;
 }
 
 /** Mulberry32. */
@@ -38,6 +40,7 @@ function randomOf(seed: number): () => number {
 /** Runs decodes on a clock of its own; what prompts take is the same with drafts and without. */
 function simulate(engine: Engine) {
   const { batch, promptTokens = 12, answerTokens = 100, adapterOf = () => 'a', step_ms, draft_ms } = engine;
+  const { around_ms = 0 } = engine;
   const policy = new DraftPolicy(engine.costShare ?? draft_ms(1) / step_ms(1));
   const random = randomOf(7);
   const draftedOf = new Map<string, number>();
@@ -68,10 +71,11 @@ function simulate(engine: Engine) {
   };
   let running = Array.from({ length: batch }, begin);
   const draftStep = (rows: number) => {
-    clock_ms += draft_ms(rows);
+    clock_ms += draft_ms(rows) + around_ms;
     policy.noteDraftStep(rows, draft_ms(rows));
   };
   while (generated < engine.tokens) {
+    const began_ms = clock_ms;
     const step = {
       rows: batch,
       draws: batch,
@@ -82,7 +86,11 @@ function simulate(engine: Engine) {
     const own = sum([...plan.depths.keys()].map(({ missing }) => missing));
     const read = sum(plan.reads.values());
     let guessing_ms = own > 0 ? draft_ms(own) : 0;
-    if (own + read > 0) draftStep(own + read);
+    let reading_ms = 0;
+    if (own + read > 0) {
+      draftStep(own + read);
+      reading_ms = draft_ms(own + read) - guessing_ms;
+    }
     for (let depth = 2; ; depth++) {
       const rows = [...plan.depths.values()].filter((most) => most >= depth).length;
       if (rows === 0) break;
@@ -110,7 +118,8 @@ function simulate(engine: Engine) {
       generated += right + 1;
     }
     const outcome = { rows, draws: batch, drafted: rows - batch, took_ms: step_ms(rows) };
-    policy.noteStep({ ...outcome, onlyDraws: true, guessing_ms, accepted });
+    const round_ms = clock_ms - began_ms;
+    policy.noteStep({ ...outcome, onlyDraws: true, guessing_ms, reading_ms, round_ms, accepted });
     running = running.map((request) => {
       if (request.left > 0) return request;
       policy.end(request);
@@ -149,6 +158,10 @@ describe('when the draft model guesses', () => {
     [
       'it is slower than was thought',
       { ...bound, draft_ms: (rows: number) => 12 + rows, costShare: 0.1, batch: 2, rightOf: () => 1 },
+    ],
+    [
+      'what lies around the steps takes more than guesses bring in',
+      { ...bound, batch: 4, around_ms: 20, rightOf: () => 1 },
     ],
     ['every row costs the same', { ...busy, batch: 32, rightOf: () => 0.6 }],
     [

@@ -48,6 +48,10 @@ export interface StepOutcome {
   readonly took_ms: number;
   /** Of the draft model, without what it read. */
   readonly guessing_ms: number;
+  /** Of the draft model, for what it read. */
+  readonly reading_ms: number;
+  /** From before the guesses until what became of them was told: with all that lies between the two models' steps. */
+  readonly round_ms: number;
   readonly accepted: readonly { readonly candidate: Candidate; readonly tokens: number }[];
 }
 
@@ -69,6 +73,8 @@ const READING_MARGIN = 1.25;
 export class DraftPolicy {
   readonly #target = new RowTimes();
   readonly #draft = new RowTimes();
+  /** Rounds without drafts, by the requests that got a token in them. */
+  readonly #rounds = new RowTimes();
   readonly #ledger = new TimeLedger();
   readonly #acceptances = new Acceptances();
   #plans = 0;
@@ -107,24 +113,38 @@ export class DraftPolicy {
     return this.#draft.of(rows) ?? this.costShare * (this.#target.of(rows) ?? 0);
   }
 
-  noteStep({ rows, onlyDraws, draws, drafted, took_ms, guessing_ms, accepted }: StepOutcome): void {
+  noteStep(outcome: StepOutcome): void {
+    const { rows, onlyDraws, draws, drafted, took_ms, guessing_ms, reading_ms, round_ms, accepted } = outcome;
     if (onlyDraws) {
       const drift = this.#target.note(rows, took_ms);
       if (!this.#draftNoted) this.#draft.drift(drift);
       this.#draftNoted = false;
     }
     if (drafted === 0) this.#sincePlain = 0;
+    if (onlyDraws && drafted === 0 && guessing_ms + reading_ms === 0) this.#rounds.note(draws, round_ms);
     if (!this.#target.knows(draws)) return;
     const step_ms = this.#target.of(draws) as number;
     this.#ledger.earn(took_ms, step_ms);
     const tokens = accepted.reduce((sum, { tokens: of }) => sum + of, 0);
-    const gained_ms = (tokens * step_ms) / Math.max(1, draws);
-    let left_ms = gained_ms - guessing_ms - this.#target.added(rows - drafted, drafted);
+    let left_ms = this.#gained_ms(outcome, tokens);
     if (left_ms > 0) {
       const perToken_ms = left_ms / tokens;
       for (const { candidate, tokens: of } of accepted) left_ms -= this.#repay(candidate, of * perToken_ms);
     }
     this.#ledger.gain(left_ms, step_ms);
+  }
+
+  /**
+   * What the guesses of a step brought in. By the clock, where a round without them shows what as many tokens take: the work
+   * around the steps, and what the two models take from each other's caches, is in no other figure.
+   */
+  #gained_ms(outcome: StepOutcome, tokens: number): number {
+    const { rows, onlyDraws, draws, drafted, guessing_ms, reading_ms, round_ms } = outcome;
+    if (drafted === 0 && guessing_ms === 0) return 0;
+    if (onlyDraws && this.#rounds.knows(draws))
+      return (this.#rounds.of(draws) as number) * (1 + tokens / draws) - (round_ms - reading_ms);
+    const saved_ms = (tokens * (this.#target.of(draws) as number)) / Math.max(1, draws);
+    return saved_ms - guessing_ms - this.#target.added(rows - drafted, drafted);
   }
 
   /** The request goes, or loses what was read of it. */

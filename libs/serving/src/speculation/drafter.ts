@@ -25,7 +25,7 @@ export interface Wanted {
 }
 
 type Step = Omit<PlannedStep, 'draftRows'>;
-type Outcome = Omit<StepOutcome, 'guessing_ms' | 'accepted'>;
+type Outcome = Omit<StepOutcome, 'guessing_ms' | 'reading_ms' | 'accepted'>;
 
 interface Round {
   readonly plan: DraftPlan<DraftGuess>;
@@ -46,6 +46,7 @@ export class Drafter {
   readonly #writer: PlanWriter<DraftGuess>;
   readonly #vocabulary: { readonly model: number; readonly draft: number };
   #guessing_ms = 0;
+  #reading_ms = 0;
   #accepted: { readonly candidate: DraftGuess; readonly tokens: number }[] = [];
   #isBroken = false;
 
@@ -72,6 +73,7 @@ export class Drafter {
   /** What is guessed behind the known tokens of each. */
   async guess(wanted: readonly Wanted[], step: Step): Promise<ReadonlyMap<Sequence, readonly number[]>> {
     this.#guessing_ms = 0;
+    this.#reading_ms = 0;
     this.#accepted = [];
     if (this.#isBroken || wanted.length === 0) return NO_DRAFTS;
     const candidates = wanted.map((one) => this.#candidate(one)).filter((one) => one !== undefined);
@@ -99,7 +101,12 @@ export class Drafter {
 
   /** After what became of all its guesses is known. */
   noteStep(outcome: Outcome): void {
-    this.options.policy.noteStep({ ...outcome, guessing_ms: this.#guessing_ms, accepted: this.#accepted });
+    this.options.policy.noteStep({
+      ...outcome,
+      guessing_ms: this.#guessing_ms,
+      reading_ms: this.#reading_ms,
+      accepted: this.#accepted,
+    });
   }
 
   /** The request has ended, or lost its own pages. */
@@ -170,8 +177,10 @@ export class Drafter {
     const took_ms = Math.max(native_ms, performance.now() - begin_ms);
     policy.noteDraftStep(plan.rows, took_ms);
     const rows = draws.reduce((sum, { tokens }) => sum + tokens, 0);
-    if (rows > 0)
-      this.#guessing_ms += reads.length === 0 ? took_ms : Math.min(took_ms, policy.draft_ms(rows));
+    const guessing_ms =
+      rows === 0 ? 0 : reads.length === 0 ? took_ms : Math.min(took_ms, policy.draft_ms(rows));
+    this.#guessing_ms += guessing_ms;
+    this.#reading_ms += took_ms - guessing_ms;
     const going: DraftGuess[] = [];
     for (const { sequence: guess, tokens, firstSample, draws: drawn } of entries) {
       guess.computedTokens += tokens;

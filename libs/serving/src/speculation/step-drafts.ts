@@ -23,6 +23,7 @@ interface EngineSoFar {
 /** The drafts of each step: what the draft model guesses is computed before the step, all else is known. */
 export class StepDrafts {
   #took_ms = 0;
+  #began_ms = 0;
   #guessed: ReadonlyMap<Sequence, readonly number[]> = new Map();
 
   constructor(private readonly options: StepDraftsOptions) {}
@@ -42,11 +43,11 @@ export class StepDrafts {
   ): Promise<readonly DraftedGrant[]> {
     const { drafter, pages, stepTokens } = this.options;
     if (drafter === undefined) return draftAhead(grants, stepTokens, pages);
-    const begin_ms = performance.now();
+    this.#began_ms = performance.now();
     const wanted = wantedGuesses(grants, stepTokens, usualTokens);
     const rows = grants.reduce((sum, { tokens }) => sum + tokens, 0);
     this.#guessed = await drafter.guess(wanted, { rows, draws: grants.filter(draws).length, times });
-    this.#took_ms = performance.now() - begin_ms;
+    this.#took_ms = performance.now() - this.#began_ms;
     return draftAhead(grants, stepTokens, pages, this.#guessed);
   }
 
@@ -64,6 +65,7 @@ export class StepDrafts {
       draws: entries.filter((entry) => entry.draws).length,
       drafted: entries.reduce((sum, { draft }) => sum + draft.length, 0),
       took_ms,
+      round_ms: performance.now() - this.#began_ms,
     });
   }
 
