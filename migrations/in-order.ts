@@ -46,6 +46,7 @@ import { Files1763600000082 } from './0082-files.js';
 import { Batches1763600000083 } from './0083-batches.js';
 import { ResponseStorage1763600000095 } from './0095-response-storage.js';
 import { Derivations1763600000102 } from './0102-derivations.js';
+import { BaseMoves1763600000103 } from './0103-base-moves.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -96,4 +97,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Batches1763600000083,
   ResponseStorage1763600000095,
   Derivations1763600000102,
+  BaseMoves1763600000103,
 ];

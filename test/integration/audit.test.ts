@@ -34,6 +34,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'POST /detokenize': 'changes nothing',
   'POST /v1/hooks/fine-tune/{id}':
     'kept as a delivery of the hook; what becomes of it is written by the job, as the hook',
+  'POST /v1/base-moves/{move}/cancel': 'no move runs here; base-moves.test.ts holds that it has an entry',
   'POST /v1/revalidations': 'nothing waits here; revalidation.test.ts holds that it has an entry',
   'POST /v1/admin/revalidations': 'nothing waits here; revalidation.test.ts holds that it has an entry',
   'PUT /v1/session/view': 'goes by a cookie; sessions.test.ts holds that it has an entry',
@@ -120,6 +121,7 @@ const STEPS: Readonly<Record<string, (call: Call, made: Made) => Promise<unknown
   'DELETE /v1/admin/sessions': (call) => call('DELETE', '/v1/admin/sessions'),
   'PUT /v1/request-log': (call) => call('PUT', '/v1/request-log', { enabled: true }),
   'DELETE /v1/requests': (call) => call('DELETE', '/v1/requests'),
+  'POST /v1/base-moves': (call) => call('POST', '/v1/base-moves', {}),
   'PUT /v1/evaluation-sets/{set}': (call) =>
     call('PUT', '/v1/evaluation-sets/smoke', { prompts: [{ prompt: 'x', expected: 'y' }] }),
   'DELETE /v1/evaluation-sets/{set}': (call) => call('DELETE', '/v1/evaluation-sets/smoke'),

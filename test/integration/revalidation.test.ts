@@ -10,25 +10,19 @@ import type { Revalidation } from '#contracts/revalidation-api.js';
 import { makeLogger } from '#runtime/logger.js';
 import { makeDataSource } from '#stores/postgres/data-source.js';
 import { storesEntities } from '#stores/stores.module.js';
+import { CONFIG, formOf, goldenFiles } from '../support/adapter-form.js';
 import { lorikeet } from '../support/cli.js';
 import type { Client } from '../support/client.js';
 import { answerWith } from '../support/fake-answers.js';
-import { goldenBase, goldenFolder } from '../support/golden-base.js';
+import { goldenFolder } from '../support/golden-base.js';
+import { NEXT_BASE, OLD_BASE } from '../support/next-base.js';
 import { ADMIN_KEY, Platform } from '../support/platform.js';
+import { until } from '../support/webhooks.js';
 
 const folder = (name: string): string => join(goldenFolder('llama-gqa'), 'adapters', name);
 
-const OLD = goldenBase('llama-gqa');
-/** The same network with eight more tokens: what replaces the output head fits no more. */
-const NEW: BaseModel = {
-  ...OLD,
-  name: 'llama-next',
-  digest: 'b2'.repeat(32),
-  vocabSize: OLD.vocabSize + 8,
-  modules: OLD.modules.map((module) =>
-    /^(lm_head|model\.embed_tokens)$/.test(module.name) ? { ...module, out: module.out + 8 } : module,
-  ),
-};
+const OLD = OLD_BASE;
+const NEW = NEXT_BASE;
 
 async function uploadReady(client: Client, adapter: string, files: string): Promise<void> {
   const { body } = await client.uploadFolder(adapter, folder(files));
@@ -304,5 +298,92 @@ describe('a revalidation', () => {
     } finally {
       await platform.close();
     }
+  });
+});
+
+describe('a version that was rejected when it came', () => {
+  let platform: Platform;
+  let acme: Client;
+  /** Its attention is narrower: adapters of the other base do not fit. */
+  const NARROW: BaseModel = {
+    ...OLD,
+    name: 'llama-narrow',
+    digest: 'd4'.repeat(32),
+    modules: OLD.modules.map((module) =>
+      module.name.endsWith('q_proj') ? { ...module, out: module.out / 2 } : module,
+    ),
+  };
+  beforeAll(async () => {
+    platform = await Platform.start({ worker: false });
+    platform.engine.status = { ...platform.engine.status, base: NARROW };
+    platform.engine.script = answerWith([5]);
+    acme = await platform.tenant('acme');
+    await served('llama-narrow');
+    await platform.startWorker();
+    const bot = formOf(Object.entries(goldenFiles('qv-r8')));
+    await acme.expect(422, 'POST', '/v1/adapters/bot/versions?create=true&wait=60', bot);
+    const broken = formOf(
+      Object.entries({ ...goldenFiles('qv-r8'), [CONFIG]: Buffer.from('{"peft_type": "IA3"}') }),
+    );
+    await acme.expect(422, 'POST', '/v1/adapters/broken/versions?create=true&wait=60', broken);
+    platform.engine.status = { ...platform.engine.status, base: OLD };
+    await served('llama-gqa');
+  }, 120_000);
+  afterAll(() => platform?.close());
+
+  const served = (name: string) =>
+    until(
+      () => acme.expect<{ data: { id: string }[] }>(200, 'GET', '/v1/models'),
+      ({ data }) => data[0]?.id === name,
+    );
+  const bot = () => acme.expect<VersionResource>(200, 'GET', '/v1/adapters/bot/versions/1');
+  const ask = () => acme.call('POST', '/v1/completions', { model: 'bot', prompt: 'x' });
+
+  it('gets its chance on another base when that is asked, if only the base was against it', async () => {
+    expect(await acme.expect(202, 'POST', '/v1/revalidations')).toMatchObject({ queued: 0, unvalidated: 0 });
+    expect((await bot()).state).toBe('rejected');
+    await acme.expect(202, 'POST', '/v1/revalidations', { rejected: true });
+    await expect.poll(async () => (await bot()).state).toBe('ready');
+    expect(await bot()).toMatchObject({
+      base_model: 'llama-gqa',
+      base_digest: OLD.digest,
+      report: { verdict: 'accepted' },
+      parity: { passed: true },
+      rank: 8,
+      bases: [],
+    });
+    await expect.poll(async () => (await ask()).status).toBe(200);
+    expect(await acme.expect(200, 'GET', '/v1/revalidations')).toMatchObject({ ready: 1, rejected: 0 });
+    const broken = await acme.expect<VersionResource>(200, 'GET', '/v1/adapters/broken/versions/1');
+    expect(broken).toMatchObject({ state: 'rejected', bases: [] });
+    const told = await platform.query<{ type: string }>(
+      "SELECT type FROM outbox_events WHERE type LIKE 'adapter.version.%' ORDER BY id",
+    );
+    expect(told.map(({ type }) => type)).toEqual([
+      'adapter.version.rejected',
+      'adapter.version.rejected',
+      'adapter.version.ready',
+    ]);
+  });
+
+  it('keeps its first report where the other base is against it too, which has its own', async () => {
+    const form = formOf(Object.entries(goldenFiles('save-lm-head')));
+    await platform.stopWorkers(); // one that knows the base of before would judge by it
+    platform.engine.status = { ...platform.engine.status, base: NEW };
+    await served('llama-next');
+    await platform.startWorker();
+    await acme.expect(422, 'POST', '/v1/adapters/words/versions?create=true&wait=60', form);
+    await acme.expect(202, 'POST', '/v1/revalidations', { adapter: 'words', rejected: true });
+    const words = () => acme.expect<VersionResource>(200, 'GET', '/v1/adapters/words/versions/1');
+    await expect.poll(async () => (await words()).bases[0]?.state).toBe('rejected');
+    expect(await words()).toMatchObject({
+      state: 'rejected',
+      report: { errors: [{ code: 'vocabulary_resized' }] },
+      bases: [{ base_digest: NEW.digest, report: { errors: [{ code: 'vocabulary_resized' }] } }],
+    });
+    expect(await acme.expect(200, 'GET', '/v1/revalidations?adapter=words')).toMatchObject({
+      ready: 0,
+      rejected: 1,
+    });
   });
 });

@@ -22,6 +22,7 @@ import { BaseModelRules } from './adapters/base-model-rules.service.js';
 import { LastServed } from './adapters/last-served.service.js';
 import { PendingChangesController } from './adapters/pending-changes.controller.js';
 import { SharesController } from './adapters/shares.controller.js';
+import { BaseMovesController } from './adapters/base-moves.controller.js';
 import { RevalidationsController } from './adapters/revalidations.controller.js';
 import { VersionSearchController } from './adapters/version-search.controller.js';
 import { VersionExportController } from './adapters/version-export.controller.js';
@@ -79,6 +80,7 @@ const CONTROLLERS = [
   SharesController,
   VersionSearchController,
   RevalidationsController,
+  BaseMovesController,
   FilesController,
   BatchesController,
   UsageController,

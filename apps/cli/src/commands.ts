@@ -2,6 +2,7 @@ import type { Command } from './command.js';
 import { adapterCommands } from './commands/adapters.js';
 import { aliasCommands } from './commands/aliases.js';
 import { audit } from './commands/audit.js';
+import { moveCommands } from './commands/base-moves.js';
 import { bench } from './commands/bench.js';
 import { chat } from './commands/chat.js';
 import { deriveCommands } from './commands/derive.js';
@@ -41,6 +42,7 @@ export const COMMANDS: readonly Command[] = [
   ...deriveCommands,
   merge,
   revalidate,
+  ...moveCommands,
   ...shareCommands,
   ...hookCommands,
   ...endpointCommands,

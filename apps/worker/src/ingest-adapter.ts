@@ -1,12 +1,8 @@
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { INGEST_JOB, INGEST_PRODUCER, type IngestJob, ingestJobId } from '#adapters/intake/ingest-job.js';
 import { BlobLedger } from '#adapters/blobs/blob-ledger.service.js';
-import {
-  type Accepted,
-  type IngestCase,
-  type Refused,
-  VersionStates,
-} from '#adapters/registry/version-states.service.js';
+import type { Accepted } from '#adapters/registry/first-acceptance.js';
+import { type IngestCase, type Refused, VersionStates } from '#adapters/registry/version-states.service.js';
 import { RevalidationStates } from '#adapters/revalidation/revalidation-states.service.js';
 import type { BaseModel } from '#contracts/base-model.js';
 import { EngineFleet } from '#fleet/engine-fleet.js';

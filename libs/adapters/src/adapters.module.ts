@@ -18,6 +18,10 @@ import { AliasShadows } from './aliases/alias-shadows.service.js';
 import { AliasesService } from './aliases/aliases.service.js';
 import { PendingAliasChange } from './aliases/pending-alias-change.entity.js';
 import { ProtectedAliases } from './aliases/protected-aliases.service.js';
+import { BaseMove } from './base-moves/base-move.entity.js';
+import { BaseMoveStates } from './base-moves/base-move-states.service.js';
+import { BaseMoveVersion } from './base-moves/base-move-version.entity.js';
+import { BaseMoves } from './base-moves/base-moves.service.js';
 import { BlobLedger } from './blobs/blob-ledger.service.js';
 import { CallableModels } from './registry/callable-models.service.js';
 import { IMPORT_JOB, IMPORT_PRODUCER, type ImportJob } from './imports/import-job.js';
@@ -64,6 +68,8 @@ export const adaptersEntities = [
   ResumableUpload,
   UploadPart,
   VersionBase,
+  BaseMove,
+  BaseMoveVersion,
   StoredFile,
 ];
 
@@ -111,6 +117,8 @@ export class AdaptersModule implements OnApplicationShutdown {
       BlobLedger,
       RevalidationStates,
       Revalidations,
+      BaseMoveStates,
+      BaseMoves,
     ];
     return {
       module: AdaptersModule,

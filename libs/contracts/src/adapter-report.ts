@@ -55,6 +55,22 @@ export const ADAPTER_ERROR_TABLE = {
 } as const;
 
 export type AdapterErrorCode = keyof typeof ADAPTER_ERROR_TABLE;
+
+/** Those that the same files may not have on another base model. */
+export const BASE_BOUND_ERRORS: ReadonlySet<AdapterErrorCode> = new Set<AdapterErrorCode>([
+  'base_model_mismatch',
+  'target_none_matched',
+  'target_not_in_base',
+  'target_unsupported',
+  'token_index_invalid',
+  'tensor_module_unknown',
+  'tensor_unexpected',
+  'tensor_missing',
+  'tensor_shape',
+  'vocabulary_resized',
+  'weights_overflow',
+  'parity_failed',
+]);
 const ADAPTER_ERROR_CODES = Object.keys(ADAPTER_ERROR_TABLE) as [AdapterErrorCode, ...AdapterErrorCode[]];
 
 /** The closed list of things worth knowing about an accepted adapter. Each is what PEFT does, too. */

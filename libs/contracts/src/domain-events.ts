@@ -5,6 +5,7 @@ export const DOMAIN_EVENT_TYPES = [
   'adapter.version.ready',
   'adapter.version.rejected',
   'adapter.version.revalidated',
+  'base_move.finished',
   'adapter.alias.changed',
   'adapter.alias.change_requested',
   'adapter.alias.change_decided',

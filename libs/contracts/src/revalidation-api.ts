@@ -20,6 +20,8 @@ export const VersionBaseSchema = z.object({
   parity: ParitySchema.nullable(),
   /** Why the validation itself could not be finished. */
   failure: z.string().nullable(),
+  /** Why it does not answer on this base although it was accepted: a move holds it back; null: nothing does. */
+  held: z.string().nullable(),
   requested_at: TimeSchema,
   judged_at: TimeSchema.nullable(),
 });
@@ -35,7 +37,10 @@ const StartSchema = RevalidationQuerySchema.extend({
   rejected: z
     .boolean()
     .default(false)
-    .describe('Also those that this base has rejected already, e.g. after an upgrade'),
+    .describe(
+      'Also those that this base has rejected already, e.g. after an upgrade, and those that were rejected when they were ' +
+        'uploaded only for what belongs to the base of that time',
+    ),
 });
 export const StartRevalidationSchema = StartSchema.prefault({});
 export type StartRevalidation = z.infer<typeof StartRevalidationSchema>;
@@ -64,7 +69,10 @@ const RejectionSchema = z.object({
 });
 export type Rejection = z.infer<typeof RejectionSchema>;
 
-/** How far the stored versions are with the base that is served now: each that was ever ready counts once. */
+/**
+ * How far the stored versions are with the base that is served now: each that was ever ready counts once, as does one that
+ * was rejected when it came and is tried again.
+ */
 export const RevalidationSchema = z.object({
   object: z.literal('revalidation'),
   base_model: z.string(),
@@ -78,6 +86,8 @@ export const RevalidationSchema = z.object({
   unvalidated: z.int(),
   /** Their jobs wait or run. */
   queued: z.int(),
+  /** Accepted, and held back by a move. */
+  held: z.int(),
   rejected: z.int(),
   /** The last ones that were rejected, at most 100. */
   rejections: z.array(RejectionSchema),

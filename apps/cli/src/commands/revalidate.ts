@@ -11,7 +11,10 @@ export const revalidate: Command = {
   operands: [{ name: 'ADAPTER', help: 'one adapter (default all)', optional: true }],
   options: {
     all: { kind: 'flag', help: 'of all tenants (operator)' },
-    rejected: { kind: 'flag', help: 'also those that this base has rejected already' },
+    rejected: {
+      kind: 'flag',
+      help: 'also those that this base has rejected already, or an earlier base when they came',
+    },
     wait: { kind: 'flag', help: 'until all are judged; exit code 1 when some do not answer' },
     status: { kind: 'flag', help: 'only tell how many answer' },
   },
@@ -51,11 +54,12 @@ async function untilJudged(
   return now;
 }
 
-function text({ base_model, ready, queued, unvalidated, rejected, rejections }: Revalidation): string {
+function text({ base_model, ready, queued, unvalidated, held, rejected, rejections }: Revalidation): string {
   const counts = [
     `${ready} answer`,
     `${queued} are being validated`,
     ...(unvalidated > 0 ? [`${unvalidated} were not validated against it`] : []),
+    ...(held > 0 ? [`${held} are held back by a move`] : []),
     `${rejected} were rejected`,
   ];
   return [`${base_model}: ${counts.join(', ')}`, ...rejections.map(rejectionText)].join('\n');

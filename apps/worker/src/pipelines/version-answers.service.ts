@@ -32,7 +32,7 @@ export class VersionAnswers {
     try {
       const { events } = await this.inference.start({
         plan: planOf(question),
-        caller: { keyId: EVALUATION_KEY_ID, tenant },
+        caller: { keyId: EVALUATION_KEY_ID, tenant, heldToo: true },
         requestId: `evaluation-${randomUUID()}`,
         controller,
       });

@@ -6,6 +6,9 @@ import type { Logger } from '#runtime/logger.js';
 import type { SettingsOf } from '#runtime/settings.js';
 import type { workerSettings } from '../settings.js';
 import { WORKER_LOGGER, WORKER_SETTINGS } from '../worker-tokens.js';
+import { VersionJudge } from '#pipelines/evaluations/version-judge.service.js';
+import { MoveStep } from '../base-moves/move-step.service.js';
+import { RunBaseMoves } from '../base-moves/run-base-moves.js';
 import { DeliverWebhooks } from './deliver-webhooks.js';
 import { DispatchEvents } from './dispatch-events.js';
 import { RunPipelines } from './run-pipelines.js';
@@ -19,7 +22,7 @@ export interface WorkerPipelinesOptions {
   readonly imports: readonly DynamicModule[];
 }
 
-/** The jobs of fine-tune pipelines and webhooks. */
+/** The jobs of fine-tune pipelines, moves to another base, and webhooks. */
 @Module({})
 export class WorkerPipelinesModule {
   static forRoot({ settings, logger, imports }: WorkerPipelinesOptions): DynamicModule {
@@ -35,6 +38,9 @@ export class WorkerPipelinesModule {
         DispatchEvents,
         DeliverWebhooks,
         RunPipelines,
+        VersionJudge,
+        MoveStep,
+        RunBaseMoves,
       ],
     };
   }

@@ -89,7 +89,7 @@ const answers = (production: string, baseDigest: string): string => `coalesce((
     LEFT JOIN adapter_versions served ON served.adapter_id = adapter.id AND served.number = route.version
       AND served.state = 'ready' AND (served.base_digest = ${baseDigest} OR EXISTS (
         SELECT FROM version_bases later WHERE later.version_id = served.id AND later.base_digest = ${baseDigest}
-          AND later.state = 'ready'))), false)`;
+          AND later.state = 'ready' AND later.held IS NULL))), false)`;
 
 /** An adapter may be shared with a tenant by name and with everyone at once; it is listed once. */
 const SHARED = `

@@ -12,10 +12,10 @@ import { Adapter } from './adapter.entity.js';
 import { type ModelReference, parseModelReference } from './model-reference.js';
 import { chooseRoute, stickyPoint } from '../aliases/route-choice.js';
 import {
+  type AskedBase,
   loadTarget,
   notReady,
   type ResolvedVersion,
-  type ServedBase,
   type ServedVersion,
   type Target,
 } from './served-target.js';
@@ -67,7 +67,7 @@ export class ModelResolver implements OnModuleInit, OnApplicationShutdown {
       model,
       user,
       base,
-    }: { readonly model: string; readonly user?: string | undefined; readonly base: ServedBase },
+    }: { readonly model: string; readonly user?: string | undefined; readonly base: AskedBase },
   ): Promise<ResolvedVersion> {
     const reference = parseModelReference(model);
     let target: Target | undefined;
@@ -97,14 +97,14 @@ export class ModelResolver implements OnModuleInit, OnApplicationShutdown {
     this.#grants.forgetGroup(group);
   }
 
-  async #find(tenantId: string, reference: ModelReference, base: ServedBase): Promise<Target | undefined> {
+  async #find(tenantId: string, reference: ModelReference, base: AskedBase): Promise<Target | undefined> {
     const ownerId = await this.#ownerOf(tenantId, reference);
     if (ownerId === undefined) return undefined;
     const group = groupOf(ownerId, reference.adapter);
     // Before anything of the adapter is looked at: who may not call it learns nothing of its state either.
     if (ownerId !== tenantId && !(await this.#isGranted(group, ownerId, tenantId, reference.adapter)))
       return undefined;
-    const key = `${group} ${base.digest} ${JSON.stringify(reference.selector)}`;
+    const key = `${group} ${base.digest}${base.heldToo ? '+held' : ''} ${JSON.stringify(reference.selector)}`;
     const load = () => loadTarget(this.database.manager, { ownerId, base }, reference);
     return this.#targets.get(key, load, group);
   }

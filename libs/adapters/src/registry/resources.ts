@@ -94,6 +94,7 @@ function baseResource(row: VersionBase): VersionBaseResource {
     report: (row.report ?? null) as AdapterReport | null,
     parity: row.parity as Parity | null,
     failure: row.failure,
+    held: row.held,
     requested_at: row.requestedAt.toISOString(),
     judged_at: row.judgedAt?.toISOString() ?? null,
   };

@@ -65,12 +65,17 @@ export interface Target {
 }
 
 /** The base model that is served. */
-export type ServedBase = Pick<BaseModel, 'name' | 'digest'>;
+type ServedBase = Pick<BaseModel, 'name' | 'digest'>;
+
+export interface AskedBase extends ServedBase {
+  /** Ask also versions that a move holds back on it. */
+  readonly heldToo?: boolean;
+}
 
 /** Undefined: no such adapter, version or alias. Throws version_not_ready. */
 export async function loadTarget(
   manager: EntityManager,
-  { ownerId, base }: { readonly ownerId: string; readonly base: ServedBase },
+  { ownerId, base }: { readonly ownerId: string; readonly base: AskedBase },
   { adapter: name, selector }: ModelReference,
 ): Promise<Target | undefined> {
   const adapter = await manager.findOne(Adapter, { where: { tenantId: ownerId, name } });
@@ -94,7 +99,7 @@ export async function loadTarget(
 
 async function targetOf(
   manager: EntityManager,
-  base: ServedBase,
+  base: AskedBase,
   adapter: Adapter,
   alias: Alias,
 ): Promise<Target> {
@@ -145,25 +150,25 @@ function readVersions(
 }
 
 interface Judgements {
-  readonly base: ServedBase;
+  readonly base: AskedBase;
   /** What became of versions of other bases on this one, by their ids. */
   readonly later: ReadonlyMap<string, LaterBase>;
 }
 
-interface LaterBase extends Pick<VersionBase, 'versionId' | 'state' | 'digest' | 'failure'> {
+interface LaterBase extends Pick<VersionBase, 'versionId' | 'state' | 'digest' | 'failure' | 'held'> {
   /** Why it was rejected: the report's first error. */
   readonly reason: string | null;
 }
 
 async function judgements(
   manager: EntityManager,
-  base: ServedBase,
+  base: AskedBase,
   versions: readonly AdapterVersion[],
 ): Promise<Judgements> {
   const others = versions.filter(({ baseDigest }) => baseDigest !== base.digest).map(({ id }) => id);
   if (others.length === 0) return { base, later: new Map() };
   const rows = await manager.query<LaterBase[]>(
-    `SELECT version_id AS "versionId", state, digest, failure, report->'errors'->0->>'message' AS reason
+    `SELECT version_id AS "versionId", state, digest, failure, held, report->'errors'->0->>'message' AS reason
      FROM version_bases WHERE version_id = ANY($1) AND base_digest = $2`,
     [others, base.digest],
   );
@@ -178,7 +183,7 @@ function served(
   const { id, number, state } = version;
   if (state !== 'ready') throw notReady(`Version ${number} of ${adapter.name} is ${state}.`);
   const judged = later.get(id);
-  const digest = version.baseDigest === base.digest ? version.digest : (judged?.digest ?? null);
+  const digest = version.baseDigest === base.digest ? version.digest : laterDigest(base, judged);
   if (digest === null) return { version: number, ...silence(version, base, judged) };
   return {
     versionId: id,
@@ -190,6 +195,10 @@ function served(
     digest,
     formats: formatsOf(version.labels),
   };
+}
+
+function laterDigest({ heldToo = false }: AskedBase, judged: LaterBase | undefined): string | null {
+  return judged && (judged.held === null || heldToo) ? judged.digest : null;
 }
 
 /** Labels of a kind that was not known when they were set say nothing. */
@@ -213,6 +222,11 @@ function silence(
     const reason = judged.reason ?? judged.failure ?? 'see its report.';
     return { silent: `${start}: it was rejected for this base.`, toOwner: ` ${reason}` };
   }
+  if (judged?.state === 'ready')
+    return {
+      silent: `${start}: it was accepted for this base, and is held back.`,
+      toOwner: ` ${judged.held ?? ''}`,
+    };
   if (judged) return { silent: `${start} yet: its validation against this base waits or runs.`, toOwner: '' };
   return {
     silent: `${start}: it was validated for another one.`,

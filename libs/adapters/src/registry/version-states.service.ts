@@ -1,8 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { AdapterReport } from '#contracts/adapter-report.js';
 import type { VersionState } from '#contracts/adapters-api.js';
-import type { BaseModel } from '#contracts/base-model.js';
-import type { Parity } from '#contracts/parity.js';
 import type { BlobInfo } from '#stores/blobs/blob-store.js';
 import type { Queryable } from '#stores/postgres/notifications.js';
 import { addEvent } from '#stores/outbox/outbox.service.js';
@@ -11,9 +8,8 @@ import { Adapter } from './adapter.entity.js';
 import { publishChange } from './adapter-changes.js';
 import { lockAdapter } from './adapter-rows.js';
 import { AdapterVersion } from './adapter-version.entity.js';
-import { moveLatest } from '../aliases/alias-routes.js';
+import { type Accepted, acceptFirst } from './first-acceptance.js';
 import { BlobLedger } from '../blobs/blob-ledger.service.js';
-import { MANIFEST_FILE } from '../blobs/removal.js';
 import { VersionFile } from '../blobs/version-file.entity.js';
 import { requiresBaseMatch } from './tenant-quotas.js';
 import { readVersionResource } from './version-resources.js';
@@ -31,15 +27,6 @@ export interface IngestCase {
   readonly leftOut: readonly string[];
   /** Its upload or its tenant refuses an adapter whose config does not name the base that is served. */
   readonly mustMatchBase: boolean;
-}
-
-export interface Accepted {
-  readonly manifest: BlobInfo;
-  /** Files made from those that came, by name. */
-  readonly made: ReadonlyMap<string, BlobInfo>;
-  readonly base: BaseModel;
-  readonly report: AdapterReport;
-  readonly parity: Parity | undefined;
 }
 
 export type Refused = Omit<Accepted, 'manifest' | 'made'>;
@@ -74,33 +61,7 @@ export class VersionStates {
 
   /** Makes the version callable, and `latest` follow. False when it was deleted meanwhile. */
   async ready(versionId: string, accepted: Accepted): Promise<boolean> {
-    const { manifest, made, base, report, parity } = accepted;
-    return this.#settle(versionId, async (manager, { version, adapter }) => {
-      const { tenantId } = version;
-      const files = [[MANIFEST_FILE, manifest] as const, ...made];
-      await this.ledger.record(
-        manager,
-        files.map(([name, info]) => ({ versionId, tenantId, name, ...info })),
-        { own: true },
-      );
-      await manager.update(
-        AdapterVersion,
-        { id: versionId },
-        {
-          state: 'ready',
-          digest: manifest.sha256,
-          report,
-          warnings: report.warnings,
-          parity: parity ?? null,
-          readyAt: new Date(),
-          rank: report.summary.ranks.at(-1) ?? null,
-          modules: moduleKinds(report),
-          baseModel: base.name,
-          baseDigest: base.digest,
-        },
-      );
-      await moveLatest(manager, adapter);
-    });
+    return this.#settle(versionId, (manager, found) => acceptFirst(manager, this.ledger, found, accepted));
   }
 
   /** Refuses the version for what stands in its report. */
@@ -240,9 +201,4 @@ async function lockInState(
   const adapter = await lockAdapter(manager, row.tenantId, row.adapter.name).catch(() => undefined);
   const version = await manager.findOne(AdapterVersion, { where: { id: versionId, state: In(states) } });
   return adapter && version ? { adapter, version } : undefined;
-}
-
-/** The last part of each changed module's name, e.g. `q_proj`. */
-function moduleKinds(report: AdapterReport): string[] {
-  return [...new Set(report.tensors.map(({ module }) => module.slice(module.lastIndexOf('.') + 1)))].sort();
 }

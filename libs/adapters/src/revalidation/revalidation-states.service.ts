@@ -11,7 +11,8 @@ import { lockAdapter } from '../registry/adapter-rows.js';
 import { AdapterVersion } from '../registry/adapter-version.entity.js';
 import { requiresBaseMatch } from '../registry/tenant-quotas.js';
 import { readVersionResource } from '../registry/version-resources.js';
-import type { Accepted, IngestCase, Refused, Turn } from '../registry/version-states.service.js';
+import { type Accepted, acceptFirst } from '../registry/first-acceptance.js';
+import type { IngestCase, Refused, Turn } from '../registry/version-states.service.js';
 import { VersionBase } from './version-base.entity.js';
 
 const UNSETTLED: readonly VersionBaseState[] = ['waiting', 'validating'];
@@ -54,9 +55,18 @@ export class RevalidationStates {
     });
   }
 
-  /** Lets the version answer on the base. False when it was deleted meanwhile. */
-  async ready(key: BaseCase, { manifest, made, report, parity }: Accepted): Promise<boolean> {
-    return this.#settle(key, async (manager, { version: { id: versionId, tenantId } }) => {
+  /**
+   * Lets the version answer on the base, unless a move holds it back. One that was rejected when it came becomes ready by it,
+   * with this base as its first. False when it was deleted meanwhile.
+   */
+  async ready(key: BaseCase, accepted: Accepted): Promise<boolean> {
+    return this.#settle(key, async (manager, { version, adapter }) => {
+      if (version.state === 'rejected') {
+        await acceptFirst(manager, this.ledger, { version, adapter }, accepted);
+        return 'adopted';
+      }
+      const { manifest, made, report, parity } = accepted;
+      const { id: versionId, tenantId } = version;
       const files = [[MANIFEST_FILE, manifest] as const, ...made];
       const named = files.map(([name, info]) => ({ name: nameForBase(name, key.baseDigest), ...info }));
       await this.ledger.record(
@@ -99,17 +109,20 @@ export class RevalidationStates {
 
   async #settle(
     key: BaseCase,
-    judge: (manager: EntityManager, found: Found) => Promise<Judgement>,
+    judge: (manager: EntityManager, found: Found) => Promise<Judgement | 'adopted'>,
   ): Promise<boolean> {
     return this.database.transaction(async (manager) => {
       const found = await lockUnsettled(manager, key);
       if (!found) return false;
       const judgement = await judge(manager, found);
-      await manager.update(VersionBase, keyOf(key), { ...judgement, judgedAt: new Date() });
-      const { version, adapter } = found;
-      const { tenantId } = version;
+      if (judgement === 'adopted') await manager.delete(VersionBase, keyOf(key));
+      else await manager.update(VersionBase, keyOf(key), { ...judgement, judgedAt: new Date() });
+      const { adapter } = found;
+      const { id, tenantId } = found.version;
+      const version = await manager.findOneByOrFail(AdapterVersion, { id, tenantId });
       const payload = await readVersionResource(manager, adapter.name, version);
-      await addEvent(manager, { tenantId, type: 'adapter.version.revalidated', payload });
+      const type = judgement === 'adopted' ? 'adapter.version.ready' : 'adapter.version.revalidated';
+      await addEvent(manager, { tenantId, type, payload });
       await publishChange(manager, { tenant: tenantId, adapter: adapter.name, version: version.id });
       return true;
     });

@@ -7,6 +7,7 @@ import { DataSource } from 'typeorm';
 import { INGEST_PRODUCER, type IngestJob, ingestJobId } from '../intake/ingest-job.js';
 import { findAdapter } from '../registry/adapter-rows.js';
 import type { TenantName } from '../registry/tenant-names.js';
+import { REJECTED_FOR_BASE, requestSql } from './request-validation.js';
 import { RevalidationStates } from './revalidation-states.service.js';
 
 /** How many jobs one call puts into the queue itself; the workers' sweep puts the others there. */
@@ -32,7 +33,10 @@ export class Revalidations {
     @Inject(INGEST_PRODUCER) private readonly queue: JobProducer<IngestJob>,
   ) {}
 
-  /** Queues what was never judged against the base; with `rejected` also what it has rejected. */
+  /**
+   * Queues what was never judged against the base; with `rejected` also what it has rejected, and what was rejected when it
+   * came only for what belongs to the base of that time.
+   */
   async start(scope: RevalidationScope, { rejected }: { readonly rejected: boolean }): Promise<Revalidation> {
     await this.#checkAdapter(scope);
     const { base, tenant, adapter } = scope;
@@ -50,7 +54,7 @@ export class Revalidations {
         after: { base_model: base.name, tenant: tenant?.name, adapter, queued: row.queued },
       });
     });
-    await this.#enqueue(base.digest);
+    await this.enqueue(base.digest);
     return this.status(scope);
   }
 
@@ -73,11 +77,8 @@ export class Revalidations {
     };
   }
 
-  async #checkAdapter({ tenant, adapter }: RevalidationScope): Promise<void> {
-    if (tenant && adapter !== undefined) await findAdapter(this.database.manager, tenant.id, adapter);
-  }
-
-  async #enqueue(baseDigest: string): Promise<void> {
+  /** Puts what waits for its validation against the base into the queue; the workers' sweep would, only later. */
+  async enqueue(baseDigest: string): Promise<void> {
     const turns = await this.states.unsettled(baseDigest, QUEUED_AT_ONCE);
     while (turns.length > 0) {
       const together = turns.splice(0, QUEUED_TOGETHER).map(({ versionId, turn }) => {
@@ -87,9 +88,13 @@ export class Revalidations {
       await Promise.all(together);
     }
   }
+
+  async #checkAdapter({ tenant, adapter }: RevalidationScope): Promise<void> {
+    if (tenant && adapter !== undefined) await findAdapter(this.database.manager, tenant.id, adapter);
+  }
 }
 
-type Counts = Pick<Revalidation, 'ready' | 'unvalidated' | 'queued' | 'rejected'>;
+type Counts = Pick<Revalidation, 'ready' | 'unvalidated' | 'queued' | 'rejected' | 'held'>;
 
 const scopeValues = ({ base, tenant, adapter }: RevalidationScope): (string | null)[] => [
   base.digest,
@@ -97,32 +102,27 @@ const scopeValues = ({ base, tenant, adapter }: RevalidationScope): (string | nu
   adapter ?? null,
 ];
 
-/** Versions that were ready on some base; $1 the base that is served, $2 the tenant's id, $3 the adapter's name. */
+/** Stored versions, and what became of them on the base; $1 the base that is served, $2 the tenant's id, $3 the adapter's name. */
 const STORED = `
   adapter_versions version
   JOIN adapters adapter ON adapter.id = version.adapter_id
     AND ($2::uuid IS NULL OR adapter.tenant_id = $2) AND ($3::text IS NULL OR adapter.name = $3)
   LEFT JOIN version_bases judged ON judged.version_id = version.id AND judged.base_digest = $1`;
 
-const REQUEST = `
-  WITH asked AS (
-    INSERT INTO version_bases (version_id, base_digest, tenant_id, base_model)
-    SELECT version.id, $1, version.tenant_id, $4 FROM ${STORED}
-    WHERE version.state = 'ready' AND version.base_digest <> $1
-      AND (judged.state IS NULL OR ($5::boolean AND judged.state = 'rejected'))
-    ON CONFLICT (version_id, base_digest) DO UPDATE SET state = 'waiting', attempts = 0, report = NULL,
-      parity = NULL, failure = NULL, requested_at = now(), judged_at = NULL
-      WHERE version_bases.state = 'rejected'
-    RETURNING 1
-  )
-  SELECT count(*)::integer AS queued FROM asked`;
+const REQUEST = requestSql(
+  `${STORED} WHERE (judged.state IS NULL OR ($5::boolean AND judged.state = 'rejected')) AND (
+    (version.state = 'ready' AND version.base_digest <> $1) OR ($5::boolean AND ${REJECTED_FOR_BASE}))`,
+  { baseModel: '$4', held: 'NULL' },
+);
 
 const COUNTS = `
-  SELECT count(*) FILTER (WHERE version.base_digest = $1 OR judged.state = 'ready')::integer AS ready,
+  SELECT count(*) FILTER (WHERE version.state = 'ready'
+      AND (version.base_digest = $1 OR (judged.state = 'ready' AND judged.held IS NULL)))::integer AS ready,
     count(*) FILTER (WHERE version.base_digest <> $1 AND judged.state IS NULL)::integer AS unvalidated,
     count(*) FILTER (WHERE judged.state IN ('waiting', 'validating'))::integer AS queued,
+    count(*) FILTER (WHERE judged.state = 'ready' AND judged.held IS NOT NULL)::integer AS held,
     count(*) FILTER (WHERE judged.state = 'rejected')::integer AS rejected
-  FROM ${STORED} WHERE version.state = 'ready'`;
+  FROM ${STORED} WHERE version.state = 'ready' OR judged.state IS NOT NULL`;
 
 const REJECTIONS = `
   SELECT tenant.name AS tenant, adapter.name AS adapter, version.number AS version, judged.failure,

@@ -51,6 +51,10 @@ export class VersionBase {
   @Column('text', { nullable: true })
   failure!: string | null;
 
+  /** Why it does not answer although it is ready; null: it answers. */
+  @Column('text', { nullable: true })
+  held!: string | null;
+
   @Column('timestamptz', { name: 'requested_at', default: () => 'now()' })
   requestedAt!: Date;
 

@@ -7,4 +7,6 @@ export interface Asker {
   readonly tenant: Pick<KnownTenant, 'id' | 'quotas' | 'weight'>;
   /** Absent: it only infers. */
   readonly scopes?: readonly Scope[];
+  /** It judges versions before they answer: those that a move holds back answer it too. */
+  readonly heldToo?: boolean;
 }

@@ -40,7 +40,11 @@ export class ServedModels {
       throw modelFault(`"${base.name}" is the base model, which adapters change: name adapters alone`);
     const parts = await Promise.all(
       named.map(async ({ model: name, weight }) => ({
-        version: await this.models.resolve(asker.tenant.id, { model: name, user, base }),
+        version: await this.models.resolve(asker.tenant.id, {
+          model: name,
+          user,
+          base: asker.heldToo ? { ...base, heldToo: true } : base,
+        }),
         weight,
       })),
     );

@@ -40,6 +40,11 @@ export class EvaluationSets {
     return readSet(this.database.manager, tenantId, name, revision);
   }
 
+  /** Throws invalid_request, which names the field `param`, when there is none of that name. */
+  require(tenantId: string, name: string, param: string): Promise<void> {
+    return requireNamed(this.database.manager, tenantId, { name, param });
+  }
+
   /** Makes a set, or gives it other prompts; the same prompts again change nothing. */
   async put(
     tenantId: string,
@@ -105,11 +110,16 @@ export async function requireSet(
   promote: PromotePolicy | null | undefined,
 ): Promise<void> {
   const name = promote?.evaluate?.set;
-  if (name === undefined || (await manager.existsBy(EvaluationSet, { tenantId, name }))) return;
-  throw new AppError('invalid_request', {
-    message: `There is no evaluation set ${name}.`,
-    param: 'promote.evaluate.set',
-  });
+  if (name !== undefined) await requireNamed(manager, tenantId, { name, param: 'promote.evaluate.set' });
+}
+
+async function requireNamed(
+  manager: EntityManager,
+  tenantId: string,
+  { name, param }: { readonly name: string; readonly param: string },
+): Promise<void> {
+  if (await manager.existsBy(EvaluationSet, { tenantId, name })) return;
+  throw new AppError('invalid_request', { message: `There is no evaluation set ${name}.`, param });
 }
 
 export async function readSet(

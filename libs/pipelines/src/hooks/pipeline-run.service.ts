@@ -1,16 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { ERROR_TABLE } from '#contracts/errors.js';
 import type { SucceededData } from '#contracts/fine-tune-events.js';
 import type { EvaluationSetResource } from '#contracts/evaluation-sets-api.js';
 import type { PromotePolicy, Promotion } from '#contracts/promotion.js';
 import { AppError } from '#runtime/app-error.js';
 import type { Logger } from '#runtime/logger.js';
 import { newId } from '#stores/ids.js';
-import { isAway } from '#stores/postgres/database-error.js';
 import { DataSource, type EntityManager } from 'typeorm';
 import { readSet } from '../evaluations/evaluation-sets.service.js';
 import { hasEnded, JobReports, lockJob } from '../fine-tuning/job-reports.js';
 import type { Lease } from '../leases/lease-rules.js';
+import { mayPass } from '../leases/passing-fault.js';
 import { PIPELINES_LOGGER } from '../settings.js';
 import { evaluate } from './evaluate.js';
 import { Hook } from './hook.entity.js';
@@ -142,10 +141,8 @@ export class PipelineRun {
   }
 
   #afterFault(row: HookDelivery, error: unknown): Step {
-    const code = error instanceof AppError ? error.code : undefined;
-    const mayPass = code !== undefined && code !== 'internal_error' && ERROR_TABLE[code].retryable;
-    if (isAway(error) || mayPass) return { dueAt: new Date(Date.now() + AWAY_PAUSE_MS) };
-    if (error instanceof AppError && code !== 'internal_error')
+    if (mayPass(error)) return { dueAt: new Date(Date.now() + AWAY_PAUSE_MS) };
+    if (error instanceof AppError && error.code !== 'internal_error')
       return { state: 'failed', reason: error.message };
     this.logger.error({ err: error, delivery: row.id, state: row.state }, 'a step of a pipeline failed');
     const faults = row.faults + 1;
