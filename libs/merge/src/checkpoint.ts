@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Quantization, readQuantization } from './dequantize/quantized-config.js';
 import { MergeError } from './merge-error.js';
 import { TensorFile } from './tensor-file.js';
 
@@ -21,9 +22,11 @@ export interface Checkpoint {
   readonly shards: readonly string[];
   /** Its other files, as far as they belong to a checkpoint. */
   readonly beside: readonly string[];
+  /** Undefined: it is dense. */
+  readonly quantized: Quantization | undefined;
 }
 
-/** A folder with a dense checkpoint. Throws MergeError for what is none. */
+/** A folder with a checkpoint. Throws MergeError for what is none. */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const names = (await readdir(folder, { withFileTypes: true }).catch(() => [])).flatMap((entry) =>
     entry.isDirectory() ? [] : [entry.name],
@@ -32,11 +35,6 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
     throw new MergeError(`${folder} has no config.json.`);
   });
   const config = JSON.parse(text) as Record<string, unknown>;
-  if (config.quantization_config !== undefined || config.quantization !== undefined) {
-    throw new MergeError(
-      `${folder} is quantized: an adapter is merged into the weights that it was quantized from.`,
-    );
-  }
   const shards = names.includes(INDEX)
     ? await indexed(join(folder, INDEX))
     : names.filter((name) => name.endsWith('.safetensors'));
@@ -44,7 +42,8 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const beside = names.filter(
     (name) => !/\.(safetensors|bin|pt|pth|ckpt|gguf|part)$/.test(name) && !name.startsWith('.'),
   );
-  return { folder, config, shards: [...shards].sort(), beside };
+  const quantized = await readQuantization(folder, config);
+  return { folder, config, shards: [...shards].sort(), beside, quantized };
 }
 
 async function indexed(path: string): Promise<string[]> {
@@ -54,11 +53,15 @@ async function indexed(path: string): Promise<string[]> {
   return [...new Set(Object.values(map))];
 }
 
-/** By which engines and manifests know a base model (the digest of its files' names and hashes). */
-export async function digestOf(folder: string, onBytes: (bytes: number) => void): Promise<string> {
-  const names = (await readdir(folder)).filter(
+export async function digestedFiles(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter(
     (name) => CONFIG_AND_TOKENIZER.includes(name) || name.endsWith('.safetensors'),
   );
+}
+
+/** By which engines and manifests know a base model (the digest of its files' names and hashes). */
+export async function digestOf(folder: string, onBytes: (bytes: number) => void): Promise<string> {
+  const names = await digestedFiles(folder);
   const digest = createHash('sha256').update('lorikeet.base.v1\n');
   for (const name of names.sort()) {
     const hash = createHash('sha256');

@@ -10,6 +10,8 @@ import { readSafetensors } from '#safetensors/reader.js';
 import { WEIGHTS } from '../../../test/support/adapter-form.js';
 import { llamaBase } from '../../../test/support/llama-base.js';
 import { sourceVersion } from '../../../test/support/source-version.js';
+import { openCheckpoint } from './checkpoint.js';
+import { dequantizeCheckpoint } from './dequantize/dequantize-checkpoint.js';
 import { mergeAdapter } from './merge-adapter.js';
 
 interface Run {
@@ -164,4 +166,46 @@ describe('a merged checkpoint', () => {
     );
     expect(existsSync(target)).toBe(false);
   });
+
+  it.each(['gptq-4bit-act-order', 'fp8-block', 'mlx-4bit'])(
+    'of a quantized base (%s) is of the weights that it stands for, where that is asked for',
+    async (format) => {
+      const model = join(golden, 'packed', format, 'model');
+      const dense = await denseOf(model, format);
+      const { source } = sourceVersion(
+        join(golden, 'packed/adapters/lora'),
+        llamaBase(pathToFileURL(join(model, 'config.json'))),
+      );
+      const order = {
+        manifest: source.manifest,
+        weights: join(golden, 'packed/adapters/lora', WEIGHTS),
+        anyBase: true,
+        signal: new AbortController().signal,
+      };
+      const target = join(folder, `of-${format}`);
+      await expect(mergeAdapter({ ...order, checkpoint: model, target })).rejects.toThrow(
+        /is quantized \(\S+\).*`dequantize`/,
+      );
+      const steps: [number, number][] = [];
+      const onProgress = (done: number, total: number): number => steps.push([done, total]);
+      await mergeAdapter({ ...order, checkpoint: model, target, dequantize: true, onProgress });
+      expect(steps.at(-1)?.[0]).toBeLessThanOrEqual(steps.at(-1)?.[1] ?? 0);
+      // As merged into the dense checkpoint of the same weights.
+      const twice = join(folder, `dense-${format}`);
+      await mergeAdapter({ ...order, checkpoint: dense, target: twice });
+      expect(await tensorsOf(target)).toEqual(await tensorsOf(twice));
+      expect((await tensorsOf(target)).get('model.layers.0.self_attn.q_proj.weight')?.dtype).toBe('BF16');
+      expect(existsSync(`${target}.dense`)).toBe(false);
+    },
+  );
 });
+
+async function denseOf(model: string, name: string): Promise<string> {
+  const base = await openCheckpoint(model);
+  const quantized = base.quantized?.packed;
+  if (!quantized) throw new Error(`${name} is quantized`);
+  const target = join(folder, `plain-${name}`);
+  const signal = new AbortController().signal;
+  await dequantizeCheckpoint({ base, quantized, target, onBytes: () => undefined, signal });
+  return target;
+}

@@ -5,6 +5,9 @@ import { encodeFloats } from '#safetensors/floats.js';
 import type { TensorInfo } from '#safetensors/header.js';
 import { layOut } from '#safetensors/writer.js';
 import { type Checkpoint, digestOf, openCheckpoint, writeUntied } from './checkpoint.js';
+import { dequantizeCheckpoint } from './dequantize/dequantize-checkpoint.js';
+import type { Quantization } from './dequantize/quantized-config.js';
+import { Progress } from './progress.js';
 import { weightChange } from './merged-rows.js';
 import { MergeError } from './merge-error.js';
 import { floatDtype, TensorFile } from './tensor-file.js';
@@ -19,6 +22,8 @@ export interface MergeOrder {
   readonly target: string;
   /** Merge into a base other than that of the manifest, where the shapes fit. */
   readonly anyBase?: boolean;
+  /** Merge into what a quantized checkpoint stands for, as bfloat16; otherwise it is refused. */
+  readonly dequantize?: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal: AbortSignal;
 }
@@ -45,15 +50,24 @@ export async function mergeAdapter(order: MergeOrder): Promise<Merged> {
   if (manifest.invocationTokens)
     throw new MergeError('An activated LoRA acts from its invocation on, which no weights can.');
   const base = await openCheckpoint(order.checkpoint);
+  const packed = order.dequantize ? base.quantized?.packed : undefined;
+  if (base.quantized && !packed) throw isQuantized(base.folder, base.quantized);
   const partial = `${target}.partial`;
-  await rm(partial, { recursive: true, force: true });
+  const dense = `${target}.dense`;
+  for (const folder of [partial, dense]) await rm(folder, { recursive: true, force: true });
   await mkdir(partial, { recursive: true });
   const adapter = await TensorFile.open(order.weights);
   try {
-    const merge = new Merge(order, base, { adapter, partial });
-    await merge.checkBase();
+    const progress = await Progress.of(order, base);
+    await checkBase(order, base, progress);
+    const onBytes = (bytes: number): void => progress.move(bytes);
+    if (packed) await dequantizeCheckpoint({ base, quantized: packed, target: dense, onBytes, signal });
+    const from = packed ? await openCheckpoint(dense) : base;
+    if (packed) await progress.more(from);
+    const merge = new Merge({ order, base: from, adapter, partial, progress });
     const changed = await merge.run();
     signal.throwIfAborted();
+    progress.end();
     await rename(partial, target);
     return { folder: target, changed, files: merge.files };
   } catch (error) {
@@ -61,7 +75,30 @@ export async function mergeAdapter(order: MergeOrder): Promise<Merged> {
     throw error;
   } finally {
     await adapter.close();
+    await rm(dense, { recursive: true, force: true });
   }
+}
+
+function isQuantized(folder: string, { name, packed }: Quantization): MergeError {
+  const into = 'an adapter is merged into the weights that it was quantized from';
+  const asked = packed
+    ? ', or, where that is asked for (`dequantize`), into those that it stands for, as bfloat16'
+    : '';
+  return new MergeError(`${folder} is quantized (${name}): ${into}${asked}.`);
+}
+
+async function checkBase(
+  { anyBase, manifest }: MergeOrder,
+  { folder }: Checkpoint,
+  progress: Progress,
+): Promise<void> {
+  if (anyBase) return;
+  const digest = await digestOf(folder, (bytes) => progress.move(bytes));
+  if (digest === manifest.base) return;
+  throw new MergeError(
+    `${folder} is not the base that the version was validated against (digest ${digest.slice(0, 12)}, not ` +
+      `${manifest.base.slice(0, 12)}).`,
+  );
 }
 
 /** Where the embedding lies. */
@@ -72,8 +109,11 @@ interface Table {
 }
 
 interface Work {
+  readonly order: MergeOrder;
+  readonly base: Checkpoint;
   readonly adapter: TensorFile;
   readonly partial: string;
+  readonly progress: Progress;
 }
 
 class Merge {
@@ -83,34 +123,16 @@ class Merge {
   /** The embedding's tensor is the head's as well. */
   #hasOneTable = true;
   #table: Table | undefined;
-  #done = 0;
-  #total = 0;
 
-  constructor(
-    private readonly order: MergeOrder,
-    private readonly base: Checkpoint,
-    private readonly work: Work,
-  ) {
-    this.#modules = new Map(order.manifest.modules.map((module) => [module.module, module]));
-  }
-
-  async checkBase(): Promise<void> {
-    for (const name of this.base.shards) this.#total += (await stat(join(this.base.folder, name))).size;
-    if (this.order.anyBase) return;
-    this.#total *= 2;
-    const digest = await digestOf(this.base.folder, (bytes) => this.#move(bytes));
-    if (digest === this.order.manifest.base) return;
-    throw new MergeError(
-      `${this.base.folder} is not the base that the version was validated against (digest ${digest.slice(0, 12)}, not ` +
-        `${this.order.manifest.base.slice(0, 12)}).`,
-    );
+  constructor(private readonly work: Work) {
+    this.#modules = new Map(work.order.manifest.modules.map((module) => [module.module, module]));
   }
 
   async run(): Promise<number> {
-    for (const name of this.base.shards) await this.#shard(name);
+    for (const name of this.work.base.shards) await this.#shard(name);
     for (const module of this.#modules.values()) this.#checkMet(module);
-    for (const name of this.base.beside)
-      await copyFile(join(this.base.folder, name), join(this.work.partial, name));
+    for (const name of this.work.base.beside)
+      await copyFile(join(this.work.base.folder, name), join(this.work.partial, name));
     const table = this.#hasOneTable ? this.#table : undefined;
     const head = this.#modules.get(HEAD);
     if (table && !sameChange(head, this.#moduleAt(table.path))) await this.#untie(table, head);
@@ -133,7 +155,7 @@ class Merge {
 
   /** Every tensor at its place: the header of the copy is the original's. */
   async #shard(name: string): Promise<void> {
-    const from = await TensorFile.open(join(this.base.folder, name));
+    const from = await TensorFile.open(join(this.work.base.folder, name));
     const to = await open(join(this.work.partial, name), 'w');
     try {
       await write(to, from.head, 0);
@@ -159,7 +181,7 @@ class Merge {
     const name = `${path.startsWith('language_model.') ? 'language_model.' : ''}${HEAD}.weight`;
     const { dtype, shape } = tensor;
     const { head } = layOut([{ name, dtype, shape }], { format: 'pt' });
-    const from = await TensorFile.open(join(this.base.folder, shard));
+    const from = await TensorFile.open(join(this.work.base.folder, shard));
     const to = await open(join(this.work.partial, HEAD_FILE), 'w');
     try {
       await write(to, head, 0);
@@ -169,7 +191,7 @@ class Merge {
       await from.close();
     }
     await writeUntied({
-      base: this.base,
+      base: this.work.base,
       folder: this.work.partial,
       head: name,
       headFile: HEAD_FILE,
@@ -178,7 +200,7 @@ class Merge {
   }
 
   async #tensor(from: TensorFile, tensor: TensorInfo, to: FileHandle): Promise<void> {
-    this.order.signal.throwIfAborted();
+    this.work.order.signal.throwIfAborted();
     const [, path = '', part] = /^(.+)\.(weight|bias)$/.exec(tensor.name) ?? [];
     const module = this.#moduleAt(path);
     if (module && part === 'bias') return this.#bias(from, tensor, { module, to });
@@ -186,7 +208,7 @@ class Merge {
     for (let at = tensor.begin; at < tensor.end; at += CHUNK_BYTES) {
       const bytes = await from.read(at, Math.min(at + CHUNK_BYTES, tensor.end));
       await write(to, bytes, at);
-      this.#move(bytes.length);
+      this.work.progress.move(bytes.length);
     }
   }
 
@@ -215,7 +237,7 @@ class Merge {
     if (shape.length !== 2)
       throw new MergeError(`${name} has ${shape.length} dimensions; only matrices are merged.`);
     if (
-      this.base.config.model_type === 'gpt2' &&
+      this.work.base.config.model_type === 'gpt2' &&
       module.lora &&
       /\.(c_attn|c_proj|c_fc)$/.test(module.module)
     )
@@ -226,7 +248,7 @@ class Merge {
     const width = (tensor.end - begin) / rows;
     const step = Math.max(1, Math.floor(CHUNK_BYTES / width));
     for (let row = 0; row < rows; row += step) {
-      this.order.signal.throwIfAborted();
+      this.work.order.signal.throwIfAborted();
       const end = Math.min(row + step, rows);
       const span = { name, dtype, shape, begin: begin + row * width, end: begin + end * width };
       const values = await from.floats(span);
@@ -236,7 +258,7 @@ class Merge {
       }
       const bytes = encodeFloats(dtype, values);
       await write(to, bytes, place + row * width);
-      this.#move(bytes.length);
+      this.work.progress.move(bytes.length);
     }
   }
 
@@ -254,16 +276,11 @@ class Merge {
     await this.#put(to, encodeFloats(floatDtype(tensor.name, tensor.dtype), summed), tensor);
   }
 
-  #move(bytes: number): void {
-    this.#done += bytes;
-    this.order.onProgress?.(this.#done, this.#total);
-  }
-
   async #put(to: FileHandle, bytes: Uint8Array, { name, begin, end }: TensorInfo): Promise<void> {
     if (bytes.length !== end - begin)
       throw new MergeError(`The adapter's ${name} has another shape than the checkpoint's.`);
     await write(to, bytes, begin);
-    this.#move(bytes.length);
+    this.work.progress.move(bytes.length);
   }
 }
 

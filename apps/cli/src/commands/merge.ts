@@ -31,10 +31,14 @@ export const merge: Command = {
       kind: 'flag',
       help: 'into another base than the one that the version was validated against',
     },
+    dequantize: {
+      kind: 'flag',
+      help: 'of a quantized checkpoint: into the weights that it stands for, as bfloat16',
+    },
   },
   notes: [
     'The version comes from the server, the base from this machine: whoever may read both may merge them. Weights in float32,',
-    'bfloat16 or float16 keep their type; quantized checkpoints are refused.',
+    'bfloat16 or float16 keep their type; quantized checkpoints are refused without --dequantize.',
   ],
   async run(call) {
     const { adapter, version } = readVersion(call.values.operand('ADAPTER@VERSION'));
@@ -50,6 +54,7 @@ export const merge: Command = {
         checkpoint: resolve(call.values.operand('BASE')),
         target,
         anyBase: call.values.flag('any-base'),
+        dequantize: call.values.flag('dequantize'),
         signal: call.signal,
         onProgress: (done, total) => {
           bar ??= new ProgressBar(call.print.err, `${adapter}@${version}`, total);
