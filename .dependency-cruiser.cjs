@@ -15,7 +15,7 @@ module.exports = {
     only('apps/backup', ['accounts', 'adapters', 'stores', 'runtime', 'contracts'], ['^apps/api/src/migrate-database\\.ts$']),
     only('apps/cli', ['hub', 'merge', 'contracts']),
     only('apps/console', ['contracts']),
-    only('apps/worker', ['accounts', 'adapters', 'batches', 'fleet', 'inference', 'pipelines', 'stores', 'runtime', 'contracts']),
+    only('apps/worker', ['accounts', 'adapters', 'batches', 'fleet', 'hub', 'inference', 'merge', 'pipelines', 'stores', 'runtime', 'contracts']),
     only('apps/engine', ['hub', 'serving', 'native-engine', 'stores/src/blobs', 'runtime', 'contracts']),
     only('libs/accounts', ['stores', 'runtime', 'contracts']),
     only('libs/adapters', ['hub', 'safetensors-js', 'jinja', 'stores', 'runtime', 'contracts']),

@@ -47,6 +47,7 @@ import { Batches1763600000083 } from './0083-batches.js';
 import { ResponseStorage1763600000095 } from './0095-response-storage.js';
 import { Derivations1763600000102 } from './0102-derivations.js';
 import { BaseMoves1763600000103 } from './0103-base-moves.js';
+import { Merges1763600000104 } from './0104-merges.js';
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -98,4 +99,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   ResponseStorage1763600000095,
   Derivations1763600000102,
   BaseMoves1763600000103,
+  Merges1763600000104,
 ];

@@ -41,6 +41,7 @@ export function serverEnvironment({ host, port, dataDir, modelPath }, demoModel)
     DATA_DIR: dataDir,
     STORAGE_URL: process.env.STORAGE_URL?.trim() || pathToFileURL(join(dataDir, 'artifacts')).href,
     MODEL_PATH: modelPath ?? demoModel.path,
+    MERGE_BASE_PATH: process.env.MERGE_BASE_PATH?.trim() || (modelPath ?? demoModel.path),
     ...(named ? {} : { MODEL_NAME: demoModel.name }),
     ENGINE_TOKEN: process.env.ENGINE_TOKEN?.trim() || randomSecret(),
     // No load balancer stands before these, and whoever presses Ctrl-C waits for them.

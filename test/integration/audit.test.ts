@@ -34,6 +34,9 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'POST /detokenize': 'changes nothing',
   'POST /v1/hooks/fine-tune/{id}':
     'kept as a delivery of the hook; what becomes of it is written by the job, as the hook',
+  'POST /v1/adapters/{adapter}/versions/{version}/merges':
+    'nothing is ready here; merges.test.ts holds that it has an entry',
+  'DELETE /v1/merges/{merge}': 'as above',
   'POST /v1/base-moves/{move}/cancel': 'no move runs here; base-moves.test.ts holds that it has an entry',
   'POST /v1/revalidations': 'nothing waits here; revalidation.test.ts holds that it has an entry',
   'POST /v1/admin/revalidations': 'nothing waits here; revalidation.test.ts holds that it has an entry',

@@ -93,6 +93,7 @@ const CALLS: Readonly<Record<string, () => Promise<unknown>>> = {
       mine(http().post('/v1/files')).field('purpose', 'batch').attach('file', Buffer.from('{}'), 'a.jsonl'),
       { object: 'file', filename: 'a.jsonl', purpose: 'batch' },
     ),
+  MergesController: () => answers(mine(http().get('/v1/merges')), { ...list, data: [] }),
   BaseMovesController: () => answers(mine(http().get('/v1/base-moves')), { ...list, data: [] }),
   BatchesController: () => answers(mine(http().get('/v1/batches')), list),
   MessagesController: () =>

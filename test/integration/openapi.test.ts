@@ -41,7 +41,7 @@ const WITH_JSON: unknown = expect.arrayContaining(['application/json']);
 /** That protocol answers in headers. */
 const SPEAKS_TUS = /^(post|head|patch|delete|options) \/v1\/uploads/;
 
-const SENDS_BYTES = /\/files\/\{file\}$|\/files\/\{file_id\}\/content$/;
+const SENDS_BYTES = /\/files\/\{file\}$|\/(files\/\{file_id\}|merges\/\{merge\})\/content$/;
 
 /** Sends the browser elsewhere. */
 const SENDS_ON = /^get \/v1\/session\/oidc\//;

@@ -23,6 +23,7 @@ import { LastServed } from './adapters/last-served.service.js';
 import { PendingChangesController } from './adapters/pending-changes.controller.js';
 import { SharesController } from './adapters/shares.controller.js';
 import { BaseMovesController } from './adapters/base-moves.controller.js';
+import { MergesController } from './adapters/merges.controller.js';
 import { RevalidationsController } from './adapters/revalidations.controller.js';
 import { VersionSearchController } from './adapters/version-search.controller.js';
 import { VersionExportController } from './adapters/version-export.controller.js';
@@ -81,6 +82,7 @@ const CONTROLLERS = [
   VersionSearchController,
   RevalidationsController,
   BaseMovesController,
+  MergesController,
   FilesController,
   BatchesController,
   UsageController,

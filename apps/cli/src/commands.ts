@@ -15,6 +15,7 @@ import { lineage } from './commands/lineage.js';
 import { login, logout, whoami } from './commands/login.js';
 import { maintenanceCommands } from './commands/maintenance.js';
 import { merge } from './commands/merge.js';
+import { mergeCommands } from './commands/merges.js';
 import { pullCheckpoint } from './commands/model.js';
 import { models } from './commands/models.js';
 import { protectionCommands } from './commands/protection.js';
@@ -41,6 +42,7 @@ export const COMMANDS: readonly Command[] = [
   lineage,
   ...deriveCommands,
   merge,
+  ...mergeCommands,
   revalidate,
   ...moveCommands,
   ...shareCommands,

@@ -1,8 +1,9 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HubError } from '#hub/hub-error.js';
 import { type HubReference, parseHubReference } from '#hub/hub-reference.js';
 import { type Pulled, type PullProgress, pullModel, readPulled } from '#hub/pull-model.js';
+import { homeOf, readRevisions, revisionsFile } from '#hub/pulled-place.js';
 import { ModelError } from '#serving/model-error.js';
 
 export interface ModelPlaceSettings {
@@ -49,13 +50,13 @@ async function folderOf(
   { dataDir, hfEndpoint: endpoint, hfToken: token }: ModelPlaceSettings,
   { onProgress, onNotice, signal }: ModelPlaceHooks,
 ): Promise<string> {
-  const home = join(dataDir, 'models', reference.repo.replace('/', '--'), ...foldersOf(reference));
+  const home = homeOf(reference, dataDir);
   const at = (commit: string): string => join(home, commit);
   if (COMMIT.test(reference.revision) && (await readPulled(at(reference.revision))))
     return at(reference.revision);
   await mkdir(home, { recursive: true });
-  const revisions = join(home, 'revisions.json');
-  const commit = (await readRevisions(revisions))[reference.revision];
+  const revisions = revisionsFile(home);
+  const commit = (await readRevisions(home))[reference.revision];
   const hasCopy = commit !== undefined && (await readPulled(at(commit))) !== undefined;
   let pulled: Pulled;
   try {
@@ -73,15 +74,10 @@ async function folderOf(
     onNotice(`${error.message} What ${reference.revision} was last (${commit}) is served.`);
     return at(commit);
   }
-  const known = { ...(await readRevisions(revisions)), [reference.revision]: pulled.commit };
+  const known = { ...(await readRevisions(home)), [reference.revision]: pulled.commit };
   await writeFile(`${revisions}.${process.pid}`, JSON.stringify(known));
   await rename(`${revisions}.${process.pid}`, revisions);
   return pulled.folder;
-}
-
-/** Another folder of a repository is another model. */
-function foldersOf({ folder }: HubReference): string[] {
-  return folder === '' ? [] : [folder.replaceAll('/', '--')];
 }
 
 function nameOf({ repo, folder }: HubReference): string {
@@ -90,9 +86,4 @@ function nameOf({ repo, folder }: HubReference): string {
 
 function lastStep(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
-}
-
-async function readRevisions(path: string): Promise<Record<string, string>> {
-  const text = await readFile(path, 'utf8').catch(() => '{}');
-  return JSON.parse(text) as Record<string, string>;
 }

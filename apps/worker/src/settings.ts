@@ -76,6 +76,39 @@ export const workerSettings = {
     },
     text.bytes(2 * 2 ** 30).refine((bytes) => bytes >= LEAST_MEMORY_BYTES, 'expected at least 64M'),
   ),
+  mergeBasePath: setting(
+    {
+      name: 'MERGE_BASE_PATH',
+      summary:
+        "Folder of the base model's checkpoint on the worker's machine, into whose weights versions are merged (or `hf://...`, as an engine pulled it to `DATA_DIR`)",
+      defaultText: '`MODEL_PATH` (set by `npm start`); else none, and no merges',
+    },
+    text.optional(),
+  ),
+  mergeStorageBytes: setting(
+    {
+      name: 'MERGE_STORAGE_BYTES',
+      summary: 'What all merged checkpoints that are kept may take in storage; 0: none are made',
+      defaultText: '20G',
+    },
+    text.bytes(20 * 2 ** 30),
+  ),
+  mergeRetention_h: setting(
+    {
+      name: 'MERGE_RETENTION_HOURS',
+      summary: 'Hours after which a merged checkpoint is deleted',
+      defaultText: '24',
+    },
+    text.integer(24, 1, 8_760),
+  ),
+  mergeTimeout_s: setting(
+    {
+      name: 'MERGE_TIMEOUT_S',
+      summary: 'Seconds after which a worker gives up a merge',
+      defaultText: '7200',
+    },
+    text.integer(7_200, 1, 86_400),
+  ),
   deleteGrace_s: setting(
     {
       name: 'DELETE_GRACE_S',

@@ -31,6 +31,9 @@ import { ImportsService } from './imports/imports.service.js';
 import { SourceModels } from './imports/source-models.service.js';
 import { VersionImport } from './imports/version-import.entity.js';
 import { INGEST_JOB, INGEST_PRODUCER, type IngestJob } from './intake/ingest-job.js';
+import { Merge } from './merges/merge.entity.js';
+import { MergeStates } from './merges/merge-states.service.js';
+import { Merges } from './merges/merges.service.js';
 import { ModelResolver } from './registry/model-resolver.service.js';
 import { ResumableUpload } from './resumable/resumable-upload.entity.js';
 import { ResumableUploads } from './resumable/resumable-uploads.service.js';
@@ -70,6 +73,7 @@ export const adaptersEntities = [
   VersionBase,
   BaseMove,
   BaseMoveVersion,
+  Merge,
   StoredFile,
 ];
 
@@ -119,6 +123,8 @@ export class AdaptersModule implements OnApplicationShutdown {
       Revalidations,
       BaseMoveStates,
       BaseMoves,
+      MergeStates,
+      Merges,
     ];
     return {
       module: AdaptersModule,

@@ -9,6 +9,8 @@ import { WORKER_LOGGER, WORKER_SETTINGS } from '../worker-tokens.js';
 import { VersionJudge } from '#pipelines/evaluations/version-judge.service.js';
 import { MoveStep } from '../base-moves/move-step.service.js';
 import { RunBaseMoves } from '../base-moves/run-base-moves.js';
+import { MergeStep } from '../merges/merge-step.service.js';
+import { RunMerges } from '../merges/run-merges.js';
 import { DeliverWebhooks } from './deliver-webhooks.js';
 import { DispatchEvents } from './dispatch-events.js';
 import { RunPipelines } from './run-pipelines.js';
@@ -22,7 +24,7 @@ export interface WorkerPipelinesOptions {
   readonly imports: readonly DynamicModule[];
 }
 
-/** The jobs of fine-tune pipelines, moves to another base, and webhooks. */
+/** The jobs of fine-tune pipelines, moves to another base, merges, and webhooks. */
 @Module({})
 export class WorkerPipelinesModule {
   static forRoot({ settings, logger, imports }: WorkerPipelinesOptions): DynamicModule {
@@ -41,6 +43,8 @@ export class WorkerPipelinesModule {
         VersionJudge,
         MoveStep,
         RunBaseMoves,
+        MergeStep,
+        RunMerges,
       ],
     };
   }

@@ -1,8 +1,15 @@
 import type { StoredFile } from '#adapters/blobs/stored-file.entity.js';
-import type { FileResource } from '#contracts/openai/files.js';
+import type { FilePurpose, FileResource } from '#contracts/openai/files.js';
 import { idBehind, publicId } from '#stores/ids.js';
 
 const PREFIX = 'file-';
+
+/** A file that /v1/files shows. */
+export type BatchFile = StoredFile & { readonly purpose: FilePurpose };
+
+export function isBatchFile(row: StoredFile): row is BatchFile {
+  return row.purpose !== 'merged_model';
+}
 
 export const publicFileId = (id: string): string => publicId(PREFIX, id);
 export const fileIdBehind = (text: string): string | undefined => idBehind(PREFIX, text);
@@ -14,7 +21,7 @@ export function fileResource({
   expiresAt,
   filename,
   purpose,
-}: StoredFile): FileResource {
+}: BatchFile): FileResource {
   return {
     id: publicFileId(id),
     object: 'file',

@@ -20,7 +20,7 @@ import { BLOBS } from '#stores/stores.module.js';
 import { DataSource, type EntityManager } from 'typeorm';
 import { publicBatchId } from '../batch-resource.js';
 import { BATCHES_SETTINGS, type batchesSettings } from '../settings.js';
-import { fileIdBehind, fileResource } from './file-resource.js';
+import { type BatchFile, fileIdBehind, fileResource, isBatchFile } from './file-resource.js';
 import { type FileSource, FileUpload } from './file-upload.js';
 
 const DAY_MS = 24 * 3600_000;
@@ -91,13 +91,13 @@ export class FilesService {
       .getRepository(StoredFile)
       .createQueryBuilder('file')
       .where('file.tenant_id = :tenantId', { tenantId })
-      .andWhere('(file.expires_at IS NULL OR file.expires_at > now())')
+      .andWhere("file.purpose <> 'merged_model' AND (file.expires_at IS NULL OR file.expires_at > now())")
       .orderBy('file.id', order === 'asc' ? 'ASC' : 'DESC')
       .take(limit + 1);
     if (id !== undefined) query.andWhere(`file.id ${order === 'asc' ? '>' : '<'} :id`, { id });
     if (purpose !== undefined) query.andWhere('file.purpose = :purpose', { purpose });
     const rows = await query.getMany();
-    const data = rows.slice(0, limit).map(fileResource);
+    const data = rows.slice(0, limit).filter(isBatchFile).map(fileResource);
     const [first_id, last_id] = [data.at(0)?.id ?? null, data.at(-1)?.id ?? null];
     return { object: 'list', data, has_more: rows.length > limit, first_id, last_id };
   }
@@ -106,7 +106,7 @@ export class FilesService {
     return fileResource(await this.find(tenantId, fileId));
   }
 
-  async find(tenantId: string, fileId: string): Promise<StoredFile> {
+  async find(tenantId: string, fileId: string): Promise<BatchFile> {
     const row = await findFile(this.database.manager, { tenantId, fileId });
     if (!row) throw noFile();
     return row;
@@ -157,7 +157,7 @@ export class FilesService {
     return gone;
   }
 
-  #newFile({ tenantId, filename, blob, expiresAfter_s }: MadeFile): StoredFile {
+  #newFile({ tenantId, filename, blob, expiresAfter_s }: MadeFile): BatchFile {
     const createdAt = new Date();
     const { fileRetention_days: days } = this.settings;
     const kept_ms = expiresAfter_s === null ? days && days * DAY_MS : expiresAfter_s * 1000;
@@ -183,14 +183,15 @@ interface FileWhere {
 export async function findFile(
   manager: EntityManager,
   { tenantId, fileId, lock = false }: FileWhere,
-): Promise<StoredFile | undefined> {
+): Promise<BatchFile | undefined> {
   const id = fileIdBehind(fileId);
   if (id === undefined) return undefined;
   const row = await manager.findOne(StoredFile, {
     where: { id, tenantId },
     ...(lock ? { lock: { mode: 'pessimistic_write' as const } } : {}),
   });
-  return row && (row.expiresAt === null || row.expiresAt.getTime() > Date.now()) ? row : undefined;
+  const isThere = row && isBatchFile(row) && (row.expiresAt === null || row.expiresAt.getTime() > Date.now());
+  return isThere ? row : undefined;
 }
 
 function parseFields(fields: Readonly<Record<string, unknown>>): FileFields {
