@@ -14,24 +14,37 @@ import { gzipSync } from 'node:zlib';
  * @typedef {Readonly<Record<string, Chunk>>} Manifest by source file
  */
 
+/** What the entry asks for whichever page is wanted. */
+export const APP = 'src/app.tsx';
+
 /** First load of any page, in bytes after gzip. */
 export const FIRST_LOAD_LIMIT_BYTES = 250_000;
 
 /**
- * Every file that has to be there before `source` runs.
+ * Every chunk that has to be there before `source` runs.
  * @param {Manifest} manifest
  * @param {string} source
- * @param {Set<string>} [seen]
- * @returns {Set<string>} of file names
+ * @param {Map<string, Chunk>} [seen]
+ * @returns {Map<string, Chunk>} by source
  */
-export function filesOf(manifest, source, seen = new Set()) {
+function chunksOf(manifest, source, seen = new Map()) {
   const chunk = manifest[source];
   if (!chunk) throw new Error(`the build's manifest has no ${source}`);
-  if (seen.has(chunk.file)) return seen;
-  seen.add(chunk.file);
-  for (const style of chunk.css ?? []) seen.add(style);
-  for (const each of chunk.imports ?? []) filesOf(manifest, each, seen);
+  if (seen.has(source)) return seen;
+  seen.set(source, chunk);
+  for (const each of chunk.imports ?? []) chunksOf(manifest, each, seen);
   return seen;
+}
+
+/**
+ * Every file that has to be there before any of `sources` runs.
+ * @param {Manifest} manifest
+ * @param {...string} sources
+ * @returns {Set<string>} of file names
+ */
+export function filesOf(manifest, ...sources) {
+  const chunks = sources.flatMap((source) => [...chunksOf(manifest, source).values()]);
+  return new Set(chunks.flatMap(({ file, css = [] }) => [file, ...css]));
 }
 
 /**
@@ -56,9 +69,11 @@ export function firstLoads(folder) {
     return sum;
   };
   const html = gzipSync(readFileSync(join(folder, 'index.html'))).length;
-  const common = filesOf(manifest, entry);
+  const common = filesOf(manifest, entry, APP);
   const shared = sizeOf(common) + html;
-  return (manifest[entry]?.dynamicImports ?? [])
+  const asked = [...chunksOf(manifest, entry).values()].flatMap(({ dynamicImports = [] }) => dynamicImports);
+  return [...new Set(asked)]
+    .filter((source) => source !== APP)
     .map((page) => {
       const own = [...filesOf(manifest, page)].filter((file) => !common.has(file));
       const own_bytes = sizeOf(own);

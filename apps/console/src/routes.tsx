@@ -7,6 +7,7 @@ import {
 } from '@tanstack/react-router';
 import { Layout } from './layout/layout';
 import { Missing } from './layout/missing';
+import { BASE, PAGES } from './addresses';
 
 interface RootSearch {
   /** The tenant for which an operator acts. */
@@ -40,104 +41,104 @@ const overview = createRoute({
   getParentRoute: () => root,
   path: '/',
   validateSearch: texts('range'),
-  component: lazyRouteComponent(() => import('./pages/home'), 'Home'),
+  component: lazyRouteComponent(PAGES['/'], 'Home'),
 });
 const signIn = createRoute({
   getParentRoute: () => root,
   path: '/sign-in',
   validateSearch: texts('next', 'refused', 'request'),
-  component: lazyRouteComponent(() => import('./pages/sign-in'), 'SignIn'),
+  component: lazyRouteComponent(PAGES['/sign-in'], 'SignIn'),
 });
 const adapters = createRoute({
   getParentRoute: () => root,
   path: '/adapters',
   validateSearch: texts('name', 'label', 'state', 'digest'),
-  component: lazyRouteComponent(() => import('./pages/adapters'), 'Adapters'),
+  component: lazyRouteComponent(PAGES['/adapters'], 'Adapters'),
 });
 const adapter = createRoute({
   getParentRoute: () => root,
   path: '/adapters/$adapter',
   validateSearch: texts('tab', 'canary'),
-  component: lazyRouteComponent(() => import('./pages/adapter'), 'AdapterPage'),
+  component: lazyRouteComponent(PAGES['/adapters/$adapter'], 'AdapterPage'),
 });
 const version = createRoute({
   getParentRoute: () => root,
   path: '/adapters/$adapter/versions/$version',
-  component: lazyRouteComponent(() => import('./pages/version'), 'VersionPage'),
+  component: lazyRouteComponent(PAGES['/adapters/$adapter/versions/$version'], 'VersionPage'),
 });
 const upload = createRoute({
   getParentRoute: () => root,
   path: '/upload',
   validateSearch: texts('adapter', 'from'),
-  component: lazyRouteComponent(() => import('./pages/upload'), 'Upload'),
+  component: lazyRouteComponent(PAGES['/upload'], 'Upload'),
 });
 const playground = createRoute({
   getParentRoute: () => root,
   path: '/playground',
   validateSearch: texts('model', 'mode', 'request'),
-  component: lazyRouteComponent(() => import('./pages/playground'), 'Playground'),
+  component: lazyRouteComponent(PAGES['/playground'], 'Playground'),
 });
 const compare = createRoute({
   getParentRoute: () => root,
   path: '/compare',
   validateSearch: texts('models', 'set'),
-  component: lazyRouteComponent(() => import('./pages/compare'), 'Compare'),
+  component: lazyRouteComponent(PAGES['/compare'], 'Compare'),
 });
 const engines = createRoute({
   getParentRoute: () => root,
   path: '/engines',
-  component: lazyRouteComponent(() => import('./pages/engines'), 'Engines'),
+  component: lazyRouteComponent(PAGES['/engines'], 'Engines'),
 });
 const usage = createRoute({
   getParentRoute: () => root,
   path: '/usage',
   validateSearch: texts('days', 'by', 'range'),
-  component: lazyRouteComponent(() => import('./pages/usage'), 'Usage'),
+  component: lazyRouteComponent(PAGES['/usage'], 'Usage'),
 });
 const requests = createRoute({
   getParentRoute: () => root,
   path: '/requests',
   validateSearch: texts('tail', 'failed', 'request'),
-  component: lazyRouteComponent(() => import('./pages/requests'), 'Requests'),
+  component: lazyRouteComponent(PAGES['/requests'], 'Requests'),
 });
 const fineTune = createRoute({
   getParentRoute: () => root,
   path: '/fine-tune',
   validateSearch: texts('tab', 'hook', 'endpoint'),
-  component: lazyRouteComponent(() => import('./pages/fine-tune'), 'FineTune'),
+  component: lazyRouteComponent(PAGES['/fine-tune'], 'FineTune'),
 });
 const tenants = createRoute({
   getParentRoute: () => root,
   path: '/tenants',
-  component: lazyRouteComponent(() => import('./pages/tenants'), 'Tenants'),
+  component: lazyRouteComponent(PAGES['/tenants'], 'Tenants'),
 });
 const tenant = createRoute({
   getParentRoute: () => root,
   path: '/tenants/$name',
-  component: lazyRouteComponent(() => import('./pages/tenant'), 'TenantPage'),
+  component: lazyRouteComponent(PAGES['/tenants/$name'], 'TenantPage'),
 });
 const jobs = createRoute({
   getParentRoute: () => root,
   path: '/jobs',
   validateSearch: texts('queue', 'state'),
-  component: lazyRouteComponent(() => import('./pages/jobs'), 'Jobs'),
+  component: lazyRouteComponent(PAGES['/jobs'], 'Jobs'),
 });
 const audit = createRoute({
   getParentRoute: () => root,
   path: '/audit',
   validateSearch: texts('action', 'actor', 'subject'),
-  component: lazyRouteComponent(() => import('./pages/audit'), 'Audit'),
+  component: lazyRouteComponent(PAGES['/audit'], 'Audit'),
 });
 const settings = createRoute({
   getParentRoute: () => root,
   path: '/settings',
   validateSearch: texts('find'),
-  component: lazyRouteComponent(() => import('./pages/settings'), 'Settings'),
+  component: lazyRouteComponent(PAGES['/settings'], 'Settings'),
 });
 const maintenance = createRoute({
   getParentRoute: () => root,
   path: '/maintenance',
-  component: lazyRouteComponent(() => import('./pages/maintenance'), 'Maintenance'),
+  component: lazyRouteComponent(PAGES['/maintenance'], 'Maintenance'),
 });
 
 export const router = createRouter({
@@ -161,7 +162,7 @@ export const router = createRouter({
     maintenance,
     settings,
   ]),
-  basepath: '/console',
+  basepath: BASE,
   defaultPreload: 'intent',
   scrollRestoration: true,
 });

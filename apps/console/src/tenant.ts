@@ -1,4 +1,4 @@
-import { useSearch } from '@tanstack/react-router';
+import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useSession } from './api/session';
 
 export interface Acting {
@@ -16,4 +16,13 @@ export function useActing(): Acting {
   if (!session) return { header: undefined, name: undefined, readOnly: true };
   if (session.tenant) return { header: undefined, name: session.tenant.name, readOnly: session.viewing };
   return { header: tenant, name: tenant, readOnly: false };
+}
+
+/** The tenant that the address names, and how it names another or none. */
+export function useChosenTenant(): [string | undefined, (name: string | undefined) => void] {
+  const navigate = useNavigate();
+  const { tenant } = useSearch({ strict: false }) as { tenant?: string };
+  const choose = (name: string | undefined): void =>
+    void navigate({ to: '.', search: (search) => ({ ...search, tenant: name }) as never });
+  return [tenant, choose];
 }

@@ -1,21 +1,15 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import type { ClosedSession, OpenSession, SessionResource, SignInMethods } from '#contracts/session-api.js';
-import { ApiError, call } from './client';
+import { call } from './client';
+import { whoIsSignedIn } from './who';
 
-const KEY = ['session'];
+export const SESSION_KEY = ['session'];
 
 /** Who is signed in; null: nobody. */
 export function useSession() {
   return useQuery({
-    queryKey: KEY,
-    queryFn: async ({ signal }): Promise<SessionResource | null> => {
-      try {
-        return await call<SessionResource>('/v1/session', { signal });
-      } catch (error) {
-        if (error instanceof ApiError && error.status === 401) return null;
-        throw error;
-      }
-    },
+    queryKey: SESSION_KEY,
+    queryFn: ({ signal }) => whoIsSignedIn(signal),
     staleTime: 30_000,
     refetchInterval: 60_000,
   });
@@ -27,7 +21,7 @@ export function useSignIn() {
     mutationFn: (body: OpenSession) => call<SessionResource>('/v1/session', { method: 'POST', body }),
     onSuccess: (session) => {
       client.clear();
-      client.setQueryData(KEY, session);
+      client.setQueryData(SESSION_KEY, session);
     },
   });
 }
@@ -49,7 +43,7 @@ export function useSignOut() {
     },
     onSettled: () => {
       client.clear();
-      client.setQueryData(KEY, null);
+      client.setQueryData(SESSION_KEY, null);
     },
   });
 }
@@ -62,7 +56,7 @@ export function useViewAs() {
       call<SessionResource>('/v1/session/view', { method: 'PUT', body: { tenant } }),
     onSuccess: (session) => {
       client.clear();
-      client.setQueryData(KEY, session);
+      client.setQueryData(SESSION_KEY, session);
     },
   });
 }

@@ -1,19 +1,24 @@
-import { ActionIcon, Menu, Text, useMantineColorScheme } from '@mantine/core';
-import { IconLogout, IconMoon, IconSun, IconSunMoon, IconUser } from '@tabler/icons-react';
+import { Menu, Text, useMantineColorScheme } from '@mantine/core';
+import { IconLogout, IconMoon, IconSun, IconSunMoon } from '@tabler/icons-react';
 import { useNavigate } from '@tanstack/react-router';
+import { useEffect, useState } from 'react';
 import type { SessionResource } from '#contracts/session-api.js';
 import { useSignOut } from '../api/session';
+import { Outline, PERSON } from './outline';
 
+/** Opens as it comes, which its button's first click asks for; closed again, it leaves the focus on the button. */
 export function AccountMenu({ session }: { session: SessionResource }) {
   const signOut = useSignOut();
   const navigate = useNavigate();
+  const [opened, setOpened] = useState(false);
+  useEffect(() => setOpened(true), []);
   const { setColorScheme } = useMantineColorScheme();
   return (
-    <Menu position="bottom-end" withinPortal>
+    <Menu position="bottom-end" withinPortal opened={opened} onChange={setOpened}>
       <Menu.Target>
-        <ActionIcon variant="default" size="lg" aria-label="Account">
-          <IconUser size={18} />
-        </ActionIcon>
+        <button type="button" className="shell-button" aria-label="Account" autoFocus>
+          <Outline d={PERSON} />
+        </button>
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Label>

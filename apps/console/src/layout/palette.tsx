@@ -1,5 +1,5 @@
-import { ActionIcon, Kbd, Modal, NavLink, ScrollArea, Text, TextInput, Tooltip } from '@mantine/core';
-import { useDebouncedValue, useDisclosure, useHotkeys } from '@mantine/hooks';
+import { Kbd, Modal, NavLink, ScrollArea, Text, TextInput } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
 import { IconSearch } from '@tabler/icons-react';
 import { useNavigate } from '@tanstack/react-router';
 import { type KeyboardEvent, useMemo, useState } from 'react';
@@ -16,21 +16,18 @@ interface Command {
   readonly run: () => void;
 }
 
-/** Ctrl-K: any page and any adapter by a few letters. */
-export function Palette({ session }: { session: SessionResource }) {
-  const [opened, { open, close }] = useDisclosure();
-  useHotkeys([['mod+K', open]], []);
+interface PaletteProps {
+  readonly session: SessionResource;
+  readonly opened: boolean;
+  readonly close: () => void;
+}
+
+/** Any page and any adapter by a few letters. */
+export function Palette({ session, opened, close }: PaletteProps) {
   return (
-    <>
-      <Tooltip label="Go to … (Ctrl K)">
-        <ActionIcon variant="default" size="lg" onClick={open} aria-label="Go to">
-          <IconSearch size={18} />
-        </ActionIcon>
-      </Tooltip>
-      <Modal opened={opened} onClose={close} withCloseButton={false} padding="xs" title="Go to">
-        {opened && <Search session={session} close={close} />}
-      </Modal>
-    </>
+    <Modal opened={opened} onClose={close} withCloseButton={false} padding="xs" title="Go to">
+      {opened && <Search session={session} close={close} />}
+    </Modal>
   );
 }
 

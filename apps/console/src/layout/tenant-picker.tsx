@@ -1,35 +1,22 @@
-import { Badge, Select } from '@mantine/core';
-import { useNavigate, useSearch } from '@tanstack/react-router';
+import { Select } from '@mantine/core';
 import type { TenantResource } from '#contracts/admin-api.js';
-import type { SessionResource } from '#contracts/session-api.js';
 import { useList } from '../api/lists';
+import { useChosenTenant } from '../tenant';
 
-/** An operator acts for the tenant chosen here; a tenant's key is always its own. */
-export function TenantPicker({ session }: { session: SessionResource }) {
-  if (!session.operator || session.viewing) {
-    return (
-      <Badge variant="light" size="lg" tt="none">
-        {session.tenant?.name}
-      </Badge>
-    );
-  }
-  return <Picker />;
-}
-
-function Picker() {
-  const navigate = useNavigate();
-  const { tenant } = useSearch({ strict: false }) as { tenant?: string };
+/** All tenants, to be searched. Comes opened: it is there from its field's first use on. */
+export function TenantPicker() {
+  const [tenant, choose] = useChosenTenant();
   const { rows = [] } = useList<TenantResource>('/v1/admin/tenants', { limit: 1000 });
   const names = rows.map(({ name }) => name);
   return (
     <Select
       aria-label="Tenant"
+      autoFocus
+      defaultDropdownOpened
       placeholder="Choose a tenant"
       data={tenant !== undefined && !names.includes(tenant) ? [tenant, ...names] : names}
       value={tenant ?? null}
-      onChange={(name) =>
-        void navigate({ to: '.', search: (search) => ({ ...search, tenant: name ?? undefined }) as never })
-      }
+      onChange={(name) => choose(name ?? undefined)}
       searchable
       clearable
       clearButtonProps={{ 'aria-label': 'No tenant' }}
