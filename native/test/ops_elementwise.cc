@@ -35,6 +35,32 @@ TEST_CASE("add_scaled, scale and soft_cap work on every element, however many") 
   }
 }
 
+TEST_CASE("multiply takes its factors from columns of wider rows") {
+  Random random(63);
+  constexpr int64_t kWidth = 3 * 33;
+  for (const int64_t rows : {1, 7, 600}) {
+    const auto x = random_floats(random, rows * kWidth, -5, 5);
+    const auto before = random_floats(random, rows * 33, -5, 5);
+    for (const int64_t column : {0, 33, 66}) {
+      std::vector<double> values, bounds;
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t i = 0; i < 33; ++i) {
+          values.push_back(static_cast<double>(before[static_cast<size_t>(row * 33 + i)]) *
+                           static_cast<double>(x[static_cast<size_t>(row * kWidth + column + i)]));
+          bounds.push_back(kEpsilon * std::abs(values.back()));
+        }
+      }
+      for (const auto& backend : all_backends()) {
+        const auto y = on_device(*backend, before, 33);
+        const auto from = on_device(*backend, x, kWidth);
+        submit(*backend, [&] { backend->multiply(whole(*y), whole(*from), column); });
+        INFO(device_of(*backend), " rows=", rows, " column=", column);
+        CHECK(worst_ratio(from_device(*backend, *y), values, bounds) <= 1.0);
+      }
+    }
+  }
+}
+
 TEST_CASE("embed_positions adds the row of each token's own position") {
   Random random(62);
   const HeadShape heads{1, 1, 2};

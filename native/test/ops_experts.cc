@@ -62,11 +62,12 @@ std::vector<ExpertDesc> descriptions(const std::vector<ExpertCase>& cases) {
 }
 
 std::vector<ChosenExpert> routed(const RouterDesc& desc, const float* logits,
-                                 std::span<const float> choice_bias = {}) {
+                                 std::span<const float> choice_bias = {},
+                                 std::span<const float> expert_scale = {}) {
   Router router;
   router.reserve(desc.experts);
   std::vector<ChosenExpert> chosen(static_cast<size_t>(desc.chosen));
-  router.route(chosen, logits, desc, choice_bias);
+  router.route(chosen, logits, desc, choice_bias, expert_scale);
   return chosen;
 }
 
@@ -276,6 +277,51 @@ TEST_CASE("a router chooses by score and bias, within the best groups, and weigh
   RouterDesc grouped{.experts = 4, .chosen = 2, .score = RouterScore::sigmoid};
   grouped.groups = 2;
   CHECK(chosen_by(grouped, {0.9f, -3.0f, 0.5f, 0.4f}) == std::vector<int32_t>{2, 3});
+}
+
+TEST_CASE("experts give what each has a scale of its own for, after the weights were made to sum to 1") {
+  Random random(74);
+  std::vector<ExpertCase> cases;
+  for (int e = 0; e < kExperts; ++e) cases.push_back(random_expert(random));
+  constexpr int64_t kRows = 20;
+  const auto x = random_floats(random, kRows * kHidden);
+  const auto logits = random_floats(random, kRows * kExperts, -2, 2);
+  const auto scale = random_floats(random, kExperts, -2, 2);
+  RouterDesc router{.experts = kExperts, .chosen = 2, .renormalize = true};
+  std::vector<double> sums, bounds;
+  for (int64_t row = 0; row < kRows; ++row) {
+    const float* const own = &logits[static_cast<size_t>(row * kExperts)];
+    const auto plain = routed(router, own), scaled = routed(router, own, {}, scale);
+    std::vector<double> values(kHidden, 0.0), bound(kHidden, 0.0);
+    for (size_t i = 0; i < scaled.size(); ++i) {
+      REQUIRE(scaled[i].expert == plain[i].expert);
+      const double weight = static_cast<double>(plain[i].weight) *
+                            static_cast<double>(scale[static_cast<size_t>(plain[i].expert)]);
+      CHECK(static_cast<double>(scaled[i].weight) == doctest::Approx(weight));
+      expect_expert(cases[static_cast<size_t>(plain[i].expert)], &x[static_cast<size_t>(row * kHidden)],
+                    weight, values, bound);
+    }
+    sums.insert(sums.end(), values.begin(), values.end());
+    bounds.insert(bounds.end(), bound.begin(), bound.end());
+  }
+  for (const auto& backend : all_backends()) {
+    INFO(device_of(*backend));
+    const auto experts = backend->experts_create(descriptions(cases));
+    REQUIRE(experts);
+    const auto device_x = on_device(*backend, x, kHidden),
+               device_logits = on_device(*backend, logits, kExperts),
+               device_scale = on_device(*backend, scale, kExperts), y = on_device(*backend, x, kHidden);
+    router.expert_scale = device_scale.get();
+    submit(*backend, [&] {
+      backend->experts({.y = whole(*y),
+                        .x = whole(*device_x),
+                        .logits = whole(*device_logits),
+                        .router = router,
+                        .activation = {}},
+                       **experts);
+    });
+    CHECK(worst_ratio(from_device(*backend, *y), sums, bounds) <= 1.0);
+  }
 }
 
 TEST_CASE("gate_rows scales each row by the sigmoid of its gate") {

@@ -157,6 +157,51 @@ TEST_CASE(
   }
 }
 
+// Held against rows that have all three: what is left out there changes nothing.
+TEST_CASE("rows of queries and keys give keys as values, and rows of queries alone see what others wrote") {
+  Random random(59);
+  for (const HeadShape heads : {HeadShape{4, 2, 64}, {3, 1, 20}, {4, 4, 6}}) {
+    const int64_t q_width = int64_t{heads.q_heads} * heads.head_dim;
+    const int64_t kv_width = int64_t{heads.kv_heads} * heads.head_dim;
+    const KvCase kv = random_kv(random, heads, 16, DType::f32, {60, 12});
+    StepCase all = step_of(kv, {{0, 0, 60}, {1, 0, 12}});
+    std::vector<float> keys, queries;
+    for (int64_t row = 0; row < all.rows(); ++row) {
+      const auto q = all.qkv.begin() + row * heads.width(), k = q + q_width;
+      std::copy(k, k + kv_width, k + kv_width);
+      keys.insert(keys.end(), q, k + kv_width);
+      queries.insert(queries.end(), q, k);
+    }
+    const Numbers q_gain = random_tensor(random, 1, heads.head_dim, DType::f32, 0.5, 2);
+    const Numbers k_gain = random_tensor(random, 1, heads.head_dim, DType::f32, 0.5, 2);
+    for (const auto& backend : all_backends()) {
+      const auto rotation = rotation_of(*backend, some_rotation(heads, 1.0f));
+      NormDesc plain;
+      plain.width = heads.head_dim;
+      const auto q = backend->norm_create(rms_of(q_gain)), k = backend->norm_create(rms_of(k_gain)),
+                 v = backend->norm_create(plain);
+      const HeadNorms norms{{q->get(), 1e-6f, {}}, {k->get(), 1e-6f, {}}, {v->get(), 1e-6f, {}}};
+      const auto cache = create_kv(*backend, kv, 2);
+      const auto run = [&](const std::vector<float>& rows, Projected projected, int layer) {
+        AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim};
+        desc.projected = projected;
+        const auto qkv = on_device(*backend, rows, desc.width());
+        const auto out =
+            on_device(*backend, std::vector<float>(static_cast<size_t>(all.rows() * q_width), NAN), q_width);
+        submit(*backend, all.input(), [&] {
+          backend->rope_kv(whole(*qkv), *cache, layer, *rotation, desc, norms);
+          backend->attention(whole(*out), whole(*qkv), *cache, layer, desc);
+        });
+        return from_device(*backend, *out);
+      };
+      const auto expected = run(all.qkv, Projected::qkv, 0);
+      INFO(device_of(*backend), " head_dim=", heads.head_dim);
+      CHECK((run(keys, Projected::qk, 1) == expected));
+      CHECK((run(queries, Projected::q, 1) == expected));
+    }
+  }
+}
+
 TEST_CASE("rope_kv scales queries by their position where it is asked to") {
   Random random(57);
   const HeadShape heads{2, 1, 8};

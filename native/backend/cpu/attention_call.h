@@ -112,7 +112,7 @@ struct CpuBackend::AttentionCall {
   }
 
   void load_queries(const Item& item, float* q) const {
-    const int64_t row_floats = int64_t{desc.q_heads + 2 * desc.kv_heads} * head_dim();
+    const int64_t row_floats = desc.width();
     const int64_t width = int64_t{group} * head_dim();
     for (int head = item.heads.begin; head < item.heads.end; ++head) {
       for (int row = 0; row < item.block.rows; ++row) {

@@ -71,6 +71,7 @@ class CpuBackend final : public Backend {
     if (step_.runs()) experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
   }
   void gate_rows(TensorView y, TensorView gate) override;
+  void multiply(TensorView y, TensorView x, int64_t column) override;
   void add_scaled(TensorView y, TensorView x, float factor) override;
   void scale(TensorView y, float factor) override;
   void soft_cap(TensorView y, float cap) override;

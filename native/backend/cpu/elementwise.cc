@@ -1,4 +1,5 @@
 // What a network does to activations element by element.
+#include <cassert>
 #include <cmath>
 
 #include "backend/cpu/cpu_backend.h"
@@ -20,6 +21,14 @@ void CpuBackend::gate_rows(TensorView y, TensorView gate) {
     const double factor = 1.0 / (1.0 + std::exp(-static_cast<double>(f32(gate)[row])));
     float* const own = f32(y) + row * y.cols;
     kernels_.scale_row(own, own, static_cast<float>(factor), y.cols);
+  });
+}
+
+void CpuBackend::multiply(TensorView y, TensorView x, int64_t column) {
+  if (!step_.runs()) return;
+  assert(column + y.cols <= x.cols && y.rows == x.rows);
+  for_rows(y.rows, y.cols, [&](int64_t row, int) {
+    kernels_.multiply_row(f32(y) + row * y.cols, f32(x) + row * x.cols + column, y.cols);
   });
 }
 

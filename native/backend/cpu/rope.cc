@@ -70,9 +70,8 @@ void CpuBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation&
   const StepInput& step = step_.input();
   const auto& cache = static_cast<const CpuKvCache&>(kv);
   const int64_t head_dim = attention.head_dim;
-  const int64_t q_width = attention.q_heads * head_dim;
-  const int64_t kv_width = attention.kv_heads * head_dim;
-  const int64_t width = q_width + 2 * kv_width;
+  const int64_t q_width = attention.q_width(), kv_width = attention.kv_width(), width = attention.width();
+  const bool has_keys = attention.projected != Projected::q;
   const int64_t rows = step_.rows();
   const auto half = static_cast<int64_t>(rope.inv_freq.size());
   assert(head_dim == cache.head_dim(layer) && attention.kv_heads == cache.kv_heads(layer));
@@ -80,19 +79,24 @@ void CpuBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation&
   const float* const cos = half == 0 ? nullptr : rope_angles(turn);
   const float* const sin = half == 0 ? nullptr : cos + rows * half;
   float* const first = f32(qkv);
-  for_rows(rows, width, [&](int64_t row, int) {
+  for_rows(rows, width, [&](int64_t row, int thread) {
     float* const q = first + row * width;
     float* const k = q + q_width;
-    float* const v = k + kv_width;
+    float* const rotated_end = has_keys ? k + kv_width : k;
+    float* v = k + kv_width;
     if (attention.clip > 0) {
       for (int64_t i = 0; i < width; ++i) q[i] = std::clamp(q[i], -attention.clip, attention.clip);
     }
+    if (attention.projected == Projected::qk) {  // a key is its value before anything is done to it
+      v = thread_scratch_[static_cast<size_t>(thread)].floats(static_cast<size_t>(kv_width + kSlack));
+      std::copy_n(k, kv_width, v);
+    }
     const auto normalize_both = [&] {
       normalize_heads(norms.q, q, q_width, row);
-      normalize_heads(norms.k, k, kv_width, row);
+      if (has_keys) normalize_heads(norms.k, k, kv_width, row);
     };
     if (!norms.after_rope) normalize_both();
-    for (float* head = q; half > 0 && head < v; head += head_dim) {
+    for (float* head = q; half > 0 && head < rotated_end; head += head_dim) {
       if (rope.interleaved) {
         kernels_.rotate_pairs(head, cos + row * half, sin + row * half, static_cast<int>(half));
       } else {
@@ -100,11 +104,12 @@ void CpuBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation&
       }
     }
     if (norms.after_rope) normalize_both();
-    normalize_heads(norms.v, v, kv_width, row);
     if (attention.query_scaling.beta != 0.0f) {
       const int32_t position = step.position[static_cast<size_t>(row)];
       kernels_.scale_row(q, q, query_scale(attention.query_scaling, position), q_width);
     }
+    if (!has_keys) return;
+    normalize_heads(norms.v, v, kv_width, row);
     const int32_t slot = step.kv_slot[static_cast<size_t>(row)];
     for (int head = 0; head < attention.kv_heads; ++head) {
       store_kv(cache, {layer, slot, head}, k + head * head_dim, v + head * head_dim);

@@ -52,6 +52,13 @@ Status CudaBackend::reserve(const StepLimits& limits, const NetworkShape& shape)
                      std::to_string(kMostHeadDim) + " are served yet",
                  ErrorKind::unsupported};
   }
+  if (!shape.whole_qkv) {
+    return Error{
+        "layers whose values are their keys, or another layer's, are not served on a CUDA device yet",
+        ErrorKind::unsupported};
+  }
+  if (shape.layer_inputs)
+    return Error{"per-layer inputs are not served on a CUDA device yet", ErrorKind::unsupported};
   return guarded([&]() -> Status {
     limits_ = limits;
     shape_ = shape;

@@ -48,6 +48,7 @@ class CudaBackend final : public Backend {
                  const AttentionDesc& desc) override;
   void experts(const ExpertsCall& call, const Experts& experts) override;
   void gate_rows(TensorView y, TensorView gate) override;
+  void multiply(TensorView y, TensorView x, int64_t column) override;
   void add_scaled(TensorView y, TensorView x, float factor) override;
   void scale(TensorView y, float factor) override;
   void soft_cap(TensorView y, float cap) override;

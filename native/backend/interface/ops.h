@@ -49,6 +49,13 @@ struct QueryScaling {
   int shift = 0;
 };
 
+// What the rows that rope_kv and attention read hold.
+enum class Projected : uint8_t {
+  qkv,  // queries, keys and values: [(HQ + 2 HKV) D]
+  qk,   // queries and keys, which before their norm and rotation are the values, too: [(HQ + HKV) D]
+  q,    // queries, of a layer that reads the keys and values of another: [HQ D]
+};
+
 struct AttentionDesc {
   int q_heads = 0;
   int kv_heads = 0;
@@ -62,6 +69,15 @@ struct AttentionDesc {
   const Tensor* alibi_slopes = nullptr;
   QueryScaling query_scaling = {};
   float clip = 0.0f;  // above 0: q, k and v are brought within [-clip, clip] before anything else
+  Projected projected = Projected::qkv;
+
+  int64_t q_width() const { return int64_t{q_heads} * head_dim; }
+  int64_t kv_width() const { return int64_t{kv_heads} * head_dim; }
+  // Of a row.
+  int64_t width() const {
+    const int64_t others = projected == Projected::qkv ? 2 : projected == Projected::qk ? 1 : 0;
+    return q_width() + others * kv_width();
+  }
 };
 
 // f of a gated (act(gate) * up, Shazeer 2020) or plain map.
@@ -100,7 +116,8 @@ struct RouterDesc {
   // More than one: experts are chosen out of the best chosen_groups of so many groups of equal size.
   int groups = 1;
   int chosen_groups = 1;
-  const Tensor* choice_bias = nullptr;  // [E] or null: added to the scores for the choice alone
+  const Tensor* choice_bias = nullptr;   // [E] or null: added to the scores for the choice alone
+  const Tensor* expert_scale = nullptr;  // [E] or null: multiplies the weights in the end
 };
 // y [rows, H] = (or, `add`, +=) the sum over each row's experts of weight * down(f(gate) * up).
 struct ExpertsCall {
@@ -175,16 +192,18 @@ class Backend {
   // The adapters of the linear op after the next one: a backend may bring their weights nearer while it
   // computes that. Changes no result.
   virtual void linear_soon(std::span<const LinearSegment> segments) { (void)segments; }
-  // qkv [T, (HQ + 2 HKV) D]: normalizes, rotates q and k in place by the rows' positions, writes k and v to
-  // the rows' KV slots.
+  // qkv [T, attention.width()]: normalizes, rotates q and k in place by the rows' positions, writes k and v
+  // to the rows' KV slots of the cache's `layer`. Of queries alone nothing is written.
   virtual void rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation& rotation,
                        const AttentionDesc& attention, const HeadNorms& norms = {}) = 0;
-  // out [T, HQ D]: causal attention of each row over its sequence's pages.
+  // out [T, HQ D]: causal attention of each row over its sequence's pages; qkv as rope_kv left it.
   virtual void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                          const AttentionDesc& desc) = 0;
   virtual void experts(const ExpertsCall& call, const Experts& experts) = 0;
   // y [rows, cols] *= sigmoid(gate [rows, 1])
   virtual void gate_rows(TensorView y, TensorView gate) = 0;
+  // y [rows, n] *= columns [column, column + n) of x [rows, ..]
+  virtual void multiply(TensorView y, TensorView x, int64_t column) = 0;
   // y += factor * x
   virtual void add_scaled(TensorView y, TensorView x, float factor) = 0;
   // y *= factor

@@ -127,6 +127,8 @@ struct NetworkShape {
   int experts = 0;
   int chosen_experts = 0;
   int64_t expert_width = 0;
+  bool whole_qkv = true;      // every layer's rows are Projected::qkv
+  bool layer_inputs = false;  // whether `multiply` is asked for
 };
 
 }  // namespace lorikeet

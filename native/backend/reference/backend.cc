@@ -58,11 +58,12 @@ Status ReferenceBackend::reserve(const StepLimits& limits, const NetworkShape& s
     weights_.resize(static_cast<size_t>(limits.context));
     vector_.resize(static_cast<size_t>(shape.head_dim));
     sum_.resize(static_cast<size_t>(shape.head_dim));
+    values_.resize(static_cast<size_t>(shape.kv_heads) * static_cast<size_t>(shape.head_dim));
     sampling_.emplace(shape.vocab);
     if (Status s = experts_.reserve(*this, limits.rows, shape); !s) return s;
     const size_t doubles = row_.size() + weights_.size() + vector_.size() + sum_.size();
-    scratch_bytes_.store(step_.bytes() + doubles * sizeof(double) + bytes_of(gate_up_) + sampling_->bytes() +
-                         experts_.bytes());
+    scratch_bytes_.store(step_.bytes() + doubles * sizeof(double) + bytes_of(gate_up_) + bytes_of(values_) +
+                         sampling_->bytes() + experts_.bytes());
     return {};
   });
 }
@@ -102,6 +103,15 @@ void ReferenceBackend::gate_rows(TensorView y, TensorView gate) {
     const double factor = 1.0 / (1.0 + std::exp(-static_cast<double>(f32(gate)[row])));
     float* const own = f32(y) + row * y.cols;
     for (int64_t i = 0; i < y.cols; ++i) own[i] = static_cast<float>(factor * own[i]);
+  }
+}
+
+void ReferenceBackend::multiply(TensorView y, TensorView x, int64_t column) {
+  if (!step_.runs()) return;
+  for (int64_t row = 0; row < y.rows; ++row) {
+    float* const to = f32(y) + row * y.cols;
+    const float* const from = f32(x) + row * x.cols + column;
+    for (int64_t i = 0; i < y.cols; ++i) to[i] *= from[i];
   }
 }
 

@@ -54,6 +54,7 @@ class ReferenceBackend final : public Backend {
     if (step_.runs()) experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
   }
   void gate_rows(TensorView y, TensorView gate) override;
+  void multiply(TensorView y, TensorView x, int64_t column) override;
   void add_scaled(TensorView y, TensorView x, float factor) override;
   void scale(TensorView y, float factor) override;
   void soft_cap(TensorView y, float cap) override;
@@ -75,6 +76,7 @@ class ReferenceBackend final : public Backend {
   std::vector<double> weights_;            // [context] of one query
   std::vector<double> vector_;             // [D] a key or a value
   std::vector<double> sum_;                // [D]
+  Floats values_;                          // [HKV D] of one row whose keys are its values
   std::optional<SampleScratch> sampling_;  // of the vocabulary
   std::atomic<size_t> scratch_bytes_{0};
 };

@@ -53,26 +53,29 @@ void ReferenceBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rot
   const StepInput& step = step_.input();
   auto& cache = static_cast<RefKvCache&>(kv);
   const int64_t d = attention.head_dim;
-  const int64_t q_width = attention.q_heads * d;
-  const int64_t kv_width = attention.kv_heads * d;
+  const int64_t q_width = attention.q_width(), kv_width = attention.kv_width(), width = attention.width();
+  const bool has_keys = attention.projected != Projected::q;
   for (size_t t = 0; t < step.token.size(); ++t) {
     const auto row = static_cast<int64_t>(t);
-    float* const q = f32(qkv) + row * (q_width + 2 * kv_width);  // [HQ + 2 HKV, D]: q | k | v
+    float* const q = f32(qkv) + row * width;  // q | k | v, or the first of them
     float* const k = q + q_width;
-    float* const v = k + kv_width;
+    float* const v = attention.projected == Projected::qkv ? k + kv_width : values_.data();
     if (attention.clip > 0) {
-      for (float* x = q; x < v + kv_width; ++x) *x = std::clamp(*x, -attention.clip, attention.clip);
+      for (float* x = q; x < q + width; ++x) *x = std::clamp(*x, -attention.clip, attention.clip);
     }
+    if (attention.projected == Projected::qk) std::copy_n(k, kv_width, v);
     const auto normalize_heads = [&] {
       normalize(q, q_width, norms.q, row);
-      normalize(k, kv_width, norms.k, row);
+      if (has_keys) normalize(k, kv_width, norms.k, row);
     };
     if (!norms.after_rope) normalize_heads();
-    for (float* head = q; head < v; head += d) rotate(head, step.position[t], rope);
+    for (float* head = q; head < k + (has_keys ? kv_width : 0); head += d)
+      rotate(head, step.position[t], rope);
     if (norms.after_rope) normalize_heads();
-    normalize(v, kv_width, norms.v, row);
     const double factor = query_scale(attention.query_scaling, step.position[t]);
     for (int64_t i = 0; i < q_width; ++i) q[i] = static_cast<float>(factor * q[i]);
+    if (!has_keys) continue;
+    normalize(v, kv_width, norms.v, row);
     for (int h = 0; h < attention.kv_heads; ++h) {
       cache.store(layer, step.kv_slot[t], 0, h, k + h * d);
       cache.store(layer, step.kv_slot[t], 1, h, v + h * d);

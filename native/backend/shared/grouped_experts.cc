@@ -97,13 +97,14 @@ void GroupedExpertsRunner::sort_rows(const ExpertsCall& call) {
   const size_t places = static_cast<size_t>(call.x.rows) * chosen;
   const float* const logits = f32(call.logits);
   const std::span<const float> choice_bias = f32(call.router.choice_bias);
+  const std::span<const float> expert_scale = f32(call.router.expert_scale);
   chosen_.resize(places);
   begin_.assign(static_cast<size_t>(call.router.experts) + 1, 0);
   row_.resize(places);
   place_.resize(places);
   for (int64_t row = 0; row < call.x.rows; ++row) {
     const std::span own(&chosen_[static_cast<size_t>(row) * chosen], chosen);
-    router_.route(own, logits + row * call.router.experts, call.router, choice_bias);
+    router_.route(own, logits + row * call.router.experts, call.router, choice_bias, expert_scale);
     for (const ChosenExpert& choice : own) ++begin_[static_cast<size_t>(choice.expert) + 1];
   }
   for (size_t expert = 1; expert < begin_.size(); ++expert) begin_[expert] += begin_[expert - 1];

@@ -71,7 +71,7 @@ void Router::order_best(size_t chosen) {
 }
 
 void Router::route(std::span<ChosenExpert> chosen, const float* logits, const RouterDesc& desc,
-                   std::span<const float> choice_bias) {
+                   std::span<const float> choice_bias, std::span<const float> expert_scale) {
   score(logits, desc);
   ranks_.assign(scores_.begin(), scores_.end());
   for (size_t i = 0; i < choice_bias.size(); ++i) ranks_[i] += static_cast<double>(choice_bias[i]);
@@ -81,7 +81,8 @@ void Router::route(std::span<ChosenExpert> chosen, const float* logits, const Ro
   double total = desc.renormalize ? (desc.score == RouterScore::sigmoid ? 1e-20 : 0.0) : 1.0;
   for (size_t i = 0; desc.renormalize && i < chosen.size(); ++i) total += score_of(order_[i]);
   for (size_t i = 0; i < chosen.size(); ++i) {
-    const double weight = score_of(order_[i]) / total * static_cast<double>(desc.scale);
+    double weight = score_of(order_[i]) / total * static_cast<double>(desc.scale);
+    if (!expert_scale.empty()) weight *= static_cast<double>(expert_scale[static_cast<size_t>(order_[i])]);
     chosen[i] = {order_[i], static_cast<float>(weight)};
   }
 }

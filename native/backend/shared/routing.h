@@ -22,10 +22,10 @@ class Router {
   size_t bytes() const;
 
   // chosen [desc.chosen], best first (a tie goes to the lower expert), from one row's logits [desc.experts];
-  // choice_bias is the tensor's that `desc` names. Depends on nothing else. Arithmetic in float64, so that
-  // all backends choose alike.
+  // choice_bias and expert_scale are the tensors' that `desc` names. Depends on nothing else. Arithmetic in
+  // float64, so that all backends choose alike.
   void route(std::span<ChosenExpert> chosen, const float* logits, const RouterDesc& desc,
-             std::span<const float> choice_bias);
+             std::span<const float> choice_bias, std::span<const float> expert_scale = {});
 
  private:
   struct Group {
