@@ -62,6 +62,10 @@ Napi::Object describe(Napi::Env env, const Model& model) {
       network.bos_token_id ? Napi::Value(Napi::Number::New(env, *network.bos_token_id)) : env.Undefined();
   description["modules"] = modules;
   description["experts"] = describe_experts(env, network);
+  Napi::Array unread = Napi::Array::New(env);
+  for (const std::string& module : network.unread) unread[unread.Length()] = Napi::String::New(env, module);
+  description["unreadModules"] = unread;
+  description["ignoredTensors"] = static_cast<double>(model.ignored_tensors());
   Napi::Array vocabulary = Napi::Array::New(env);
   for (const auto& [module, place] : model.vocabulary_weights()) {
     Napi::Object item = Napi::Object::New(env);

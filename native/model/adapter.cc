@@ -230,12 +230,15 @@ class AdapterLoader {
 
   Status create_linear(const Module& first, const std::vector<AdapterPartDesc>& parts) {
     if (parts.empty()) return {};
-    const bool head = first.place == ModulePlace::head;
     const auto site = static_cast<size_t>(first.linear_site);
-    const Linear& base = head ? *base_.head : *base_.layers[first.layer].linear[site];
-    Result<std::unique_ptr<AdapterLinear>> linear = backend_.adapter_linear_create(base, parts);
+    const auto [base, to] = first.place == ModulePlace::head ? std::pair{base_.head.get(), &adapter_.head}
+                            : first.place == ModulePlace::inputs_projection
+                                ? std::pair{base_.inputs_projection.get(), &adapter_.inputs_projection}
+                                : std::pair{base_.layers[first.layer].linear[site].get(),
+                                            &adapter_.layers[first.layer].linear[site]};
+    Result<std::unique_ptr<AdapterLinear>> linear = backend_.adapter_linear_create(*base, parts);
     if (!linear) return linear.error();
-    (head ? adapter_.head : adapter_.layers[first.layer].linear[site]) = std::move(*linear);
+    *to = std::move(*linear);
     return {};
   }
 
@@ -263,9 +266,11 @@ class AdapterLoader {
       if (Status s = take_token_rows(*change.token_rows, shape, desc.token_rows, desc.token_row_values); !s)
         return s;
     }
-    Result<std::unique_ptr<AdapterEmbedding>> embed = backend_.adapter_embedding_create(*base_.embed, desc);
+    const bool inputs = module.place == ModulePlace::inputs_table;
+    Result<std::unique_ptr<AdapterEmbedding>> embed =
+        backend_.adapter_embedding_create(inputs ? *base_.inputs_table : *base_.embed, desc);
     if (!embed) return embed.error();
-    adapter_.embed = std::move(*embed);
+    (inputs ? adapter_.inputs_table : adapter_.embed) = std::move(*embed);
     return {};
   }
 
@@ -313,6 +318,7 @@ class AdapterLoader {
   Status load_norm(const Module& module, const ManifestModule& change) {
     if (change.lora || change.token_rows || !change.weight)
       return Error{"a norm's gain can only be replaced"};
+    if (!module.norm.gain || !module.norm.gain_tensor.empty()) return Error{"it has no weight to replace"};
     const Norm& norm = module.norm;
     NormDesc desc{.kind = norm.kind,
                   .width = norm.width,
@@ -331,9 +337,10 @@ class AdapterLoader {
     Result<std::unique_ptr<NormGain>> created = backend_.norm_create(desc);
     if (!created) return created.error();
     const auto site = static_cast<size_t>(module.norm_site);
-    (module.place == ModulePlace::final_norm   ? adapter_.final_norm
-     : module.place == ModulePlace::embed_norm ? adapter_.embed_norm
-                                               : adapter_.layers[module.layer].norm[site]) =
+    (module.place == ModulePlace::final_norm    ? adapter_.final_norm
+     : module.place == ModulePlace::embed_norm  ? adapter_.embed_norm
+     : module.place == ModulePlace::inputs_norm ? adapter_.inputs_norm
+                                                : adapter_.layers[module.layer].norm[site]) =
         std::move(*created);
     return {};
   }
@@ -357,6 +364,7 @@ size_t bytes_of(const std::unique_ptr<T>& weights) {
 
 size_t Adapter::bytes() const {
   size_t total = bytes_of(embed) + bytes_of(embed_norm) + bytes_of(final_norm) + bytes_of(head);
+  total += bytes_of(inputs_table) + bytes_of(inputs_projection) + bytes_of(inputs_norm);
   for (const Layer& layer : layers) {
     for (const auto& linear : layer.linear) total += bytes_of(linear);
     total += bytes_of(layer.experts);

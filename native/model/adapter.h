@@ -22,6 +22,9 @@ struct Adapter {
   };
   std::unique_ptr<AdapterEmbedding> embed;
   std::unique_ptr<NormGain> embed_norm;
+  std::unique_ptr<AdapterEmbedding> inputs_table;
+  std::unique_ptr<AdapterLinear> inputs_projection;
+  std::unique_ptr<NormGain> inputs_norm;
   std::vector<Layer> layers;
   std::unique_ptr<NormGain> final_norm;
   std::unique_ptr<AdapterLinear> head;

@@ -128,13 +128,15 @@ std::string renamed(const std::string& name, const std::vector<TensorRename>& re
 Status Checkpoint::rename(const std::vector<TensorRename>& renames, const std::vector<std::string>& ignored) {
   std::map<std::string, Place> where;
   for (auto& [name, place] : where_) {
-    const bool skipped = std::any_of(ignored.begin(), ignored.end(),
-                                     [&](const std::string& prefix) { return name.starts_with(prefix); });
+    const std::string known = renamed(name, renames);
+    const bool skipped = std::any_of(ignored.begin(), ignored.end(), [&](const std::string& prefix) {
+      return name.starts_with(prefix) || known.starts_with(prefix);
+    });
     if (skipped) {
       ++ignored_;
       continue;
     }
-    const auto [found, added] = where.emplace(renamed(name, renames), place);
+    const auto [found, added] = where.emplace(known, place);
     if (!added)
       return Error{"tensors " + found->second.stored + " and " + name + " are the same to this model"};
   }

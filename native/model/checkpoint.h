@@ -36,8 +36,8 @@ class Checkpoint {
   // `path`: a folder, or a GGUF file.
   static Result<Checkpoint> open(const std::string& path);
 
-  // From now on tensors go by the network's names. Forgets those that it ignores; two tensors of one name are
-  // an error.
+  // From now on tensors go by the network's names. Forgets those that it ignores, by their own names or the
+  // network's; two tensors of one name are an error.
   Status rename(const std::vector<TensorRename>& renames, const std::vector<std::string>& ignored);
   // How many tensors were ignored.
   size_t ignored() const { return ignored_; }

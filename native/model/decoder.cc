@@ -42,7 +42,9 @@ Decoder::AttentionSite Decoder::attention_site(size_t layer) const {
                .sinks = weights_.layers[layer].sinks.get(),
                .alibi_slopes = attention.alibi ? alibi_slopes_.get() : nullptr,
                .query_scaling = attention.query_scaling,
-               .clip = attention.clip};
+               .clip = attention.clip,
+               .projected = attention.projected};
+  site.kv_layer = kv_place(network_, layer);
   site.rotation = attention.rope ? rotations_[*attention.rope].get() : no_rotation_.get();
   return site;
 }
@@ -76,13 +78,17 @@ Status Decoder::create_rotations() {
 }
 
 Status Decoder::allocate(int32_t max_rows) {
-  int64_t qkv = 0, attended = 0, activated = 0, experts = 0;
+  int64_t qkv = 0, attended = 0, activated = 0, experts = 0, beside = 0;
   for (const Layer& layer : network_.layers) {
     qkv = std::max(qkv, layer.attention.qkv.out());
     attended = std::max(attended, layer.attention.q_width());
     activated = std::max(activated, layer.mlp.width());
-    if (layer.mlp.experts) experts = std::max(experts, layer.mlp.experts->router.out());
+    if (!layer.mlp.experts) continue;
+    experts = std::max(experts, layer.mlp.experts->router.out());
+    if (layer.mlp.experts->norms) beside = network_.hidden;
   }
+  const std::optional<LayerInputs>& inputs = network_.layer_inputs;
+  const int64_t layer_inputs = inputs ? inputs->projection.out() : 0;
   struct Need {
     std::unique_ptr<Tensor>& tensor;
     int64_t rows;
@@ -97,6 +103,10 @@ Status Decoder::allocate(int32_t max_rows) {
       {activated_, max_rows, activated},
       {router_logits_, max_rows, experts},
       {shared_gate_, max_rows, experts > 0 ? 1 : 0},
+      {beside_, max_rows, beside},
+      {layer_inputs_, max_rows, layer_inputs},
+      {inputs_projected_, max_rows, layer_inputs},
+      {input_gate_, max_rows, inputs ? inputs->width : 0},
       {sampled_residual_, max_rows, network_.hidden},
       {sampled_update_, max_rows, network_.hidden},
       {logits_, kHeadRows, network_.vocab},
@@ -113,7 +123,8 @@ Status Decoder::allocate(int32_t max_rows) {
 size_t Decoder::scratch_bytes() const {
   size_t total = 0;
   for (const auto* tensor : {&residual_, &update_, &normed_, &qkv_, &attended_, &activated_, &router_logits_,
-                             &shared_gate_, &sampled_residual_, &sampled_update_, &logits_}) {
+                             &shared_gate_, &beside_, &layer_inputs_, &inputs_projected_, &input_gate_,
+                             &sampled_residual_, &sampled_update_, &logits_}) {
     if (*tensor) total += (*tensor)->bytes();
   }
   return total;
@@ -130,6 +141,7 @@ Status Decoder::run(const StepPlan& plan, std::span<const Adapter* const> adapte
     }
     attention_block(layer);
     mlp_block(layer);
+    end_layer(layer);
   }
   head(plan);
   return backend_.step_end(results.first(static_cast<size_t>(plan.samples())));
@@ -156,21 +168,37 @@ void Decoder::begin(const StepPlan& plan, std::span<const Adapter* const> adapte
 void Decoder::embed() {
   const EmbeddingTable& table = network_.embedding;
   const TensorView x = residual();
-  backend_.embed(x, *weights_.embed, segments_.embed());
+  backend_.embed(x, *weights_.embed, segments_.embed(&Adapter::embed));
   if (table.scale != 1.0f) backend_.scale(x, table.scale);
   if (weights_.positions) backend_.embed_positions(x, *weights_.positions, table.position_offset);
   if (table.norm) {
     backend_.norm(x, x, {}, *weights_.embed_norm, table.norm->epsilon, segments_.embed_norm());
   }
+  if (network_.layer_inputs) embed_layer_inputs(*network_.layer_inputs);
   pending_ = false;
+}
+
+void Decoder::embed_layer_inputs(const LayerInputs& inputs) {
+  const int64_t width = inputs.projection.out();
+  const TensorView own = rows_of(layer_inputs_, width), projected = rows_of(inputs_projected_, width);
+  backend_.embed(own, *weights_.inputs_table, segments_.embed(&Adapter::inputs_table));
+  backend_.scale(own, inputs.table_scale);
+  backend_.linear(projected, residual(), *weights_.inputs_projection, segments_.inputs_projection(),
+                  LinearOutput::store);
+  backend_.scale(projected, inputs.projection_scale);
+  const int32_t layers = network_.layer_count();
+  const TensorView each{inputs_projected_.get(), 0, int64_t{rows_} * layers, inputs.width};
+  backend_.norm(each, each, {}, *weights_.inputs_norm, inputs.norm.epsilon, segments_.inputs_norm(layers));
+  backend_.add_scaled(own, projected, 1.0f);
+  backend_.scale(own, inputs.scale);
 }
 
 void Decoder::attention_block(int layer) {
   const AttentionSite& site = attention_[static_cast<size_t>(layer)];
-  const TensorView attended = rows_of(attended_, int64_t{site.desc.q_heads} * site.desc.head_dim);
+  const TensorView attended = rows_of(attended_, site.desc.q_width());
   const TensorView qkv = linear(qkv_, enter(layer, NormSite::before_attention), layer, LinearSite::qkv);
-  backend_.rope_kv(qkv, kv_, layer, *site.rotation, site.desc, head_norms(layer));
-  backend_.attention(attended, qkv, kv_, layer, site.desc);
+  backend_.rope_kv(qkv, kv_, site.kv_layer, *site.rotation, site.desc, head_norms(layer));
+  backend_.attention(attended, qkv, kv_, site.kv_layer, site.desc);
   linear(update_, attended, layer, LinearSite::o);
   leave(layer, NormSite::after_attention);
 }
@@ -198,6 +226,7 @@ void Decoder::mlp(int layer, TensorView x, bool add) {
     linear(update_, activated, layer, LinearSite::down, add ? LinearOutput::add : LinearOutput::store);
   }
   if (!own.experts) return;
+  if (own.experts->norms) return experts_beside(layer, *own.experts);
   if (!own.experts->shared_gate.empty()) {
     backend_.gate_rows(update(), linear(shared_gate_, x, layer, LinearSite::shared_gate));
   }
@@ -209,6 +238,44 @@ void Decoder::mlp(int layer, TensorView x, bool add) {
                     .add = add || !own.up.empty(),
                     .segments = segments_.experts(layer)},
                    *weights.experts);
+}
+
+void Decoder::experts_beside(int layer, const ExpertLayer& experts) {
+  const ExpertNorms& norms = *experts.norms;
+  const LayerWeights& weights = weights_.layers[layer];
+  const TensorView beside = rows_of(beside_, network_.hidden);
+  normalize(layer, NormSite::after_dense, norms.after_mlp, update(), update());
+  normalize(layer, NormSite::before_router, norms.router, normed(), residual());
+  const TensorView logits = linear(router_logits_, normed(), layer, LinearSite::router);
+  normalize(layer, NormSite::before_experts, norms.before, normed(), residual());
+  backend_.experts({.y = beside,
+                    .x = normed(),
+                    .logits = logits,
+                    .router = weights.routing,
+                    .activation = weights.activation,
+                    .add = false,
+                    .segments = segments_.experts(layer)},
+                   *weights.experts);
+  normalize(layer, NormSite::after_experts, norms.after, beside, beside);
+  backend_.add_scaled(update(), beside, 1.0f);
+}
+
+void Decoder::end_layer(int layer) {
+  const Layer& own = network_.layers[static_cast<size_t>(layer)];
+  const float scale = weights_.layers[layer].scale;
+  if (own.input) {
+    if (pending_) add_update();
+    const TensorView gate =
+        linear(input_gate_, residual(), layer, LinearSite::input_gate, LinearOutput::activate);
+    backend_.multiply(gate, rows_of(layer_inputs_, network_.layer_inputs->projection.out()),
+                      int64_t{layer} * gate.cols);
+    linear(update_, gate, layer, LinearSite::input_projection);
+    normalize(layer, NormSite::after_input, own.input->after, update(), update());
+    pending_ = true;
+  }
+  if (scale == 1.0f) return;
+  if (pending_) add_update();
+  backend_.scale(residual(), scale);
 }
 
 // Only sampled rows pass the final norm, and the head unless their hidden states are wanted.
@@ -255,9 +322,9 @@ TensorView Decoder::final_norm(int32_t samples) {
   const TensorView residual{sampled_residual_.get(), 0, samples, network_.hidden};
   const TensorView update{sampled_update_.get(), 0, samples, network_.hidden};
   backend_.gather_sampled(residual, this->residual());
-  backend_.gather_sampled(update, this->update());
-  const bool joined = network_.final_norm && network_.residual_scale == 1.0f;
-  if (!joined) backend_.add_scaled(residual, update, network_.residual_scale);
+  if (pending_) backend_.gather_sampled(update, this->update());
+  const bool joined = pending_ && network_.final_norm && network_.residual_scale == 1.0f;
+  if (pending_ && !joined) backend_.add_scaled(residual, update, network_.residual_scale);
   if (!network_.final_norm) return residual;
   const TensorView normed{normed_.get(), 0, samples, network_.hidden};
   backend_.norm(normed, joined ? update : residual, joined ? residual : TensorView{}, *weights_.final_norm,
@@ -283,9 +350,7 @@ void Decoder::add_update() {
 
 TensorView Decoder::enter(int layer, NormSite site) {
   const auto index = static_cast<size_t>(site);
-  const Layer& own = network_.layers[static_cast<size_t>(layer)];
-  const std::optional<Norm>& norm =
-      site == NormSite::before_attention ? own.before_attention : own.before_mlp;
+  const std::optional<Norm>& norm = block_norm(network_.layers[static_cast<size_t>(layer)], site);
   if (pending_ && (!norm || network_.residual_scale != 1.0f)) add_update();
   if (!norm) return residual();
   // A pending update is added on the way.
@@ -296,12 +361,14 @@ TensorView Decoder::enter(int layer, NormSite site) {
 }
 
 void Decoder::leave(int layer, NormSite site) {
-  const Layer& own = network_.layers[static_cast<size_t>(layer)];
-  const std::optional<Norm>& norm = site == NormSite::after_attention ? own.after_attention : own.after_mlp;
+  const std::optional<Norm>& norm = block_norm(network_.layers[static_cast<size_t>(layer)], site);
   pending_ = true;
-  if (!norm) return;
-  backend_.norm(update(), update(), {}, *weights_.layers[layer].norm[static_cast<size_t>(site)],
-                norm->epsilon, segments_.norm(layer, site));
+  if (norm) normalize(layer, site, *norm, update(), update());
+}
+
+void Decoder::normalize(int layer, NormSite site, const Norm& norm, TensorView y, TensorView x) {
+  backend_.norm(y, x, {}, *weights_.layers[layer].norm[static_cast<size_t>(site)], norm.epsilon,
+                segments_.norm(layer, site));
 }
 
 HeadNorms Decoder::head_norms(int layer) {

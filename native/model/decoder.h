@@ -35,6 +35,7 @@ class Decoder {
   struct AttentionSite {
     AttentionDesc desc;
     const Rotation* rotation = nullptr;
+    int kv_layer = 0;  // of the cache
   };
 
   Decoder(const Network& network, const Weights& weights, Backend& backend, KvCache& kv, int32_t max_rows);
@@ -44,10 +45,15 @@ class Decoder {
 
   void begin(const StepPlan& plan, std::span<const Adapter* const> adapters);
   void embed();
+  void embed_layer_inputs(const LayerInputs& inputs);
   void attention_block(int layer);
   void mlp_block(int layer);
+  // What a layer does after its blocks.
+  void end_layer(int layer);
   // update = (or, `add`, +=) what the layer's MLP makes of x
   void mlp(int layer, TensorView x, bool add);
+  // update = its own norm + what experts make of the residual
+  void experts_beside(int layer, const ExpertLayer& experts);
   void head(const StepPlan& plan);
   // How many sampled rows from `first`, at most kHeadRows, are of its kind: to be put through the head, or
   // not.
@@ -61,6 +67,8 @@ class Decoder {
   TensorView enter(int layer, NormSite site);
   // The update has been written: normalizes it where a norm stands after the block, and leaves it pending.
   void leave(int layer, NormSite site);
+  // y = norm(x)
+  void normalize(int layer, NormSite site, const Norm& norm, TensorView y, TensorView x);
   void add_update();
   HeadNorms head_norms(int layer);
   // Returns y.
@@ -103,6 +111,10 @@ class Decoder {
   std::unique_ptr<Tensor> activated_;         // [T, F]
   std::unique_ptr<Tensor> router_logits_;     // [T, E]
   std::unique_ptr<Tensor> shared_gate_;       // [T, 1]
+  std::unique_ptr<Tensor> beside_;            // [T, H] of experts in parallel with an MLP
+  std::unique_ptr<Tensor> layer_inputs_;      // [T, L P]
+  std::unique_ptr<Tensor> inputs_projected_;  // [T, L P]
+  std::unique_ptr<Tensor> input_gate_;        // [T, P]
   std::unique_ptr<Tensor> sampled_residual_;  // [R, H]
   std::unique_ptr<Tensor> sampled_update_;    // [R, H]
   std::unique_ptr<Tensor> logits_;            // [kHeadRows, V]

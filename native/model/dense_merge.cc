@@ -81,7 +81,8 @@ class ModuleMerge {
         return into_map(weights);
       case ModuleKind::embedding:
         if (module_.place == ModulePlace::positions) return Error{"a table of positions cannot be changed"};
-        return into_table(dense_table(*weights.embed));
+        return into_table(
+            dense_table(module_.place == ModulePlace::inputs_table ? *weights.inputs_table : *weights.embed));
       case ModuleKind::norm:
         return into_norm(norm_of(weights));
     }
@@ -91,6 +92,7 @@ class ModuleMerge {
  private:
   Linear& map_of(Weights& weights) const {
     if (module_.place == ModulePlace::head) return *weights.head;
+    if (module_.place == ModulePlace::inputs_projection) return *weights.inputs_projection;
     auto& layer = weights.layers[static_cast<size_t>(module_.layer)];
     return *layer.linear[static_cast<size_t>(module_.linear_site)];
   }
@@ -98,6 +100,7 @@ class ModuleMerge {
   NormGain& norm_of(Weights& weights) const {
     if (module_.place == ModulePlace::final_norm) return *weights.final_norm;
     if (module_.place == ModulePlace::embed_norm) return *weights.embed_norm;
+    if (module_.place == ModulePlace::inputs_norm) return *weights.inputs_norm;
     return *weights.layers[static_cast<size_t>(module_.layer)].norm[static_cast<size_t>(module_.norm_site)];
   }
 

@@ -95,7 +95,10 @@ std::string attention_of(const Network& network) {
   add("norm after rope", [](const Attention& a) { return a.norm_after_rope; });
   add("bias of q, k, v", [](const Attention& a) { return a.qkv.modules.front().bias; });
   add("bias of o", [](const Attention& a) { return a.o.modules.front().bias; });
-  add("fused q, k, v", [](const Attention& a) { return a.qkv.modules.size() == 1; });
+  add("fused q, k, v",
+      [](const Attention& a) { return a.qkv.modules.size() == 1 && a.projected == Projected::qkv; });
+  add("keys are values", [](const Attention& a) { return a.projected == Projected::qk; });
+  add("another layer's keys and values", [](const Attention& a) { return a.kv_of.has_value(); });
   add("soft-cap", [](const Attention& a) { return a.softcap != 0; });
   add("clipped q, k, v", [](const Attention& a) { return a.clip != 0; });
   add("sinks", [](const Attention& a) { return !a.sinks.empty(); });
@@ -135,7 +138,10 @@ std::string mlp_of(const Network& network) {
     words.push_back(experts.routing.score == RouterScore::softmax ? "softmax router" : "sigmoid router");
     if (!experts.choice_bias.empty()) words.emplace_back("choice bias");
     if (experts.routing.groups > 1) words.emplace_back("groups");
-    if (!last.up.empty()) words.emplace_back("shared expert");
+    if (experts.norms)
+      words.emplace_back("beside an MLP");
+    else if (!last.up.empty())
+      words.emplace_back("shared expert");
   } else if (last.down.modules.front().bias) {
     words.emplace_back("bias");
   }
@@ -145,6 +151,9 @@ std::string mlp_of(const Network& network) {
 std::string others_of(const Network& network) {
   Words words;
   add_of_layers(words, network, "parallel residual", [](const Layer& layer) { return layer.parallel; });
+  add_of_layers(words, network, "per-layer inputs",
+                [](const Layer& layer) { return layer.input.has_value(); });
+  add_of_layers(words, network, "scaled layers", [](const Layer& layer) { return !layer.scale.empty(); });
   if (network.embedding.scale != 1.0f) words.emplace_back("scaled embedding");
   if (network.embedding.norm) words.emplace_back("norm of the embedding");
   if (network.residual_scale != 1.0f) words.emplace_back("scaled residual");

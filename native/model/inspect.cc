@@ -30,7 +30,7 @@ Result<CheckpointSummary> inspect_checkpoint(const std::string& folder) {
   for (const Module& module : list_modules(*network)) {
     if (module.place == ModulePlace::head && network->head.tied) continue;
     for (const bool bias : {false, true}) {
-      const std::string tensor = module.name + (bias ? ".bias" : ".weight");
+      const std::string tensor = bias ? module.name + ".bias" : weight_tensor(module);
       const bool needed = bias ? module.bias : module.kind != ModuleKind::norm || module.norm.gain;
       if (!bias && has_coded(*checkpoint, network->format, module.name)) {
         if (Status s = check_coded(*checkpoint, network->format, module); !s)

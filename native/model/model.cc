@@ -28,6 +28,7 @@ Status Model::load(const ModelOptions& options) {
   Result<Checkpoint> checkpoint = Checkpoint::open(options.path);
   if (!checkpoint) return checkpoint.error();
   if (Status s = fit_to_checkpoint(network_, *checkpoint); !s) return within(options.path, s.error());
+  ignored_tensors_ = checkpoint->ignored();
   quantization_ = options.quantization;
   adapter_type_ = options.adapter_type;
   modules_ = list_modules(network_);

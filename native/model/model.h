@@ -61,6 +61,8 @@ class Model {
   const std::vector<Module>& modules() const { return modules_; }
   // Without a head that is tied to the embedding, and without what is quantized.
   const std::vector<VocabularyWeight>& vocabulary_weights() const { return vocabulary_weights_; }
+  // How many tensors of the checkpoint this network goes without.
+  size_t ignored_tensors() const { return ignored_tensors_; }
   // Of the layers' linear maps: the checkpoint's own where it is quantized already.
   Quantization quantization() const {
     return network_.format.method == CheckpointMethod::bitsandbytes_nf4 ? Quantization::nf4 : quantization_;
@@ -112,6 +114,7 @@ class Model {
   Network network_;
   std::vector<Module> modules_;
   std::vector<VocabularyWeight> vocabulary_weights_;
+  size_t ignored_tensors_ = 0;
   // Declared so that what refers to another dies first.
   std::unique_ptr<Backend> backend_;
   Weights weights_;

@@ -65,14 +65,29 @@ class ModuleList {
     map_at(layer.attention.o, LinearSite::o);
     norm_at(layer.after_attention, NormSite::after_attention);
     norm_at(layer.before_mlp, NormSite::before_mlp);
-    if (layer.mlp.experts) {
-      map_at(layer.mlp.experts->router, LinearSite::router);
-      modules.back().router = true;
-      map_at(layer.mlp.experts->shared_gate, LinearSite::shared_gate);
-    }
+    if (layer.mlp.experts) experts(*layer.mlp.experts, index);
     map_at(layer.mlp.up, LinearSite::up);
     map_at(layer.mlp.down, LinearSite::down);
     norm_at(layer.after_mlp, NormSite::after_mlp);
+    if (layer.input) {
+      map_at(layer.input->gate, LinearSite::input_gate);
+      map_at(layer.input->projection, LinearSite::input_projection);
+      norm_at(layer.input->after, NormSite::after_input);
+    }
+  }
+
+  void experts(const ExpertLayer& experts, int32_t index) {
+    map(experts.router, ModulePlace::layer_linear, index, LinearSite::router);
+    modules.back().router = !experts.router_is_linear;
+    map(experts.shared_gate, ModulePlace::layer_linear, index, LinearSite::shared_gate);
+    if (!experts.norms) return;
+    const auto norm_at = [&](const Norm& from, NormSite site) {
+      norm(from, ModulePlace::layer_norm, index, site);
+    };
+    norm_at(experts.norms->router, NormSite::before_router);
+    norm_at(experts.norms->before, NormSite::before_experts);
+    norm_at(experts.norms->after, NormSite::after_experts);
+    norm_at(experts.norms->after_mlp, NormSite::after_dense);
   }
 
   std::vector<Module> modules;
@@ -88,6 +103,12 @@ std::vector<Module> list_modules(const Network& network) {
     list.embedding(table.positions, ModulePlace::positions, table.position_rows, network.hidden);
   }
   list.norm(table.norm, ModulePlace::embed_norm);
+  if (network.layer_inputs) {
+    const LayerInputs& inputs = *network.layer_inputs;
+    list.embedding(inputs.table, ModulePlace::inputs_table, inputs.table_rows, inputs.projection.out());
+    list.map(inputs.projection, ModulePlace::inputs_projection);
+    list.norm(inputs.norm, ModulePlace::inputs_norm);
+  }
   for (int32_t index = 0; index < network.layer_count(); ++index) {
     list.layer(network.layers[static_cast<size_t>(index)], index);
   }
@@ -95,6 +116,24 @@ std::vector<Module> list_modules(const Network& network) {
   MapModule head{network.head.module, network.vocab, network.head.bias, false, {rows_of(0, network.vocab)}};
   list.map({network.hidden, {head}}, ModulePlace::head);
   return list.modules;
+}
+
+std::string weight_tensor(const Module& module) {
+  const std::string& own = module.norm.gain_tensor;
+  return own.empty() ? module.name + ".weight" : own;
+}
+
+const std::optional<Norm>& block_norm(const Layer& layer, NormSite site) {
+  switch (site) {
+    case NormSite::before_attention:
+      return layer.before_attention;
+    case NormSite::after_attention:
+      return layer.after_attention;
+    case NormSite::before_mlp:
+      return layer.before_mlp;
+    default:
+      return layer.after_mlp;
+  }
 }
 
 }  // namespace lorikeet

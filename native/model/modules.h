@@ -14,12 +14,36 @@ namespace lorikeet {
 enum class ModuleKind : uint8_t { linear, embedding, norm };
 
 // Fused linear maps of a layer, in the order in which the decoder runs them.
-enum class LinearSite : uint8_t { qkv, o, router, shared_gate, up, down };
-constexpr int kLinearSites = 6;
-enum class NormSite : uint8_t { before_attention, q, k, v, after_attention, before_mlp, after_mlp };
-constexpr int kNormSites = 7;
+enum class LinearSite : uint8_t { qkv, o, router, shared_gate, up, down, input_gate, input_projection };
+constexpr int kLinearSites = 8;
+enum class NormSite : uint8_t {
+  before_attention,
+  q,
+  k,
+  v,
+  after_attention,
+  before_mlp,
+  before_router,
+  before_experts,
+  after_experts,
+  after_dense,
+  after_mlp,
+  after_input,
+};
+constexpr int kNormSites = 12;
 
-enum class ModulePlace : uint8_t { embed, embed_norm, positions, layer_linear, layer_norm, final_norm, head };
+enum class ModulePlace : uint8_t {
+  embed,
+  embed_norm,
+  positions,
+  inputs_table,
+  inputs_projection,
+  inputs_norm,
+  layer_linear,
+  layer_norm,
+  final_norm,
+  head,
+};
 
 struct Module {
   std::string name;
@@ -38,7 +62,14 @@ struct Module {
   Norm norm;            // of a norm
 };
 
-// In the network's order; modules of one map are adjacent, and their parts ascend from 0.
+// In the network's order, the embedding first; modules of one map are adjacent, and their parts ascend from
+// 0.
 std::vector<Module> list_modules(const Network& network);
+
+// The name of a module's weight in the checkpoint.
+std::string weight_tensor(const Module& module);
+
+// The layer's norm at a site that the decoder enters or leaves a block by.
+const std::optional<Norm>& block_norm(const Layer& layer, NormSite site);
 
 }  // namespace lorikeet

@@ -11,6 +11,12 @@ NetworkShape shape_of(const Network& network) {
     shape.widest_output = std::max(shape.widest_output, out);
   };
   add(network.hidden, network.vocab);
+  if (network.layer_inputs) {
+    const LinearMap& projection = network.layer_inputs->projection;
+    add(projection.in, projection.out());
+    shape.hidden = std::max(shape.hidden, projection.out());
+    shape.layer_inputs = true;
+  }
   for (const Layer& layer : network.layers) {
     const Attention& attention = layer.attention;
     shape.q_heads = std::max(shape.q_heads, attention.q_heads);
@@ -18,6 +24,11 @@ NetworkShape shape_of(const Network& network) {
     shape.head_dim = std::max(shape.head_dim, attention.head_dim);
     for (const LinearMap* map : {&attention.qkv, &attention.o, &layer.mlp.up, &layer.mlp.down})
       add(map->in, map->out());
+    shape.whole_qkv = shape.whole_qkv && attention.projected == Projected::qkv;
+    if (layer.input) {
+      add(layer.input->gate.in, layer.input->gate.out());
+      add(layer.input->projection.in, layer.input->projection.out());
+    }
     if (!layer.mlp.experts) continue;
     const ExpertLayer& experts = *layer.mlp.experts;
     add(network.hidden, std::max<int64_t>(experts.routing.experts, 2 * experts.width));
@@ -32,9 +43,18 @@ NetworkShape shape_of(const Network& network) {
 std::vector<KvLayer> kv_layers(const Network& network) {
   std::vector<KvLayer> layers;
   for (const Layer& layer : network.layers) {
-    layers.push_back({layer.attention.kv_heads, layer.attention.head_dim});
+    if (!layer.attention.kv_of) layers.push_back({layer.attention.kv_heads, layer.attention.head_dim});
   }
   return layers;
+}
+
+int kv_place(const Network& network, size_t layer) {
+  const size_t owner = network.layers[layer].attention.kv_of.value_or(layer);
+  int place = 0;
+  for (size_t before = 0; before < owner; ++before) {
+    if (!network.layers[before].attention.kv_of) ++place;
+  }
+  return place;
 }
 
 }  // namespace lorikeet

@@ -4,7 +4,8 @@
 // One layer, in the order of the decoder (x is the residual stream [T, H]):
 //   x += scale * after_attention(attention(before_attention(x)))
 //   x += scale * after_mlp(mlp(before_mlp(x)))
-// or, parallel: both read the x of before, and their sum is added.
+// or, parallel: both read the x of before, and their sum is added. Then, where there are such, LayerInput and
+// the layer's scale.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,9 @@ struct Norm {
   int32_t copies = 1;  // groups of `width` with gains of their own
   bool gain = true;    // false: no weight in the checkpoint
   bool bias = false;
-  float offset = 0;  // the gain is offset + weight
+  float offset = 0;         // the gain is offset + weight
+  std::string gain_tensor;  // where it is not `module`'s weight
+  float gain_factor = 1.0f;
 
   int64_t size() const { return int64_t{copies} * width; }
 };
@@ -72,9 +75,11 @@ struct Attention {
   int32_t q_heads = 0;
   int32_t kv_heads = 0;
   int32_t head_dim = 0;
-  LinearMap qkv;  // three parts: q [HQ D], k [HKV D], v [HKV D]
+  LinearMap qkv;  // three parts: q [HQ D], k [HKV D], v [HKV D]; or the first of them, as `projected` says
   LinearMap o;
-  std::optional<size_t> rope;  // index into Network::ropes
+  Projected projected = Projected::qkv;
+  std::optional<size_t> kv_of;  // of queries alone: the layer whose keys and values they see
+  std::optional<size_t> rope;   // index into Network::ropes
   float scale = 0;
   int32_t window = 0;  // 0: full
   float softcap = 0;   // 0: none
@@ -101,13 +106,22 @@ struct ExpertNames {
   bool bias = false;                      // fused, by the tensors' names and "_bias"
 };
 
+// The norms of experts in parallel with an MLP: each branch has one behind it, and before the experts and
+// their router each one of the residual.
+struct ExpertNorms {
+  Norm router, before, after, after_mlp;
+};
+
 struct ExpertLayer {
-  LinearMap router;  // [E, H]
+  LinearMap router;               // [E, H]
+  bool router_is_linear = false;  // to Transformers a linear module, not a parameter beside code
   RouterDesc routing;
-  std::string choice_bias;  // tensor [E], or none
-  int64_t width = 0;        // F of one expert
+  std::string choice_bias;   // tensor [E], or none
+  std::string expert_scale;  // tensor [E], or none
+  int64_t width = 0;         // F of one expert
   ExpertNames names;
   LinearMap shared_gate;  // [1, H]: its sigmoid scales what the shared expert gives; may be empty
+  std::optional<ExpertNorms> norms;
 };
 
 struct Mlp {
@@ -122,12 +136,22 @@ struct Mlp {
   int64_t width() const { return down.in; }
 };
 
+// What a layer does in the end with its own P of LayerInputs' numbers:
+//   x += after(projection(f(gate(x)) * own)), f being the MLP's
+struct LayerInput {
+  LinearMap gate;        // [P, H]
+  LinearMap projection;  // [H, P]
+  Norm after;
+};
+
 struct Layer {
   std::optional<Norm> before_attention, after_attention, before_mlp, after_mlp;
   // The MLP reads before_mlp(x), or what attention read where there is none, and the layer's input x.
   bool parallel = false;
   Attention attention;
   Mlp mlp;
+  std::optional<LayerInput> input;
+  std::string scale;  // tensor [1] that multiplies what the layer gives, or none
 };
 
 struct EmbeddingTable {
@@ -138,6 +162,19 @@ struct EmbeddingTable {
   std::string positions;
   int32_t position_rows = 0;
   int32_t position_offset = 0;
+};
+
+// Numbers for each layer beside the residual (Gemma 3n, Gemma 4), of the token's row in a table of their own
+// and of its embedding x: [L P] = scale * (norm(projection_scale * projection(x)) + table_scale * row).
+struct LayerInputs {
+  int32_t width = 0;  // P
+  std::string table;  // module [table_rows, L P]
+  int32_t table_rows = 0;
+  float table_scale = 1.0f;
+  LinearMap projection;  // [L P, H]
+  float projection_scale = 1.0f;
+  Norm norm;  // of each layer's P
+  float scale = 1.0f;
 };
 
 struct Head {
@@ -162,6 +199,7 @@ struct Network {
   int32_t hidden = 0;
   int32_t max_positions = 0;
   EmbeddingTable embedding;
+  std::optional<LayerInputs> layer_inputs;
   std::vector<Rope> ropes;
   std::vector<Layer> layers;
   float residual_scale = 1.0f;
@@ -171,6 +209,7 @@ struct Network {
   CheckpointFormat format;
   std::vector<TensorRename> renames;   // the first that fits
   std::vector<std::string> ignored;    // beginnings of names of tensors that this network goes without
+  std::vector<std::string> unread;     // modules among them that adapters may have been trained beside
   std::vector<int32_t> eos_token_ids;  // generation_config.json's when it names any
   std::optional<int32_t> bos_token_id;
 
@@ -180,7 +219,8 @@ struct Network {
 // The most of each thing that a backend reserves memory for; `quantized` is not known here.
 NetworkShape shape_of(const Network& network);
 
-// What the cache holds of each layer.
+// What the cache holds, of each layer that has keys and values of its own; and the place of a layer's there.
 std::vector<KvLayer> kv_layers(const Network& network);
+int kv_place(const Network& network, size_t layer);
 
 }  // namespace lorikeet

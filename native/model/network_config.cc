@@ -183,7 +183,14 @@ void read_architecture(Network& network, const std::vector<const char*>& known, 
 // A model that looks both ways, or otherwise not only back, is not served by a causal cache.
 void refuse_not_causal(JsonFields& fields) {
   if (!fields.boolean("is_causal", true)) fields.refuse("is_causal false is not implemented");
-  if (fields.boolean("use_bidirectional_attention", false)) {
+  // Gemma 4: "vision" is of pictures alone.
+  const bool named =
+      fields.has("use_bidirectional_attention") && fields.raw("use_bidirectional_attention").is_string();
+  if (named && fields.text("use_bidirectional_attention") != "vision") {
+    fields.refuse("use_bidirectional_attention \"" + *fields.text("use_bidirectional_attention") +
+                  "\" is not implemented");
+  }
+  if (!named && fields.boolean("use_bidirectional_attention", false)) {
     fields.refuse("use_bidirectional_attention true is not implemented");
   }
   if (fields.boolean("use_mrope", false)) fields.refuse("use_mrope true is not implemented");

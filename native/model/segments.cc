@@ -31,12 +31,32 @@ void Segments::begin(const StepPlan& plan, std::span<const Adapter* const> adapt
   }
 }
 
-std::span<const EmbeddingSegment> Segments::embed() {
+std::span<const EmbeddingSegment> Segments::embed(std::unique_ptr<AdapterEmbedding> Adapter::*table) {
   embedding_.clear();
   for (const AdapterSegment& s : rows_) {
-    if (s.adapter->embed) embedding_.push_back({s.row0, s.rows, s.adapter->embed.get(), s.scale});
+    const auto& own = s.adapter->*table;
+    if (own) embedding_.push_back({s.row0, s.rows, own.get(), s.scale});
   }
   return embedding_;
+}
+
+std::span<const LinearSegment> Segments::inputs_projection() {
+  linear_.clear();
+  for (const AdapterSegment& s : rows_) {
+    const auto& weights = s.adapter->inputs_projection;
+    if (weights) linear_.push_back({s.row0, s.rows, weights.get(), s.scale});
+  }
+  return linear_;
+}
+
+std::span<const NormSegment> Segments::inputs_norm(int32_t copies) {
+  std::vector<NormSegment>& list = norm_.front();
+  list.clear();
+  for (const AdapterSegment& s : rows_) {
+    if (s.adapter->inputs_norm)
+      list.push_back({s.row0 * copies, s.rows * copies, s.adapter->inputs_norm.get()});
+  }
+  return list;
 }
 
 std::span<const LinearSegment> Segments::linear(int layer, LinearSite site) {

@@ -26,8 +26,12 @@ class Segments {
   // adapters [G] belong to plan.segment.
   void begin(const StepPlan& plan, std::span<const Adapter* const> adapters);
 
-  std::span<const EmbeddingSegment> embed();
+  // Of the adapters' `table`.
+  std::span<const EmbeddingSegment> embed(std::unique_ptr<AdapterEmbedding> Adapter::*table);
   std::span<const NormSegment> embed_norm();
+  std::span<const LinearSegment> inputs_projection();
+  // Over rows of which each of the step's gives `copies`.
+  std::span<const NormSegment> inputs_norm(int32_t copies);
   std::span<const LinearSegment> linear(int layer, LinearSite site);
   std::span<const ExpertsSegment> experts(int layer);
   // Of q, k and v at once: each site has a list of its own.

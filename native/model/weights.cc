@@ -36,10 +36,10 @@ class WeightLoader {
       const Module& module = modules[first];
       size_t end = first + 1;  // past the last module of the fused map
       while (end < modules.size() && modules[end].kind == ModuleKind::linear && modules[end].part > 0) ++end;
-      const Status status = module.kind == ModuleKind::linear ? load_linear({&modules[first], end - first})
-                            : module.kind == ModuleKind::norm ? load_norm(module)
-                            : module.place == ModulePlace::positions ? load_positions(module)
-                                                                     : Status{};
+      const Status status = module.kind == ModuleKind::linear    ? load_linear({&modules[first], end - first})
+                            : module.kind == ModuleKind::norm    ? load_norm(module)
+                            : module.place == ModulePlace::embed ? Status{}
+                                                                 : load_table(module);
       if (!status) return status.error();
       checkpoint_.release_made();
       first = end;
@@ -62,6 +62,12 @@ class WeightLoader {
     return tied ? network_.embedding.module : module.name;
   }
   std::string tensor_name(const Module& module) const { return stored_module(module) + ".weight"; }
+
+  std::unique_ptr<Linear>& linear_of(const Module& module) {
+    if (module.place == ModulePlace::head) return weights_.head;
+    if (module.place == ModulePlace::inputs_projection) return weights_.inputs_projection;
+    return weights_.layers[module.layer].linear[static_cast<size_t>(module.linear_site)];
+  }
 
   bool is_nf4(const Module& module) const {
     return network_.format.method == CheckpointMethod::bitsandbytes_nf4 &&
@@ -148,11 +154,7 @@ class WeightLoader {
     Result<std::unique_ptr<Linear>> linear = backend_.linear_create(desc);
     parts_ = {};
     if (!linear) return linear.error();
-    if (head) {
-      weights_.head = std::move(*linear);
-    } else {
-      weights_.layers[first.layer].linear[static_cast<size_t>(first.linear_site)] = std::move(*linear);
-    }
+    linear_of(first) = std::move(*linear);
     return {};
   }
 
@@ -169,6 +171,13 @@ class WeightLoader {
       if (!gain) return gain.error();
       desc.gain = *gain;
     }
+    std::vector<float> scaled;
+    if (norm.gain_factor != 1.0f) {
+      scaled.resize(static_cast<size_t>(norm.size()));
+      copy_f32(scaled.data(), *desc.gain);
+      for (float& value : scaled) value *= norm.gain_factor;
+      desc.gain = HostTensor{reinterpret_cast<const std::byte*>(scaled.data()), DType::f32, 1, norm.size()};
+    }
     if (norm.bias) {
       Result<HostTensor> bias = checkpoint_.take_vector(module.name + ".bias", module.out);
       if (!bias) return bias.error();
@@ -182,13 +191,14 @@ class WeightLoader {
 
   // [copies, width] where there are several
   Result<HostTensor> take_gain(const Module& module) {
-    if (module.norm.copies == 1) return checkpoint_.take_vector(module.name + ".weight", module.out);
-    return checkpoint_.take(module.name + ".weight", module.norm.copies, module.norm.width);
+    if (module.norm.copies == 1) return checkpoint_.take_vector(weight_tensor(module), module.out);
+    return checkpoint_.take(weight_tensor(module), module.norm.copies, module.norm.width);
   }
 
   std::unique_ptr<NormGain>& place_of(const Module& module) {
     if (module.place == ModulePlace::final_norm) return weights_.final_norm;
     if (module.place == ModulePlace::embed_norm) return weights_.embed_norm;
+    if (module.place == ModulePlace::inputs_norm) return weights_.inputs_norm;
     return weights_.layers[module.layer].norm[static_cast<size_t>(module.norm_site)];
   }
 
@@ -211,6 +221,11 @@ class WeightLoader {
     if (layer.mlp.experts) {
       if (Status s = load_experts(*layer.mlp.experts, weights); !s) return s;
     }
+    if (!layer.scale.empty()) {
+      Result<HostTensor> scale = checkpoint_.take_number(layer.scale);
+      if (!scale) return scale.error();
+      weights.scale = load_f32(scale->data, scale->dtype, 0);
+    }
     return layer.mlp.xielu.empty() ? Status{} : load_xielu(layer.mlp.xielu, weights.activation);
   }
 
@@ -221,6 +236,12 @@ class WeightLoader {
       if (!bias) return bias.error();
       if (Status s = to_device(*bias, weights.choice_bias); !s) return s;
       weights.routing.choice_bias = weights.choice_bias.get();
+    }
+    if (!layer.expert_scale.empty()) {
+      Result<HostTensor> scale = checkpoint_.take_vector(layer.expert_scale, layer.routing.experts);
+      if (!scale) return scale.error();
+      if (Status s = to_device(*scale, weights.expert_scale); !s) return s;
+      weights.routing.expert_scale = weights.expert_scale.get();
     }
     const ExpertNames& names = layer.names;
     const std::string first = names.stem + "0." + names.gate;
@@ -342,20 +363,22 @@ class WeightLoader {
     return {};
   }
 
-  Status load_positions(const Module& module) {
-    Result<HostTensor> table = checkpoint_.take(module.name + ".weight", module.in, module.out);
-    if (!table) return table.error();
-    Result<std::unique_ptr<Embedding>> embed = backend_.embedding_create(
-        {.table = *table, .tied_head = nullptr, .quantization = Quantization::none});
-    if (!embed) return embed.error();
-    weights_.positions = std::move(*embed);
-    return {};
+  Status load_embedding(const Module& module) {
+    const Linear* const tied = network_.head.tied ? weights_.head.get() : nullptr;
+    return create_table(module, tied, head_quantization(quantization_), weights_.embed);
   }
 
-  Status load_embedding(const Module& module) {
+  Status load_table(const Module& module) {
+    if (module.place == ModulePlace::inputs_table)
+      return create_table(module, nullptr, head_quantization(quantization_), weights_.inputs_table);
+    return create_table(module, nullptr, Quantization::none, weights_.positions);
+  }
+
+  Status create_table(const Module& module, const Linear* tied_head, Quantization quantization,
+                      std::unique_ptr<Embedding>& to) {
     EmbeddingDesc desc{.table = shape_of(module.in, module.out),
-                       .tied_head = network_.head.tied ? weights_.head.get() : nullptr,
-                       .quantization = head_quantization(quantization_),
+                       .tied_head = tied_head,
+                       .quantization = quantization,
                        .coded = nullptr};
     auto coded = coded_of(module.name, module.in, module.out);
     if (!coded) return coded.error();
@@ -368,7 +391,7 @@ class WeightLoader {
     }
     Result<std::unique_ptr<Embedding>> embed = backend_.embedding_create(desc);
     if (!embed) return embed.error();
-    weights_.embed = std::move(*embed);
+    to = std::move(*embed);
     return {};
   }
 
@@ -404,10 +427,12 @@ size_t bytes_of(const std::unique_ptr<T>& weights) {
 size_t Weights::bytes() const {
   size_t total =
       bytes_of(head) + bytes_of(embed) + bytes_of(positions) + bytes_of(embed_norm) + bytes_of(final_norm);
+  total += bytes_of(inputs_table) + bytes_of(inputs_projection) + bytes_of(inputs_norm);
   for (const LayerWeights& layer : layers) {
     for (const auto& linear : layer.linear) total += bytes_of(linear);
     for (const auto& norm : layer.norm) total += bytes_of(norm);
     total += bytes_of(layer.experts) + bytes_of(layer.choice_bias) + bytes_of(layer.sinks);
+    total += bytes_of(layer.expert_scale);
   }
   return total;
 }

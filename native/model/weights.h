@@ -16,10 +16,12 @@ struct LayerWeights {
   std::array<std::unique_ptr<Linear>, kLinearSites> linear;
   std::array<std::unique_ptr<NormGain>, kNormSites> norm;
   std::unique_ptr<Experts> experts;
-  RouterDesc routing;                   // names choice_bias
-  std::unique_ptr<Tensor> choice_bias;  // [E]
-  std::unique_ptr<Tensor> sinks;        // [HQ]
-  Activation activation;                // the MLP's, with its trained numbers
+  RouterDesc routing;                    // names the two below
+  std::unique_ptr<Tensor> choice_bias;   // [E]
+  std::unique_ptr<Tensor> expert_scale;  // [E]
+  std::unique_ptr<Tensor> sinks;         // [HQ]
+  Activation activation;                 // the MLP's, with its trained numbers
+  float scale = 1.0f;                    // of what the layer gives
 };
 
 struct Weights {
@@ -28,6 +30,10 @@ struct Weights {
   std::unique_ptr<Embedding> embed;  // [V, H]
   std::unique_ptr<Embedding> positions;
   std::unique_ptr<NormGain> embed_norm;
+  // LayerInputs'
+  std::unique_ptr<Embedding> inputs_table;    // [V', L P]
+  std::unique_ptr<Linear> inputs_projection;  // [L P, H]
+  std::unique_ptr<NormGain> inputs_norm;      // [P]
   std::vector<LayerWeights> layers;
   std::unique_ptr<NormGain> final_norm;
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -116,6 +117,102 @@ TEST_CASE("gemma's gelu means the approximation, and gemma 3 turns its layers by
   CHECK(network.ropes[*local.rope].factor == 1.0);
   CHECK(network.ropes[*full.rope].theta == 1e6);
   CHECK(network.ropes[*full.rope].factor == 8.0);
+}
+
+namespace {
+
+// Gemma 4 of six layers, the last without a window.
+json gemma4() {
+  return {{"model_type", "gemma4_text"},
+          {"vocab_size", 64},
+          {"hidden_size", 32},
+          {"intermediate_size", 48},
+          {"num_hidden_layers", 6},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"head_dim", 8},
+          {"global_head_dim", 16},
+          {"sliding_window", 8},
+          {"hidden_size_per_layer_input", 0}};
+}
+
+}  // namespace
+
+TEST_CASE(
+    "gemma 4's full layers have heads and a rope of their own, by fields of the whole or layer by layer") {
+  json old = with(with(gemma4(), "attention_k_eq_v", true), "num_global_key_value_heads", 1);
+  json own = with(with(gemma4(), "attention_k_eq_v", true), "global_head_dim", 512);
+  own["per_layer_config"] = {{"05", {{"head_dim", 16}, {"num_key_value_heads", 1}}}};
+  for (const json& config : {old, own}) {
+    const Network network = parsed(config);
+    const Attention& local = network.layers[4].attention;
+    const Attention& full = network.layers[5].attention;
+    CHECK(local.window == 8);
+    CHECK(full.window == 0);
+    CHECK(local.projected == Projected::qkv);
+    CHECK(full.projected == Projected::qk);
+    CHECK(full.qkv.modules.size() == 2);
+    CHECK(full.head_dim == 16);
+    CHECK(full.kv_heads == 1);
+    CHECK(full.scale == 1.0f);
+    const std::vector<KvLayer> kv = kv_layers(network);
+    REQUIRE(kv.size() == 6);
+    CHECK(kv[4].head_dim * kv[4].kv_heads == 16);
+    CHECK(kv[5].head_dim * kv[5].kv_heads == 16);
+    CHECK(kv[5].kv_heads == 1);
+    CHECK(network.ropes[*local.rope].dims == 8);
+    const RotationDesc turn = make_rope(network.ropes[*full.rope]);
+    REQUIRE(turn.inv_freq.size() == 8);
+    CHECK(turn.inv_freq[0] == 1.0f);
+    CHECK(turn.inv_freq[1] == doctest::Approx(std::pow(1e6, -2.0 / 16)));
+    for (size_t i = 2; i < 8; ++i) CHECK(turn.inv_freq[i] == 0.0f);
+  }
+  // Without attention_k_eq_v the number of KV heads is one for all.
+  old["attention_k_eq_v"] = false;
+  CHECK(parsed(old).layers[5].attention.kv_heads == 2);
+}
+
+TEST_CASE("gemma 4's last layers may read the keys and values of earlier ones, which the cache holds once") {
+  json config = with(with(gemma4(), "num_kv_shared_layers", 3), "use_double_wide_mlp", true);
+  config["layer_types"] = {"sliding_attention", "full_attention",    "sliding_attention",
+                           "full_attention",    "sliding_attention", "full_attention"};
+  const Network network = parsed(config);
+  CHECK(kv_layers(network).size() == 3);
+  const int places[] = {0, 1, 2, 1, 2, 1};
+  for (size_t layer = 0; layer < 6; ++layer) {
+    const Layer& own = network.layers[layer];
+    CHECK(kv_place(network, layer) == places[layer]);
+    CHECK(own.attention.qkv.modules.size() == (layer < 3 ? 3 : 1));
+    CHECK(own.attention.k_norm.has_value() == (layer < 3));
+    CHECK(own.mlp.width() == (layer < 3 ? 48 : 96));
+  }
+  CHECK(std::find(network.ignored.begin(), network.ignored.end(), "model.layers.3.self_attn.k_proj.") !=
+        network.ignored.end());
+}
+
+TEST_CASE("gemma 4 with what it cannot be is refused with the field's name") {
+  const auto shared = with(gemma4(), "num_kv_shared_layers", 1);
+  const std::pair<json, const char*> cases[] = {
+      {with(gemma4(), "use_bidirectional_attention", "all"), "use_bidirectional_attention"},
+      {shared, "num_kv_shared_layers"},  // no full layer before the last
+      {with(gemma4(), "num_kv_shared_layers", 6), "num_kv_shared_layers"},
+      {with(gemma4(), "global_head_dim", 15), "global_head_dim"},
+      {with(gemma4(), "per_layer_config", {{"6", {{"head_dim", 16}}}}), "per_layer_config"},
+      {with(gemma4(), "per_layer_config", {{"5", {{"intermediate_size", 16}}}}), "intermediate_size"},
+      {with(gemma4(), "per_layer_config", {{"1", {{"head_dim", 16}}}}), "per_layer_config"},
+      {with(gemma4(), "enable_moe_block", true), "num_experts"},
+      {with(gemma4(), "rope_parameters", {{"full_attention", {{"rope_theta", 1e6}}}}), "sliding_attention"},
+      {with(with(gemma4(), "hidden_size_per_layer_input", 8), "vocab_size_per_layer_input", 63),
+       "vocab_size_per_layer_input"},
+      {with(gemma4(), "altup_num_inputs", 4), "altup_num_inputs"},
+  };
+  for (const auto& [config, field] : cases) {
+    CAPTURE(config.dump());
+    const Result<Network> network = parse(config);
+    REQUIRE_FALSE(network);
+    CHECK_MESSAGE(network.error().message.find(field) != std::string::npos, network.error().message);
+  }
+  CHECK(parse(with(gemma4(), "use_bidirectional_attention", "vision")));
 }
 
 TEST_CASE("a vision-language checkpoint is read as its text part, which shares the whole's tokens and head") {

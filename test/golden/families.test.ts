@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openModel } from '#native-engine/load.js';
+import { inspectModel, openModel } from '#native-engine/load.js';
 import type { NativeModel } from '#native-engine/native.js';
 import { comparableTokens, type GoldenRun, loadGolden } from '../support/golden.js';
 import { modulesOf } from '../support/golden-modules.js';
@@ -37,7 +37,6 @@ const TOLERANCE = 2e-3;
 const REFUSED: Readonly<Record<string, string>> = {
   'bloom-residual': 'apply_residual_connection_post_layernorm',
   'falcon-rw': 'alibi',
-  gemma4: '"gemma4_text"',
   lfm2: '"lfm2"',
   'opt-post-norm': 'do_layer_norm_before',
   'qwen3-5': '"qwen3_5_text"',
@@ -104,6 +103,13 @@ describe.each(settings)('$name on the $backend backend', ({ backend, name }) => 
     }
   });
 
+  it('gives the same, to the bit, of a prompt in pieces', async () => {
+    for (const run of golden.runs.filter(({ prompt }) => prompt === golden.prompts.length - 1)) {
+      const whole = await driver.scorePrompt(promptOf(run), handles.get(run.adapter));
+      expect(await driver.scorePrompt(promptOf(run), handles.get(run.adapter), 7), where(run)).toEqual(whole);
+    }
+  });
+
   it('continues as they do, all adapters in common steps, to the bit as each alone', async () => {
     const together = golden.runs.map(sequenceOf);
     const length = Math.max(...golden.runs.map((run) => run.greedy_ids.length));
@@ -118,6 +124,48 @@ describe.each(settings)('$name on the $backend backend', ({ backend, name }) => 
       driver.release(alone);
     }
   });
+});
+
+it("counts keys and values that layers share once in a token's bytes", () => {
+  const { kvTokenBytes } = inspectModel(join(FAMILIES, 'gemma4-e2b/model'));
+  // Three of five layers have their own: 2 heads of 8, of 16 and of 8, keys and values.
+  expect(kvTokenBytes).toMatchObject({ f32: 2 * 4 * (16 + 32 + 16), bf16: 2 * 2 * (16 + 32 + 16) });
+});
+
+it.each([
+  ['leaves out keys that a layer never reads', 3, undefined],
+  ['refuses keys that a layer would read elsewhere', 5, 'model.layers.5.self_attn.k_proj'],
+])('of Gemma 4 %s', async (_, layer, refusal) => {
+  const source = join(FAMILIES, 'gemma4-e2b/model');
+  const folder = mkdtempSync(join(tmpdir(), 'lorikeet-family-'));
+  try {
+    copyFileSync(join(source, 'config.json'), join(folder, 'config.json'));
+    const name = `model.layers.${layer}.self_attn.k_proj.weight`;
+    const weights = withZeros(readFileSync(join(source, 'model.safetensors')), name, [16, 32]);
+    writeFileSync(join(folder, 'model.safetensors'), weights);
+    if (refusal !== undefined) return await expect(open(folder, 'reference')).rejects.toThrow(refusal);
+    const model = await open(folder, 'reference');
+    expect(model.description).toMatchObject({
+      ignoredTensors: 1,
+      unreadModules: [3, 4].flatMap((i) =>
+        ['k_proj', 'v_proj'].map((map) => `model.layers.${i}.self_attn.${map}`),
+      ),
+    });
+    await model.close();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('says how much of a checkpoint with eyes it leaves out', async () => {
+  const model = await open(join(FAMILIES, 'gemma4-parts/model'), 'reference');
+  const weights = readFileSync(join(FAMILIES, 'gemma4-parts/model/model.safetensors'));
+  const header = weights.toString('utf8', 8, 8 + Number(weights.readBigUInt64LE(0)));
+  const names = Object.keys(JSON.parse(header) as object);
+  const others = names.filter((name) => /^model\.(vision_tower|embed_vision)\./.test(name));
+  expect(others.length).toBeGreaterThan(0);
+  expect(model.description.ignoredTensors).toBe(others.length);
+  await model.close();
 });
 
 describe('config.json', () => {
@@ -170,19 +218,19 @@ describe('config.json', () => {
   });
 });
 
-/** The same checkpoint with a head [96, 32] of bfloat16 zeros besides. */
-function withZeroHead(weights: Buffer): Buffer {
+/** The same checkpoint with a head [96, 32] of zeros besides. */
+const withZeroHead = (weights: Buffer): Buffer =>
+  withZeros(weights, 'language_model.lm_head.weight', [96, 32]);
+
+/** The same checkpoint with a tensor of bfloat16 zeros besides. */
+function withZeros(weights: Buffer, name: string, shape: readonly [number, number]): Buffer {
   const length = Number(weights.readBigUInt64LE(0));
   const header = JSON.parse(weights.toString('utf8', 8, 8 + length)) as Record<string, unknown>;
   const data = weights.subarray(8 + length);
-  const head = Buffer.alloc(96 * 32 * 2);
-  header['language_model.lm_head.weight'] = {
-    dtype: 'BF16',
-    shape: [96, 32],
-    data_offsets: [data.length, data.length + head.length],
-  };
+  const zeros = Buffer.alloc(shape[0] * shape[1] * 2);
+  header[name] = { dtype: 'BF16', shape, data_offsets: [data.length, data.length + zeros.length] };
   const text = Buffer.from(JSON.stringify(header));
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([size, text, data, head]);
+  return Buffer.concat([size, text, data, zeros]);
 }

@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AdapterManifest, ManifestModule } from '#contracts/adapter-manifest.js';
@@ -30,6 +31,21 @@ const DEMO = {
 };
 const DORA = join(ROOT, 'test/golden/cases/llama-gqa/adapters/dora-r8');
 const LLAMA = join(ROOT, 'test/golden/cases/llama-gqa/model');
+/** Models without tokenizers. */
+const FAMILIES = join(ROOT, 'test/golden/families');
+const wordTokenizer = (size: number) => ({
+  version: '1.0',
+  added_tokens: [],
+  normalizer: null,
+  pre_tokenizer: { type: 'Whitespace' },
+  post_processor: null,
+  decoder: { type: 'Fuse' },
+  model: {
+    type: 'WordLevel',
+    vocab: Object.fromEntries(Array.from({ length: size }, (_, id) => [`w${id}`, id])),
+    unk_token: 'w0',
+  },
+});
 
 let fixture: ParityFixture | undefined;
 afterEach(async () => {
@@ -66,6 +82,23 @@ describe('the parity check passes every adapter that PEFT itself vouches for', (
       expect(parity.effect, `${adapter}`).toBeGreaterThan(0.1);
     }
     expect(opened.engine.status().adapters.resident, 'what only the check loaded').toEqual([]);
+  });
+
+  it.each(['gemma4-e2b', 'gemma4-26b'])('of %s', async (name) => {
+    const folder = mkdtempSync(join(tmpdir(), 'lorikeet-parity-'));
+    try {
+      cpSync(join(FAMILIES, name, 'model'), folder, { recursive: true });
+      writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(wordTokenizer(96)));
+      const opened = await open({ modelPath: folder });
+      const adapters = join(FAMILIES, name, 'adapters');
+      for (const adapter of readdirSync(adapters)) {
+        const parity = await opened.compare(join(adapters, adapter));
+        expect(parity, adapter).toMatchObject({ passed: true, token_agreement: 1 });
+        expect(parity.effect, adapter).toBeGreaterThan(0.1);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it.each([...MODELS, DEMO])('of $name with an int8 KV cache', async ({ modelPath, adapters }) => {

@@ -99,6 +99,8 @@ export class FakeNative implements NativeModel {
       maxPositions: options.maxPositions ?? 512,
       tieWordEmbeddings: false,
       experts: [],
+      unreadModules: [],
+      ignoredTensors: 0,
       vocabularyWeights: [],
       eosTokenIds: [1],
       bosTokenId: 0,

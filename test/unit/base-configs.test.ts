@@ -36,6 +36,8 @@ const HONOURED = [
   'model_meta-llama_Llama-3.1-70B',
   'gemma',
   'gemma3_text',
+  'gemma4_text',
+  'google--gemma-4-26B-A4B',
   'gpt_oss',
   'llama',
   'mistral',

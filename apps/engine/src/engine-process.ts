@@ -106,7 +106,7 @@ async function openBase(settings: EngineSettings, logger: Logger): Promise<Opene
   for (const fault of await templateFaults(model.templates, model.tokenizer.specialTokens)) {
     logger.warn({ template: fault }, 'the base model has a chat template that cannot be used');
   }
-  sayDevice(model, logger);
+  sayModel(model, logger);
   sayDraft(model, logger);
   return model;
 }
@@ -155,7 +155,8 @@ function endWithDevice(err: unknown, logger: Logger): void {
   setTimeout(() => process.exit(DEVICE_LOST_EXIT), ANSWERS_LEAVE_MS);
 }
 
-function sayDevice({ native, deviceReason }: OpenedModel, logger: Logger): void {
-  const { device } = native.description;
+function sayModel({ native, deviceReason }: OpenedModel, logger: Logger): void {
+  const { device, ignoredTensors: tensors } = native.description;
+  if (tensors > 0) logger.info({ tensors }, 'leaves out what the checkpoint has for other things than text');
   if (deviceReason !== undefined) logger.info({ device }, `DEVICE=auto takes the CPU: ${deviceReason}`);
 }

@@ -89,6 +89,10 @@ export interface ModelDescription {
   readonly bosTokenId: number | undefined;
   readonly modules: readonly BaseModule[];
   readonly experts: readonly BaseExperts[];
+  /** BaseModel's. */
+  readonly unreadModules: readonly string[];
+  /** Tensors of the checkpoint that text needs nothing of: of pictures and sounds, of layers for training, or never read. */
+  readonly ignoredTensors: number;
   /** Where the checkpoint's files hold the embedding and, unless it is tied, the output head; not what is quantized. */
   readonly vocabularyWeights: readonly {
     readonly module: string;

@@ -97,6 +97,12 @@ void ConfigReader::read_scaling(Rope& rope, JsonFields& own, const RopeDefaults&
     own.has("original_max_position_embeddings");
     return;
   }
+  if (type == "proportional") {
+    rope.type = RopeType::proportional;
+    rope.factor = own.number("factor").value_or(1.0);
+    if (!(rope.factor > 0)) own.fail("factor", "above 0");
+    return;
+  }
   const std::pair<const char*, RopeType> types[] = {{"linear", RopeType::linear},
                                                     {"llama3", RopeType::llama3},
                                                     {"yarn", RopeType::yarn},
@@ -106,7 +112,7 @@ void ConfigReader::read_scaling(Rope& rope, JsonFields& own, const RopeDefaults&
   }
   if (rope.type == RopeType::standard) {
     own.refuse("rope type \"" + type +
-               "\" is not implemented (default, dynamic, linear, llama3, longrope, yarn are)");
+               "\" is not implemented (default, dynamic, linear, llama3, longrope, proportional, yarn are)");
   }
   // As in Transformers, a field beside the rope parameters wins over one inside, and the model's limit is the
   // last resort.
@@ -159,9 +165,18 @@ void ConfigReader::read_longrope(Rope& rope, JsonFields& own) {
   network.max_positions = std::min(network.max_positions, static_cast<int32_t>(rope.original_max_positions));
 }
 
-size_t ConfigReader::push_rope(const Rope& rope) {
+void ConfigReader::size_rope(Rope& rope, int32_t head_dim, double partial) {
+  rope.dims = static_cast<int32_t>(head_dim * partial);
+  rope.turning_pairs = rope.dims / 2;
+}
+
+size_t ConfigReader::push_rope(const Rope& from, int32_t head_dim) {
+  Rope rope = from;
+  const int32_t most = head_dim > 0 ? head_dim : d.head_dim;
   if (!(rope.theta > 1)) fields.fail("rope_theta", "above 1");
-  if (rope.dims % 2 != 0 || rope.dims < 2 || rope.dims > d.head_dim) {
+  // Its frequencies are those of a whole head, of which the first pairs turn.
+  if (rope.type == RopeType::proportional && rope.dims >= 0 && rope.dims <= most) rope.dims = most;
+  if (rope.dims % 2 != 0 || rope.dims < 2 || rope.dims > most) {
     fields.fail("partial_rotary_factor", "such that an even number of a head's dimensions is rotated");
   }
   network.ropes.push_back(rope);
@@ -212,7 +227,7 @@ size_t ConfigReader::add_rope(const RopeDefaults& defaults) {
   JsonFields own(fields.raw(name), fields.where() + ": " + name);
   rope.theta = own.number("rope_theta").value_or(rope.theta);
   partial = own.number("partial_rotary_factor").value_or(partial);
-  rope.dims = static_cast<int32_t>(d.head_dim * partial);
+  size_rope(rope, d.head_dim, partial);
   read_scaling(rope, own, defaults, original);
   for (const char* known : defaults.beside) own.has(known);
   for (const std::string& unknown : own.unread()) {
@@ -232,13 +247,13 @@ std::optional<size_t> ConfigReader::add_rope_of(const char* key, const RopeDefau
   rope.interleaved = defaults.interleaved;
   rope.theta = own.number("rope_theta").value_or(fields.number("rope_theta").value_or(defaults.theta));
   const double partial = own.number("partial_rotary_factor").value_or(defaults.partial);
-  rope.dims = static_cast<int32_t>(d.head_dim * partial);
+  size_rope(rope, defaults.head_dim > 0 ? defaults.head_dim : d.head_dim, partial);
   read_scaling(rope, own, defaults, std::nullopt);
   for (const std::string& unknown : own.unread()) {
     own.refuse(unknown + " is not known for this rope type, and might change what it computes");
   }
   if (own.error()) fields.take_error(*own.error());
-  return push_rope(rope);
+  return push_rope(rope, defaults.head_dim);
 }
 
 size_t ConfigReader::add_plain_rope(double theta) {

@@ -61,10 +61,12 @@ class ConfigReader {
     bool interleaved = false;
     bool yarn_means_longrope = false;  // Phi-3's first files
     std::vector<const char*> beside;   // fields among the rope's that the family reads itself
+    int32_t head_dim = 0;              // above 0: of its layers, where they differ from the others
   };
   size_t add_rope(const RopeDefaults& defaults);
   size_t add_rope() { return add_rope(RopeDefaults{}); }
-  size_t push_rope(const Rope& rope);
+  // `head_dim` as RopeDefaults'.
+  size_t push_rope(const Rope& rope, int32_t head_dim = 0);
   bool has_rope_parameters();
   // The scaling's name, "default" where there is none.
   std::string rope_type();
@@ -89,6 +91,8 @@ class ConfigReader {
  private:
   void read_scaling(Rope& rope, JsonFields& own, const RopeDefaults& defaults,
                     std::optional<double> model_original);
+  // Sizes by the part of a head that turns.
+  static void size_rope(Rope& rope, int32_t head_dim, double partial);
   void read_llama3(Rope& rope, JsonFields& own);
   void read_yarn(Rope& rope, JsonFields& own);
   void read_longrope(Rope& rope, JsonFields& own);

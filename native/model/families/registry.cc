@@ -5,8 +5,8 @@
 
 namespace lorikeet {
 
-extern const Family kLlama, kMistral, kQwen2, kQwen3, kGemma, kGemma2, kGemma3, kPhi3, kMixtral, kQwen2Moe,
-    kQwen3Moe, kOlmoe, kGraniteMoe, kGlm4Moe, kGptOss;
+extern const Family kLlama, kMistral, kQwen2, kQwen3, kGemma, kGemma2, kGemma3, kGemma4, kPhi3, kMixtral,
+    kQwen2Moe, kQwen3Moe, kOlmoe, kGraniteMoe, kGlm4Moe, kGptOss;
 extern const Family kGpt2, kGptBigcode, kPhi, kGptNeox, kOpt, kBloom, kFalcon, kStarcoder2, kStablelm;
 extern const Family kSmollm3, kGranite, kOlmo, kOlmo2, kOlmo3, kExaone4, kSeedOss, kHunyuan, kErnie,
     kMinistral, kMinistral3;
@@ -14,12 +14,12 @@ extern const Family kGlm, kGlm4, kCohere, kCohere2, kNemotron, kArcee, kApertus,
 
 std::span<const Family* const> families() {
   static const Family* const list[] = {
-      &kLlama,      &kMistral,   &kQwen2,      &kQwen3, &kGemma,      &kGemma2,  &kGemma3,     &kPhi3,
-      &kMixtral,    &kQwen2Moe,  &kQwen3Moe,   &kOlmoe, &kGraniteMoe, &kGlm4Moe, &kGptOss,     &kGpt2,
-      &kGptBigcode, &kPhi,       &kGptNeox,    &kOpt,   &kBloom,      &kFalcon,  &kStarcoder2, &kStablelm,
-      &kSmollm3,    &kGranite,   &kOlmo,       &kOlmo2, &kOlmo3,      &kExaone4, &kSeedOss,    &kHunyuan,
-      &kErnie,      &kMinistral, &kMinistral3, &kGlm,   &kGlm4,       &kCohere,  &kCohere2,    &kNemotron,
-      &kArcee,      &kApertus,   &kHelium};
+      &kLlama,    &kMistral,    &kQwen2,     &kQwen3,      &kGemma, &kGemma2,     &kGemma3,  &kGemma4,
+      &kPhi3,     &kMixtral,    &kQwen2Moe,  &kQwen3Moe,   &kOlmoe, &kGraniteMoe, &kGlm4Moe, &kGptOss,
+      &kGpt2,     &kGptBigcode, &kPhi,       &kGptNeox,    &kOpt,   &kBloom,      &kFalcon,  &kStarcoder2,
+      &kStablelm, &kSmollm3,    &kGranite,   &kOlmo,       &kOlmo2, &kOlmo3,      &kExaone4, &kSeedOss,
+      &kHunyuan,  &kErnie,      &kMinistral, &kMinistral3, &kGlm,   &kGlm4,       &kCohere,  &kCohere2,
+      &kNemotron, &kArcee,      &kApertus,   &kHelium};
   return list;
 }
 
@@ -33,11 +33,16 @@ const std::vector<TensorRename> kTextNames = {{"model.language_model.", "model."
 const std::vector<std::string> kPictures = {"vision_tower.", "model.vision_tower.", "multi_modal_projector.",
                                             "model.multi_modal_projector."};
 
+const std::vector<std::string> kPicturesAndSounds = {
+    "model.vision_tower.", "model.embed_vision.", "model.audio_tower.", "model.embed_audio.",
+    "vision_tower.",       "embed_vision.",       "audio_tower.",       "embed_audio."};
+
 }  // namespace
 
 std::span<const TextPart> text_parts() {
   static const TextPart list[] = {
       {"gemma3", {"Gemma3ForConditionalGeneration"}, "gemma3_text", kTextNames, kPictures},
+      {"gemma4", {"Gemma4ForConditionalGeneration"}, "gemma4_text", kTextNames, kPicturesAndSounds},
       {"mistral3", {"Mistral3ForConditionalGeneration"}, "mistral", kTextNames, kPictures, true},
   };
   return list;

@@ -24,6 +24,11 @@ def embeddings(*targets, **more):
     return dict(name="embeddings-r4", lora=dict(r=4, lora_alpha=8, target_modules=list(targets), **more))
 
 
+GEMMA4 = dict(GQA, head_dim=8, global_head_dim=16, sliding_window=8, num_kv_shared_layers=0, hidden_size_per_layer_input=0,
+              vocab_size_per_layer_input=96, tie_word_embeddings=True)
+GEMMA4_E = dict(GEMMA4, num_hidden_layers=5, num_kv_shared_layers=2, use_double_wide_mlp=True, hidden_size_per_layer_input=16,
+                vocab_size_per_layer_input=100,
+                layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention", "full_attention"])
 LLAMA_DORA = dora("q_proj", "v_proj", "o_proj", "down_proj")
 GLU = [ALL, LLAMA_DORA]
 _CASES = [
@@ -142,6 +147,29 @@ _CASES = [
     # Experts as the published checkpoints store them (make_families.py packs what is named so).
     ("gpt-oss-mxfp4", "gpt_oss", dict(GQA, intermediate_size=32, head_dim=8, num_local_experts=4, num_experts_per_tok=2,
                                       sliding_window=8, rope_parameters=dict(YARN, truncate=False)), [dora("q_proj", "o_proj")]),
+    # Gemma 4's variants: keys that are values; shared keys and inputs of each layer; experts beside the MLP.
+    ("gemma4-31b", "gemma4_text", dict(GEMMA4, num_hidden_layers=3, attention_k_eq_v=True, num_global_key_value_heads=1,
+                                       final_logit_softcapping=8.0,
+                                       layer_types=["sliding_attention", "full_attention", "full_attention"]),
+     [ALL, dora("k_proj", "o_proj", "gate_proj"), embeddings("embed_tokens", "k_proj")]),
+    ("gemma4-e2b", "gemma4_text", GEMMA4_E,
+     [ALL, dora("q_proj", "k_proj", "per_layer_input_gate", "per_layer_projection", "per_layer_model_projection"),
+      embeddings("embed_tokens_per_layer", "embed_tokens", "per_layer_projection"),
+      dict(name="saved-r2", lora=dict(r=2, lora_alpha=4, target_modules=["v_proj"], modules_to_save=[
+          "per_layer_projection_norm", "post_per_layer_input_norm", "per_layer_model_projection"]))]),
+    ("gemma4-26b", "gemma4_text", dict(GEMMA4, num_hidden_layers=2, attention_k_eq_v=True, num_global_key_value_heads=1,
+                                       enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=16,
+                                       layer_types=["sliding_attention", "full_attention"]),
+     [ALL, dora("q_proj", "down_proj", "proj"),
+      dict(name="experts-r2", lora=dict(r=2, lora_alpha=4, target_modules=["k_proj"],
+                                        target_parameters=["experts.gate_up_proj", "experts.down_proj"])),
+      dict(name="saved-r2", lora=dict(r=2, lora_alpha=4, target_modules=["v_proj"], modules_to_save=[
+          "pre_feedforward_layernorm_2", "post_feedforward_layernorm_1", "post_feedforward_layernorm_2"]))]),
+    ("gemma4-parts", "gemma4", dict(
+        vocab_size=96, text_config=GEMMA4_E, audio_config=None,
+        vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                           num_key_value_heads=2, head_dim=8, patch_size=4, position_embedding_size=16)),
+     [dict(name="language-r4", lora=dict(r=4, lora_alpha=8, target_modules=r".*language_model.*\.(q_proj|o_proj|down_proj)"))]),
 ]
 # Configurations write into what they are given.
 CASES = [dict(name=name, arch=arch, config=copy.deepcopy(config), adapters=adapters, seed=1000 + number)

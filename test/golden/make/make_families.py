@@ -39,7 +39,8 @@ def randomize(model, seed):
     random = lambda p: torch.randn(p.shape, generator=g)
     embeddings = {id(m) for m in (model.get_input_embeddings(),)}
     multiplied = model.config.model_type.startswith("gemma")  # embeddings times sqrt(hidden)
-    for module in model.modules():
+    unscaled = model.config.model_type.startswith("gemma4")  # scores: the norm of queries keeps them apart from 0 and 1
+    for path, module in model.named_modules():
         for name, p in module.named_parameters(recurse=False):
             if id(module) in embeddings:
                 p.copy_(random(p) * (0.7 / p.shape[-1] ** 0.5 if multiplied else 0.7))
@@ -48,6 +49,10 @@ def randomize(model, seed):
             elif is_norm(module) and name == "weight":
                 base = 0.0 if float(p.abs().sum()) == 0 else 1.0  # some multiply by 1 + w
                 p.copy_(base + 0.2 * random(p))
+                if unscaled and path.endswith("q_norm"):
+                    p.mul_(p.numel() ** -0.5)
+            elif name in ("scale", "per_expert_scale"):  # Gemma 4's router, which divides by sqrt(hidden)
+                p.copy_((p.numel() ** 0.5 if name == "scale" else 1.0) * (1 + 0.3 * random(p)))
             elif name in ("A_log", "dt_bias"):
                 p.copy_(0.5 * random(p))
             elif p.dim() >= 2:
@@ -77,6 +82,8 @@ def randomize_adapter(model, seed):
             p.copy_(torch.randn(p.shape, generator=g) * 0.35 / max(1, p.shape[-1]) ** 0.5)
         elif "magnitude" in name:
             p.mul_(1 + 0.2 * torch.randn(p.shape, generator=g))
+        elif "modules_to_save" in name:
+            p.add_(0.2 * torch.randn(p.shape, generator=g))
 
 
 @torch.no_grad()
@@ -143,7 +150,7 @@ def pack_mxfp4(folder):
 
 def auto_class(arch):
     """Gemma 3's class for text takes its whole; Mistral 3's whole has only the one for pictures and text."""
-    return AutoModelForImageTextToText if arch == "mistral3" else AutoModelForCausalLM
+    return AutoModelForImageTextToText if arch in ("mistral3", "gemma4") else AutoModelForCausalLM
 
 
 def load(folder):
