@@ -11,8 +11,16 @@ export function modulesOf(
   model: NativeModel,
   maxContext: number,
 ): AdapterManifest['modules'] {
-  const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, modules, experts } =
-    model.description;
+  const {
+    architecture,
+    hiddenSize,
+    numLayers,
+    vocabSize,
+    tieWordEmbeddings,
+    modules,
+    experts,
+    unreadModules,
+  } = model.description;
   const reading = readAdapter({
     configJson: readFileSync(join(folder, 'adapter_config.json'), 'utf8'),
     header: readSafetensors(readFileSync(join(folder, 'adapter_model.safetensors'))).header,
@@ -28,6 +36,7 @@ export function modulesOf(
       tieWordEmbeddings,
       modules: [...modules],
       experts: [...experts],
+      unreadModules: [...unreadModules],
     },
     weights: { sha256: 'a'.repeat(64), bytes: 1 },
   });

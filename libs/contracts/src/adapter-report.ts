@@ -88,6 +88,8 @@ export const ADAPTER_WARNING_TABLE = {
     'ensure_weight_tying is set, but the base model has no tied embeddings, or the adapter does not name them.',
   effect_negligible:
     'The adapter changes next to nothing: its low-rank products are below 1e-10, or the parity check saw no difference to the base.',
+  module_unread:
+    'The file has tensors of a module that the base model has and never reads: they were left out.',
   base_weight_identical:
     "The file carries the base model's own embedding or output head, unchanged: it was left out.",
   base_weight_replaced:

@@ -61,6 +61,8 @@ export const BaseModelSchema = z.object({
   quantization: z.string(),
   modules: z.array(BaseModuleSchema),
   experts: z.array(BaseExpertsSchema).optional(),
+  /** Modules that its class once had and never read, such as the keys of a layer that takes those of another. */
+  unreadModules: z.array(z.string()).optional(),
   /** The embedding and, unless it is tied, the output head, as the checkpoint holds them: SHA-256 (hex) of their bytes. */
   vocabularyWeights: z
     .array(z.object({ module: z.string(), dtype: z.enum(['F32', 'F16', 'BF16']), sha256: z.string() }))

@@ -208,6 +208,7 @@ function describeBase(facts: BaseFacts): BaseModel {
     quantization: description.quantization,
     modules: [...description.modules],
     ...(description.experts.length > 0 && { experts: [...description.experts] }),
+    ...(description.unreadModules.length > 0 && { unreadModules: [...description.unreadModules] }),
     ...(vocabulary && vocabulary.length > 0 && { vocabularyWeights: vocabulary }),
     specialTokens: { ...tokenizer.specialTokens },
     longestToken: tokenizer.longestToken,

@@ -3,6 +3,7 @@ import type { DenseChange } from '#contracts/parity.js';
 import type { SafetensorsHeader } from '#safetensors/header.js';
 import { asNamedIn } from '../base-names.js';
 import { newRegexBudget, PythonRegex } from '../peft/python-regex.js';
+import { withoutUnread } from '../unread-modules.js';
 import { type DenseTensor, denseTensor } from './dense-tensor.js';
 import { type DenseStack, denseStack } from './dense-stack.js';
 
@@ -30,7 +31,7 @@ export interface DenseConfig {
 export interface DenseInput {
   readonly config: DenseConfig;
   readonly header: SafetensorsHeader;
-  readonly base: Pick<BaseModel, 'modules' | 'experts' | 'tieWordEmbeddings'>;
+  readonly base: Pick<BaseModel, 'modules' | 'experts' | 'tieWordEmbeddings' | 'unreadModules'>;
 }
 
 type Tensors = Partial<
@@ -40,7 +41,8 @@ type Tensors = Partial<
 /** PEFT's default of lora_alpha. */
 const DEFAULT_ALPHA = 8;
 
-export function denseChanges({ config, header, base: given }: DenseInput): DenseChange[] {
+export function denseChanges({ config, header: whole, base: given }: DenseInput): DenseChange[] {
+  const header = withoutUnread(whole, given);
   const { base, own } = asNamedIn(header, given);
   const names = new Set(base.modules.map(({ name }) => name));
   const byModule = new Map<string, Tensors>();

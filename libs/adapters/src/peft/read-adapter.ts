@@ -9,6 +9,7 @@ import type { BaseModel } from '#contracts/base-model.js';
 import { SafetensorsError } from '#safetensors/error.js';
 import type { SafetensorsHeader } from '#safetensors/header.js';
 import { asNamedIn } from '../base-names.js';
+import { unreadWarnings, withoutUnread } from '../unread-modules.js';
 import { checkBase } from './check-base.js';
 import { checkInvocation } from './check-invocation.js';
 import { readConfig } from './config.js';
@@ -49,7 +50,7 @@ export const MAX_ADAPTER_HEADER_BYTES = 16_000_000;
  * none. Collects as many errors as it can. NaN and effect are scanWeights' to find.
  */
 export function readAdapter(input: AdapterInput): AdapterReading {
-  const { header } = input;
+  const header = withoutUnread(input.header, input.base);
   const { base, own } = asNamedIn(header, input.base);
   const { config, fields, errors: configErrors } = readConfig(input.configJson);
   const checked = config && checkBase(config, base, input.mustMatchBase ?? false);
@@ -75,6 +76,7 @@ export function readAdapter(input: AdapterInput): AdapterReading {
     warnings: [
       ...(checked?.warnings ?? []),
       ...(mapped?.warnings ?? []),
+      ...unreadWarnings(input.header, input.base),
       ...(resolved?.warnings ?? []),
       ...replacedWeights(mapped?.tensors ?? [], resolved?.plan.saved),
     ],

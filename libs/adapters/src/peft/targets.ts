@@ -1,5 +1,6 @@
 import type { AdapterErrorCode, AdapterProblem, AdapterWarning } from '#contracts/adapter-report.js';
 import type { BaseModel, BaseModule } from '#contracts/base-model.js';
+import { isUnread } from '../unread-modules.js';
 import type { HonouredFields } from './fields.js';
 import { layerFilter } from './layer-filter.js';
 import { isPlainPattern, plainPatternEnds } from './plain-pattern.js';
@@ -212,7 +213,7 @@ class TargetResolver implements ResolvedTargets {
 
   /** A bare name that matches nothing is common (lists made for many architectures); a full path is another model's. */
   private checkListed(wanted: string): void {
-    if (this.names.some((name) => pathEndsWith(name, wanted))) return;
+    if (this.names.some((name) => pathEndsWith(name, wanted)) || isUnread(wanted, this.base)) return;
     if (!wanted.includes('.')) {
       this.unmatched('target_modules', wanted);
       return;
