@@ -177,6 +177,24 @@ describe('a shrunk version', () => {
 });
 
 describe('a converted version', () => {
+  it('has the numbers of int8 with the loss stated, DoRA and templates kept', async () => {
+    const { body } = await post('rounded', { operation: 'convert', version: qv, to: 'int8' });
+    expect(body).toMatchObject({
+      state: 'ready',
+      rank: 8,
+      source: 'derived:convert',
+      derivation: { operation: 'convert', parameters: { to: 'int8' }, result: { rank: 8 } },
+    });
+    expect(body.derivation?.result?.relative_error).toBeGreaterThan(0.001);
+    expect(body.derivation?.result?.relative_error).toBeLessThan(0.03);
+    const dora = await post('rounded', { operation: 'convert', version: 'dora-r8@1', to: 'int8' });
+    expect(dora.body).toMatchObject({ state: 'ready', derivation: { result: { rank: 8 } } });
+    const mlx = await post('rounded-mlx', { operation: 'convert', version: qv, to: 'mlx' });
+    const refused = await post('rounded', { operation: 'convert', version: 'rounded-mlx@1', to: 'int8' });
+    expect([mlx.status, refused.status]).toEqual([201, 422]);
+    expect(JSON.stringify(refused.body)).toContain('convert it to peft first');
+  });
+
   it("goes to MLX-LM's form and back to the same numbers", async () => {
     const { body: mlx } = await post('mlx', { operation: 'convert', version: qv, to: 'mlx' });
     expect(mlx).toMatchObject({ state: 'ready', rank: 8, source: 'derived:convert' });

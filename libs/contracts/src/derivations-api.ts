@@ -95,13 +95,16 @@ const ShrinkSchema = z
       context.addIssue({ code: 'custom', path: ['rank'], message: 'give exactly one of rank and energy' });
   });
 
-export const ADAPTER_FORMS = ['peft', 'mlx', 'gguf'] as const;
+export const ADAPTER_FORMS = ['peft', 'mlx', 'gguf', 'int8'] as const;
 const ConvertSchema = z.strictObject({
   operation: z.literal('convert'),
   version: ParentReferenceSchema,
   to: z
     .enum(ADAPTER_FORMS)
-    .describe("`gguf`: the same version with a file adapter.gguf beside it, as llama.cpp's `--lora` loads"),
+    .describe(
+      "`gguf`: the same version with a file adapter.gguf beside it, as llama.cpp's `--lora` loads; `int8`: in PEFT's form, with " +
+        'the numbers that an engine keeps with ADAPTER_DTYPE=int8',
+    ),
   dtype: FactorDtypeSchema.optional().describe('Absent: as the factors are stored'),
 });
 

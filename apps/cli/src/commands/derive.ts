@@ -82,7 +82,7 @@ const convert: Command = {
   summary: 'make a version in another form: PEFT, MLX-LM or GGUF',
   operands: [{ name: 'ADAPTER@VERSION', help: 'e.g. support-bot@3' }],
   options: {
-    form: { kind: 'text', value: 'FORM', help: 'peft, mlx, or gguf (adds adapter.gguf to the files)' },
+    form: { kind: 'text', value: 'FORM', help: 'peft, mlx, int8, or gguf (adds adapter.gguf to the files)' },
     to: { kind: 'text', value: 'ADAPTER', help: 'of the new version (default the same adapter)' },
     ...COMMON,
   },

@@ -10,6 +10,7 @@ import { MAX_ADAPTER_HEADER_BYTES } from '../peft/read-adapter.js';
 import { compose, type Derived, type OnModule } from './compose.js';
 import { DerivationRefused } from './derivation-refused.js';
 import { type ConvertedFor, convertToGguf } from './convert-gguf.js';
+import { convertToInt8 } from './convert-int8.js';
 import { convertToMlx } from './convert-mlx.js';
 import { convertToPeft } from './convert-peft.js';
 import { DerivedFile } from './derived-file.js';
@@ -74,7 +75,8 @@ async function computed(
   if (!source) throw new Error('a version is made from one at least');
   if (recipe.operation === 'convert' && recipe.to === 'mlx') return convertToMlx(source, recipe.dtype, out);
   const from = { source, header: await readHeader(source) };
-  return recipe.operation === 'shrink' ? shrink(recipe, from, out) : convertToPeft(from, out.file);
+  if (recipe.operation === 'shrink') return shrink(recipe, from, out);
+  return recipe.to === 'int8' ? convertToInt8(from, recipe.dtype, out) : convertToPeft(from, out.file);
 }
 
 async function gguf(

@@ -47,6 +47,16 @@ export function fitLowRank(terms: readonly LowRank[], { rank: choose, dtypes }: 
   };
 }
 
+/** Squared Frobenius norms: of a delta, and of what another lacks of it. */
+export function lossOf(exact: LowRank, other: LowRank): Pick<Fitted, 'total' | 'missing'> {
+  const [b, a] = [sideB([exact]), sideA([exact])];
+  const less = { ...other, scale: -other.scale };
+  return {
+    total: normOfProduct(b, a),
+    missing: normOfProduct(beside(b, sideB([less])), beside(a, sideA([less]))),
+  };
+}
+
 /** The smallest rank that keeps this share of the squared singular values. */
 export function rankOfEnergy(energy: number): (values: Float64Array) => number {
   return (values) => {

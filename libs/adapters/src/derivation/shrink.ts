@@ -57,7 +57,7 @@ export async function shrink(
 }
 
 /** Each pair of factors once, also where two modules share it. */
-function factoredModules({ name, manifest }: SourceVersion, header: SafetensorsHeader): Factored[] {
+export function factoredModules({ name, manifest }: SourceVersion, header: SafetensorsHeader): Factored[] {
   const tensors = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
   const found = new Map<string, Factored>();
   for (const { module, lora } of manifest.modules) {
@@ -89,18 +89,21 @@ function pathIn(tensor: string): string | undefined {
   return /^base_model\.model\.(.+)\.lora_(?:embedding_)?A(?:\.weight)?$/.exec(tensor)?.[1];
 }
 
-async function copyOthers({
+/** All but the factors that were replaced; `scaled`: whose scale is 1 from now on, so that biases of deltas take it. */
+export async function copyOthers({
   source,
   header,
   replaced,
   file,
+  scaled: isScaled = true,
 }: {
   readonly source: SourceVersion;
   readonly header: SafetensorsHeader;
   readonly replaced: ReadonlySet<string>;
   readonly file: DerivedFile;
+  readonly scaled?: boolean;
 }): Promise<void> {
-  const scaled = scaledBiases(source.manifest.modules);
+  const scaled = isScaled ? scaledBiases(source.manifest.modules) : new Map<string, number>();
   for (const { name, dtype, shape, begin, end } of header.tensors) {
     if (replaced.has(name)) continue;
     const bytes = begin === end ? new Uint8Array() : await source.read(begin, end);
