@@ -279,8 +279,9 @@ extern "C" __global__ void __launch_bounds__(kThreads) dense_one(DenseProduct p)
 
 // Of several adapters at once: what each row's own adapter wants, and rows of none are in no item. Grid: as
 // above, and items.
-extern "C" __global__ void __launch_bounds__(kThreads) dense_items(const DenseProduct* items) {
-  dense(items[blockIdx.z]);
+extern "C" __global__ void __launch_bounds__(kThreads, 2) dense_items(const DenseProduct* items) {
+  const DenseProduct p = items[blockIdx.z];
+  dense(p);
 }
 
 // Grid: outputs / 256, rows, items.

@@ -18,7 +18,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // y = ratio * (table[token] + s B A[:, token]); a token row of its own replaces all of that. Grid: items,
 // rows.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 4)
     embed_adapters(float* y, Matrix table, const int32_t* token, const EmbeddingItem* items) {
   const EmbeddingItem& item = items[blockIdx.x];
   const float scale = __fmul_rn(item.adapter_scale, item.segment_scale);
