@@ -4,6 +4,7 @@ import { type Dtype, DTYPE_BITS } from '#safetensors/dtype.js';
 import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
 import { layOut } from '#safetensors/writer.js';
 import type { MlxAdapter } from './mlx-config.js';
+import { expertPieces } from './mlx-experts.js';
 
 /** Held in memory one at a time while it is transposed. */
 const MAX_TENSOR_BYTES = 256 * 2 ** 20;
@@ -15,6 +16,7 @@ interface ConvertedTensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly from: TensorInfo;
+  readonly transposed: boolean;
 }
 
 /** An MLX-LM adapter as PEFT would have saved it. */
@@ -23,7 +25,10 @@ export interface MlxConversion {
   readonly tensors: readonly ConvertedTensor[];
 }
 
-/** lora_a [in, rank] becomes lora_A [rank, in], lora_b [rank, out] lora_B [out, rank], DoRA's m the magnitude. */
+/**
+ * lora_a [in, rank] becomes lora_A [rank, in], lora_b [rank, out] lora_B [out, rank], DoRA's m the magnitude; what is of all
+ * experts of a layer becomes single experts.
+ */
 export function planConversion(
   adapter: MlxAdapter,
   header: SafetensorsHeader,
@@ -33,7 +38,24 @@ export function planConversion(
   const errors: AdapterProblem[] = [];
   const tensors: ConvertedTensor[] = [];
   const targets = new Set<string>();
+  const expertLayers = new Set<number>();
   for (const tensor of header.tensors) {
+    const pieces = expertPieces(tensor, adapter.rank, base);
+    const misplaced = pieces && outsideOf(tensor, adapter, base);
+    if (typeof pieces === 'string' || misplaced !== undefined) {
+      const message = `${tensor.name} ${misplaced ?? String(pieces)}.`;
+      errors.push({ code: 'tensor_name_invalid', message, tensor: tensor.name });
+      continue;
+    }
+    if (pieces) {
+      for (const { module, suffix, layer, part, from } of pieces) {
+        targets.add(suffix);
+        expertLayers.add(layer);
+        const name = `base_model.model.${module}.${peftPart(part, false)}`;
+        tensors.push({ name, dtype: from.dtype, shape: from.shape, from, transposed: false });
+      }
+      continue;
+    }
     const [, path, part] = NAME.exec(tensor.name) ?? [];
     const fault = path === undefined ? 'is no name that MLX-LM writes' : faultOf(tensor, part, adapter, base);
     if (fault !== undefined || path === undefined) {
@@ -43,22 +65,39 @@ export function planConversion(
     const module = kinds.has(path) ? path : path.replace(/^language_model\./, '');
     targets.add(module);
     const name = `base_model.model.${module}.${peftPart(part, kinds.get(module) === 'embedding')}`;
-    tensors.push({ name, dtype: tensor.dtype, shape: tensor.shape.toReversed(), from: tensor });
+    const [shape, transposed] = [tensor.shape.toReversed(), tensor.shape.length === 2];
+    tensors.push({ name, dtype: tensor.dtype, shape, from: tensor, transposed });
   }
   if (errors.length > 0) return { errors };
-  return { configJson: JSON.stringify(peftConfig(adapter, [...targets])), tensors };
+  // Names in full are not filtered by it.
+  const layers = expertLayers.size > 0 &&
+    expertLayers.size < (base.experts?.length ?? 0) && {
+      layers_to_transform: [...expertLayers],
+      layers_pattern: 'layers',
+    };
+  const config = { ...peftConfig(adapter, [...targets]), ...layers };
+  return { configJson: JSON.stringify(config), tensors };
 }
 
-function faultOf(
-  { name, shape, begin, end, dtype }: TensorInfo,
-  part: string | undefined,
+function outsideOf(
+  { name }: TensorInfo,
   { layers }: MlxAdapter,
   { numLayers }: BaseModel,
 ): string | undefined {
   const layer = LAYER.exec(name)?.[1];
-  if (layer !== undefined && Number(layer) < numLayers - layers) {
-    return `belongs to layer ${layer}, but num_layers says that only the last ${layers} of ${numLayers} have an adapter`;
-  }
+  if (layer === undefined || Number(layer) >= numLayers - layers) return undefined;
+  return `belongs to layer ${layer}, but num_layers says that only the last ${layers} of ${numLayers} have an adapter`;
+}
+
+function faultOf(
+  tensor: TensorInfo,
+  part: string | undefined,
+  adapter: MlxAdapter,
+  base: BaseModel,
+): string | undefined {
+  const { shape, begin, end, dtype } = tensor;
+  const outside = outsideOf(tensor, adapter, base);
+  if (outside !== undefined) return outside;
   if (shape.length !== (part === 'm' ? 1 : 2)) return `has ${shape.length} dimensions`;
   if (end - begin > MAX_TENSOR_BYTES || DTYPE_BITS[dtype] % 8 !== 0) return 'is too large to be transposed';
   return undefined;
@@ -89,9 +128,9 @@ export async function* convertedFile(
 ): AsyncGenerator<Uint8Array> {
   const { head, order } = layOut(tensors);
   yield head;
-  for (const { from, dtype } of order) {
+  for (const { from, dtype, transposed: isTransposed } of order) {
     const bytes = await read(from.begin, from.end);
-    yield from.shape.length === 2 ? transposed(bytes, from.shape, DTYPE_BITS[dtype] / 8) : bytes;
+    yield isTransposed ? transposed(bytes, from.shape, DTYPE_BITS[dtype] / 8) : bytes;
   }
 }
 
