@@ -10,6 +10,7 @@ import { POPULARITIES } from './serving/workload.mjs';
 export const SUITES = /** @type {const} */ ([
   'kernels',
   'steps',
+  'device',
   'serving',
   'peers',
   'many',
@@ -45,7 +46,7 @@ export const HELP = `npm run bench -- [options]
 
 Measures Lorikeet and writes JSON, tables and charts under bench/results (bench/README.md says how to read them).
 
-  --only SUITES     kernels, steps, serving, peers, many, guided, speculation, load, quality: one or several with commas (default ${DEFAULT_SUITES.join(',')})
+  --only SUITES     kernels, steps, device, serving, peers, many, guided, speculation, load, quality: one or several with commas (default ${DEFAULT_SUITES.join(',')})
   --shape NAME      ${SHAPE_NAMES.join(', ')} (default 160m; the reference figures use 1b)
   --format NAME     our QUANTIZATION: ${FORMATS.join(', ')} (default int4); the peer gets its format of as many bits
   --ranks SET       adapters: ${Object.keys(RANK_SETS).join(', ')} (default r16)

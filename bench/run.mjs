@@ -14,6 +14,7 @@ const MINUTES = /** @type {Record<string, Record<Suite, number>>} */ ({
   tiny: {
     kernels: 4,
     steps: 1,
+    device: 3,
     serving: 12,
     peers: 3,
     many: 3,
@@ -25,6 +26,7 @@ const MINUTES = /** @type {Record<string, Record<Suite, number>>} */ ({
   '160m': {
     kernels: 4,
     steps: 1,
+    device: 3,
     serving: 15,
     peers: 6,
     many: 8,
@@ -36,6 +38,7 @@ const MINUTES = /** @type {Record<string, Record<Suite, number>>} */ ({
   '1b': {
     kernels: 4,
     steps: 3,
+    device: 3,
     serving: 30,
     peers: 20,
     many: 60,
@@ -47,6 +50,7 @@ const MINUTES = /** @type {Record<string, Record<Suite, number>>} */ ({
   '8b': {
     kernels: 4,
     steps: 20,
+    device: 3,
     serving: 120,
     peers: 90,
     many: 400,
@@ -71,6 +75,10 @@ async function runSuite(options, suite) {
   if (suite === 'steps') {
     const { runSteps, stepsMarkdown } = await import('./kernels/steps.mjs');
     return { result: await runSteps(options), markdown: stepsMarkdown };
+  }
+  if (suite === 'device') {
+    const { deviceMarkdown, runDevice } = await import('./device/suite.mjs');
+    return { result: await runDevice(options), markdown: deviceMarkdown };
   }
   if (suite === 'peers') {
     const [{ runPeers }, { peersMarkdown }] = await Promise.all([
@@ -123,7 +131,7 @@ async function measure(options, suite, machine) {
     return;
   }
   const everyFormat = suite === 'load' ? `${options.shape.name}-load` : suite;
-  const stem = ['kernels', 'load', 'quality'].includes(suite)
+  const stem = ['kernels', 'device', 'load', 'quality'].includes(suite)
     ? everyFormat
     : `${options.shape.name}-${suite}-${options.format}`;
   const path = resultPath(`${stem}${options.quick ? '-quick' : ''}`, new Date());

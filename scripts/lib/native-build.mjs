@@ -10,7 +10,7 @@ const source = inRepository('native');
 
 /** What a program of its own links with to run a model, in the linker's order. @returns {string[]} */
 export const nativeLibraries = () =>
-  ['model', 'reference', 'cpu', 'shared'].map((part) => join(nativeFolder, `liblorikeet_${part}.a`));
+  ['model', 'reference', 'cpu', 'cuda', 'shared'].map((part) => join(nativeFolder, `liblorikeet_${part}.a`));
 
 /** CMake's cache as far as we need it. @param {string} folder @param {string} name @returns {string | undefined} */
 function cached(folder, name) {
