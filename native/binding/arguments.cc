@@ -100,6 +100,9 @@ Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value) {
   if (!arguments.get("device").IsUndefined()) {
     options.backend_options.device = static_cast<int>(arguments.integer("device", 0, 1023));
   }
+  if (!arguments.get("deadline_ms").IsUndefined()) {
+    options.backend_options.deadline_ms = arguments.integer("deadline_ms", 1, kMaxSafeInteger);
+  }
   options.backend_options.threads = static_cast<int>(arguments.integer("threads", 1, 1024));
   options.quantization = choice<Quantization>(arguments, "quantization", {"none", "int8", "int4", "nf4"});
   if (!arguments.get("adapterDtype").IsUndefined()) {

@@ -54,6 +54,8 @@ export interface OpenOptions {
   readonly backend: 'cpu' | 'cuda' | 'reference';
   /** Which of several CUDA devices; 0 when left out. */
   readonly device?: number;
+  /** A CUDA device that has not ended a step after so long is lost. When left out, it is waited for. */
+  readonly deadline_ms?: number;
   readonly threads: number;
   /**
    * How the base's linear maps are kept, unless the checkpoint is quantized already; the head and the embedding are int8

@@ -155,7 +155,10 @@ function nativeOptions(
   return {
     modelPath,
     backend: choice.backend,
-    ...(choice.device !== undefined && { device: choice.device }),
+    ...(choice.device !== undefined && {
+      device: choice.device,
+      deadline_ms: settings.stepDeadline_s * 1000,
+    }),
     threads: settings.threads ?? physicalCores(),
     quantization: settings.quantization,
     adapterDtype: adapterDtype(settings),

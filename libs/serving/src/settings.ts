@@ -70,6 +70,15 @@ export const servingSettings = {
         return z.NEVER;
       }),
   ),
+  stepDeadline_s: setting(
+    {
+      name: 'STEP_DEADLINE_S',
+      summary:
+        'Longest time that a step may take on a GPU: the device is taken as lost then, and the engine ends with code 70, to be started again',
+      defaultText: '60',
+    },
+    text.integer(60, 1, 86_400),
+  ),
   threads: setting(
     { name: 'THREADS', summary: 'Threads of the CPU backend', defaultText: 'physical cores' },
     optionalInteger(1, 1024),

@@ -1,6 +1,7 @@
 #include "backend/cuda/adapters.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
 namespace lorikeet::cuda {
@@ -119,33 +120,56 @@ Status compute_ratio(Device& device, const CudaLinear& base, const AdapterPartDe
 
 }  // namespace
 
-Result<std::unique_ptr<AdapterLinear>> create_adapter(Device& device, const CudaLinear& base,
-                                                      std::span<const AdapterPartDesc> parts) {
-  auto adapter = std::make_unique<CudaAdapterLinear>();
-  adapter->parts.resize(base.parts.size());
+struct AdapterBlock::Laid {
+  AdapterPartDesc desc;
+  const CudaLinear* base;
+  Places at;
+};
+
+AdapterBlock::AdapterBlock() = default;
+AdapterBlock::~AdapterBlock() = default;
+
+Status AdapterBlock::add(const CudaLinear& base, std::span<const AdapterPartDesc> parts) {
   std::vector<bool> seen(base.parts.size(), false);
-  BlockBuilder block;
-  std::vector<Places> places;
   for (const AdapterPartDesc& desc : parts) {
     const bool known = desc.part >= 0 && static_cast<size_t>(desc.part) < seen.size();
     if (const char* const fault = fault_of(base, desc, known && seen[static_cast<size_t>(desc.part)])) {
       return Error{std::string("an adapter of a linear map ") + fault};
     }
     seen[static_cast<size_t>(desc.part)] = true;
-    places.push_back(lay_out(block, desc));
+    laid_.push_back({desc, &base, lay_out(block_, desc)});
   }
-  auto memory = block.upload(device, "an adapter");
+  return {};
+}
+
+Result<DeviceMemory> AdapterBlock::upload(Device& device, std::span<CudaAdapterLinear::Part> parts) const {
+  assert(parts.size() == laid_.size());
+  auto memory = block_.upload(device, "an adapter");
+  if (!memory) return memory;
+  for (size_t i = 0; i < laid_.size(); ++i) {
+    const auto& [desc, base, at] = laid_[i];
+    parts[i] = part_at(*memory, at, desc);
+    if (!desc.magnitude) continue;
+    const auto* const magnitude = memory->at<const float>(at.magnitude);
+    if (Status s = compute_ratio(device, *base, desc, parts[i], magnitude); !s) return s.error();
+  }
+  return memory;
+}
+
+Result<std::unique_ptr<AdapterLinear>> create_adapter(Device& device, const CudaLinear& base,
+                                                      std::span<const AdapterPartDesc> descs) {
+  AdapterBlock block;
+  if (Status s = block.add(base, descs); !s) return s.error();
+  std::vector<CudaAdapterLinear::Part> parts(descs.size());
+  auto memory = block.upload(device, parts);
   if (!memory) return memory.error();
+  auto adapter = std::make_unique<CudaAdapterLinear>();
   adapter->memory = std::move(*memory);
+  adapter->parts.resize(base.parts.size());
   for (size_t i = 0; i < parts.size(); ++i) {
-    CudaAdapterLinear::Part part = part_at(adapter->memory, places[i], parts[i]);
-    part.s_offset = adapter->ranks;
-    adapter->ranks += part.rank;
-    if (parts[i].magnitude) {
-      const auto* const magnitude = adapter->memory.at<const float>(places[i].magnitude);
-      if (Status s = compute_ratio(device, base, parts[i], part, magnitude); !s) return s.error();
-    }
-    adapter->parts[static_cast<size_t>(parts[i].part)] = part;
+    parts[i].s_offset = adapter->ranks;
+    adapter->ranks += parts[i].rank;
+    adapter->parts[static_cast<size_t>(descs[i].part)] = parts[i];
   }
   return std::unique_ptr<AdapterLinear>(std::move(adapter));
 }

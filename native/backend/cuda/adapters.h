@@ -40,6 +40,23 @@ struct CudaAdapterEmbedding final : AdapterEmbedding {
   size_t bytes() const override { return memory.bytes(); }
 };
 
+// Parts of adapters of linear maps, gathered into one block of memory.
+class AdapterBlock {
+ public:
+  AdapterBlock();
+  ~AdapterBlock();
+
+  // What the descriptions point to is read here.
+  Status add(const CudaLinear& base, std::span<const AdapterPartDesc> parts);
+  // The parts in the order in which they were added.
+  Result<DeviceMemory> upload(Device& device, std::span<CudaAdapterLinear::Part> parts) const;
+
+ private:
+  struct Laid;
+  BlockBuilder block_;
+  std::vector<Laid> laid_;
+};
+
 Result<std::unique_ptr<AdapterLinear>> create_adapter(Device& device, const CudaLinear& base,
                                                       std::span<const AdapterPartDesc> parts);
 Result<std::unique_ptr<AdapterEmbedding>> create_adapter(Device& device, const CudaEmbedding& base,

@@ -94,26 +94,30 @@ void CudaBackend::attention(TensorView out, TensorView qkv, const KvCache& kv, i
   p.window = desc.window;
   p.scale = desc.scale;
   p.softcap = desc.softcap;
+  p.tiles = plan_.tiles;
   const std::span<const int32_t> position = host_.input().position;
-  const auto splits_of = [&](int64_t row) {
-    const int32_t last = position[static_cast<size_t>(row)];
-    const int32_t first = desc.window > 0 ? std::max(0, last - desc.window + 1) : 0;
-    return int64_t{last / kSplitPositions - first / kSplitPositions + 1};
+  // Of all rows of a tile together.
+  const auto splits_of = [&](const RowTile& tile) {
+    const int32_t own = position[static_cast<size_t>(tile.row0)];
+    const int32_t first = desc.window > 0 ? std::max(0, own - desc.window + 1) : 0;
+    return int64_t{(own + tile.rows - 1) / kSplitPositions - first / kSplitPositions + 1};
   };
-  // As many rows at a time as the splits' memory holds, which changes no sum.
+  // As many tiles at a time as the splits' memory holds, which changes no sum.
   const int64_t split_floats = int64_t{desc.q_heads} * (desc.head_dim + 2);
-  const int64_t rows = host_.rows();
-  for (int64_t row = 0, end = 0; row < rows; row = end) {
-    int64_t splits = 0;
-    for (end = row; end < rows && end - row < kMostBlocks; ++end) {
-      const int64_t wider = std::max(splits, splits_of(end));
-      if (end > row && (end - row + 1) * wider * split_floats > partial_floats_) break;
+  for (size_t tile = 0, end = 0; tile < tiles_.size(); tile = end) {
+    int64_t splits = 0, rows = 0;
+    for (end = tile; end < tiles_.size(); ++end) {
+      const int64_t wider = std::max(splits, splits_of(tiles_[end])), more = rows + tiles_[end].rows;
+      if (end > tile && (more > kMostBlocks || more * wider * split_floats > partial_floats_)) break;
       splits = wider;
+      rows = more;
     }
-    p.row0 = static_cast<int32_t>(row);
+    p.row0 = tiles_[tile].row0;
+    p.first_tile = static_cast<int32_t>(tile);
     p.splits = static_cast<int32_t>(splits);
-    device_->launch(attend_kernel(p.cache.type), {splits, p.cache.kv_heads, end - row}, kNormThreads, p);
-    device_->launch(Kernel::merge_splits, {desc.q_heads, end - row}, kNormThreads, p);
+    device_->launch(attend_kernel(p.cache.type), {splits, p.cache.kv_heads, static_cast<int64_t>(end - tile)},
+                    kNormThreads, p);
+    device_->launch(Kernel::merge_splits, {desc.q_heads, rows}, kNormThreads, p);
   }
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "backend/cuda/cuda_backend.h"
 #include "backend/interface/open_backend.h"
@@ -13,21 +14,31 @@ namespace {
 
 constexpr int kMostHeadDim = 256;           // kernels/attention.cu keeps a key in registers
 constexpr int64_t kLogitRows = 32;          // that are sampled at a time
-constexpr size_t kPartialBytes = 64 << 20;  // for attention's splits, where one row needs no more
+constexpr size_t kPartialBytes = 64 << 20;  // for attention's splits, where one tile needs no more
 constexpr size_t kListBytes = 2 << 20;      // for lists of single ops
+constexpr int64_t kExpertRows = 2048;       // that experts take at a time
 
 // Sizes of a block, one after the other.
 class Layout {
  public:
-  size_t add(size_t bytes) {
-    const size_t at = bytes_;
-    bytes_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    return at;
+  // Says where in the block it will be, once the block is there.
+  template <class T>
+  void add(T*& to, int64_t a, int64_t b = 1) {
+    places_.push_back({[&to](const DeviceMemory& block, size_t at) { to = block.at<T>(at); }, bytes_});
+    bytes_ += (static_cast<size_t>(a * b) * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
   }
   size_t bytes() const { return bytes_; }
+  void point_into(const DeviceMemory& block) const {
+    for (const auto& [point, at] : places_) point(block, at);
+  }
 
  private:
   static constexpr size_t kAlignment = 256;
+  struct Place {
+    std::function<void(const DeviceMemory&, size_t)> point;
+    size_t at;
+  };
+  std::vector<Place> places_;
   size_t bytes_ = 0;
 };
 
@@ -42,7 +53,7 @@ Caps CudaBackend::caps() const {
 }
 
 size_t CudaBackend::plan_bytes(int64_t table) const {
-  const int64_t numbers = int64_t{4} * limits_.rows + limits_.samples + table;
+  const int64_t numbers = int64_t{6} * limits_.rows + limits_.samples + table;
   return static_cast<size_t>(numbers) * sizeof(int32_t) + 256;
 }
 
@@ -57,36 +68,19 @@ Status CudaBackend::reserve(const StepLimits& limits, const NetworkShape& shape)
         "layers whose values are their keys, or another layer's, are not served on a CUDA device yet",
         ErrorKind::unsupported};
   }
-  if (shape.layer_inputs)
-    return Error{"per-layer inputs are not served on a CUDA device yet", ErrorKind::unsupported};
+  if (shape.experts > kMostExperts) {
+    return Error{"mixtures of " + std::to_string(shape.experts) + " experts on a CUDA device: at most " +
+                     std::to_string(kMostExperts) + " are served",
+                 ErrorKind::unsupported};
+  }
   return guarded([&]() -> Status {
     limits_ = limits;
     shape_ = shape;
     host_.reserve(limits);
     sequence_of_row_.resize(static_cast<size_t>(limits.rows));
+    tiles_.reserve(static_cast<size_t>(limits.rows));
     sampling_.emplace(shape.vocab);
-
-    const int64_t inputs = (shape.widest_input + 63) / 64 * 64;
-    const int64_t splits = limits.context / kSplitPositions + 2;
-    const int64_t row_floats = splits * shape.q_heads * (shape.head_dim + 2);
-    const auto most = static_cast<int64_t>(kPartialBytes / sizeof(float));
-    partial_floats_ = std::max(row_floats, std::min(row_floats * limits.rows, most));
-    const int64_t quantized_rows = shape.quantized ? limits.rows : 0;
-    Layout layout;
-    const size_t quantized = layout.add(product(quantized_rows, inputs, 1));
-    const size_t offset = layout.add(product(quantized_rows, inputs / 32, sizeof(int32_t)));
-    const size_t x_scale = layout.add(product(quantized_rows, (inputs + 255) / 256, sizeof(float)));
-    const size_t acc = layout.add(product(limits.rows, shape.widest_output, sizeof(float)));
-    const size_t partial = layout.add(product(partial_floats_, 1, sizeof(float)));
-    scratch_ = {};  // before the new one, which may need its place
-    auto scratch = DeviceMemory::allocate(*device_, layout.bytes(), "what steps work in");
-    if (!scratch) return scratch.error();
-    scratch_ = std::move(*scratch);
-    quantized_ = scratch_.at<int8_t>(quantized);
-    offset_ = scratch_.at<int32_t>(offset);
-    x_scale_ = scratch_.at<float>(x_scale);
-    acc_ = scratch_.at<float>(acc);
-    partial_ = scratch_.at<float>(partial);
+    if (Status s = reserve_scratch(); !s) return s;
 
     auto logits = PinnedMemory::allocate(
         *device_, product(std::min<int64_t>(kLogitRows, limits.samples), shape.vocab, sizeof(float)));
@@ -95,9 +89,65 @@ Status CudaBackend::reserve(const StepLimits& limits, const NetworkShape& shape)
     const size_t lists = std::max(kListBytes, static_cast<size_t>(limits.sequences) * 4096);
     if (Status s = buffer_.reserve(*device_, plan_bytes(0) + lists); !s) return s;
     scratch_bytes_.store(host_.bytes() + sampling_->bytes() + scratch_.bytes() + logits_.bytes() +
-                         buffer_.bytes() + sequence_of_row_.capacity() * sizeof(int32_t));
+                         buffer_.bytes() + sequence_of_row_.capacity() * sizeof(int32_t) +
+                         tiles_.capacity() * sizeof(RowTile));
     return {};
   });
+}
+
+Status CudaBackend::reserve_scratch() {
+  const auto filled = [](int64_t inputs) { return (inputs + 63) / 64 * 64; };
+  const int64_t rows = limits_.rows, inputs = filled(shape_.widest_input);
+  const int64_t splits = limits_.context / kSplitPositions + 2;
+  const int64_t row_floats = splits * shape_.q_heads * (shape_.head_dim + 2);
+  const int64_t tile_floats = row_floats * std::min<int64_t>(rows, kTileRows);
+  const auto most = static_cast<int64_t>(kPartialBytes / sizeof(float));
+  partial_floats_ = std::max(tile_floats, std::min(row_floats * rows, most));
+  experts_ = {};
+  Layout layout;
+  if (shape_.experts > 0) {
+    experts_.rows = std::min({rows, kExpertRows, kMostBlocks / shape_.chosen_experts});
+    experts_.places = experts_.rows * shape_.chosen_experts;
+    for (int32_t** const list : {&experts_.expert, &experts_.place, &experts_.row_of, &experts_.expert_of})
+      layout.add(*list, experts_.places);
+    layout.add(experts_.weight, experts_.places);
+    layout.add(experts_.items, experts_.places);
+    layout.add(experts_.up, experts_.places, 2 * shape_.expert_width);
+    layout.add(experts_.inner, experts_.places, shape_.expert_width);
+    layout.add(experts_.down, experts_.places, shape_.hidden);
+  }
+  if (shape_.quantized) {
+    const int64_t of_experts = experts_.places * filled(std::max(shape_.hidden, shape_.expert_width));
+    const int64_t numbers = std::max(rows * inputs, of_experts);
+    layout.add(quantized_, numbers);
+    layout.add(offset_, numbers / 32);
+    layout.add(x_scale_, numbers / 64);  // one for 256, or for what a short row has
+  }
+  layout.add(acc_, rows, shape_.widest_output);
+  layout.add(partial_, partial_floats_);
+  scratch_ = {};  // before the new one, which may need its place
+  auto scratch = DeviceMemory::allocate(*device_, layout.bytes(), "what steps work in");
+  if (!scratch) return scratch.error();
+  scratch_ = std::move(*scratch);
+  layout.point_into(scratch_);
+  return reserve_shrunk(0, 0);
+}
+
+// Of as many ranks at least. On any thread: steps go on with the one that they have.
+Status CudaBackend::reserve_shrunk(int64_t ranks, int64_t expert_ranks) {
+  const std::lock_guard lock(larger_mutex_);
+  const Shrunk& newest = larger_shrunk_.memory.bytes() > 0 ? larger_shrunk_ : shrunk_;
+  ranks = std::max(ranks, newest.ranks);
+  expert_ranks = std::max(expert_ranks, newest.expert_ranks);
+  const size_t bytes =
+      product(std::max(limits_.rows * ranks, experts_.places * expert_ranks), 1, sizeof(float));
+  if (bytes <= newest.memory.bytes() && ranks == newest.ranks && expert_ranks == newest.expert_ranks)
+    return {};
+  auto memory = DeviceMemory::allocate(*device_, bytes, "what adapters' steps work in");
+  if (!memory) return memory.error();
+  larger_shrunk_ = {std::move(*memory), ranks, expert_ranks};
+  shrunk_bytes_.store(larger_shrunk_.memory.bytes());
+  return {};
 }
 
 Result<std::unique_ptr<Tensor>> CudaBackend::tensor_create(int64_t rows, int64_t cols) {
@@ -126,16 +176,13 @@ Result<std::unique_ptr<Linear>> CudaBackend::linear_create(const LinearDesc& des
     if (!matrix) return matrix.error();
     auto linear = std::make_unique<CudaLinear>();
     linear->weight = std::move(*matrix);
-    std::vector<float> bias(static_cast<size_t>(linear->outputs()), 0.0f);
-    bool biased = false;
     int64_t first = 0;
     for (const LinearPart& part : desc.parts) {
       linear->parts.push_back({first, part.weight.rows});
-      if (part.bias) copy_f32(bias.data() + first, *part.bias);
-      biased = biased || part.bias.has_value();
       first += part.weight.rows;
     }
-    if (biased) {
+    const std::vector<float> bias = biases_of(desc.parts);
+    if (!bias.empty()) {
       auto memory = DeviceMemory::holding(*device_, std::as_bytes(std::span(bias)), "biases");
       if (!memory) return memory.error();
       linear->bias = std::move(*memory);
@@ -195,8 +242,8 @@ Result<std::unique_ptr<Rotation>> CudaBackend::rotation_create(const RotationDes
   });
 }
 
-Result<std::unique_ptr<Experts>> CudaBackend::experts_create(std::span<const ExpertDesc>) {
-  return Error{"mixtures of experts are not served on a CUDA device yet", ErrorKind::unsupported};
+Result<std::unique_ptr<Experts>> CudaBackend::experts_create(std::span<const ExpertDesc> experts) {
+  return guarded([&] { return create_experts(*device_, experts, threads_); });
 }
 
 Result<std::unique_ptr<AdapterLinear>> CudaBackend::adapter_linear_create(
@@ -205,14 +252,7 @@ Result<std::unique_ptr<AdapterLinear>> CudaBackend::adapter_linear_create(
     auto adapter = create_adapter(*device_, static_cast<const CudaLinear&>(base), parts);
     if (!adapter) return adapter;
     const int64_t ranks = static_cast<const CudaAdapterLinear&>(**adapter).ranks;
-    const std::lock_guard lock(larger_mutex_);
-    if (ranks <= std::max(shrunk_ranks_, larger_ranks_)) return adapter;
-    auto larger = DeviceMemory::allocate(*device_, product(limits_.rows, ranks, sizeof(float)),
-                                         "what adapters' steps work in");
-    if (!larger) return larger.error();
-    larger_shrunk_ = std::move(*larger);
-    larger_ranks_ = ranks;
-    shrunk_bytes_.store(larger_shrunk_.bytes());
+    if (Status s = reserve_shrunk(ranks, 0); !s) return s.error();
     return adapter;
   });
 }
@@ -220,6 +260,17 @@ Result<std::unique_ptr<AdapterLinear>> CudaBackend::adapter_linear_create(
 Result<std::unique_ptr<AdapterEmbedding>> CudaBackend::adapter_embedding_create(
     const Embedding& base, const AdapterEmbeddingDesc& desc) {
   return guarded([&] { return create_adapter(*device_, static_cast<const CudaEmbedding&>(base), desc); });
+}
+
+Result<std::unique_ptr<AdapterExperts>> CudaBackend::adapter_experts_create(
+    const Experts& base, std::span<const AdapterExpertDesc> experts) {
+  return guarded([&]() -> Result<std::unique_ptr<AdapterExperts>> {
+    auto adapter = create_adapter(*device_, static_cast<const CudaExperts&>(base), experts);
+    if (!adapter) return adapter;
+    const int64_t ranks = static_cast<const CudaAdapterExperts&>(**adapter).ranks;
+    if (Status s = reserve_shrunk(0, ranks); !s) return s.error();
+    return adapter;
+  });
 }
 
 Result<std::unique_ptr<KvCache>> CudaBackend::kv_create(const KvDesc& desc) {
@@ -265,7 +316,7 @@ Result<std::unique_ptr<KvCache>> CudaBackend::kv_create(const KvDesc& desc) {
 
 Result<std::unique_ptr<Backend>> make_cuda_backend(const BackendOptions& options) {
   return guarded([&]() -> Result<std::unique_ptr<Backend>> {
-    auto device = cuda::Device::open(options.device);
+    auto device = cuda::Device::open(options.device, options.deadline_ms);
     if (!device) return device.error();
     return std::unique_ptr<Backend>(std::make_unique<cuda::CudaBackend>(std::move(*device), options.threads));
   });

@@ -5,13 +5,22 @@
 #include <optional>
 #include <vector>
 
-#include "backend/cuda/adapters.h"
+#include "backend/cuda/expert_weights.h"
 #include "backend/cuda/step_buffer.h"
 #include "backend/cuda/weights.h"
 #include "backend/shared/host_step.h"
 #include "backend/shared/sampling.h"
 
 namespace lorikeet::cuda {
+
+ActivationArguments arguments_of(const Activation& activation);
+// Blocks of a quantized product, and what each takes.
+struct ProductBlocks {
+  Kernel kernel;
+  int64_t rows, outputs;
+  int threads;
+};
+ProductBlocks product_blocks(Format format, int64_t rows);
 
 class CudaBackend final : public Backend {
  public:
@@ -33,6 +42,8 @@ class CudaBackend final : public Backend {
       const Linear& base, std::span<const AdapterPartDesc> parts) override;
   Result<std::unique_ptr<AdapterEmbedding>> adapter_embedding_create(
       const Embedding& base, const AdapterEmbeddingDesc& desc) override;
+  Result<std::unique_ptr<AdapterExperts>> adapter_experts_create(
+      const Experts& base, std::span<const AdapterExpertDesc> experts) override;
   Result<std::unique_ptr<KvCache>> kv_create(const KvDesc& desc) override;
 
   void step_begin(const StepInput& input) override;
@@ -61,23 +72,58 @@ class CudaBackend final : public Backend {
   struct Plan {
     const int32_t *token = nullptr, *position = nullptr, *kv_slot = nullptr, *sequence = nullptr,
                   *sample_row = nullptr, *page_table = nullptr;
+    const RowTile* tiles = nullptr;
     int32_t page_stride = 0;
   };
   struct LinearCall;
+  struct ExpertsPass;
+  struct ExpertsProduct;
+  // Rows of activations for products with the matrix; x_row null: as they are.
+  struct QuantizedRows {
+    const Matrix& weight;
+    const float* x;
+    const int32_t* x_row;
+    int64_t count;
+  };
+  // A x of all adapters of an op: [rows, ranks] of linear maps, [places, expert_ranks] of experts.
+  struct Shrunk {
+    DeviceMemory memory;
+    int64_t ranks = 0, expert_ranks = 0;
+  };
+  // What a step's experts work in: `places` are rows that chose an expert, sorted by it.
+  struct ExpertScratch {
+    int64_t rows = 0;                                        // that are taken at a time
+    int64_t places = 0;                                      // of so many
+    int32_t *expert = nullptr, *place = nullptr;             // [rows, chosen]
+    float* weight = nullptr;                                 // [rows, chosen]
+    int32_t *row_of = nullptr, *expert_of = nullptr;         // [places]
+    ExpertItem* items = nullptr;                             // [places]
+    float *up = nullptr, *inner = nullptr, *down = nullptr;  // [places, 2 F], [places, F], [places, H]
+  };
 
   bool runs() const { return host_.runs() && step_fault_.ok(); }
   void fail(Status status);
   size_t plan_bytes(int64_t table) const;
+  void make_tiles(const StepInput& input);
   bool send_plan(const StepInput& input);
   void copy_pages(const PageCopies& copies);
   void take_larger_blocks();
+  Status reserve_scratch();
+  Status reserve_shrunk(int64_t ranks, int64_t expert_ranks);
 
   void base_product(const LinearCall& call, const float* bias, bool add);
+  void quantize(const QuantizedRows& rows);
   void quantized_product(const LinearCall& call, const float* bias, bool add);
   void apply_adapters(const LinearCall& call);
   template <class Make>
   void launch_products(const LinearCall& call, Make&& make);
   void finish(const LinearCall& call);
+
+  bool send_segments(ExpertsPass& pass);
+  void run_experts(const ExpertsPass& pass);
+  void choose_experts(const ExpertsPass& pass);
+  void experts_product(const ExpertsPass& pass, const ExpertsProduct& product);
+  void adapt_experts(const ExpertsPass& pass, const ExpertsProduct& product);
 
   std::unique_ptr<Device> device_;
   int threads_;
@@ -91,28 +137,27 @@ class CudaBackend final : public Backend {
     bool ok() const { return !error.has_value(); }
   } step_fault_;
   std::vector<int32_t> sequence_of_row_;  // [T] of the running step
+  std::vector<RowTile> tiles_;            // all rows of the running step, in order
   Plan plan_;
   StepBuffer buffer_;
 
   // What ops work in, made by reserve(): one block.
   DeviceMemory scratch_;
-  int8_t* quantized_ = nullptr;  // [T, inputs]
-  int32_t* offset_ = nullptr;    // [T, groups of weights]
-  float* x_scale_ = nullptr;     // [T, groups of activations]
+  int8_t* quantized_ = nullptr;  // [T or places, inputs]
+  int32_t* offset_ = nullptr;    // [.., groups of weights]
+  float* x_scale_ = nullptr;     // [.., groups of activations]
   float* acc_ = nullptr;         // [T, widest output]
   float* partial_ = nullptr;     // of attention's splits
   int64_t partial_floats_ = 0;
+  ExpertScratch experts_;
   PinnedMemory logits_;  // [kLogitRows, V]
   std::optional<SampleScratch> sampling_;
   std::atomic<size_t> scratch_bytes_{0};
 
-  // A x of all adapters of an op: [T, ranks]. A load makes a larger one where its adapter needs that, and the
-  // next step takes it.
-  DeviceMemory shrunk_;
-  int64_t shrunk_ranks_ = 0;
+  // A load makes a larger one where its adapter needs that, and the next step takes it.
+  Shrunk shrunk_;
   std::mutex larger_mutex_;
-  DeviceMemory larger_shrunk_;
-  int64_t larger_ranks_ = 0;
+  Shrunk larger_shrunk_;
   std::atomic<size_t> shrunk_bytes_{0};
 };
 

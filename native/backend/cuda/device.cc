@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace lorikeet::cuda {
@@ -23,9 +25,10 @@ std::string mebibytes(size_t bytes) {
 
 }  // namespace
 
-Result<std::unique_ptr<Device>> Device::open(int ordinal) {
+Result<std::unique_ptr<Device>> Device::open(int ordinal, int64_t deadline_ms) {
   auto device = open_without_kernels(ordinal);
   if (!device) return device;
+  (*device)->deadline_ms_ = deadline_ms;
   if (Status s = (*device)->load_kernels(); !s) return s.error();
   return device;
 }
@@ -88,7 +91,7 @@ Status Device::memory(size_t& free_bytes, size_t& total_bytes) const {
 }
 
 Status Device::load_kernels() {
-  const char* const texts[kModules] = {kProductText, kRowsText, kAttentionText};
+  const char* const texts[kModules] = {kProductText, kTilesText, kRowsText, kAttentionText, kExpertsText};
   constexpr int kErrorLog = 5, kErrorLogBytes = 6;  // CUjit_option
   for (size_t i = 0; i < kModules; ++i) {
     char log[1024] = "";
@@ -109,7 +112,7 @@ Status Device::load_kernels() {
 }
 
 Device::~Device() {
-  if (device_ < 0) return;
+  if (device_ < 0 || hangs()) return;
   enter();
   for (const StreamHandle stream : {stream_, load_stream_}) {
     if (stream == nullptr) continue;
@@ -152,6 +155,38 @@ void Device::copy_within(DeviceAddress to, DeviceAddress from, size_t bytes) {
   if (fault_ && bytes > 0) note(driver_->copy_on_device(to, from, bytes, stream_), "copying on the device");
 }
 
+// Asks again and again, since the driver knows no wait with an end. Steps take milliseconds: longer ones can
+// wait a little for having been noticed.
+Status Device::wait_for(StreamHandle stream, const char* doing) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kPatience = std::chrono::milliseconds(5);
+  constexpr auto kPause = std::chrono::microseconds(50);
+  if (hangs()) return Error{"CUDA: the device hangs", ErrorKind::device_lost};
+  if (deadline_ms_ <= 0) return driver_->status(driver_->stream_wait(stream), doing);
+  const auto begin = Clock::now();
+  while (true) {
+    // Before the question: what has ended meanwhile is in time.
+    const auto took = Clock::now() - begin;
+    const int code = driver_->stream_query(stream);
+    if (code != kNotReady) return driver_->status(code, doing);
+    if (took > std::chrono::milliseconds(deadline_ms_)) {
+      hangs_.store(true);
+      return Error{"CUDA: " + std::string(doing) + ": no end after " + std::to_string(deadline_ms_) + " ms",
+                   ErrorKind::device_lost};
+    }
+    if (took < kPatience) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+}
+
+void Device::drain() {
+  Status waited = wait_for(stream_, "waiting for the device");
+  if (fault_ && !waited) fault_ = std::move(waited);
+}
+
 Status Device::wait() {
   drain();
   if (fault_) return {};
@@ -175,8 +210,13 @@ Status Device::fill(DeviceAddress to, unsigned char value, size_t bytes) {
   });
 }
 
+void Device::LoadStream::wait() {
+  Status waited = device_.wait_for(device_.load_stream_, "waiting for a load");
+  if (status_ && !waited) status_ = std::move(waited);
+}
+
 Status Device::LoadStream::finish() {
-  note(device_.driver_->stream_wait(device_.load_stream_), "waiting for a load");
+  wait();
   return status_;
 }
 
@@ -207,7 +247,7 @@ Result<DeviceMemory> DeviceMemory::holding(Device& device, std::span<const std::
 }
 
 DeviceMemory::~DeviceMemory() {
-  if (device_ == nullptr) return;
+  if (device_ == nullptr || device_->hangs()) return;
   device_->enter();
   (void)device_->driver().memory_free(address_);
 }
@@ -231,7 +271,7 @@ Result<PinnedMemory> PinnedMemory::allocate(Device& device, size_t bytes) {
 }
 
 PinnedMemory::~PinnedMemory() {
-  if (device_ == nullptr) return;
+  if (device_ == nullptr || device_->hangs()) return;
   device_->enter();
   (void)device_->driver().host_free(pointer_);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <mutex>
 #include <span>
 #include <string>
@@ -19,7 +20,7 @@ constexpr int64_t kMostBlocks = 65535;
 
 class Device {
  public:
-  static Result<std::unique_ptr<Device>> open(int ordinal);
+  static Result<std::unique_ptr<Device>> open(int ordinal, int64_t deadline_ms = 0);
   // As far as it goes without compiling kernels, which takes seconds where nothing is cached.
   static Result<std::unique_ptr<Device>> open_without_kernels(int ordinal);
   ~Device();
@@ -27,6 +28,9 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   const Driver& driver() const { return *driver_; }
+  // Work of it went over the deadline: it may never end, and whoever waits for it may not either. What the
+  // device holds stays its own until the process ends.
+  bool hangs() const { return hangs_.load(); }
   // e.g. "cuda:0 NVIDIA H200 9.0"
   std::string description() const;
   int capability() const { return capability_; }
@@ -47,7 +51,7 @@ class Device {
   void copy_out(void* to, DeviceAddress from, size_t bytes);
   void copy_within(DeviceAddress to, DeviceAddress from, size_t bytes);
   // Waits for the stream; a fault stays.
-  void drain() { note(driver_->stream_wait(stream_), "waiting for the device"); }
+  void drain();
   // The same, and takes the first fault since the last call. A lost device stays lost.
   Status wait();
 
@@ -74,6 +78,7 @@ class Device {
       note(device_.start(kernel, grid, threads, pointers, device_.load_stream_), "a launch of a load");
     }
     void copy_out(void* to, DeviceAddress from, size_t bytes) {
+      wait();  // a copy to what is not pinned waits by itself, and without end
       note(device_.driver_->copy_to_host(to, from, bytes, device_.load_stream_), "copying from the device");
     }
 
@@ -82,6 +87,7 @@ class Device {
     void note(int code, const char* doing) {
       if (code != 0 && status_) status_ = device_.driver_->error(code, doing);
     }
+    void wait();
     Status finish();
 
     Device& device_;
@@ -93,6 +99,7 @@ class Device {
   Status start_up(int ordinal);
   Status load_kernels();
   int start(Kernel kernel, const Grid& grid, int threads, void** arguments, StreamHandle stream) const;
+  Status wait_for(StreamHandle stream, const char* doing);
   void launch_kernel(Kernel kernel, const Grid& grid, int threads, void** arguments);
   void note(int code, const char* doing);
 
@@ -105,6 +112,8 @@ class Device {
   std::array<ModuleHandle, kModules> modules_{};
   std::array<FunctionHandle, kKernels> functions_{};
   StreamHandle stream_ = nullptr, load_stream_ = nullptr;
+  int64_t deadline_ms_ = 0;
+  std::atomic<bool> hangs_{false};
   std::mutex loads_;
   Status fault_;
 };

@@ -23,6 +23,8 @@ using StreamHandle = struct StreamTag*;
 constexpr int kLeastDriver = 11040;
 // Compute capability, times ten: mma on integers and bfloat16.
 constexpr int kLeastCapability = 80;
+// What stream_query says of work that has not ended.
+constexpr int kNotReady = 600;
 
 enum DeviceAttribute : int {
   kCapabilityMajor = 75,
@@ -65,6 +67,7 @@ enum DeviceAttribute : int {
      void** extra))                                                                                          \
   X(stream_create, "cuStreamCreate", (StreamHandle * stream, unsigned flags))                                \
   X(stream_destroy, "cuStreamDestroy_v2", (StreamHandle stream))                                             \
+  X(stream_query, "cuStreamQuery", (StreamHandle stream))                                                    \
   X(stream_wait, "cuStreamSynchronize", (StreamHandle stream))
 
 class Driver {

@@ -17,26 +17,33 @@ constexpr int64_t kDenseOutputs = 8;  // of a block
 constexpr int64_t kDenseRows = 8;
 constexpr int64_t kMostOutputBlocks = 4096;
 constexpr int64_t kMostRowBlocks = 64;  // of an item: longer ones go round
-constexpr int64_t kFewRows = 8;         // the smaller of the two blocks of quantized products
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+}  // namespace
+
 ActivationArguments arguments_of(const Activation& f) {
   return {static_cast<int32_t>(f.kind), f.alpha, f.limit, f.alpha_n, f.beta, f.epsilon};
 }
 
-struct ProductKernels {
-  Kernel rows8, rows32;
-};
-ProductKernels product_kernels(Format format) {
-  if (format == Format::int4) return {Kernel::product_int4_rows8, Kernel::product_int4_rows32};
-  if (format == Format::nf4) return {Kernel::product_nf4_rows8, Kernel::product_nf4_rows32};
-  return {Kernel::product_int8_rows8, Kernel::product_int8_rows32};
+// Few rows are bound by the weights' bytes and want many blocks; many rows want few reads of the activations.
+ProductBlocks product_blocks(Format format, int64_t rows) {
+  struct Kernels {
+    Kernel rows8, rows32, rows64;
+  };
+  constexpr int64_t kFewRows = 8, kSomeRows = 128;
+  const Kernels own =
+      format == Format::int4
+          ? Kernels{Kernel::product_int4_rows8, Kernel::product_int4_rows32, Kernel::product_int4_rows64}
+      : format == Format::nf4
+          ? Kernels{Kernel::product_nf4_rows8, Kernel::product_nf4_rows32, Kernel::product_nf4_rows64}
+          : Kernels{Kernel::product_int8_rows8, Kernel::product_int8_rows32, Kernel::product_int8_rows64};
+  if (rows <= kFewRows) return {own.rows8, 8, 16, kThreads};
+  if (rows <= kSomeRows) return {own.rows32, 32, 16 * kTileWarps32, 32 * kTileWarps32};
+  return {own.rows64, 64, 16 * kTileWarps64, 32 * kTileWarps64};
 }
-
-}  // namespace
 
 struct CudaBackend::LinearCall {
   const CudaLinear& map;
@@ -46,18 +53,20 @@ struct CudaBackend::LinearCall {
   float* acc;  // [rows, outputs]
 };
 
+void CudaBackend::quantize(const QuantizedRows& rows) {
+  const auto quantization = static_cast<Quantization>(rows.weight.format);
+  const auto chunks = static_cast<int32_t>(ceil_div(rows.weight.k, 64));
+  device_->launch(Kernel::quantize_rows, {ceil_div(ceil_div(chunks, 4), 4), rows.count}, 128, quantized_,
+                  offset_, x_scale_, rows.x, rows.weight.k, chunks,
+                  static_cast<int32_t>(group_size(quantization)),
+                  static_cast<int32_t>(zero_point(quantization)), rows.x_row);
+}
+
 void CudaBackend::quantized_product(const LinearCall& call, const float* bias, bool add) {
   const Matrix& w = call.map.weight.view;
-  const auto quantization = static_cast<Quantization>(w.format);
-  const auto chunks = static_cast<int32_t>(ceil_div(w.k, 64));
-  const int64_t activation_groups = ceil_div(chunks, 4);
-  const ProductKernels kernels = product_kernels(w.format);
   for (int64_t first = 0; first < call.rows; first += kMostBlocks) {
     const int64_t rows = std::min(call.rows - first, kMostBlocks);
-    device_->launch(Kernel::quantize_rows, {ceil_div(activation_groups, 4), rows}, 128, quantized_, offset_,
-                    x_scale_, call.x + first * w.k, w.k, chunks,
-                    static_cast<int32_t>(group_size(quantization)),
-                    static_cast<int32_t>(zero_point(quantization)));
+    quantize({w, call.x + first * w.k, nullptr, rows});
     const QuantizedProduct product{.y = call.acc + first * w.n,
                                    .w = w.w,
                                    .scale = w.scale,
@@ -66,13 +75,13 @@ void CudaBackend::quantized_product(const LinearCall& call, const float* bias, b
                                    .offset = offset_,
                                    .x_scale = x_scale_,
                                    .y_stride = w.n,
-                                   .chunks = chunks,
+                                   .chunks = static_cast<int32_t>(ceil_div(w.k, 64)),
                                    .n = static_cast<int32_t>(w.n),
                                    .rows = static_cast<int32_t>(rows),
                                    .add = add ? 1 : 0};
-    const bool few = rows <= kFewRows;
-    device_->launch(few ? kernels.rows8 : kernels.rows32, {ceil_div(w.n, 16), ceil_div(rows, few ? 8 : 32)},
-                    kThreads, product);
+    const ProductBlocks blocks = product_blocks(w.format, rows);
+    device_->launch(blocks.kernel, {ceil_div(w.n, blocks.outputs), ceil_div(rows, blocks.rows)},
+                    blocks.threads, product);
   }
 }
 
@@ -189,7 +198,7 @@ void CudaBackend::finish(const LinearCall& call) {
 
 void CudaBackend::apply_adapters(const LinearCall& call) {
   const int64_t k = call.map.inputs(), n = call.map.outputs();
-  auto* const shrunk = shrunk_.at<float>();
+  auto* const shrunk = shrunk_.memory.at<float>();
   using Part = CudaAdapterLinear::Part;
   const auto multiply = [&](DenseProduct& product, const DeviceRows& by, const LinearSegment& segment) {
     product.x = call.x + segment.row0 * k;
@@ -210,8 +219,8 @@ void CudaBackend::apply_adapters(const LinearCall& call) {
                             const Part& own) {
     if (own.rank == 0) return false;
     multiply(product, own.a, segment);
-    product.y = shrunk + segment.row0 * shrunk_ranks_ + own.s_offset;
-    product.y_stride = shrunk_ranks_;
+    product.y = shrunk + segment.row0 * shrunk_.ranks + own.s_offset;
+    product.y_stride = shrunk_.ranks;
     product.n = own.rank;
     product.factor = own.factor;
     product.scale = own.scale * segment.scale;
@@ -220,8 +229,8 @@ void CudaBackend::apply_adapters(const LinearCall& call) {
   launch_products(call, [&](DenseProduct& product, const LinearSegment& segment,
                             const CudaLinear::Part& place, const Part& own) {
     if (own.rank == 0) return false;
-    product.x = shrunk + segment.row0 * shrunk_ranks_ + own.s_offset;
-    product.x_stride = shrunk_ranks_;
+    product.x = shrunk + segment.row0 * shrunk_.ranks + own.s_offset;
+    product.x_stride = shrunk_.ranks;
     product.k = own.rank;
     product.w = own.b.data;
     product.type = own.b.type;

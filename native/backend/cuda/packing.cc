@@ -24,8 +24,11 @@ constexpr bool same_table() {
 }
 static_assert(same_table());
 
-// One matrix while it is packed.
-struct Packing {
+// Of a quantized matrix in device memory.
+struct PackedSizes {
+  PackedSizes(Quantization format, int64_t outputs, int64_t inputs)
+      : quantization(format), n(outputs), k(inputs) {}
+
   Quantization quantization;
   int64_t n, k;
   int64_t chunks = (k + kChunk - 1) / kChunk;
@@ -34,6 +37,12 @@ struct Packing {
   int64_t groups = chunks * kChunk / group_size(quantization);
   size_t weight_bytes = static_cast<size_t>(tiles * chunks * chunk_bytes);
   size_t scale_bytes = static_cast<size_t>(tiles * groups * kTile * 2);
+};
+
+// One matrix while it is packed.
+struct Packing : PackedSizes {
+  using PackedSizes::PackedSizes;
+
   std::vector<uint8_t> bytes = std::vector<uint8_t>(weight_bytes + scale_bytes);
 
   // One output; q [k filled up to groups], scale [groups of k].
@@ -93,14 +102,9 @@ bool pack_all(Packing& to, std::span<const LinearPart> parts, int threads) {
   return finite.load();
 }
 
-Result<DeviceMatrix> dense_matrix(Device& device, std::span<const LinearPart> parts, Matrix view) {
-  const DType type = parts.front().weight.dtype;
-  const bool alike =
-      std::ranges::all_of(parts, [&](const LinearPart& part) { return part.weight.dtype == type; });
-  const DType kept = alike ? type : DType::f32;
-  const size_t row_bytes = static_cast<size_t>(view.k) * dtype_bytes(kept);
-  auto memory = DeviceMemory::allocate(device, row_bytes * static_cast<size_t>(view.n), "weights");
-  if (!memory) return memory.error();
+Status fill_dense(Device& device, DeviceAddress to, const Matrix& matrix, std::span<const LinearPart> parts) {
+  const auto kept = static_cast<DType>(matrix.type);
+  const size_t row_bytes = static_cast<size_t>(matrix.k) * dtype_bytes(kept);
   size_t at = 0;
   for (const LinearPart& part : parts) {
     const HostTensor& from = part.weight;
@@ -111,22 +115,19 @@ Result<DeviceMatrix> dense_matrix(Device& device, std::span<const LinearPart> pa
       converted = floats_of(from);
       source = converted.data();
     }
-    if (Status s = device.upload(memory->address() + at, source, bytes); !s) return s.error();
+    if (Status s = device.upload(to + at, source, bytes); !s) return s;
     at += bytes;
     if (from.done_with != nullptr) {
       const size_t stored = static_cast<size_t>(from.rows * from.cols) * dtype_bytes(from.dtype);
       from.done_with(from.data, from.data + stored);
     }
   }
-  view.w = memory->at();
-  view.type = element_of(kept);
-  return DeviceMatrix{std::move(*memory), view};
+  return {};
 }
 
 }  // namespace
 
-Result<DeviceMatrix> matrix_of(Device& device, std::span<const LinearPart> parts, Quantization quantization,
-                               int threads) {
+Result<Matrix> shape_of(std::span<const LinearPart> parts, Quantization quantization) {
   Matrix view;
   view.k = parts.front().weight.cols;
   view.format = static_cast<Format>(quantization);
@@ -135,16 +136,55 @@ Result<DeviceMatrix> matrix_of(Device& device, std::span<const LinearPart> parts
     if (part.weight.cols != view.k) return Error{"parts of a linear map differ in their number of inputs"};
     view.n += part.weight.rows;
   }
-  if (quantization == Quantization::none) return dense_matrix(device, parts, view);
-  Packing packing{quantization, view.n, view.k};
+  if (quantization != Quantization::none) return view;
+  const DType type = parts.front().weight.dtype;
+  const bool alike =
+      std::ranges::all_of(parts, [&](const LinearPart& part) { return part.weight.dtype == type; });
+  view.type = element_of(alike ? type : DType::f32);
+  return view;
+}
+
+size_t matrix_bytes(const Matrix& shape) {
+  if (shape.format == Format::none) {
+    return static_cast<size_t>(shape.n * shape.k) * dtype_bytes(static_cast<DType>(shape.type));
+  }
+  const PackedSizes sizes(static_cast<Quantization>(shape.format), shape.n, shape.k);
+  return sizes.weight_bytes + sizes.scale_bytes;
+}
+
+Status fill_matrix(Device& device, DeviceAddress to, Matrix& matrix, std::span<const LinearPart> parts,
+                   int threads) {
+  matrix.w = reinterpret_cast<const void*>(to);
+  if (matrix.format == Format::none) return fill_dense(device, to, matrix, parts);
+  Packing packing(static_cast<Quantization>(matrix.format), matrix.n, matrix.k);
   if (!pack_all(packing, parts, threads)) {
     return Error{"a weight is NaN or infinite, so it cannot be quantized"};
   }
-  auto memory = DeviceMemory::holding(device, std::as_bytes(std::span(packing.bytes)), "weights");
+  matrix.scale = reinterpret_cast<const uint16_t*>(to + packing.weight_bytes);
+  return device.upload(to, packing.bytes.data(), packing.bytes.size());
+}
+
+Result<DeviceMatrix> matrix_of(Device& device, std::span<const LinearPart> parts, Quantization quantization,
+                               int threads) {
+  const auto shape = shape_of(parts, quantization);
+  if (!shape) return shape.error();
+  auto memory = DeviceMemory::allocate(device, matrix_bytes(*shape), "weights");
   if (!memory) return memory.error();
-  view.w = memory->at();
-  view.scale = memory->at<uint16_t>(packing.weight_bytes);
-  return DeviceMatrix{std::move(*memory), view};
+  DeviceMatrix matrix{std::move(*memory), *shape};
+  if (Status s = fill_matrix(device, matrix.memory.address(), matrix.view, parts, threads); !s)
+    return s.error();
+  return matrix;
+}
+
+std::vector<float> biases_of(std::span<const LinearPart> parts) {
+  if (std::ranges::none_of(parts, [](const LinearPart& part) { return part.bias.has_value(); })) return {};
+  std::vector<float> bias;
+  for (const LinearPart& part : parts) {
+    const auto first = static_cast<std::ptrdiff_t>(bias.size());
+    bias.resize(bias.size() + static_cast<size_t>(part.weight.rows), 0.0f);
+    if (part.bias) copy_f32(bias.data() + first, *part.bias);
+  }
+  return bias;
 }
 
 Error coded_refusal() {

@@ -23,10 +23,24 @@ void CudaBackend::fail(Status status) {
 
 void CudaBackend::take_larger_blocks() {
   const std::lock_guard lock(larger_mutex_);
-  if (larger_ranks_ <= shrunk_ranks_) return;
+  if (larger_shrunk_.memory.bytes() == 0) return;
   shrunk_ = std::move(larger_shrunk_);
   larger_shrunk_ = {};
-  shrunk_ranks_ = larger_ranks_;
+}
+
+// Rows of a prompt stand at consecutive positions; those of other sequences do not belong together.
+void CudaBackend::make_tiles(const StepInput& input) {
+  tiles_.clear();
+  for (size_t row = 0; row < input.position.size(); ++row) {
+    const bool goes_on = !tiles_.empty() && tiles_.back().rows < kTileRows &&
+                         sequence_of_row_[row] == sequence_of_row_[row - 1] &&
+                         input.position[row] == input.position[row - 1] + 1;
+    if (goes_on) {
+      ++tiles_.back().rows;
+    } else {
+      tiles_.push_back({static_cast<int32_t>(row), 1});
+    }
+  }
 }
 
 // One piece of the buffer, so one copy. False: it does not fit.
@@ -38,12 +52,16 @@ bool CudaBackend::send_plan(const StepInput& input) {
     }
   }
   const std::span<const int32_t> sequence(sequence_of_row_.data(), input.token.size());
+  make_tiles(input);
+  static_assert(sizeof(RowTile) == 2 * sizeof(int32_t));
+  const std::span<const int32_t> tiles(reinterpret_cast<const int32_t*>(tiles_.data()), 2 * tiles_.size());
   const auto table = input.page_table.first(
       std::min(input.page_table.size(), sequences * static_cast<size_t>(input.page_table_stride)));
-  const std::span<const int32_t> pieces[] = {input.token, input.position,   input.kv_slot,
-                                             sequence,    input.sample_row, table};
-  const int32_t** const places[] = {&plan_.token,    &plan_.position,   &plan_.kv_slot,
-                                    &plan_.sequence, &plan_.sample_row, &plan_.page_table};
+  const std::span<const int32_t> pieces[] = {input.token,      input.position, input.kv_slot, sequence,
+                                             input.sample_row, table,          tiles};
+  const int32_t* tile_numbers = nullptr;
+  const int32_t** const places[] = {&plan_.token,      &plan_.position,   &plan_.kv_slot, &plan_.sequence,
+                                    &plan_.sample_row, &plan_.page_table, &tile_numbers};
   size_t count = 0;
   for (const auto& piece : pieces) count += piece.size();
   const std::span<int32_t> room = buffer_.open<int32_t>(*device_, count);
@@ -56,6 +74,7 @@ bool CudaBackend::send_plan(const StepInput& input) {
   }
   const int32_t* const sent = buffer_.send(*device_, std::span<const int32_t>(room));
   for (size_t i = 0; i < std::size(pieces); ++i) *places[i] = sent + ends[i];
+  plan_.tiles = reinterpret_cast<const RowTile*>(tile_numbers);
   plan_.page_stride = input.page_table_stride;
   buffer_.keep();
   return true;
@@ -146,10 +165,6 @@ void CudaBackend::norm(TensorView y, TensorView x, TensorView residual, const No
     row = int64_t{segment.row0} + segment.rows;
   }
   run(row, x.rows, gain);
-}
-
-void CudaBackend::experts(const ExpertsCall&, const Experts&) {
-  fail(Error{"mixtures of experts are not served on a CUDA device yet", ErrorKind::unsupported});
 }
 
 void CudaBackend::gate_rows(TensorView y, TensorView gate) {

@@ -42,8 +42,16 @@ struct DeviceMatrix {
   DeviceMemory memory;
   Matrix view;
 };
+// The matrix without its memory. Alike in all but numbers: as many bytes.
+Result<Matrix> shape_of(std::span<const LinearPart> parts, Quantization quantization);
+size_t matrix_bytes(const Matrix& shape);
+// Fills those bytes at `to`, and says in `matrix` where it is.
+Status fill_matrix(Device& device, DeviceAddress to, Matrix& matrix, std::span<const LinearPart> parts,
+                   int threads);
 Result<DeviceMatrix> matrix_of(Device& device, std::span<const LinearPart> parts, Quantization quantization,
                                int threads);
+// [n] of all parts, 0 where one has none; empty where all have none.
+std::vector<float> biases_of(std::span<const LinearPart> parts);
 
 // Of LinearPart::coded.
 Error coded_refusal();

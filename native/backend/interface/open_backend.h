@@ -15,6 +15,9 @@ struct BackendOptions {
   std::string isa;  // "" picks the best that the machine has; "portable", "avx2", "avx512", "avx512vnni"
                     // force one (tests)
   int device = 0;   // which of several
+  // A device of its own that has not ended a step's or a load's work after so long is lost; 0: it is waited
+  // for.
+  int64_t deadline_ms = 0;
 };
 
 Result<std::unique_ptr<Backend>> make_reference_backend(const BackendOptions& options);

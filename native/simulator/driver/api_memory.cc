@@ -153,6 +153,7 @@ SIMULATOR_API int cuMemGetAddressRange_v2(uint64_t* base, size_t* bytes, uint64_
 SIMULATOR_API int cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
   return guarded([&](Call& call) {
     if (bytes == 0) return kInvalidValue;
+    if (call.on().allocation_fails()) return kOutOfMemory;
     *pointer = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     if (*pointer == nullptr) return kOutOfMemory;
     call.on().memory().add_host(*pointer, bytes);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <thread>
 
 namespace lorikeet::simulator {
@@ -60,7 +61,7 @@ Result Device::fail(Result error, const std::string& report) {
 }
 
 std::optional<uint64_t> Device::allocate(uint64_t bytes) {
-  if (++allocations_ == settings_.fail_allocation) return std::nullopt;
+  if (allocation_fails()) return std::nullopt;
   return memory_->allocate(bytes);
 }
 
@@ -131,11 +132,25 @@ Result Device::wait_for_all(std::unique_lock<std::recursive_mutex>& lock) {
   return wait_for({default_stream_, default_stream_->end()}, lock);
 }
 
+// By number, or by a file that somebody put there meanwhile.
+Device::PlannedFault Device::planned_fault() const {
+  if (launches_ == settings_.hang_launch) return PlannedFault::hang;
+  if (launches_ == settings_.fail_launch) return PlannedFault::fail;
+  if (settings_.fault_file.empty()) return PlannedFault::none;
+  std::ifstream file(settings_.fault_file);
+  if (!file) return PlannedFault::none;
+  std::string word;
+  file >> word;
+  std::remove(settings_.fault_file.c_str());
+  return word == "hang" ? PlannedFault::hang : PlannedFault::fail;
+}
+
 Result Device::run(const KernelLaunch& launch) {
   if (error_ != kSuccess) return error_;
   ++launches_;
-  if (launches_ == settings_.hang_launch) return kHangs;
-  if (launches_ == settings_.fail_launch) {
+  const PlannedFault fault = planned_fault();
+  if (fault == PlannedFault::hang) return kHangs;
+  if (fault == PlannedFault::fail) {
     return fail(kIllegalAddress, "simulator: launch " + std::to_string(launches_) + " fails on purpose\n");
   }
   const LaunchResult result = simulator::launch({*launch.program, launch.shape, launch.parameters.data(),

@@ -31,6 +31,8 @@ class Device {
   DeviceMemory& memory() { return *memory_; }
   const std::shared_ptr<DeviceMemory>& shared_memory() { return memory_; }
   std::optional<uint64_t> allocate(uint64_t bytes);
+  // Counts one more, of the device or of pinned memory.
+  bool allocation_fails() { return ++allocations_ == settings_.fail_allocation; }
 
   // ---- streams ----
   std::shared_ptr<Stream> add_stream(bool with_default);
@@ -47,6 +49,8 @@ class Device {
   Result run(const KernelLaunch& launch);
 
  private:
+  enum class PlannedFault { none, fail, hang };
+  PlannedFault planned_fault() const;
   void print_counters(const KernelLaunch& launch) const;
 
   int retained_ = 0;

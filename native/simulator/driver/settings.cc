@@ -41,6 +41,7 @@ DriverSettings settings_from_environment() {
   settings.fail_allocation = number("LORIKEET_SIM_FAIL_ALLOCATION");
   settings.fail_launch = number("LORIKEET_SIM_FAIL_LAUNCH");
   settings.hang_launch = number("LORIKEET_SIM_HANG_LAUNCH");
+  settings.fault_file = word("LORIKEET_SIM_FAULT_FILE");
   return settings;
 }
 

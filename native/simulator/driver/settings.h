@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "simulator/machine/launch.h"
 
@@ -15,6 +16,9 @@ struct DriverSettings {
   bool print_counters = false;
   // Faults on purpose: numbers count from 1 and from the making of the context.
   std::optional<uint64_t> fail_allocation, fail_launch, hang_launch;
+  // Where a file of this name is, the next launch takes it away and fails or, where it begins with "hang",
+  // never ends. Empty: none.
+  std::string fault_file;
 };
 
 DriverSettings settings_from_environment();

@@ -1,4 +1,6 @@
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "simulator/driver/abi.h"
@@ -226,6 +228,17 @@ TEST_CASE("faults on purpose: an allocation, a launch, a kernel that never ends"
     CHECK(program.call("cuCtxSynchronize") == kSuccess);
     CHECK(program.add(values, 1, nullptr) == kSuccess);
     CHECK(program.call("cuCtxSynchronize") == kIllegalAddress);
+  }
+  {
+    const std::string path = (std::filesystem::temp_directory_path() / "lorikeet-planned-fault").string();
+    DriverProgram program("LORIKEET_SIM_FAULT_FILE", path);
+    const uint64_t values = program.upload(kZeros);
+    CHECK(program.add(values, 1, nullptr) == kSuccess);
+    CHECK(program.call("cuCtxSynchronize") == kSuccess);
+    std::ofstream(path) << "fail";
+    CHECK(program.add(values, 1, nullptr) == kSuccess);
+    CHECK(program.call("cuCtxSynchronize") == kIllegalAddress);
+    CHECK_FALSE(std::filesystem::exists(path));
   }
   DriverProgram program("LORIKEET_SIM_HANG_LAUNCH", "1");
   void *const stream = program.stream(), *event = nullptr;

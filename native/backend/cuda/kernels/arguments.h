@@ -19,6 +19,7 @@ struct DenseProduct {
   const float* factor = nullptr;   // [n] or null
   const float* bias = nullptr;     // [n] or null, added last
   const int32_t* index = nullptr;  // [n] or null: the columns of y
+  const int32_t* x_row = nullptr;  // [rows] or null: the rows of x
   int64_t x_stride = 0;
   int64_t y_stride = 0;
   int64_t k = 0;
@@ -120,6 +121,12 @@ struct RopeArguments {
   float query_span = 1.0f;
 };
 
+// Rows [row0, row0 + rows) at consecutive positions of one sequence.
+struct RowTile {
+  int32_t row0 = 0;
+  int32_t rows = 0;
+};
+
 struct AttentionArguments {
   float* out = nullptr;        // [rows, q_heads head_dim]
   const float* qkv = nullptr;  // [rows, qkv_stride]
@@ -131,13 +138,96 @@ struct AttentionArguments {
   const float* slopes = nullptr;        // [q_heads] or null
   CacheArguments cache;
   int64_t qkv_stride = 0;
+  const RowTile* tiles = nullptr;
   int32_t page_stride = 0;
-  int32_t row0 = 0;    // of the launch
+  int32_t row0 = 0;  // of the launch
+  int32_t first_tile = 0;
   int32_t splits = 0;  // room for so many of a row
   int32_t q_heads = 0;
   int32_t window = 0;
   float scale = 1.0f;
   float softcap = 0.0f;
+};
+
+// ---- mixtures of experts: rows that chose an expert stand at `places`, sorted by expert ----
+
+struct RouterArguments {
+  const float* logits = nullptr;  // [rows, experts]
+  const float* bias = nullptr;    // [experts] or null
+  int32_t* expert = nullptr;      // [rows, chosen]
+  float* weight = nullptr;        // [rows, chosen]
+  int32_t experts = 0;
+  int32_t chosen = 0;
+  int32_t groups = 1;
+  int32_t chosen_groups = 1;
+  int32_t sigmoid = 0;
+  int32_t renormalize = 0;
+  float scale = 1.0f;
+  int32_t unused = 0;
+};
+
+// Places [first, first + rows) of one expert: what a block of a product takes.
+struct ExpertItem {
+  int32_t expert = 0;
+  int32_t first = 0;
+  int32_t rows = 0;
+  int32_t unused = 0;
+};
+
+struct SortArguments {
+  const int32_t* chosen = nullptr;  // [places] experts, as rows chose them
+  int32_t* place = nullptr;         // [places] where each choice went
+  int32_t* row = nullptr;           // [places] whose choice it was
+  int32_t* expert = nullptr;        // [places]
+  ExpertItem* items = nullptr;      // [most_items], those that are not needed of no rows
+  int32_t places = 0;
+  int32_t chosen_of_row = 0;
+  int32_t row0 = 0;
+  int32_t item_rows = 0;
+  int32_t most_items = 0;
+  int32_t unused = 0;
+};
+
+// One map of one expert.
+struct ExpertMap {
+  Matrix matrix;
+  const float* bias = nullptr;  // or null
+};
+
+// What an adapter does to one part of one map of one expert; rank 0: nothing.
+struct ExpertPart {
+  const void* a = nullptr;           // [rank, K]
+  const void* b = nullptr;           // [n, rank]
+  const float* factor = nullptr;     // [rank] or null
+  const float* lora_bias = nullptr;  // [n] or null, the scale in it
+  const float* ratio = nullptr;      // [n] or null
+  int32_t first = 0;                 // of the map's outputs
+  int32_t n = 0;
+  int32_t rank = 0;
+  int32_t s_offset = 0;  // of its A x among those of all parts
+  float scale = 1.0f;
+  Element a_type = Element::f32;
+  Element b_type = Element::f32;
+  int32_t unused = 0;
+};
+
+struct ExpertSegment {
+  const ExpertPart* parts = nullptr;  // [experts][parts of the map]
+  int32_t row0 = 0;
+  int32_t rows = 0;
+  float scale = 1.0f;
+  int32_t unused = 0;
+};
+
+// What the adapters of all segments, which ascend, do to one of the maps.
+struct ExpertDeltas {
+  const ExpertSegment* segments = nullptr;
+  const ExpertMap* maps = nullptr;
+  const int32_t* row = nullptr;     // [places]
+  const int32_t* expert = nullptr;  // [places]
+  int32_t segment_count = 0;
+  int32_t parts = 0;
+  int32_t places = 0;
   int32_t unused = 0;
 };
 
@@ -151,10 +241,14 @@ struct QuantizedProduct {
   const int32_t* offset = nullptr;  // [rows, groups of weights]: -zero point * the sum of the group's x
   const float* x_scale = nullptr;   // [rows, groups of 256]
   int64_t y_stride = 0;
+  const ExpertMap* experts = nullptr;  // of experts: w, scale and bias are those of each item's
+  const ExpertItem* items = nullptr;
   int32_t chunks = 0;
   int32_t n = 0;
   int32_t rows = 0;
   int32_t add = 0;
+  int32_t bare = 0;  // of experts: without their biases
+  int32_t unused = 0;
 };
 
 // kNf4Integers (backend/shared/nf4.h) + 128, the first in the lowest byte.
@@ -162,8 +256,13 @@ constexpr uint32_t kNf4Bytes[4] = {0x54453210u, 0x80766b60u, 0xa69c9289u, 0xf0d1
 
 // Positions of one split of attention: splits begin at its multiples, whatever the batch.
 constexpr int kSplitPositions = 128;
-// Query heads of one KV head that a block takes at a time.
-constexpr int kSplitHeads = 16;
+// Rows of a prompt that a block of attention takes together, and queries (rows times heads) at a time.
+constexpr int kTileRows = 8;
+constexpr int kSplitQueries = 32;
 constexpr int kNormThreads = 128;
+// Of the blocks of quantized products of 32 and of 64 rows: a warp has 16 outputs.
+constexpr int kTileWarps32 = 4, kTileWarps64 = 8;
+// Of a mixture: the router keeps them in shared memory.
+constexpr int kMostExperts = 1024;
 
 }  // namespace lorikeet::cuda

@@ -3,8 +3,9 @@
 // Attention of a row is cut at multiples of kSplitPositions, wherever its context ends and whatever else the
 // step holds: each split gives a maximum, a sum and a sum of values, and the splits are merged in ascending
 // order. So a row's result depends on its own position, cache and window alone (batch invariance). A block
-// takes one split of one row and reads the keys and values of one KV head once for up to kSplitHeads of its
-// query heads. Rows of a prompt go the same way one by one: right, and slow where prompts are long.
+// takes one split of a tile, which is one row or some consecutive ones of a prompt, and reads the keys and
+// values of one KV head once for all of its rows and up to kSplitQueries of their queries. What is added up
+// in which order is the same for each query, whatever the tile.
 
 #include "backend/cuda/kernels/rows.cuh"
 
@@ -14,6 +15,7 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 constexpr int kLaneDims = 8;  // head_dim is at most 256
+constexpr int kQueriesAtOnce = 8;
 
 __device__ __forceinline__ int bytes_of(Element type) {
   return type == Element::f32 ? 4 : type == Element::int8 ? 1 : 2;
@@ -150,11 +152,17 @@ extern "C" __global__ void __launch_bounds__(kThreads) rope_kv(RopeArguments p) 
 
 namespace {
 
+// The positions of a split that a row sees, counted from the tile's first.
+struct Seen {
+  int begin, end, last;  // last: its own position
+};
+
 template <class T>
 struct Split {
   const AttentionArguments& p;
-  int row, last, begin, count, kv_head;
-  float (&weight)[kSplitHeads][kSplitPositions];
+  int row0, rows, begin, count, kv_head;  // of the tile; positions that any of its rows sees
+  const Seen* seen;                       // [rows]
+  float (&weight)[kSplitQueries][kSplitPositions];
   const T* (&key)[kSplitPositions];  // of each position
   float* (&scale)[kSplitPositions];  // int8: of its key; its value's is value_distance further on
 
@@ -163,12 +171,12 @@ struct Split {
   __device__ int64_t value_distance() const {
     return int64_t{p.cache.kv_heads} * p.cache.page_tokens;
   }  // vectors
-  __device__ const float* query(int head) const {
-    return p.qkv + row * p.qkv_stride + int64_t{head} * p.cache.head_dim;
+  __device__ const float* query(int row, int head) const {
+    return p.qkv + (row0 + row) * p.qkv_stride + int64_t{head} * p.cache.head_dim;
   }
 
   __device__ void find_keys() {
-    const int32_t* const table = p.page_table + int64_t{p.sequence[row]} * p.page_stride;
+    const int32_t* const table = p.page_table + int64_t{p.sequence[row0]} * p.page_stride;
     for (int j = threadIdx.x; j < count; j += kThreads) {
       const int position = begin + j;
       const CacheAddress at = cache_address(p.cache, table[position / p.cache.page_tokens],
@@ -178,107 +186,157 @@ struct Split {
     }
   }
 
-  // weight [heads][count] = scores. A warp takes every kWarps-th position, a lane every 32nd dimension.
+  // weight [rows, heads][count] = scores. A warp takes every kWarps-th position, a lane every 32nd dimension;
+  // some queries stay in registers while the keys pass.
   __device__ void score(int first_head, int heads) {
-    const int lane = threadIdx.x % 32, head_dim = p.cache.head_dim;
-    for (int j = threadIdx.x / 32; j < count; j += kWarps) {
-      float own[kLaneDims];
+    const int lane = threadIdx.x % 32, head_dim = p.cache.head_dim, queries = rows * heads;
+    for (int first = 0; first < queries; first += kQueriesAtOnce) {
+      float q[kQueriesAtOnce][kLaneDims];
 #pragma unroll
-      for (int i = 0; i < kLaneDims; ++i)
-        own[i] = lane + 32 * i < head_dim ? element(key[j], lane + 32 * i) : 0.0f;
-      for (int h = 0; h < heads; ++h) {
-        const float* const q = query(first_head + h);
-        float sum = 0.0f;
+      for (int n = 0; n < kQueriesAtOnce; ++n) {
+        const int at = first + n < queries ? first + n : first;
+        const float* const from = query(at / heads, first_head + at % heads);
 #pragma unroll
-        for (int i = 0; i < kLaneDims; ++i) {
-          if (lane + 32 * i < head_dim) sum = __fmaf_rn(q[lane + 32 * i], own[i], sum);
+        for (int i = 0; i < kLaneDims; ++i) q[n][i] = lane + 32 * i < head_dim ? from[lane + 32 * i] : 0.0f;
+      }
+      for (int j = threadIdx.x / 32; j < count; j += kWarps) {
+        float own[kLaneDims];
+#pragma unroll
+        for (int i = 0; i < kLaneDims; ++i)
+          own[i] = lane + 32 * i < head_dim ? element(key[j], lane + 32 * i) : 0.0f;
+#pragma unroll
+        for (int n = 0; n < kQueriesAtOnce; ++n) {
+          const int at = first + n;
+          if (at >= queries) continue;
+          const Seen& own_seen = seen[at / heads];
+          if (j < own_seen.begin || j >= own_seen.end) continue;
+          float sum = 0.0f;
+#pragma unroll
+          for (int i = 0; i < kLaneDims; ++i) {
+            if (32 * i < head_dim) sum = __fmaf_rn(q[n][i], own[i], sum);
+          }
+          const float value = scaled(warp_sum(sum), j, first_head + at % heads, own_seen.last);
+          if (lane == 0) weight[at][j] = value;
         }
-        sum = warp_sum(sum);
-        if (kScaled) sum = __fmul_rn(sum, *scale[j]);
-        sum = __fmul_rn(sum, p.scale);
-        if (p.slopes != nullptr) {
-          sum = __fadd_rn(sum, __fmul_rn(p.slopes[first_head + h], static_cast<float>(begin + j - last)));
-        }
-        if (p.softcap > 0.0f) sum = __fmul_rn(p.softcap, tanhf(__fdiv_rn(sum, p.softcap)));
-        if (lane == 0) weight[h][j] = sum;
       }
     }
   }
 
-  // The scores' exponentials; to [2] = their maximum and sum. A warp takes every kWarps-th head. NaN shows:
-  // it is left out of the maximum, not of the sum.
-  __device__ void soften(int heads, float* to, int64_t stride) {
+  __device__ float scaled(float sum, int j, int head, int last) const {
+    if (kScaled) sum = __fmul_rn(sum, *scale[j]);
+    sum = __fmul_rn(sum, p.scale);
+    if (p.slopes != nullptr) {
+      sum = __fadd_rn(sum, __fmul_rn(p.slopes[head], static_cast<float>(begin + j - last)));
+    }
+    return p.softcap > 0.0f ? __fmul_rn(p.softcap, tanhf(__fdiv_rn(sum, p.softcap))) : sum;
+  }
+
+  // The scores' exponentials; of each query to [2] [2] = their maximum and sum. A warp takes every kWarps-th
+  // query. NaN shows: it is left out of the maximum, not of the sum.
+  template <class Place>
+  __device__ void soften(int heads, Place&& place) {
     const int lane = threadIdx.x % 32;
-    for (int h = threadIdx.x / 32; h < heads; h += kWarps) {
+    for (int at = threadIdx.x / 32; at < rows * heads; at += kWarps) {
+      const Seen& own_seen = seen[at / heads];
+      float* const own = weight[at];
       float top = -INFINITY;
-      for (int j = lane; j < count; j += 32) top = fmaxf(top, weight[h][j]);
+      for (int j = own_seen.begin + lane; j < own_seen.end; j += 32) top = fmaxf(top, own[j]);
 #pragma unroll
       for (int distance = 16; distance > 0; distance /= 2) {
         top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, distance));
       }
       float total = 0.0f;
-      for (int j = lane; j < count; j += 32) {
-        float& own = weight[h][j];
-        own = own == -INFINITY ? 0.0f : expf(__fsub_rn(own, top));
-        total = __fadd_rn(total, own);
+      for (int j = own_seen.begin + lane; j < own_seen.end; j += 32) {
+        own[j] = own[j] == -INFINITY ? 0.0f : expf(__fsub_rn(own[j], top));
+        total = __fadd_rn(total, own[j]);
       }
       total = warp_sum(total);
-      if (lane == 0) {
-        to[h * stride] = top;
-        to[h * stride + 1] = total;
+      if (lane == 0 && own_seen.begin < own_seen.end) {
+        float* const to = place(at / heads, at % heads);
+        to[0] = top;
+        to[1] = total;
       }
     }
   }
 
-  // to [heads][head_dim]: the values' sums in ascending positions, a thread a dimension of a head.
-  __device__ void add_values(int heads, float* to, int64_t stride) {
-    const int head_dim = p.cache.head_dim;
+  // Of each query to [2 + head_dim]: the values' sums in ascending positions. A thread has a dimension of
+  // some queries at a time.
+  template <class Place>
+  __device__ void add_values(int heads, Place&& place) {
+    const int head_dim = p.cache.head_dim, queries = rows * heads;
     const int64_t distance = value_distance();
-    for (int at = threadIdx.x; at < heads * head_dim; at += kThreads) {
-      const int h = at / head_dim, d = at % head_dim;
-      float sum = 0.0f;
+    const int parts = (queries + kQueriesAtOnce - 1) / kQueriesAtOnce;
+    for (int item = threadIdx.x; item < parts * head_dim; item += kThreads) {
+      const int first = item / head_dim * kQueriesAtOnce, d = item % head_dim;
+      float sum[kQueriesAtOnce];
+#pragma unroll
+      for (int n = 0; n < kQueriesAtOnce; ++n) sum[n] = 0.0f;
       for (int j = 0; j < count; ++j) {
-        float by = weight[h][j];
-        if (kScaled) by = __fmul_rn(by, scale[j][distance]);
-        sum = __fmaf_rn(by, element(key[j] + distance * head_dim, d), sum);
+        const float value = element(key[j] + distance * head_dim, d);
+        const float by_scale = kScaled ? scale[j][distance] : 1.0f;
+#pragma unroll
+        for (int n = 0; n < kQueriesAtOnce; ++n) {
+          const int at = first + n;
+          if (at >= queries) continue;
+          const Seen& own_seen = seen[at / heads];
+          if (j < own_seen.begin || j >= own_seen.end) continue;
+          const float by = kScaled ? __fmul_rn(weight[at][j], by_scale) : weight[at][j];
+          sum[n] = __fmaf_rn(by, value, sum[n]);
+        }
       }
-      to[h * stride + d] = sum;
+#pragma unroll
+      for (int n = 0; n < kQueriesAtOnce; ++n) {
+        const int at = first + n;
+        if (at >= queries || seen[at / heads].begin >= seen[at / heads].end) continue;
+        place(at / heads, at % heads)[2 + d] = sum[n];
+      }
     }
   }
 };
 
 template <class T>
 __device__ void attend_split(const AttentionArguments& p) {
-  __shared__ float weight[kSplitHeads][kSplitPositions];
+  __shared__ float weight[kSplitQueries][kSplitPositions];
   __shared__ const T* key[kSplitPositions];
   __shared__ float* scale[kSplitPositions];
-  const int row = p.row0 + blockIdx.z, kv_head = blockIdx.y;
-  const int last = p.position[row];
-  const int first = p.window > 0 ? max(0, last - p.window + 1) : 0;
-  const int number = first / kSplitPositions + blockIdx.x;
-  const int begin = max(first, number * kSplitPositions);
-  const int end = min(last + 1, (number + 1) * kSplitPositions);
+  __shared__ Seen seen[kTileRows];
+  const RowTile tile = p.tiles[p.first_tile + blockIdx.z];
+  const int kv_head = blockIdx.y, row0 = tile.row0;
+  const auto first_seen = [&](int last) { return p.window > 0 ? max(0, last - p.window + 1) : 0; };
+  // Rows of a tile are consecutive positions of one sequence.
+  const int first_last = p.position[row0], top_last = first_last + tile.rows - 1;
+  const int number = first_seen(first_last) / kSplitPositions + blockIdx.x;
+  const int begin = max(first_seen(first_last), number * kSplitPositions);
+  const int end = min(top_last + 1, (number + 1) * kSplitPositions);
   if (begin >= end) return;
-  Split<T> split{p, row, last, begin, end - begin, kv_head, weight, key, scale};
+  if (threadIdx.x < tile.rows) {
+    const int last = first_last + threadIdx.x;
+    seen[threadIdx.x] = {max(first_seen(last), begin) - begin, min(last + 1, end) - begin, last};
+  }
+  Split<T> split{p, row0, tile.rows, begin, end - begin, kv_head, seen, weight, key, scale};
   split.find_keys();
-  const int group = p.q_heads / p.cache.kv_heads;
+  const int group = p.q_heads / p.cache.kv_heads, at_once = kSplitQueries / tile.rows;
   const int64_t stride = p.cache.head_dim + 2;
-  float* const to =
-      p.partial + ((int64_t{blockIdx.z} * p.splits + blockIdx.x) * p.q_heads + kv_head * group) * stride;
-  for (int head = 0; head < group; head += kSplitHeads) {
-    const int heads = min(kSplitHeads, group - head);
+  for (int head = 0; head < group; head += at_once) {
+    const int heads = min(at_once, group - head);
+    const auto place = [&](int row, int own_head) {
+      const int split_of_row = number - first_seen(first_last + row) / kSplitPositions;
+      const int64_t at =
+          (int64_t{row0 - p.row0 + row} * p.splits + split_of_row) * p.q_heads + kv_head * group;
+      return p.partial + (at + head + own_head) * stride;
+    };
     __syncthreads();
     split.score(kv_head * group + head, heads);
     __syncthreads();
-    split.soften(heads, to + head * stride, stride);
+    split.soften(heads, place);
     __syncthreads();
-    split.add_values(heads, to + head * stride + 2, stride);
+    split.add_values(heads, place);
   }
 }
 
 }  // namespace
 
-// Grid: splits, KV heads, rows of the launch.
+// Grid: splits, KV heads, tiles of the launch.
 extern "C" __global__ void __launch_bounds__(kThreads) attend_f32(AttentionArguments p) {
   attend_split<float>(p);
 }

@@ -7,33 +7,19 @@
 // of rows.
 //
 // The weights take the instruction's side of 16, the rows of activations the side of 8, so that one row
-// wastes arithmetic, not bytes. A block of eight warps owns 16 outputs and 8 kBlocks rows; its warps take one
+// wastes arithmetic, not bytes. A block of eight warps owns 16 outputs and 8 rows; its warps take one
 // activation group (256 inputs) each, leave their parts in shared memory, and after every round of eight the
 // block adds them up in order. (Learned from Marlin, Frantar et al. 2024: weights packed in the order of the
-// fragments, read straight from global memory.)
+// fragments, read straight from global memory.) More rows: tiles.cu.
 
-#include "backend/cuda/kernels/packed.cuh"
+#include "backend/cuda/kernels/dense.cuh"
+#include "backend/cuda/kernels/product.cuh"
 
 namespace lorikeet::cuda {
 namespace {
 
 constexpr int kWarps = 8;
 constexpr int kThreads = 32 * kWarps;
-constexpr int kChunksOfGroup = 4;  // of activations
-
-__device__ __forceinline__ void multiply(int (&sum)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-__device__ __forceinline__ uint4 load_once(const uint4* from) {
-  uint4 v;
-  asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-      : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-      : "l"(from));
-  return v;
-}
 
 // One warp's share of a block.
 template <Format kFormat, int kBlocks>
@@ -125,14 +111,13 @@ struct Share {
 };
 
 template <Format kFormat, int kBlocks>
-__device__ void quantized_product(const QuantizedProduct& p) {
+__device__ void quantized_product(const QuantizedProduct& p, int row0) {
   constexpr int kRows = 8 * kBlocks;
   constexpr int kOutputs = 16 * kRows;                        // of the block
   constexpr int kOwn = (kOutputs + kThreads - 1) / kThreads;  // of a thread: outputs tid, tid + kThreads, ..
   __shared__ float parts[2][kWarps][kOutputs];                // of this round and of the one before
   const int warp = threadIdx.x / 32;
   const int groups = (p.chunks + kChunksOfGroup - 1) / kChunksOfGroup;
-  const int row0 = blockIdx.y * kRows;
   Share<kFormat, kBlocks> share{
       p, static_cast<int>(blockIdx.x), row0, static_cast<int>(threadIdx.x % 32), {}};
   float y[kOwn];
@@ -170,25 +155,25 @@ __device__ void quantized_product(const QuantizedProduct& p) {
 
 }  // namespace
 
-// Grid: tiles of 16 outputs, blocks of 8 rows or of 32.
+// Grid: tiles of 16 outputs, blocks of 8 rows; of experts items of no more rows than that.
 #define LORIKEET_PRODUCT(name, format, blocks)                                      \
   extern "C" __global__ void __launch_bounds__(kThreads) name(QuantizedProduct p) { \
-    quantized_product<format, blocks>(p);                                           \
+    const bool mixed = p.items != nullptr;                                          \
+    if (mixed && !take_item<format>(p)) return;                                     \
+    quantized_product<format, blocks>(p, mixed ? 0 : blockIdx.y * 8 * (blocks));    \
   }
 LORIKEET_PRODUCT(product_int8_rows8, Format::int8, 1)
-LORIKEET_PRODUCT(product_int8_rows32, Format::int8, 4)
 LORIKEET_PRODUCT(product_int4_rows8, Format::int4, 1)
-LORIKEET_PRODUCT(product_int4_rows32, Format::int4, 4)
 LORIKEET_PRODUCT(product_nf4_rows8, Format::nf4, 1)
-LORIKEET_PRODUCT(product_nf4_rows32, Format::nf4, 4)
 
-// x [rows, k] to q [rows, 64 chunks], offset [rows, chunks * groups of a chunk], scale [rows, groups of 256].
-// A warp takes one group of 256, a lane eight numbers in a row. Grid: (groups of 256 + 3) / 4, rows; block:
-// four warps.
+// x [rows, k], or of x the rows x_row, to q [rows, 64 chunks], offset [rows, chunks * groups of a chunk],
+// scale [rows, groups of 256]. A warp takes one group of 256, a lane eight numbers in a row. Grid: (groups of
+// 256 + 3) / 4, rows; block: four warps.
 extern "C" __global__ void __launch_bounds__(128)
     quantize_rows(int8_t* q, int32_t* offset, float* scale, const float* x, int64_t k, int chunks, int group,
-                  int zero_point) {
+                  int zero_point, const int32_t* x_row) {
   const int lane = threadIdx.x % 32, row = blockIdx.y;
+  const int64_t from = x_row != nullptr ? x_row[row] : row;
   const int groups = (chunks + kChunksOfGroup - 1) / kChunksOfGroup;
   const int at = blockIdx.x * 4 + threadIdx.x / 32;
   if (at >= groups) return;
@@ -197,7 +182,7 @@ extern "C" __global__ void __launch_bounds__(128)
   uint32_t largest = 0;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    value[i] = first + i < k ? x[row * k + first + i] : 0.0f;
+    value[i] = first + i < k ? x[from * k + first + i] : 0.0f;
     largest = max(largest, magnitude(value[i]));
   }
   const QuantizedScale by = quantized_scale(warp_max(largest));
@@ -219,69 +204,16 @@ extern "C" __global__ void __launch_bounds__(128)
   if (first % group == 0) offset[(row * inputs + first) / group] = -zero_point * sum;
 }
 
-namespace {
-
-constexpr int kDenseRows = 8;
-
-// Weights as they are, activations in float32: one warp an output, its lanes every 32nd input, for eight
-// rows.
-template <class T>
-__device__ void dense_product(const DenseProduct& p) {
-  const int lane = threadIdx.x % 32;
-  for (int row0 = blockIdx.y * kDenseRows; row0 < p.rows; row0 += gridDim.y * kDenseRows) {
-    const int rows = min(kDenseRows, p.rows - row0);
-    for (int n = blockIdx.x * kWarps + threadIdx.x / 32; n < p.n; n += gridDim.x * kWarps) {
-      const T* const w = static_cast<const T*>(p.w) + n * p.k;
-      const float* const x = p.x + row0 * p.x_stride;
-      float sum[kDenseRows];
-#pragma unroll
-      for (int r = 0; r < kDenseRows; ++r) sum[r] = 0.0f;
-      for (int64_t i = lane; i < p.k; i += 32) {
-        const float weight = element(w, i);
-#pragma unroll
-        for (int r = 0; r < kDenseRows; ++r) {
-          if (r < rows) sum[r] = __fmaf_rn(weight, x[r * p.x_stride + i], sum[r]);
-        }
-      }
-      const float factor = p.factor != nullptr ? __fmul_rn(p.scale, p.factor[n]) : p.scale;
-      const int column = p.index != nullptr ? p.index[n] : n;
-#pragma unroll
-      for (int r = 0; r < kDenseRows; ++r) {
-        float value = __fmul_rn(warp_sum(sum[r]), factor);
-        if (p.bias != nullptr) value = __fadd_rn(value, p.bias[n]);
-        if (lane != r || r >= rows) continue;
-        float& to = p.y[(row0 + r) * p.y_stride + column];
-        to = p.add != 0 ? __fadd_rn(to, value) : value;
-      }
-    }
-  }
-}
-
-__device__ void dense(const DenseProduct& p) {
-  switch (p.type) {
-    case Element::f16:
-      return dense_product<__half>(p);
-    case Element::bf16:
-      return dense_product<__nv_bfloat16>(p);
-    case Element::int8:
-      return dense_product<int8_t>(p);
-    default:
-      return dense_product<float>(p);
-  }
-}
-
-}  // namespace
-
 // Grid: blocks of 8 outputs, blocks of 8 rows; both may be fewer than there are.
-extern "C" __global__ void __launch_bounds__(kThreads) dense_one(DenseProduct p) {
-  dense(p);
+extern "C" __global__ void __launch_bounds__(kDenseThreads) dense_one(DenseProduct p) {
+  dense<false>(p);
 }
 
 // Of several adapters at once: what each row's own adapter wants, and rows of none are in no item. Grid: as
 // above, and items.
-extern "C" __global__ void __launch_bounds__(kThreads, 2) dense_items(const DenseProduct* items) {
+extern "C" __global__ void __launch_bounds__(kDenseThreads, 2) dense_items(const DenseProduct* items) {
   const DenseProduct p = items[blockIdx.z];
-  dense(p);
+  dense<false>(p);
 }
 
 // Grid: outputs / 256, rows, items.

@@ -1,0 +1,199 @@
+// Quantized products of many rows: prompts, and decode steps of many sequences.
+//
+// The sums are those of product.cu, one chain for each output, so the bits are the same. What differs is who
+// adds them: a warp keeps 16 outputs and all of the block's rows from the first input to the last, the
+// block's warps share the activations, which lie in shared memory one activation group (256 inputs) ahead,
+// and weights go straight from global memory to registers, each read once by the block. So a block reads rows
+// * inputs of activations for 16 kWarps outputs, where those of product.cu read as much for 16.
+
+#include "backend/cuda/kernels/product.cuh"
+
+namespace lorikeet::cuda {
+namespace {
+
+constexpr int kGroupBytes = 256;  // of a row's activations in one group
+
+__device__ __forceinline__ void copy_async(void* to, const void* from, bool there) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               :
+               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(to))), "l"(from), "r"(there ? 16 : 0)
+               : "memory");
+}
+
+// Rows of one activation group, as a block has them.
+template <Format kFormat, int kRows>
+struct Stage {
+  static constexpr int kGroups = kChunksOfGroup * Packed<kFormat>::kGroups;
+
+  int8_t x[kRows][kGroupBytes];
+  int offset[kGroups][kRows];
+  float scale[kRows];
+};
+
+template <Format kFormat, int kBlocks, int kWarps>
+struct Tile {
+  using Pack = Packed<kFormat>;
+  static constexpr int kRows = 8 * kBlocks;
+  static constexpr int kThreads = 32 * kWarps;
+  using Rows = Stage<kFormat, kRows>;
+
+  const QuantizedProduct& p;
+  int tile, row0, groups;
+  float part[kBlocks][4], y[kBlocks][4];
+
+  static __device__ int lane() { return threadIdx.x % 32; }
+  static __device__ int pair() { return lane() % 4 * 2; }
+  // Eight rows of the same 32 bytes would meet in half of the banks: every other two rows have theirs
+  // exchanged.
+  static __device__ int swizzled(int row, int byte) { return byte ^ (row >> 1 & 1) << 5; }
+
+  __device__ int64_t at(int row) const { return row0 + row; }
+
+  __device__ void fill(Rows& to, int group) const {
+    const int chunks = min(kChunksOfGroup, p.chunks - group * kChunksOfGroup);
+    const int64_t stride = int64_t{p.chunks} * 64;
+    for (int i = threadIdx.x; i < kRows * chunks * 4; i += kThreads) {
+      const int row = i / (chunks * 4), byte = i % (chunks * 4) * 16;
+      const bool there = at(row) < p.rows;
+      const int8_t* const from = p.x + (there ? at(row) : 0) * stride + group * kGroupBytes + byte;
+      copy_async(&to.x[row][swizzled(row, byte)], from, there);
+    }
+    asm volatile("cp.async.commit_group;" ::: "memory");
+    const int64_t all = int64_t{p.chunks} * Pack::kGroups;
+    for (int i = threadIdx.x; i < kRows * chunks * Pack::kGroups; i += kThreads) {
+      const int row = i / (chunks * Pack::kGroups), own = i % (chunks * Pack::kGroups);
+      to.offset[own][row] = at(row) < p.rows ? p.offset[at(row) * all + group * Rows::kGroups + own] : 0;
+    }
+    for (int row = threadIdx.x; row < kRows; row += kThreads)
+      to.scale[row] = at(row) < p.rows ? p.x_scale[at(row) * groups + group] : 0.0f;
+  }
+
+  __device__ void load(uint4 (&words)[kChunksOfGroup][Pack::kWords], int group) const {
+    const auto* const weights =
+        static_cast<const uint4*>(p.w) + int64_t{tile} * p.chunks * Pack::kWords * 32 + lane();
+#pragma unroll
+    for (int c = 0; c < kChunksOfGroup; ++c) {
+      const int chunk = group * kChunksOfGroup + c;
+#pragma unroll
+      for (int w = 0; w < Pack::kWords; ++w) {
+        if (chunk < p.chunks) words[c][w] = load_once(weights + (chunk * Pack::kWords + w) * 32);
+      }
+    }
+  }
+
+  __device__ void multiply_chunk(const Rows& rows, const uint4 (&words)[Pack::kWords], int group, int c) {
+    int sum[kBlocks][4];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const bool begins = half == 0 || Pack::kGroups == 2;
+      const bool ends = half == 1 || Pack::kGroups == 2;
+      const int own = c * Pack::kGroups + (Pack::kGroups == 2 ? half : 0);
+      uint32_t a[4];
+      operand<kFormat>(a, words, half);
+#pragma unroll
+      for (int block = 0; block < kBlocks; ++block) {
+        if (begins) {
+          sum[block][0] = sum[block][2] = rows.offset[own][block * 8 + pair()];
+          sum[block][1] = sum[block][3] = rows.offset[own][block * 8 + pair() + 1];
+        }
+        const int row = block * 8 + lane() / 4;
+        const uint2 b =
+            *reinterpret_cast<const uint2*>(&rows.x[row][swizzled(row, c * 64 + half * 32 + lane() % 4 * 8)]);
+        multiply(sum[block], a, b.x, b.y);
+      }
+      if (ends) add(sum, group * Rows::kGroups + own);
+    }
+  }
+
+  __device__ void add(const int (&sum)[kBlocks][4], int group) {
+    const uint16_t* const scale =
+        p.scale + (int64_t{tile} * p.chunks * Pack::kGroups + group) * 16 + lane() / 4;
+    const float low = bf16_to_float(scale[0]), high = bf16_to_float(scale[8]);
+#pragma unroll
+    for (int block = 0; block < kBlocks; ++block) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        part[block][i] = __fmaf_rn(__int2float_rn(sum[block][i]), i < 2 ? low : high, part[block][i]);
+      }
+    }
+  }
+
+  __device__ void multiply_group(const Rows& rows, const uint4 (&words)[kChunksOfGroup][Pack::kWords],
+                                 int group) {
+#pragma unroll
+    for (auto& block : part) block[0] = block[1] = block[2] = block[3] = 0.0f;
+#pragma unroll
+    for (int c = 0; c < kChunksOfGroup; ++c) {
+      if (group * kChunksOfGroup + c < p.chunks) multiply_chunk(rows, words[c], group, c);
+    }
+#pragma unroll
+    for (int block = 0; block < kBlocks; ++block) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        y[block][i] = __fmaf_rn(part[block][i], rows.scale[block * 8 + pair() + i % 2], y[block][i]);
+      }
+    }
+  }
+
+  // Warps beyond the outputs take part in the copies alone.
+  __device__ void run(Rows (&stages)[2]) {
+    const bool works = tile * 16 < p.n;
+    uint4 words[kChunksOfGroup][Pack::kWords];
+    fill(stages[0], 0);
+#pragma unroll
+    for (auto& block : y) block[0] = block[1] = block[2] = block[3] = 0.0f;
+    for (int group = 0; group < groups; ++group) {
+      if (works) load(words, group);
+      asm volatile("cp.async.wait_group 0;" ::: "memory");
+      __syncthreads();  // the stage is there, and nobody reads the other one any more
+      if (group + 1 < groups) fill(stages[(group + 1) % 2], group + 1);
+      if (works) multiply_group(stages[group % 2], words, group);
+    }
+    if (works) store();
+  }
+
+  __device__ void store() const {
+#pragma unroll
+    for (int block = 0; block < kBlocks; ++block) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int64_t row = at(block * 8 + pair() + i % 2);
+        const int n = tile * 16 + lane() / 4 + (i < 2 ? 0 : 8);
+        if (row >= p.rows || n >= p.n) continue;
+        const float value = p.bias != nullptr ? __fadd_rn(y[block][i], p.bias[n]) : y[block][i];
+        float& to = p.y[row * p.y_stride + n];
+        to = p.add != 0 ? __fadd_rn(to, value) : value;
+      }
+    }
+  }
+};
+
+template <Format kFormat, int kBlocks, int kWarps>
+__device__ void tile_product(QuantizedProduct& p) {
+  __shared__ __align__(16) Stage<kFormat, 8 * kBlocks> stages[2];
+  const bool mixed = p.items != nullptr;
+  if (mixed && !take_item<kFormat>(p)) return;
+  Tile<kFormat, kBlocks, kWarps> tile{p,
+                                      static_cast<int>(blockIdx.x * kWarps + threadIdx.x / 32),
+                                      mixed ? 0 : static_cast<int>(blockIdx.y * 8 * kBlocks),
+                                      (p.chunks + kChunksOfGroup - 1) / kChunksOfGroup,
+                                      {},
+                                      {}};
+  tile.run(stages);
+}
+
+}  // namespace
+
+// Grid: blocks of 16 kWarps outputs, blocks of 8 kBlocks rows; of experts items of no more rows than that.
+#define LORIKEET_TILES(name, format, blocks, warps)                                     \
+  extern "C" __global__ void __launch_bounds__(32 * (warps)) name(QuantizedProduct p) { \
+    tile_product<format, blocks, warps>(p);                                             \
+  }
+LORIKEET_TILES(product_int8_rows32, Format::int8, 4, kTileWarps32)
+LORIKEET_TILES(product_int8_rows64, Format::int8, 8, kTileWarps64)
+LORIKEET_TILES(product_int4_rows32, Format::int4, 4, kTileWarps32)
+LORIKEET_TILES(product_int4_rows64, Format::int4, 8, kTileWarps64)
+LORIKEET_TILES(product_nf4_rows32, Format::nf4, 4, kTileWarps32)
+LORIKEET_TILES(product_nf4_rows64, Format::nf4, 8, kTileWarps64)
+
+}  // namespace lorikeet::cuda
