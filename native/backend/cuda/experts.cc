@@ -9,7 +9,6 @@ namespace lorikeet::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kDenseOutputs = 8;  // of a block
 // Of dense products of experts, and of those of adapters, most of whose blocks have nothing to do.
 constexpr int64_t kMostOutputBlocks = 4096, kMostDeltaBlocks = 1 << 16;
 constexpr int64_t kFewRows = 8, kManyRows = 32;  // of a block of quantized products
@@ -77,7 +76,7 @@ void CudaBackend::experts_product(const ExpertsPass& pass, const ExpertsProduct&
     dense.y_stride = w.n;
     dense.n = static_cast<int32_t>(w.n);
     device_->launch(Kernel::dense_experts,
-                    {std::min(ceil_div(w.n, kDenseOutputs), kMostOutputBlocks), 1, pass.items}, kThreads,
+                    {std::min(ceil_div(w.n, dense_outputs(w.k)), kMostOutputBlocks), 1, pass.items}, kThreads,
                     dense, table, static_cast<const ExpertItem*>(experts_.items),
                     static_cast<int32_t>(!adapted));
   } else {
@@ -109,13 +108,13 @@ void CudaBackend::adapt_experts(const ExpertsPass& pass, const ExpertsProduct& p
                             .segment_count = static_cast<int32_t>(segments.size()),
                             .parts = static_cast<int32_t>(parts),
                             .places = static_cast<int32_t>(pass.places)};
-  const auto launch = [&](const DenseProduct& dense, int64_t outputs, int32_t expand) {
+  const auto launch = [&](const DenseProduct& dense, int64_t k, int64_t outputs, int32_t expand) {
     const int64_t blocks = pass.places * parts;
     const int64_t most = std::max<int64_t>(1, kMostDeltaBlocks / blocks);
     for (int64_t first = 0; first < blocks; first += kMostBlocks) {
       device_->launch(
           Kernel::dense_deltas,
-          {std::min(ceil_div(outputs, kDenseOutputs), most), 1, std::min(blocks - first, kMostBlocks)},
+          {std::min(ceil_div(outputs, dense_outputs(k)), most), 1, std::min(blocks - first, kMostBlocks)},
           kThreads, dense, deltas, static_cast<int32_t>(first), expand);
     }
   };
@@ -125,12 +124,12 @@ void CudaBackend::adapt_experts(const ExpertsPass& pass, const ExpertsProduct& p
   shrink.x_stride = shrink.k = map.inputs();
   shrink.y = shrunk_.memory.at<float>();
   shrink.y_stride = shrunk_.expert_ranks;
-  launch(shrink, shrunk_.expert_ranks, 0);
+  launch(shrink, shrink.k, shrunk_.expert_ranks, 0);
   expand.x = shrink.y;
   expand.x_stride = shrink.y_stride;
   expand.y = product.y;
   expand.y_stride = n;
-  launch(expand, n, 1);
+  launch(expand, shrunk_.expert_ranks, n, 1);
   device_->launch(Kernel::finish_experts, {ceil_div(n, kThreads), pass.places}, kThreads, product.y,
                   static_cast<int32_t>(n), deltas);
 }

@@ -13,7 +13,6 @@ namespace lorikeet::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kDenseOutputs = 8;  // of a block
 constexpr int64_t kDenseRows = 8;
 constexpr int64_t kMostOutputBlocks = 4096;
 constexpr int64_t kMostRowBlocks = 64;  // of an item: longer ones go round
@@ -99,7 +98,7 @@ void CudaBackend::base_product(const LinearCall& call, const float* bias, bool a
   product.rows = static_cast<int32_t>(call.rows);
   product.type = w.type;
   product.add = add ? 1 : 0;
-  const int64_t outputs = std::min(ceil_div(w.n, kDenseOutputs), kMostOutputBlocks);
+  const int64_t outputs = std::min(ceil_div(w.n, dense_outputs(w.k)), kMostOutputBlocks);
   device_->launch(Kernel::dense_one, {outputs, std::min(ceil_div(call.rows, kDenseRows), kMostBlocks)},
                   kThreads, product);
 }
@@ -132,21 +131,21 @@ void CudaBackend::launch_products(const LinearCall& call, Make&& make) {
       buffer_.open<DenseProduct>(*device_, call.segments.size() * call.map.parts.size());
   if (room.empty()) return fail(Error{"a step failed: it has more segments than were reserved"});
   size_t count = 0;
-  int64_t outputs = 0, rows = 0;
+  int64_t blocks = 0, rows = 0;
   for_parts(call.segments,
             [&](const LinearSegment& segment, size_t part, const CudaAdapterLinear::Part& own) {
               DenseProduct product;
               product.rows = segment.rows;
               if (!make(product, segment, call.map.parts[part], own)) return;
-              outputs = std::max<int64_t>(outputs, product.n);
+              blocks = std::max(blocks, ceil_div(product.n, dense_outputs(product.k)));
               rows = std::max<int64_t>(rows, product.rows);
               room[count++] = product;
             });
   if (count == 0) return;
   const DenseProduct* const sent = buffer_.send(*device_, std::span<const DenseProduct>(room.first(count)));
   device_->launch(Kernel::dense_items,
-                  {std::min(ceil_div(outputs, kDenseOutputs), kMostOutputBlocks),
-                   std::min(ceil_div(rows, kDenseRows), kMostRowBlocks), static_cast<int64_t>(count)},
+                  {std::min(blocks, kMostOutputBlocks), std::min(ceil_div(rows, kDenseRows), kMostRowBlocks),
+                   static_cast<int64_t>(count)},
                   kThreads, sent);
 }
 

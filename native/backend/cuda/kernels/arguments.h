@@ -4,6 +4,12 @@
 
 #include <cstdint>
 
+#ifdef __CUDACC__
+#define LORIKEET_ANYWHERE __host__ __device__
+#else
+#define LORIKEET_ANYWHERE
+#endif
+
 namespace lorikeet::cuda {
 
 // Element types of rows in device memory; the numbers are those of DType.
@@ -260,6 +266,17 @@ constexpr int kSplitPositions = 128;
 constexpr int kTileRows = 8;
 constexpr int kSplitQueries = 32;
 constexpr int kNormThreads = 128;
+// Blocks of dense products: a lane takes so many inputs in a row, so many lanes share an output of k inputs,
+// and so many outputs are a block's.
+constexpr int kDenseWarps = 8, kDenseThreads = 32 * kDenseWarps, kDenseInputs = 8;
+LORIKEET_ANYWHERE constexpr int dense_lanes(int64_t k) {
+  int lanes = 1;
+  while (lanes < 32 && lanes * kDenseInputs < k) lanes *= 2;
+  return lanes;
+}
+LORIKEET_ANYWHERE constexpr int dense_outputs(int64_t k) {
+  return kDenseWarps * (32 / dense_lanes(k));
+}
 // Of the blocks of quantized products of 32 and of 64 rows: a warp has 16 outputs.
 constexpr int kTileWarps32 = 4, kTileWarps64 = 8;
 // Of a mixture: the router keeps them in shared memory.

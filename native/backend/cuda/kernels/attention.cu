@@ -164,7 +164,9 @@ struct Split {
   const Seen* seen;                       // [rows]
   float (&weight)[kSplitQueries][kSplitPositions];
   const T* (&key)[kSplitPositions];  // of each position
-  float* (&scale)[kSplitPositions];  // int8: of its key; its value's is value_distance further on
+  // int8: of its key and of its value.
+  float (&key_scale)[kSplitPositions], (&value_scale)[kSplitPositions];
+  float (&some)[kQueriesAtOnce][32 * kLaneDims];  // queries while keys pass
 
   static constexpr bool kScaled = sizeof(T) == 1;
 
@@ -182,7 +184,9 @@ struct Split {
       const CacheAddress at = cache_address(p.cache, table[position / p.cache.page_tokens],
                                             position % p.cache.page_tokens, 0, kv_head);
       key[j] = reinterpret_cast<const T*>(at.vector);
-      if (kScaled) scale[j] = at.scale;
+      if (!kScaled) continue;
+      key_scale[j] = at.scale[0];
+      value_scale[j] = at.scale[value_distance()];
     }
   }
 
@@ -191,13 +195,19 @@ struct Split {
   __device__ void score(int first_head, int heads) {
     const int lane = threadIdx.x % 32, head_dim = p.cache.head_dim, queries = rows * heads;
     for (int first = 0; first < queries; first += kQueriesAtOnce) {
+      const int chunk = min(kQueriesAtOnce, queries - first);
+      __syncthreads();  // nobody reads the queries before any more
+      for (int i = threadIdx.x; i < chunk * head_dim; i += kThreads) {
+        const int n = i / head_dim, d = i % head_dim, at = first + n;
+        some[n][d] = query(at / heads, first_head + at % heads)[d];
+      }
+      __syncthreads();
       float q[kQueriesAtOnce][kLaneDims];
 #pragma unroll
       for (int n = 0; n < kQueriesAtOnce; ++n) {
-        const int at = first + n < queries ? first + n : first;
-        const float* const from = query(at / heads, first_head + at % heads);
 #pragma unroll
-        for (int i = 0; i < kLaneDims; ++i) q[n][i] = lane + 32 * i < head_dim ? from[lane + 32 * i] : 0.0f;
+        for (int i = 0; i < kLaneDims; ++i)
+          q[n][i] = n < chunk && lane + 32 * i < head_dim ? some[n][lane + 32 * i] : 0.0f;
       }
       for (int j = threadIdx.x / 32; j < count; j += kWarps) {
         float own[kLaneDims];
@@ -223,7 +233,7 @@ struct Split {
   }
 
   __device__ float scaled(float sum, int j, int head, int last) const {
-    if (kScaled) sum = __fmul_rn(sum, *scale[j]);
+    if (kScaled) sum = __fmul_rn(sum, key_scale[j]);
     sum = __fmul_rn(sum, p.scale);
     if (p.slopes != nullptr) {
       sum = __fadd_rn(sum, __fmul_rn(p.slopes[head], static_cast<float>(begin + j - last)));
@@ -273,7 +283,7 @@ struct Split {
       for (int n = 0; n < kQueriesAtOnce; ++n) sum[n] = 0.0f;
       for (int j = 0; j < count; ++j) {
         const float value = element(key[j] + distance * head_dim, d);
-        const float by_scale = kScaled ? scale[j][distance] : 1.0f;
+        const float by_scale = kScaled ? value_scale[j] : 1.0f;
 #pragma unroll
         for (int n = 0; n < kQueriesAtOnce; ++n) {
           const int at = first + n;
@@ -298,7 +308,8 @@ template <class T>
 __device__ void attend_split(const AttentionArguments& p) {
   __shared__ float weight[kSplitQueries][kSplitPositions];
   __shared__ const T* key[kSplitPositions];
-  __shared__ float* scale[kSplitPositions];
+  __shared__ float key_scale[kSplitPositions], value_scale[kSplitPositions];
+  __shared__ float some[kQueriesAtOnce][32 * kLaneDims];
   __shared__ Seen seen[kTileRows];
   const RowTile tile = p.tiles[p.first_tile + blockIdx.z];
   const int kv_head = blockIdx.y, row0 = tile.row0;
@@ -313,7 +324,8 @@ __device__ void attend_split(const AttentionArguments& p) {
     const int last = first_last + threadIdx.x;
     seen[threadIdx.x] = {max(first_seen(last), begin) - begin, min(last + 1, end) - begin, last};
   }
-  Split<T> split{p, row0, tile.rows, begin, end - begin, kv_head, seen, weight, key, scale};
+  Split<T> split{p,    row0,   tile.rows, begin,     end - begin, kv_head,
+                 seen, weight, key,       key_scale, value_scale, some};
   split.find_keys();
   const int group = p.q_heads / p.cache.kv_heads, at_once = kSplitQueries / tile.rows;
   const int64_t stride = p.cache.head_dim + 2;

@@ -199,8 +199,8 @@ extern "C" __global__ void __launch_bounds__(kSortThreads) sort_places(SortArgum
   }
 }
 
-// p of each item's expert: w, type and bias are its own, `bias` of p says whether it is added. Grid: blocks
-// of 8 outputs, 1, items.
+// p of each item's expert: w, type and bias are its own, `biased` says whether that is added. Grid: blocks of
+// outputs (dense.cuh), 1, items.
 extern "C" __global__ void __launch_bounds__(kDenseThreads)
     dense_experts(DenseProduct p, const ExpertMap* maps, const ExpertItem* items, int biased) {
   const ExpertItem& item = items[blockIdx.z];
@@ -257,7 +257,7 @@ __device__ int run_of(const ExpertDeltas& d, const ExpertSegment* segment, int p
 }  // namespace
 
 // Of adapters, A x (`expand` 0: p.x is x and p.y the products of all parts) or y += B A x (p.x is those, p.y
-// is y). Grid: blocks of 8 outputs, 1, places * parts; p.x_row as in dense_experts.
+// is y). Grid: blocks of outputs (dense.cuh), 1, places * parts; p.x_row as in dense_experts.
 extern "C" __global__ void __launch_bounds__(kDenseThreads)
     dense_deltas(DenseProduct p, ExpertDeltas d, int first_block, int expand) {
   const int64_t place = (first_block + blockIdx.z) / d.parts;

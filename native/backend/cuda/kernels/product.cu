@@ -166,9 +166,27 @@ LORIKEET_PRODUCT(product_int8_rows8, Format::int8, 1)
 LORIKEET_PRODUCT(product_int4_rows8, Format::int4, 1)
 LORIKEET_PRODUCT(product_nf4_rows8, Format::nf4, 1)
 
+namespace {
+
+// Four numbers in a row, 0 beyond `k`.
+__device__ __forceinline__ void load_four(float (&value)[4], const float* row, int64_t first, int64_t k) {
+  if (k % 4 == 0 && first < k) {
+    const float4 all = *reinterpret_cast<const float4*>(row + first);
+    value[0] = all.x;
+    value[1] = all.y;
+    value[2] = all.z;
+    value[3] = all.w;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; ++i) value[i] = first + i < k ? row[first + i] : 0.0f;
+}
+
+}  // namespace
+
 // x [rows, k], or of x the rows x_row, to q [rows, 64 chunks], offset [rows, chunks * groups of a chunk],
-// scale [rows, groups of 256]. A warp takes one group of 256, a lane eight numbers in a row. Grid: (groups of
-// 256 + 3) / 4, rows; block: four warps.
+// scale [rows, groups of 256]. A warp takes one group of 256, a lane four numbers in a row of each of its
+// halves. Grid: (groups of 256 + 3) / 4, rows; block: four warps.
 extern "C" __global__ void __launch_bounds__(128)
     quantize_rows(int8_t* q, int32_t* offset, float* scale, const float* x, int64_t k, int chunks, int group,
                   int zero_point, const int32_t* x_row) {
@@ -177,34 +195,38 @@ extern "C" __global__ void __launch_bounds__(128)
   const int groups = (chunks + kChunksOfGroup - 1) / kChunksOfGroup;
   const int at = blockIdx.x * 4 + threadIdx.x / 32;
   if (at >= groups) return;
-  const int64_t first = int64_t{at} * 256 + lane * 8;
-  float value[8];
+  float value[2][4];
   uint32_t largest = 0;
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    value[i] = first + i < k ? x[from * k + first + i] : 0.0f;
-    largest = max(largest, magnitude(value[i]));
+  for (int half = 0; half < 2; ++half) {
+    load_four(value[half], x + from * k, int64_t{at} * 256 + half * 128 + lane * 4, k);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) largest = max(largest, magnitude(value[half][i]));
   }
   const QuantizedScale by = quantized_scale(warp_max(largest));
-  uint32_t bytes[2] = {0, 0};
-  int sum = 0;
-#pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const int number = quantized(value[i], by);
-    sum += number;
-    bytes[i / 4] |= (static_cast<uint32_t>(number) & 255u) << (8 * (i % 4));
-  }
-  // Groups of weights are those of 4 or 8 lanes.
-  for (int distance = 1; distance < group / 8; distance *= 2)
-    sum += __shfl_xor_sync(kAllLanes, sum, distance);
   if (lane == 0) scale[int64_t{row} * groups + at] = by.scale;
   const int64_t inputs = int64_t{chunks} * 64;
-  if (first >= inputs) return;
-  *reinterpret_cast<uint2*>(q + row * inputs + first) = {bytes[0], bytes[1]};
-  if (first % group == 0) offset[(row * inputs + first) / group] = -zero_point * sum;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    uint32_t bytes = 0;
+    int sum = 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int number = quantized(value[half][i], by);
+      sum += number;
+      bytes |= (static_cast<uint32_t>(number) & 255u) << (8 * i);
+    }
+    // Groups of weights are those of 8 or 16 lanes.
+    for (int distance = 1; distance < group / 4; distance *= 2)
+      sum += __shfl_xor_sync(kAllLanes, sum, distance);
+    const int64_t first = int64_t{at} * 256 + half * 128 + lane * 4;
+    if (first >= inputs) continue;
+    *reinterpret_cast<uint32_t*>(q + row * inputs + first) = bytes;
+    if (first % group == 0) offset[(row * inputs + first) / group] = -zero_point * sum;
+  }
 }
 
-// Grid: blocks of 8 outputs, blocks of 8 rows; both may be fewer than there are.
+// Grid: blocks of outputs (dense.cuh), blocks of 8 rows; both may be fewer than there are.
 extern "C" __global__ void __launch_bounds__(kDenseThreads) dense_one(DenseProduct p) {
   dense<false>(p);
 }
