@@ -15,7 +15,6 @@ NetworkShape shape_of(const Network& network) {
     const LinearMap& projection = network.layer_inputs->projection;
     add(projection.in, projection.out());
     shape.hidden = std::max(shape.hidden, projection.out());
-    shape.layer_inputs = true;
   }
   for (const Layer& layer : network.layers) {
     const Attention& attention = layer.attention;

@@ -40,6 +40,7 @@ void CudaBackend::choose_experts(const ExpertsPass& pass) {
   const RouterDesc& router = pass.call.router;
   const RouterArguments route{.logits = f32(pass.call.logits) + pass.row0 * router.experts,
                               .bias = f32(router.choice_bias),
+                              .factor = f32(router.expert_scale),
                               .expert = experts_.expert,
                               .weight = experts_.weight,
                               .experts = router.experts,

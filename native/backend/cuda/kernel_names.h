@@ -27,6 +27,7 @@ namespace lorikeet::cuda {
   X(activate_rows, rows)         \
   X(gather_rows, rows)           \
   X(gate_rows, rows)             \
+  X(multiply_columns, rows)      \
   X(add_scaled, rows)            \
   X(scale_by, rows)              \
   X(soft_cap, rows)              \

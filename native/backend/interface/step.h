@@ -128,7 +128,6 @@ struct NetworkShape {
   int chosen_experts = 0;
   int64_t expert_width = 0;
   bool whole_qkv = true;      // every layer's rows are Projected::qkv
-  bool layer_inputs = false;  // whether `multiply` is asked for
 };
 
 }  // namespace lorikeet

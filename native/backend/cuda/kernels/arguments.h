@@ -160,6 +160,7 @@ struct AttentionArguments {
 struct RouterArguments {
   const float* logits = nullptr;  // [rows, experts]
   const float* bias = nullptr;    // [experts] or null
+  const float* factor = nullptr;  // [experts] or null: of the weights in the end
   int32_t* expert = nullptr;      // [rows, chosen]
   float* weight = nullptr;        // [rows, chosen]
   int32_t experts = 0;

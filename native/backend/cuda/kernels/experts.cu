@@ -126,8 +126,9 @@ struct Row {
     }
     __syncwarp();
     for (int i = threadIdx.x; i < p.chosen; i += 32) {
-      const double share = __ddiv_rn(score[expert[i]], total);
-      weight[i] = __double2float_rn(__dmul_rn(share, p.scale));
+      double own = __dmul_rn(__ddiv_rn(score[expert[i]], total), p.scale);
+      if (p.factor != nullptr) own = __dmul_rn(own, p.factor[expert[i]]);
+      weight[i] = __double2float_rn(own);
     }
   }
 };

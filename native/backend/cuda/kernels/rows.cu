@@ -147,6 +147,13 @@ extern "C" __global__ void __launch_bounds__(256) gate_rows(float* y, const floa
   y[row * cols + i] = __fmul_rn(y[row * cols + i], factor);
 }
 
+// y [rows, cols] *= columns of x [rows, stride], of which x is the first's. Grid: cols / 256, rows.
+extern "C" __global__ void __launch_bounds__(256)
+    multiply_columns(float* y, const float* x, int64_t cols, int64_t stride) {
+  const int64_t i = blockIdx.x * 256 + threadIdx.x, row = blockIdx.y;
+  if (i < cols) y[row * cols + i] = __fmul_rn(y[row * cols + i], x[row * stride + i]);
+}
+
 extern "C" __global__ void __launch_bounds__(256)
     add_scaled(float* y, const float* x, float factor, int64_t count) {
   const int64_t i = int64_t{blockIdx.x} * 256 + threadIdx.x;
