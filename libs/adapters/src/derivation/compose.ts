@@ -167,7 +167,7 @@ function concatenated(terms: readonly LowRank[], weights: readonly number[]): Co
 }
 
 /** As PEFT saves them; those of an embedding have names of their own. */
-function factorNames(module: string, like: string): readonly [string, string] {
+export function factorNames(module: string, like: string): readonly [string, string] {
   const path = `base_model.model.${module}`;
   return like.includes('lora_embedding_')
     ? [`${path}.lora_embedding_A`, `${path}.lora_embedding_B`]

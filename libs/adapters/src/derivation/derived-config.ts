@@ -21,7 +21,7 @@ export function composedConfig(inputs: readonly Config[], modules: readonly Rank
     ...Object.fromEntries(kept),
     inference_mode: true,
     ...ranksOf(modules),
-    target_modules: modules.map(({ module }) => module),
+    target_modules: targetsOf(modules),
     lora_dropout: 0,
     bias: 'none',
     fan_in_fan_out: inputs.some(({ fan_in_fan_out: transposed }) => transposed === true),
@@ -38,6 +38,27 @@ export function shrunkConfig(config: Config, modules: readonly Ranked[], dora: b
     return named;
   }
   return { ...config, ...ranksOf(modules), use_rslora: false };
+}
+
+/** The same of single experts where there were stacks: each module by name. */
+export function unstackedConfig(config: object, modules: readonly Ranked[]): object {
+  return {
+    ...config,
+    target_modules: targetsOf(modules),
+    target_parameters: null,
+    layers_to_transform: null,
+    layers_pattern: null,
+  };
+}
+
+/** A list of names has at most 10,000; experts of many layers are as well known by the end of their names. */
+const MOST_NAMES = 8_000;
+const EXPERT = /(?<=\.)experts\.\d+\.\w+$/;
+
+function targetsOf(modules: readonly Ranked[]): string[] {
+  const names = modules.map(({ module }) => module);
+  if (names.length <= MOST_NAMES) return names;
+  return [...new Set(names.map((name) => EXPERT.exec(name)?.[0] ?? name))];
 }
 
 /** The rank of most modules is `r`; alpha as large as the rank makes the scale 1. */

@@ -2,14 +2,14 @@ import type { ManifestModule, TensorRef } from '#contracts/adapter-manifest.js';
 import type { DerivationResult } from '#contracts/derivations-api.js';
 import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
 import { isFloatDtype } from '../peft/scan-floats.js';
-import { type Derived, type OnModule, relativeError, STORED } from './compose.js';
+import { type Derived, factorNames, type OnModule, relativeError, STORED } from './compose.js';
 import { DerivationRefused } from './derivation-refused.js';
-import { shrunkConfig } from './derived-config.js';
+import { shrunkConfig, unstackedConfig } from './derived-config.js';
 import type { DerivedFile } from './derived-file.js';
 import { decodeFloats, encodeFloats } from '#safetensors/floats.js';
 import { fitLowRank, rankOfEnergy } from './low-rank.js';
 import type { ShrinkRecipe } from './recipe.js';
-import { type Delta, isFactored, readFactors, type SourceVersion } from './source-version.js';
+import { type Delta, isFactored, readFactors, type SourceVersion, stackedDeltas } from './source-version.js';
 
 interface Factored {
   /** As the base names it. */
@@ -23,7 +23,7 @@ export async function shrink(
   { source, header }: { readonly source: SourceVersion; readonly header: SafetensorsHeader },
   { file, onModule }: { readonly file: DerivedFile; readonly onModule: OnModule },
 ): Promise<Derived> {
-  const factored = factoredModules(source, header);
+  const factored = factoredModules(source, header, { stacks: true });
   const replaced = new Set(factored.flatMap(({ delta }) => [delta.a.name, delta.b.name]));
   const choose = recipe.energy === undefined ? () => recipe.rank ?? 1 : rankOfEnergy(recipe.energy);
   const modules: DerivationResult['modules'] = [];
@@ -36,18 +36,21 @@ export async function shrink(
     };
     const fitted = fitLowRank([await readFactors(source, delta)], { rank: choose, dtypes });
     const { rank } = fitted;
-    await file.add(delta.a.name, dtypes.a, [rank, delta.a.shape[1] ?? 0], encodeFloats(dtypes.a, fitted.a));
-    await file.add(delta.b.name, dtypes.b, [delta.b.shape[0] ?? 0, rank], encodeFloats(dtypes.b, fitted.b));
+    const [a, b] = delta.expert ? factorNames(module, delta.a.name) : [delta.a.name, delta.b.name];
+    await file.add(a, dtypes.a, [rank, fitted.a.length / rank], encodeFloats(dtypes.a, fitted.a));
+    await file.add(b, dtypes.b, [fitted.b.length / rank, rank], encodeFloats(dtypes.b, fitted.b));
     total += fitted.total;
     missing += fitted.missing;
     modules.push({ module, rank, relative_error: relativeError(fitted.missing, fitted.total) });
-    ranked.push({ module: pathIn(delta.a.name) ?? module, rank });
+    ranked.push({ module: pathIn(a) ?? module, rank });
     onModule(modules.length, factored.length);
   }
   await copyOthers({ source, header, replaced, file });
   const dora = source.manifest.modules.some(({ magnitude }) => magnitude);
+  const config = shrunkConfig(source.config, ranked, dora);
+  const isUnstacked = factored.some(({ delta }) => delta.expert);
   return {
-    config: shrunkConfig(source.config, ranked, dora),
+    config: isUnstacked ? unstackedConfig(config, ranked) : config,
     result: {
       rank: Math.max(...modules.map(({ rank }) => rank)),
       relative_error: relativeError(missing, total),
@@ -57,11 +60,19 @@ export async function shrink(
 }
 
 /** Each pair of factors once, also where two modules share it. */
-export function factoredModules({ name, manifest }: SourceVersion, header: SafetensorsHeader): Factored[] {
+export function factoredModules(
+  { name, manifest }: SourceVersion,
+  header: SafetensorsHeader,
+  { stacks = false } = {},
+): Factored[] {
   const tensors = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
   const found = new Map<string, Factored>();
-  for (const { module, lora } of manifest.modules) {
+  for (const each of manifest.modules) {
+    const { module, lora } = each;
     if (!lora) continue;
+    const experts = stacks && !isFactored(lora) ? stackedDeltas(each) : undefined;
+    for (const [own, delta] of experts ?? []) found.set(own, { module: own, delta });
+    if (experts) continue;
     if (!isFactored(lora) || !isWhole(lora.a, tensors) || !isWhole(lora.b, tensors)) {
       throw new DerivationRefused(
         `The factors of ${module} in ${name} lie in the file in a form that cannot be shrunk.`,
