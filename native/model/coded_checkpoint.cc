@@ -133,6 +133,7 @@ class Reader {
       coded_.zero = zeros.front();
       return;
     }
+    coded_.zero = 0;
     coded_.zeros = true;
     tensor_.zero = std::move(zeros);
   }

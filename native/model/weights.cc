@@ -81,11 +81,13 @@ class WeightLoader {
   }
   static HostTensor shape_of(int64_t rows, int64_t cols) { return {nullptr, DType::f32, rows, cols}; }
 
-  // Parts in codes are multiplied with activations as they are, and so are those beside them.
-  static void settle(LinearDesc& desc, Quantization otherwise) {
+  // Parts in codes stay so. Those beside them stay as the checkpoint has them, and see the activations as
+  // they are.
+  void settle(LinearDesc& desc, Quantization otherwise) const {
     const bool coded = std::any_of(desc.parts.begin(), desc.parts.end(),
                                    [](const LinearPart& part) { return part.coded != nullptr; });
     desc.quantization = coded ? Quantization::none : otherwise;
+    desc.integer_activations = coded && quantization_ != Quantization::none;
   }
 
   Result<ModuleTensors> take_module(const Module& module, bool nf4) {

@@ -1,11 +1,11 @@
 // Speed of the linear op and of attention at the shapes of a 1B model, next to what this machine can do at
 // the same moment: the product inside the cache and reads from memory, on the same threads. Not part of the
 // tests.
-//   lorikeet_bench [threads] [isa] [none|int8|int4|attention]
-// A quantized map's peak is that of the byte dot product on registers.
-// Every time is the lower decile of many runs. With one thread it is the thread's CPU time, so that other
-// processes cost only the caches and the bandwidth that they take; with more it is wall time, and the machine
-// should be quiet.
+//   lorikeet_bench [threads] [isa] [none|int8|int4|attention|packed]
+// A quantized map's peak is that of the byte dot product on registers. `packed` compares maps in other tools'
+// codes, in integers and in float32, with int4, in turns. Every time is the lower decile of many runs. With
+// one thread it is the thread's CPU time, so that other processes cost only the caches and the bandwidth that
+// they take; with more it is wall time, and the machine should be quiet.
 #include <time.h>
 #if defined(__x86_64__)
 #if defined(__GNUC__) && !defined(__clang__)
@@ -71,12 +71,7 @@ struct Layers {
   const Linear& turn() { return *copies[next++ % copies.size()]; }
 };
 
-Layers create_layers(Backend& backend, int64_t k, int64_t n, Quantization quantization) {
-  const auto count = static_cast<size_t>(k * n);
-  const auto bytes = random_weights(count, DType::bf16, 1);
-  LinearDesc desc;
-  desc.parts.push_back({{bytes.data(), DType::bf16, n, k}, std::nullopt});
-  desc.quantization = quantization;
+Layers create_layers(Backend& backend, const LinearDesc& desc) {
   Layers layers;
   constexpr size_t kBeyondCache = size_t{96} << 20;
   for (size_t held = 0; held < kBeyondCache; held += layers.copies.back()->bytes()) {
@@ -88,6 +83,46 @@ Layers create_layers(Backend& backend, int64_t k, int64_t n, Quantization quanti
     layers.copies.push_back(std::move(*linear));
   }
   return layers;
+}
+
+Layers create_layers(Backend& backend, int64_t k, int64_t n, Quantization quantization) {
+  const auto count = static_cast<size_t>(k * n);
+  const auto bytes = random_weights(count, DType::bf16, 1);
+  LinearDesc desc;
+  desc.parts.push_back({{bytes.data(), DType::bf16, n, k}, std::nullopt});
+  desc.quantization = quantization;
+  return create_layers(backend, desc);
+}
+
+// Codes at random, and scales of which every format holds each exactly.
+class RandomCodes final : public CodedSource {
+ public:
+  using CodedSource::CodedSource;
+  bool read_row(const CodedRow& to, int64_t row) const override {
+    std::minstd_rand random(static_cast<uint32_t>(row) + 1);
+    const auto fill = [&](auto* numbers, int64_t count, uint32_t below) {
+      if (numbers == nullptr) return;
+      for (int64_t i = 0; i < count; ++i)
+        numbers[i] = static_cast<std::remove_reference_t<decltype(*numbers)>>((random() >> 8) % below);
+    };
+    fill(to.codes, cols(), 1u << format().bits);
+    fill(to.zero, format().groups, 16);
+    fill(to.scale, format().groups, 7);
+    fill(to.offset, format().groups, 7);
+    fill(to.scale_factor, format().factors(), 7);
+    fill(to.offset_factor, format().factors(), 7);
+    return true;
+  }
+  void release_rows(int64_t, int64_t) const override {}
+};
+
+Layers create_coded_layers(Backend& backend, int64_t k, int64_t n, CodedFormat format, bool integers) {
+  format.groups = k / format.group;
+  LinearDesc desc;
+  desc.parts.push_back(
+      {{nullptr, DType::f32, n, k}, std::nullopt, {}, std::make_shared<RandomCodes>(n, k, format)});
+  desc.integer_activations = integers;
+  return create_layers(backend, desc);
 }
 
 std::vector<std::unique_ptr<AdapterLinear>> create_adapters(Backend& backend, const Linear& base, int count,
@@ -250,6 +285,59 @@ void bench_shape(Backend& backend, int64_t k, int64_t n, Quantization quantizati
   }
 }
 
+struct PackedFormat {
+  const char* name;
+  CodedFormat format;
+};
+
+std::vector<PackedFormat> packed_formats() {
+  CodedFormat gptq;
+  gptq.group = 128;
+  gptq.scale_type = DType::f16;
+  gptq.zero = 8;
+  CodedFormat zeros = gptq;
+  zeros.zeros = true;
+  CodedFormat mlx = gptq;
+  mlx.group = 64;
+  mlx.zero = 0;
+  mlx.offsets = true;
+  return {{"gptq, group 128", gptq}, {"gptq, group 128, zeros", zeros}, {"mlx, group 64", mlx}};
+}
+
+double middle(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Times of the same rows with int4, and with codes in integers and in float32: in turns, so that what else
+// the machine does meets all of them.
+void bench_packed(Backend& backend, int64_t k, int64_t n, const PackedFormat& packed) {
+  Layers layers[] = {create_layers(backend, k, n, Quantization::int4),
+                     create_coded_layers(backend, k, n, packed.format, true),
+                     create_coded_layers(backend, k, n, packed.format, false)};
+  std::vector<float> values(static_cast<size_t>(128 * k));
+  std::minstd_rand random(5);
+  for (float& value : values) value = std::uniform_real_distribution<float>(-1, 1)(random);
+  const auto all_x = on_device(backend, values, k);
+  const auto all_y = on_device(backend, std::vector<float>(static_cast<size_t>(128 * n)), n);
+  for (const int rows : {1, 8, 128}) {
+    const TensorView x = whole(*all_x).part(0, rows), y = whole(*all_y).part(0, rows);
+    std::vector<double> seconds[3];
+    for (int turn = 0; turn < 5; ++turn) {
+      for (size_t i = 0; i < 3; ++i) {
+        seconds[i].push_back(best_step_seconds(
+            backend, {}, [&] { backend.linear(y, x, layers[i].turn(), {}, LinearOutput::store); }));
+      }
+    }
+    const double int4 = middle(seconds[0]), integers = middle(seconds[1]), floats = middle(seconds[2]);
+    std::printf(
+        "%-24s %5lld x %-5lld %4d rows: int4 %9.1f us, in integers %9.1f us (%.2f), in float32 %9.1f us "
+        "(%.2f)\n",
+        packed.name, static_cast<long long>(k), static_cast<long long>(n), rows, int4 * 1e6, integers * 1e6,
+        integers / int4, floats * 1e6, floats / int4);
+  }
+}
+
 // Sequences of equal context on pages in order, each with `rows` new rows: 32 query heads, 8 KV heads of 64.
 void bench_attention(Backend& backend, int sequences, int rows, int context, DType type) {
   constexpr int kPageTokens = 16;
@@ -321,6 +409,13 @@ int main(int argc, char** argv) {
     for (const auto& [k, n] :
          std::vector<std::pair<int64_t, int64_t>>{{2048, 2048}, {2048, 8192}, {8192, 2048}}) {
       bench_shape(**backend, k, n, quantization, peak);
+    }
+  }
+  if (only == "packed") {
+    for (const PackedFormat& packed : packed_formats()) {
+      for (const auto& [k, n] :
+           std::vector<std::pair<int64_t, int64_t>>{{2048, 2048}, {2048, 8192}, {8192, 2048}})
+        bench_packed(**backend, k, n, packed);
     }
   }
   if (!only.empty() && only != "attention") return 0;

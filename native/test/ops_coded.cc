@@ -112,6 +112,36 @@ std::vector<CodedFormat> formats_of(Random& random, int64_t k) {
   return formats;
 }
 
+// Those that are multiplied in integers where the map asks for it.
+std::vector<CodedFormat> integer_formats_of(Random& random, int64_t k) {
+  std::vector<CodedFormat> formats;
+  for (const int64_t group : {int64_t{32}, int64_t{96}, int64_t{128}, int64_t{512}, k}) {
+    CodedFormat format = format_of(CodeKind::integer, 4, k, group);
+    format.zero = 8;
+    format.scale_type = DType::f16;
+    formats.push_back(format);
+    format.zero = 0;
+    format.zeros = true;
+    format.scale_type = DType::bf16;
+    formats.push_back(format);
+    format.zeros = false;
+    format.offsets = true;
+    format.scale_type = DType::f32;
+    formats.push_back(format);
+  }
+  // Act-order: each group has its inputs somewhere.
+  for (const size_t plain : {size_t{1}, size_t{6}}) {
+    CodedFormat format = formats[plain];
+    for (int64_t i = 0; i < k; ++i) format.group_of_input.push_back(static_cast<int32_t>(i / format.group));
+    for (size_t i = format.group_of_input.size(); i > 1; --i) {
+      const auto other = static_cast<size_t>(random.integer(0, static_cast<int>(i) - 1));
+      std::swap(format.group_of_input[i - 1], format.group_of_input[other]);
+    }
+    formats.push_back(format);
+  }
+  return formats;
+}
+
 Numbers numbers_of(const CodedSource& source) {
   Numbers numbers{source.rows(), source.cols(), DType::f32, std::vector<std::byte>(1), {}};
   CodedRowBuffer row(source);
@@ -172,6 +202,113 @@ TEST_CASE("a coded map serves LoRA, DoRA, biases and replaced weights, beside pa
     const AdapterCase dora{random_adapter_part(random, base, 0, {.rank = 8, .dora = true, .bias = true})};
     const AdapterCase whole{random_adapter_part(random, base, 0, {.rank = 0, .weight = true})};
     check_linear(base, {&lora, &dora, nullptr, &whole, &dora}, random, LinearOutput::add);
+  }
+}
+
+namespace {
+
+LinearCase integer_linear(Random& random, int64_t k, const std::vector<int64_t>& outputs,
+                          const CodedFormat& format) {
+  LinearCase result = coded_linear(random, k, outputs, format);
+  result.integer_activations = true;
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a coded map in integers multiplies any shape at any number of rows, in whatever order its groups are") {
+  Random random(307);
+  for (const auto& [k, n] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {40, 33}, {300, 70}, {512, 64}, {2500, 37}}) {
+    for (const CodedFormat& format : integer_formats_of(random, k)) {
+      const LinearCase base = integer_linear(random, k, {n}, format);
+      REQUIRE(integer_inputs(describe(base)).any());
+      for (const int rows : {1, 2, 5, 8, 13})
+        check_linear(base, std::vector<const AdapterCase*>(static_cast<size_t>(rows), nullptr), random);
+    }
+  }
+}
+
+TEST_CASE("a coded map in integers serves adapters, beside parts in float32 and parts in another order") {
+  Random random(308);
+  for (const CodedFormat& format : integer_formats_of(random, 300)) {
+    LinearCase base = integer_linear(random, 300, {70, 33, 40}, format);
+    base.parts[1] = {random_tensor(random, 33, 300, DType::bf16), std::nullopt};
+    const auto other =
+        std::make_shared<RandomSource>(random, 40, 300, integer_formats_of(random, 300).back());
+    base.parts[2] = {numbers_of(*other), std::nullopt, other};
+    const AdapterCase lora{random_adapter_part(random, base, 0, {.rank = 6, .lora_bias = true}),
+                           random_adapter_part(random, base, 1, {.rank = 4})};
+    const AdapterCase dora{random_adapter_part(random, base, 0, {.rank = 8, .dora = true, .bias = true}),
+                           random_adapter_part(random, base, 2, {.rank = 3, .dora = true})};
+    const AdapterCase whole{random_adapter_part(random, base, 0, {.rank = 0, .weight = true})};
+    check_linear(base, {&lora, &dora, nullptr, &whole, &dora}, random, LinearOutput::add);
+  }
+}
+
+TEST_CASE("codes that the product in integers does not take see the activations as they are") {
+  Random random(309);
+  for (const CodedFormat& format : formats_of(random, 96)) {
+    const LinearCase base = integer_linear(random, 96, {70}, format);
+    const bool taken = format.kind == CodeKind::integer && format.bits == 4 && format.factor_groups == 0 &&
+                       (format.group_of_input.empty() || format.groups == 1);
+    CHECK(integer_inputs(describe(base)).any() == taken);
+    check_linear(base, std::vector<const AdapterCase*>(3, nullptr), random);
+  }
+}
+
+TEST_CASE("a coded row in integers has the same bits under every instruction set, alone and in any batch") {
+  Random random(310);
+  for (const CodedFormat& format : integer_formats_of(random, 2500)) {
+    const LinearCase base = integer_linear(random, 2500, {130}, format);
+    const auto x = random_floats(random, 97 * base.k);
+    std::vector<float> first;
+    for (const auto& backend : all_backends()) {
+      if (is_reference(*backend)) continue;  // sums in float64
+      const auto linear = create(*backend, base);
+      const auto all = run_linear(*backend, *linear, x);
+      if (first.empty()) first = all;
+      bool same = std::memcmp(all.data(), first.data(), all.size() * sizeof(float)) == 0;
+      for (const int64_t row : {0, 1, 37, 96}) {
+        const auto one =
+            run_linear(*backend, *linear, std::span(x).subspan(static_cast<size_t>(row * base.k), 2500));
+        same = same && std::memcmp(one.data(), all.data() + row * 130, 130 * sizeof(float)) == 0;
+      }
+      INFO(device_of(*backend));
+      CHECK(same);
+    }
+  }
+}
+
+TEST_CASE("sums in integers hold where every code and every activation is as large as it can be") {
+  Random random(311);
+  CodedFormat format = format_of(CodeKind::integer, 4, 512, 256);
+  for (const float zero : {0.0f, 255.0f}) {
+    format.zero = zero;
+    const LinearCase base = integer_linear(random, 512, {40}, format);
+    for (const float activation : {1.0f, -1.0f}) {
+      const std::vector<float> x(static_cast<size_t>(6 * base.k), activation);
+      const Expected row = expect_row(base, nullptr, x.data());
+      for (const auto& backend : all_backends()) {
+        const auto y = run_linear(*backend, *create(*backend, base), x);
+        INFO(device_of(*backend));
+        for (size_t r = 0; r < 6; ++r)
+          CHECK(worst_ratio(std::span(y).subspan(r * 40, 40), row.values, row.bounds) <= 1.0);
+      }
+    }
+  }
+}
+
+TEST_CASE("an activation that is not finite reaches the results of a coded map in integers, in its own row") {
+  Random random(312);
+  const LinearCase base = integer_linear(random, 300, {40}, format_of(CodeKind::integer, 4, 300, 128));
+  auto x = random_floats(random, 3 * base.k);
+  x[static_cast<size_t>(base.k + 128)] = NAN;
+  for (const auto& backend : all_backends()) {
+    const auto y = run_linear(*backend, *create(*backend, base), x);
+    INFO(device_of(*backend));
+    for (size_t i = 0; i < y.size(); ++i) CHECK(std::isfinite(y[i]) == (i / 40 != 1));
   }
 }
 

@@ -2,6 +2,7 @@
 // contracts/adapter-manifest.ts in float64.
 #pragma once
 
+#include "backend/shared/coded_integers.h"
 #include "backend/shared/quantization.h"
 #include "ops_fixture.h"
 
@@ -42,6 +43,7 @@ struct LinearCase {
   int64_t k = 0;
   std::vector<Part> parts;
   Quantization quantization = Quantization::none;
+  bool integer_activations = false;
 
   int64_t outputs() const {
     int64_t n = 0;
@@ -115,12 +117,28 @@ inline std::vector<double> dequantized(const float* x, int64_t k, Quantization q
   return values;
 }
 
-inline std::unique_ptr<Linear> create(Backend& backend, const LinearCase& from) {
+// The same, in an order of their own.
+inline std::vector<double> dequantized(const float* x, int64_t k, const std::vector<int32_t>& order) {
+  if (order.empty()) return dequantized(x, k, Quantization::int8);
+  std::vector<float> ordered;
+  for (const int32_t input : order) ordered.push_back(x[input]);
+  const std::vector<double> seen = dequantized(ordered.data(), k, Quantization::int8);
+  std::vector<double> values(seen.size());
+  for (size_t i = 0; i < seen.size(); ++i) values[static_cast<size_t>(order[i])] = seen[i];
+  return values;
+}
+
+inline LinearDesc describe(const LinearCase& from) {
   LinearDesc desc;
   desc.quantization = from.quantization;
+  desc.integer_activations = from.integer_activations;
   for (const auto& part : from.parts)
     desc.parts.push_back({part.weight.host(), host_of(part.bias), {}, part.coded});
-  auto linear = backend.linear_create(desc);
+  return desc;
+}
+
+inline std::unique_ptr<Linear> create(Backend& backend, const LinearCase& from) {
+  auto linear = backend.linear_create(describe(from));
   REQUIRE(linear);
   return std::move(*linear);
 }
@@ -241,6 +259,8 @@ inline void expect_part(const LinearCase::Part& base, const AdapterPartCase* ada
 inline Expected expect_row(const LinearCase& base, const AdapterCase* adapter, const float* x) {
   Expected out;
   const std::vector<double> x_of_base = dequantized(x, base.k, base.quantization);
+  const IntegerInputs integers = integer_inputs(describe(base));
+  const std::vector<double> x_of_codes = dequantized(x, base.k, integers.order);
   for (size_t p = 0; p < base.parts.size(); ++p) {
     const AdapterPartCase* own = nullptr;
     if (adapter != nullptr) {
@@ -248,7 +268,7 @@ inline Expected expect_row(const LinearCase& base, const AdapterCase* adapter, c
         if (part.part == static_cast<int>(p)) own = &part;
       }
     }
-    detail::expect_part(base.parts[p], own, x, x_of_base, out);
+    detail::expect_part(base.parts[p], own, x, integers.parts[p] ? x_of_codes : x_of_base, out);
   }
   return out;
 }

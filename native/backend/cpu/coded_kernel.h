@@ -2,6 +2,8 @@
 // instruction set computes the same value: its operations are those of the definition, none of them fused.
 #pragma once
 
+#include <utility>
+
 #include "backend/cpu/elements.h"
 #include "backend/cpu/kernels.h"
 
@@ -46,11 +48,14 @@ struct CodedKernels {
       const int64_t group_end = listed ? k + 1 : (group + 1) * p.group;
       const int64_t end = group_end < p.end ? group_end : p.end;
       const Numbers numbers[2] = {numbers_of(p, group, 0), numbers_of(p, group, W)};
-      if (p.low_bits == 4 && p.high == nullptr && k % 2 == 0) {
-        for (; k + 2 <= end; k += 2) decode_pair<Code>(p, k, numbers);
-      }
-      for (; k < end; ++k) {
-        for (int v = 0; v < 2; ++v) store<Code>(p, k, v, code_at(p, k, v), numbers[v]);
+      while (k < end) {
+        if (p.low_bits == 4 && p.high == nullptr && k % 8 == 0 && k + 8 <= end) {
+          decode_words<Code>(p, k, numbers);
+          k += 8;
+        } else {
+          for (int v = 0; v < 2; ++v) store<Code>(p, k, v, code_at(p, k, v), numbers[v]);
+          ++k;
+        }
       }
     }
   }
@@ -88,6 +93,10 @@ struct CodedKernels {
   }
 
   static I plane(const uint8_t* codes, int bits, int64_t k, int64_t first) {
+    if (bits == 4) {
+      const I words = S::load_words(codes + (k / 8 * kWidth + first) * 4);
+      return S::bits_of(S::shift_right(words, shift_of_code(static_cast<int>(k % 8))), 15);
+    }
     const int64_t bit = k * bits;
     const I bytes = S::load_codes(codes + bit / 8 * kWidth + first);
     return S::bits_of(S::shift_right(bytes, static_cast<int>(bit % 8)), (1 << bits) - 1);
@@ -99,14 +108,21 @@ struct CodedKernels {
     return S::either(low, S::shift_left(plane(p.high, p.high_bits, k, v * W), p.low_bits));
   }
 
-  // Inputs k and k + 1 of 4 bits, which share their bytes.
+  // Of the eight in a word.
+  static constexpr int shift_of_code(int i) { return 8 * (i % 4) + 4 * (i / 4); }
+
+  // Inputs [k, k + 8) of 4 bits: those of a word.
   template <class Code>
-  static void decode_pair(const DecodeCodes& p, int64_t k, const Numbers (&numbers)[2]) {
+  static void decode_words(const DecodeCodes& p, int64_t k, const Numbers (&numbers)[2]) {
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
-      const I both = S::load_codes(p.low + k / 2 * kWidth + v * W);
-      store<Code>(p, k, v, S::bits_of(both, 15), numbers[v]);
-      store<Code>(p, k + 1, v, S::shift_right(both, 4), numbers[v]);
+      const I words = S::load_words(p.low + (k / 8 * kWidth + v * W) * 4);
+      [&]<int... i>(std::integer_sequence<int, i...>) {
+        (store<Code>(p, k + i, v, S::bits_of(S::template shift_right_by<shift_of_code(i)>(words), 15),
+                     numbers[v]),
+         ...);
+      }
+      (std::make_integer_sequence<int, 8>());
     }
   }
 
@@ -114,7 +130,8 @@ struct CodedKernels {
   static void store(const DecodeCodes& p, int64_t k, int v, I code, const Numbers& numbers) {
     F value = S::mul(S::sub(Code::value(code, p.table), numbers.zero), numbers.scale);
     if (p.offset.at != nullptr) value = S::add(value, numbers.offset);
-    S::store(p.to + (k - p.begin) * p.to_stride + v * W, value);
+    const int64_t row = p.place == nullptr ? k - p.begin : p.place[k];
+    S::store(p.to + row * p.to_stride + v * W, value);
   }
 };
 

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
+#include <cstring>
 
+#include "backend/shared/coded_integers.h"
 #include "backend/shared/dtype.h"
 #include "backend/shared/parallel.h"
 
@@ -10,6 +13,21 @@ namespace lorikeet::cpu {
 namespace {
 
 constexpr int64_t kRowsPerRange = 256;  // of a thread's turn: so much of the checkpoint lies in memory twice
+constexpr int kWordBits = 4;            // of a plane's codes that lie in words of eight
+constexpr int64_t kWordCodes = 8;
+constexpr int64_t kWordBytes = 4;
+
+int64_t whole_steps(int64_t k) {
+  return (k + kCodedStep - 1) / kCodedStep * kCodedStep;
+}
+
+// Where in its word a code lies.
+constexpr int64_t byte_of_word(int64_t k) {
+  return k % kWordBytes;
+}
+constexpr int shift_of_word(int64_t k) {
+  return k % kWordCodes < kWordBytes ? 0 : kWordBits;
+}
 
 // A power of two that divides a byte.
 int low_bits_of(int bits) {
@@ -55,7 +73,7 @@ float CodedWeight::Numbers::read(int64_t row, int64_t block, int64_t width, int6
 
 bool CodedWeight::Plane::allocate(int bits_of_code, int64_t k, int64_t outputs) {
   bits = bits_of_code;
-  rows = (k * bits + 7) / 8;
+  rows = ((bits == kWordBits ? whole_steps(k) : k) * bits + 7) / 8;
   return take(Memory::allocate(static_cast<size_t>(rows * outputs)), memory);
 }
 
@@ -66,6 +84,7 @@ uint8_t* CodedWeight::Plane::at(int64_t block, int64_t width) const {
 // The bits of the codes from `shift` on.
 void CodedWeight::Plane::write(uint8_t* block, int64_t width, int64_t column, std::span<const uint8_t> codes,
                                int shift) const {
+  if (bits == kWordBits) return write_words(block, width, column, codes, shift);
   const int mask = (1 << bits) - 1;
   const size_t codes_of_byte = static_cast<size_t>(8 / bits);
   for (size_t k = 0; k < codes.size(); k += codes_of_byte) {
@@ -77,7 +96,25 @@ void CodedWeight::Plane::write(uint8_t* block, int64_t width, int64_t column, st
   }
 }
 
+void CodedWeight::Plane::write_words(uint8_t* block, int64_t width, int64_t column,
+                                     std::span<const uint8_t> codes, int shift) const {
+  uint8_t* to = block + column * kWordBytes;
+  for (size_t k = 0; k < codes.size(); k += kWordCodes, to += width * kWordBytes) {
+    uint8_t word[kWordBytes] = {};
+    for (size_t i = 0; i < kWordCodes && k + i < codes.size(); ++i) {
+      const auto code = static_cast<uint8_t>((codes[k + i] >> shift) & 15);
+      word[byte_of_word(static_cast<int64_t>(i))] |=
+          static_cast<uint8_t>(code << shift_of_word(static_cast<int64_t>(i)));
+    }
+    std::memcpy(to, word, sizeof word);
+  }
+}
+
 int CodedWeight::Plane::read(const uint8_t* block, int64_t width, int64_t column, int64_t k) const {
+  if (bits == kWordBits) {
+    const uint8_t* const word = block + (k / kWordCodes * width + column) * kWordBytes;
+    return (word[byte_of_word(k)] >> shift_of_word(k)) & 15;
+  }
   return (block[k * bits / 8 * width + column] >> (k * bits % 8)) & ((1 << bits) - 1);
 }
 
@@ -98,12 +135,18 @@ Status CodedWeight::allocate(int64_t outputs) {
   return {};
 }
 
-Result<CodedWeight> CodedWeight::pack(const CodedSource& source, int lanes, int threads) {
+Result<CodedWeight> CodedWeight::pack(const CodedSource& source, int lanes, int threads,
+                                      const std::vector<int32_t>* integer_order) {
   CodedWeight packed;
   packed.n_ = source.rows();
   packed.k_ = source.cols();
   packed.lanes_ = lanes;
   packed.format_ = source.format();
+  if (integer_order != nullptr) {
+    packed.in_integers_ = true;
+    packed.order_ = *integer_order;
+    packed.format_.group_of_input.clear();
+  }
   const int64_t width = packed.width();
   const int64_t blocks = (packed.n_ + width - 1) / width;
   if (Status s = packed.allocate(blocks * width); !s) return s.error();
@@ -122,10 +165,13 @@ Result<CodedWeight> CodedWeight::pack(const CodedSource& source, int lanes, int 
 
 // Outputs beyond n stay zero: code, scale and all. False when a number is not finite.
 bool CodedWeight::pack_block(CodedRowBuffer& row, int64_t block) {
+  std::vector<uint8_t> ordered(order_.size());
   for (int64_t column = 0; column < width() && block * width() + column < n_; ++column) {
     if (!row.read(block * width() + column)) return false;
-    low_.write(low_.at(block, width()), width(), column, row.codes(), 0);
-    if (high_.bits > 0) high_.write(high_.at(block, width()), width(), column, row.codes(), low_.bits);
+    for (size_t i = 0; i < ordered.size(); ++i) ordered[i] = row.codes()[static_cast<size_t>(order_[i])];
+    const std::span<const uint8_t> codes = ordered.empty() ? row.codes() : ordered;
+    low_.write(low_.at(block, width()), width(), column, codes, 0);
+    if (high_.bits > 0) high_.write(high_.at(block, width()), width(), column, codes, low_.bits);
     scale_.write(block, width(), column, row.scale());
     offset_.write(block, width(), column, row.offset());
     scale_factor_.write(block, width(), column, row.scale_factor());
@@ -142,7 +188,7 @@ bool CodedWeight::pack_block(CodedRowBuffer& row, int64_t block) {
 size_t CodedWeight::bytes() const {
   return low_.memory.bytes() + high_.memory.bytes() + zeros_.bytes() + scale_.memory.bytes() +
          offset_.memory.bytes() + scale_factor_.memory.bytes() + offset_factor_.memory.bytes() +
-         format_.group_of_input.size() * sizeof(int32_t);
+         (format_.group_of_input.size() + order_.size()) * sizeof(int32_t);
 }
 
 void CodedWeight::read_row(float* to, int64_t n) const {
@@ -169,12 +215,14 @@ void CodedWeight::read_row(float* to, int64_t n) const {
     }
     int code = low_.read(low, width(), column, k);
     if (high != nullptr) code |= high_.read(high, width(), column, k) << low_.bits;
-    to[k] = (code_value(format_, static_cast<uint8_t>(code)) - zero) * scale;
-    if (!offset_.empty()) to[k] += offset;
+    float& value = to[order_.empty() ? k : order_[static_cast<size_t>(k)]];
+    value = (code_value(format_, static_cast<uint8_t>(code)) - zero) * scale;
+    if (!offset_.empty()) value += offset;
   }
 }
 
 void CodedWeight::decode(const Kernels& kernels, float* to, int64_t tile, int64_t begin, int64_t end) const {
+  assert(order_.empty() || (begin == 0 && end == k_));
   const int count = blocks(tile);
   for (int i = 0; i < count; ++i) {
     const int64_t block = 2 * tile + i;
@@ -197,9 +245,24 @@ void CodedWeight::decode(const Kernels& kernels, float* to, int64_t tile, int64_
          .group = format_.group,
          .factor_groups = format_.factor_groups,
          .group_of_input = format_.group_of_input.empty() ? nullptr : format_.group_of_input.data(),
+         .place = order_.empty() ? nullptr : order_.data(),
          .begin = begin,
          .end = end});
   }
+}
+
+CodedProduct CodedWeight::integer_product(int64_t tile, int block_of_tile) const {
+  const int64_t block = 2 * tile + block_of_tile;
+  CodedProduct product{};
+  product.codes = low_.at(block, width());
+  if (zeros_.empty())
+    product.zero = static_cast<int32_t>(format_.zero);
+  else
+    product.zeros = reinterpret_cast<const uint8_t*>(zeros_.data()) + block * format_.groups * width();
+  product.scale = scale_.at(block, width());
+  product.offset = offset_.at(block, width());
+  product.group = format_.groups == 1 ? whole_steps(k_) : format_.group;
+  return product;
 }
 
 }  // namespace lorikeet::cpu

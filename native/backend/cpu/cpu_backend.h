@@ -102,7 +102,7 @@ class CpuBackend final : public Backend {
     int64_t stride = 0;
     float* scale = nullptr;  // [rows, scales]
     int64_t scales = 0;
-    int32_t* offset = nullptr;  // [rows, groups]
+    int32_t* offset = nullptr;  // [rows, groups]; for codes CodedProduct's x_sum
     int64_t groups = 0;
   };
   // Where a key and a value of one head go.

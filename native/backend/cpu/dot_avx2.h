@@ -40,6 +40,14 @@ struct DotAvx2 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
   static B look_up(B table, B index) { return _mm256_shuffle_epi8(table, index); }
+  static constexpr bool kWideSums = false;  // dot4 adds in 16 bits, for as long as a group of int4
+  static I plus(I a, I b) { return _mm256_add_epi32(a, b); }
+  static F load_f16(const void* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  static F load_bytes(const uint8_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
   static F load_scales(const uint8_t* p) {
     const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));

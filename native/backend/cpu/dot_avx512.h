@@ -55,6 +55,14 @@ struct Dot512 {
   static I start8(int32_t offset) { return set1(offset); }
   static I start4(int32_t offset) { return set1(offset); }
   static I finish4(I sum, int32_t) { return sum; }
+  static constexpr bool kWideSums = true;  // dot4 adds in 32 bits
+  static I plus(I a, I b) { return _mm512_add_epi32(a, b); }
+  static F load_f16(const void* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  }
+  static F load_bytes(const uint8_t* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
   static F load_scales(const uint8_t* p) {
     const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));

@@ -66,6 +66,14 @@ struct DotPortable {
   static I start8(int32_t offset) { return set1(offset); }
   static I start4(int32_t offset) { return set1(offset); }
   static I finish4(I sum, int32_t) { return sum; }
+  static constexpr bool kWideSums = true;  // dot4 adds in 32 bits
+  static I plus(I a, I b) { return a + b; }
+  static F load_f16(const void* p) {
+    uint16_t bits[W];
+    std::memcpy(bits, p, sizeof bits);
+    return F{f16_to_f32(bits[0]), f16_to_f32(bits[1]), f16_to_f32(bits[2]), f16_to_f32(bits[3])};
+  }
+  static F load_bytes(const uint8_t* p) { return __builtin_convertvector(I{p[0], p[1], p[2], p[3]}, F); }
   static F load_scales(const uint8_t* p) {
     F value;
     for (int lane = 0; lane < W; ++lane) {

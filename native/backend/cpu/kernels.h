@@ -41,8 +41,8 @@ struct CodedNumbers {
 struct DecodeCodes {
   float* to;
   int64_t to_stride;
-  const uint8_t* low;   // [K * low_bits / 8][2 W]
-  const uint8_t* high;  // the same of a code's upper bits; null where there are none
+  const uint8_t* low;   // the planes of coded_weight.h
+  const uint8_t* high;  // of a code's upper bits; null where there are none
   int low_bits;
   int high_bits;
   const float* table;    // [16] or null
@@ -52,6 +52,7 @@ struct DecodeCodes {
   int64_t group;
   int factor_groups;
   const int32_t* group_of_input;  // [K] or null
+  const int32_t* place;           // [K] the row of `to` of each input; null: k - begin
   int64_t begin;
   int64_t end;
 };

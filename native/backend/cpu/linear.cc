@@ -72,19 +72,20 @@ Status CpuBackend::reserve_linear(const StepLimits& limits, const NetworkShape& 
   constexpr int kLeastGroup = group_size(Quantization::int4);
   const int64_t values = (shape.widest_input + kMaxGroup - 1) / kMaxGroup * kMaxGroup;
   const int64_t factors =
-      values / kLeastGroup + (shape.widest_input + kActivationGroup - 1) / kActivationGroup;
+      values / kLeastGroup + 1 + (shape.widest_input + kActivationGroup - 1) / kActivationGroup;
   if (Status s = quantized_values_.reserve(static_cast<size_t>(limits.rows * values) / sizeof(float)); !s)
     return s;
   return quantized_factors_.reserve(static_cast<size_t>(limits.rows * factors));
 }
 
 CpuBackend::QuantizedRows CpuBackend::place_quantized(int64_t rows, const CpuLinear& weight) {
-  if (weight.quantization == Quantization::none) return {};
+  if (weight.quantization == Quantization::none && !weight.coded_in_integers) return {};
   QuantizedRows q;
-  const int group = group_size(weight.quantization);
+  const int group = weight.coded_in_integers ? kCodedStep : group_size(weight.quantization);
   q.groups = (weight.k + group - 1) / group;
   q.scales = (weight.k + kActivationGroup - 1) / kActivationGroup;
   q.stride = q.groups * group;
+  if (weight.coded_in_integers) ++q.groups;
   q.q = reinterpret_cast<int8_t*>(
       quantized_values_.floats(static_cast<size_t>(rows * q.stride) / sizeof(float)));
   q.scale = quantized_factors_.floats(static_cast<size_t>(rows * (q.scales + q.groups)));

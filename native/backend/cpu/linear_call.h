@@ -7,6 +7,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/linear_ahead.h"
+#include "backend/shared/coded_integers.h"
 #include "backend/shared/dtype.h"
 
 namespace lorikeet::cpu {
@@ -17,6 +18,7 @@ constexpr int64_t kRowBlocks = 24;  // rows of an item are whole blocks of every
 constexpr int64_t kBlockInputs = 1024;
 constexpr int64_t kDecodedInputs = 64;  // of a coded tile: what is decoded stays in the first-level cache
 constexpr int64_t kBlockGroups = 32;    // of a quantized tile: as many inputs, in half the bytes or less
+constexpr int64_t kCodedInputs = 2048;  // of a coded tile in integers: as int4
 constexpr int64_t kLeastRows = 8;       // that share a block's weights in the widest product
 constexpr int64_t kQuantizeRows = 4;    // rows of an item that turns activations into integers
 // Few rows wait for memory, and each jump to another run of it costs about a microsecond: there an item is
@@ -130,12 +132,18 @@ struct CpuBackend::LinearCall {
 
   const uint8_t* weight_of_tile(int64_t tile) const {
     const CpuLinear::Part& part = weight.parts[static_cast<size_t>(part_of_tile(tile))];
-    const QuantizedWeight* const packed = part.weight.quantized();
-    return packed == nullptr ? nullptr : packed->block(tile - part.tile0, 0);
+    if (const QuantizedWeight* const packed = part.weight.quantized())
+      return packed->block(tile - part.tile0, 0);
+    const CodedWeight* const coded = part.weight.coded();
+    return coded != nullptr && coded->in_integers() ? coded->codes(tile - part.tile0, 0) : nullptr;
   }
 
   void run_quantize(int64_t item) {
     for (int64_t row = item * kQuantizeRows; row < std::min(rows, (item + 1) * kQuantizeRows); ++row) {
+      if (weight.coded_in_integers) {
+        quantize_ordered(row);
+        continue;
+      }
       quantized_kernels.quantize_row({.q = q.q + row * q.stride,
                                       .scale = q.scale + row * q.scales,
                                       .offset = q.offset + row * q.groups,
@@ -145,6 +153,16 @@ struct CpuBackend::LinearCall {
                                       .zero_point = zero_point(weight.quantization)});
     }
     quantizes_left.fetch_sub(1, std::memory_order_release);
+  }
+
+  void quantize_ordered(int64_t row) const {
+    quantized_kernels.quantize_ordered_row(
+        {.q = q.q + row * q.stride,
+         .scale = q.scale + row * q.scales,
+         .sum = q.offset + row * q.groups,
+         .x = x + row * weight.k,
+         .k = weight.k,
+         .order = weight.input_order.empty() ? nullptr : weight.input_order.data()});
   }
 
   void run_shrink(const ShrinkItem& item) {
@@ -255,8 +273,33 @@ struct CpuBackend::LinearCall {
     }
   }
 
+  void integer_product(const Tile& tile, int64_t begin, int64_t end, const CodedWeight& coded) const {
+    const int64_t width = coded.tile_outputs();
+    const int blocks = coded.blocks(tile.index);
+    for (int block = 0; block < blocks; ++block) {
+      CodedProduct args = coded.integer_product(tile.index, block);
+      args.acc = tile.acc + (begin - tile.begin) * width + block * width / 2;
+      args.acc_stride = width;
+      args.x = q.q + begin * q.stride;
+      args.x_stride = q.stride;
+      args.x_scale = q.scale + begin * q.scales;
+      args.x_scale_stride = q.scales;
+      args.x_sum = q.offset + begin * q.groups;
+      args.x_sum_stride = q.groups;
+      args.rows = static_cast<int>(end - begin);
+      args.ahead = tile.ahead;
+      for (args.begin = 0; args.begin < q.stride; args.begin = args.end) {
+        args.end = std::min(q.stride, args.begin + kCodedInputs);
+        const bool last = block + 1 == blocks && args.end == q.stride;
+        args.next_weight = last ? tile.next_weight : args.codes + args.end * width / 4;
+        quantized_kernels.product_coded(args);
+      }
+    }
+  }
+
   // A few inputs of the tile at a time as float32, for all rows: the same sums as of a plain weight.
   void product(const Tile& tile, int64_t begin, int64_t end, const CodedWeight& coded) const {
+    if (coded.in_integers()) return integer_product(tile, begin, end, coded);
     const auto run = kernels.tile_product[static_cast<int>(DType::f32)];
     for (int64_t k = 0; k < weight.k; k += kDecodedInputs) {
       const int64_t count = std::min(kDecodedInputs, weight.k - k);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/shared/coded_integers.h"
 #include "backend/shared/dtype.h"
 
 namespace lorikeet::cpu {
@@ -191,10 +192,12 @@ Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const Adapte
   return part;
 }
 
-Result<BaseWeight> base_weight(const LinearPart& part, Quantization quantization, int lanes, int threads) {
+// `integer_order`: null, or that of a part in codes which is multiplied in integers.
+Result<BaseWeight> base_weight(const LinearPart& part, Quantization quantization,
+                               const std::vector<int32_t>* integer_order, int lanes, int threads) {
   if (part.coded) {
     assert(quantization == Quantization::none);
-    auto weight = CodedWeight::pack(*part.coded, lanes, threads);
+    auto weight = CodedWeight::pack(*part.coded, lanes, threads, integer_order);
     if (!weight) return weight.error();
     return BaseWeight(std::move(*weight));
   }
@@ -228,14 +231,19 @@ Result<std::unique_ptr<Linear>> CpuBackend::linear_create(const LinearDesc& desc
   auto linear = std::make_unique<CpuLinear>();
   linear->k = desc.parts.front().weight.cols;
   linear->quantization = desc.quantization;
-  for (const LinearPart& from : desc.parts) {
+  IntegerInputs integers = integer_inputs(desc);
+  linear->coded_in_integers = integers.any();
+  linear->input_order = std::move(integers.order);
+  for (size_t i = 0; i < desc.parts.size(); ++i) {
+    const LinearPart& from = desc.parts[i];
     if (from.weight.rows < 1 || from.weight.cols < 1)
       return Error{"a linear map has shape " + shape_of(from.weight)};
     if (Status status = expect_shape(from.weight, from.weight.rows, linear->k, "a stacked weight"); !status) {
       return status.error();
     }
     if (Status status = expect_vector(from.bias, from.weight.rows, "a bias"); !status) return status.error();
-    auto weight = base_weight(from, desc.quantization, kernels_.lanes, pool_.threads());
+    auto weight = base_weight(from, desc.quantization, integers.parts[i] ? &linear->input_order : nullptr,
+                              kernels_.lanes, pool_.threads());
     if (!weight) return weight.error();
     CpuLinear::Part part{
         .weight = std::move(*weight), .bias = {}, .output0 = linear->n, .tile0 = linear->tiles};

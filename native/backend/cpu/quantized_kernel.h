@@ -8,6 +8,7 @@
 #include <array>
 #include <cstring>
 
+#include "backend/cpu/coded_product_kernel.h"
 #include "backend/cpu/quantized_kernels.h"
 #include "backend/shared/nf4.h"
 #include "backend/shared/quantization.h"
@@ -37,7 +38,7 @@ struct QuantizedProductKernels {
   template <Quantization kKind>
   static void product(const QuantizedProduct& p) {
     const int blocks = (p.rows + kRows<kKind> - 1) / kRows<kKind>;
-    Next next{p.next_weight, 0};
+    NextWeight next{p.next_weight, 0};
     if (blocks > 1 && next.at != nullptr) next.lines = (kGroupBytes<kKind> / 64 + blocks - 1) / blocks;
     int row = 0;
     for (int block = blocks; block > 0; --block) {
@@ -95,18 +96,8 @@ struct QuantizedProductKernels {
   template <Quantization kKind>
   static constexpr int kGroupBytes = kScaleBytes + stored_bits(kKind) * group_size(kKind) / 8 * (2 * W);
 
-  // The next product's weights, and how many lines of them each group of each block of rows asks for.
-  struct Next {
-    const uint8_t* at;
-    int lines;
-
-    void ask() {
-      for (int line = 0; line < lines; ++line, at += 64) __builtin_prefetch(at, 0, 2);
-    }
-  };
-
   template <Quantization kKind>
-  static void row_block(const QuantizedProduct& p, Next& next, int row, int rows) {
+  static void row_block(const QuantizedProduct& p, NextWeight& next, int row, int rows) {
     switch (rows) {
       case 1:
         return block<kKind, 1>(p, next, row);
@@ -136,7 +127,7 @@ struct QuantizedProductKernels {
   }
 
   template <Quantization kKind, int MR>
-  static void block(const QuantizedProduct& p, Next& next, int row) {
+  static void block(const QuantizedProduct& p, NextWeight& next, int row) {
     constexpr int kGroup = group_size(kKind);
     constexpr int kGroupsPerScale = kActivationGroup / kGroup;
     float* const out = p.acc + row * p.acc_stride;
@@ -268,7 +259,9 @@ constexpr QuantizedKernels make_quantized_kernels() {
                           .product8 = Kernels::template product<Quantization::int8>,
                           .product4 = Kernels::template product<Quantization::int4>,
                           .product_nf4 = Kernels::template product<Quantization::nf4>,
+                          .product_coded = CodedProductKernels<Q>::product,
                           .quantize_row = Kernels::quantize_row,
+                          .quantize_ordered_row = CodedProductKernels<Q>::quantize_ordered_row,
                           .quantize_vector = Kernels::quantize_vector};
 }
 

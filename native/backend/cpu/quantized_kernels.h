@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backend/cpu/kernels.h"
+
 namespace lorikeet::cpu {
 
 // Memory that comes after a product and that the hardware cannot foresee: the product asks for it on its way,
@@ -54,6 +56,39 @@ struct QuantizedProduct {
   const uint8_t* next_weight;
 };
 
+// The next product's weights, and how many lines of them a group of each block of rows asks for.
+struct NextWeight {
+  const uint8_t* at;
+  int lines;
+
+  void ask() {
+    for (int line = 0; line < lines; ++line, at += 64) __builtin_prefetch(at, 0, 2);
+  }
+};
+
+// The same over inputs [begin, end) of a block of a weight in a checkpoint's own codes of four bits
+// (backend/shared/coded_integers.h), whole activation groups but for the last.
+struct CodedProduct {
+  float* acc;
+  int64_t acc_stride;
+  const int8_t* x;  // [rows, x_stride]
+  int64_t x_stride;
+  const float* x_scale;  // [rows, x_scale_stride] of kActivationGroup inputs
+  int64_t x_scale_stride;
+  const int32_t* x_sum;  // [rows, x_sum_stride] of the inputs before each step
+  int64_t x_sum_stride;
+  int rows;
+  int64_t begin;
+  int64_t end;
+  const uint8_t* codes;  // of the block, in words (coded_weight.h)
+  int64_t group;
+  int32_t zero;          // where zeros are null
+  const uint8_t* zeros;  // [groups][2 W] or null
+  CodedNumbers scale, offset;
+  Ahead* ahead;
+  const uint8_t* next_weight;  // QuantizedProduct's
+};
+
 // One row of activations: whole groups, padded with zeros beyond k.
 struct QuantizeRow {
   int8_t* q;
@@ -65,13 +100,25 @@ struct QuantizeRow {
   int zero_point;
 };
 
+// The same for CodedProduct: whole steps of inputs in the weight's order.
+struct QuantizeOrderedRow {
+  int8_t* q;
+  float* scale;    // [k / kActivationGroup]
+  int32_t* sum;    // [steps + 1] of the inputs before each step
+  const float* x;  // [k]
+  int64_t k;
+  const int32_t* order;  // [k] or null
+};
+
 struct QuantizedKernels {
   int lanes;
   int rows;  // that a product holds in registers
   void (*product8)(const QuantizedProduct&);
   void (*product4)(const QuantizedProduct&);
   void (*product_nf4)(const QuantizedProduct&);
+  void (*product_coded)(const CodedProduct&);
   void (*quantize_row)(const QuantizeRow&);
+  void (*quantize_ordered_row)(const QuantizeOrderedRow&);
   // quantize_activations (backend/shared/quantization.h); q has room for n rounded up to whole vectors.
   float (*quantize_vector)(int8_t* q, const float* x, int n);
 };

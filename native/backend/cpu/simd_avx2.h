@@ -90,6 +90,11 @@ struct Avx2 {
   static I load_codes(const uint8_t* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   }
+  static I load_words(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  template <int kCount>
+  static I shift_right_by(I a) {
+    return _mm256_srli_epi32(a, kCount);
+  }
   static I shift_left(I a, int n) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n)); }
   static I shift_right(I a, int n) { return _mm256_srl_epi32(a, _mm_cvtsi32_si128(n)); }
   static I bits_of(I a, int32_t mask) { return _mm256_and_si256(a, _mm256_set1_epi32(mask)); }

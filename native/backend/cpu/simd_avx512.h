@@ -90,6 +90,11 @@ struct Avx512 {
   static I load_codes(const uint8_t* p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
+  static I load_words(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  template <int kCount>
+  static I shift_right_by(I a) {
+    return _mm512_srli_epi32(a, kCount);
+  }
   static I shift_left(I a, int n) { return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n)); }
   static I shift_right(I a, int n) { return _mm512_srl_epi32(a, _mm_cvtsi32_si128(n)); }
   static I bits_of(I a, int32_t mask) { return _mm512_and_si512(a, _mm512_set1_epi32(mask)); }

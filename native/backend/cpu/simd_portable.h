@@ -102,8 +102,18 @@ struct Portable {
 
   typedef int32_t I __attribute__((vector_size(16)));
   static I load_codes(const uint8_t* p) { return I{p[0], p[1], p[2], p[3]}; }
+  static I load_words(const uint8_t* p) {
+    I words;
+    std::memcpy(&words, p, sizeof words);
+    return words;
+  }
+  // The sign comes in from above: what is kept of codes lies below it.
+  template <int kCount>
+  static I shift_right_by(I a) {
+    return a >> kCount;
+  }
   static I shift_left(I a, int n) { return a << n; }
-  static I shift_right(I a, int n) { return a >> n; }  // of codes: none is negative
+  static I shift_right(I a, int n) { return a >> n; }
   static I bits_of(I a, int32_t mask) { return a & mask; }
   static I either(I a, I b) { return a | b; }
   static F to_float(I a) { return __builtin_convertvector(a, F); }

@@ -73,6 +73,9 @@ struct CpuLinear final : Linear {
   int64_t n = 0;
   int64_t tiles = 0;
   Quantization quantization = Quantization::none;  // of every part
+  // Some parts are multiplied in integers, with activations in this order (backend/shared/coded_integers.h).
+  bool coded_in_integers = false;
+  std::vector<int32_t> input_order;
 
   int64_t inputs() const override { return k; }
   int64_t outputs() const override { return n; }

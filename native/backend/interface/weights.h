@@ -84,6 +84,9 @@ struct LinearPart {
 struct LinearDesc {
   std::vector<LinearPart> parts;
   Quantization quantization = Quantization::none;
+  // Parts in codes see their activations in 8 bits where their codes allow it
+  // (backend/shared/coded_integers.h).
+  bool integer_activations = false;
 };
 
 // With `tied_head` (the Linear made of the same tensor, which must outlive the table) the rows are read out

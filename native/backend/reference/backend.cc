@@ -54,6 +54,7 @@ Status ReferenceBackend::reserve(const StepLimits& limits, const NetworkShape& s
   return guarded([&]() -> Status {
     step_.reserve(limits);
     row_.resize(static_cast<size_t>(shape.widest_input));
+    if (shape.quantized) ordered_row_.resize(row_.size());
     gate_up_.resize(static_cast<size_t>(shape.widest_output));
     weights_.resize(static_cast<size_t>(limits.context));
     vector_.resize(static_cast<size_t>(shape.head_dim));
@@ -61,7 +62,7 @@ Status ReferenceBackend::reserve(const StepLimits& limits, const NetworkShape& s
     values_.resize(static_cast<size_t>(shape.kv_heads) * static_cast<size_t>(shape.head_dim));
     sampling_.emplace(shape.vocab);
     if (Status s = experts_.reserve(*this, limits.rows, shape); !s) return s;
-    const size_t doubles = row_.size() + weights_.size() + vector_.size() + sum_.size();
+    const size_t doubles = row_.size() + ordered_row_.size() + weights_.size() + vector_.size() + sum_.size();
     scratch_bytes_.store(step_.bytes() + doubles * sizeof(double) + bytes_of(gate_up_) + bytes_of(values_) +
                          sampling_->bytes() + experts_.bytes());
     return {};

@@ -67,11 +67,13 @@ class ReferenceBackend final : public Backend {
   double score(const Query& query, int32_t position);
   void attend(float* out, const Query& query);
   std::span<const double> quantized_row(const float* x, int64_t k, Quantization quantization);
+  std::span<const double> ordered_row(const float* x, const RefLinear& linear);
 
   HostStep step_;
   GroupedExpertsRunner experts_;
   // What ops work in, made by reserve().
   std::vector<double> row_;                // [K] of one row
+  std::vector<double> ordered_row_;        // [K] the same, as parts in codes see it
   Floats gate_up_;                         // [N]
   std::vector<double> weights_;            // [context] of one query
   std::vector<double> vector_;             // [D] a key or a value

@@ -8,7 +8,7 @@ namespace lorikeet {
 DenseLinear dense_linear(Linear& linear, int part) {
   auto& dense = static_cast<reference::RefLinear&>(linear);
   reference::RefLinear::Part& found = dense.parts[static_cast<size_t>(part)];
-  if (dense.quantization != Quantization::none) found.merged.resize(found.weight.size());
+  if (dense.quantization != Quantization::none || found.in_integers) found.merged.resize(found.weight.size());
   return {found.weight, found.merged, found.bias, found.n, dense.k};
 }
 

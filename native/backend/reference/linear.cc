@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "backend/reference/backend.h"
+#include "backend/shared/coded_integers.h"
 
 namespace lorikeet::reference {
 
@@ -30,13 +31,21 @@ Result<std::unique_ptr<Linear>> ReferenceBackend::linear_create(const LinearDesc
   auto linear = std::make_unique<RefLinear>();
   linear->k = desc.parts.front().weight.cols;
   linear->quantization = desc.quantization;
-  for (const LinearPart& part : desc.parts) {
+  IntegerInputs integers = integer_inputs(desc);
+  linear->coded_in_integers = integers.any();
+  linear->input_order = std::move(integers.order);
+  for (size_t i = 0; i < desc.parts.size(); ++i) {
+    const LinearPart& part = desc.parts[i];
     if (part.weight.cols != linear->k) return Error{"parts of a linear map differ in their number of inputs"};
     assert(!part.coded || desc.quantization == Quantization::none);
     Result<Floats> weight =
         part.coded ? to_floats(*part.coded) : to_floats(part.weight, desc.quantization, part.nf4_absmax);
     if (!weight) return weight.error();
-    linear->parts.push_back({linear->n, part.weight.rows, std::move(*weight), to_floats(part.bias)});
+    linear->parts.push_back({.first = linear->n,
+                             .n = part.weight.rows,
+                             .weight = std::move(*weight),
+                             .bias = to_floats(part.bias),
+                             .in_integers = integers.parts[i]});
     linear->n += part.weight.rows;
   }
   return std::unique_ptr<Linear>(std::move(linear));
@@ -188,6 +197,24 @@ Result<std::unique_ptr<AdapterLinear>> ReferenceBackend::adapter_linear_create(
   return std::unique_ptr<AdapterLinear>(std::move(adapter));
 }
 
+// What parts in codes see that are multiplied in integers.
+std::span<const double> ReferenceBackend::ordered_row(const float* x, const RefLinear& linear) {
+  if (!linear.coded_in_integers) return {};
+  const auto input = [&](int64_t i) {
+    return linear.input_order.empty() ? static_cast<size_t>(i)
+                                      : static_cast<size_t>(linear.input_order[static_cast<size_t>(i)]);
+  };
+  for (int64_t begin = 0; begin < linear.k; begin += kActivationGroup) {
+    const int count = static_cast<int>(std::min<int64_t>(kActivationGroup, linear.k - begin));
+    float ordered[kActivationGroup];
+    int8_t q[kActivationGroup];
+    for (int i = 0; i < count; ++i) ordered[i] = x[input(begin + i)];
+    const double scale = quantize_activations(q, ordered, count);
+    for (int i = 0; i < count; ++i) ordered_row_[input(begin + i)] = scale * q[i];
+  }
+  return std::span(ordered_row_).first(static_cast<size_t>(linear.k));
+}
+
 // What the base weights of a quantized map see of a row; scale times q is exact in float64.
 std::span<const double> ReferenceBackend::quantized_row(const float* x, int64_t k,
                                                         Quantization quantization) {
@@ -217,6 +244,7 @@ void ReferenceBackend::linear(TensorView y, TensorView x, const Linear& weight,
     float* const y_row = f32(y) + row * y.cols;
     float* const out = output == LinearOutput::glu ? gate_up_.data() : y_row;
     const std::span<const double> for_base = quantized_row(x_row, linear.k, linear.quantization);
+    const std::span<const double> for_codes = ordered_row(x_row, linear);
     for (size_t p = 0; p < linear.parts.size(); ++p) {
       const RefAdapterLinear::Part* delta = nullptr;
       if (adapter != nullptr) {
@@ -225,7 +253,8 @@ void ReferenceBackend::linear(TensorView y, TensorView x, const Linear& weight,
         }
       }
       const RefLinear::Part& part = linear.parts[p];
-      part_row(out + part.first, {x_row, for_base.data(), linear.k, scale}, part, delta, output);
+      const double* const seen = part.in_integers ? for_codes.data() : for_base.data();
+      part_row(out + part.first, {x_row, seen, linear.k, scale}, part, delta, output);
     }
     if (output == LinearOutput::glu) glu_row(y_row, out, linear.n / 2, activation);
     if (output == LinearOutput::activate) {

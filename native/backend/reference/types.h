@@ -36,10 +36,14 @@ struct RefLinear final : Linear {
     int64_t n = 0;
     Floats weight;               // [n, K], dequantized
     std::optional<Floats> bias;  // [n]
-    // [n, K] or empty: what a dense merge adds to a quantized map. Sees the activations unquantized.
+    // [n, K] or empty: what a dense merge adds to a part that sees its activations quantized. Sees them as
+    // they are.
     Floats merged = {};
+    bool in_integers = false;  // sees them quantized, in input_order
   };
   Quantization quantization = Quantization::none;
+  bool coded_in_integers = false;    // some part is
+  std::vector<int32_t> input_order;  // IntegerInputs'
   int64_t k = 0;
   int64_t n = 0;
   std::vector<Part> parts;
