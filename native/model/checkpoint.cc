@@ -6,7 +6,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "backend/shared/coded_values.h"
 #include "backend/shared/dtype.h"
+#include "model/gguf/gguf_blocks.h"
 #include "model/gguf/gguf_model.h"
 #include "model/gguf/gguf_tensors.h"
 #include "model/gguf/gguf_types.h"
@@ -42,6 +44,11 @@ Result<std::map<std::string, std::string>> read_index(const std::string& path) {
     map.emplace(name, file_name);
   }
   return map;
+}
+
+bool in_blocks(const TensorInfo& tensor) {
+  const GgufType* const type = find_gguf_type(tensor.dtype);
+  return type != nullptr && type->in_blocks();
 }
 
 Result<DType> checkpoint_dtype(const std::string& name, const std::string& dtype) {
@@ -184,61 +191,74 @@ Result<HostTensor> Checkpoint::take_number(const std::string& name) {
   return tensor;
 }
 
-Result<HostTensor> Checkpoint::take_shaped(const std::string& name, const std::vector<int64_t>& shape) {
+Status Checkpoint::expect(const std::string& name, const std::vector<int64_t>& shape) const {
   if (!has(name)) return Error{"the checkpoint has no tensor " + name};
   const TensorInfo& tensor = info(name);
   if (tensor.shape != shape) {
     return Error{"tensor " + name + " has shape " + shape_text(tensor.shape) + ", but config.json needs " +
                  shape_text(shape)};
   }
-  const GgufType* const type = find_gguf_type(tensor.dtype);
-  if (tensor.paired_heads > 0 || (type != nullptr && type->decode != nullptr)) {
-    taken_.insert(name);
-    return make(name, tensor);
-  }
+  if (tensor.paired_heads > 0 && tensor.shape.front() % (2 * tensor.paired_heads) != 0)
+    return Error{"tensor " + name + " has no even number of rows for each head"};
+  return {};
+}
+
+Result<HostTensor> Checkpoint::take_shaped(const std::string& name, const std::vector<int64_t>& shape) {
+  if (Status s = expect(name, shape); !s) return s.error();
+  const TensorInfo& tensor = info(name);
+  const int64_t cols = shape.empty() ? 1 : shape.back();
+  int64_t rows = 1;
+  for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
+  if (in_blocks(tensor)) return decoded(name, *blocks_of(name, rows, cols));
   Result<DType> dtype = checkpoint_dtype(name, tensor.dtype);
   if (!dtype) return dtype.error();
   taken_.insert(name);
+  if (tensor.paired_heads > 0) return unpaired(name, *dtype);
   return HostTensor{data(name), *dtype, 0, 0, MappedFile::drop};
 }
 
-namespace {
-
-// Rows of each head from neighbours (0, D/2, 1, D/2 + 1, ..) to halves (0, 1, 2, ..).
-std::vector<std::byte> in_halves(const std::byte* rows, int64_t count, size_t row_bytes, int64_t heads) {
-  std::vector<std::byte> result(static_cast<size_t>(count) * row_bytes);
-  const int64_t head = count / heads, half = head / 2;
-  for (int64_t row = 0; row < count; ++row) {
-    const int64_t in_head = row % head;
-    const int64_t from = row - in_head + in_head % half * 2 + in_head / half;
-    std::memcpy(&result[static_cast<size_t>(row) * row_bytes], rows + static_cast<size_t>(from) * row_bytes,
-                row_bytes);
-  }
-  return result;
+std::shared_ptr<const CodedSource> Checkpoint::blocks_of(const std::string& name, int64_t rows,
+                                                         int64_t cols) {
+  const TensorInfo& tensor = info(name);
+  taken_.insert(name);
+  return gguf_source(*find_gguf_type(tensor.dtype), {.bytes = {data(name), tensor.end - tensor.begin},
+                                                     .rows = rows,
+                                                     .cols = cols,
+                                                     .paired_heads = tensor.paired_heads,
+                                                     .done_with = MappedFile::drop});
 }
 
-}  // namespace
+Result<std::shared_ptr<const CodedSource>> Checkpoint::take_blocks(const std::string& name, int64_t rows,
+                                                                   int64_t cols) {
+  if (!has(name) || !in_blocks(info(name))) return std::shared_ptr<const CodedSource>();
+  if (Status s = expect(name, {rows, cols}); !s) return s.error();
+  return blocks_of(name, rows, cols);
+}
 
-Result<HostTensor> Checkpoint::make(const std::string& name, const TensorInfo& tensor) {
-  const std::byte* bytes = data(name);
+Result<HostTensor> Checkpoint::unpaired(const std::string& name, DType dtype) {
+  const TensorInfo& tensor = info(name);
+  const int64_t rows = tensor.shape.front();
   const uint64_t size = tensor.end - tensor.begin;
-  if (const int64_t heads = tensor.paired_heads; heads > 0) {
-    const int64_t rows = tensor.shape.front();
-    if (rows % (2 * heads) != 0) return Error{"tensor " + name + " has no even number of rows for each head"};
-    bytes = made_.emplace_back(in_halves(bytes, rows, size / static_cast<uint64_t>(rows), heads)).data();
-    MappedFile::drop(data(name), data(name) + size);
+  const size_t row_bytes = size / static_cast<uint64_t>(rows);
+  std::vector<std::byte>& ordered = made_.emplace_back(size);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t from = paired_row(row, rows, tensor.paired_heads);
+    std::memcpy(&ordered[static_cast<size_t>(row) * row_bytes],
+                data(name) + static_cast<size_t>(from) * row_bytes, row_bytes);
   }
-  const GgufType* const type = find_gguf_type(tensor.dtype);
-  if (type == nullptr || type->decode == nullptr) {
-    Result<DType> dtype = checkpoint_dtype(name, tensor.dtype);
-    if (!dtype) return dtype.error();
-    return HostTensor{bytes, *dtype, 0, 0, nullptr};
-  }
-  const uint64_t blocks = size / type->bytes;
-  std::vector<std::byte>& values = made_.emplace_back(blocks * type->values * sizeof(float));
-  for (uint64_t i = 0; i < blocks; ++i)
-    type->decode(bytes + i * type->bytes, reinterpret_cast<float*>(values.data()) + i * type->values);
   MappedFile::drop(data(name), data(name) + size);
+  return HostTensor{ordered.data(), dtype, 0, 0, nullptr};
+}
+
+Result<HostTensor> Checkpoint::decoded(const std::string& name, const CodedSource& source) {
+  std::vector<std::byte>& values =
+      made_.emplace_back(static_cast<size_t>(source.rows() * source.cols()) * sizeof(float));
+  CodedRowBuffer row(source);
+  for (int64_t i = 0; i < source.rows(); ++i) {
+    if (!row.read(i)) return Error{"tensor " + name + " holds a scale that is NaN or infinite"};
+    row.decode(reinterpret_cast<float*>(values.data()) + i * source.cols());
+  }
+  source.release_rows(0, source.rows());
   return HostTensor{values.data(), DType::f32, 0, 0, nullptr};
 }
 

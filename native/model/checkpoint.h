@@ -4,11 +4,13 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "backend/interface/coded_weights.h"
 #include "backend/interface/tensor.h"
 #include "model/network.h"
 #include "model/tensor_file.h"
@@ -53,6 +55,9 @@ class Checkpoint {
   // A tensor of one element, of shape [] or [1].
   Result<HostTensor> take_number(const std::string& name);
   Result<RawTensor> take_raw(const std::string& name);
+  // Of a tensor [rows, cols] in GGUF's blocks: in its codes, out of the file; null where it is in none. The
+  // checkpoint must outlive it.
+  Result<std::shared_ptr<const CodedSource>> take_blocks(const std::string& name, int64_t rows, int64_t cols);
   // Tensors that had to be decoded or rearranged are kept here until this is called.
   void release_made() { made_.clear(); }
   // The norms' weights hold the offset that the network adds to them.
@@ -66,8 +71,11 @@ class Checkpoint {
  private:
   static Result<Checkpoint> open_gguf_file(const std::string& path);
   Result<HostTensor> take_shaped(const std::string& name, const std::vector<int64_t>& shape);
-  // Of a GGUF file: rows in Transformers' order, blocks decoded.
-  Result<HostTensor> make(const std::string& name, const TensorInfo& tensor);
+  Status expect(const std::string& name, const std::vector<int64_t>& shape) const;
+  std::shared_ptr<const CodedSource> blocks_of(const std::string& name, int64_t rows, int64_t cols);
+  // Of a GGUF file: rows in Transformers' order; blocks decoded.
+  Result<HostTensor> unpaired(const std::string& name, DType dtype);
+  Result<HostTensor> decoded(const std::string& name, const CodedSource& source);
   struct Place {
     size_t shard = 0;
     std::string stored;  // its name in the file

@@ -74,8 +74,13 @@ class WeightLoader {
            has_nf4(checkpoint_, tensor_name(module));
   }
 
-  // A weight in the checkpoint's own codes; null where it is not.
+  // A weight in the checkpoint's own codes; null where it is not. GGUF's blocks are such where nothing is
+  // quantized anew, and the device has a product with them.
   Result<std::shared_ptr<const CodedSource>> coded_of(const std::string& name, int64_t out, int64_t in) {
+    if (quantization_ == Quantization::none && backend_.caps().multiplies_codes) {
+      auto blocks = checkpoint_.take_blocks(name + ".weight", out, in);
+      if (!blocks || *blocks) return blocks;
+    }
     if (!has_coded(checkpoint_, network_.format, name)) return std::shared_ptr<const CodedSource>();
     return take_coded(checkpoint_, network_.format, {name, out, in});
   }

@@ -1,6 +1,8 @@
 #include <random>
 
+#include "backend/shared/coded_values.h"
 #include "backend/shared/dtype.h"
+#include "model/gguf/gguf_blocks.h"
 #include "model/gguf/gguf_config.h"
 #include "model/gguf/gguf_file.h"
 #include "model/gguf/gguf_types.h"
@@ -214,7 +216,13 @@ TEST_CASE("blocks stand for the numbers that gguf.quants gives, to the bit") {
     constexpr size_t kCount = 16;
     const std::vector<std::byte> blocks = blocks_of(type, kCount, test.halves);
     std::vector<float> values(kCount * type.values);
-    for (size_t i = 0; i < kCount; ++i) type.decode(&blocks[i * type.bytes], &values[i * type.values]);
+    const auto source =
+        gguf_source(type, {.bytes = blocks, .rows = 2, .cols = static_cast<int64_t>(values.size() / 2)});
+    CodedRowBuffer row(*source);
+    for (int64_t i = 0; i < source->rows(); ++i) {
+      REQUIRE(row.read(i));
+      row.decode(&values[static_cast<size_t>(i * source->cols())]);
+    }
     CHECK(fnv1a(values) == test.hash);
   }
 }

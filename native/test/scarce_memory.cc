@@ -14,9 +14,13 @@ std::atomic<int64_t> news_left{-1};
 std::atomic<size_t> least_size{0};  // smaller ones are not counted
 std::atomic<bool> new_failed{false};
 std::atomic<uint64_t> news_made{0};
+std::atomic<uint64_t> largest_new{0};
 
 bool may_allocate(size_t size) {
   news_made.fetch_add(1, std::memory_order_relaxed);
+  uint64_t largest = largest_new.load(std::memory_order_relaxed);
+  while (largest < size && !largest_new.compare_exchange_weak(largest, size, std::memory_order_relaxed)) {
+  }
   if (size < least_size.load(std::memory_order_relaxed)) return true;
   int64_t left = news_left.load(std::memory_order_relaxed);
   while (left > 0) {
@@ -76,6 +80,10 @@ namespace lorikeet::test {
 
 uint64_t allocations() {
   return news_made.load() + cpu::count_allocations();
+}
+
+uint64_t take_largest_new() {
+  return largest_new.exchange(0);
 }
 
 ScarceMemory::ScarceMemory(MemoryOf kind, int64_t count) {

@@ -49,7 +49,7 @@ size_t product(int64_t a, int64_t b, size_t bytes) {
 }  // namespace
 
 Caps CudaBackend::caps() const {
-  return {device_->description(), "sm_" + std::to_string(device_->capability()), threads_};
+  return {device_->description(), "sm_" + std::to_string(device_->capability()), threads_, false};
 }
 
 size_t CudaBackend::plan_bytes(int64_t table) const {

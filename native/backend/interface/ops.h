@@ -134,6 +134,7 @@ struct Caps {
   std::string device;  // e.g. "cpu avx512 2 threads"
   std::string isa;
   int threads = 1;
+  bool multiplies_codes = false;  // weights may come in codes (LinearPart::coded)
 };
 
 class Backend {

@@ -1,6 +1,6 @@
 #include "model/gguf/gguf_types.h"
 
-#include <array>
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -11,11 +11,10 @@ namespace lorikeet {
 namespace {
 
 constexpr int kBlock = 32;
-constexpr int kSuper = 256;  // values of a block whose scales have scales
+constexpr int kSuper = 256;  // values of a block whose scales have a scale
 
-constexpr std::array<int8_t, 16> kIq4 = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                         1,    13,   25,  38,  53,  69,  89,  113};
-constexpr std::array<int8_t, 16> kE2m1Twice = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+constexpr float kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+constexpr float kE2m1Twice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 int byte_at(const std::byte* at, int index) {
   return static_cast<int>(at[index]);
@@ -36,31 +35,36 @@ int bit(const std::byte* bits, int i) {
   return byte_at(bits, i / 8) >> (i % 8) & 1;
 }
 
-void q4_0(const std::byte* block, float* to) {
-  const float d = half_at(block);
-  for (int i = 0; i < kBlock; ++i) to[i] = d * static_cast<float>(nibble(block + 2, i) - 8);
+template <class Code>
+void set_codes(const CodedRow& to, int count, Code code) {
+  for (int i = 0; i < count; ++i) to.codes[i] = static_cast<uint8_t>(code(i));
 }
 
-void q4_1(const std::byte* block, float* to) {
-  const float d = half_at(block), m = half_at(block + 2);
-  for (int i = 0; i < kBlock; ++i) to[i] = d * static_cast<float>(nibble(block + 4, i)) + m;
+void q4_0(const std::byte* block, const CodedRow& to) {
+  to.scale[0] = half_at(block);
+  set_codes(to, kBlock, [&](int i) { return nibble(block + 2, i); });
 }
 
-void q5_0(const std::byte* block, float* to) {
-  const float d = half_at(block);
-  for (int i = 0; i < kBlock; ++i)
-    to[i] = d * static_cast<float>((nibble(block + 6, i) | bit(block + 2, i) << 4) - 16);
+void q4_1(const std::byte* block, const CodedRow& to) {
+  to.scale[0] = half_at(block);
+  to.offset[0] = half_at(block + 2);
+  set_codes(to, kBlock, [&](int i) { return nibble(block + 4, i); });
 }
 
-void q5_1(const std::byte* block, float* to) {
-  const float d = half_at(block), m = half_at(block + 2);
-  for (int i = 0; i < kBlock; ++i)
-    to[i] = d * static_cast<float>(nibble(block + 8, i) | bit(block + 4, i) << 4) + m;
+void q5_0(const std::byte* block, const CodedRow& to) {
+  to.scale[0] = half_at(block);
+  set_codes(to, kBlock, [&](int i) { return nibble(block + 6, i) | bit(block + 2, i) << 4; });
 }
 
-void q8_0(const std::byte* block, float* to) {
-  const float d = half_at(block);
-  for (int i = 0; i < kBlock; ++i) to[i] = static_cast<float>(static_cast<int8_t>(block[2 + i])) * d;
+void q5_1(const std::byte* block, const CodedRow& to) {
+  to.scale[0] = half_at(block);
+  to.offset[0] = half_at(block + 2);
+  set_codes(to, kBlock, [&](int i) { return nibble(block + 8, i) | bit(block + 4, i) << 4; });
+}
+
+void q8_0(const std::byte* block, const CodedRow& to) {
+  to.scale[0] = half_at(block);
+  set_codes(to, kBlock, [&](int i) { return byte_at(block, 2 + i) ^ 0x80; });
 }
 
 // Code i of a super-block in twos: of each 32 bytes the lowest two bits of all, then the next two of all.
@@ -78,27 +82,25 @@ int super_bit(const std::byte* bits, int i) {
   return byte_at(bits, i % 32) >> (i / 32) & 1;
 }
 
-void q2_k(const std::byte* block, float* to) {
-  const std::byte* const scales = block;
-  const float d = half_at(block + 80), dmin = half_at(block + 82);
-  for (int i = 0; i < kSuper; ++i) {
-    const int scale = byte_at(scales, i / 16);
-    const float dl = d * static_cast<float>(scale & 15), ml = dmin * static_cast<float>(scale >> 4);
-    to[i] = dl * static_cast<float>(pair_of_bits(block + 16, i)) - ml;
+void q2_k(const std::byte* block, const CodedRow& to) {
+  to.scale_factor[0] = half_at(block + 80);
+  to.offset_factor[0] = -half_at(block + 82);
+  for (int g = 0; g < kSuper / 16; ++g) {
+    to.scale[g] = static_cast<float>(byte_at(block, g) & 15);
+    to.offset[g] = static_cast<float>(byte_at(block, g) >> 4);
   }
+  set_codes(to, kSuper, [&](int i) { return pair_of_bits(block + 16, i); });
 }
 
-void q3_k(const std::byte* block, float* to) {
+void q3_k(const std::byte* block, const CodedRow& to) {
   const std::byte* const scales = block + 96;
-  const float d = half_at(block + 108);
-  for (int i = 0; i < kSuper; ++i) {
-    const int g = i / 16;
+  to.scale_factor[0] = half_at(block + 108);
+  for (int g = 0; g < kSuper / 16; ++g) {
     const int low = byte_at(scales, g % 8) >> (g / 8 * 4) & 15;
     const int high = byte_at(scales, 8 + g % 4) >> (g / 4 * 2) & 3;
-    const float dl = d * static_cast<float>((low | high << 4) - 32);
-    const int q = pair_of_bits(block + 32, i) - (super_bit(block, i) != 0 ? 0 : 4);
-    to[i] = dl * static_cast<float>(q);
+    to.scale[g] = static_cast<float>((low | high << 4) - 32);
   }
+  set_codes(to, kSuper, [&](int i) { return pair_of_bits(block + 32, i) | super_bit(block, i) << 2; });
 }
 
 struct ScaleAndMin {
@@ -112,79 +114,110 @@ ScaleAndMin scale_and_min(const std::byte* packed, int g) {
   return {(low & 15) | (byte_at(packed, g - 4) >> 2 & 48), low >> 4 | (byte_at(packed, g) >> 2 & 48)};
 }
 
-template <class Code>
-void with_minima(const std::byte* block, float* to, Code code) {
-  const float d = half_at(block), dmin = half_at(block + 2);
+void set_scales_and_minima(const std::byte* block, const CodedRow& to) {
+  to.scale_factor[0] = half_at(block);
+  to.offset_factor[0] = -half_at(block + 2);
   for (int g = 0; g < kSuper / 32; ++g) {
     const auto [scale, min] = scale_and_min(block + 4, g);
-    const float dl = d * static_cast<float>(scale), ml = dmin * static_cast<float>(min);
-    for (int i = g * 32; i < g * 32 + 32; ++i) to[i] = dl * static_cast<float>(code(i)) - ml;
+    to.scale[g] = static_cast<float>(scale);
+    to.offset[g] = static_cast<float>(min);
   }
 }
 
-void q4_k(const std::byte* block, float* to) {
-  with_minima(block, to, [&](int i) { return super_nibble(block + 16, i); });
+void q4_k(const std::byte* block, const CodedRow& to) {
+  set_scales_and_minima(block, to);
+  set_codes(to, kSuper, [&](int i) { return super_nibble(block + 16, i); });
 }
 
-void q5_k(const std::byte* block, float* to) {
-  with_minima(block, to, [&](int i) { return super_nibble(block + 48, i) | super_bit(block + 16, i) << 4; });
+void q5_k(const std::byte* block, const CodedRow& to) {
+  set_scales_and_minima(block, to);
+  set_codes(to, kSuper, [&](int i) { return super_nibble(block + 48, i) | super_bit(block + 16, i) << 4; });
 }
 
-void q6_k(const std::byte* block, float* to) {
-  const float d = half_at(block + 208);
-  for (int i = 0; i < kSuper; ++i) {
+void q6_k(const std::byte* block, const CodedRow& to) {
+  to.scale_factor[0] = half_at(block + 208);
+  for (int g = 0; g < kSuper / 16; ++g) to.scale[g] = static_cast<float>(static_cast<int8_t>(block[192 + g]));
+  set_codes(to, kSuper, [&](int i) {
     const int low = byte_at(block, i / 128 * 64 + i % 64) >> (i / 64 % 2 * 4) & 15;
-    const int q = (low | pair_of_bits(block + 128, i) << 4) - 32;
-    const float scale = static_cast<float>(static_cast<int8_t>(block[192 + i / 16]));
-    to[i] = d * scale * static_cast<float>(q);
-  }
+    return low | pair_of_bits(block + 128, i) << 4;
+  });
 }
 
-void iq4_nl(const std::byte* block, float* to) {
-  const float d = half_at(block);
-  for (int i = 0; i < kBlock; ++i)
-    to[i] = d * static_cast<float>(kIq4[static_cast<size_t>(nibble(block + 2, i))]);
+void iq4_nl(const std::byte* block, const CodedRow& to) {
+  to.scale[0] = half_at(block);
+  set_codes(to, kBlock, [&](int i) { return nibble(block + 2, i); });
 }
 
-void iq4_xs(const std::byte* block, float* to) {
-  const float d = half_at(block);
+void iq4_xs(const std::byte* block, const CodedRow& to) {
+  to.scale_factor[0] = half_at(block);
   const int high = byte_at(block, 2) | byte_at(block, 3) << 8;
   for (int g = 0; g < kSuper / 32; ++g) {
     const int low = byte_at(block, 4 + g / 2) >> (g % 2 * 4) & 15;
-    const float dl = d * static_cast<float>((low | (high >> (2 * g) & 3) << 4) - 32);
-    for (int i = 0; i < 32; ++i)
-      to[g * 32 + i] = dl * static_cast<float>(kIq4[static_cast<size_t>(nibble(block + 8 + g * 16, i))]);
+    to.scale[g] = static_cast<float>((low | (high >> (2 * g) & 3) << 4) - 32);
   }
+  set_codes(to, kSuper, [&](int i) { return nibble(block + 8 + i / 32 * 16, i % 32); });
 }
 
-// Half of 2^(e - 127), since the table holds twice what E2M1 does.
+// Half of 2^(e - 127), since the table holds twice what E2M1 does. Exact in bfloat16, where it is no normal
+// number too.
 float half_e8m0(int e) {
   return std::bit_cast<float>(e < 2 ? 0x00200000u << e : static_cast<uint32_t>(e - 1) << 23);
 }
 
-void mxfp4(const std::byte* block, float* to) {
-  const float d = half_e8m0(byte_at(block, 0));
-  for (int i = 0; i < kBlock; ++i)
-    to[i] = d * static_cast<float>(kE2m1Twice[static_cast<size_t>(nibble(block + 1, i))]);
+void mxfp4(const std::byte* block, const CodedRow& to) {
+  to.scale[0] = half_e8m0(byte_at(block, 0));
+  set_codes(to, kBlock, [&](int i) { return nibble(block + 1, i); });
 }
+
+constexpr CodeKind kTable = CodeKind::table;
 
 constexpr GgufType kTypes[] = {
     {0, "F32", 1, 4, true},
     {1, "F16", 1, 2, true},
     {30, "BF16", 1, 2, true},
-    {8, "Q8_0", 32, 34, true, q8_0},
-    {2, "Q4_0", 32, 18, true, q4_0},
-    {3, "Q4_1", 32, 20, true, q4_1},
-    {6, "Q5_0", 32, 22, true, q5_0},
-    {7, "Q5_1", 32, 24, true, q5_1},
-    {10, "Q2_K", 256, 84, true, q2_k},
-    {11, "Q3_K", 256, 110, true, q3_k},
-    {12, "Q4_K", 256, 144, true, q4_k},
-    {13, "Q5_K", 256, 176, true, q5_k},
-    {14, "Q6_K", 256, 210, true, q6_k},
-    {20, "IQ4_NL", 32, 18, true, iq4_nl},
-    {23, "IQ4_XS", 256, 136, true, iq4_xs},
-    {39, "MXFP4", 32, 17, true, mxfp4},
+    {8, "Q8_0", 32, 34, true, {.bits = 8, .group = 32, .zero = 128, .unpack = q8_0}},
+    {2, "Q4_0", 32, 18, true, {.bits = 4, .group = 32, .zero = 8, .unpack = q4_0}},
+    {3, "Q4_1", 32, 20, true, {.bits = 4, .group = 32, .offsets = true, .unpack = q4_1}},
+    {6, "Q5_0", 32, 22, true, {.bits = 5, .group = 32, .zero = 16, .unpack = q5_0}},
+    {7, "Q5_1", 32, 24, true, {.bits = 5, .group = 32, .offsets = true, .unpack = q5_1}},
+    {10,
+     "Q2_K",
+     256,
+     84,
+     true,
+     {.bits = 2, .group = 16, .offsets = true, .factor_groups = 16, .unpack = q2_k}},
+    {11, "Q3_K", 256, 110, true, {.bits = 3, .group = 16, .zero = 4, .factor_groups = 16, .unpack = q3_k}},
+    {12,
+     "Q4_K",
+     256,
+     144,
+     true,
+     {.bits = 4, .group = 32, .offsets = true, .factor_groups = 8, .unpack = q4_k}},
+    {13,
+     "Q5_K",
+     256,
+     176,
+     true,
+     {.bits = 5, .group = 32, .offsets = true, .factor_groups = 8, .unpack = q5_k}},
+    {14, "Q6_K", 256, 210, true, {.bits = 6, .group = 16, .zero = 32, .factor_groups = 16, .unpack = q6_k}},
+    {20, "IQ4_NL", 32, 18, true, {.bits = 4, .group = 32, .kind = kTable, .table = kIq4, .unpack = iq4_nl}},
+    {23,
+     "IQ4_XS",
+     256,
+     136,
+     true,
+     {.bits = 4, .group = 32, .factor_groups = 8, .kind = kTable, .table = kIq4, .unpack = iq4_xs}},
+    {39,
+     "MXFP4",
+     32,
+     17,
+     true,
+     {.bits = 4,
+      .group = 32,
+      .kind = kTable,
+      .scale_type = DType::bf16,
+      .table = kE2m1Twice,
+      .unpack = mxfp4}},
     // Known by name alone, for the refusal.
     {9, "Q8_1"},
     {15, "Q8_K"},
@@ -211,6 +244,20 @@ constexpr GgufType kTypes[] = {
 };
 
 }  // namespace
+
+CodedFormat GgufType::format(int64_t cols) const {
+  CodedFormat format;
+  format.kind = blocks.kind;
+  format.bits = blocks.bits;
+  if (blocks.table != nullptr) std::copy_n(blocks.table, format.table.size(), format.table.begin());
+  format.group = blocks.group;
+  format.groups = cols / blocks.group;
+  format.zero = blocks.zero;
+  format.offsets = blocks.offsets;
+  format.scale_type = blocks.scale_type;
+  format.factor_groups = blocks.factor_groups;
+  return format;
+}
 
 const GgufType* find_gguf_type(uint32_t id) {
   for (const GgufType& type : kTypes) {
