@@ -7,12 +7,14 @@ import { say, step } from '../../scripts/lib/print.mjs';
 import { syntheticVocabulary, tokenizerJson } from './byte-level-bpe.mjs';
 import { GGML_TYPES } from './ggml-types.mjs';
 import { writeGgufAdapter, writeGgufModel } from './gguf-model.mjs';
+import { writePackedModel } from './packed-model.mjs';
 import { normalTable, randomBf16 } from './random-weights.mjs';
 import { checkpointTensors, elementCount, huggingFaceConfig, layerLinears, shapeOf } from './shapes.mjs';
 import { writeSafetensors, writeWhole } from './tensor-file.mjs';
 
 /** @typedef {import('./shapes.mjs').Shape} Shape */
 /** @typedef {import('./ggml-types.mjs').GgmlType} GgmlType */
+/** @typedef {import('./packed-model.mjs').PackedFormat} PackedFormat */
 
 /** Raised when what is written changes: then the old files are not used again. */
 const GENERATION = 1;
@@ -161,6 +163,17 @@ export async function ensureGguf(shape, type) {
     writeGgufModel({ shape, checkpoint: join(model, 'model.safetensors'), path, type }),
   );
   return path;
+}
+
+/** The same weights as another tool packs them. @param {Shape} shape @param {PackedFormat} format */
+export async function ensurePacked(shape, format) {
+  const folder = cached(shape, `packed-${format}`);
+  if (existsSync(join(folder, 'config.json'))) return folder;
+  const model = await ensureModel(shape);
+  await step(`packing ${shape.name} as ${format}`, async () =>
+    writePackedModel({ from: model, to: folder, format }),
+  );
+  return folder;
 }
 
 /** @param {Shape} shape @param {readonly BenchAdapter[]} adapters @param {GgmlType} type */

@@ -49,16 +49,18 @@ export function writeWhole(path, write) {
   file.commit();
 }
 
-/** @typedef {{ name: string, shape: readonly number[], chunks: () => Iterable<Uint8Array> }} Bf16Tensor */
+const BYTES = { BF16: 2, F16: 2, F32: 4, I8: 1, I32: 4 };
 
-/** A safetensors file of bf16 tensors. @param {string} path @param {readonly Bf16Tensor[]} tensors */
+/** In bf16 where it says no other type. @typedef {{ name: string, shape: readonly number[], dtype?: keyof typeof BYTES, chunks: () => Iterable<Uint8Array> }} NewTensor */
+
+/** A safetensors file. @param {string} path @param {readonly NewTensor[]} tensors */
 export function writeSafetensors(path, tensors) {
   let offset = 0;
   /** @type {Record<string, object>} */
   const header = { __metadata__: { format: 'pt' } };
-  for (const { name, shape } of tensors) {
-    const bytes = 2 * shape.reduce((product, dim) => product * dim, 1);
-    header[name] = { dtype: 'BF16', shape, data_offsets: [offset, offset + bytes] };
+  for (const { name, shape, dtype = 'BF16' } of tensors) {
+    const bytes = BYTES[dtype] * shape.reduce((product, dim) => product * dim, 1);
+    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] };
     offset += bytes;
   }
   const json = Buffer.from(JSON.stringify(header));
@@ -75,7 +77,7 @@ export function writeSafetensors(path, tensors) {
   });
 }
 
-/** Reads back the files that `writeSafetensors` wrote (and no others: it trusts them). */
+/** Reads back files of bf16 that `writeSafetensors` wrote (and no others: it trusts them). */
 export class Bf16File {
   /** @param {string} path */
   constructor(path) {
@@ -87,6 +89,11 @@ export class Bf16File {
     readSync(this.file, json, 0, headerBytes, 8);
     this.header = JSON.parse(json.toString());
     this.start = 8 + headerBytes;
+  }
+
+  /** In the file's order. */
+  names() {
+    return Object.keys(this.header).filter((name) => name !== '__metadata__');
   }
 
   /** @param {string} name @returns {number[]} */

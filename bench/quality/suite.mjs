@@ -1,13 +1,21 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Tokenizer } from '#serving/text/tokenizer.js';
 import { inRepository } from '../../scripts/lib/paths.mjs';
 import { step } from '../../scripts/lib/print.mjs';
 import { manifestOf } from '../load/manifest.mjs';
+import { writeGgufModel } from '../models/gguf-model.mjs';
+import { PACKED, writePackedModel } from '../models/packed-model.mjs';
 import { conditions, loadLine, markdownTable } from '../report.mjs';
 import { Engine } from './engine.mjs';
 
-/** Of the base's weights, of the KV cache and of the adapters. @typedef {{ format: string, cache: string, adapters: string }} Kept */
+/**
+ * Of the base's checkpoint, of its weights, of the KV cache and of the adapters. Without a checkpoint it is the demo's own, in bf16.
+ * @typedef {{ checkpoint?: string, format: string, cache: string, adapters: string }} Kept
+ */
+
+const GGUF = /** @type {const} */ (['q8_0', 'q4_0']);
 
 /** @type {readonly Kept[]} */
 export const KEPT = [
@@ -19,7 +27,24 @@ export const KEPT = [
   { format: 'int4', cache: 'bf16', adapters: 'bf16' }, // what auto takes
   { format: 'int4', cache: 'bf16', adapters: 'int8' },
   { format: 'int4', cache: 'int8', adapters: 'bf16' },
+  ...GGUF.map((type) => ({ checkpoint: `GGUF ${type}`, format: 'none', cache: 'f32', adapters: 'stored' })),
+  ...PACKED.flatMap((checkpoint) =>
+    ['none', 'int8'].map((format) => ({ checkpoint, format, cache: 'f32', adapters: 'stored' })),
+  ),
 ];
+/** The demo, as the writers of models that are measured know shapes. @type {import('../models/shapes.mjs').Shape} */
+const DEMO_SHAPE = {
+  name: 'demo',
+  hidden: 256,
+  layers: 4,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 64,
+  ffn: 640,
+  vocabulary: 2048,
+  tied: true,
+  ropeTheta: 10_000,
+};
 const NEW_TOKENS = 80;
 const BATCH = 50;
 /** alpha / r, and alpha / sqrt(r) for the rank-stabilized one: the same for all four. */
@@ -36,18 +61,40 @@ export async function runQuality({ threads, basePath = join(demo, 'base'), kept 
   );
   const tokenizer = await Tokenizer.load(join(demo, 'base'));
   const rows = [];
-  for (const { format, cache, adapters } of kept) {
-    rows.push(
-      await step(`the demo model in ${format}, cache in ${cache}, adapters ${adapters}`, () =>
-        measure({ basePath, format, cache, adapters, threads, examples, tokenizer }),
-      ),
-    );
+  const folder = mkdtempSync(join(tmpdir(), 'lorikeet-quality-'));
+  try {
+    for (const { checkpoint, format, cache, adapters } of kept) {
+      const path = checkpoint === undefined ? basePath : packedDemo(basePath, folder, checkpoint);
+      rows.push(
+        await step(
+          `the demo model (${checkpoint ?? 'bf16'}) in ${format}, cache in ${cache}, adapters ${adapters}`,
+          () =>
+            measure({ basePath: path, checkpoint, format, cache, adapters, threads, examples, tokenizer }),
+        ),
+      );
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
   }
   return { examples: examples.length, rows };
 }
 
+/** @param {string} basePath @param {string} folder  that its files go to @param {string} checkpoint */
+function packedDemo(basePath, folder, checkpoint) {
+  const gguf = GGUF.find((type) => checkpoint === `GGUF ${type}`);
+  if (gguf !== undefined) {
+    const path = join(folder, `${gguf}.gguf`);
+    writeGgufModel({ shape: DEMO_SHAPE, checkpoint: join(basePath, 'model.safetensors'), path, type: gguf });
+    return path;
+  }
+  const to = join(folder, checkpoint);
+  const format = /** @type {import('../models/packed-model.mjs').PackedFormat} */ (checkpoint);
+  writePackedModel({ from: basePath, to, format });
+  return to;
+}
+
 /** @param {Kept & { basePath: string, threads: number, examples: readonly Example[], tokenizer: Tokenizer }} what @returns {Promise<Quality>} */
-async function measure({ basePath, format, cache, adapters, threads, examples, tokenizer }) {
+async function measure({ basePath, checkpoint, format, cache, adapters, threads, examples, tokenizer }) {
   const engine = await Engine.open(basePath, { quantization: format, cache, adapters, threads });
   const prompt = { sum: 0, count: 0 };
   const answer = { sum: 0, count: 0 };
@@ -79,6 +126,7 @@ async function measure({ basePath, format, cache, adapters, threads, examples, t
   const perplexity = (/** @type {{ sum: number, count: number }} */ { sum, count }) => Math.exp(-sum / count);
   const mean = Object.values(matches).reduce((a, b) => a + b, 0) / Object.keys(matches).length;
   return {
+    ...(checkpoint === undefined ? {} : { checkpoint }),
     format,
     cache,
     adapters,
@@ -126,7 +174,8 @@ export function qualityMarkdown({ machine, load, result }) {
     `The demo model and its four adapters on ${result.examples} held-out examples. Perplexity per token: of the prompts under the base alone, of the expected answers under the adapters. Exact match: greedy answers that equal the expected one.`,
     markdownTable(
       [
-        'format',
+        'checkpoint',
+        'QUANTIZATION',
         'KV cache',
         'adapters',
         'weights, MiB',
@@ -136,17 +185,20 @@ export function qualityMarkdown({ machine, load, result }) {
         ...names,
         'mean',
       ],
-      result.rows.map(({ format, cache, adapters, weightBytes, adapterBytes, ...row }) => [
-        format,
-        cache,
-        adapters,
-        (weightBytes / 2 ** 20).toFixed(2),
-        (adapterBytes / 2 ** 20).toFixed(2),
-        row.promptPerplexity.toFixed(4),
-        row.answerPerplexity.toFixed(4),
-        ...names.map((name) => percent(row.matches[name] ?? Number.NaN)),
-        percent(row.mean),
-      ]),
+      result.rows.map(
+        ({ checkpoint = 'bf16', format, cache, adapters, weightBytes, adapterBytes, ...row }) => [
+          checkpoint,
+          format,
+          cache,
+          adapters,
+          (weightBytes / 2 ** 20).toFixed(2),
+          (adapterBytes / 2 ** 20).toFixed(2),
+          row.promptPerplexity.toFixed(4),
+          row.answerPerplexity.toFixed(4),
+          ...names.map((name) => percent(row.matches[name] ?? Number.NaN)),
+          percent(row.mean),
+        ],
+      ),
     ),
   ].join('\n\n');
 }
