@@ -34,13 +34,14 @@ const SANITIZERS = [
     name: 'address,undefined',
     folder: 'native-address',
     programs: ['lorikeet_test', ...(WHOLE ? ['lorikeet_ops_test'] : [])],
-    // What handles memory by hand. The kernels of each instruction set and the readers of checkpoints take most of the
-    // time of a build.
+    // What handles memory by hand, and what reads files that others made. The kernels of each instruction set and the
+    // families of models take most of the time of a build.
     watched: [
       'backend/shared/',
-      'backend/cpu/(attention|backend|elementwise|embed|gather_sampled|kv|linear|linear_weights|memory)\\.cc',
+      'backend/cpu/(attention|backend|coded_weight|elementwise|embed|gather_sampled|kv|linear|linear_weights|memory)\\.cc',
       'backend/cpu/(norm|packed|pool|quantized_weight|rope|sample|scratch|slabs)\\.cc',
-      'model/(adapter|adapter_table|decoder|mapped_file|model|narrow|part_rows|safetensors|segments|step_plan)\\.cc',
+      'model/(adapter|adapter_table|checkpoint|coded_checkpoint|coded_tensor|decoder|mapped_file|model|narrow|part_rows|safetensors|segments|step_plan)\\.cc',
+      'model/gguf/',
       'test/planted_faults\\.cc',
     ].join('|'),
     planted: {
