@@ -125,13 +125,17 @@ describe.runIf(existsSync(SIMULATED))('a CUDA device (simulated)', () => {
     expect(await answers({ ...env, DEVICE: 'cuda' })).toEqual(await answers({ ...env, DEVICE: 'cpu' }));
   }, 60_000);
 
-  it('that is lost fails what runs and says so, for the process to end', async () => {
+  it.each([
+    ['fails', 'LORIKEET_SIM_FAIL_LAUNCH'],
+    ['never ends a step', 'LORIKEET_SIM_HANG_LAUNCH'],
+  ])('that %s ends what runs with an error and says so, for the process to end', async (_, fault) => {
     vi.stubEnv('LORIKEET_CUDA_DRIVER', SIMULATED);
-    vi.stubEnv('LORIKEET_SIM_FAIL_LAUNCH', '5');
+    vi.stubEnv(fault, '5');
     const onDeviceLost = vi.fn<(error: unknown) => void>();
     const runs = RUNS.filter(({ adapter }) => adapter === null);
+    const env = { DEVICE: 'cuda', STEP_DEADLINE_S: '1' };
     // Each ends with an error event.
-    expect(await answers({ DEVICE: 'cuda' }, { runs, onDeviceLost })).toEqual(runs.map(() => []));
-    expect(onDeviceLost).toHaveBeenCalled();
+    expect(await answers(env, { runs, onDeviceLost })).toEqual(runs.map(() => []));
+    expect(onDeviceLost).toHaveBeenCalledWith(expect.objectContaining({ kind: 'device_lost' }));
   });
 });
