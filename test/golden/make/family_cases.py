@@ -170,6 +170,10 @@ _CASES = [
         vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
                            num_key_value_heads=2, head_dim=8, patch_size=4, position_embedding_size=16)),
      [dict(name="language-r4", lora=dict(r=4, lora_alpha=8, target_modules=r".*language_model.*\.(q_proj|o_proj|down_proj)"))]),
+    # A head as wide as the published ones'.
+    ("gemma4-wide-head", "gemma4_text", dict(GEMMA4, num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1,
+                                             global_head_dim=512, attention_k_eq_v=True, layer_types=["full_attention"]),
+     [dict(name="k-r2", lora=dict(r=2, lora_alpha=4, target_modules=["k_proj"]))]),
 ]
 # Configurations write into what they are given.
 CASES = [dict(name=name, arch=arch, config=copy.deepcopy(config), adapters=adapters, seed=1000 + number)
