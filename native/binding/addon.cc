@@ -11,14 +11,15 @@
 #include "model/inspect.h"
 #include "model/step_plan.h"
 
-// What one token takes in the KV cache of each element type, in bytes.
+// What one token takes in the KV cache of each element type, in bytes, beside what every page takes.
 static Napi::Object kv_token_bytes(Napi::Env env, const std::vector<lorikeet::KvLayer>& layers) {
   using lorikeet::DType;
   static constexpr std::pair<const char*, DType> kTypes[] = {
       {"f32", DType::f32}, {"f16", DType::f16}, {"bf16", DType::bf16}, {"int8", DType::int8}};
   Napi::Object bytes = Napi::Object::New(env);
   for (const auto& [name, type] : kTypes)
-    bytes[name] = static_cast<double>(lorikeet::kv_page_bytes({layers, 1, 1, type}));
+    bytes[name] = static_cast<double>(lorikeet::kv_page_bytes({layers, 1, 1, type}) -
+                                      lorikeet::kv_page_bytes({layers, 1, 0, type}));
   return bytes;
 }
 
@@ -47,6 +48,8 @@ static Napi::Value inspect(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(env);
   result["maxPositions"] = static_cast<double>(summary->max_positions);
   result["kvTokenBytes"] = kv_token_bytes(env, summary->kv_layers);
+  result["kvStateBytes"] =
+      static_cast<double>(lorikeet::kv_page_bytes({summary->kv_layers, 1, 0, lorikeet::DType::f32}));
   result["features"] = features(env, summary->features);
   result["quantization"] = summary->quantization;
   if (!lorikeet::is_gguf(path)) return result;

@@ -84,6 +84,7 @@ Napi::Object describe(Napi::Env env, const Model& model) {
   description["device"] = model.device();
   description["kvPages"] = static_cast<double>(model.kv_pages());
   description["kvBytesPerPage"] = static_cast<double>(model.kv_page_bytes());
+  description["kvPageTokens"] = static_cast<double>(model.kv_page_tokens());
   description["weightBytes"] = static_cast<double>(model.memory().weight_bytes);
   return description;
 }

@@ -43,9 +43,16 @@ Decoder::AttentionSite Decoder::attention_site(size_t layer) const {
                .alibi_slopes = attention.alibi ? alibi_slopes_.get() : nullptr,
                .query_scaling = attention.query_scaling,
                .clip = attention.clip,
-               .projected = attention.projected};
+               .projected = attention.projected,
+               .gated = attention.gated};
   site.kv_layer = kv_place(network_, layer);
   site.rotation = attention.rope ? rotations_[*attention.rope].get() : no_rotation_.get();
+  if (const auto& net = network_.layers[layer].delta_net) {
+    site.delta_net = net->desc();
+    site.delta_net.convolution = weights_.layers[layer].convolution.get();
+    site.delta_net.log_decay = weights_.layers[layer].log_decay.get();
+    site.delta_net.time_bias = weights_.layers[layer].time_bias.get();
+  }
   return site;
 }
 
@@ -82,6 +89,10 @@ Status Decoder::allocate(int32_t max_rows) {
   for (const Layer& layer : network_.layers) {
     qkv = std::max(qkv, layer.attention.qkv.out());
     attended = std::max(attended, layer.attention.q_width());
+    if (layer.delta_net) {
+      qkv = std::max(qkv, layer.delta_net->in.out());
+      attended = std::max(attended, layer.delta_net->desc().value_width());
+    }
     activated = std::max(activated, layer.mlp.width());
     if (!layer.mlp.experts) continue;
     experts = std::max(experts, layer.mlp.experts->router.out());
@@ -194,12 +205,24 @@ void Decoder::embed_layer_inputs(const LayerInputs& inputs) {
 }
 
 void Decoder::attention_block(int layer) {
+  if (network_.layers[static_cast<size_t>(layer)].delta_net) return delta_net_block(layer);
   const AttentionSite& site = attention_[static_cast<size_t>(layer)];
   const TensorView attended = rows_of(attended_, site.desc.q_width());
   const TensorView qkv = linear(qkv_, enter(layer, NormSite::before_attention), layer, LinearSite::qkv);
   backend_.rope_kv(qkv, kv_, site.kv_layer, *site.rotation, site.desc, head_norms(layer));
   backend_.attention(attended, qkv, kv_, site.kv_layer, site.desc);
   linear(update_, attended, layer, LinearSite::o);
+  leave(layer, NormSite::after_attention);
+}
+
+void Decoder::delta_net_block(int layer) {
+  const DeltaNetDesc& desc = attention_[static_cast<size_t>(layer)].delta_net;
+  const TensorView out = rows_of(attended_, desc.value_width());
+  const TensorView in = linear(qkv_, enter(layer, NormSite::before_attention), layer, LinearSite::delta_in);
+  const Norm& norm = network_.layers[static_cast<size_t>(layer)].delta_net->norm;
+  backend_.delta_net(out, in, kv_, attention_[static_cast<size_t>(layer)].kv_layer, desc,
+                     head_norm(layer, norm, NormSite::delta));
+  linear(update_, out, layer, LinearSite::delta_out);
   leave(layer, NormSite::after_attention);
 }
 
@@ -371,12 +394,15 @@ void Decoder::normalize(int layer, NormSite site, const Norm& norm, TensorView y
                 segments_.norm(layer, site));
 }
 
+HeadNorm Decoder::head_norm(int layer, const Norm& norm, NormSite site) {
+  return {weights_.layers[layer].norm[static_cast<size_t>(site)].get(), norm.epsilon,
+          segments_.norm(layer, site)};
+}
+
 HeadNorms Decoder::head_norms(int layer) {
   const Attention& attention = network_.layers[static_cast<size_t>(layer)].attention;
-  const auto at = [&](const std::optional<Norm>& norm, NormSite site) -> HeadNorm {
-    if (!norm) return {};
-    return {weights_.layers[layer].norm[static_cast<size_t>(site)].get(), norm->epsilon,
-            segments_.norm(layer, site)};
+  const auto at = [&](const std::optional<Norm>& norm, NormSite site) {
+    return norm ? head_norm(layer, *norm, site) : HeadNorm{};
   };
   return {at(attention.q_norm, NormSite::q), at(attention.k_norm, NormSite::k),
           at(attention.v_norm, NormSite::v), attention.norm_after_rope};

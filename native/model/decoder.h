@@ -35,7 +35,8 @@ class Decoder {
   struct AttentionSite {
     AttentionDesc desc;
     const Rotation* rotation = nullptr;
-    int kv_layer = 0;  // of the cache
+    int kv_layer = 0;        // of the cache
+    DeltaNetDesc delta_net;  // of a layer that has one in attention's place
   };
 
   Decoder(const Network& network, const Weights& weights, Backend& backend, KvCache& kv, int32_t max_rows);
@@ -47,6 +48,7 @@ class Decoder {
   void embed();
   void embed_layer_inputs(const LayerInputs& inputs);
   void attention_block(int layer);
+  void delta_net_block(int layer);
   void mlp_block(int layer);
   // What a layer does after its blocks.
   void end_layer(int layer);
@@ -70,6 +72,7 @@ class Decoder {
   // y = norm(x)
   void normalize(int layer, NormSite site, const Norm& norm, TensorView y, TensorView x);
   void add_update();
+  HeadNorm head_norm(int layer, const Norm& norm, NormSite site);
   HeadNorms head_norms(int layer);
   // Returns y.
   TensorView linear(const std::unique_ptr<Tensor>& y, TensorView x, int layer, LinearSite site,
@@ -106,8 +109,8 @@ class Decoder {
   std::unique_ptr<Tensor> residual_;          // [T, H]
   std::unique_ptr<Tensor> update_;            // [T, H] what the last block adds to the residual
   std::unique_ptr<Tensor> normed_;            // [T, H]
-  std::unique_ptr<Tensor> qkv_;               // [T, (HQ + 2 HKV) D]
-  std::unique_ptr<Tensor> attended_;          // [T, HQ D]
+  std::unique_ptr<Tensor> qkv_;               // [T, AttentionDesc::width()] or DeltaNetDesc's
+  std::unique_ptr<Tensor> attended_;          // [T, HQ D] or [T, HV VD]
   std::unique_ptr<Tensor> activated_;         // [T, F]
   std::unique_ptr<Tensor> router_logits_;     // [T, E]
   std::unique_ptr<Tensor> shared_gate_;       // [T, 1]

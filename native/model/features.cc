@@ -87,8 +87,11 @@ std::string positions_of(const Network& network) {
 std::string attention_of(const Network& network) {
   Words words;
   const auto add = [&](const std::string& word, const std::function<bool(const Attention&)>& has) {
-    add_of_layers(words, network, word, [&has](const Layer& layer) { return has(layer.attention); });
+    add_of_layers(words, network, word,
+                  [&has](const Layer& layer) { return !layer.delta_net && has(layer.attention); });
   };
+  add_of_layers(words, network, "gated delta net",
+                [](const Layer& layer) { return layer.delta_net.has_value(); });
   add("window", [](const Attention& a) { return a.window > 0; });
   add("q and k norm", [](const Attention& a) { return a.q_norm && a.k_norm; });
   add("v norm", [](const Attention& a) { return a.v_norm.has_value(); });
@@ -101,6 +104,7 @@ std::string attention_of(const Network& network) {
   add("another layer's keys and values", [](const Attention& a) { return a.kv_of.has_value(); });
   add("soft-cap", [](const Attention& a) { return a.softcap != 0; });
   add("clipped q, k, v", [](const Attention& a) { return a.clip != 0; });
+  add("gated", [](const Attention& a) { return a.gated; });
   add("sinks", [](const Attention& a) { return !a.sinks.empty(); });
   add("scaled queries", [](const Attention& a) { return a.query_scaling.beta != 0; });
   return joined(words);

@@ -70,6 +70,7 @@ class Model {
   std::string device() const { return backend_->caps().device; }
   int32_t kv_pages() const { return kv_desc_.pages; }
   size_t kv_page_bytes() const { return kv_page_bytes_; }
+  int32_t kv_page_tokens() const { return kv_desc_.page_tokens; }
   MemoryUse memory() const;
 
   // Loader thread.

@@ -63,6 +63,11 @@ class ModuleList {
     norm_at(layer.attention.k_norm, NormSite::k);
     norm_at(layer.attention.v_norm, NormSite::v);
     map_at(layer.attention.o, LinearSite::o);
+    if (layer.delta_net) {
+      map_at(layer.delta_net->in, LinearSite::delta_in);
+      norm_at(layer.delta_net->norm, NormSite::delta);
+      map_at(layer.delta_net->out, LinearSite::delta_out);
+    }
     norm_at(layer.after_attention, NormSite::after_attention);
     norm_at(layer.before_mlp, NormSite::before_mlp);
     if (layer.mlp.experts) experts(*layer.mlp.experts, index);

@@ -14,13 +14,25 @@ namespace lorikeet {
 enum class ModuleKind : uint8_t { linear, embedding, norm };
 
 // Fused linear maps of a layer, in the order in which the decoder runs them.
-enum class LinearSite : uint8_t { qkv, o, router, shared_gate, up, down, input_gate, input_projection };
-constexpr int kLinearSites = 8;
+enum class LinearSite : uint8_t {
+  qkv,
+  o,
+  delta_in,
+  delta_out,
+  router,
+  shared_gate,
+  up,
+  down,
+  input_gate,
+  input_projection,
+};
+constexpr int kLinearSites = 10;
 enum class NormSite : uint8_t {
   before_attention,
   q,
   k,
   v,
+  delta,
   after_attention,
   before_mlp,
   before_router,
@@ -30,7 +42,7 @@ enum class NormSite : uint8_t {
   after_mlp,
   after_input,
 };
-constexpr int kNormSites = 12;
+constexpr int kNormSites = 13;
 
 enum class ModulePlace : uint8_t {
   embed,

@@ -4,6 +4,17 @@
 
 namespace lorikeet {
 
+namespace {
+
+void add_state(RecurrentState& most, const RecurrentState& own) {
+  most.heads = std::max(most.heads, own.heads);
+  most.key_dim = std::max(most.key_dim, own.key_dim);
+  most.value_dim = std::max(most.value_dim, own.value_dim);
+  most.inputs = std::max(most.inputs, own.inputs);
+}
+
+}  // namespace
+
 NetworkShape shape_of(const Network& network) {
   NetworkShape shape{.vocab = network.vocab, .hidden = network.hidden};
   const auto add = [&](int64_t in, int64_t out) {
@@ -28,6 +39,12 @@ NetworkShape shape_of(const Network& network) {
       add(layer.input->gate.in, layer.input->gate.out());
       add(layer.input->projection.in, layer.input->projection.out());
     }
+    shape.gated_attention = shape.gated_attention || attention.gated;
+    if (layer.delta_net) {
+      add(layer.delta_net->in.in, layer.delta_net->in.out());
+      add(layer.delta_net->out.in, layer.delta_net->out.out());
+      add_state(shape.recurrent, layer.delta_net->desc().state());
+    }
     if (!layer.mlp.experts) continue;
     const ExpertLayer& experts = *layer.mlp.experts;
     add(network.hidden, std::max<int64_t>(experts.routing.experts, 2 * experts.width));
@@ -42,7 +59,10 @@ NetworkShape shape_of(const Network& network) {
 std::vector<KvLayer> kv_layers(const Network& network) {
   std::vector<KvLayer> layers;
   for (const Layer& layer : network.layers) {
-    if (!layer.attention.kv_of) layers.push_back({layer.attention.kv_heads, layer.attention.head_dim});
+    if (layer.attention.kv_of) continue;
+    KvLayer own{layer.attention.kv_heads, layer.attention.head_dim};
+    if (layer.delta_net) own.recurrent = layer.delta_net->desc().state();
+    layers.push_back(own);
   }
   return layers;
 }

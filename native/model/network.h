@@ -2,7 +2,7 @@
 // the adapters and parity's second reading walk. A field says what is computed, never whose model it is.
 //
 // One layer, in the order of the decoder (x is the residual stream [T, H]):
-//   x += scale * after_attention(attention(before_attention(x)))
+//   x += scale * after_attention(attention(before_attention(x))), or a delta net in attention's place
 //   x += scale * after_mlp(mlp(before_mlp(x)))
 // or, parallel: both read the x of before, and their sum is added. Then, where there are such, LayerInput and
 // the layer's scale.
@@ -76,6 +76,7 @@ struct Attention {
   int32_t kv_heads = 0;
   int32_t head_dim = 0;
   LinearMap qkv;  // three parts: q [HQ D], k [HKV D], v [HKV D]; or the first of them, as `projected` says
+  bool gated = false;  // a part before them, gate [HQ D], whose sigmoid multiplies what comes of attention
   LinearMap o;
   Projected projected = Projected::qkv;
   std::optional<size_t> kv_of;  // of queries alone: the layer whose keys and values they see
@@ -92,6 +93,29 @@ struct Attention {
 
   int64_t q_width() const { return int64_t{q_heads} * head_dim; }
   int64_t kv_width() const { return int64_t{kv_heads} * head_dim; }
+};
+
+// A gated delta net (DeltaNetDesc) in the place of attention.
+struct DeltaNet {
+  int32_t key_heads = 0;
+  int32_t value_heads = 0;
+  int32_t key_dim = 0;
+  int32_t value_dim = 0;
+  int32_t taps = 0;  // of the convolution
+  LinearMap in;   // parts: q [HK KD], k [HK KD], v [HV VD], z [HV VD], b [HV], a [HV]; q, k and v may be one
+  LinearMap out;  // [H, HV VD]
+  Norm norm;      // of each value head
+  std::string stem;  // of its tensors conv1d.weight, A_log and dt_bias
+
+  DeltaNetDesc desc() const {
+    DeltaNetDesc desc;
+    desc.key_heads = key_heads;
+    desc.value_heads = value_heads;
+    desc.key_dim = key_dim;
+    desc.value_dim = value_dim;
+    desc.taps = taps;
+    return desc;
+  }
 };
 
 // Where a checkpoint keeps its experts: each in modules of its own, `stem`N.gate and so on, or all in one
@@ -148,7 +172,9 @@ struct Layer {
   std::optional<Norm> before_attention, after_attention, before_mlp, after_mlp;
   // The MLP reads before_mlp(x), or what attention read where there is none, and the layer's input x.
   bool parallel = false;
+  // One of the two: with a delta net, attention is empty.
   Attention attention;
+  std::optional<DeltaNet> delta_net;
   Mlp mlp;
   std::optional<LayerInput> input;
   std::string scale;  // tensor [1] that multiplies what the layer gives, or none

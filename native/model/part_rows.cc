@@ -25,7 +25,11 @@ HostTensor PartTensors::gather(const HostTensor& tensor, size_t row_bytes, const
 }
 
 HostTensor PartTensors::rows(const HostTensor& tensor, const PartRows& rows) {
-  HostTensor part = gather(tensor, static_cast<size_t>(tensor.cols) * dtype_bytes(tensor.dtype), rows);
+  return rows_of_bytes(tensor, static_cast<size_t>(tensor.cols) * dtype_bytes(tensor.dtype), rows);
+}
+
+HostTensor PartTensors::rows_of_bytes(const HostTensor& tensor, size_t row_bytes, const PartRows& rows) {
+  HostTensor part = gather(tensor, row_bytes, rows);
   part.rows = rows.count;
   return part;
 }

@@ -14,6 +14,8 @@ class PartTensors {
  public:
   // tensor [out, K] -> [rows.count, K]
   HostTensor rows(const HostTensor& tensor, const PartRows& rows);
+  // The same of a tensor whose rows take so many bytes, whatever its type says.
+  HostTensor rows_of_bytes(const HostTensor& tensor, size_t row_bytes, const PartRows& rows);
   // vector [out] -> [rows.count]
   HostTensor elements(const HostTensor& vector, const PartRows& rows);
   std::optional<HostTensor> elements(const std::optional<HostTensor>& vector, const PartRows& rows);

@@ -129,14 +129,15 @@ class WeightLoader {
     if (tensors.coded)
       return LinearPart{shape_of(rows.count, module.in), bias, {}, coded_rows(tensors.coded, rows)};
     if (tensors.nf4_absmax.empty()) return LinearPart{parts_.rows(tensors.weight, rows), bias};
-    if (!rows.contiguous() || module.in % kNf4Block != 0) {
-      return Error{module.name + " is cut across blocks of NF4; that is not implemented"};
+    // Rows are whole blocks (Nf4Reader), two codes to a byte.
+    const HostTensor packed = parts_.rows_of_bytes(tensors.weight, static_cast<size_t>(module.in / 2), rows);
+    std::vector<float> absmax;
+    const int64_t blocks = module.in / kNf4Block;
+    for (int64_t i = 0; i < rows.count; ++i) {
+      const auto begin = tensors.nf4_absmax.begin() + rows.row(i) * blocks;
+      absmax.insert(absmax.end(), begin, begin + blocks);
     }
-    HostTensor packed = tensors.weight;  // two codes to a byte
-    packed.data += rows.first * module.in / 2;
-    packed.rows = rows.count;
-    const auto begin = tensors.nf4_absmax.begin() + rows.first * module.in / kNf4Block;
-    return LinearPart{packed, bias, {begin, begin + rows.count * module.in / kNf4Block}};
+    return LinearPart{packed, bias, std::move(absmax)};
   }
 
   Status load_linear(std::span<const Module> modules) {
@@ -225,6 +226,9 @@ class WeightLoader {
       if (!sinks) return sinks.error();
       if (Status s = to_device(*sinks, weights.sinks); !s) return s;
     }
+    if (layer.delta_net) {
+      if (Status s = load_delta_net(*layer.delta_net, weights); !s) return s;
+    }
     if (layer.mlp.experts) {
       if (Status s = load_experts(*layer.mlp.experts, weights); !s) return s;
     }
@@ -234,6 +238,23 @@ class WeightLoader {
       weights.scale = load_f32(scale->data, scale->dtype, 0);
     }
     return layer.mlp.xielu.empty() ? Status{} : load_xielu(layer.mlp.xielu, weights.activation);
+  }
+
+  Status load_delta_net(const DeltaNet& net, LayerWeights& weights) {
+    const int64_t channels = net.desc().mixed_width();
+    const auto taps = checkpoint_.take_stack(net.stem + "conv1d.weight", channels, 1, net.taps);
+    if (!taps) return taps.error();
+    HostTensor all = taps->front();
+    all.rows = channels;
+    if (Status s = to_device(parts_.transposed(all), weights.convolution); !s) return s;
+    parts_ = {};
+    const auto numbers = [&](const char* name, std::unique_ptr<Tensor>& to) -> Status {
+      Result<HostTensor> values = checkpoint_.take_vector(net.stem + name, net.value_heads);
+      if (!values) return values.error();
+      return to_device(*values, to);
+    };
+    if (Status s = numbers("A_log", weights.log_decay); !s) return s;
+    return numbers("dt_bias", weights.time_bias);
   }
 
   Status load_experts(const ExpertLayer& layer, LayerWeights& weights) {
@@ -440,6 +461,7 @@ size_t Weights::bytes() const {
     for (const auto& norm : layer.norm) total += bytes_of(norm);
     total += bytes_of(layer.experts) + bytes_of(layer.choice_bias) + bytes_of(layer.sinks);
     total += bytes_of(layer.expert_scale);
+    total += bytes_of(layer.convolution) + bytes_of(layer.log_decay) + bytes_of(layer.time_bias);
   }
   return total;
 }

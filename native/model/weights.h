@@ -16,12 +16,13 @@ struct LayerWeights {
   std::array<std::unique_ptr<Linear>, kLinearSites> linear;
   std::array<std::unique_ptr<NormGain>, kNormSites> norm;
   std::unique_ptr<Experts> experts;
-  RouterDesc routing;                    // names the two below
-  std::unique_ptr<Tensor> choice_bias;   // [E]
-  std::unique_ptr<Tensor> expert_scale;  // [E]
-  std::unique_ptr<Tensor> sinks;         // [HQ]
-  Activation activation;                 // the MLP's, with its trained numbers
-  float scale = 1.0f;                    // of what the layer gives
+  RouterDesc routing;                                         // names the two below
+  std::unique_ptr<Tensor> choice_bias;                        // [E]
+  std::unique_ptr<Tensor> expert_scale;                       // [E]
+  std::unique_ptr<Tensor> sinks;                              // [HQ]
+  std::unique_ptr<Tensor> convolution, log_decay, time_bias;  // DeltaNetDesc's
+  Activation activation;                                      // the MLP's, with its trained numbers
+  float scale = 1.0f;                                         // of what the layer gives
 };
 
 struct Weights {

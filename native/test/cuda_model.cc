@@ -186,6 +186,22 @@ TEST_CASE("quantized maps give the CPU's bits, for any number of rows") {
   }
 }
 
+TEST_CASE("a model with recurrent layers or gated attention is refused by name on the CUDA backend") {
+  const Simulated simulated;
+  const TempFolder folder;
+  for (const char* kinds : {"linear_attention", "full_attention"}) {
+    json config = json::parse(tiny_recurrent_config());
+    config["layer_types"] = {kinds, kinds};
+    write_tiny_model(folder.path(), config.dump(), tiny_recurrent_tensors());
+    ModelOptions options = tiny_options(folder.path());
+    options.backend = BackendKind::cuda;
+    const auto model = Model::open(options);
+    REQUIRE_FALSE(model);
+    CHECK(model.error().kind == ErrorKind::unsupported);
+    CHECK(model.error().message.find("gated") != std::string::npos);
+  }
+}
+
 TEST_CASE("a fault in a step comes back as a lost device, and every step after it fails alike") {
   const Simulated simulated;
   const TempFolder folder;

@@ -216,3 +216,35 @@ TEST_CASE("attention does not let a later row's infinity into an earlier row, no
     }
   }
 }
+
+TEST_CASE("gated attention is attention times the sigmoid of its gates") {
+  Random random(46);
+  for (const DType type : {DType::f32, DType::int8}) {
+    const KvCase kv = random_kv(random, {4, 2, 16}, 16, type, {40, 7});
+    AttentionDesc desc = describe({kv.heads, 16});
+    const int64_t q_width = desc.q_width();
+    const StepCase step = step_of(kv, {{0, 0, 40}, {1, 0, 7}});
+    const std::vector<float> gates = random_floats(random, step.rows() * q_width, -4, 4);
+    StepCase gated = step;
+    gated.qkv.clear();
+    for (int64_t row = 0; row < step.rows(); ++row) {
+      const auto gate = gates.begin() + row * q_width;
+      const auto qkv = step.qkv.begin() + row * kv.heads.width();
+      gated.qkv.insert(gated.qkv.end(), gate, gate + q_width);
+      gated.qkv.insert(gated.qkv.end(), qkv, qkv + kv.heads.width());
+    }
+    for (const auto& backend : all_backends()) {
+      desc.gated = false;
+      const auto plain = attend(*backend, {*create_kv(*backend, kv, 1), 0}, step, desc);
+      desc.gated = true;
+      const auto out = attend(*backend, {*create_kv(*backend, kv, 1), 0}, gated, desc);
+      std::vector<double> wanted, bounds;
+      for (size_t i = 0; i < plain.size(); ++i) {
+        wanted.push_back(static_cast<double>(plain[i]) / (1 + std::exp(-static_cast<double>(gates[i]))));
+        bounds.push_back(16 * kEpsilon * std::abs(wanted.back()));
+      }
+      INFO(device_of(*backend), " ", name_of(type));
+      CHECK(worst_ratio(out, wanted, bounds) <= 1.0);
+    }
+  }
+}

@@ -109,7 +109,10 @@ inline std::unique_ptr<Backend> opened(BackendKind kind, const BackendOptions& o
                                        const StepLimits& limits = kLimits) {
   auto backend = open_backend(kind, options);
   if (!backend) return nullptr;  // not an instruction set of this machine
-  REQUIRE((*backend)->reserve(limits, kShape));
+  NetworkShape shape = kShape;
+  if (kind != BackendKind::cuda)
+    shape.recurrent = {.heads = 8, .key_dim = 64, .value_dim = 64, .inputs = 1000};
+  REQUIRE((*backend)->reserve(limits, shape));
   return std::move(*backend);
 }
 

@@ -185,7 +185,7 @@ inline std::vector<float> attend(Backend& backend, CacheLayer at, const StepCase
                                  const AttentionDesc& desc) {
   const int64_t width = int64_t{desc.q_heads} * desc.head_dim;
   const auto rotation = rotation_of(backend, no_rotation(desc.head_dim));
-  const auto qkv = on_device(backend, step.qkv, width + int64_t{2} * desc.kv_heads * desc.head_dim);
+  const auto qkv = on_device(backend, step.qkv, desc.width());
   const auto out =
       on_device(backend, std::vector<float>(static_cast<size_t>(step.rows() * width), NAN), width);
   submit(backend, step.input(), [&] {

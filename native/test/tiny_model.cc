@@ -153,6 +153,41 @@ TestTensors tiny_experts_tensors() {
   return tensors;
 }
 
+std::string tiny_recurrent_config() {
+  json config = json::parse(tiny_config());
+  config["model_type"] = "qwen3_5_text";
+  config["head_dim"] = kHeadDim;
+  config["partial_rotary_factor"] = 0.5;
+  config["layer_types"] = {"linear_attention", "full_attention"};
+  config["linear_num_key_heads"] = 2;
+  config["linear_num_value_heads"] = 2;
+  config["linear_key_head_dim"] = 3;
+  config["linear_value_head_dim"] = 5;
+  config["linear_conv_kernel_dim"] = 3;
+  return config.dump();
+}
+
+TestTensors tiny_recurrent_tensors() {
+  TestTensors tensors = tiny_tensors();
+  const std::string first = "model.layers.0.self_attn.", second = "model.layers.1.self_attn.";
+  for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"}) tensors.erase(first + name + ".weight");
+  tensors[second + "q_proj.weight"] = random_tensor({4 * kHeadDim, kHidden}, 30);
+  for (const char* name : {"q_norm", "k_norm"})
+    tensors[second + name + ".weight"] = random_tensor({kHeadDim}, 31);
+  const std::string net = "model.layers.0.linear_attn.";
+  const int64_t mixed = 2 * 2 * 3 + 2 * 5, value = 2 * 5;
+  tensors[net + "in_proj_qkv.weight"] = random_tensor({mixed, kHidden}, 32);
+  tensors[net + "in_proj_z.weight"] = random_tensor({value, kHidden}, 33);
+  tensors[net + "in_proj_b.weight"] = random_tensor({2, kHidden}, 34);
+  tensors[net + "in_proj_a.weight"] = random_tensor({2, kHidden}, 35);
+  tensors[net + "out_proj.weight"] = random_tensor({kHidden, value}, 36);
+  tensors[net + "conv1d.weight"] = random_tensor({mixed, 1, 3}, 37);
+  tensors[net + "norm.weight"] = random_tensor({5}, 38);
+  tensors[net + "A_log"] = random_tensor({2}, 39);
+  tensors[net + "dt_bias"] = random_tensor({2}, 40);
+  return tensors;
+}
+
 void write_tiny_model(const std::string& folder, const std::string& config, const TestTensors& tensors) {
   write_text(folder + "/config.json", config);
   write_safetensors(folder + "/model.safetensors", tensors);

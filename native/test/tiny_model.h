@@ -50,6 +50,9 @@ TestTensors tiny_tensors(bool tied = false, const std::string& dtype = "F32");
 constexpr int kExperts = 4;
 std::string tiny_experts_config();
 TestTensors tiny_experts_tensors();
+// Qwen3.5: a gated delta net and a layer of gated attention.
+std::string tiny_recurrent_config();
+TestTensors tiny_recurrent_tensors();
 void write_tiny_model(const std::string& folder, const std::string& config, const TestTensors& tensors);
 ModelOptions tiny_options(const std::string& folder);
 // Must open; the failure is the test's.

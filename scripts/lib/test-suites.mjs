@@ -11,7 +11,13 @@ import { countVitest, doctestResult, settle, sum, vitestFailures } from './test-
 /** @typedef {import('./test-report.mjs').Counts} Counts */
 
 /** Cases of the ops suite that the CUDA backend does not serve, and those that take long on a simulated driver. */
-const NOT_ON_CUDA = ['a coded*', 'codes and scales*', 'rows of queries and keys*'];
+const NOT_ON_CUDA = [
+  'a coded*',
+  'codes and scales*',
+  'rows of queries and keys*',
+  'a delta net*',
+  'gated attention*',
+];
 const LONG_ON_CUDA = [
   'attention sees*',
   'attention gives*',

@@ -29,6 +29,8 @@ const CASES = join(import.meta.dirname, 'cases');
 const EXPERTS = join(import.meta.dirname, 'experts');
 /** Fused projections on bases that have them apart, and the other way round (make_crosswise.py). */
 const CROSSWISE = join(import.meta.dirname, 'crosswise');
+/** Models whose layers keep a state of their sequence (make_adapters.py). */
+const RECURRENT = join(import.meta.dirname, 'recurrent');
 const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 2048, maxSequences: 64, maxContext: 512 };
 /** The product promises 0.02; float32 arithmetic on the same weights does better. */
 const TOLERANCE = 2e-3;
@@ -39,8 +41,6 @@ const REFUSED: Readonly<Record<string, string>> = {
   'falcon-rw': 'alibi',
   lfm2: '"lfm2"',
   'opt-post-norm': 'do_layer_norm_before',
-  'qwen3-5': '"qwen3_5_text"',
-  'qwen3-next': '"qwen3_next"',
   'stablelm-qk-norm': 'qk_layernorm',
 };
 
@@ -68,6 +68,9 @@ const settings = (['reference', 'cpu'] as const).flatMap((backend) => [
   ...readdirSync(CASES).map((name) => ({ backend, name: `cases/${name}` })),
   ...readdirSync(EXPERTS).map((name) => ({ backend, name: `experts/${name}` })),
   ...readdirSync(CROSSWISE).map((name) => ({ backend, name: `crosswise/${name}` })),
+  ...readdirSync(RECURRENT, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => ({ backend, name: `recurrent/${name}` })),
 ]);
 
 describe.each(settings)('$name on the $backend backend', ({ backend, name }) => {

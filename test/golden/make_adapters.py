@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make golden adapters for the corners of PEFT's LoRA: what make_goldens.py does, for more adapters and few models.
 
-    python make_adapters.py peft-cases/spec.json        (from test/golden, with torch, transformers, peft)
+    python make_adapters.py peft-cases/spec.json        (or recurrent/spec.json; from test/golden, with torch, transformers, peft)
 
 SPEC.json is a list of cases. A case with "model_of" uses the model of cases/<model_of>; otherwise it has "arch" and
 "config" as in make_goldens.py. An adapter may have "save_embedding_layers" (passed to save_pretrained) and "perturb": parts

@@ -20,6 +20,9 @@ const MODELS = [
   'experts/qwen3',
   'crosswise/llama-gqa',
   'crosswise/phi3-fused',
+  'recurrent/next',
+  'recurrent/dense',
+  'recurrent/moe',
 ].map((name) => {
   const { modelPath, folder } = loadGolden(name);
   return { name, modelPath, adapters: join(folder, 'adapters') };

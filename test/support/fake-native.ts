@@ -109,6 +109,7 @@ export class FakeNative implements NativeModel {
       device: 'fake',
       kvPages: options.kvPages,
       kvBytesPerPage: 64,
+      kvPageTokens: options.pageTokens,
       weightBytes: 0,
     };
   }

@@ -17,7 +17,10 @@ import {
   probeCuda,
 } from '../../libs/native-engine/src/load.js';
 import type { NativeModel } from '../../libs/native-engine/src/native.js';
-import { InferenceEngine } from '../../libs/serving/src/loop/inference-engine.js';
+import {
+  InferenceEngine,
+  type InferenceEngineOptions,
+} from '../../libs/serving/src/loop/inference-engine.js';
 import { openModel, type OpenedModel } from '../../libs/serving/src/model-opening.js';
 import { ParityCheck } from '../../libs/serving/src/parity/parity-check.js';
 import { generateRequest } from './generate-request.js';
@@ -28,6 +31,7 @@ export interface ParityFixtureOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Stands between the engine and the native model that serves, to break it. */
   readonly wrap?: (native: NativeModel) => NativeModel;
+  readonly draftPolicy?: InferenceEngineOptions['draftPolicy'];
 }
 
 type Accepted = Extract<Validation, { verdict: 'accepted' }>;
@@ -40,12 +44,14 @@ export class ParityFixture {
     private readonly model: OpenedModel,
     readonly engine: InferenceEngine,
     readonly check: ParityCheck,
+    private readonly registry: Registry,
   ) {}
 
   static async open({
     modelPath,
     env = {},
     wrap = (native) => native,
+    draftPolicy,
   }: ParityFixtureOptions): Promise<ParityFixture> {
     const folder = mkdtempSync(join(tmpdir(), 'lorikeet-parity-'));
     const blobs = await FileBlobStore.open(folder);
@@ -69,9 +75,10 @@ export class ParityFixture {
       blobs,
       registry,
       logger: pino({ level: 'silent' }),
+      ...(draftPolicy ? { draftPolicy } : {}),
     });
     const check = new ParityCheck({ engine, model, settings, openNative, blobs, registry });
-    return new ParityFixture(folder, blobs, model, engine, check);
+    return new ParityFixture(folder, blobs, model, engine, check, registry);
   }
 
   /** As the worker validates an upload. */
@@ -121,6 +128,12 @@ export class ParityFixture {
       if (event.type === 'tokens') ids.push(...event.ids);
     }
     return ids;
+  }
+
+  /** Sum of a counter over its labels. */
+  async metric(name: string): Promise<number> {
+    const { values = [] } = (await this.registry.getSingleMetric(name)?.get()) ?? {};
+    return values.reduce((sum, { value }) => sum + value, 0);
   }
 
   async close(): Promise<void> {

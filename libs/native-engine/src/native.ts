@@ -13,6 +13,8 @@ export interface ModelInspection {
   readonly maxPositions: number;
   /** What one token takes in the KV cache of all layers, in bytes. */
   readonly kvTokenBytes: Readonly<Record<KvDtype, number>>;
+  /** What every page takes beside its tokens: the states of recurrent layers. */
+  readonly kvStateBytes: number;
   /** What the network computes, in words; `-` where there is nothing to say. */
   readonly features: NetworkFeatures;
   /** Of a GGUF file: its metadata. */
@@ -110,6 +112,8 @@ export interface ModelDescription {
   /** Pages that fit in kv.bytes. */
   readonly kvPages: number;
   readonly kvBytesPerPage: number;
+  /** Tokens of a page. */
+  readonly kvPageTokens: number;
   readonly weightBytes: number;
 }
 

@@ -15,7 +15,7 @@ import type { Heads, InspectNative } from './checkpoint/checkpoint.js';
 import { checkCheckpoint, checkpointName, readCheckpoint } from './checkpoint/read-checkpoint.js';
 import { chooseDevice, type DeviceChoice, fallsBack } from './device-choice.js';
 import type { NamedTemplates } from './text/chat-template.js';
-import { kvBudgetBytes, PAGE_TOKENS } from './kv/kv-budget.js';
+import { kvBudgetBytes, pageTokensOf } from './kv/kv-budget.js';
 import type { Pooling } from './pooling.js';
 import { availableMemoryBytes, physicalCores } from './machine.js';
 import type { servingSettings } from './settings.js';
@@ -164,7 +164,7 @@ function nativeOptions(
     adapterDtype: adapterDtype(settings),
     maxStepTokens: settings.maxStepTokens,
     maxSequences: Math.min(settings.maxSequences, settings.maxStepTokens),
-    kv: { bytes, pageTokens: PAGE_TOKENS, dtype },
+    kv: { bytes, pageTokens: pageTokensOf(inspection, dtype), dtype },
   };
 }
 
@@ -194,7 +194,7 @@ interface BaseFacts {
 function describeBase(facts: BaseFacts): BaseModel {
   const { settings, modelPath, description, digest, vocabulary, tokenizer, heads } = facts;
   const { architecture, hiddenSize, numLayers, vocabSize, tieWordEmbeddings, maxPositions } = description;
-  const kvTokens = description.kvPages * PAGE_TOKENS;
+  const kvTokens = description.kvPages * description.kvPageTokens;
   const maxContext = Math.min(settings.maxContext ?? maxPositions, maxPositions, kvTokens);
   if (maxContext < 2) throw new ModelError('KV_CACHE_BYTES: the cache is too small for a single page');
   return {

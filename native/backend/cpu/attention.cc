@@ -19,7 +19,8 @@ Status CpuBackend::reserve_attention(const StepLimits& limits, const NetworkShap
   // An item is one KV head's rows, or all heads' where they are few.
   const int64_t queries = std::max({kBlockQueries, kGroupedQueries, shape.q_heads});
   const size_t thread_floats =
-      std::max(sizes.work_floats(queries), static_cast<size_t>(shape.hidden) + kSlack);
+      std::max({sizes.work_floats(queries), static_cast<size_t>(shape.hidden) + kSlack,
+                delta_floats(shape.recurrent)});
   for (Scratch& scratch : thread_scratch_) {
     if (Status s = scratch.reserve(thread_floats); !s) return s;
   }
@@ -59,13 +60,28 @@ int CpuBackend::plan_attention(const AttentionDesc& desc) {
 void CpuBackend::attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                            const AttentionDesc& desc) {
   if (!step_.runs()) return;
+  attend(out, qkv, kv, layer, desc);
+  if (!desc.gated) return;
+  const int64_t n = desc.q_width();
+  for_rows(step_.rows(), n, [&](int64_t row, int) {
+    ActivationRow gate{};
+    gate.y = f32(out) + row * n;
+    gate.x = f32(qkv) + row * desc.width();
+    gate.up = gate.y;
+    gate.n = n;
+    kernels_.glu_row[static_cast<size_t>(ActivationKind::sigmoid)](gate);
+  });
+}
+
+void CpuBackend::attend(TensorView out, TensorView qkv, const KvCache& kv, int layer,
+                        const AttentionDesc& desc) {
   const auto& cache = static_cast<const CpuKvCache&>(kv);
   assert(desc.q_heads % desc.kv_heads == 0 && desc.head_dim == cache.desc.layers[layer].head_dim);
   const int group = desc.q_heads / desc.kv_heads;
   const int rows = plan_attention(desc);
   const AttentionCall call{.kernels = kernels_,
                            .out = f32(out),
-                           .qkv = f32(qkv),
+                           .qkv = f32(qkv) + desc.q_begin(),
                            .kv = cache,
                            .layer = layer,
                            .desc = desc,

@@ -33,7 +33,7 @@ struct Partial {
 struct CpuBackend::AttentionCall {
   const Kernels& kernels;
   float* out;
-  const float* qkv;
+  const float* qkv;  // at the first row's queries
   const CpuKvCache& kv;
   int layer;
   const AttentionDesc& desc;

@@ -67,6 +67,8 @@ class CpuBackend final : public Backend {
                const AttentionDesc& attention, const HeadNorms& norms) override;
   void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
+  void delta_net(TensorView out, TensorView in, KvCache& kv, int layer, const DeltaNetDesc& desc,
+                 const HeadNorm& norm) override;
   void experts(const ExpertsCall& call, const Experts& experts) override {
     if (step_.runs()) experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
   }
@@ -113,6 +115,7 @@ class CpuBackend final : public Backend {
   };
   struct LinearCall;
   struct AttentionCall;
+  struct DeltaCall;
 
   Status reserve_linear(const StepLimits& limits, const NetworkShape& shape);
   Status reserve_attention(const StepLimits& limits, const NetworkShape& shape);
@@ -126,6 +129,9 @@ class CpuBackend final : public Backend {
   int64_t plan_shrinks(std::span<const LinearSegment> segments);
   QuantizedRows place_quantized(int64_t rows, const CpuLinear& weight);
   int plan_attention(const AttentionDesc& desc);
+  void attend(TensorView out, TensorView qkv, const KvCache& kv, int layer, const AttentionDesc& desc);
+  static size_t delta_floats(const RecurrentState& shape);
+  void keep_inputs(const CpuKvCache& cache, int layer, const float* in, const DeltaNetDesc& desc);
   // Pieces of work that keep all threads busy to the end.
   int64_t items_wanted() const { return 4 * pool_.threads(); }
   // For every piece of an array: body(begin, size).
@@ -155,7 +161,8 @@ class CpuBackend final : public Backend {
   Scratch quantized_values_{scratch_bytes_};
   Scratch quantized_factors_{scratch_bytes_};  // scales, then offsets
   AdapterScratch adapters_{scratch_bytes_};
-  std::vector<Scratch> thread_scratch_;  // per thread: an item of attention, or a row of an embedding
+  // Per thread: an item of attention or of a delta net, or a row of an embedding.
+  std::vector<Scratch> thread_scratch_;
   std::vector<AttentionBlock> attention_blocks_;
   Scratch attention_partials_{scratch_bytes_};
   std::vector<SampleScratch> sample_scratch_;  // per thread

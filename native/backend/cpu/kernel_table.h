@@ -4,6 +4,7 @@
 #include "backend/cpu/activation_kernel.h"
 #include "backend/cpu/attention_kernel.h"
 #include "backend/cpu/coded_kernel.h"
+#include "backend/cpu/delta_kernel.h"
 #include "backend/cpu/elements.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/linear_kernel.h"
@@ -47,11 +48,14 @@ constexpr Kernels make_kernels() {
       .rotate_row = RowKernels<S>::rotate_row,
       .rotate_pairs = RowKernels<S>::rotate_pairs,
       .multiply_row = RowKernels<S>::multiply_row,
+      .multiply_add = RowKernels<S>::multiply_add,
       .add_scaled = RowKernels<S>::add_scaled,
       .load_row = {RowKernels<S>::template load_row<float>, RowKernels<S>::template load_row<F16>,
                    RowKernels<S>::template load_row<BF16>},
       .store_row = {RowKernels<S>::template store_row<float>, RowKernels<S>::template store_row<F16>,
                     RowKernels<S>::template store_row<BF16>},
+      .unit_row = DeltaKernels<S>::unit_row,
+      .delta_step = DeltaKernels<S>::delta_step,
   };
 }
 

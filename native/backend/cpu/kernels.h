@@ -175,6 +175,19 @@ struct AttentionMerge {
   int d;
 };
 
+// One token through a head's state: S = decay S; S += k (beta (v - k S))'; o = q S.
+struct DeltaStep {
+  float* state;  // [key_dim, value_dim]
+  float* o;      // [value_dim]
+  const float* q;
+  const float* k;
+  const float* v;
+  float decay;
+  float beta;
+  int key_dim;
+  int value_dim;
+};
+
 struct Kernels {
   int lanes;
   // Rows that a product holds in registers; chunks of rows are multiples of it where possible.
@@ -203,10 +216,15 @@ struct Kernels {
   void (*rotate_pairs)(float* x, const float* cos, const float* sin, int n);
   // y *= x
   void (*multiply_row)(float* y, const float* x, int64_t n);
+  // y += a * b
+  void (*multiply_add)(float* y, const float* a, const float* b, int64_t n);
   // y += a * x
   void (*add_scaled)(float* y, const float* x, float a, int64_t n);
   void (*load_row[kFloatTypes])(float* to, const void* from, int64_t n);
   void (*store_row[kFloatTypes])(void* to, const float* from, int64_t n);
+  // x *= factor / |x|
+  void (*unit_row)(float* x, float factor, int64_t n);
+  void (*delta_step)(const DeltaStep&);
 };
 
 extern const Kernels kPortableKernels;

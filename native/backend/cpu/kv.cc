@@ -12,6 +12,11 @@ std::byte* CpuKvCache::page(int layer, int64_t page) const {
   return memory.data() + layer_begin[index] + static_cast<size_t>(page) * page_bytes[index];
 }
 
+RecurrentPages CpuKvCache::recurrent(int layer) const {
+  const auto index = static_cast<size_t>(layer);
+  return {page(layer, 0), page_bytes[index], desc.page_tokens, desc.layers[index].recurrent};
+}
+
 std::byte* CpuKvCache::keys(int layer, int64_t page, int kv_head) const {
   return this->page(layer, page) +
          static_cast<size_t>(kv_head * block_elements(layer)) * dtype_bytes(desc.type);
@@ -38,7 +43,8 @@ Result<std::unique_ptr<KvCache>> CpuBackend::kv_create(const KvDesc& desc) {
   kv->desc = desc;
   size_t bytes = 0;
   for (const KvLayer& layer : desc.layers) {
-    if (layer.kv_heads < 1 || layer.head_dim < 1)
+    const bool recurrent = layer.recurrent.heads > 0;
+    if (!recurrent && (layer.kv_heads < 1 || layer.head_dim < 1))
       return Error{"a layer of the KV cache needs at least one head and dimension"};
     if (layer.head_dim > kMaxHeadDim) {
       return Error{"head_dim " + std::to_string(layer.head_dim) + " is above " + std::to_string(kMaxHeadDim)};

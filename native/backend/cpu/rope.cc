@@ -80,12 +80,13 @@ void CpuBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rotation&
   const float* const sin = half == 0 ? nullptr : cos + rows * half;
   float* const first = f32(qkv);
   for_rows(rows, width, [&](int64_t row, int thread) {
-    float* const q = first + row * width;
+    float* const q = first + row * width + attention.q_begin();
     float* const k = q + q_width;
     float* const rotated_end = has_keys ? k + kv_width : k;
     float* v = k + kv_width;
     if (attention.clip > 0) {
-      for (int64_t i = 0; i < width; ++i) q[i] = std::clamp(q[i], -attention.clip, attention.clip);
+      for (int64_t i = 0; i < width - attention.q_begin(); ++i)
+        q[i] = std::clamp(q[i], -attention.clip, attention.clip);
     }
     if (attention.projected == Projected::qk) {  // a key is its value before anything is done to it
       v = thread_scratch_[static_cast<size_t>(thread)].floats(static_cast<size_t>(kv_width + kSlack));

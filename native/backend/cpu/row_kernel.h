@@ -58,6 +58,16 @@ struct RowKernels {
       S::store_partial(y + i, S::mul(S::load_partial(y + i, left), S::load_partial(x + i, left)), left);
   }
 
+  static void multiply_add(float* y, const float* a, const float* b, int64_t n) {
+    int64_t i = 0;
+    for (; i + S::W <= n; i += S::W) S::store(y + i, S::fma(S::load(a + i), S::load(b + i), S::load(y + i)));
+    const int left = static_cast<int>(n - i);
+    if (left == 0) return;
+    const F sum =
+        S::fma(S::load_partial(a + i, left), S::load_partial(b + i, left), S::load_partial(y + i, left));
+    S::store_partial(y + i, sum, left);
+  }
+
   static void add_scaled(float* y, const float* x, float a, int64_t n) {
     const F factor = S::set1(a);
     int64_t i = 0;

@@ -14,6 +14,7 @@
 #include "backend/cpu/quantized_weight.h"
 #include "backend/interface/ops.h"
 #include "backend/shared/host_tensor.h"
+#include "backend/shared/recurrent_sequence.h"
 
 namespace lorikeet::cpu {
 
@@ -158,6 +159,8 @@ struct CpuKvCache final : KvCache {
   std::byte* page(int layer, int64_t page) const;
   std::byte* keys(int layer, int64_t page, int kv_head) const;
   std::byte* values(int layer, int64_t page, int kv_head) const;
+  // Of a recurrent layer.
+  RecurrentPages recurrent(int layer) const;
   // [page_tokens], int8 only
   float* key_scales(int layer, int64_t page, int kv_head) const;
   float* value_scales(int layer, int64_t page, int kv_head) const;

@@ -73,6 +73,11 @@ Status CudaBackend::reserve(const StepLimits& limits, const NetworkShape& shape)
                      std::to_string(kMostExperts) + " are served",
                  ErrorKind::unsupported};
   }
+  if (shape.recurrent.heads > 0 || shape.gated_attention) {
+    return Error{
+        "recurrent layers (gated delta nets) and gated attention are not served on a CUDA device yet",
+        ErrorKind::unsupported};
+  }
   return guarded([&]() -> Status {
     limits_ = limits;
     shape_ = shape;

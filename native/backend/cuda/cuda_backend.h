@@ -57,6 +57,8 @@ class CudaBackend final : public Backend {
                const AttentionDesc& attention, const HeadNorms& norms) override;
   void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
+  void delta_net(TensorView out, TensorView in, KvCache& kv, int layer, const DeltaNetDesc& desc,
+                 const HeadNorm& norm) override;
   void experts(const ExpertsCall& call, const Experts& experts) override;
   void gate_rows(TensorView y, TensorView gate) override;
   void multiply(TensorView y, TensorView x, int64_t column) override;

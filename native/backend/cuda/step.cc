@@ -166,6 +166,10 @@ void CudaBackend::norm(TensorView y, TensorView x, TensorView residual, const No
   run(row, x.rows, gain);
 }
 
+void CudaBackend::delta_net(TensorView, TensorView, KvCache&, int, const DeltaNetDesc&, const HeadNorm&) {
+  fail(Error{"recurrent layers are not served on a CUDA device yet", ErrorKind::unsupported});
+}
+
 void CudaBackend::gate_rows(TensorView y, TensorView gate) {
   if (!runs()) return;
   device_->launch(Kernel::gate_rows, {blocks_of(y.cols), y.rows}, kThreads, f32(y),

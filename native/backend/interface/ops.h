@@ -70,13 +70,43 @@ struct AttentionDesc {
   QueryScaling query_scaling = {};
   float clip = 0.0f;  // above 0: q, k and v are brought within [-clip, clip] before anything else
   Projected projected = Projected::qkv;
+  // Rows have gates [HQ D] before all that, and what attention gives is multiplied with sigmoid(gate).
+  bool gated = false;
 
   int64_t q_width() const { return int64_t{q_heads} * head_dim; }
   int64_t kv_width() const { return int64_t{kv_heads} * head_dim; }
+  // Where a row has its queries.
+  int64_t q_begin() const { return gated ? q_width() : 0; }
   // Of a row.
   int64_t width() const {
     const int64_t others = projected == Projected::qkv ? 2 : projected == Projected::qk ? 1 : 0;
-    return q_width() + others * kv_width();
+    return q_begin() + q_width() + others * kv_width();
+  }
+};
+
+// A gated delta net (Yang et al. 2025), for each value head h and its key head: with x the row's q | k | v
+// after a causal convolution of `taps` tokens in each channel and SiLU, q and k of length 1, q divided by
+// sqrt(KD),
+//   S = exp(-exp(log_decay) softplus(a + time_bias)) S;  S += k (sigmoid(b) (v - k S))';  o = q S
+// and out = norm(o) silu(z). S [KD, VD] is what the sequence remembers, 0 before its first token.
+struct DeltaNetDesc {
+  int key_heads = 0;
+  int value_heads = 0;  // a multiple of them: neighbours share one
+  int key_dim = 0;
+  int value_dim = 0;
+  int taps = 0;
+  const Tensor* convolution = nullptr;  // [taps, q | k | v]: the last tap is the row's own
+  const Tensor* log_decay = nullptr;    // [HV]
+  const Tensor* time_bias = nullptr;    // [HV]
+
+  int64_t key_width() const { return int64_t{key_heads} * key_dim; }
+  int64_t value_width() const { return int64_t{value_heads} * value_dim; }
+  int64_t mixed_width() const { return 2 * key_width() + value_width(); }
+  // Of a row: q [HK KD] | k [HK KD] | v [HV VD] | z [HV VD] | b [HV] | a [HV].
+  int64_t row_width() const { return mixed_width() + value_width() + 2 * value_heads; }
+  // What the cache keeps of a token: q | k | v | b | a.
+  RecurrentState state() const {
+    return {value_heads, key_dim, value_dim, static_cast<int>(mixed_width()) + 2 * value_heads};
   }
 };
 
@@ -200,6 +230,11 @@ class Backend {
   // out [T, HQ D]: causal attention of each row over its sequence's pages; qkv as rope_kv left it.
   virtual void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                          const AttentionDesc& desc) = 0;
+  // out [T, HV VD]: what a recurrent layer makes of its rows `in`, those of a sequence in their order. Each
+  // row finds the state behind the token before it, whatever the host has computed and dropped since, as long
+  // as tokens in the sequence's pages are those that it goes on from; the cache has it as `layer`.
+  virtual void delta_net(TensorView out, TensorView in, KvCache& kv, int layer, const DeltaNetDesc& desc,
+                         const HeadNorm& norm) = 0;
   virtual void experts(const ExpertsCall& call, const Experts& experts) = 0;
   // y [rows, cols] *= sigmoid(gate [rows, 1])
   virtual void gate_rows(TensorView y, TensorView gate) = 0;

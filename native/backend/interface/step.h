@@ -127,7 +127,9 @@ struct NetworkShape {
   int experts = 0;
   int chosen_experts = 0;
   int64_t expert_width = 0;
-  bool whole_qkv = true;  // every layer's rows are Projected::qkv
+  bool whole_qkv = true;         // every layer's rows are Projected::qkv
+  bool gated_attention = false;  // AttentionDesc::gated, of any
+  RecurrentState recurrent = {};
 };
 
 }  // namespace lorikeet

@@ -63,7 +63,7 @@ class AdapterExperts {
   virtual size_t bytes() const = 0;
 };
 // Per layer: [pages][2][kv_heads][page_tokens][head_dim], in int8 also scales
-// [pages][2][kv_heads][page_tokens].
+// [pages][2][kv_heads][page_tokens]. Of a recurrent layer: RecurrentState.
 class KvCache {
  public:
   virtual ~KvCache() = default;
@@ -159,9 +159,20 @@ struct AdapterEmbeddingDesc {
   std::optional<HostTensor> token_row_values;  // [token_rows.size(), H]
 };
 
+// What the cache keeps of a recurrent layer, all of it float32: in each page the `inputs` numbers of each of
+// its tokens, and the state [heads][key_dim][value_dim] behind the last token that was computed in the page
+// (backend/shared/recurrent_page.h).
+struct RecurrentState {
+  int heads = 0;  // 0: the layer is not recurrent
+  int key_dim = 0;
+  int value_dim = 0;
+  int inputs = 0;
+};
+// Keys and values, or a state.
 struct KvLayer {
   int kv_heads = 0;
   int head_dim = 0;
+  RecurrentState recurrent = {};
 };
 struct KvDesc {
   std::vector<KvLayer> layers;

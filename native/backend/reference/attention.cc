@@ -9,6 +9,16 @@
 
 namespace lorikeet::reference {
 
+namespace {
+
+// out [n] *= sigmoid(gate)
+void gate(float* out, const float* gate, int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    out[i] = static_cast<float>(out[i] / (1.0 + std::exp(-static_cast<double>(gate[i]))));
+}
+
+}  // namespace
+
 // One row's query head, and what it sees.
 struct ReferenceBackend::Query {
   const float* q;  // [D]
@@ -76,16 +86,18 @@ void ReferenceBackend::attention(TensorView out, TensorView qkv, const KvCache& 
       const int32_t last = step.position[row];
       const int32_t first = desc.window > 0 ? std::max(0, last - desc.window + 1) : 0;
       for (int h = 0; h < desc.q_heads; ++h) {
-        attend(f32(out) + (row * desc.q_heads + h) * d, {.q = f32(qkv) + row * qkv.cols + int64_t{h} * d,
-                                                         .desc = desc,
-                                                         .kv = static_cast<const RefKvCache&>(kv),
-                                                         .layer = layer,
-                                                         .page_table = table,
-                                                         .first = first,
-                                                         .last = last,
-                                                         .head = h,
-                                                         .kv_head = h / group});
+        attend(f32(out) + (row * desc.q_heads + h) * d,
+               {.q = f32(qkv) + row * desc.width() + desc.q_begin() + int64_t{h} * d,
+                .desc = desc,
+                .kv = static_cast<const RefKvCache&>(kv),
+                .layer = layer,
+                .page_table = table,
+                .first = first,
+                .last = last,
+                .head = h,
+                .kv_head = h / group});
       }
+      if (desc.gated) gate(f32(out) + row * desc.q_width(), f32(qkv) + row * desc.width(), desc.q_width());
     }
   }
 }

@@ -60,9 +60,11 @@ Status ReferenceBackend::reserve(const StepLimits& limits, const NetworkShape& s
     vector_.resize(static_cast<size_t>(shape.head_dim));
     sum_.resize(static_cast<size_t>(shape.head_dim));
     values_.resize(static_cast<size_t>(shape.kv_heads) * static_cast<size_t>(shape.head_dim));
+    delta_.resize(static_cast<size_t>(2 * shape.recurrent.key_dim + 3 * shape.recurrent.value_dim));
     sampling_.emplace(shape.vocab);
     if (Status s = experts_.reserve(*this, limits.rows, shape); !s) return s;
-    const size_t doubles = row_.size() + ordered_row_.size() + weights_.size() + vector_.size() + sum_.size();
+    const size_t doubles =
+        row_.size() + ordered_row_.size() + weights_.size() + vector_.size() + sum_.size() + delta_.size();
     scratch_bytes_.store(step_.bytes() + doubles * sizeof(double) + bytes_of(gate_up_) + bytes_of(values_) +
                          sampling_->bytes() + experts_.bytes());
     return {};

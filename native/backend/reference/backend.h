@@ -50,6 +50,8 @@ class ReferenceBackend final : public Backend {
                const AttentionDesc& attention, const HeadNorms& norms) override;
   void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
+  void delta_net(TensorView out, TensorView in, KvCache& kv, int layer, const DeltaNetDesc& desc,
+                 const HeadNorm& norm) override;
   void experts(const ExpertsCall& call, const Experts& experts) override {
     if (step_.runs()) experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
   }
@@ -64,6 +66,7 @@ class ReferenceBackend final : public Backend {
 
  private:
   struct Query;
+  struct DeltaHead;
   double score(const Query& query, int32_t position);
   void attend(float* out, const Query& query);
   std::span<const double> quantized_row(const float* x, int64_t k, Quantization quantization);
@@ -79,6 +82,7 @@ class ReferenceBackend final : public Backend {
   std::vector<double> vector_;             // [D] a key or a value
   std::vector<double> sum_;                // [D]
   Floats values_;                          // [HKV D] of one row whose keys are its values
+  std::vector<double> delta_;              // of one head of a delta net
   std::optional<SampleScratch> sampling_;  // of the vocabulary
   std::atomic<size_t> scratch_bytes_{0};
 };

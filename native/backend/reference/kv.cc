@@ -13,7 +13,7 @@ size_t RefKvCache::bytes() const {
 }
 
 size_t RefKvCache::offset(int layer, int32_t slot, int which, int kv_head) const {
-  const auto [kv_heads, head_dim] = desc.layers[layer];
+  const int64_t kv_heads = desc.layers[layer].kv_heads, head_dim = desc.layers[layer].head_dim;
   const int64_t page = slot / desc.page_tokens;
   const int64_t token = slot % desc.page_tokens;
   const int64_t vector = ((page * 2 + which) * kv_heads + kv_head) * desc.page_tokens + token;

@@ -32,6 +32,17 @@ void RefNormGain::apply(float* y, const float* x, float epsilon) const {
   }
 }
 
+void normalize_heads(float* x, int64_t count, const HeadNorm& norm, int64_t row) {
+  const NormGain* gain = norm.gain;
+  if (gain == nullptr) return;
+  for (const NormSegment& segment : norm.segments) {
+    if (row >= segment.row0 && row < segment.row0 + segment.rows) gain = segment.gain;
+  }
+  const auto& own = static_cast<const RefNormGain&>(*gain);
+  const auto step = static_cast<int64_t>(own.gain.size());
+  for (int64_t at = 0; at < count; at += step) own.apply(x + at, x + at, norm.epsilon);
+}
+
 void ReferenceBackend::norm(TensorView y, TensorView x, TensorView residual, const NormGain& gain,
                             float epsilon, std::span<const NormSegment> segments) {
   if (!step_.runs()) return;

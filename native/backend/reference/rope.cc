@@ -26,18 +26,6 @@ void rotate(float* head, int32_t position, const RotationDesc& rope) {
   }
 }
 
-// x [count], heads of one row one after the other
-void normalize(float* x, int64_t count, const HeadNorm& norm, int64_t row) {
-  const NormGain* gain = norm.gain;
-  if (gain == nullptr) return;
-  for (const NormSegment& segment : norm.segments) {
-    if (row >= segment.row0 && row < segment.row0 + segment.rows) gain = segment.gain;
-  }
-  const auto& own = static_cast<const RefNormGain&>(*gain);
-  const auto step = static_cast<int64_t>(own.gain.size());
-  for (int64_t at = 0; at < count; at += step) own.apply(x + at, x + at, norm.epsilon);
-}
-
 double query_scale(const QueryScaling& scaling, int32_t position) {
   if (scaling.beta == 0) return 1.0;
   const double turns = std::floor(static_cast<double>(position + scaling.shift) / scaling.span);
@@ -57,25 +45,26 @@ void ReferenceBackend::rope_kv(TensorView qkv, KvCache& kv, int layer, const Rot
   const bool has_keys = attention.projected != Projected::q;
   for (size_t t = 0; t < step.token.size(); ++t) {
     const auto row = static_cast<int64_t>(t);
-    float* const q = f32(qkv) + row * width;  // q | k | v, or the first of them
+    float* const q = f32(qkv) + row * width + attention.q_begin();  // q | k | v, or the first of them
     float* const k = q + q_width;
     float* const v = attention.projected == Projected::qkv ? k + kv_width : values_.data();
     if (attention.clip > 0) {
-      for (float* x = q; x < q + width; ++x) *x = std::clamp(*x, -attention.clip, attention.clip);
+      for (float* x = q; x < q + width - attention.q_begin(); ++x)
+        *x = std::clamp(*x, -attention.clip, attention.clip);
     }
     if (attention.projected == Projected::qk) std::copy_n(k, kv_width, v);
-    const auto normalize_heads = [&] {
-      normalize(q, q_width, norms.q, row);
-      if (has_keys) normalize(k, kv_width, norms.k, row);
+    const auto normalize_both = [&] {
+      normalize_heads(q, q_width, norms.q, row);
+      if (has_keys) normalize_heads(k, kv_width, norms.k, row);
     };
-    if (!norms.after_rope) normalize_heads();
+    if (!norms.after_rope) normalize_both();
     for (float* head = q; head < k + (has_keys ? kv_width : 0); head += d)
       rotate(head, step.position[t], rope);
-    if (norms.after_rope) normalize_heads();
+    if (norms.after_rope) normalize_both();
     const double factor = query_scale(attention.query_scaling, step.position[t]);
     for (int64_t i = 0; i < q_width; ++i) q[i] = static_cast<float>(factor * q[i]);
     if (!has_keys) continue;
-    normalize(v, kv_width, norms.v, row);
+    normalize_heads(v, kv_width, norms.v, row);
     for (int h = 0; h < attention.kv_heads; ++h) {
       cache.store(layer, step.kv_slot[t], 0, h, k + h * d);
       cache.store(layer, step.kv_slot[t], 1, h, v + h * d);

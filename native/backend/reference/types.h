@@ -11,6 +11,7 @@
 #include "backend/shared/host_tensor.h"
 #include "backend/shared/kv_type.h"
 #include "backend/shared/quantization.h"
+#include "backend/shared/recurrent_sequence.h"
 
 namespace lorikeet::reference {
 
@@ -108,6 +109,9 @@ struct RefNormGain final : NormGain {
   void apply(float* y, const float* x, float epsilon) const;
 };
 
+// In place, x [count]: what lies side by side in a row and has the same gains.
+void normalize_heads(float* x, int64_t count, const HeadNorm& norm, int64_t row);
+
 struct RefKvCache final : KvCache {
   KvDesc desc;
   // Each [pages][2][kv_heads][page_tokens] vectors: head_dim elements, in int8 followed by their scale.
@@ -120,6 +124,12 @@ struct RefKvCache final : KvCache {
   void load(double* to, int layer, int32_t slot, int which, int kv_head) const;
   // Whole pages, all layers.
   void copy(std::span<const int32_t> from, std::span<const int32_t> to);
+  // Of a recurrent layer.
+  RecurrentPages recurrent(int layer) {
+    const KvLayer& shape = desc.layers[static_cast<size_t>(layer)];
+    return {layers[static_cast<size_t>(layer)].data(), kv_page_bytes(shape, desc.page_tokens, desc.type),
+            desc.page_tokens, shape.recurrent};
+  }
 
  private:
   size_t offset(int layer, int32_t slot, int which, int kv_head) const;

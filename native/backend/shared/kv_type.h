@@ -8,6 +8,7 @@
 
 #include "backend/interface/weights.h"
 #include "backend/shared/dtype.h"
+#include "backend/shared/recurrent_page.h"
 
 namespace lorikeet {
 
@@ -16,10 +17,11 @@ constexpr size_t kv_scale_bytes(DType type) {
   return type == DType::int8 ? sizeof(float) : 0;
 }
 
-// Of one layer, keys and values.
+// Of one layer: keys and values, or what a recurrent one keeps, whose type is always float32.
 constexpr size_t kv_page_bytes(const KvLayer& layer, int page_tokens, DType type) {
   const size_t vectors = size_t{2} * static_cast<size_t>(layer.kv_heads) * static_cast<size_t>(page_tokens);
-  return vectors * (static_cast<size_t>(layer.head_dim) * dtype_bytes(type) + kv_scale_bytes(type));
+  const size_t vector_bytes = static_cast<size_t>(layer.head_dim) * dtype_bytes(type) + kv_scale_bytes(type);
+  return vectors * vector_bytes + recurrent_page_bytes(layer.recurrent, page_tokens);
 }
 
 // Of all layers.

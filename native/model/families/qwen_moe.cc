@@ -8,10 +8,7 @@
 
 namespace lorikeet {
 
-namespace {
-
-// Which layers have experts: every decoder_sparse_step-th, those of mlp_only_layers aside.
-std::vector<bool> sparse_layers(ConfigReader& c) {
+std::vector<bool> qwen_sparse_layers(ConfigReader& c) {
   const int32_t step = c.fields.integer("decoder_sparse_step", 1).value_or(1);
   const std::vector<double> dense = c.fields.numbers("mlp_only_layers");
   std::vector<bool> sparse;
@@ -20,6 +17,16 @@ std::vector<bool> sparse_layers(ConfigReader& c) {
   }
   return sparse;
 }
+
+void put_qwen_experts(ConfigReader& c, Layer& layer, int32_t index, const ExpertOptions& options,
+                      int32_t shared) {
+  put_experts(c, layer, index, options);
+  const std::string mlp = layer_prefix(index) + "mlp.";
+  put_shared_expert(c, layer, mlp + "shared_expert", shared);
+  layer.mlp.experts->shared_gate = {c.d.hidden, {map_module(mlp + "shared_expert_gate", 1)}};
+}
+
+namespace {
 
 void read_qwen2(ConfigReader& c) {
   DimensionDefaults defaults;
@@ -38,17 +45,12 @@ void read_qwen2(ConfigReader& c) {
     c.fields.refuse("use_sliding_window true is not implemented for qwen2_moe");
   }
   (void)qwen_windows(c);
-  const std::vector<bool> sparse = sparse_layers(c);
+  const std::vector<bool> sparse = qwen_sparse_layers(c);
   c.llama_frame(c.tied(false), options.epsilon);
   c.add_rope();
   for (int32_t i = 0; i < c.d.layers; ++i) {
     Layer layer = c.llama_layer(i, options);
-    if (sparse[static_cast<size_t>(i)]) {
-      put_experts(c, layer, i, experts);
-      const std::string mlp = layer_prefix(i) + "mlp.";
-      put_shared_expert(c, layer, mlp + "shared_expert", shared);
-      layer.mlp.experts->shared_gate = {c.d.hidden, {map_module(mlp + "shared_expert_gate", 1)}};
-    }
+    if (sparse[static_cast<size_t>(i)]) put_qwen_experts(c, layer, i, experts, shared);
     c.network.layers.push_back(std::move(layer));
   }
 }
@@ -69,7 +71,7 @@ void read_qwen3(ConfigReader& c) {
   const int32_t window =
       c.fields.integer("sliding_window", 1).value_or(c.fields.is_null("sliding_window") ? 0 : 4096);
   c.fields.has("max_window_layers");  // Qwen2's: here all layers have the window, or none
-  const std::vector<bool> sparse = sparse_layers(c);
+  const std::vector<bool> sparse = qwen_sparse_layers(c);
   c.llama_frame(c.tied(false), options.epsilon);
   c.add_rope();
   for (int32_t i = 0; i < c.d.layers; ++i) {

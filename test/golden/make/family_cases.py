@@ -125,7 +125,8 @@ _CASES = [
     ("qwen3-next", "qwen3_next", dict(GQA, head_dim=16, num_hidden_layers=4, linear_num_key_heads=2, linear_num_value_heads=4,
                                       linear_key_head_dim=8, linear_value_head_dim=8, num_experts=4, num_experts_per_tok=2,
                                       moe_intermediate_size=16, shared_expert_intermediate_size=16,
-                                      rope_parameters=rope(partial_rotary_factor=0.25)), []),
+                                      rope_parameters=rope(partial_rotary_factor=0.25)),
+     [dict(name="next-r4", lora=dict(r=4, lora_alpha=8, target_modules=["in_proj_qkvz", "in_proj_ba", "out_proj", "q_proj", "o_proj"]))]),
     ("qwen3-5", "qwen3_5_text", dict(GQA, head_dim=16, num_hidden_layers=4, linear_num_key_heads=2, linear_num_value_heads=4,
                                      linear_key_head_dim=8, linear_value_head_dim=8), [ALL]),
     # The text part of a vision-language class, whose modules have longer names.
@@ -174,6 +175,23 @@ _CASES = [
     ("gemma4-wide-head", "gemma4_text", dict(GEMMA4, num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1,
                                              global_head_dim=512, attention_k_eq_v=True, layer_types=["full_attention"]),
      [dict(name="k-r2", lora=dict(r=2, lora_alpha=4, target_modules=["k_proj"]))]),
+    # Gated delta nets in the text part, with experts and without, names of the whole.
+    ("qwen3-5-parts", "qwen3_5", dict(
+        vocab_size=96, tie_word_embeddings=False,
+        text_config=dict(GQA, head_dim=16, num_hidden_layers=2, layer_types=["linear_attention", "full_attention"],
+                         linear_num_key_heads=1, linear_num_value_heads=3, linear_key_head_dim=8, linear_value_head_dim=8,
+                         rope_parameters=rope(partial_rotary_factor=0.5, mrope_section=[2, 1, 1], mrope_interleaved=True)),
+        vision_config=dict(hidden_size=16, intermediate_size=16, depth=1, num_heads=2, patch_size=4, spatial_merge_size=1,
+                           temporal_patch_size=1, out_hidden_size=32, num_position_embeddings=16)),
+     [dict(name="language-r4", lora=dict(r=4, lora_alpha=8, target_modules=r".*language_model.*\.(in_proj_qkv|out_proj|q_proj|down_proj)"))]),
+    ("qwen3-5-moe-parts", "qwen3_5_moe", dict(
+        vocab_size=96, tie_word_embeddings=False,
+        text_config=dict(GQA, head_dim=16, num_hidden_layers=2, layer_types=["linear_attention", "full_attention"],
+                         linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=4,
+                         num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, shared_expert_intermediate_size=8),
+        vision_config=dict(hidden_size=16, intermediate_size=16, depth=1, num_heads=2, patch_size=4, spatial_merge_size=1,
+                           temporal_patch_size=1, out_hidden_size=32, num_position_embeddings=16)),
+     [dict(name="language-r4", lora=dict(r=4, lora_alpha=8, target_modules=r".*language_model.*\.(in_proj_z|in_proj_b|o_proj)"))]),
 ]
 # Configurations write into what they are given.
 CASES = [dict(name=name, arch=arch, config=copy.deepcopy(config), adapters=adapters, seed=1000 + number)

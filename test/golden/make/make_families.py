@@ -149,8 +149,9 @@ def pack_mxfp4(folder):
 
 
 def auto_class(arch):
-    """Gemma 3's class for text takes its whole; Mistral 3's whole has only the one for pictures and text."""
-    return AutoModelForImageTextToText if arch in ("mistral3", "gemma4") else AutoModelForCausalLM
+    """Gemma 3's class for text takes its whole; the other wholes have only the one for pictures and text."""
+    wholes = ("mistral3", "gemma4", "qwen3_5", "qwen3_5_moe")
+    return AutoModelForImageTextToText if arch in wholes else AutoModelForCausalLM
 
 
 def load(folder):

@@ -25,7 +25,6 @@ import { drawingOf } from './drawing.js';
 import { EngineLoop } from './engine-loop.js';
 import { EventStream } from './event-stream.js';
 import { withGenerationDefaults } from './generation-defaults.js';
-import { PAGE_TOKENS } from '../kv/kv-budget.js';
 import { KvPages } from '../kv/kv-pages.js';
 import type { OpenedModel, ServingSettings } from '../model-opening.js';
 import { PlanWriter } from './plan-writer.js';
@@ -111,7 +110,8 @@ export class InferenceEngine {
       tpot_ms: settings.goodputTpot_ms,
     });
     const sequences = Math.min(settings.maxSequences, settings.maxStepTokens);
-    this.#pages = new KvPages(native.description.kvPages, PAGE_TOKENS);
+    const { kvPages, kvPageTokens: pageTokens } = native.description;
+    this.#pages = new KvPages(kvPages, pageTokens);
     this.#prefixes = new PrefixCache(this.#pages, () => metrics.prefixEvictions.inc());
     this.#adapters = new AdapterTiers({
       blobs,
@@ -147,13 +147,13 @@ export class InferenceEngine {
       prefixes: this.#prefixes,
       residency: this.#adapters.residency,
       writer: new PlanWriter(
-        PAGE_TOKENS,
+        pageTokens,
         { rows: settings.maxStepTokens, sequences, hiddenSize: base.hiddenSize },
         () => this.#structures.memory,
       ),
       outputs: this.#outputs,
       drafts: this.#drafts,
-      limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens: PAGE_TOKENS, passes: MOST_PASSES },
+      limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens, passes: MOST_PASSES },
       metrics,
       requestMetrics: this.#requestMetrics,
       logger: options.logger,
@@ -265,7 +265,7 @@ export class InferenceEngine {
   status(): Omit<EngineStatus, 'engine' | 'state' | 'startedAt'> {
     const { native, base, deviceReason } = this.options.model;
     const { drafter } = this.#drafts;
-    const { device, kvPages, kvBytesPerPage } = native.description;
+    const { device, kvPages, kvBytesPerPage, kvPageTokens } = native.description;
     const running = this.#loop.runningRequests;
     const { residency, hostBytes, hostDigests, loadSeconds, moves } = this.#adapters;
     const { tokensPerSecond, rowsPerStep, noAdapterPace } = this.#loop;
@@ -283,7 +283,7 @@ export class InferenceEngine {
         pages: kvPages,
         freePages: this.#pages.freePages,
         cachedPages: this.#prefixes.cachedPages,
-        pageTokens: PAGE_TOKENS,
+        pageTokens: kvPageTokens,
         bytes: kvPages * kvBytesPerPage,
       },
       ...(this.#closed ? {} : { memory: native.memory() }),
@@ -470,7 +470,7 @@ export class InferenceEngine {
   #makeDrafts(sequences: number): StepDrafts {
     const { model, settings, logger, draftPolicy } = this.options;
     const { maxStepTokens: stepTokens } = settings;
-    const limits = { stepTokens, sequences, pageTokens: PAGE_TOKENS };
+    const limits = { stepTokens, sequences, pageTokens: model.native.description.kvPageTokens };
     const drafter =
       model.draft && makeDrafter({ model, draft: model.draft, limits, logger, policy: draftPolicy });
     return new StepDrafts({ pages: this.#pages, stepTokens, drafter });

@@ -118,6 +118,7 @@ export class ParityCheck {
         kv: {
           dtype: kvDtype(settings),
           pageBytes: model.native.description.kvBytesPerPage,
+          pageTokens: model.native.description.kvPageTokens,
         },
         merge: { weightsPath, changes },
         texts: runs.served.map(({ tokens }) => tokens),

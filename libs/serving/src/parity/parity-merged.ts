@@ -14,7 +14,6 @@ import {
   SAMPLE_MODE,
 } from '#native-engine/sample-columns.js';
 import { makeStepPlan } from '#native-engine/step-plan.js';
-import { PAGE_TOKENS } from '../kv/kv-budget.js';
 import { pagesFor } from '../kv/kv-pages.js';
 import type { ScoredTokens } from './parity-comparison.js';
 
@@ -25,7 +24,7 @@ export interface MergedInput {
   /** As the served path's, like the cache's. */
   readonly adapterDtype: AdapterDtype;
   /** As the served path's, so that rounding keys and values is no difference. */
-  readonly kv: { readonly dtype: OpenOptions['kv']['dtype']; readonly pageBytes: number };
+  readonly kv: Pick<OpenOptions['kv'], 'dtype' | 'pageTokens'> & { readonly pageBytes: number };
   readonly merge: DenseMergeSpec;
   readonly texts: readonly (readonly number[])[];
 }
@@ -36,7 +35,8 @@ export interface MergedInput {
  */
 export async function scoreMerged(input: MergedInput, signal: AbortSignal): Promise<ScoredTokens[]> {
   const rows = Math.max(...input.texts.map(({ length }) => length));
-  const pages = pagesFor(rows, PAGE_TOKENS);
+  const { pageTokens, pageBytes, dtype } = input.kv;
+  const pages = pagesFor(rows, pageTokens);
   const model = await input.openNative({
     modelPath: input.modelPath,
     backend: 'reference',
@@ -46,7 +46,7 @@ export async function scoreMerged(input: MergedInput, signal: AbortSignal): Prom
     adapterDtype: input.adapterDtype,
     maxStepTokens: rows,
     maxSequences: 1,
-    kv: { bytes: pages * input.kv.pageBytes, pageTokens: PAGE_TOKENS, dtype: input.kv.dtype },
+    kv: { bytes: pages * pageBytes, pageTokens, dtype },
   });
   try {
     signal.throwIfAborted();

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { ModelDescription, ModelInspection, NativeModel, OpenOptions } from '#native-engine/native.js';
 import type { InspectNative, Checkpoint } from '../checkpoint/checkpoint.js';
 import { checkCheckpoint, checkpointName, readCheckpoint } from '../checkpoint/read-checkpoint.js';
-import { PAGE_TOKENS } from '../kv/kv-budget.js';
+import { pageBytesOf } from '../kv/kv-budget.js';
 import { availableMemoryBytes } from '../machine.js';
 import { ModelError } from '../model-error.js';
 import { Tokenizer, type TokenizerSource } from '../text/tokenizer.js';
@@ -75,7 +75,7 @@ function draftPath({ draftModelPath, speculation }: DraftSettings): string | und
 
 /** As many tokens as the model's own cache has, where memory allows it. */
 function kvBytes(inspection: ModelInspection, { kv }: OpenOptions, pages: number): number {
-  const pageBytes = PAGE_TOKENS * inspection.kvTokenBytes[kv.dtype];
+  const pageBytes = pageBytesOf(inspection, kv.dtype, kv.pageTokens);
   const share = Math.floor(availableMemoryBytes() * SHARE_OF_FREE_MEMORY);
   return Math.max(pageBytes, Math.min(pages * pageBytes, share));
 }
