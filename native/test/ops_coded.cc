@@ -247,7 +247,7 @@ TEST_CASE("a coded map in integers serves adapters, beside parts in float32 and 
   }
 }
 
-TEST_CASE("codes that the product in integers does not take see the activations as they are") {
+TEST_CASE("a coded map sees the activations as they are where integers cannot multiply its codes") {
   Random random(309);
   for (const CodedFormat& format : formats_of(random, 96)) {
     const LinearCase base = integer_linear(random, 96, {70}, format);
@@ -281,7 +281,7 @@ TEST_CASE("a coded row in integers has the same bits under every instruction set
   }
 }
 
-TEST_CASE("sums in integers hold where every code and every activation is as large as it can be") {
+TEST_CASE("a coded map holds its sums where every code and every activation is as large as can be") {
   Random random(311);
   CodedFormat format = format_of(CodeKind::integer, 4, 512, 256);
   for (const float zero : {0.0f, 255.0f}) {
@@ -300,7 +300,7 @@ TEST_CASE("sums in integers hold where every code and every activation is as lar
   }
 }
 
-TEST_CASE("an activation that is not finite reaches the results of a coded map in integers, in its own row") {
+TEST_CASE("a coded map in integers passes on an activation that is not finite, in its own row") {
   Random random(312);
   const LinearCase base = integer_linear(random, 300, {40}, format_of(CodeKind::integer, 4, 300, 128));
   auto x = random_floats(random, 3 * base.k);
