@@ -362,7 +362,7 @@ describe('options of npm run bench', () => {
 
   it('refuses what it does not know and says what it expected', () => {
     expect(() => readBenchOptions(['--only', 'kernel'], {})).toThrow(
-      'expected kernels, steps, serving, peers, many',
+      'expected kernels, steps, device, serving, peers, many',
     );
     expect(() => readBenchOptions(['--rounds', '0'], {})).toThrow('expected a whole number from 1');
     expect(() => readBenchOptions(['--fast'], {})).toThrow('--fast');
