@@ -6,7 +6,7 @@ import { Shell } from '../parts/shell';
 export function AsCode({ path, body }: { path: string; body: object }) {
   const call = { base: window.location.origin, path, body };
   return (
-    <Tabs defaultValue="curl" variant="outline">
+    <Tabs defaultValue="curl" variant="outline" keepMounted={false}>
       <Tabs.List>
         <Tabs.Tab value="curl">curl</Tabs.Tab>
         <Tabs.Tab value="python">Python</Tabs.Tab>

@@ -1,10 +1,11 @@
-import { Button, Group, SimpleGrid, Stack, TagsInput, Text, Textarea } from '@mantine/core';
+import { Button, Group, SimpleGrid, Stack, TagsInput, Text } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
 import { NO_ANSWER, streamAnswer } from '../api/chat-stream';
 import { useModels } from '../api/models';
 import { ErrorNote } from '../parts/error-note';
 import { matches } from '../parts/matches';
+import { GrowingText } from '../parts/growing-text';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { useActing } from '../tenant';
@@ -96,9 +97,8 @@ function Board() {
         onChange={(value) => change({ models: value.join(',') })}
       />
       {!search.set && (
-        <Textarea
+        <GrowingText
           label="Prompts, one a line"
-          autosize
           minRows={3}
           maxRows={12}
           value={text}

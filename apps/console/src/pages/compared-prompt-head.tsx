@@ -1,7 +1,8 @@
-import { ActionIcon, Group, Select, Text, Textarea, TextInput, Tooltip } from '@mantine/core';
+import { ActionIcon, Group, Select, Text, TextInput, Tooltip } from '@mantine/core';
 import { IconTrash } from '@tabler/icons-react';
 import type { EvaluationCase } from '#contracts/promotion.js';
 import { type ComparedPrompt, editable, edited, type Expectation, NO_EXPECTATION } from './compared-prompts';
+import { GrowingText } from '../parts/growing-text';
 
 const MATCHES = [
   { value: 'exact', label: 'is exactly' },
@@ -47,10 +48,9 @@ function EditedPrompt({
           </Text>
         ))}
       <Group gap="xs" mb="xs" wrap="nowrap" align="flex-start">
-        <Textarea
+        <GrowingText
           aria-label={`Prompt ${Number(prompt.key) + 1}`}
           placeholder="Prompt"
-          autosize
           minRows={1}
           maxRows={8}
           flex={1}

@@ -8,7 +8,6 @@ import {
   Stack,
   Switch,
   Text,
-  Textarea,
 } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useNavigate, useSearch } from '@tanstack/react-router';
@@ -19,6 +18,7 @@ import { useReplay } from '../api/replay';
 import { Answer } from '../parts/answer';
 import { ErrorNote } from '../parts/error-note';
 import { count, milliseconds } from '../parts/format';
+import { GrowingText } from '../parts/growing-text';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { later } from '../parts/later';
@@ -156,9 +156,8 @@ function Board() {
         {more && mode === 'chat' && <Tools value={tools} onChange={setTools} />}
       </Collapse>
       {mode === 'chat' && (
-        <Textarea
+        <GrowingText
           label="System"
-          autosize
           minRows={1}
           maxRows={6}
           value={system}
@@ -178,10 +177,9 @@ function Board() {
             )}
           </Paper>
         ))}
-      <Textarea
+      <GrowingText
         label={mode === 'chat' ? 'Message' : 'Prompt'}
         description="Ctrl Enter sends"
-        autosize
         minRows={3}
         maxRows={16}
         value={input}

@@ -11,13 +11,22 @@ export function bytes(value: number | null | undefined): string {
   return `${amount >= 100 || unit === 0 ? Math.round(amount) : amount.toFixed(1)} ${UNITS[unit]}`;
 }
 
-const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
-const whole = new Intl.NumberFormat('en');
+/** Made when it is first needed: the first formatter of a page loads the browser's data, 20 ms and more on a slow machine. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+const compact = once(() => new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }));
+const whole = once(() => new Intl.NumberFormat('en'));
 
 /** 1,234 as it is; 1,234,567 as 1.2M. */
 export function count(value: number | null | undefined): string {
   if (value === null || value === undefined) return '–';
-  return Math.abs(value) < 100_000 ? whole.format(value) : compact.format(value);
+  return Math.abs(value) < 100_000 ? whole().format(value) : compact().format(value);
 }
 
 export function milliseconds(value: number | null | undefined): string {
@@ -33,7 +42,7 @@ export function percent(share: number | null | undefined): string {
   return `${(share * 100).toFixed(share >= 0.9995 || share === 0 ? 0 : 1)} %`;
 }
 
-const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'narrow' });
+const relative = once(() => new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'narrow' }));
 const STEPS = [
   ['year', 365 * 86_400],
   ['month', 30 * 86_400],
@@ -46,9 +55,9 @@ const STEPS = [
 export function ago(time: string, now_ms = Date.now()): string {
   const seconds = (Date.parse(time) - now_ms) / 1000;
   for (const [unit, length] of STEPS) {
-    if (Math.abs(seconds) >= length) return relative.format(Math.round(seconds / length), unit);
+    if (Math.abs(seconds) >= length) return relative().format(Math.round(seconds / length), unit);
   }
-  return Math.abs(seconds) < 5 ? 'now' : relative.format(Math.round(seconds), 'second');
+  return Math.abs(seconds) < 5 ? 'now' : relative().format(Math.round(seconds), 'second');
 }
 
 /** `0.0042 USD`: small amounts keep the digits that tell them apart. */

@@ -1,4 +1,5 @@
-import { Select, Stack, Textarea } from '@mantine/core';
+import { Select, Stack } from '@mantine/core';
+import { GrowingText } from './growing-text';
 import { STRUCTURES, type Structure } from './structure-body';
 
 const FORMS: Partial<Record<Structure['kind'], { label: string; description: string; example: string }>> = {
@@ -32,14 +33,13 @@ export function StructureForm({
         onChange={(kind) => onChange({ kind: kind as Structure['kind'], text: '' })}
       />
       {form && (
-        <Textarea
+        <GrowingText
           label={form.label}
           description={form.description}
           placeholder={form.example}
-          autosize
           minRows={2}
           maxRows={12}
-          styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)' } }}
+          monospace
           value={value.text}
           onChange={(event) => onChange({ ...value, text: event.currentTarget.value })}
         />

@@ -1,4 +1,4 @@
-import { Textarea } from '@mantine/core';
+import { GrowingText } from './growing-text';
 
 const EXAMPLE =
   '[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]';
@@ -6,11 +6,10 @@ const EXAMPLE =
 /** The tools of a chat, as OpenAI has them. */
 export function Tools({ value, onChange }: { value: string; onChange: (value: string) => void }) {
   return (
-    <Textarea
+    <GrowingText
       label="Tools"
       description="JSON, as OpenAI has them: an array of functions with the schemas of their parameters"
       placeholder={EXAMPLE}
-      autosize
       minRows={2}
       maxRows={12}
       mt="xs"
