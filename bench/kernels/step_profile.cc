@@ -110,11 +110,18 @@ class TimedBackend final : public Backend {
   void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer, const AttentionDesc& desc) override {
     timed("attention", [&] { inner_.attention(out, qkv, kv, layer, desc); });
   }
+  void delta_net(TensorView out, TensorView in, KvCache& kv, int layer, const DeltaNetDesc& desc,
+                 const HeadNorm& norm) override {
+    timed("delta_net", [&] { inner_.delta_net(out, in, kv, layer, desc, norm); });
+  }
   void experts(const ExpertsCall& call, const Experts& experts) override {
     timed("experts", [&] { inner_.experts(call, experts); });
   }
   void gate_rows(TensorView y, TensorView gate) override {
     timed("elementwise", [&] { inner_.gate_rows(y, gate); });
+  }
+  void multiply(TensorView y, TensorView x, int64_t column) override {
+    timed("elementwise", [&] { inner_.multiply(y, x, column); });
   }
   void add_scaled(TensorView y, TensorView x, float factor) override {
     timed("elementwise", [&] { inner_.add_scaled(y, x, factor); });
@@ -300,7 +307,10 @@ int main(int argc, char** argv) {
   Checkpoint checkpoint = must(Checkpoint::open(path));
   const Weights weights = must(load_weights(network, checkpoint, *inner, quantization));
   TimedBackend backend(*inner);
-  const std::array<const char*, kLinearSites> sites{"qkv", "o", "router", "shared_gate", "gate_up", "down"};
+  // By LinearSite; deduced, so that a site without a name does not compile below.
+  constexpr std::array sites{"qkv", "o", "delta_in", "delta_out", "router", "shared_gate", "gate_up", "down",
+                             "input_gate", "input_projection"};
+  static_assert(sites.size() == kLinearSites);
   for (const LayerWeights& layer : weights.layers) {
     for (size_t site = 0; site < kLinearSites; ++site) {
       if (layer.linear[site]) backend.names[layer.linear[site].get()] = sites[site];

@@ -13,6 +13,9 @@ const AT_ONCE = [1, 4, 32];
 /** Long enough that steps, not prompts, are what is compared. */
 const NEW_TOKENS = 192;
 const PROMPT_TOKENS = 64;
+/** A wave of few takes a second or so, and from one to the next the machine may be half as fast: then many are compared. */
+const WAVES = { few: 15, many: 5 };
+const MANY = 16;
 const OFF = { speculation: {} };
 const ON = { speculation: { draft: { max_draft: 8 } } };
 
@@ -62,7 +65,8 @@ async function compare(product, count, { shape, rounds, quick }) {
   const off = [];
   /** @type {number[]} */
   const on = [];
-  for (let round = 0; round < rounds; round++) {
+  const waves = quick ? rounds : Math.max(rounds, count < MANY ? WAVES.few : WAVES.many);
+  for (let round = 0; round < waves; round++) {
     off.push(await wave(OFF));
     on.push(await wave(ON));
   }
