@@ -35,7 +35,7 @@ afterEach(async () => {
   fixture = undefined;
 });
 const open = async (options: ParityFixtureOptions): Promise<ParityFixture> =>
-  (fixture = await ParityFixture.open(options));
+  (fixture = await ParityFixture.open({ textPolicy: eagerDrafts(8), ...options }));
 
 const requestOf = (tokens: readonly number[], fields: Partial<GenerateRequest> = {}): GenerateRequest =>
   generateRequest(

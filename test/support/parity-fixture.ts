@@ -32,6 +32,7 @@ export interface ParityFixtureOptions {
   /** Stands between the engine and the native model that serves, to break it. */
   readonly wrap?: (native: NativeModel) => NativeModel;
   readonly draftPolicy?: InferenceEngineOptions['draftPolicy'];
+  readonly textPolicy?: InferenceEngineOptions['textPolicy'];
 }
 
 type Accepted = Extract<Validation, { verdict: 'accepted' }>;
@@ -52,6 +53,7 @@ export class ParityFixture {
     env = {},
     wrap = (native) => native,
     draftPolicy,
+    textPolicy,
   }: ParityFixtureOptions): Promise<ParityFixture> {
     const folder = mkdtempSync(join(tmpdir(), 'lorikeet-parity-'));
     const blobs = await FileBlobStore.open(folder);
@@ -76,6 +78,7 @@ export class ParityFixture {
       registry,
       logger: pino({ level: 'silent' }),
       ...(draftPolicy ? { draftPolicy } : {}),
+      ...(textPolicy ? { textPolicy } : {}),
     });
     const check = new ParityCheck({ engine, model, settings, openNative, blobs, registry });
     return new ParityFixture(folder, blobs, model, engine, check, registry);

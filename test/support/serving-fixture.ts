@@ -12,6 +12,7 @@ import type { OpenedModel } from '#serving/model-opening.js';
 import { Tokenizer } from '#serving/text/tokenizer.js';
 import type { BlobStore } from '#stores/blobs/blob-store.js';
 import { FileBlobStore } from '#stores/blobs/file-store.js';
+import { eagerDrafts } from './eager-drafts.js';
 import { FakeNative, type FakeNativeOptions, fakeNext } from './fake-native.js';
 
 const MODEL = join(import.meta.dirname, '../golden/cases/llama-gqa/model');
@@ -25,6 +26,8 @@ type Overrides = Partial<InferenceEngineOptions['settings']> &
     readonly tokenizer?: Tokenizer;
     readonly draft?: FakeNative;
     readonly draftPolicy?: InferenceEngineOptions['draftPolicy'];
+    /** Left out: whatever is found is checked, as the fake's times say nothing. */
+    readonly textPolicy?: InferenceEngineOptions['textPolicy'];
   };
 
 export interface OpenedEngine {
@@ -86,6 +89,7 @@ export class ServingFixture {
       registry,
       logger: pino({ level: 'silent' }),
       ...(overrides.draftPolicy ? { draftPolicy: overrides.draftPolicy } : {}),
+      textPolicy: overrides.textPolicy ?? eagerDrafts(16),
     });
     const opened = { engine, native, registry, model };
     this.#opened.push(opened);

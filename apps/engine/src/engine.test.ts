@@ -203,31 +203,6 @@ describe('the engine over HTTP with a real model', () => {
     }
   });
 
-  it('gives the same tokens and scores with speculation as without, greedy and drawn, with adapters in one batch', async () => {
-    type Tokens = Extract<GenerateEvent, { type: 'tokens' }>;
-    const scoredOf = (all: GenerateEvent[]) =>
-      all.filter((event): event is Tokens => event.type === 'tokens').flatMap((event) => event.scored ?? []);
-    const pattern = [30, 31, 32, 33, 34, 35, 36];
-    const tokens = Array.from({ length: 60 }, (_, i) => pattern[i % pattern.length] as number);
-    const adapters = [{}, ...ADAPTERS.map((name) => ({ adapter: digests.get(name) ?? '' }))];
-    const settings = [{ temperature: 0 }, { temperature: 0.7, topP: 0.9, seed: 11 }];
-    const bodies = adapters.flatMap((adapter) =>
-      settings.map((sampling) => {
-        const body = request({ kind: 'tokens', tokens }, { ...adapter, maxTokens: 120, logprobs: 2 });
-        // A text of few tokens repeats itself, so some of the guesses are right.
-        const logitBias = pattern.slice(0, 4).map((token) => ({ token, bias: 20 }));
-        return { ...body, sampling: { ...body.sampling, ...sampling, logitBias } };
-      }),
-    );
-    const plain = await Promise.all(bodies.map((body) => events(body)));
-    const speculation = { ngram: { maxDraft: 6, minMatch: 1 } };
-    const drafted = await Promise.all(bodies.map((body) => events({ ...body, speculation })));
-    for (const [i, answer] of drafted.entries()) expect(scoredOf(answer)).toEqual(scoredOf(plain[i] ?? []));
-    const metrics = await (await call('GET', '/metrics')).text();
-    const accepted = /speculation_accepted_tokens_total\{[^}]*\} (\d+)/.exec(metrics)?.[1];
-    expect(Number(accepted)).toBeGreaterThan(50);
-  });
-
   it('answers faults found before the stream with their status and code', async () => {
     const tooLong = request({ kind: 'tokens', tokens: Array.from({ length: 513 }, () => 5) });
     const cases: [unknown, number, string][] = [

@@ -37,9 +37,10 @@ import { modelVocabulary } from '../structure/model-vocabulary.js';
 import { RequestMetrics } from './request-metrics.js';
 import { Sequence } from './sequence.js';
 import { ServingMetrics } from './serving-metrics.js';
-import type { WhenToDraft } from '../speculation/draft-policy.js';
+import { DraftPolicy, type WhenToDraft } from '../speculation/draft-policy.js';
 import { makeDrafter } from '../speculation/make-drafter.js';
 import { StepDrafts } from '../speculation/step-drafts.js';
+import { TextDrafts } from '../speculation/text-drafts.js';
 import { type WantedDrafts, wantedDrafts } from '../speculation/wanted-drafts.js';
 import { StepOutputs } from './step-outputs.js';
 import { type StopOptions, StopRule } from './stop-rule.js';
@@ -68,6 +69,8 @@ export interface InferenceEngineOptions {
   readonly logger: Logger;
   /** When the draft model guesses; absent: where it is measured to pay. */
   readonly draftPolicy?: WhenToDraft;
+  /** When guesses from text are checked; absent: where it is measured to pay. */
+  readonly textPolicy?: WhenToDraft;
   /** The device is gone until the process has ended; left out: nobody can do anything about it. */
   readonly onDeviceLost?: (error: unknown) => void;
 }
@@ -468,12 +471,14 @@ export class InferenceEngine {
   }
 
   #makeDrafts(sequences: number): StepDrafts {
-    const { model, settings, logger, draftPolicy } = this.options;
+    const { model, settings, logger, draftPolicy, textPolicy } = this.options;
     const { maxStepTokens: stepTokens } = settings;
     const limits = { stepTokens, sequences, pageTokens: model.native.description.kvPageTokens };
     const drafter =
       model.draft && makeDrafter({ model, draft: model.draft, limits, logger, policy: draftPolicy });
-    return new StepDrafts({ pages: this.#pages, stepTokens, drafter });
+    // What is found in text takes no time to guess.
+    const text = new TextDrafts(textPolicy ?? new DraftPolicy(0));
+    return new StepDrafts({ pages: this.#pages, stepTokens, drafter, text });
   }
 
   /** Nothing to compute when no token is wanted and no score, or the prompt is one token, which has none. */

@@ -115,7 +115,7 @@ export class StepOutputs {
     if (draft.length > 0) {
       // What is behind a mask that was late was not checked.
       const checked = isLate ? accepted : draft.length;
-      if (checked > 0) sequence.speculation?.learn(checked, accepted, sequence.totalTokens);
+      if (checked > 0) sequence.speculation?.learn(checked, accepted);
       this.metrics.draftedTokens.inc(draft.length);
       this.metrics.acceptedTokens.inc(accepted);
     }

@@ -14,7 +14,6 @@ interface Guessable {
   readonly most: number;
 }
 
-const MOST_DEPTH = 8;
 /** The last guess was not read, nor the token behind it. What is missing beyond is missing once. */
 const USUALLY_MISSING = 2;
 /** Gains are hopes, costs are certain. */
@@ -34,7 +33,7 @@ export function bestDepths<C extends Guessable>(
     .map((candidate) => ({ candidate, share: shareOf(candidate) }))
     .toSorted((a, b) => b.share - a.share);
   let [drafted, spent_ms] = [0, 0];
-  for (let depth = 1; depth <= MOST_DEPTH; depth++) {
+  for (let depth = 1; ; depth++) {
     level = level.filter(({ candidate }) => candidate.most >= depth);
     let [gain_ms, rows, best, bestNet_ms, bestCost_ms] = [0, 0, 0, 0, 0];
     for (const [at, { candidate, share }] of level.entries()) {

@@ -117,7 +117,7 @@ function simulate(engine: Engine) {
       request.left -= right + 1;
       generated += right + 1;
     }
-    const outcome = { rows, draws: batch, drafted: rows - batch, took_ms: step_ms(rows) };
+    const outcome = { rows, draws: batch, drafted: rows - batch, others: 0, took_ms: step_ms(rows) };
     const round_ms = clock_ms - began_ms;
     policy.noteStep({ ...outcome, onlyDraws: true, guessing_ms, reading_ms, round_ms, accepted });
     running = running.map((request) => {

@@ -45,6 +45,8 @@ export interface StepOutcome {
   readonly draws: number;
   /** Rows that guesses took. */
   readonly drafted: number;
+  /** Rows that guesses took which were none of the policy's. */
+  readonly others: number;
   readonly took_ms: number;
   /** Of the draft model, without what it read. */
   readonly guessing_ms: number;
@@ -114,14 +116,16 @@ export class DraftPolicy {
   }
 
   noteStep(outcome: StepOutcome): void {
-    const { rows, onlyDraws, draws, drafted, took_ms, guessing_ms, reading_ms, round_ms, accepted } = outcome;
+    const { rows, onlyDraws, draws, drafted, others, took_ms, accepted } = outcome;
+    const { guessing_ms, reading_ms, round_ms } = outcome;
+    const isPlain = drafted + others === 0;
     if (onlyDraws) {
       const drift = this.#target.note(rows, took_ms);
       if (!this.#draftNoted) this.#draft.drift(drift);
       this.#draftNoted = false;
     }
-    if (drafted === 0) this.#sincePlain = 0;
-    if (onlyDraws && drafted === 0 && guessing_ms + reading_ms === 0) this.#rounds.note(draws, round_ms);
+    if (isPlain) this.#sincePlain = 0;
+    if (onlyDraws && isPlain && guessing_ms + reading_ms === 0) this.#rounds.note(draws, round_ms);
     if (!this.#target.knows(draws)) return;
     const step_ms = this.#target.of(draws) as number;
     this.#ledger.earn(took_ms, step_ms);
@@ -139,9 +143,9 @@ export class DraftPolicy {
    * around the steps, and what the two models take from each other's caches, is in no other figure.
    */
   #gained_ms(outcome: StepOutcome, tokens: number): number {
-    const { rows, onlyDraws, draws, drafted, guessing_ms, reading_ms, round_ms } = outcome;
+    const { rows, onlyDraws, draws, drafted, others, guessing_ms, reading_ms, round_ms } = outcome;
     if (drafted === 0 && guessing_ms === 0) return 0;
-    if (onlyDraws && this.#rounds.knows(draws))
+    if (onlyDraws && others === 0 && this.#rounds.knows(draws))
       return (this.#rounds.of(draws) as number) * (1 + tokens / draws) - (round_ms - reading_ms);
     const saved_ms = (tokens * (this.#target.of(draws) as number)) / Math.max(1, draws);
     return saved_ms - guessing_ms - this.#target.added(rows - drafted, drafted);

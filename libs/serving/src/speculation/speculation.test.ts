@@ -213,33 +213,37 @@ const pick = (events: readonly GenerateEvent[]) => {
   return { reason: finish.reason, stopReason: finish.stopReason };
 };
 
-describe('how much is drafted', () => {
+describe('what is guessed', () => {
   const repeating = Int32Array.from({ length: 400 }, (_, i) => i % 5);
+  const speculation = () =>
+    new Speculation({
+      ngram: { maxDraft: 6, minMatch: 2 },
+      predicted: Int32Array.of(7, 8, 9),
+      model: { maxDraft: 4 },
+      promptTokens: 400,
+    });
 
-  it('grows while the guesses are right', () => {
-    const speculation = new Speculation({ ngram: { maxDraft: 16, minMatch: 2 }, promptTokens: 0 });
-    expect(speculation.draft(repeating, 99)).toHaveLength(4);
-    speculation.learn(4, 4, 100);
-    expect(speculation.draft(repeating, 99)).toHaveLength(8);
-    speculation.learn(8, 2, 100);
-    expect(speculation.draft(repeating, 99)).toHaveLength(3);
-    expect(speculation.draft(repeating, 1)).toHaveLength(1);
+  it('is what the draft model says, else what the caller expects, else what was said before', () => {
+    const asked = speculation();
+    expect(asked.draft(repeating, 99, [1, 2, 3])).toEqual([1, 2, 3]);
+    expect(asked.kind).toBe('draft');
+    expect(asked.draft(repeating, 99)).toEqual([7, 8, 9]);
+    expect(asked.kind).toBe('prediction');
+    expect(asked.draft(Int32Array.of(...repeating, 0), 99)).toEqual([1, 2, 3, 4, 0, 1]);
+    expect(asked.kind).toBe('ngram');
   });
 
-  it('stops when it does not pay, and tries again after longer and longer pauses', () => {
-    const speculation = new Speculation({ ngram: { maxDraft: 8, minMatch: 2 }, promptTokens: 0 });
-    const pauses: number[] = [];
-    let since: number | undefined;
-    for (let length = 3; length < 400; length++) {
-      const { length: drafted } = speculation.draft(repeating.subarray(0, length), 8);
-      if (drafted > 0) {
-        if (since !== undefined && length - since > 5) pauses.push(length - since);
-        speculation.learn(drafted, 0, length);
-        since = length;
-      }
-    }
-    expect(pauses.length).toBeGreaterThan(1);
-    expect(pauses).toEqual([...pauses].sort((a, b) => a - b));
-    expect(pauses[1]).toBeGreaterThan((pauses[0] as number) * 1.5);
+  it('is no more than there is room for, and counted by where it came from', () => {
+    const asked = speculation();
+    expect(asked.draft(repeating, 2, [1, 2, 3])).toEqual([1, 2]);
+    asked.learn(2, 1);
+    expect(asked.draft(repeating, 1)).toEqual([7]);
+    asked.learn(1, 0);
+    expect(asked.draft(repeating, 0, [1])).toEqual([]);
+    expect(asked.counts).toMatchObject({
+      draft: { drafted: 2, accepted: 1 },
+      prediction: { drafted: 1, accepted: 0 },
+    });
+    expect(asked.predicted).toEqual({ accepted: 0, rejected: 1 });
   });
 });

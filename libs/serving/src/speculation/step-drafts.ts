@@ -5,13 +5,15 @@ import type { Grant } from '../loop/scheduler.js';
 import type { Sequence } from '../loop/sequence.js';
 import type { StepTimes } from '../loop/step-cost.js';
 import type { Drafter } from './drafter.js';
-import { type DraftedGrant, draftAhead, wantedGuesses } from './drafts.js';
+import { type DraftedGrant, draftAhead, draws, wantedGuesses } from './drafts.js';
+import type { TextDrafts } from './text-drafts.js';
 
 export interface StepDraftsOptions {
   readonly pages: KvPages;
   readonly stepTokens: number;
   /** Undefined: there is no draft model. */
   readonly drafter: Drafter | undefined;
+  readonly text: TextDrafts;
 }
 
 interface EngineSoFar {
@@ -24,7 +26,6 @@ interface EngineSoFar {
 export class StepDrafts {
   #took_ms = 0;
   #began_ms = 0;
-  #guessed: ReadonlyMap<Sequence, readonly number[]> = new Map();
 
   constructor(private readonly options: StepDraftsOptions) {}
 
@@ -41,40 +42,47 @@ export class StepDrafts {
     grants: readonly Grant<Sequence>[],
     { usualTokens, times }: EngineSoFar,
   ): Promise<readonly DraftedGrant[]> {
-    const { drafter, pages, stepTokens } = this.options;
-    if (drafter === undefined) return draftAhead(grants, stepTokens, pages);
+    const { drafter, pages, stepTokens, text } = this.options;
     this.#began_ms = performance.now();
-    const wanted = wantedGuesses(grants, stepTokens, usualTokens);
+    if (drafter === undefined) return draftAhead(grants, { stepTokens, pages, text });
+    const wanted = wantedGuesses(grants, stepTokens, usualTokens, text);
     const rows = grants.reduce((sum, { tokens }) => sum + tokens, 0);
-    this.#guessed = await drafter.guess(wanted, { rows, draws: grants.filter(draws).length, times });
+    const guessed = await drafter.guess(wanted, { rows, draws: grants.filter(draws).length, times });
     this.#took_ms = performance.now() - this.#began_ms;
-    return draftAhead(grants, stepTokens, pages, this.#guessed);
+    return draftAhead(grants, { stepTokens, pages, text, guessed });
   }
 
   /** The request has as many tokens more. */
   noteVerified({ sequence, draft }: StepEntry, tokens: number): void {
-    if (draft.length === 0 || tokens === 0 || !this.#guessed.has(sequence)) return;
-    this.options.drafter?.noteVerified(sequence, draft.length, tokens - 1);
+    const kind = sequence.speculation?.kind;
+    if (draft.length === 0 || tokens === 0 || kind === undefined) return;
+    const { drafter, text } = this.options;
+    if (kind === 'draft') drafter?.noteVerified(sequence, draft.length, tokens - 1);
+    else text.noteVerified(sequence, kind, draft.length, tokens - 1);
   }
 
   /** After all of the step's entries were verified. */
   noteStep(plan: Pick<StepPlan, 'rows' | 'samples'>, entries: readonly StepEntry[], took_ms: number): void {
-    this.options.drafter?.noteStep({
+    const { drafter, text } = this.options;
+    let [byModel, byText] = [0, 0];
+    for (const { sequence, draft } of entries) {
+      if (sequence.speculation?.kind === 'draft') byModel += draft.length;
+      else byText += draft.length;
+    }
+    const step = {
       rows: plan.rows,
       onlyDraws: plan.rows === plan.samples,
       draws: entries.filter((entry) => entry.draws).length,
-      drafted: entries.reduce((sum, { draft }) => sum + draft.length, 0),
       took_ms,
       round_ms: performance.now() - this.#began_ms,
-    });
+    };
+    drafter?.noteStep({ ...step, drafted: byModel, others: byText });
+    text.noteStep({ ...step, drafted: byText, others: byModel, reading_ms: this.#took_ms });
   }
 
   /** The request has ended, or lost its pages. */
   drop(sequence: Sequence): void {
     this.options.drafter?.drop(sequence);
+    this.options.text.drop(sequence);
   }
-}
-
-function draws({ request, tokens }: Grant<Sequence>): boolean {
-  return request.maxTokens > 0 && request.computedTokens + tokens === request.totalTokens;
 }
