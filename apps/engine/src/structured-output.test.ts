@@ -195,7 +195,7 @@ describe('answers with a structure, of a real model', () => {
     expect(all.at(-1)).toMatchObject({
       type: 'error',
       code: 'invalid_request',
-      message: expect.stringContaining('the structure allows no next token') as unknown,
+      message: expect.stringContaining('it allows no next token') as unknown,
     });
     judged(await events(ask(json)));
   });

@@ -175,7 +175,7 @@ describe('the grammar thread', () => {
 
   it('allows the ends of an answer where stop tokens are allowed, and only there', async () => {
     const thread = startThread();
-    const id = await thread.begin(regexGrammar('a+b?'), [token('b'), CONTROL]);
+    const id = await thread.begin(regexGrammar('a+b?'), { ends: [token('b'), CONTROL] });
     await thread.advance(id, [], { slot: 0, number: 1 });
     expect(allowedIn(thread, 0)).toEqual([token('a'), token('ab')]);
     await thread.advance(id, [token('a')], { slot: 0, number: 2 });

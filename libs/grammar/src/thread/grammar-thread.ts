@@ -87,8 +87,8 @@ export class GrammarThread {
   }
 
   /** A matcher at the beginning of an answer. Rejects with a `StructureError`. */
-  begin(grammar: string, ends?: readonly number[]): Promise<number> {
-    return this.#beginAt({ grammar, ends }, []);
+  begin(grammar: string, held: Omit<Beginning, 'grammar'> = {}): Promise<number> {
+    return this.#beginAt({ grammar, ...held }, []);
   }
 
   /** A matcher that has read what `id` has read, pending steps included. */

@@ -15,6 +15,8 @@ interface Compiled {
 interface Matcher {
   readonly matcher: GrammarMatcher;
   readonly beginning: Beginning;
+  /** As a mask: what may be drawn whatever the grammar allows. */
+  readonly only: Int32Array | undefined;
 }
 
 /** The grammars and matchers of one vocabulary, in the library's memory. */
@@ -64,7 +66,7 @@ export class Matchers {
     const compiled = await this.compile(beginning.grammar);
     const matcher = await this.xgrammar.GrammarMatcher.createGrammarMatcher(compiled.compiled);
     compiled.users++;
-    this.#matchers.set(id, { matcher, beginning });
+    this.#matchers.set(id, { matcher, beginning, only: this.#maskOf(beginning.only) });
     for (const token of tokens)
       if (!matcher.acceptToken(token))
         throw new StructureError('internal', 'tokens that fitted do not fit again');
@@ -119,15 +121,27 @@ export class Matchers {
     return found;
   }
 
-  async #write({ matcher, beginning }: Matcher, { slot, number }: MaskPlace, fits: boolean): Promise<void> {
+  async #write(
+    { matcher, beginning, only }: Matcher,
+    { slot, number }: MaskPlace,
+    fits: boolean,
+  ): Promise<void> {
     const mask = maskIn(this.slots, slot);
     // Behind a stop token the library has no mask.
     if (!fits || matcher.isTerminated()) mask.fill(0);
     else {
       mask.set(await matcher.getNextTokenBitmask());
       this.#allowEnds(mask, beginning.ends ?? []);
+      for (const [i, word] of only?.entries() ?? []) mask[i] = (mask[i] as number) & word;
     }
     publish(this.slots, slot, fits ? number : -number);
+  }
+
+  #maskOf(tokens: readonly number[] | undefined): Int32Array | undefined {
+    if (tokens === undefined) return undefined;
+    const mask = new Int32Array(this.slots.words);
+    for (const token of tokens) allow(mask, token, true);
+    return mask;
   }
 
   #allowEnds(mask: Int32Array, ends: readonly number[]): void {

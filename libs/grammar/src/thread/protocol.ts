@@ -25,6 +25,8 @@ export interface Beginning {
   readonly grammar: string;
   /** Tokens that end an answer beside the vocabulary's stop tokens: allowed where those are, and only there. */
   readonly ends?: readonly number[] | undefined;
+  /** Tokens that may be drawn whatever the grammar allows; absent: all. */
+  readonly only?: readonly number[] | undefined;
 }
 
 export type Command =

@@ -24,7 +24,7 @@ export interface Drawn {
  */
 export function drawingOf(
   { request, adapter, maxTokens, badWords, shown, structured }: Drawn,
-  { base: { vocabSize }, tokenizer, eosTokenIds }: Pick<OpenedModel, 'base' | 'tokenizer' | 'eosTokenIds'>,
+  { tokenizer, eosTokenIds }: Pick<OpenedModel, 'tokenizer' | 'eosTokenIds'>,
   markTokens: ReadonlySet<number>,
 ): { stops: StopOptions; bans: TokenBans } {
   const { shownSpecialTokens: wanted, allowedTokenIds } = request;
@@ -47,12 +47,10 @@ export function drawingOf(
     : [];
   const bans = new TokenBans({
     logitBias: request.sampling.logitBias,
-    allowedTokenIds,
     badWords: [...badWords, ...hidden.map((token) => [token])],
-    vocabSize,
   });
   const endings = request.minTokens > 0 ? [...stops.eosTokenIds, ...request.stopTokenIds] : [];
-  if (allowedTokenIds !== undefined && !bans.leaves(endings, vocabSize)) {
+  if (allowedTokenIds !== undefined && !bans.leavesOneOf(allowedTokenIds, endings)) {
     throw new AppError('invalid_request', {
       message: 'Each of allowed_token_ids must not be drawn by bad_words or min_tokens: no token is left.',
       param: 'allowed_token_ids',

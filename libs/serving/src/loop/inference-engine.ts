@@ -34,6 +34,7 @@ import { formatsOf, MARK_TOKENS, type ResolvedFormats } from '../text/chat-forma
 import { PromptReader, type ReadPrompt } from '../text/prompt-reader.js';
 import { AnswerStructures, type WishedStructure } from '../structure/answer-structures.js';
 import { modelVocabulary } from '../structure/model-vocabulary.js';
+import type { TokenMask } from '../structure/token-mask.js';
 import { RequestMetrics } from './request-metrics.js';
 import { Sequence } from './sequence.js';
 import { ServingMetrics } from './serving-metrics.js';
@@ -414,13 +415,7 @@ export class InferenceEngine {
       prompt: prompt.ids,
       kvPages: this.#pages,
       ...this.#wantedDrafts(request),
-      mask:
-        structure &&
-        this.#structures.begin(structure, {
-          eosTokenIds: admitted.stops.eosTokenIds,
-          onReady: () => this.#loop.maskReady(sequence),
-          onFailed: (fault) => this.#loop.fail(sequence, fault),
-        }),
+      mask: this.#mask(admitted, () => sequence),
       pooled: this.#pooled(admitted),
       addedTokens: prompt.added,
       maxTokens: admitted.stops.maxTokens,
@@ -446,12 +441,26 @@ export class InferenceEngine {
     return { events, ready };
   }
 
+  /** Undefined: every token may be drawn. */
+  #mask({ request, structure, stops }: Admitted, sequence: () => Sequence): TokenMask | undefined {
+    const { allowedTokenIds } = request;
+    if (structure)
+      return this.#structures.begin(structure, {
+        eosTokenIds: stops.eosTokenIds,
+        allowedTokenIds,
+        onReady: () => this.#loop.maskReady(sequence()),
+        onFailed: (fault) => this.#loop.fail(sequence(), fault),
+      });
+    return stops.maxTokens > 0 && allowedTokenIds ? this.#structures.allow(allowedTokenIds) : undefined;
+  }
+
   #makeStructures(metrics: ServingMetrics): AnswerStructures {
     const { model, settings } = this.options;
     const { tokenizer, base, eosTokenIds } = model;
     const { vocabSize } = base;
     const markTokens = this.#markTokens;
     return new AnswerStructures({
+      vocabSize,
       vocabulary: () => modelVocabulary({ tokenizer, vocabSize, eosTokenIds, markTokens }),
       answers: settings.maxSequences + settings.maxQueuedRequests + SPARE_ANSWERS,
       compileTimeout_ms: settings.structureTimeout_ms,
@@ -475,7 +484,14 @@ export class InferenceEngine {
     const { maxStepTokens: stepTokens } = settings;
     const limits = { stepTokens, sequences, pageTokens: model.native.description.kvPageTokens };
     const drafter =
-      model.draft && makeDrafter({ model, draft: model.draft, limits, logger, policy: draftPolicy });
+      model.draft && makeDrafter({
+        model,
+        draft: model.draft,
+        limits,
+        logger,
+        policy: draftPolicy,
+        maskMemory: () => this.#structures.memory,
+      });
     // What is found in text takes no time to guess.
     const text = new TextDrafts(textPolicy ?? new DraftPolicy(0));
     return new StepDrafts({ pages: this.#pages, stepTokens, drafter, text });

@@ -5,7 +5,7 @@ import { type SampleColumns, sampleColumns } from '#native-engine/sample-columns
 import type { AppError } from '#runtime/app-error.js';
 import type { AdapterState } from '../residency/adapter-demand.js';
 import type { AdapterLease, AdapterVersion } from '../residency/adapter-residency.js';
-import type { AnswerMask } from '../structure/answer-mask.js';
+import type { TokenMask } from '../structure/token-mask.js';
 import type { EventStream } from './event-stream.js';
 import type { KvPages } from '../kv/kv-pages.js';
 import type { PooledState } from './pooled-state.js';
@@ -45,7 +45,7 @@ export interface SequenceOptions {
   /** Tokens of the answer that the caller expects. */
   readonly predicted?: Int32Array | undefined;
   /** Which tokens it may go on with; undefined: all. */
-  readonly mask?: AnswerMask | undefined;
+  readonly mask?: TokenMask | undefined;
   /** Its prompt is to become one vector; undefined: it is not. */
   readonly pooled?: PooledState | undefined;
   readonly arrival_ms: number;

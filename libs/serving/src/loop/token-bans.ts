@@ -4,11 +4,8 @@ const BANNED = Number.NEGATIVE_INFINITY;
 
 export interface BanOptions {
   readonly logitBias: GenerateRequest['sampling']['logitBias'];
-  /** Undefined: every token may be drawn. */
-  readonly allowedTokenIds: readonly number[] | undefined;
   /** Token sequences that must never be drawn in a row. */
   readonly badWords: readonly (readonly number[])[];
-  readonly vocabSize: number;
 }
 
 /** What a request adds to its logits before a draw: its biases, and minus infinity for what must not be drawn. */
@@ -19,12 +16,8 @@ export class TokenBans {
   /** Bad words of several tokens: the last is banned where the others have just been drawn. */
   readonly #phrases: readonly (readonly number[])[];
 
-  constructor({ logitBias, allowedTokenIds, badWords, vocabSize }: BanOptions) {
+  constructor({ logitBias, badWords }: BanOptions) {
     const banned = new Set(badWords.filter(({ length }) => length === 1).map(([token]) => token as number));
-    if (allowedTokenIds !== undefined) {
-      const allowed = new Set(allowedTokenIds);
-      for (let token = 0; token < vocabSize; token++) if (!allowed.has(token)) banned.add(token);
-    }
     this.#tokens = Int32Array.from([...logitBias.map(({ token }) => token), ...banned]);
     this.#values = new Float32Array(this.#tokens.length).fill(BANNED);
     this.#values.set(logitBias.map(({ bias }) => bias));
@@ -66,11 +59,11 @@ export class TokenBans {
     return new Set(plan.biasToken.subarray(0, end).filter((_, i) => plan.biasValue[i] === BANNED));
   }
 
-  /** Whether some token may be drawn although `others` must not be. */
-  leaves(others: readonly number[], vocabSize: number): boolean {
+  /** Whether one of the allowed tokens may be drawn although `others` must not be. */
+  leavesOneOf(allowed: readonly number[], others: readonly number[]): boolean {
     const banned = new Set(others);
     for (const [i, token] of this.#tokens.entries()) if (this.#values[i] === BANNED) banned.add(token);
-    return banned.size < vocabSize;
+    return allowed.some((token) => !banned.has(token));
   }
 }
 

@@ -1,5 +1,6 @@
 import type { PlannedSequence } from '../loop/plan-writer.js';
 import type { Sequence } from '../loop/sequence.js';
+import { AllowedTokens } from '../structure/allowed-tokens.js';
 import type { RequestAcceptance } from './acceptance.js';
 import type { Candidate } from './draft-policy.js';
 
@@ -133,7 +134,7 @@ export class DraftGuess implements PlannedSequence, Candidate {
   }
 
   #options(): PlannedSequence['options'] {
-    const { bans, stopRule } = this.sequence.options;
+    const { bans, stopRule, mask } = this.sequence.options;
     const { guessed } = this;
     const { model, draft } = this.vocabulary;
     const ends = stopRule.bannedUntilMin.filter((token) => token < draft);
@@ -148,6 +149,8 @@ export class DraftGuess implements PlannedSequence, Candidate {
         bannedUntilMin: ends,
         belowMin: (ahead) => stopRule.belowMin(guessed.length + ahead),
       },
+      // A structure's masks are not made for guesses that nobody has checked.
+      mask: draft === model && mask instanceof AllowedTokens ? mask : undefined,
     };
   }
 }

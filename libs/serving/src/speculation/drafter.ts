@@ -1,4 +1,5 @@
 import type { EngineStatus } from '#contracts/engine-protocol.js';
+import type { MaskMemory } from '#native-engine/native.js';
 import type { Logger } from '#runtime/logger.js';
 import { KvPages, pagesFor } from '../kv/kv-pages.js';
 import { PlanWriter } from '../loop/plan-writer.js';
@@ -14,6 +15,7 @@ export interface DrafterOptions {
   /** Logits of a row of the model that is drafted for. */
   readonly vocabSize: number;
   readonly logger: Logger;
+  readonly maskMemory: () => MaskMemory | undefined;
 }
 
 /** A request whose next token comes in this step, and how many it may guess behind it. */
@@ -51,14 +53,11 @@ export class Drafter {
   #isBroken = false;
 
   constructor(private readonly options: DrafterOptions) {
-    const { model, limits, vocabSize } = options;
+    const { model, limits, vocabSize, maskMemory } = options;
     const { kvPages, hiddenSize, vocabSize: draftVocabSize } = model.native.description;
     this.#pages = new KvPages(kvPages, limits.pageTokens);
-    this.#writer = new PlanWriter(limits.pageTokens, {
-      rows: limits.stepTokens,
-      sequences: limits.sequences,
-      hiddenSize,
-    });
+    const capacity = { rows: limits.stepTokens, sequences: limits.sequences, hiddenSize };
+    this.#writer = new PlanWriter(limits.pageTokens, capacity, maskMemory);
     this.#vocabulary = { model: vocabSize, draft: draftVocabSize };
   }
 

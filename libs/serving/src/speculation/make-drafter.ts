@@ -3,14 +3,14 @@ import type { DraftModel } from './draft-model.js';
 import { DraftPolicy, type WhenToDraft } from './draft-policy.js';
 import { Drafter, type DrafterOptions } from './drafter.js';
 
-interface Drafting extends Pick<DrafterOptions, 'limits' | 'logger'> {
+interface Drafting extends Pick<DrafterOptions, 'limits' | 'logger' | 'maskMemory'> {
   readonly model: OpenedModel;
   readonly draft: DraftModel;
   /** Undefined: where it is measured to pay. */
   readonly policy: WhenToDraft | undefined;
 }
 
-export function makeDrafter({ model, draft, policy, limits, logger }: Drafting): Drafter {
+export function makeDrafter({ model, draft, policy, limits, logger, maskMemory }: Drafting): Drafter {
   const { weightBytes } = model.native.description;
   const costShare = draft.native.description.weightBytes / Math.max(1, weightBytes);
   return new Drafter({
@@ -19,5 +19,6 @@ export function makeDrafter({ model, draft, policy, limits, logger }: Drafting):
     limits,
     vocabSize: model.base.vocabSize,
     logger,
+    maskMemory,
   });
 }

@@ -3,6 +3,7 @@ import type { GrammarThread } from '#grammar/thread/grammar-thread.js';
 import { isAllowed, type MaskSlots, maskIn } from '#grammar/thread/mask-slots.js';
 import type { MaskPlace } from '#grammar/thread/protocol.js';
 import type { MaskPool } from './mask-pool.js';
+import { allowsAny, type TokenMask } from './token-mask.js';
 
 export interface AnswerMaskOptions {
   readonly thread: Pick<GrammarThread, 'begin' | 'advance' | 'guess' | 'end'>;
@@ -12,6 +13,8 @@ export interface AnswerMaskOptions {
   readonly field: string;
   /** Tokens that end an answer beside the base model's. */
   readonly ends: readonly number[];
+  /** Those that may be drawn whatever the grammar allows; undefined: all. */
+  readonly only: readonly number[] | undefined;
   /** A mask that was asked for is there. */
   readonly onReady: () => void;
   /** There will be no more masks. */
@@ -31,7 +34,7 @@ interface Guesses {
  * Which tokens one answer may go on with: made by the grammar thread while the step multiplies that needs it, and where the
  * step checks guesses, also for the tokens behind each of them.
  */
-export class AnswerMask {
+export class AnswerMask implements TokenMask {
   readonly slot: number;
   #number: number;
   #matcher: number | undefined;
@@ -46,7 +49,6 @@ export class AnswerMask {
     void this.#begin();
   }
 
-  /** Where the mask of the token behind the last known one and `guesses` more is, or will be. */
   place(guesses: number): MaskPlace {
     if (guesses === 0) return { slot: this.slot, number: this.#number };
     const place = this.#guesses?.places[guesses - 1];
@@ -58,20 +60,15 @@ export class AnswerMask {
     return Atomics.load(this.#slots.numbers, this.slot) === this.#number;
   }
 
-  /** Whether the mask, which has to be ready, allows a token beside the banned ones. */
   leavesAny(banned: ReadonlySet<number>): boolean {
-    const mask = maskIn(this.#slots, this.slot);
-    for (let token = 0; token < mask.length * 32; token++)
-      if (isAllowed(mask, token) && !banned.has(token)) return true;
-    return false;
+    return allowsAny(maskIn(this.#slots, this.slot), banned);
   }
 
-  /** The caller's field that wished for it. */
   get field(): string {
     return this.options.field;
   }
 
-  /** Tokens were drawn: the mask of the one behind them is asked for. */
+  /** Asks for the mask of the token behind them. */
   read(tokens: readonly number[]): void {
     this.#forgetGuesses();
     this.#number = this.options.pool.next(this.slot);
@@ -79,7 +76,7 @@ export class AnswerMask {
     void this.#ask(tokens);
   }
 
-  /** Asks for the masks behind tokens that the next step guesses. Returns how many of them it may guess. */
+  /** Asks for the masks behind them. */
   guess(tokens: readonly number[]): number {
     this.#forgetGuesses();
     const matcher = this.#matcher;
@@ -96,7 +93,6 @@ export class AnswerMask {
     return places.length;
   }
 
-  /** No step reads the mask any more. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -110,9 +106,9 @@ export class AnswerMask {
   }
 
   async #begin(): Promise<void> {
-    const { thread, grammar, ends } = this.options;
+    const { thread, grammar, ends, only } = this.options;
     try {
-      this.#matcher = await thread.begin(grammar, ends);
+      this.#matcher = await thread.begin(grammar, { ends, only });
     } catch (error) {
       this.#fail(error);
       this.#answered();

@@ -13,12 +13,15 @@ import type { RenderedChat } from '../text/chat-formats.js';
 import { FairTurns } from '../text/fair-turns.js';
 import { type AnswerForm, answerForm } from './answer-form.js';
 import { structureFault } from './structure-fault.js';
+import { AllowedTokens } from './allowed-tokens.js';
 import { AnswerMask } from './answer-mask.js';
 import { MaskPool } from './mask-pool.js';
 
 export interface AnswerStructuresOptions {
   /** Called once, when the first structure is wished for. */
   readonly vocabulary: () => Vocabulary;
+  /** Logits of a row. */
+  readonly vocabSize: number;
   /** Answers that may have a structure at the same time. */
   readonly answers: number;
   readonly compileTimeout_ms: number;
@@ -29,6 +32,8 @@ export interface AnswerStructuresOptions {
 
 export interface BegunAnswer {
   readonly eosTokenIds: readonly number[];
+  /** Tokens that may be drawn; undefined: all that the structure allows. */
+  readonly allowedTokenIds: readonly number[] | undefined;
   /** A mask that was asked for is there. */
   readonly onReady: () => void;
   /** There will be no more masks. */
@@ -66,13 +71,12 @@ interface Opened {
   readonly workshop: GrammarThread;
   /** The masks of all others. */
   readonly quick: GrammarThread;
-  readonly pool: MaskPool;
-  readonly memory: MaskMemory;
 }
 
 /** Structures of answers: from wishes to grammars, and from grammars to the masks of answers. Costs nothing before the first wish. */
 export class AnswerStructures {
   #opened: Opened | undefined;
+  #pool: MaskPool | undefined;
   /** Grammars by the digest of their wish, in the order of last use. They hold for one tokenizer, the model's. */
   readonly #grammars = new Map<string, ReadyGrammar>();
   /** For the workshop: a caller's slow wishes hold up its own. */
@@ -112,18 +116,23 @@ export class AnswerStructures {
 
   /** The masks of one answer; `eosTokenIds` are all that end it. */
   begin({ grammar: { text, thread }, field }: WishedStructure, answer: BegunAnswer): AnswerMask {
-    const { pool } = this.#open();
-    const slot = pool.take();
-    if (slot === undefined) throw new AppError('overloaded');
+    const [pool, slot] = this.#take();
+    const { allowedTokenIds: only } = answer;
     const ends = answer.eosTokenIds.filter((token) => !this.options.eosTokenIds.includes(token));
     const onFailed = (error: unknown) => answer.onFailed(structureFault(error, field));
     const { onReady } = answer;
-    return new AnswerMask({ thread, pool, slot, grammar: text, field, ends, onReady, onFailed });
+    return new AnswerMask({ thread, pool, slot, grammar: text, field, ends, only, onReady, onFailed });
+  }
+
+  /** The mask of an answer without a structure that may hold these tokens alone. */
+  allow(tokens: readonly number[]): AllowedTokens {
+    return new AllowedTokens(...this.#take(), tokens);
   }
 
   /** Undefined: there was no wish yet. */
   get memory(): MaskMemory | undefined {
-    return this.#opened?.memory;
+    const slots = this.#pool?.slots;
+    return slots && { ...slots, slots: slots.numbers.length };
   }
 
   async close(): Promise<void> {
@@ -176,6 +185,19 @@ export class AnswerStructures {
     return structureFault(error, field);
   }
 
+  #take(): [pool: MaskPool, slot: number] {
+    const pool = this.#masks;
+    const slot = pool.take();
+    if (slot === undefined) throw new AppError('overloaded');
+    return [pool, slot];
+  }
+
+  get #masks(): MaskPool {
+    const { answers, vocabSize } = this.options;
+    this.#pool ??= new MaskPool(answers, GUESSES, vocabSize);
+    return this.#pool;
+  }
+
   #open(): Opened {
     if (this.#isClosed) throw new StructureError('internal', 'the engine is shutting down');
     this.#opened ??= this.#start();
@@ -183,10 +205,9 @@ export class AnswerStructures {
   }
 
   #start(): Opened {
-    const { answers, metrics, compileTimeout_ms } = this.options;
+    const { metrics, compileTimeout_ms } = this.options;
     const vocabulary = this.options.vocabulary();
-    const pool = new MaskPool(answers, GUESSES, vocabulary.size);
-    const { slots } = pool;
+    const { slots } = this.#masks;
     const start = () =>
       new GrammarThread({
         vocabulary,
@@ -200,7 +221,7 @@ export class AnswerStructures {
             metrics.structureSeconds.observe({ part: kind }, took_ms / 1000);
         },
       });
-    return { workshop: start(), quick: start(), pool, memory: { ...slots, slots: slots.numbers.length } };
+    return { workshop: start(), quick: start() };
   }
 
   #keep(digest: string, ready: ReadyGrammar): void {

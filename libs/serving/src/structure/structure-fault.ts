@@ -20,9 +20,7 @@ export function structureFault(error: unknown, field: string): AppError {
 /** The mask and what else the request forbids leave no token. */
 export function nothingLeft(field: string): AppError {
   return new AppError('invalid_request', {
-    message:
-      `${field}: the structure allows no next token that min_tokens, bad_words, allowed_token_ids and logit_bias ` +
-      'leave.',
+    message: `${field}: it allows no next token that min_tokens, bad_words, allowed_token_ids and logit_bias leave.`,
     param: field,
   });
 }
