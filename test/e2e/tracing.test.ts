@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { chatLine, ended, startBatch } from '../support/batches.js';
 import { Client, makeTenant } from '../support/client.js';
 import { DEMO_FOLDER, demoIndex } from '../support/demo.js';
 import { type CollectedSpan, OtlpCollector } from '../support/otlp-collector.js';
@@ -128,5 +129,27 @@ describe('a trace', () => {
   it('has the jobs of the worker', async () => {
     const jobs = () => collector.spans.filter(({ service }) => service === 'lorikeet-worker');
     await expect.poll(() => jobs().map(({ name }) => name), { timeout: 60_000 }).toContain('ingest-adapter');
+  });
+
+  it('has the lines of a batch under it, and what each asked under the line', async () => {
+    const body = { model: 'bot', max_tokens: 2 };
+    const { id } = await startBatch(tenant, [
+      chatLine('one', body),
+      chatLine('two', body),
+      chatLine('wrong', { model: 'nobody' }),
+    ]);
+    await ended(tenant, id);
+    const lines = () => collector.spans.filter(({ name }) => name === 'batch line');
+    await expect.poll(() => lines().length, { timeout: 60_000 }).toBe(3);
+    const [{ traceId }] = lines() as [CollectedSpan];
+    const batch = () => collector.of(traceId).find(({ name }) => name === 'run-batch');
+    await expect.poll(batch, { timeout: 60_000 }).toBeDefined();
+    expect(lines().map((line) => [line.traceId, line.parent])).toEqual(Array(3).fill([traceId, batch()?.id]));
+    const failed = lines().filter((line) => line.failed);
+    expect(failed.map(({ attributes }) => attributes['lorikeet.batch.line'])).toEqual([3]);
+    const asked = () => collector.of(traceId).filter(({ name }) => name === 'chat bot');
+    await expect.poll(() => asked().length, { timeout: 60_000 }).toBe(2);
+    const answered = lines().filter((line) => !line.failed);
+    expect(new Set(asked().map(({ parent }) => parent))).toEqual(new Set(answered.map((line) => line.id)));
   });
 });

@@ -13,6 +13,7 @@ import { newId, publicId } from '#stores/ids.js';
 import { asDependencyError } from '#stores/postgres/database-error.js';
 import { backoff } from '../patience.js';
 import { BatchMetrics } from './batch-metrics.js';
+import { asPartOfBatch } from './line-span.js';
 import { type LineQuestion, LineQuestions } from './line-questions.service.js';
 
 /** Nothing is wrong with the line: it is asked again for as long as the batch has time. */
@@ -50,8 +51,17 @@ export class LineAnswers {
   ) {}
 
   /** Undefined: `signal` aborted first. */
-  async answer(batch: Batch, line: BatchLine, signal: AbortSignal): Promise<LineResult | undefined> {
+  answer(batch: Batch, line: BatchLine, signal: AbortSignal): Promise<LineResult | undefined> {
     const id = publicId('batch_req_', newId());
+    return asPartOfBatch(batch, line, id, () => this.#answer(batch, line, id, signal));
+  }
+
+  async #answer(
+    batch: Batch,
+    line: BatchLine,
+    id: string,
+    signal: AbortSignal,
+  ): Promise<LineResult | undefined> {
     this.metrics.running.inc();
     try {
       const { status, body, usage } = await this.#untilAnswered(batch, line, id, signal);
