@@ -35,6 +35,15 @@ const CASES = JSON.parse(
   readFileSync(join(import.meta.dirname, 'composed.json'), 'utf8'),
 ) as readonly ComposedCase[];
 
+interface SeveralModels {
+  readonly models: readonly {
+    readonly usage: { readonly prompt_tokens_details: { readonly cached_tokens: number } };
+  }[];
+}
+
+/** Of KV_PAGE_TOKENS. */
+const PAGE_TOKENS = 16;
+
 interface BeamRun {
   readonly adapter: string | null;
   readonly prompt: number;
@@ -207,12 +216,58 @@ describe.each(CASES)('adapters of $case, scaled and added up', ({ case: name, pr
     });
     const plain = await chat(activated, { add_generation_prompt: false });
     expect(plain.usage.prompt_tokens_details.adapter_tokens).toBe(0);
-    await tenant.expect(400, 'POST', '/v1/completions', {
-      model: `${activated}+qv-r8`,
-      prompt: 'a',
-      max_tokens: 1,
-    });
   });
+
+  it.each(ofBeams('answers'))(
+    'act from their invocation on in one call to several, which compute the beginning once: %s',
+    async (activated) => {
+      const ofPeft = loadGolden('activated');
+      const { body } = await tenant.uploadFolder(activated, join(ofPeft.folder, 'adapters', activated));
+      expect(body).toMatchObject({ state: 'ready' });
+      const runs = ofPeft.runs as readonly (GoldenRun & { readonly invoked_at?: number | null })[];
+      const run = runs.find(
+        ({ adapter, invoked_at }) => adapter === activated && (invoked_at ?? 0) > 2 * PAGE_TOKENS,
+      );
+      if (run === undefined) throw new Error('none is invoked late enough');
+      const prompt = ofPeft.prompts[run.prompt];
+      const models = ['golden', activated, `${activated}*0.5`];
+      const asked = {
+        prompt,
+        max_tokens: run.greedy_ids.length,
+        ignore_eos: true,
+        temperature: 0,
+        logprobs: 0,
+        return_token_ids: true,
+      };
+      const answer = await tenant.expect<Completion & SeveralModels>(200, 'POST', '/v1/completions', {
+        models,
+        ...asked,
+      });
+      const cached = answer.models.map(({ usage }) => usage.prompt_tokens_details.cached_tokens);
+      // Whoever comes first computes it, and the others wait for its pages.
+      expect(cached.toSorted((a, b) => a - b)[0]).toBe(0);
+      expect(cached.filter((tokens) => tokens >= 2 * PAGE_TOKENS)).toHaveLength(2);
+      const count = comparableTokens(run);
+      expect(answer.choices[1]?.token_ids.slice(0, count)).toEqual(run.greedy_ids.slice(0, count));
+      const alone = await Promise.all(
+        models.map((model) =>
+          tenant.expect<Completion>(200, 'POST', '/v1/completions', { model, ...asked, cache_salt: model }),
+        ),
+      );
+      for (const [at, { choices }] of alone.entries())
+        expect(answer.choices[at]).toMatchObject({
+          token_ids: choices[0]?.token_ids,
+          logprobs: choices[0]?.logprobs,
+        });
+      // PEFT has no place for a second adapter beside one that acts from a token on.
+      for (const model of [`${activated}+qv-r8`, `qv-r8+${activated}*0.5`])
+        expect(
+          await tenant.expect(400, 'POST', '/v1/completions', { model, prompt: 'a', max_tokens: 1 }),
+        ).toMatchObject({
+          error: { param: 'model', message: expect.stringContaining('goes alone') as string },
+        });
+    },
+  );
 
   it('give the same bits whatever the order in which they are named, alone and beside others', async () => {
     const several = runs.filter(({ adapters }) => Object.keys(adapters).length > 1);
