@@ -144,7 +144,8 @@ describe('a trace', () => {
     const [{ traceId }] = lines() as [CollectedSpan];
     const batch = () => collector.of(traceId).find(({ name }) => name === 'run-batch');
     await expect.poll(batch, { timeout: 60_000 }).toBeDefined();
-    expect(lines().map((line) => [line.traceId, line.parent])).toEqual(Array(3).fill([traceId, batch()?.id]));
+    const places = lines().map((line) => `${line.traceId} ${line.parent}`);
+    expect(places).toEqual(Array(3).fill(`${traceId} ${batch()?.id}`));
     const failed = lines().filter((line) => line.failed);
     expect(failed.map(({ attributes }) => attributes['lorikeet.batch.line'])).toEqual([3]);
     const asked = () => collector.of(traceId).filter(({ name }) => name === 'chat bot');

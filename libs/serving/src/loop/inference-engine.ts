@@ -131,24 +131,7 @@ export class InferenceEngine {
     this.#markTokens = tokenizer.idsOf(MARK_TOKENS);
     this.#structures = this.#makeStructures(metrics);
     this.#drafts = this.#makeDrafts(sequences);
-    this.#loop = new EngineLoop({
-      native,
-      pages: this.#pages,
-      prefixes: this.#prefixes,
-      residency: this.#adapters.residency,
-      writer: new PlanWriter(
-        pageTokens,
-        { rows: settings.maxStepTokens, sequences, hiddenSize: base.hiddenSize },
-        () => this.#structures.memory,
-      ),
-      outputs: this.#outputs,
-      drafts: this.#drafts,
-      limits: { stepTokens: settings.maxStepTokens, sequences, pageTokens, passes: MOST_PASSES },
-      metrics,
-      requestMetrics: this.#requestMetrics,
-      logger: options.logger,
-      onDeviceLost: (error) => options.onDeviceLost?.(error),
-    });
+    this.#loop = this.#makeLoop(sequences, metrics);
     this.#reader = this.#makeReader();
     this.#starter = this.#makeStarter();
     this.#loop.start();
@@ -260,6 +243,27 @@ export class InferenceEngine {
       compileTimeout_ms: settings.structureTimeout_ms,
       eosTokenIds,
       metrics,
+    });
+  }
+
+  #makeLoop(sequences: number, metrics: ServingMetrics): EngineLoop {
+    const { model, settings, logger, onDeviceLost } = this.options;
+    const { maxStepTokens: stepTokens } = settings;
+    const { kvPageTokens: pageTokens } = model.native.description;
+    const capacity = { rows: stepTokens, sequences, hiddenSize: model.base.hiddenSize };
+    return new EngineLoop({
+      native: model.native,
+      pages: this.#pages,
+      prefixes: this.#prefixes,
+      residency: this.#adapters.residency,
+      writer: new PlanWriter(pageTokens, capacity, () => this.#structures.memory),
+      outputs: this.#outputs,
+      drafts: this.#drafts,
+      limits: { stepTokens, sequences, pageTokens, passes: MOST_PASSES },
+      metrics,
+      requestMetrics: this.#requestMetrics,
+      logger,
+      onDeviceLost: (error) => onDeviceLost?.(error),
     });
   }
 
