@@ -1,6 +1,6 @@
 // `npm run console-speed`: how long each page of the console takes on a slow machine, as a table. The browser's CPU is slowed
 // down four times (Chrome's own measure for a phone of the middle), the network is this machine's.
-import { launchChromium, PAGES, withConsoleDemo } from './lib/console-demo.mjs';
+import { launchChromium, withConsoleDemo } from './lib/console-demo.mjs';
 import { runCommand } from './lib/main.mjs';
 import { say } from './lib/print.mjs';
 
@@ -61,7 +61,7 @@ async function measure(context, address) {
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 await runCommand(async () => {
-  await withConsoleDemo(async ({ url, key }) => {
+  await withConsoleDemo(async ({ url, key, pages }) => {
     const browser = await launchChromium();
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: 'en-US' });
     const page = await context.newPage();
@@ -71,7 +71,7 @@ await runCommand(async () => {
     await page.getByRole('button', { name: 'Account' }).waitFor();
     await page.close();
     say('| page | interactive, ms | all shown, ms | not reacting, ms |\n| --- | --- | --- | --- |');
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, path] of Object.entries(pages)) {
       /** @type {Times[]} */
       const runs = [];
       for (let run = 0; run < RUNS; run += 1) runs.push(await measure(context, `${url}/console${path}`));

@@ -3,7 +3,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launchChromium, PAGES, settled, withConsoleDemo } from './lib/console-demo.mjs';
+import { launchChromium, settled, withConsoleDemo } from './lib/console-demo.mjs';
 import { runCommand } from './lib/main.mjs';
 import { inRepository } from './lib/paths.mjs';
 import { say } from './lib/print.mjs';
@@ -39,11 +39,10 @@ async function use(name, page) {
 }
 
 /**
- * @param {string} url
- * @param {string} key
+ * @param {{ url: string, key: string, pages: Readonly<Record<string, string>> }} demo
  * @param {string} folder
  */
-async function takeAll(url, key, folder) {
+async function takeAll({ url, key, pages }, folder) {
   const browser = await launchChromium();
   for (const { name: view, ...options } of VIEWS) {
     const context = await browser.newContext({ ...options, locale: 'en-US', reducedMotion: 'reduce' });
@@ -55,7 +54,7 @@ async function takeAll(url, key, folder) {
     await page.getByLabel('API key').fill(key);
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
     await page.getByRole('button', { name: 'Account' }).waitFor();
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, path] of Object.entries(pages)) {
       await page.goto(`${url}/console${path}`);
       await settled(page);
       await use(name, page).catch((error) => say(`${name}: ${String(error)}`));
@@ -70,6 +69,6 @@ async function takeAll(url, key, folder) {
 await runCommand(async () => {
   const folder = resolve(process.argv[2] ?? inRepository('docs', 'console'));
   await mkdir(folder, { recursive: true });
-  await withConsoleDemo(({ url, key }) => takeAll(url, key, folder));
+  await withConsoleDemo((demo) => takeAll(demo, folder));
   return 0;
 });

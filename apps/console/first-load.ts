@@ -62,7 +62,17 @@ function reachable(entry: string, context: Rolldown.ChunkingContext): ReadonlySe
   return ids;
 }
 
-/** One file each for what the entry runs, for React, and for what many pages share: a file costs a millisecond before a byte of it is read. */
+/**
+ * What opens lists, menus and hints, and fields for numbers. Many pages have such a field, few need one before they can be
+ * used, so it is not among what all pages share.
+ */
+const FIELDS =
+  /node_modules\/(@floating-ui|react-number-format|@mantine\/core\/esm\/(utils\/Floating|components\/(Combobox|Popover|Select|MultiSelect|Autocomplete|TagsInput|Pill|PillsInput|ScrollArea|NumberInput)))\//;
+
+/**
+ * One file each for what the entry runs, for React, for fields that open, and for what many pages share: a file costs a
+ * millisecond before a byte of it is read.
+ */
 export function chunks(entry: string): NonNullable<Rolldown.OutputOptions['codeSplitting']> {
   let known: ReadonlySet<string> | undefined;
   const ofEntry = (id: string, context: Rolldown.ChunkingContext): boolean => {
@@ -73,6 +83,7 @@ export function chunks(entry: string): NonNullable<Rolldown.OutputOptions['codeS
     includeDependenciesRecursively: false,
     groups: [
       { name: 'react', test: /node_modules\/(react|react-dom|scheduler)\//, priority: 2 },
+      { name: 'fields', test: FIELDS, priority: 2 },
       {
         debugName: 'start',
         name: (id, context) => (id !== entry && ofEntry(id, context) ? 'start' : null),

@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { inRepository } from './paths.mjs';
-import { say } from './print.mjs';
 import { StopError } from './stop-error.mjs';
 
-/** Every page, by a name for its file. */
-export const PAGES = {
+/**
+ * Every page, by a name for its file.
+ * @param {{ move: string, merge: string }} made what the demo was filled with, by ids
+ */
+const pagesOf = ({ move, merge }) => ({
   overview: '/',
   adapters: '/adapters?tenant=demo',
   adapter: '/adapters/ticket-router?tenant=demo',
@@ -20,6 +22,11 @@ export const PAGES = {
   upload: '/upload?tenant=demo',
   playground: '/playground?tenant=demo&model=ticket-router',
   compare: '/compare?tenant=demo&set=tickets&models=lorikeet-demo,ticket-router',
+  derive: '/upload?tenant=demo&from=versions&of=ticket-router@1',
+  moves: '/moves?tenant=demo',
+  move: `/moves/${move}?tenant=demo`,
+  merges: '/merges?tenant=demo',
+  merge: `/merges/${merge}?tenant=demo`,
   'fine-tune': '/fine-tune?tenant=demo',
   requests: '/requests?tenant=demo',
   usage: '/usage?tenant=demo',
@@ -30,7 +37,7 @@ export const PAGES = {
   audit: '/audit',
   maintenance: '/maintenance',
   settings: '/settings',
-};
+});
 
 /** @returns {Promise<number>} */
 function freePort() {
@@ -53,6 +60,7 @@ function callerOf(url, key) {
    * @param {string} method
    * @param {string} path
    * @param {unknown} [body]
+   * @returns {Promise<any>} what it answers, as JSON
    */
   return async (method, path, body) => {
     const response = await fetch(url + path, {
@@ -64,8 +72,8 @@ function callerOf(url, key) {
       },
       ...(body === undefined ? {} : { body: body instanceof FormData ? body : JSON.stringify(body) }),
     });
-    if (!response.ok) say(`${method} ${path}: ${response.status} ${await response.text()}`);
-    else await response.arrayBuffer();
+    if (response.ok) return response.status === 204 ? undefined : response.json();
+    throw new StopError(`${method} ${path}: ${response.status} ${await response.text()}`);
   };
 }
 
@@ -80,8 +88,10 @@ async function folderForm(adapter) {
 }
 
 /**
- * Something on every page: a canary with its guard, a protected alias with a change that waits, a set, a hook, traffic.
+ * Something on every page: a canary with its guard, a protected alias with a change that waits, a set, a hook, a move, a
+ * merge, a version of other versions, traffic.
  * @param {ReturnType<typeof callerOf>} call
+ * @returns {Promise<{ move: string, merge: string }>} their ids
  */
 async function fill(call) {
   const aliases = '/v1/adapters/ticket-router/aliases';
@@ -125,6 +135,19 @@ async function fill(call) {
     adapter: 'ticket-router',
     promote: { alias: 'staging', evaluate: { set: 'tickets', min_score: 0.9 } },
   });
+  const move = await call('POST', '/v1/base-moves', {});
+  const merge = await call('POST', '/v1/adapters/ticket-router/versions/1/merges', {});
+  await call('POST', '/v1/adapters/blend/versions?create=true&wait=60', {
+    derive: {
+      operation: 'compose',
+      method: 'svd',
+      rank: 8,
+      inputs: [
+        { version: 'ticket-router@1', weight: 0.7 },
+        { version: 'order-json@1', weight: 0.3 },
+      ],
+    },
+  });
   await call('POST', '/v1/admin/tenants', { name: 'acme' });
   await call('POST', '/v1/admin/keys', { name: 'Ada' });
   const models = ['lorikeet-demo', 'ticket-router', 'order-json'];
@@ -139,11 +162,14 @@ async function fill(call) {
       ),
     );
   }
+  for (let state = ''; !['ready', 'failed'].includes(state); await sleep(200))
+    ({ state } = await call('GET', `/v1/merges/${merge.id}`));
+  return { move: move.id, merge: merge.id };
 }
 
 /**
  * Starts it, fills it, does the work, and leaves nothing behind.
- * @param {(demo: { url: string, key: string, call: ReturnType<typeof callerOf> }) => Promise<void>} work
+ * @param {(demo: { url: string, key: string, pages: ReturnType<typeof pagesOf> }) => Promise<void>} work
  */
 export async function withConsoleDemo(work) {
   const dataDir = await mkdtemp(join(tmpdir(), 'lorikeet-console-'));
@@ -165,8 +191,8 @@ export async function withConsoleDemo(work) {
     }
     const key = (await readFile(join(dataDir, 'admin-key'), 'utf8')).trim();
     const call = callerOf(url, key);
-    await fill(call);
-    await work({ url, key, call });
+    const pages = pagesOf(await fill(call));
+    await work({ url, key, pages });
   } finally {
     if (starter.exitCode === null) starter.kill('SIGINT');
     await ended;

@@ -116,6 +116,8 @@ describe('the frame of a page', () => {
     await visitor.go('/settings');
     await page.getByRole('button', { name: 'Account' }).click();
     await page.getByRole('menuitem', { name: 'Sign out' }).waitFor();
+    expect(await visitor.seriousFaults()).toEqual([]);
+    await page.getByRole('menuitemradio', { name: 'As the system', checked: true }).waitFor();
     await page.keyboard.press('Escape');
     await page.getByRole('menuitem', { name: 'Sign out' }).waitFor({ state: 'detached' });
     const focused = (): Promise<string | null | undefined> =>

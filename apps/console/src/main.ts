@@ -1,5 +1,6 @@
 import './mantine.css';
 import './console.css';
+import './elements.css';
 import './layout/shell.css';
 import { whoIsSignedIn } from './api/who';
 import { pageAt } from './addresses';

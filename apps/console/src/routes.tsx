@@ -69,7 +69,7 @@ const version = createRoute({
 const upload = createRoute({
   getParentRoute: () => root,
   path: '/upload',
-  validateSearch: texts('adapter', 'from'),
+  validateSearch: texts('adapter', 'from', 'of', 'operation'),
   component: lazyRouteComponent(PAGES['/upload'], 'Upload'),
 });
 const playground = createRoute({
@@ -83,6 +83,29 @@ const compare = createRoute({
   path: '/compare',
   validateSearch: texts('models', 'set'),
   component: lazyRouteComponent(PAGES['/compare'], 'Compare'),
+});
+const moves = createRoute({
+  getParentRoute: () => root,
+  path: '/moves',
+  validateSearch: texts('start', 'adapter'),
+  component: lazyRouteComponent(PAGES['/moves'], 'Moves'),
+});
+const move = createRoute({
+  getParentRoute: () => root,
+  path: '/moves/$move',
+  validateSearch: texts('state'),
+  component: lazyRouteComponent(PAGES['/moves/$move'], 'MovePage'),
+});
+const merges = createRoute({
+  getParentRoute: () => root,
+  path: '/merges',
+  validateSearch: texts('of'),
+  component: lazyRouteComponent(PAGES['/merges'], 'Merges'),
+});
+const merge = createRoute({
+  getParentRoute: () => root,
+  path: '/merges/$merge',
+  component: lazyRouteComponent(PAGES['/merges/$merge'], 'MergePage'),
 });
 const engines = createRoute({
   getParentRoute: () => root,
@@ -151,6 +174,10 @@ export const router = createRouter({
     upload,
     playground,
     compare,
+    moves,
+    move,
+    merges,
+    merge,
     engines,
     usage,
     requests,

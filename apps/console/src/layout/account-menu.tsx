@@ -1,9 +1,10 @@
-import { Menu, Text, useMantineColorScheme } from '@mantine/core';
-import { IconLogout, IconMoon, IconSun, IconSunMoon } from '@tabler/icons-react';
+import { Menu, useMantineColorScheme } from '@mantine/core';
+import { IconLogout } from '@tabler/icons-react';
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
 import type { SessionResource } from '#contracts/session-api.js';
 import { useSignOut } from '../api/session';
+import { Text } from '../parts/elements';
 import { Outline, PERSON } from './outline';
 
 /** Opens as it comes, which its button's first click asks for; closed again, it leaves the focus on the button. */
@@ -12,9 +13,16 @@ export function AccountMenu({ session }: { session: SessionResource }) {
   const navigate = useNavigate();
   const [opened, setOpened] = useState(false);
   useEffect(() => setOpened(true), []);
-  const { setColorScheme } = useMantineColorScheme();
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
   return (
-    <Menu position="bottom-end" withinPortal opened={opened} onChange={setOpened}>
+    // The focus goes to the first item: what the library would put in front of it is no item, which a menu must not hold.
+    <Menu
+      position="bottom-end"
+      withinPortal
+      withInitialFocusPlaceholder={false}
+      opened={opened}
+      onChange={setOpened}
+    >
       <Menu.Target>
         <button type="button" className="shell-button" aria-label="Account" autoFocus>
           <Outline d={PERSON} />
@@ -28,15 +36,14 @@ export function AccountMenu({ session }: { session: SessionResource }) {
           </Text>
         </Menu.Label>
         <Menu.Divider />
-        <Menu.Item leftSection={<IconSun size={16} />} onClick={() => setColorScheme('light')}>
-          Light
-        </Menu.Item>
-        <Menu.Item leftSection={<IconMoon size={16} />} onClick={() => setColorScheme('dark')}>
-          Dark
-        </Menu.Item>
-        <Menu.Item leftSection={<IconSunMoon size={16} />} onClick={() => setColorScheme('auto')}>
-          As the system
-        </Menu.Item>
+        <Menu.RadioGroup
+          value={colorScheme}
+          onChange={(scheme) => setColorScheme(scheme as typeof colorScheme)}
+        >
+          <Menu.RadioItem value="light">Light</Menu.RadioItem>
+          <Menu.RadioItem value="dark">Dark</Menu.RadioItem>
+          <Menu.RadioItem value="auto">As the system</Menu.RadioItem>
+        </Menu.RadioGroup>
         <Menu.Divider />
         <Menu.Item component="a" href="/docs" target="_blank">
           API documentation

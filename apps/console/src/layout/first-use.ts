@@ -7,6 +7,7 @@ import {
   useEffect,
   useState,
 } from 'react';
+import { whenIdle } from '../parts/idle';
 
 interface FirstUse<P> {
   /** Stands there from the first moment; calls `use` when somebody wants what comes. */
@@ -26,14 +27,4 @@ export function firstUse<P extends object>({ Light, load }: FirstUse<P>): Compon
     const light = createElement(Light, { ...props, use: () => setUsed(true) });
     return used ? createElement(Suspense, { fallback: light }, createElement(Whole, props)) : light;
   };
-}
-
-/** When the browser has nothing else to do; Safari has no word for that. */
-export function whenIdle(work: () => void): () => void {
-  if (typeof requestIdleCallback !== 'function') {
-    const timer = setTimeout(work, 1_000);
-    return () => clearTimeout(timer);
-  }
-  const request = requestIdleCallback(work, { timeout: 5_000 });
-  return () => cancelIdleCallback(request);
 }

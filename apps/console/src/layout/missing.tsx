@@ -1,5 +1,6 @@
-import { Anchor, Text } from '@mantine/core';
+import { Anchor } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
+import { Text } from '../parts/elements';
 import { Page } from '../parts/page';
 
 export function Missing() {

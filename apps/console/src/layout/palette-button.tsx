@@ -1,7 +1,7 @@
 import { useHotkeys } from '@mantine/hooks';
 import { lazy, Suspense, useEffect, useState } from 'react';
 import type { SessionResource } from '#contracts/session-api.js';
-import { whenIdle } from './first-use';
+import { whenIdle } from '../parts/idle';
 import { Outline } from './outline';
 
 const load = () => import('./palette');

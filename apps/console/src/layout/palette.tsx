@@ -1,4 +1,4 @@
-import { Kbd, Modal, NavLink, ScrollArea, Text, TextInput } from '@mantine/core';
+import { Kbd, Modal, NavLink, ScrollArea, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { IconSearch } from '@tabler/icons-react';
 import { useNavigate } from '@tanstack/react-router';
@@ -6,6 +6,7 @@ import { type KeyboardEvent, useMemo, useState } from 'react';
 import type { AdapterResource } from '#contracts/adapters-api.js';
 import type { SessionResource } from '#contracts/session-api.js';
 import { useList } from '../api/lists';
+import { Text } from '../parts/elements';
 import { useActing } from '../tenant';
 import { placesFor } from './places';
 

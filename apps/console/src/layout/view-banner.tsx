@@ -1,6 +1,8 @@
-import { Alert, Button, Group, Text } from '@mantine/core';
+import { Alert } from '@mantine/core';
 import { IconEye } from '@tabler/icons-react';
 import { useViewAs } from '../api/session';
+import { Button } from '../parts/button';
+import { Group, Text } from '../parts/elements';
 
 /** Over every page while an operator looks as a tenant. */
 export function ViewBanner({ tenant }: { tenant: string }) {

@@ -1,9 +1,11 @@
-import { Button, Group, Tabs, Text } from '@mantine/core';
+import { Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import type { AdapterResource } from '#contracts/adapters-api.js';
 import { call, part } from '../api/client';
+import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
+import { Group, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { later } from '../parts/later';
 import { NeedsTenant } from '../parts/needs-tenant';

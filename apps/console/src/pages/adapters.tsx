@@ -1,10 +1,12 @@
-import { Badge, Button, Group, Select, SimpleGrid, Text, TextInput } from '@mantine/core';
+import { Select, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { AdapterResource, VersionState } from '#contracts/adapters-api.js';
 import { call } from '../api/client';
 import { useList } from '../api/lists';
+import { Button } from '../parts/button';
+import { Badge, Group, SimpleGrid, Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { FormModal } from '../parts/form-modal';
 import { NeedsTenant } from '../parts/needs-tenant';
@@ -166,7 +168,7 @@ function Found({ onClear }: { onClear: () => void }) {
           cell: ({ labels }) => (
             <Group gap={4}>
               {Object.entries(labels).map(([key, value]) => (
-                <Badge key={key} variant="default" tt="none" size="sm">
+                <Badge key={key} variant="default" size="sm">
                   {key}={value}
                 </Badge>
               ))}

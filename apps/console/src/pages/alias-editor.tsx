@@ -1,19 +1,10 @@
-import {
-  Button,
-  Group,
-  MultiSelect,
-  NumberInput,
-  Select,
-  Slider,
-  Stack,
-  Switch,
-  Text,
-  TextInput,
-} from '@mantine/core';
+import { MultiSelect, NumberInput, Select, Slider, Switch, TextInput } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import type { PutAlias, ShownAlias } from '#contracts/adapters-api.js';
 import { call, part } from '../api/client';
+import { Button } from '../parts/button';
+import { Group, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { useActing } from '../tenant';
 import { RouteBar } from './route-bar';

@@ -1,5 +1,5 @@
-import { Badge, Group, Stack, Text } from '@mantine/core';
 import type { AliasChangeResource } from '#contracts/adapters-api.js';
+import { Badge, Group, Stack, Text } from '../parts/elements';
 import { Time } from '../parts/time';
 import { RouteBar } from './route-bar';
 
@@ -17,7 +17,7 @@ export function AliasHistory({ history }: { history: readonly AliasChangeResourc
       {history.map(({ revision, action, routes, reason, breach, key_id, approved_by, created_at }) => (
         <div key={revision}>
           <Group gap="xs" mb={4}>
-            <Badge variant="light" color={WORDS[action].color} tt="none">
+            <Badge variant="light" color={WORDS[action].color}>
               {WORDS[action].word}
             </Badge>
             <Text size="xs" c="dimmed">

@@ -1,4 +1,4 @@
-import { Badge, Button, Group, Modal, Paper, Stack, Text, TextInput, Title } from '@mantine/core';
+import { TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconLock } from '@tabler/icons-react';
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query';
@@ -7,7 +7,10 @@ import { useState } from 'react';
 import type { AliasWithHistory, ShownAlias, VersionResource } from '#contracts/adapters-api.js';
 import { address, call, part } from '../api/client';
 import { useList } from '../api/lists';
+import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
+import { Dialog } from '../parts/dialog';
+import { Badge, Group, Paper, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
 import { Time } from '../parts/time';
@@ -108,15 +111,9 @@ function NewAlias({ adapter, versions, canary }: NewAliasProps) {
       <Button variant="light" onClick={open}>
         New alias
       </Button>
-      <Modal
-        opened={opened}
-        onClose={shut}
-        title="New alias"
-        size="lg"
-        closeButtonProps={{ 'aria-label': 'Close' }}
-      >
+      <Dialog opened={opened} close={shut} title="New alias" wide>
         <AliasEditor adapter={adapter} versions={versions} canary={canary} done={shut} />
-      </Modal>
+      </Dialog>
     </Group>
   );
 }
@@ -155,7 +152,7 @@ function AliasCard({ adapter, shown, versions, canary }: AliasCardProps) {
   const match = { 'if-match': `"${data.revision}"` };
   const previous = data.history[1];
   return (
-    <Paper withBorder p="md" component="section" aria-label={`Alias ${alias}`}>
+    <Paper p="md" component="section" aria-label={`Alias ${alias}`}>
       <Group justify="space-between" mb="sm">
         <div>
           <Group gap="xs">
@@ -163,7 +160,7 @@ function AliasCard({ adapter, shown, versions, canary }: AliasCardProps) {
               {alias}
             </Title>
             {isProtected && (
-              <Badge variant="light" color="gray" tt="none" leftSection={<IconLock size={12} />}>
+              <Badge variant="light" color="gray" leftSection={<IconLock size={12} />}>
                 protected
               </Badge>
             )}
@@ -242,13 +239,7 @@ function AliasCard({ adapter, shown, versions, canary }: AliasCardProps) {
       <LeavingVersions adapter={adapter} alias={data} />
       {data.shadow && <ShadowFigures adapter={adapter} alias={alias} />}
       {history && <AliasHistory history={data.history} />}
-      <Modal
-        opened={opened}
-        onClose={shut}
-        title={`Move ${alias}`}
-        size="lg"
-        closeButtonProps={{ 'aria-label': 'Close' }}
-      >
+      <Dialog opened={opened} close={shut} title={`Move ${alias}`} wide>
         <AliasEditor
           adapter={adapter}
           versions={versions}
@@ -256,7 +247,7 @@ function AliasCard({ adapter, shown, versions, canary }: AliasCardProps) {
           canary={canary}
           done={shut}
         />
-      </Modal>
+      </Dialog>
     </Paper>
   );
 }

@@ -1,9 +1,11 @@
-import { Button, Code, Collapse, Group, Paper, Stack, Text, TextInput } from '@mantine/core';
+import { Code, Collapse, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { AuditEntryResource } from '#contracts/audit-api.js';
 import { useList } from '../api/lists';
+import { Button } from '../parts/button';
+import { Group, Paper, Stack, Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
 import { Page } from '../parts/page';
@@ -68,7 +70,7 @@ function Entry({ entry }: { entry: AuditEntryResource }) {
   const [opened, setOpened] = useState(false);
   const changes = differences(entry.before, entry.after);
   return (
-    <Paper withBorder p="sm">
+    <Paper p="sm">
       <Group justify="space-between">
         <Text size="sm">
           <b>{entry.action}</b> <span className="mono">{entry.subject.id}</span>

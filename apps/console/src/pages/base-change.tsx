@@ -1,8 +1,8 @@
-import { Paper, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import type { Revalidation } from '#contracts/revalidation-api.js';
 import { call } from '../api/client';
 import { Confirm } from '../parts/confirm';
+import { Paper, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 
 const PATH = '/v1/admin/revalidations';
@@ -21,7 +21,7 @@ export function BaseChange() {
   if (error) return <ErrorNote error={error} retry={() => void refetch()} />;
   if (!data) return null;
   return (
-    <Paper withBorder p="md">
+    <Paper p="md">
       <Stack align="flex-start">
         <Text size="sm">
           Base model {data.base_model}: {data.ready} stored versions answer, {data.queued} are being

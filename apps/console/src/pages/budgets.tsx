@@ -1,10 +1,11 @@
-import { Badge, Checkbox, Group, NumberInput, Progress, Select, Text, TextInput, Title } from '@mantine/core';
+import { Checkbox, NumberInput, Progress, Select, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { ApiKeyResource } from '#contracts/admin-api.js';
 import type { BudgetResource } from '#contracts/money-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
+import { Badge, Group, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { FormModal } from '../parts/form-modal';
 import { money, percent } from '../parts/format';
@@ -70,7 +71,7 @@ export function Budgets({ tenant, header, mayChange }: BudgetsProps) {
                 {alert_shares.map((share) => {
                   const told = alerts.some((alert) => alert.share === share);
                   return (
-                    <Badge key={share} color={told ? 'orange' : 'gray'} variant="light" tt="none">
+                    <Badge key={share} color={told ? 'orange' : 'gray'} variant="light">
                       {percent(share)} {told ? 'reached' : ''}
                     </Badge>
                   );

@@ -1,8 +1,10 @@
-import { Button, Group, SimpleGrid, Stack, TagsInput, Text } from '@mantine/core';
+import { TagsInput } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
 import { NO_ANSWER, streamAnswer } from '../api/chat-stream';
 import { useModels } from '../api/models';
+import { Button } from '../parts/button';
+import { Group, SimpleGrid, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { matches } from '../parts/matches';
 import { GrowingText } from '../parts/growing-text';

@@ -1,8 +1,10 @@
-import { ActionIcon, Badge, Button, Group, Paper, Text, Tooltip } from '@mantine/core';
+import { ActionIcon } from '@mantine/core';
 import { IconThumbDown, IconThumbUp } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { ScoredPiece, StreamedAnswer } from '../api/chat-stream';
 import { Answer } from '../parts/answer';
+import { Button } from '../parts/button';
+import { Badge, Group, Paper, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { count, milliseconds } from '../parts/format';
 
@@ -24,7 +26,7 @@ export function ComparedAnswer({ model, cell, first, passed, onJudge, onExpect }
   const differs = first?.scored.length ? firstDifference(cell.scored, first.scored) : undefined;
   const whole = cell.total_ms !== undefined;
   return (
-    <Paper withBorder p="sm">
+    <Paper p="sm">
       <Group justify="space-between" mb={4}>
         <Text size="sm" fw={600}>
           {model}
@@ -48,7 +50,7 @@ export function ComparedAnswer({ model, cell, first, passed, onJudge, onExpect }
       {whole && (
         <Group gap={4} mt="xs">
           {passed !== undefined && (
-            <Badge variant="light" color={passed ? 'green' : 'red'} tt="none">
+            <Badge variant="light" color={passed ? 'green' : 'red'}>
               {passed ? 'right' : 'wrong'}
             </Badge>
           )}
@@ -80,17 +82,16 @@ interface JudgeProps {
 
 function Judge({ label, on, judge, children }: JudgeProps) {
   return (
-    <Tooltip label={label}>
-      <ActionIcon
-        size="sm"
-        variant={on ? 'filled' : 'default'}
-        aria-label={label}
-        aria-pressed={on}
-        onClick={judge}
-      >
-        {children}
-      </ActionIcon>
-    </Tooltip>
+    <ActionIcon
+      size="sm"
+      variant={on ? 'filled' : 'default'}
+      title={label}
+      aria-label={label}
+      aria-pressed={on}
+      onClick={judge}
+    >
+      {children}
+    </ActionIcon>
   );
 }
 

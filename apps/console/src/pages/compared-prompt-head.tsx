@@ -1,7 +1,8 @@
-import { ActionIcon, Group, Select, Text, TextInput, Tooltip } from '@mantine/core';
+import { ActionIcon, Select, TextInput } from '@mantine/core';
 import { IconTrash } from '@tabler/icons-react';
 import type { EvaluationCase } from '#contracts/promotion.js';
 import { type ComparedPrompt, editable, edited, type Expectation, NO_EXPECTATION } from './compared-prompts';
+import { Group, Text } from '../parts/elements';
 import { GrowingText } from '../parts/growing-text';
 
 const MATCHES = [
@@ -57,11 +58,16 @@ function EditedPrompt({
           value={editable(prompt)}
           onChange={(event) => change(edited(prompt, event.currentTarget.value))}
         />
-        <Tooltip label="Remove this prompt">
-          <ActionIcon variant="subtle" color="red" size="lg" aria-label="Remove this prompt" onClick={remove}>
-            <IconTrash size={16} />
-          </ActionIcon>
-        </Tooltip>
+        <ActionIcon
+          variant="subtle"
+          color="red"
+          size="lg"
+          title="Remove this prompt"
+          aria-label="Remove this prompt"
+          onClick={remove}
+        >
+          <IconTrash size={16} />
+        </ActionIcon>
       </Group>
     </>
   );

@@ -1,9 +1,9 @@
-import { Badge, Group, Title } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import type { OpenConsoleSession } from '#contracts/session-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
+import { Badge, Group, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ListTable, moreOf } from '../parts/table';
 import { Time } from '../parts/time';

@@ -1,4 +1,4 @@
-import { Button, Group, MultiSelect, Stack, TextInput, Title } from '@mantine/core';
+import { MultiSelect, TextInput } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { DomainEventType } from '#contracts/domain-events.js';
@@ -9,7 +9,9 @@ import type {
 } from '#contracts/webhook-endpoints-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
+import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
+import { Group, Stack, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { FormModal } from '../parts/form-modal';
 import { Secret } from '../parts/secret';

@@ -1,8 +1,8 @@
-import { SimpleGrid } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import type { EngineHistoryList, EnginePoint } from '#contracts/history-api.js';
 import { address, call } from '../api/client';
 import { ChartPanel } from '../parts/chart-panel';
+import { SimpleGrid } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { count, percent } from '../parts/format';
 

@@ -1,5 +1,5 @@
-import { Group, Stack, Text, Tooltip } from '@mantine/core';
 import type { EngineResource } from '#contracts/engines-api.js';
+import { Group, Stack, Text } from '../parts/elements';
 import { bytes, count, percent } from '../parts/format';
 
 interface Part {
@@ -41,9 +41,11 @@ export function EngineMemory({ engine }: { engine: EngineResource }) {
       </Text>
       <div className="bar" role="img" aria-label={text}>
         {parts.map((part) => (
-          <Tooltip key={part.name} label={`${part.name}: ${bytes(part.bytes)}, ${percent(part.bytes / all)}`}>
-            <div style={{ width: `${(part.bytes / all) * 100}%`, background: part.color }} />
-          </Tooltip>
+          <div
+            key={part.name}
+            title={`${part.name}: ${bytes(part.bytes)}, ${percent(part.bytes / all)}`}
+            style={{ width: `${(part.bytes / all) * 100}%`, background: part.color }}
+          />
         ))}
       </div>
       <Group gap="md" mt={2}>

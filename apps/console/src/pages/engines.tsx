@@ -1,8 +1,8 @@
-import { Group, Paper, SimpleGrid, Text, Title } from '@mantine/core';
 import type { EngineResource } from '#contracts/engines-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
+import { Group, Paper, SimpleGrid, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
 import { Figure } from '../parts/figure';
@@ -42,7 +42,7 @@ function Engine({ engine }: { engine: EngineResource }) {
   const path = `/v1/admin/engines/${part(id)}`;
   const used = kv.pages - kv.free_pages;
   return (
-    <Paper withBorder p="md" component="section" aria-label={`Engine ${engine.name ?? id}`}>
+    <Paper p="md" component="section" aria-label={`Engine ${engine.name ?? id}`}>
       <Group justify="space-between" mb="sm">
         <div>
           <Group gap="xs">

@@ -1,10 +1,12 @@
-import { Button, Group, Select, Text, TextInput } from '@mantine/core';
+import { Select, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { EvaluationSetResource, EvaluationSetSummary } from '#contracts/evaluation-sets-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
+import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
+import { Group, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { FormModal } from '../parts/form-modal';
 import { useActing } from '../tenant';

@@ -1,8 +1,9 @@
-import { Progress, Text } from '@mantine/core';
+import { Progress } from '@mantine/core';
 import type { FineTuningJob } from '#contracts/openai/fine-tuning.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
+import { Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { StateBadge } from '../parts/state-badge';
 import { ListTable, moreOf } from '../parts/table';

@@ -1,11 +1,12 @@
-import { Group, SegmentedControl, SimpleGrid } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { HistoryList, HistoryPoint } from '#contracts/history-api.js';
 import { address, call } from '../api/client';
 import { ChartPanel } from '../parts/chart-panel';
+import { Group, SimpleGrid } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { count, milliseconds, percent } from '../parts/format';
+import { Segments } from '../parts/segments';
 
 const RANGES = { '1h': 3_600, '6h': 21_600, '24h': 86_400, '7d': 604_800, '30d': 2_592_000 } as const;
 type Range = keyof typeof RANGES;
@@ -35,7 +36,7 @@ export function HistoryCharts({ path, tenant }: HistoryChartsProps) {
   return (
     <section aria-label="History">
       <Group mb="md">
-        <SegmentedControl
+        <Segments
           aria-label="Time of the charts"
           data={Object.keys(RANGES)}
           value={range}

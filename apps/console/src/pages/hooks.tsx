@@ -1,11 +1,13 @@
-import { Button, Group, NumberInput, Select, Stack, Text, TextInput, Title } from '@mantine/core';
+import { NumberInput, Select, TextInput } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { EvaluationSetSummary } from '#contracts/evaluation-sets-api.js';
 import type { CreatedHook, HookDelivery, HookResource } from '#contracts/hooks-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
+import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
+import { Group, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { FormModal } from '../parts/form-modal';
 import { Secret } from '../parts/secret';

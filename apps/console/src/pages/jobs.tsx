@@ -1,4 +1,4 @@
-import { Code, Group, Select, Text } from '@mantine/core';
+import { Code, Select } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { JobQueueResource, JobResource } from '#contracts/jobs-api.js';
@@ -6,6 +6,7 @@ import type { List } from '#contracts/resource.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
+import { Group, Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';

@@ -1,7 +1,7 @@
-import { Text } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import type { AliasWithHistory } from '#contracts/adapters-api.js';
 import { useResidency } from '../api/residency';
+import { Text } from '../parts/elements';
 
 /** So long after a change versions that lost all traffic are watched. */
 const WATCHED_MS = 15 * 60_000;

@@ -1,7 +1,7 @@
-import { Badge, Group, Paper, SimpleGrid, Table, Text, Title } from '@mantine/core';
 import type { AdminLive, LiveFigures as LiveResource } from '#contracts/live-api.js';
 import { useLive } from '../api/live';
 import { ChartPanel } from '../parts/chart-panel';
+import { Badge, Group, Paper, SimpleGrid, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { Figure } from '../parts/figure';
 import { count, milliseconds, percent } from '../parts/format';
@@ -21,7 +21,7 @@ export function LiveFigures({ path, tenant }: LiveFiguresProps) {
   return (
     <section aria-label="Live figures" aria-busy={now === undefined}>
       <Group mb="md" gap="xs">
-        <Badge color={connected ? 'teal' : 'gray'} variant="light" tt="none">
+        <Badge color={connected ? 'teal' : 'gray'} variant="light">
           {connected ? 'live' : 'connecting'}
         </Badge>
         <Text size="xs" c="dimmed">
@@ -137,7 +137,7 @@ function Rates({ series }: { series: readonly Figures[] }) {
 function Errors({ now }: { now: Figures }) {
   const codes = Object.entries(now.last_minute.error_codes).sort(([, a], [, b]) => b - a);
   return (
-    <Paper withBorder p="md">
+    <Paper p="md">
       <Title order={2} size="h5" mb="xs">
         Errors of the last minute
       </Title>
@@ -161,37 +161,37 @@ function Errors({ now }: { now: Figures }) {
 function Engines({ engines }: { engines: AdminLive['engines'] }) {
   if (engines.length === 0) return <Empty text="No engine has answered yet." />;
   return (
-    <Paper withBorder p="md">
+    <Paper p="md">
       <Title order={2} size="h5" mb="xs">
         Engines
       </Title>
       <div className="scroll-x" tabIndex={0} role="region" aria-label="Engines now">
-        <Table fz="sm" horizontalSpacing={4}>
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>Engine</Table.Th>
-              <Table.Th>State</Table.Th>
-              <Table.Th className="numbers">Running</Table.Th>
-              <Table.Th className="numbers">Waiting</Table.Th>
-              <Table.Th className="numbers">KV cache</Table.Th>
-              <Table.Th className="numbers">Adapters</Table.Th>
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
+        <table className="rows narrow">
+          <thead>
+            <tr>
+              <th>Engine</th>
+              <th>State</th>
+              <th className="numbers">Running</th>
+              <th className="numbers">Waiting</th>
+              <th className="numbers">KV cache</th>
+              <th className="numbers">Adapters</th>
+            </tr>
+          </thead>
+          <tbody>
             {engines.map((engine) => (
-              <Table.Tr key={engine.name}>
-                <Table.Td>{engine.name}</Table.Td>
-                <Table.Td>
+              <tr key={engine.name}>
+                <td>{engine.name}</td>
+                <td>
                   <StateBadge state={engine.state} />
-                </Table.Td>
-                <Table.Td className="numbers">{engine.running_requests}</Table.Td>
-                <Table.Td className="numbers">{engine.waiting_requests}</Table.Td>
-                <Table.Td className="numbers">{percent(engine.kv_share)}</Table.Td>
-                <Table.Td className="numbers">{engine.adapters}</Table.Td>
-              </Table.Tr>
+                </td>
+                <td className="numbers">{engine.running_requests}</td>
+                <td className="numbers">{engine.waiting_requests}</td>
+                <td className="numbers">{percent(engine.kv_share)}</td>
+                <td className="numbers">{engine.adapters}</td>
+              </tr>
             ))}
-          </Table.Tbody>
-        </Table>
+          </tbody>
+        </table>
       </div>
     </Paper>
   );

@@ -1,9 +1,10 @@
-import { Alert, NumberInput, Paper, Stack, Text, TextInput } from '@mantine/core';
+import { Alert, NumberInput, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { MaintenanceResource } from '#contracts/maintenance-api.js';
 import { call } from '../api/client';
 import { Confirm } from '../parts/confirm';
+import { Paper, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { Page } from '../parts/page';
 import { Time } from '../parts/time';
@@ -40,7 +41,7 @@ export function Maintenance() {
           )}
         </Alert>
       )}
-      <Paper withBorder p="md">
+      <Paper p="md">
         <Stack align="flex-start">
           {!data?.enabled && (
             <>

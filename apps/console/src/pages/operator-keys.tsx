@@ -1,8 +1,9 @@
-import { Group, TextInput, Title } from '@mantine/core';
+import { TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
+import { Group, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { FormModal } from '../parts/form-modal';
 import { Secret } from '../parts/secret';

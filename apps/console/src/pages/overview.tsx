@@ -1,8 +1,8 @@
-import { Badge, Group, Paper, SimpleGrid, Table, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { Overview as OverviewResource } from '#contracts/overview-api.js';
 import { call } from '../api/client';
+import { Badge, Group, Paper, SimpleGrid, Text, Title } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { Figure } from '../parts/figure';
 import { bytes, count, percent } from '../parts/format';
@@ -29,7 +29,7 @@ export function Overview() {
       title="Overview"
       about={data.base_model ? `Base model ${data.base_model}` : 'No engine has loaded a base model yet.'}
       actions={Object.entries(checks).map(([name, state]) => (
-        <Badge key={name} color={state === 'up' ? 'teal' : 'red'} variant="light" tt="none">
+        <Badge key={name} color={state === 'up' ? 'teal' : 'red'} variant="light">
           {name} {state}
         </Badge>
       ))}
@@ -70,7 +70,7 @@ export function Overview() {
 function Stored({ data }: { data: OverviewResource }) {
   const versions = Object.entries(data.versions);
   return (
-    <Paper withBorder p="md">
+    <Paper p="md">
       <Title order={2} size="h5" mb="xs">
         Registered
       </Title>
@@ -96,30 +96,30 @@ function Stored({ data }: { data: OverviewResource }) {
         </Text>
       ) : (
         <div className="scroll-x" tabIndex={0} role="region" aria-label="Queues">
-          <Table fz="sm">
-            <Table.Thead>
-              <Table.Tr>
-                <Table.Th>Queue</Table.Th>
-                <Table.Th className="numbers">Active</Table.Th>
-                <Table.Th className="numbers">Waiting</Table.Th>
-                <Table.Th className="numbers">Failed</Table.Th>
-              </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
+          <table className="rows">
+            <thead>
+              <tr>
+                <th>Queue</th>
+                <th className="numbers">Active</th>
+                <th className="numbers">Waiting</th>
+                <th className="numbers">Failed</th>
+              </tr>
+            </thead>
+            <tbody>
               {data.queues.map(({ id, counts }) => (
-                <Table.Tr key={id}>
-                  <Table.Td>
+                <tr key={id}>
+                  <td>
                     <Link to="/jobs" search={{ queue: id } as never}>
                       {id}
                     </Link>
-                  </Table.Td>
-                  <Table.Td className="numbers">{counts.active}</Table.Td>
-                  <Table.Td className="numbers">{counts.waiting + counts.delayed}</Table.Td>
-                  <Table.Td className="numbers">{counts.failed}</Table.Td>
-                </Table.Tr>
+                  </td>
+                  <td className="numbers">{counts.active}</td>
+                  <td className="numbers">{counts.waiting + counts.delayed}</td>
+                  <td className="numbers">{counts.failed}</td>
+                </tr>
               ))}
-            </Table.Tbody>
-          </Table>
+            </tbody>
+          </table>
         </div>
       )}
     </Paper>
@@ -128,7 +128,7 @@ function Stored({ data }: { data: OverviewResource }) {
 
 function Changes({ audit }: { audit: OverviewResource['audit'] }) {
   return (
-    <Paper withBorder p="md">
+    <Paper p="md">
       <Title order={2} size="h5" mb="xs">
         Last changes
       </Title>

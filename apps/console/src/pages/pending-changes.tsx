@@ -1,4 +1,3 @@
-import { Badge, Group, Paper, Stack, Text, Title } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import type { PendingChange } from '#contracts/pending-changes-api.js';
 import { call, part } from '../api/client';
@@ -6,6 +5,7 @@ import { useList } from '../api/lists';
 import { useSession } from '../api/session';
 import { Author } from '../parts/author';
 import { Confirm } from '../parts/confirm';
+import { Badge, Group, Paper, Stack, Text, Title } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { Time } from '../parts/time';
 import { useActing } from '../tenant';
@@ -31,7 +31,7 @@ export function PendingChanges({ adapter }: { adapter: string }) {
   if (list.error && !list.rows) return <ErrorNote error={list.error} />;
   if (!list.rows || list.rows.length === 0) return null;
   return (
-    <Paper withBorder p="md" component="section" aria-label="Changes that wait">
+    <Paper p="md" component="section" aria-label="Changes that wait">
       <Title order={2} size="h4" mb="sm">
         Waiting for a second person
       </Title>
@@ -61,9 +61,7 @@ function Waiting({ change }: { change: PendingChange }) {
     <div>
       <Group justify="space-between" mb={4}>
         <Group gap="xs">
-          <Badge variant="light" tt="none">
-            {change.alias}
-          </Badge>
+          <Badge variant="light">{change.alias}</Badge>
           <Text size="sm">{WORDS[change.action]}</Text>
           <Text size="xs" c="dimmed">
             asked for by <Author actor={change.requested_by} />, <Time at={change.created_at} />

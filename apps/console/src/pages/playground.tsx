@@ -1,14 +1,4 @@
-import {
-  Autocomplete,
-  Button,
-  Collapse,
-  Group,
-  Paper,
-  SegmentedControl,
-  Stack,
-  Switch,
-  Text,
-} from '@mantine/core';
+import { Autocomplete, Collapse, Switch } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
@@ -16,6 +6,8 @@ import { NO_ANSWER, type StreamedAnswer, streamAnswer } from '../api/chat-stream
 import { useModels } from '../api/models';
 import { useReplay } from '../api/replay';
 import { Answer } from '../parts/answer';
+import { Button } from '../parts/button';
+import { Group, Paper, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { count, milliseconds } from '../parts/format';
 import { GrowingText } from '../parts/growing-text';
@@ -23,6 +15,7 @@ import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { later } from '../parts/later';
 import { NO_SAMPLING, samplingBody } from '../parts/sampling-body';
+import { Segments } from '../parts/segments';
 import { NO_STRUCTURE, structureBody } from '../parts/structure-body';
 import { toolsBody } from '../parts/tools-body';
 import { WantedCalls } from '../parts/wanted-calls';
@@ -134,7 +127,7 @@ function Board() {
           onChange={(value) => set({ model: value })}
           w={300}
         />
-        <SegmentedControl
+        <Segments
           aria-label="Kind of call"
           data={['chat', 'completion']}
           value={mode}
@@ -166,7 +159,7 @@ function Board() {
       )}
       {mode === 'chat' &&
         turns.map(({ role, content }, index) => (
-          <Paper withBorder p="sm" key={index}>
+          <Paper p="sm" key={index}>
             <Text size="xs" c="dimmed" fw={600}>
               {role}
             </Text>
@@ -207,7 +200,7 @@ function Board() {
       </Group>
       {error !== undefined && <ErrorNote error={error} retry={() => void send()} />}
       {(running || mode === 'completion' || result.total_ms === undefined) && result.text !== '' && (
-        <Paper withBorder p="sm" aria-live="polite">
+        <Paper p="sm" aria-live="polite">
           <Answer text={result.text} scored={result.scored} />
         </Paper>
       )}

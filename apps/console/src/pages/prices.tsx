@@ -1,9 +1,10 @@
-import { Group, NumberInput, Text, TextInput, Title } from '@mantine/core';
+import { NumberInput, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { PriceResource } from '#contracts/money-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
+import { Group, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { FormModal } from '../parts/form-modal';
 import { money } from '../parts/format';

@@ -1,7 +1,7 @@
-import { Text } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { call } from '../api/client';
 import { Confirm } from '../parts/confirm';
+import { Text } from '../parts/elements';
 import { useActing } from '../tenant';
 
 interface ProtectionProps {

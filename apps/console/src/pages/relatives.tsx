@@ -1,9 +1,9 @@
-import { Group, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { VersionResource } from '#contracts/adapters-api.js';
 import type { Lineage } from '#contracts/lineage-api.js';
 import { call, part } from '../api/client';
+import { Group, Text } from '../parts/elements';
 import { useActing } from '../tenant';
 
 interface RelativesProps {

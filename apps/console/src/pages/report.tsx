@@ -1,4 +1,4 @@
-import { Accordion, Alert, Badge, Code, Group, Stack, Table, Text } from '@mantine/core';
+import { Accordion, Alert, Code } from '@mantine/core';
 import { IconAlertTriangle, IconCircleCheck, IconCircleX } from '@tabler/icons-react';
 import type {
   AdapterProblem,
@@ -6,6 +6,7 @@ import type {
   AdapterWarning,
   FieldReport,
 } from '#contracts/adapter-report.js';
+import { Badge, Group, Stack, Text } from '../parts/elements';
 import { count } from '../parts/format';
 
 const TREATMENT = { honoured: 'teal', refused: 'red', ignored: 'gray', default: 'gray' } as const;
@@ -49,17 +50,17 @@ export function Report({ report, state }: { report: AdapterReport; state: string
           <Accordion.Control>Tensors ({count(tensors.length)})</Accordion.Control>
           <Accordion.Panel>
             <div className="scroll-x" tabIndex={0} role="region" aria-label="Tensors">
-              <Table fz="xs">
-                <Table.Tbody>
+              <table className="rows small">
+                <tbody>
                   {tensors.slice(0, SHOWN).map(({ name, module, role }) => (
-                    <Table.Tr key={name}>
-                      <Table.Td className="mono">{name}</Table.Td>
-                      <Table.Td className="mono">{module}</Table.Td>
-                      <Table.Td>{role}</Table.Td>
-                    </Table.Tr>
+                    <tr key={name}>
+                      <td className="mono">{name}</td>
+                      <td className="mono">{module}</td>
+                      <td>{role}</td>
+                    </tr>
                   ))}
-                </Table.Tbody>
-              </Table>
+                </tbody>
+              </table>
             </div>
             {tensors.length > SHOWN && (
               <Text size="sm" c="dimmed">
@@ -98,32 +99,30 @@ function Fields({ fields }: { fields: readonly FieldReport[] }) {
   const sorted = [...fields].sort((a, b) => order[a.treatment] - order[b.treatment]);
   return (
     <div className="scroll-x" tabIndex={0} role="region" aria-label="Fields">
-      <Table fz="sm">
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Field</Table.Th>
-            <Table.Th>Treatment</Table.Th>
-            <Table.Th>Value</Table.Th>
-            <Table.Th>Why</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
+      <table className="rows">
+        <thead>
+          <tr>
+            <th>Field</th>
+            <th>Treatment</th>
+            <th>Value</th>
+            <th>Why</th>
+          </tr>
+        </thead>
+        <tbody>
           {sorted.map(({ name, treatment, value, reason }) => (
-            <Table.Tr key={name}>
-              <Table.Td className="mono">{name}</Table.Td>
-              <Table.Td>
-                <Badge color={TREATMENT[treatment]} variant="light" tt="none">
+            <tr key={name}>
+              <td className="mono">{name}</td>
+              <td>
+                <Badge color={TREATMENT[treatment]} variant="light">
                   {treatment}
                 </Badge>
-              </Table.Td>
-              <Table.Td className="mono">
-                {value === undefined ? '' : JSON.stringify(value).slice(0, 120)}
-              </Table.Td>
-              <Table.Td>{reason ?? ''}</Table.Td>
-            </Table.Tr>
+              </td>
+              <td className="mono">{value === undefined ? '' : JSON.stringify(value).slice(0, 120)}</td>
+              <td>{reason ?? ''}</td>
+            </tr>
           ))}
-        </Table.Tbody>
-      </Table>
+        </tbody>
+      </table>
     </div>
   );
 }

@@ -1,16 +1,4 @@
-import {
-  Badge,
-  Button,
-  Checkbox,
-  Group,
-  Modal,
-  NumberInput,
-  Paper,
-  Stack,
-  Switch,
-  Text,
-  Title,
-} from '@mantine/core';
+import { Checkbox, NumberInput, Switch } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -18,7 +6,10 @@ import type { LoggedRequest, RequestLogResource } from '#contracts/request-log-a
 import { call, part } from '../api/client';
 import { useLiveList } from '../api/live';
 import { useList } from '../api/lists';
+import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
+import { Dialog } from '../parts/dialog';
+import { Badge, Group, Paper, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
 import { FormModal } from '../parts/form-modal';
@@ -98,7 +89,7 @@ function Kept() {
 function State({ log: { enabled, text, retention_hours } }: { log: RequestLogResource }) {
   const kept = text ? 'with prompts and answers' : 'without text';
   return (
-    <Badge color={enabled ? 'teal' : 'gray'} variant="light" tt="none">
+    <Badge color={enabled ? 'teal' : 'gray'} variant="light">
       {enabled ? `kept for ${retention_hours} hours, ${kept}` : 'not kept'}
     </Badge>
   );
@@ -210,7 +201,7 @@ function Details({ id, header, close }: { id: string; header: string | undefined
     queryFn: ({ signal }) => call<LoggedRequest>(`/v1/requests/${part(id)}`, { tenant: header, signal }),
   });
   return (
-    <Modal opened onClose={close} title="Request" size="lg" closeButtonProps={{ 'aria-label': 'Close' }}>
+    <Dialog opened close={close} title="Request" wide>
       {error && <ErrorNote error={error} />}
       {data && (
         <Stack>
@@ -238,7 +229,7 @@ function Details({ id, header, close }: { id: string; header: string | undefined
           )}
         </Stack>
       )}
-    </Modal>
+    </Dialog>
   );
 }
 
@@ -252,7 +243,7 @@ function promptText(input: NonNullable<LoggedRequest['input']>): string {
 
 function Written({ title, text }: { title: string; text: string }) {
   return (
-    <Paper withBorder p="sm">
+    <Paper p="sm">
       <Title order={3} size="h6" mb={4}>
         {title}
       </Title>

@@ -1,6 +1,7 @@
-import { Badge, Button, Group, Stack, Table, Text, Tooltip } from '@mantine/core';
 import { useState } from 'react';
 import type { EngineResource } from '#contracts/engines-api.js';
+import { Button } from '../parts/button';
+import { Badge, Group, Stack, Text } from '../parts/elements';
 import { bytes, count, milliseconds } from '../parts/format';
 import { Time } from '../parts/time';
 
@@ -45,33 +46,33 @@ export function Residency({ adapters }: { adapters: Adapters }) {
         aria-label={`Adapters fill ${bytes(used)} of ${bytes(limit)} on the device`}
       >
         {resident.slice(-SEGMENTS).map(({ digest, versions, bytes: size, requests }) => (
-          <Tooltip key={digest} label={`${nameOf(versions, digest)}, ${bytes(size)}`}>
-            <div
-              className="resident"
-              data-pinned={requests > 0}
-              data-next={digest === next}
-              style={{ width: `${limit === 0 ? 0 : (size / limit) * 100}%` }}
-            />
-          </Tooltip>
+          <div
+            key={digest}
+            title={`${nameOf(versions, digest)}, ${bytes(size)}`}
+            className="resident"
+            data-pinned={requests > 0}
+            data-next={digest === next}
+            style={{ width: `${limit === 0 ? 0 : (size / limit) * 100}%` }}
+          />
         ))}
       </div>
       <div className="scroll-x" tabIndex={0} role="region" aria-label="Where versions lie">
-        <Table fz="sm">
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>Version</Table.Th>
-              <Table.Th>Lies on</Table.Th>
-              <Table.Th className="numbers">On the device</Table.Th>
-              <Table.Th className="numbers">Requests</Table.Th>
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
+        <table className="rows">
+          <thead>
+            <tr>
+              <th>Version</th>
+              <th>Lies on</th>
+              <th className="numbers">On the device</th>
+              <th className="numbers">Requests</th>
+            </tr>
+          </thead>
+          <tbody>
             {rows.map(({ digest, versions, bytes: size, requests }) => (
-              <Table.Tr key={digest}>
-                <Table.Td>
+              <tr key={digest}>
+                <td>
                   <Names versions={versions} digest={digest} />
-                </Table.Td>
-                <Table.Td>
+                </td>
+                <td>
                   <Group gap={4} wrap="nowrap">
                     {onDevice.has(digest) && <Where word="device" color="teal" />}
                     {onHost.has(digest) && <Where word="host" color="blue" />}
@@ -81,13 +82,13 @@ export function Residency({ adapters }: { adapters: Adapters }) {
                     {requests > 0 && onDevice.has(digest) && <Where word="pinned" color="gray" />}
                     {digest === next && <Where word="goes first" color="orange" />}
                   </Group>
-                </Table.Td>
-                <Table.Td className="numbers">{size === undefined ? '–' : bytes(size)}</Table.Td>
-                <Table.Td className="numbers">{count(requests)}</Table.Td>
-              </Table.Tr>
+                </td>
+                <td className="numbers">{size === undefined ? '–' : bytes(size)}</td>
+                <td className="numbers">{count(requests)}</td>
+              </tr>
             ))}
-          </Table.Tbody>
-        </Table>
+          </tbody>
+        </table>
       </div>
       {all.length > rows.length && (
         <Group>
@@ -127,21 +128,21 @@ export function Moves({ adapters: { moves, load_seconds } }: { adapters: Adapter
         )}
       </Text>
       <div className="scroll-x moves" tabIndex={0} role="region" aria-label="Load timeline">
-        <Table fz="xs" verticalSpacing={2}>
-          <Table.Tbody>
+        <table className="rows small tight">
+          <tbody>
             {moves.map(({ kind, digest, versions, at, seconds, failed }) => (
-              <Table.Tr key={`${at} ${kind} ${digest}`}>
-                <Table.Td w={110}>
+              <tr key={`${at} ${kind} ${digest}`}>
+                <td style={{ width: 110 }}>
                   <Time at={at} />
-                </Table.Td>
-                <Table.Td w={130}>
+                </td>
+                <td style={{ width: 130 }}>
                   <Where
                     word={failed ? 'failed' : MOVES[kind].word}
                     color={failed ? 'red' : MOVES[kind].color}
                   />
-                </Table.Td>
-                <Table.Td>{nameOf(versions, digest)}</Table.Td>
-                <Table.Td w={180}>
+                </td>
+                <td>{nameOf(versions, digest)}</td>
+                <td style={{ width: 180 }}>
                   {kind !== 'evict' && (
                     <Group gap="xs" wrap="nowrap">
                       <div
@@ -151,11 +152,11 @@ export function Moves({ adapters: { moves, load_seconds } }: { adapters: Adapter
                       <span className="nowrap">{milliseconds(seconds * 1000)}</span>
                     </Group>
                   )}
-                </Table.Td>
-              </Table.Tr>
+                </td>
+              </tr>
             ))}
-          </Table.Tbody>
-        </Table>
+          </tbody>
+        </table>
       </div>
     </section>
   );
@@ -164,7 +165,7 @@ export function Moves({ adapters: { moves, load_seconds } }: { adapters: Adapter
 function Names({ versions, digest }: { versions: Versions; digest: string }) {
   if (versions.length === 0) return <span className="mono">{digest.slice(0, 16)}</span>;
   return versions.map(({ tenant, adapter, version }) => (
-    <Badge key={`${tenant}/${adapter}@${version}`} variant="default" tt="none" mr={4}>
+    <Badge key={`${tenant}/${adapter}@${version}`} variant="default" mr={4}>
       {tenant}/{adapter}@{version}
     </Badge>
   ));
@@ -172,7 +173,7 @@ function Names({ versions, digest }: { versions: Versions; digest: string }) {
 
 function Where({ word, color }: { word: string; color: string }) {
   return (
-    <Badge variant="light" color={color} tt="none" size="sm">
+    <Badge variant="light" color={color} size="sm">
       {word}
     </Badge>
   );

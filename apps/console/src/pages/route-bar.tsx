@@ -1,5 +1,5 @@
-import { Group, Text } from '@mantine/core';
 import type { Route } from '#contracts/adapters-api.js';
+import { Group, Text } from '../parts/elements';
 
 const COLORS = ['#0ca678', '#4dabf7', '#f08c00', '#7950f2', '#e64980', '#82c91e'];
 

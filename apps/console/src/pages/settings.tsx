@@ -1,10 +1,12 @@
-import { Badge, Button, Group, Paper, Stack, Text, TextInput, Title } from '@mantine/core';
+import { TextInput } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import type { EngineResource } from '#contracts/engines-api.js';
 import type { SettingResource } from '#contracts/settings-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
+import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
+import { Badge, Group, Paper, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { Page } from '../parts/page';
 import { ListTable } from '../parts/table';
@@ -62,7 +64,7 @@ function Variables() {
               <Group gap={6} wrap="nowrap">
                 <span className="mono">{name}</span>
                 {changed && (
-                  <Badge size="xs" variant="light" tt="none">
+                  <Badge size="xs" variant="light">
                     set
                   </Badge>
                 )}
@@ -103,7 +105,7 @@ function DangerZone() {
     for (const { id } of ready) await call(`/v1/admin/engines/${part(id)}/drain`, { method: 'POST' });
   };
   return (
-    <Paper withBorder p="md" component="section" aria-label="Danger zone" className="danger">
+    <Paper p="md" component="section" aria-label="Danger zone" className="danger">
       <Title order={2} size="h4" mb="sm">
         Danger zone
       </Title>

@@ -1,7 +1,7 @@
-import { Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import type { ShadowReport } from '#contracts/alias-trials.js';
 import { call, part } from '../api/client';
+import { Text } from '../parts/elements';
 import { count, milliseconds, percent } from '../parts/format';
 import { useActing } from '../tenant';
 

@@ -1,22 +1,12 @@
-import {
-  Alert,
-  Box,
-  Button,
-  Center,
-  Divider,
-  Group,
-  Paper,
-  PasswordInput,
-  Stack,
-  Text,
-  Title,
-} from '@mantine/core';
+import { Alert, Box, Center, Divider, PasswordInput } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import type { SignInRefusal } from '#contracts/session-api.js';
 import { address } from '../api/client';
 import { useSession, useSignIn, useSignInMethods } from '../api/session';
 import icon from '../icon.svg';
+import { Button } from '../parts/button';
+import { Group, Paper, Stack, Text, Title } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 
 const REFUSALS: Record<SignInRefusal, string> = {
@@ -67,7 +57,7 @@ export function SignIn() {
             Lorikeet
           </Title>
         </Group>
-        <Paper withBorder p="lg">
+        <Paper p="lg">
           {refused !== undefined && (
             <Alert
               color="red"

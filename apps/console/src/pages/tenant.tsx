@@ -1,15 +1,4 @@
-import {
-  Button,
-  Checkbox,
-  Group,
-  NumberInput,
-  Paper,
-  SimpleGrid,
-  Stack,
-  Text,
-  TextInput,
-  Title,
-} from '@mantine/core';
+import { Checkbox, NumberInput, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { type FormEvent, useState } from 'react';
@@ -17,7 +6,9 @@ import type { ApiKeyResource, Scope, TenantResource } from '#contracts/admin-api
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { useViewAs } from '../api/session';
+import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
+import { Group, Paper, SimpleGrid, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
 import { FormModal } from '../parts/form-modal';
@@ -108,7 +99,7 @@ function Quotas({ tenant, save }: { tenant: TenantResource; save: (body: object)
     }
   };
   return (
-    <Paper withBorder p="md">
+    <Paper p="md">
       <form onSubmit={(event) => void send(event)}>
         <Stack>
           <Title order={2} size="h4">

@@ -1,9 +1,10 @@
-import { Group, Stack, TextInput } from '@mantine/core';
+import { TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { CreatedTrainer, TrainerResource } from '#contracts/trainers-api.js';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
+import { Group, Stack } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { FormModal } from '../parts/form-modal';
 import { Secret } from '../parts/secret';

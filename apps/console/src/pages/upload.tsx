@@ -1,13 +1,16 @@
-import { Button, FileButton, Group, Paper, Progress, Stack, Tabs, Text, TextInput } from '@mantine/core';
+import { FileButton, Progress, Tabs, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { type DragEvent, useRef, useState } from 'react';
 import type { VersionResource } from '#contracts/adapters-api.js';
 import { address, call, part } from '../api/client';
 import { faultOf, isTaken, uploadVersion } from '../api/upload';
+import { Button } from '../parts/button';
 import { filesOfDrop } from '../parts/dropped-files';
+import { Group, Paper, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { bytes, percent } from '../parts/format';
+import { later } from '../parts/later';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { NextSteps } from '../parts/next-steps';
 import { Page } from '../parts/page';
@@ -15,11 +18,13 @@ import { StateBadge } from '../parts/state-badge';
 import { useActing } from '../tenant';
 import { Report } from './report';
 
+const FromVersions = later(async () => (await import('./from-versions')).FromVersions);
+
 export function Upload() {
   return (
     <Page
       title="Upload"
-      about="A PEFT folder becomes a new, immutable version. It is validated before anybody can call it."
+      about="A PEFT folder, or what the server computes from other versions, becomes a new, immutable version. It is validated before anybody can call it."
     >
       <NeedsTenant>
         <Forms />
@@ -42,11 +47,15 @@ function Forms() {
     <Stack>
       <TextInput
         label="Adapter"
-        description="It is made if there is none by this name."
+        description={
+          from === 'versions'
+            ? 'Of the new version; empty: that of the version it is made from.'
+            : 'It is made if there is none by this name.'
+        }
         value={adapter}
         onChange={(event) => setAdapter(event.currentTarget.value)}
         maw={400}
-        required
+        required={from !== 'versions'}
       />
       <Tabs
         value={from}
@@ -58,12 +67,16 @@ function Forms() {
         <Tabs.List mb="md">
           <Tabs.Tab value="files">From this computer</Tabs.Tab>
           <Tabs.Tab value="import">From a URL, S3 or the Hub</Tabs.Tab>
+          <Tabs.Tab value="versions">From other versions</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="files">
           <FromFiles adapter={adapter} onVersion={setVersion} />
         </Tabs.Panel>
         <Tabs.Panel value="import">
           <FromSource adapter={adapter} onVersion={setVersion} />
+        </Tabs.Panel>
+        <Tabs.Panel value="versions">
+          <FromVersions adapter={adapter} onVersion={setVersion} />
         </Tabs.Panel>
       </Tabs>
       {version && <Validation version={version} />}
@@ -136,7 +149,7 @@ function FromFiles({ adapter, onVersion }: FormProps) {
         </FileButton>
       </div>
       {files.length > 0 && (
-        <Paper withBorder p="sm">
+        <Paper p="sm">
           {taken.map(({ name, size }) => (
             <Group key={name} justify="space-between">
               <Text size="sm">{name}</Text>
@@ -237,7 +250,7 @@ function Validation({ version }: { version: VersionResource }) {
       state.data && ['ready', 'rejected'].includes(state.data.state) ? false : 700,
   });
   return (
-    <Paper withBorder p="md" component="section" aria-label="Validation" aria-live="polite">
+    <Paper p="md" component="section" aria-label="Validation" aria-live="polite">
       <Group mb="sm">
         <Text fw={600}>
           <Link to="/adapters/$adapter/versions/$version" params={{ adapter, version: String(number) }}>

@@ -1,8 +1,9 @@
-import { Button, Group, SegmentedControl, SimpleGrid } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { UsageList, UsageRow } from '#contracts/usage-api.js';
 import { address, call, request } from '../api/client';
+import { Button } from '../parts/button';
+import { Group, SimpleGrid } from '../parts/elements';
 import { saveFile } from '../parts/save-file';
 import { useSession } from '../api/session';
 import { ChartPanel } from '../parts/chart-panel';
@@ -10,6 +11,7 @@ import { ErrorNote } from '../parts/error-note';
 import { count } from '../parts/format';
 import { later } from '../parts/later';
 import { Page } from '../parts/page';
+import { Segments } from '../parts/segments';
 import { useActing } from '../tenant';
 import { HistoryCharts } from './history-charts';
 import { UsageTable } from './usage-table';
@@ -70,7 +72,7 @@ export function Usage() {
       }
     >
       <Group>
-        <SegmentedControl
+        <Segments
           aria-label="Time"
           data={[
             { value: '1', label: '1 day' },
@@ -81,12 +83,7 @@ export function Usage() {
           value={days}
           onChange={(value) => set({ days: value })}
         />
-        <SegmentedControl
-          aria-label="By"
-          data={choices}
-          value={by}
-          onChange={(value) => set({ by: value })}
-        />
+        <Segments aria-label="By" data={choices} value={by} onChange={(value) => set({ by: value })} />
       </Group>
       <Course
         rows={course.data?.data}

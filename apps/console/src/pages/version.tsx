@@ -1,12 +1,16 @@
-import { Badge, Group, Paper, SimpleGrid, Table, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useNavigate, useParams } from '@tanstack/react-router';
+import { Link, useNavigate, useParams } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
 import type { VersionResource } from '#contracts/adapters-api.js';
 import { address, call, part } from '../api/client';
 import { useResidency } from '../api/residency';
 import { Author } from '../parts/author';
+import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
+import { Download } from '../parts/download';
+import { Badge, Group, SimpleGrid, Text, Title } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { Facts } from '../parts/facts';
 import { Figure } from '../parts/figure';
 import { bytes } from '../parts/format';
 import { NeedsTenant } from '../parts/needs-tenant';
@@ -17,8 +21,10 @@ import { Shell } from '../parts/shell';
 import { StateBadge } from '../parts/state-badge';
 import { Time } from '../parts/time';
 import { useActing } from '../tenant';
+import { Derivation } from './derivation';
 import { Relatives } from './relatives';
 import { Report } from './report';
+import { VersionBases } from './version-bases';
 
 export function VersionPage() {
   const { adapter, version } = useParams({ strict: false }) as { adapter: string; version: string };
@@ -68,22 +74,61 @@ function Detail({ adapter, version }: { adapter: string; version: string }) {
       }
     >
       {error && <ErrorNote error={error} retry={() => void refetch()} />}
-      {data && <Facts version={data} />}
+      {data && <About version={data} />}
       {data?.failure && <ErrorNote error={new Error(data.failure)} />}
+      {data?.state === 'ready' && <Further version={data} />}
+      {data?.derivation && <Derivation derivation={data.derivation} />}
+      {data && data.bases.length > 0 && <VersionBases bases={data.bases} />}
       {data?.report && <Report report={data.report} state={data.state} />}
     </Page>
   );
 }
 
-function Facts({ version }: { version: VersionResource }) {
+/** What else can be made of it. */
+function Further({ version: { adapter, version } }: { version: VersionResource }) {
+  const { readOnly } = useActing();
+  const of = `${adapter}@${version}`;
+  const derive = (operation: string, label: string) => (
+    <Button
+      component={Link}
+      to="/upload"
+      search={{ adapter, from: 'versions', operation, of } as never}
+      variant="light"
+      size="compact-sm"
+    >
+      {label}
+    </Button>
+  );
+  return (
+    <Group gap="xs" role="group" aria-label="Make of it">
+      <Download
+        label="Download"
+        path={`/v1/adapters/${part(adapter)}/versions/${version}/export`}
+        name={`${adapter}-${version}.tar`}
+      />
+      {!readOnly && (
+        <>
+          {derive('compose', 'Compose with others')}
+          {derive('shrink', 'Shrink')}
+          {derive('convert', 'Convert')}
+          <Button component={Link} to="/merges" search={{ of } as never} variant="light" size="compact-sm">
+            Merge into the base
+          </Button>
+        </>
+      )}
+    </Group>
+  );
+}
+
+function About({ version }: { version: VersionResource }) {
   const places = useResidency(version.adapter, false)?.filter((place) => place.version === version.version);
-  const facts: [string, React.ReactNode][] = [
+  const facts: [string, ReactNode][] = [
     ['Digest', version.digest === null ? '–' : <Shell text={version.digest} block={false} key="digest" />],
     ['Base model', version.base_model ?? '–'],
     ['Source', version.source],
     ['Training job', version.training_job ?? '–'],
-    ['Trained from', <Relatives key="from" relation="ancestor" version={version} />],
-    ['Trained to', <Relatives key="to" relation="descendant" version={version} />],
+    ['Made from', <Relatives key="from" relation="ancestor" version={version} />],
+    ['Became part of', <Relatives key="to" relation="descendant" version={version} />],
     ['Uploaded by', <Author actor={version.created_by} key="by" />],
     ['Lies on', places ? <Places places={places} key="places" /> : '–'],
     ['Last served', <Time at={version.last_served_at} key="served" />],
@@ -106,22 +151,10 @@ function Facts({ version }: { version: VersionResource }) {
           note={version.parity === null ? undefined : 'as served, against its weights merged in float64'}
         />
       </SimpleGrid>
-      <Paper withBorder p="md">
-        <div className="scroll-x" tabIndex={0} role="region" aria-label="Facts">
-          <Table>
-            <Table.Tbody>
-              {facts.map(([name, value]) => (
-                <Table.Tr key={name}>
-                  <Table.Th w={140}>{name}</Table.Th>
-                  <Table.Td>{value}</Table.Td>
-                </Table.Tr>
-              ))}
-            </Table.Tbody>
-          </Table>
-        </div>
+      <Facts label="Facts" facts={facts}>
         <Group gap={4} mt="sm">
           {Object.entries(version.labels).map(([key, value]) => (
-            <Badge key={key} variant="default" tt="none">
+            <Badge key={key} variant="default">
               {key}={value}
             </Badge>
           ))}
@@ -140,7 +173,7 @@ function Facts({ version }: { version: VersionResource }) {
             </Group>
           </>
         )}
-      </Paper>
+      </Facts>
     </>
   );
 }

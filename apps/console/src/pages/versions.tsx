@@ -1,10 +1,11 @@
-import { Badge, Button, Group, Text } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import type { AliasResource, VersionResource } from '#contracts/adapters-api.js';
 import { part } from '../api/client';
 import { useList } from '../api/lists';
 import { useResidency } from '../api/residency';
 import { Author } from '../parts/author';
+import { Button } from '../parts/button';
+import { Badge, Group, Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { bytes } from '../parts/format';
 import { Places } from '../parts/places';
@@ -65,7 +66,7 @@ export function Versions({ adapter }: { adapter: string }) {
                 const weight = routes.find((route) => route.version === version)?.weight ?? 0;
                 const share = total === 0 ? 0 : Math.round((weight / total) * 100);
                 return (
-                  <Badge key={name} variant={name === 'latest' ? 'default' : 'filled'} tt="none" size="sm">
+                  <Badge key={name} variant={name === 'latest' ? 'default' : 'filled'} size="sm">
                     {name}
                     {share < 100 && ` ${share} %`}
                   </Badge>

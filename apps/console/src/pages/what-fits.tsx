@@ -1,8 +1,9 @@
-import { Group, MultiSelect, NumberInput, Paper, Select, SimpleGrid, Text, Title } from '@mantine/core';
+import { MultiSelect, NumberInput, Select } from '@mantine/core';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { EngineResource, Fit } from '#contracts/engines-api.js';
 import { address, call, part } from '../api/client';
+import { Group, Paper, SimpleGrid, Text, Title } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
 import { Figure } from '../parts/figure';
 import { bytes, count, percent } from '../parts/format';
@@ -39,7 +40,7 @@ export function WhatFits({ engines }: { engines: readonly EngineResource[] }) {
   const { data, error } = useFit(engine, query);
   if (engine === undefined) return null;
   return (
-    <Paper withBorder p="md" component="section" aria-label="What fits">
+    <Paper p="md" component="section" aria-label="What fits">
       <Title order={2} size="h5" mb="xs">
         What fits
       </Title>

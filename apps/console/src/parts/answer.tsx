@@ -1,5 +1,6 @@
-import { Text, Tooltip } from '@mantine/core';
 import type { ScoredPiece } from '../api/chat-stream';
+import { Text } from './elements';
+import { Hint } from './hint';
 
 const probability = (logprob: number): string => `${(Math.exp(logprob) * 100).toFixed(1)} %`;
 
@@ -22,29 +23,29 @@ export function Answer({ text, scored = [], differsFrom }: AnswerProps) {
   });
   return (
     <Text className="answer" component="div">
-      {scored.map(({ token, logprob, top_logprobs }, index) => (
-        <Tooltip
-          key={index}
-          multiline
-          label={
-            <>
-              <b>{probability(logprob)}</b>
-              {top_logprobs.map((other) => (
-                <div key={other.token}>
-                  {JSON.stringify(other.token)} {probability(other.logprob)}
-                </div>
-              ))}
-            </>
-          }
-        >
+      {scored.map((piece, index) => (
+        <Hint key={index} label={() => <Likely piece={piece} />}>
           <span
             className={classOf({ ends: ends[index] === true, differs: index >= (differsFrom ?? Infinity) })}
           >
-            {token}
+            {piece.token}
           </span>
-        </Tooltip>
+        </Hint>
       ))}
     </Text>
+  );
+}
+
+function Likely({ piece: { logprob, top_logprobs } }: { piece: ScoredPiece }) {
+  return (
+    <>
+      <b>{probability(logprob)}</b>
+      {top_logprobs.map((other) => (
+        <div key={other.token}>
+          {JSON.stringify(other.token)} {probability(other.logprob)}
+        </div>
+      ))}
+    </>
   );
 }
 

@@ -1,7 +1,10 @@
-import { Button, Group, Modal, Stack, TextInput } from '@mantine/core';
+import { TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useQueryClient } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
+import { Button } from './button';
+import { Dialog } from './dialog';
+import { Group, Stack } from './elements';
 import { ErrorNote } from './error-note';
 
 interface ConfirmProps {
@@ -50,7 +53,7 @@ export function Confirm({
       <Button size="compact-sm" variant="light" color={color} onClick={open} disabled={disabled}>
         {label}
       </Button>
-      <Modal opened={opened} onClose={close} title={title} closeButtonProps={{ 'aria-label': 'Close' }}>
+      <Dialog opened={opened} close={close} title={title}>
         <Stack>
           {children}
           {word !== undefined && (
@@ -71,7 +74,7 @@ export function Confirm({
             </Button>
           </Group>
         </Stack>
-      </Modal>
+      </Dialog>
     </>
   );
 }

@@ -1,6 +1,8 @@
-import { Alert, Button, Code, Group, Text } from '@mantine/core';
+import { Alert, Code } from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
 import { ApiError } from '../api/client';
+import { Button } from './button';
+import { Group, Text } from './elements';
 
 /** Whatever failed, with its code and the request's id, by which the log knows it. */
 export function ErrorNote({ error, retry }: { error: unknown; retry?: () => void }) {

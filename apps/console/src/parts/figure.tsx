@@ -1,10 +1,10 @@
-import { Paper, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
+import { Paper, Text } from './elements';
 
 /** One number that matters, and what it is. */
 export function Figure({ label, value, note }: { label: string; value: ReactNode; note?: ReactNode }) {
   return (
-    <Paper withBorder p="md">
+    <Paper p="md">
       <Text size="xs" c="dimmed" tt="uppercase" fw={600}>
         {label}
       </Text>

@@ -1,21 +1,33 @@
-import { Button, Group, Modal, Stack } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useState } from 'react';
+import { Button } from './button';
+import { Dialog } from './dialog';
+import { Group, Stack } from './elements';
 import { ErrorNote } from './error-note';
 
 interface FormModalProps {
   readonly label: string;
   readonly title: string;
   readonly submit: string;
-  readonly variant?: string;
+  readonly variant?: 'filled' | 'light' | 'subtle';
+  /** The address opens it; `leave` takes that out of the address. Who sends it goes to another address. */
+  readonly asked?: { readonly opened: boolean; readonly leave: () => void };
   readonly children: ReactNode;
   /** Resolves to what is shown instead of the form, e.g. a secret that is shown once; undefined closes it. */
   readonly onSubmit: () => Promise<ReactNode | undefined>;
 }
 
 /** A button that opens a form. */
-export function FormModal({ label, title, submit, variant = 'filled', children, onSubmit }: FormModalProps) {
+export function FormModal({
+  label,
+  title,
+  submit,
+  variant = 'filled',
+  asked,
+  children,
+  onSubmit,
+}: FormModalProps) {
   const client = useQueryClient();
   const [opened, { open, close }] = useDisclosure();
   const [busy, setBusy] = useState(false);
@@ -25,6 +37,10 @@ export function FormModal({ label, title, submit, variant = 'filled', children, 
     close();
     setResult(undefined);
     setError(undefined);
+  };
+  const leave = (): void => {
+    shut();
+    if (asked?.opened === true) asked.leave();
   };
   const send = async (event: FormEvent): Promise<void> => {
     event.preventDefault();
@@ -46,20 +62,14 @@ export function FormModal({ label, title, submit, variant = 'filled', children, 
       <Button variant={variant} onClick={open} size={variant === 'filled' ? 'sm' : 'compact-sm'}>
         {label}
       </Button>
-      <Modal
-        opened={opened}
-        onClose={shut}
-        title={title}
-        size="lg"
-        closeButtonProps={{ 'aria-label': 'Close' }}
-      >
+      <Dialog opened={opened || asked?.opened === true} close={leave} title={title} wide>
         {result ?? (
           <form onSubmit={(event) => void send(event)}>
             <Stack>
               {children}
               {error !== undefined && <ErrorNote error={error} />}
               <Group justify="flex-end">
-                <Button variant="default" onClick={shut}>
+                <Button variant="default" onClick={leave}>
                   Cancel
                 </Button>
                 <Button type="submit" loading={busy}>
@@ -69,7 +79,7 @@ export function FormModal({ label, title, submit, variant = 'filled', children, 
             </Stack>
           </form>
         )}
-      </Modal>
+      </Dialog>
     </>
   );
 }

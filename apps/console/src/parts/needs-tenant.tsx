@@ -1,9 +1,10 @@
-import { Button, Group } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 import { type ReactNode, useEffect } from 'react';
 import type { TenantResource } from '#contracts/admin-api.js';
 import { useList } from '../api/lists';
 import { useActing } from '../tenant';
+import { Button } from './button';
+import { Group } from './elements';
 import { Empty } from './empty';
 
 const OFFERED = 12;

@@ -1,6 +1,7 @@
-import { Button, Group } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useModels } from '../api/models';
+import { Button } from './button';
+import { Group } from './elements';
 import { useActing } from '../tenant';
 
 /** What one does with a version that is ready: ask it, compare it, give it traffic. */

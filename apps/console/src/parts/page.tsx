@@ -1,5 +1,5 @@
-import { Group, Stack, Text, Title } from '@mantine/core';
 import { type ReactNode, useEffect } from 'react';
+import { Group, Stack, Text, Title } from './elements';
 
 interface PageProps {
   readonly title: string;

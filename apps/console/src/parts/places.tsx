@@ -1,5 +1,5 @@
-import { Badge, Group, Tooltip } from '@mantine/core';
 import type { Residency } from '#contracts/adapters-api.js';
+import { Badge, Group } from './elements';
 
 const wordOf = ({ device, host }: Residency) => (device ? 'device' : host ? 'host' : 'on its way');
 const COLORS = { device: 'teal', host: 'blue', 'on its way': 'yellow' } as const;
@@ -12,11 +12,15 @@ export function Places({ places }: { places: readonly Residency[] }) {
       {places.map((place) => {
         const word = wordOf(place);
         return (
-          <Tooltip key={place.engine} label={`${word} of ${place.engine}`}>
-            <Badge variant="light" color={COLORS[word]} tt="none" size="sm">
-              {places.length === 1 ? word : `${place.engine}: ${word}`}
-            </Badge>
-          </Tooltip>
+          <Badge
+            key={place.engine}
+            title={`${word} of ${place.engine}`}
+            variant="light"
+            color={COLORS[word]}
+            size="sm"
+          >
+            {places.length === 1 ? word : `${place.engine}: ${word}`}
+          </Badge>
         );
       })}
     </Group>

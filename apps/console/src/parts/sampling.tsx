@@ -1,5 +1,6 @@
-import { NumberInput, SimpleGrid, Switch, TextInput } from '@mantine/core';
+import { NumberInput, Switch, TextInput } from '@mantine/core';
 import { CONTROLS } from 'virtual:sampling-controls';
+import { SimpleGrid } from './elements';
 import type { Control, SamplingFields } from './sampling-body';
 
 const PLACEHOLDERS = {
@@ -18,7 +19,7 @@ interface SamplingProps {
 /** One control for each sampling field that the API has. */
 export function Sampling({ value, onChange }: SamplingProps) {
   return (
-    <SimpleGrid cols={{ base: 2, sm: 3, md: 5 }} verticalSpacing="xs">
+    <SimpleGrid cols={{ base: 2, sm: 3, md: 5 }}>
       {CONTROLS.map((control) => (
         <Field
           key={control.name}

@@ -1,4 +1,5 @@
-import { Alert, Stack, Text } from '@mantine/core';
+import { Alert } from '@mantine/core';
+import { Stack, Text } from './elements';
 import { Shell } from './shell';
 
 /** A secret that the API shows this once. */

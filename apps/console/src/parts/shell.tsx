@@ -1,5 +1,6 @@
-import { ActionIcon, Code, CopyButton, Group, Tooltip } from '@mantine/core';
+import { ActionIcon, Code, CopyButton } from '@mantine/core';
 import { IconCheck, IconCopy } from '@tabler/icons-react';
+import { Group } from './elements';
 
 /** Text to be copied: a command, a secret, a digest. */
 export function Shell({ text, block = true }: { text: string; block?: boolean }) {
@@ -10,11 +11,9 @@ export function Shell({ text, block = true }: { text: string; block?: boolean })
       </Code>
       <CopyButton value={text}>
         {({ copied, copy }) => (
-          <Tooltip label={copied ? 'Copied' : 'Copy'}>
-            <ActionIcon variant="subtle" onClick={copy} aria-label="Copy">
-              {copied ? <IconCheck size={16} /> : <IconCopy size={16} />}
-            </ActionIcon>
-          </Tooltip>
+          <ActionIcon variant="subtle" onClick={copy} title="Copy" aria-label={copied ? 'Copied' : 'Copy'}>
+            {copied ? <IconCheck size={16} /> : <IconCopy size={16} />}
+          </ActionIcon>
         )}
       </CopyButton>
     </Group>

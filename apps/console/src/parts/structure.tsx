@@ -1,4 +1,5 @@
-import { Select, Stack } from '@mantine/core';
+import { Select } from '@mantine/core';
+import { Stack } from './elements';
 import { GrowingText } from './growing-text';
 import { STRUCTURES, type Structure } from './structure-body';
 

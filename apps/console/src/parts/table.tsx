@@ -1,5 +1,7 @@
-import { Button, Center, Loader, Paper, Table } from '@mantine/core';
+import { Center, Loader } from '@mantine/core';
 import { type ReactNode, useState } from 'react';
+import { Button } from './button';
+import { Paper } from './elements';
 import { ErrorNote } from './error-note';
 
 export interface Column<T> {
@@ -35,30 +37,30 @@ export function ListTable<T>({ label, columns, rows, keyOf, empty, error, retry,
   }
   if (rows.length === 0) return <>{empty}</>;
   return (
-    <Paper withBorder>
+    <Paper>
       <div className="scroll-x" tabIndex={0} role="region" aria-label={label}>
-        <Table verticalSpacing="xs" horizontalSpacing="md" highlightOnHover>
-          <Table.Thead>
-            <Table.Tr>
+        <table className="rows wide">
+          <thead>
+            <tr>
               {columns.map(({ head, numeric }) => (
-                <Table.Th key={head} {...(numeric ? { className: 'numbers' } : {})}>
+                <th key={head} {...(numeric ? { className: 'numbers' } : {})}>
                   {head}
-                </Table.Th>
+                </th>
               ))}
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
+            </tr>
+          </thead>
+          <tbody>
             {rows.slice(0, most).map((row) => (
-              <Table.Tr key={keyOf(row)}>
+              <tr key={keyOf(row)}>
                 {columns.map(({ head, cell, numeric }) => (
-                  <Table.Td key={head} {...(numeric ? { className: 'numbers' } : {})}>
+                  <td key={head} {...(numeric ? { className: 'numbers' } : {})}>
                     {cell(row)}
-                  </Table.Td>
+                  </td>
                 ))}
-              </Table.Tr>
+              </tr>
             ))}
-          </Table.Tbody>
-        </Table>
+          </tbody>
+        </table>
       </div>
       {(more?.has === true || rows.length > most) && (
         <Center p="sm">

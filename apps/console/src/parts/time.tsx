@@ -1,5 +1,5 @@
-import { Text, Tooltip } from '@mantine/core';
 import { ago, bothZones } from './format';
+import { Hint } from './hint';
 
 interface TimeProps {
   /** ISO 8601, or Unix seconds. */
@@ -10,19 +10,14 @@ interface TimeProps {
 
 /** A time in the reader's zone; UTC and the full local time on hover or touch. Every time of the console is one of these. */
 export function Time({ at, as = 'ago' }: TimeProps) {
-  if (at === null || at === undefined)
-    return (
-      <Text span c="dimmed">
-        –
-      </Text>
-    );
+  if (at === null || at === undefined) return <span className="dimmed">–</span>;
   const iso = typeof at === 'number' ? new Date(at * 1000).toISOString() : at;
   return (
-    <Tooltip label={bothZones(iso)} openDelay={200} events={{ hover: true, focus: true, touch: true }}>
+    <Hint label={() => bothZones(iso)}>
       <time dateTime={iso} className="nowrap">
         {as === 'ago' ? ago(iso) : clock(new Date(iso))}
       </time>
-    </Tooltip>
+    </Hint>
   );
 }
 
