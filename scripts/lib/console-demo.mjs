@@ -87,13 +87,8 @@ async function folderForm(adapter) {
   return form;
 }
 
-/**
- * Something on every page: a canary with its guard, a protected alias with a change that waits, a set, a hook, a move, a
- * merge, a version of other versions, traffic.
- * @param {ReturnType<typeof callerOf>} call
- * @returns {Promise<{ move: string, merge: string }>} their ids
- */
-async function fill(call) {
+/** A canary with its guard, and a protected alias with a change that waits. @param {ReturnType<typeof callerOf>} call */
+async function moveTraffic(call) {
   const aliases = '/v1/adapters/ticket-router/aliases';
   await call('POST', '/v1/adapters/ticket-router/versions?wait=60', await folderForm('order-json'));
   await call('PUT', `${aliases}/production`, { routes: [{ version: 1 }] });
@@ -107,6 +102,31 @@ async function fill(call) {
   await call('PUT', `${aliases}/staging`, { routes: [{ version: 1 }] });
   await call('PUT', `${aliases}/staging/protection`, { protected: true });
   await call('PUT', `${aliases}/staging`, { routes: [{ version: 2 }] });
+}
+
+/** Chats with the base and two adapters. @param {ReturnType<typeof callerOf>} call */
+async function ask(call) {
+  const models = ['lorikeet-demo', 'ticket-router', 'order-json'];
+  for (let round = 0; round < 4; round += 1) {
+    await Promise.all(
+      models.map((model) =>
+        call('POST', '/v1/chat/completions', {
+          model,
+          max_tokens: 24,
+          messages: [{ role: 'user', content: `My parcel has not arrived (${round})` }],
+        }),
+      ),
+    );
+  }
+}
+
+/**
+ * Something on every page: aliases that share traffic, a set, a hook, a move, a merge, a version of other versions, requests.
+ * @param {ReturnType<typeof callerOf>} call
+ * @returns {Promise<{ move: string, merge: string }>} their ids
+ */
+async function fill(call) {
+  await moveTraffic(call);
   await call('PUT', '/v1/request-log', { enabled: true, text: true, retention_hours: 168 });
   const price = { prompt_per_million: 0.4, completion_per_million: 1.6 };
   await call('PUT', '/v1/admin/prices', price);
@@ -150,18 +170,7 @@ async function fill(call) {
   });
   await call('POST', '/v1/admin/tenants', { name: 'acme' });
   await call('POST', '/v1/admin/keys', { name: 'Ada' });
-  const models = ['lorikeet-demo', 'ticket-router', 'order-json'];
-  for (let round = 0; round < 4; round += 1) {
-    await Promise.all(
-      models.map((model) =>
-        call('POST', '/v1/chat/completions', {
-          model,
-          max_tokens: 24,
-          messages: [{ role: 'user', content: `My parcel has not arrived (${round})` }],
-        }),
-      ),
-    );
-  }
+  await ask(call);
   for (let state = ''; !['ready', 'failed'].includes(state); await sleep(200))
     ({ state } = await call('GET', `/v1/merges/${merge.id}`));
   return { move: move.id, merge: merge.id };
