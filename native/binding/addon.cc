@@ -76,6 +76,14 @@ static Napi::Value probe_cuda(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// countCuda(): throws why there is no driver, else how many devices it lets this process see.
+static Napi::Value count_cuda(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto count = lorikeet::count_cuda();
+  if (!count) return lorikeet::binding::thrown(env, count.error());
+  return Napi::Number::New(env, *count);
+}
+
 static Napi::Value open(const Napi::CallbackInfo& info) {
   return lorikeet::binding::guarded_call(info.Env(), [&] { return lorikeet::binding::Session::open(info); });
 }
@@ -97,6 +105,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["open"] = Napi::Function::New(env, open, "open");
   exports["inspect"] = Napi::Function::New(env, inspect, "inspect");
   exports["probeCuda"] = Napi::Function::New(env, probe_cuda, "probeCuda");
+  exports["countCuda"] = Napi::Function::New(env, count_cuda, "countCuda");
   exports["sampleColumns"] = sample_columns(env);
   return exports;
 }

@@ -181,8 +181,11 @@ Napi::Value Session::drop_adapter(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (closing_) return thrown(env, kClosed);
   if (!info[0].IsNumber()) return thrown(env, Error{"dropAdapter needs a handle"});
-  const Status status = model_->drop_adapter(info[0].As<Napi::Number>().Int32Value());
-  return status ? env.Undefined() : thrown(env, status.error());
+  auto taken = model_->take_adapter(info[0].As<Napi::Number>().Int32Value());
+  if (!taken) return thrown(env, taken.error());
+  // Before the next load, and not on this thread: a driver frees memory when the running step is over.
+  loader_.post([adapter = std::move(*taken)]() mutable { adapter.reset(); });
+  return env.Undefined();
 }
 
 Napi::Value Session::step(const Napi::CallbackInfo& info) {

@@ -7,7 +7,7 @@ namespace lorikeet {
 int32_t AdapterTable::publish(Adapter adapter) {
   auto entry = std::make_unique<Entry>();
   entry->bytes = adapter.bytes();
-  entry->adapter = std::move(adapter);
+  entry->adapter = std::make_shared<const Adapter>(std::move(adapter));
   const std::lock_guard lock(mutex_);
   const size_t bytes = entry->bytes;
   entries_.emplace(next_handle_, std::move(entry));
@@ -15,17 +15,16 @@ int32_t AdapterTable::publish(Adapter adapter) {
   return next_handle_++;
 }
 
-Status AdapterTable::drop(int32_t handle) {
-  std::unique_ptr<Entry> dropped;  // freed after the lock: freeing takes time
+Result<std::shared_ptr<const Adapter>> AdapterTable::take(int32_t handle) {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(handle);
   if (found == entries_.end()) return Error{"no adapter has handle " + std::to_string(handle)};
   if (found->second->pinned)
     return Error{"adapter " + std::to_string(handle) + " is used by the running step"};
-  dropped = std::move(found->second);
+  std::shared_ptr<const Adapter> taken = std::move(found->second->adapter);
+  bytes_ -= found->second->bytes;
   entries_.erase(found);
-  bytes_ -= dropped->bytes;
-  return {};
+  return taken;
 }
 
 Status AdapterTable::pin(std::span<const int32_t> handles, std::vector<const Adapter*>& adapters) {
@@ -43,7 +42,7 @@ Status AdapterTable::pin(std::span<const int32_t> handles, std::vector<const Ada
     }
     found->second->pinned = true;
     pinned_.push_back(found->second.get());
-    adapters.push_back(&found->second->adapter);
+    adapters.push_back(found->second->adapter.get());
   }
   return {};
 }

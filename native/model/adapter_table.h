@@ -13,12 +13,13 @@
 
 namespace lorikeet {
 
-// Thread-safe: the loader publishes, the host drops, a step pins.
+// Thread-safe: the loader publishes, the host takes out, a step pins.
 class AdapterTable {
  public:
   int32_t publish(Adapter adapter);
-  // Frees at once; an error when the handle is unknown or the running step uses it.
-  Status drop(int32_t handle);
+  // Its bytes are counted no more; whoever lets go of it frees it. An error when the handle is unknown or the
+  // running step uses it.
+  Result<std::shared_ptr<const Adapter>> take(int32_t handle);
   // So that a pin of so many adapters allocates nothing.
   void reserve_pins(size_t count) { pinned_.reserve(count); }
   // Holds the handles' adapters until unpin(); one step at a time.
@@ -28,7 +29,7 @@ class AdapterTable {
 
  private:
   struct Entry {
-    Adapter adapter;
+    std::shared_ptr<const Adapter> adapter;
     size_t bytes = 0;
     bool pinned = false;
   };

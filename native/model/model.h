@@ -84,8 +84,13 @@ class Model {
   // Before the first step, with the reference backend: from now on the model is the base with the adapter
   // merged.
   Status merge_adapter(const std::string& weights_path, const std::string& changes_json);
-  // Any thread.
-  Status drop_adapter(int32_t handle) { return adapters_.drop(handle); }
+  // Any thread. Freeing may wait for the running step, as drivers do: take_adapter() leaves it to whoever
+  // lets go of the adapter, before the model ends.
+  Result<std::shared_ptr<const Adapter>> take_adapter(int32_t handle) { return adapters_.take(handle); }
+  Status drop_adapter(int32_t handle) {
+    const auto taken = take_adapter(handle);
+    return taken ? Status() : Status(taken.error());
+  }
 
   // The step in two halves, so that its adapters are pinned as soon as the host has handed it over.
   StepPlan& plan() { return plan_; }

@@ -10,6 +10,7 @@ import { StopError } from './stop-error.mjs';
  * @property {string} dataDir  absolute
  * @property {string | undefined} modelPath  undefined: the bundled demo model
  * @property {boolean} demo
+ * @property {boolean} allDevices  an engine for each CUDA device
  * @property {string | undefined} databaseUrl  undefined: embedded
  * @property {string | undefined} redisUrl
  * @property {string | undefined} adminKey
@@ -105,6 +106,11 @@ export function readOptions(argv, env) {
   const megabytes = whole('LOG_FILE_MB', variable('LOG_FILE_MB'), { most: 10_000 });
   const files = whole('LOG_FILES', variable('LOG_FILES'), { most: 1_000 });
   const modelPath = value('model');
+  const devices = variable('DEVICES');
+  if (devices !== undefined && devices !== 'all') faults.push(`DEVICES: expected all, got "${devices}"`);
+  if (devices !== undefined && !['auto', 'cuda'].includes(variable('DEVICE') ?? 'auto')) {
+    faults.push(`DEVICES: with DEVICE=${variable('DEVICE')} there is one engine; leave one of them out`);
+  }
   const demo = given['no-demo'] ? false : booleanOf(variable('DEMO'), modelPath === undefined);
   if (demo === undefined) faults.push(`DEMO: expected true or false, got "${env.DEMO}"`);
   const options = {
@@ -113,6 +119,7 @@ export function readOptions(argv, env) {
     dataDir: resolve(value('data-dir') ?? 'data'),
     modelPath: modelPath?.startsWith('hf://') ? modelPath : modelPath && resolve(modelPath),
     demo: demo ?? false,
+    allDevices: devices === 'all',
     databaseUrl: variable('DATABASE_URL'),
     redisUrl: variable('REDIS_URL'),
     adminKey: variable('ADMIN_API_KEY'),

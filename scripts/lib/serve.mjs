@@ -42,9 +42,10 @@ function urlOf({ host, port }) {
  * @param {AbortSignal} signal  somebody gave up
  */
 async function boot(options, servers, url, adminKey, signal) {
-  if (options.modelPath !== undefined) await step('looking at the model', () => servers.checkModel());
+  if (options.modelPath !== undefined || wantsDevice())
+    await step('looking at the model', () => servers.checkModel());
   await step('starting the database, the queue and the engine', () =>
-    Promise.all([servers.startDatabase(), servers.startQueue(), servers.startEngine()]),
+    Promise.all([servers.startDatabase(), servers.startQueue(), servers.startEngines()]),
   );
   await step('bringing the database up to date', () => servers.migrate());
   await step('starting the API and the worker', async () => {
@@ -56,6 +57,9 @@ async function boot(options, servers, url, adminKey, signal) {
     ? step('registering the demo', () => registerDemo(url, adminKey, options.dataDir))
     : undefined;
 }
+
+/** Whether a start without that device is refused. */
+const wantsDevice = () => (process.env.DEVICE?.trim() ?? '').startsWith('cuda');
 
 /** A URL that signs in to the console once. @param {string} url @param {string} adminKey */
 async function signInLink(url, adminKey) {
@@ -106,7 +110,7 @@ export async function serve(wanted, onRunning = () => {}) {
     const booted = boot(options, servers, url, adminKey, gaveUp.signal);
     const demo = await Promise.race([booted, servers.firstEnd, stopped]);
     if (demo !== STOPPED) {
-      const engine = demo ? undefined : await servedEngine(url, adminKey);
+      const engine = await servedEngine(url, adminKey);
       const signInUrl = await signInLink(url, adminKey);
       const waiting = await unvalidatedVersions(url, adminKey);
       printWelcome({ url, signInUrl, adminKey, demo, engine, waiting, dataDir: options.dataDir });

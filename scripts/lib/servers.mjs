@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Child, describeExit } from './child.mjs';
+import { usableDevices } from './devices.mjs';
 import { openLog } from './log-file.mjs';
 import { readable, terminalText } from './log-line.mjs';
 import { inRepository, repository } from './paths.mjs';
@@ -95,7 +96,8 @@ export class Servers {
     });
     const exit = await child.exited;
     if (exit.code !== 0) {
-      throw new StopError(`MODEL_PATH cannot be served:\n  ${readable(child.lastLines(20))}`);
+      const what = modelPath === undefined ? 'The demo model' : 'MODEL_PATH';
+      throw new StopError(`${what} cannot be served:\n  ${readable(child.lastLines(20))}`);
     }
   }
 
@@ -104,9 +106,16 @@ export class Servers {
     return this.#firstEnd.promise;
   }
 
-  /** Starts a running server again, with its new code. @param {string} name */
+  /** Starts a running server again, with its new code; of several engines all. @param {string} name */
   async restart(name) {
-    await this.#services.get(name)?.restart();
+    await Promise.all(this.#servicesOf(name).map((service) => service.restart()));
+  }
+
+  /** Of a kind of server: engines may be several. @param {string} name */
+  #servicesOf(name) {
+    return [...this.#services.values()].filter(
+      (service) => service.name === name || (name === 'engine' && service.name.startsWith('engine-')),
+    );
   }
 
   /** From now on, what ends by itself is started again. */
@@ -145,10 +154,51 @@ export class Servers {
   }
 
   /** ENGINE_URLS for the rest, unless the operator runs engines of his own. */
-  async startEngine() {
+  async startEngines() {
     if (process.env.ENGINE_URLS?.trim()) return;
-    const port = process.env.ENGINE_PORT?.trim() || String(await freePort());
-    this.#env.ENGINE_URLS = `http://127.0.0.1:${port}`;
+    const engines = this.#options.allDevices
+      ? await this.#engineOfEachDevice()
+      : [{ name: 'engine', own: {} }];
+    const wanted = Number(process.env.ENGINE_PORT?.trim() || 0);
+    const ports = await Promise.all(
+      engines.map(async (_, at) => String(wanted > 0 ? wanted + at : await freePort())),
+    );
+    this.#env.ENGINE_URLS = ports.map((port) => `http://127.0.0.1:${port}`).join(',');
+    await Promise.all(
+      engines.map(({ name, own }, at) => this.#startEngine(name, { ...own, ENGINE_PORT: ports[at] })),
+    );
+  }
+
+  /** @returns {Promise<{ name: string, own: NodeJS.ProcessEnv }[]>} */
+  async #engineOfEachDevice() {
+    const devices = await usableDevices(process.env, (visible) => this.#seenDevices(visible), warn);
+    const name = process.env.ENGINE_NAME?.trim() || 'cuda';
+    return devices.map(({ visible, device }, at) => {
+      say(`engine-${at} takes ${device} (${visible})`);
+      const own = { DEVICE: 'cuda', CUDA_VISIBLE_DEVICES: visible, ENGINE_NAME: `${name}-${at}` };
+      return { name: `engine-${at}`, own };
+    });
+  }
+
+  /** @param {string | undefined} visible */
+  async #seenDevices(visible) {
+    const env = { ...this.#env, ...(visible === undefined ? {} : { CUDA_VISIBLE_DEVICES: visible }) };
+    let seen = '';
+    const child = new Child({
+      ...this.#program('list-devices', join('engine', 'src', 'list-devices.js'), env),
+      onLine: (line) => {
+        if (line.startsWith('[')) seen = line;
+      },
+    });
+    const exit = await child.exited;
+    if (exit.code === 0) return JSON.parse(seen);
+    const reason = readable(child.lastLines(20));
+    if (visible === undefined) throw new StopError(`DEVICES=all: ${reason}`);
+    return [{ reason }];
+  }
+
+  /** @param {string} name @param {NodeJS.ProcessEnv} own */
+  async #startEngine(name, own) {
     // It knows no tenants, so it gets no way to them.
     const {
       DATABASE_URL: _database,
@@ -157,7 +207,7 @@ export class Servers {
       SECRETS_KEY: _secrets,
       ...env
     } = this.#env;
-    await this.#startServer('engine', { ...env, ENGINE_HOST: '127.0.0.1', ENGINE_PORT: port });
+    await this.#startServer(name, { ...env, ...own, ENGINE_HOST: '127.0.0.1' }, 'engine');
   }
 
   /** Brings the database to this version. */
@@ -186,13 +236,13 @@ export class Servers {
   /** In the order in which none misses another while it ends. */
   async stop() {
     for (const name of ['api', 'worker', 'engine', 'redis', 'postgres'])
-      await this.#services.get(name)?.stop();
+      await Promise.all(this.#servicesOf(name).map((service) => service.stop()));
   }
 
-  /** @param {string} name @param {NodeJS.ProcessEnv} env */
-  async #startServer(name, env) {
+  /** @param {string} name @param {NodeJS.ProcessEnv} env @param {string} [app] */
+  async #startServer(name, env, app = name) {
     const onLine = lineSink(this.#options, name);
-    const script = join(name, 'src', 'main.js');
+    const script = join(app, 'src', 'main.js');
     await this.#start(name, async () => new Child({ ...this.#program(name, script, env), onLine }));
   }
 

@@ -60,13 +60,14 @@ function bytesText(bytes) {
 }
 
 /** What an engine serves, in lines. @param {EngineResource} engine @returns {string[]} */
-export function engineLines({ base_model: base, device, kv, adapters }) {
+export function engineLines({ base_model: base, device, device_reason: reason, kv, adapters }) {
   if (!base) return [];
   const quantization = base.quantization === 'none' ? 'not quantized' : base.quantization;
   const tokens = kv.pages * kv.page_tokens;
   return [
     `  Model         ${base.name} (${base.architecture}, ${quantization})`,
     `  Device        ${device ?? 'unknown'}`,
+    ...(reason ? [`                DEVICE=auto takes the CPU: ${reason}`] : []),
     `  Context       ${base.max_context} tokens`,
     `  Memory        ${bytesText(kv.bytes)} for ${tokens} cached tokens, ${bytesText(adapters.limit_bytes)} for adapters`,
   ];
@@ -104,7 +105,7 @@ export function printWelcome({ url, signInUrl, adminKey, dataDir, demo, engine, 
   if (engine) for (const line of engineLines(engine)) say(line);
   if (waiting > 0) say();
   for (const line of waitingLines(waiting)) say(line);
-  if (engine?.base_model) {
+  if (engine?.base_model && !demo) {
     say();
     say('Next:');
     for (const command of nextCommands(engine.base_model.name, dataDir)) say(`  ${command}`);

@@ -26,6 +26,7 @@ type Overrides = Partial<InferenceEngineOptions['settings']> &
     readonly tokenizer?: Tokenizer;
     readonly draft?: FakeNative;
     readonly draftPolicy?: InferenceEngineOptions['draftPolicy'];
+    readonly onDeviceLost?: (error: unknown) => void;
     /** Left out: whatever is found is checked, as the fake's times say nothing. */
     readonly textPolicy?: InferenceEngineOptions['textPolicy'];
   };
@@ -89,6 +90,7 @@ export class ServingFixture {
       registry,
       logger: pino({ level: 'silent' }),
       ...(overrides.draftPolicy ? { draftPolicy: overrides.draftPolicy } : {}),
+      ...(overrides.onDeviceLost ? { onDeviceLost: overrides.onDeviceLost } : {}),
       textPolicy: overrides.textPolicy ?? eagerDrafts(16),
     });
     const opened = { engine, native, registry, model };

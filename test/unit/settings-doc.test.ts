@@ -35,7 +35,8 @@ function settingsPage(): string {
 Environment variables. Each process reads its own at start, lists all that are not valid at once, and then ends with
 exit code 1. An empty variable counts as unset. Bytes may be written as \`1073741824\`, \`512M\` or \`2G\`. \`npm start\` sets
 what the processes need from each other, and reads by itself: \`DEMO\` (register the demo tenant and its adapters; default: \`true\`
-when \`MODEL_PATH\` is unset), \`LOG_FILE_MB\` and \`LOG_FILES\` (largest size of a log under \`DATA_DIR\`/logs before it is moved
+when \`MODEL_PATH\` is unset), \`DEVICES\` (\`all\`: an engine for each GPU or MIG slice that \`CUDA_VISIBLE_DEVICES\` leaves, in place of
+one; default: unset), \`LOG_FILE_MB\` and \`LOG_FILES\` (largest size of a log under \`DATA_DIR\`/logs before it is moved
 aside, and how many files of each log are kept; default: 16 and 4).
 
 | variable | read by | default | meaning |

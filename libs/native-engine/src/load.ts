@@ -7,6 +7,7 @@ interface Addon {
   open(options: OpenOptions): Promise<NativeModel>;
   inspect(modelPath: string): ModelInspection;
   probeCuda(device: number): CudaProbe;
+  countCuda(): number;
   readonly sampleColumns: { readonly ints: readonly string[]; readonly floats: readonly string[] };
 }
 
@@ -47,6 +48,11 @@ export function inspectModel(modelPath: string): ModelInspection {
 /** Throws why there is no such CUDA device that suffices. */
 export function probeCuda(device: number): CudaProbe {
   return loadAddon().probeCuda(device);
+}
+
+/** How many CUDA devices the driver lets this process see; throws why there is no driver. */
+export function countCuda(): number {
+  return loadAddon().countCuda();
 }
 
 /** The columns of a sampled row as native reads them. */

@@ -337,4 +337,15 @@ Result<DeviceProbe> probe_cuda(int ordinal) {
   });
 }
 
+Result<int> count_cuda() {
+  return guarded([&]() -> Result<int> {
+    const auto driver = cuda::Driver::open();
+    if (!driver) return driver.error();
+    int count = 0;
+    const cuda::Driver& d = **driver;
+    if (Status s = d.status(d.device_count(&count), "counting devices"); !s) return s.error();
+    return count;
+  });
+}
+
 }  // namespace lorikeet

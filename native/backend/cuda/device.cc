@@ -1,7 +1,6 @@
 #include "backend/cuda/device.h"
 
 #include <algorithm>
-#include <cassert>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -119,6 +118,7 @@ Device::~Device() {
     (void)driver_->stream_wait(stream);
     (void)driver_->stream_destroy(stream);
   }
+  graphs_.for_each([&](ExecutableGraphHandle graph) { (void)driver_->executable_destroy(graph); });
   for (const ModuleHandle module : modules_) {
     if (module != nullptr) (void)driver_->module_unload(module);
   }
@@ -138,20 +138,96 @@ int Device::start(Kernel kernel, const Grid& grid, int threads, void** arguments
                          static_cast<unsigned>(threads), 1, 1, 0, stream, arguments, nullptr);
 }
 
-void Device::launch_kernel(Kernel kernel, const Grid& grid, int threads, void** arguments) {
-  if (!fault_) return;
-  note(start(kernel, grid, threads, arguments, stream_), kNames[static_cast<size_t>(kernel)].name);
+void Device::send(DeviceAddress to, const std::byte* from, size_t bytes) {
+  if (bytes == 0) return;
+  // Between two pieces there may be what fills the first up.
+  constexpr ptrdiff_t kMostBetween = 16;
+  if (!sent_.empty()) {
+    Sent& last = sent_.back();
+    const ptrdiff_t between = from - (last.from + last.bytes);
+    const bool aligned = to - last.to == static_cast<size_t>(from - last.from);
+    if (aligned && between >= 0 && between < kMostBetween) {
+      last.bytes = static_cast<size_t>(from - last.from) + bytes;
+      return;
+    }
+  }
+  sent_.push_back({to, from, bytes});
+}
+
+void Device::submit_sent() {
+  for (const Sent& piece : sent_) {
+    if (!fault_) break;
+    note(driver_->copy_to_device(piece.to, piece.from, piece.bytes, stream_), "copying to the device");
+  }
+  sent_.clear();
+}
+
+void Device::submit() {
+  submit_sent();
+  constexpr int64_t kLeastOfGraph = 8;
+  if (fault_ && list_.launches() > 0) {
+    const StepGraphs::Found found =
+        list_.launches() < kLeastOfGraph ? StepGraphs::Found() : graphs_.find(list_.content());
+    switch (found.use) {
+      case StepGraphs::Use::replay:
+        note(driver_->graph_launch(found.graph, stream_), "launching a graph");
+        break;
+      case StepGraphs::Use::capture:
+        note(capture(), "capturing a graph");
+        break;
+      case StepGraphs::Use::launch:
+        launch_list();
+        break;
+    }
+  }
+  list_.clear();
+}
+
+// The fault that it gives is noted.
+int Device::launch_list() {
+  const char* doing = "a launch";
+  const int code = list_.for_each([&](const LaunchList::Launch& launch, void** arguments) {
+    doing = kNames[launch.kernel].name;
+    return start(static_cast<Kernel>(launch.kernel), {launch.grid[0], launch.grid[1], launch.grid[2]},
+                 static_cast<int>(launch.threads), arguments, stream_);
+  });
+  note(code, doing);
+  return code;
+}
+
+// A graph costs memory that may be missing: then steps go on without.
+int Device::capture() {
+  GraphHandle graph = nullptr;
+  ExecutableGraphHandle executable = nullptr;
+  if (const int code = driver_->capture_begin(stream_, kCaptureOfThread); code != 0) return code;
+  const int launched = launch_list();
+  const int ended = driver_->capture_end(stream_, &graph);
+  if (launched != 0) return 0;  // is noted
+  const int made = ended != 0 ? ended : driver_->graph_instantiate(&executable, graph, 0);
+  if (graph != nullptr) (void)driver_->graph_destroy(graph);
+  if (made != 0) {
+    graphs_.give_up();
+    launch_list();
+    return 0;
+  }
+  if (const auto leaves = graphs_.keep(list_.content(), executable); leaves != nullptr) {
+    (void)driver_->executable_destroy(leaves);
+  }
+  return driver_->graph_launch(executable, stream_);
 }
 
 void Device::copy_in(DeviceAddress to, const void* from, size_t bytes) {
+  submit();
   if (fault_ && bytes > 0) note(driver_->copy_to_device(to, from, bytes, stream_), "copying to the device");
 }
 
 void Device::copy_out(void* to, DeviceAddress from, size_t bytes) {
+  submit();
   if (fault_ && bytes > 0) note(driver_->copy_to_host(to, from, bytes, stream_), "copying from the device");
 }
 
 void Device::copy_within(DeviceAddress to, DeviceAddress from, size_t bytes) {
+  submit();
   if (fault_ && bytes > 0) note(driver_->copy_on_device(to, from, bytes, stream_), "copying on the device");
 }
 
@@ -183,6 +259,7 @@ Status Device::wait_for(StreamHandle stream, const char* doing) {
 }
 
 void Device::drain() {
+  submit();
   Status waited = wait_for(stream_, "waiting for the device");
   if (fault_ && !waited) fault_ = std::move(waited);
 }

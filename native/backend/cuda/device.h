@@ -3,12 +3,16 @@
 
 #include <array>
 #include <atomic>
+#include <cassert>
 #include <mutex>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "backend/cuda/driver.h"
 #include "backend/cuda/kernel_names.h"
+#include "backend/cuda/launch_list.h"
+#include "backend/cuda/step_graphs.h"
 
 namespace lorikeet::cuda {
 
@@ -40,12 +44,21 @@ class Device {
   void enter() const { (void)driver_->context_set(context_); }
 
   // In the steps' stream. The first fault stays until it is asked for: later work is dropped.
+  // Launches and what send() sends are only written down: all that is sent goes up before the first launch,
+  // as soon as anything else is asked of the stream, or by submit().
   template <class... Arguments>
   void launch(Kernel kernel, const Grid& grid, int threads, const Arguments&... arguments) {
-    // The driver takes the values during the call.
-    void* pointers[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
-    launch_kernel(kernel, grid, threads, pointers);
+    if (!fault_ || grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+    assert(grid.y <= kMostBlocks && grid.z <= kMostBlocks);
+    list_.add({.kernel = static_cast<int32_t>(kernel),
+               .grid = {static_cast<uint32_t>(grid.x), static_cast<uint32_t>(grid.y),
+                        static_cast<uint32_t>(grid.z)},
+               .threads = static_cast<uint32_t>(threads)},
+              arguments...);
   }
+  // Of pinned memory. What lies behind the last in both places goes with it in one copy.
+  void send(DeviceAddress to, const std::byte* from, size_t bytes);
+  void submit();
   // `from` stays as it is until the stream has come so far.
   void copy_in(DeviceAddress to, const void* from, size_t bytes);
   void copy_out(void* to, DeviceAddress from, size_t bytes);
@@ -100,7 +113,14 @@ class Device {
   Status load_kernels();
   int start(Kernel kernel, const Grid& grid, int threads, void** arguments, StreamHandle stream) const;
   Status wait_for(StreamHandle stream, const char* doing);
-  void launch_kernel(Kernel kernel, const Grid& grid, int threads, void** arguments);
+  struct Sent {
+    DeviceAddress to = 0;
+    const std::byte* from = nullptr;
+    size_t bytes = 0;
+  };
+  void submit_sent();
+  int launch_list();
+  int capture();
   void note(int code, const char* doing);
 
   std::shared_ptr<const Driver> driver_;
@@ -112,6 +132,9 @@ class Device {
   std::array<ModuleHandle, kModules> modules_{};
   std::array<FunctionHandle, kKernels> functions_{};
   StreamHandle stream_ = nullptr, load_stream_ = nullptr;
+  LaunchList list_;
+  std::vector<Sent> sent_;
+  StepGraphs graphs_;
   int64_t deadline_ms_ = 0;
   std::atomic<bool> hangs_{false};
   std::mutex loads_;

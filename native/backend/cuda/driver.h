@@ -18,11 +18,15 @@ using ContextHandle = struct ContextTag*;
 using ModuleHandle = struct ModuleTag*;
 using FunctionHandle = struct FunctionTag*;
 using StreamHandle = struct StreamTag*;
+using GraphHandle = struct GraphTag*;
+using ExecutableGraphHandle = struct ExecutableGraphTag*;
 
 // CUDA 11.4: takes the kernels' PTX (.version 7.4).
 constexpr int kLeastDriver = 11040;
 // Compute capability, times ten: mma on integers and bfloat16.
 constexpr int kLeastCapability = 80;
+// Of a capture: other threads do as they like meanwhile.
+constexpr int kCaptureOfThread = 1;
 // What stream_query says of work that has not ended.
 constexpr int kNotReady = 600;
 
@@ -68,7 +72,14 @@ enum DeviceAttribute : int {
   X(stream_create, "cuStreamCreate", (StreamHandle * stream, unsigned flags))                                \
   X(stream_destroy, "cuStreamDestroy_v2", (StreamHandle stream))                                             \
   X(stream_query, "cuStreamQuery", (StreamHandle stream))                                                    \
-  X(stream_wait, "cuStreamSynchronize", (StreamHandle stream))
+  X(stream_wait, "cuStreamSynchronize", (StreamHandle stream))                                               \
+  X(capture_begin, "cuStreamBeginCapture_v2", (StreamHandle stream, int mode))                               \
+  X(capture_end, "cuStreamEndCapture", (StreamHandle stream, GraphHandle * graph))                           \
+  X(graph_instantiate, "cuGraphInstantiateWithFlags",                                                        \
+    (ExecutableGraphHandle * executable, GraphHandle graph, unsigned long long flags))                       \
+  X(graph_destroy, "cuGraphDestroy", (GraphHandle graph))                                                    \
+  X(graph_launch, "cuGraphLaunch", (ExecutableGraphHandle executable, StreamHandle stream))                  \
+  X(executable_destroy, "cuGraphExecDestroy", (ExecutableGraphHandle executable))
 
 class Driver {
  public:

@@ -1,5 +1,5 @@
-// What the host sends to the device in the course of a step: its plan and lists for single ops. Written into
-// pinned memory, copied in the stream, and gone with the step.
+// What the host sends to the device for a step: its plan and lists for single ops. Written into pinned memory
+// one behind the other, so that they go up in one copy before the step's launches, and gone with the step.
 #pragma once
 
 #include <cstring>
@@ -42,7 +42,7 @@ class StepBuffer {
   template <class T>
   T* send(Device& device, std::span<const T> values) {
     const size_t at = used_;
-    device.copy_in(memory_.address() + at, values.data(), values.size_bytes());
+    device.send(memory_.address() + at, host_.data() + at, values.size_bytes());
     used_ += (values.size_bytes() + kAlignment - 1) / kAlignment * kAlignment;
     return memory_.at<T>(at);
   }

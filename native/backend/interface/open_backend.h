@@ -31,6 +31,8 @@ struct DeviceProbe {
   size_t total_bytes = 0;
 };
 Result<DeviceProbe> probe_cuda(int ordinal);
+// How many the driver lets this process see.
+Result<int> count_cuda();
 
 inline Result<std::unique_ptr<Backend>> open_backend(BackendKind kind, const BackendOptions& options) {
   if (kind == BackendKind::cuda) return make_cuda_backend(options);

@@ -85,17 +85,18 @@ constexpr DeviceAttribute kAttributes[] = {
     {115, 1},          // memory pools
 };
 
-// The one context.
+// The one context that there is at a time.
 int context_token = 0;
 
 Result require_device(int ordinal) {
-  return ordinal == 0 ? kSuccess : kInvalidDevice;
+  return ordinal >= 0 && ordinal < std::ssize(visible_devices()) ? kSuccess : kInvalidDevice;
 }
 
 }  // namespace
 
 SIMULATOR_API int cuInit(unsigned flags) {
-  return flags == 0 ? kSuccess : kInvalidValue;
+  if (flags != 0) return kInvalidValue;
+  return visible_devices().empty() ? kNoDevice : kSuccess;
 }
 
 SIMULATOR_API int cuDriverGetVersion(int* version) {
@@ -104,7 +105,7 @@ SIMULATOR_API int cuDriverGetVersion(int* version) {
 }
 
 SIMULATOR_API int cuDeviceGetCount(int* count) {
-  *count = 1;
+  *count = static_cast<int>(visible_devices().size());
   return kSuccess;
 }
 
@@ -119,8 +120,11 @@ SIMULATOR_API int cuDeviceGetName(char* name, int length, int ordinal) {
 }
 
 SIMULATOR_API int cuDeviceGetUuid_v2(char* uuid, int ordinal) {
+  if (require_device(ordinal) != kSuccess) return kInvalidDevice;
   std::memset(uuid, 0, 16);
-  return require_device(ordinal);
+  const auto device = static_cast<unsigned>(visible_devices()[static_cast<size_t>(ordinal)]);
+  for (int byte = 0; byte < 4; ++byte) uuid[byte] = static_cast<char>(device >> (24 - 8 * byte));
+  return kSuccess;
 }
 
 SIMULATOR_API int cuDeviceTotalMem_v2(size_t* bytes, int ordinal) {
@@ -143,7 +147,7 @@ SIMULATOR_API int cuDeviceGetAttribute(int* value, int attribute, int ordinal) {
 SIMULATOR_API int cuDevicePrimaryCtxRetain(void** context, int ordinal) {
   Call call;
   if (require_device(ordinal) != kSuccess) return kInvalidDevice;
-  call.on().retain();
+  if (!call.on().retain(ordinal)) return kNotSupported;
   *context = &context_token;
   return kSuccess;
 }
@@ -171,7 +175,8 @@ SIMULATOR_API int cuCtxGetCurrent(void** context) {
 }
 
 SIMULATOR_API int cuCtxGetDevice(int* ordinal) {
-  *ordinal = 0;
+  Call call;
+  *ordinal = call.on().ordinal();
   return kSuccess;
 }
 
@@ -211,6 +216,15 @@ SIMULATOR_API void lorikeetSimulatorCounters(unsigned long long* values, size_t 
   const unsigned long long all[] = {c.instructions,         c.lanes,           c.global_bytes_read,
                                     c.global_bytes_written, c.global_sectors,  c.shared_accesses,
                                     c.bank_conflicts,       c.matrix_products, c.barriers};
+  std::copy_n(all, std::min(count, std::size(all)), values);
+}
+
+// What the program asked for since the context was made: launches, graphs, copies. Writes at most `count` of
+// them.
+SIMULATOR_API void lorikeetSimulatorCalls(unsigned long long* values, size_t count) {
+  Call call;
+  const ProgramCalls& c = call.on().calls;
+  const unsigned long long all[] = {c.launches, c.graphs, c.copies};
   std::copy_n(all, std::min(count, std::size(all)), values);
 }
 

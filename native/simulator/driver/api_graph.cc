@@ -37,6 +37,7 @@ SIMULATOR_API int cuGraphLaunch(ExecutableHandle* executable, StreamHandle* hand
   return guarded([&](Call& call) {
     const auto stream = call.on().stream_of(handle);
     if (stream->capture) return kCaptureUnsupported;
+    ++call.on().calls.graphs;
     const Options& options = call.on().settings().options;
     GraphNode node;
     node.run = executable_of(executable).work(options.order, options.seed);

@@ -51,7 +51,9 @@ Result launch_config(Call& call, const LaunchConfig& config, FunctionHandle* fun
     const LaunchAttribute& attribute = config.attributes[i];
     if (attribute.id == kProgrammaticSerialization) node.launch.may_overlap = attribute.value.number != 0;
   }
-  return call.on().submit(call.on().stream_of(config.stream), std::move(node));
+  const auto stream = call.on().stream_of(config.stream);
+  if (!stream->capture) ++call.on().calls.launches;
+  return call.on().submit(stream, std::move(node));
 }
 
 }  // namespace

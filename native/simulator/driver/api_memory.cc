@@ -55,6 +55,7 @@ Result enqueue(Call& call, Copy copy, StreamHandle* handle, bool wait) {
   const auto stream = call.on().stream_of(handle);
   if (stream->capture && wait) return kCaptureUnsupported;
   if (copy.bytes == 0) return kSuccess;
+  if (!stream->capture) ++call.on().calls.copies;
   DeviceMemory& memory = call.on().memory();
   // Memory that is not pinned is read before the call returns, and written before it returns.
   const bool from_pageable = !is_device(copy.from) && !memory.is_host(copy.from, copy.bytes);

@@ -35,12 +35,16 @@ Device& device() {
   return *the_device;
 }
 
-void Device::retain() {
-  if (retained_++ > 0) return;
+bool Device::retain(int ordinal) {
+  if (retained_ > 0 && ordinal != ordinal_) return false;
+  if (retained_++ > 0) return true;
+  ordinal_ = ordinal;
   settings_ = settings_from_environment();
   memory_ = std::make_shared<DeviceMemory>(settings_.memory_bytes);
   default_stream_ = std::make_shared<Stream>(true);
   allocations_ = launches_ = 0;
+  calls = {};
+  return true;
 }
 
 void Device::release() {

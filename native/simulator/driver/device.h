@@ -11,13 +11,21 @@
 
 namespace lorikeet::simulator {
 
-// The one device, and the state of its primary context. All calls hold `mutex`.
+// What the program asked for since the context was made; what is captured counts when its graph is launched,
+// as one.
+struct ProgramCalls {
+  uint64_t launches = 0, graphs = 0, copies = 0;
+};
+
+// The device in use, and the state of its primary context. All calls hold `mutex`.
 class Device {
  public:
   std::recursive_mutex mutex;
 
   // ---- the context ----
-  void retain();
+  // Of one device at a time. False: that of another is in use.
+  bool retain(int ordinal);
+  int ordinal() const { return ordinal_; }
   // At the last release everything is gone, the error too.
   void release();
   bool has_context() const { return memory_ != nullptr; }
@@ -26,6 +34,7 @@ class Device {
   const DriverSettings& settings() const { return settings_; }
   const std::string& report() const { return report_; }
   const Counters& last_counters() const { return last_counters_; }
+  ProgramCalls calls;
 
   // ---- memory ----
   DeviceMemory& memory() { return *memory_; }
@@ -53,7 +62,7 @@ class Device {
   PlannedFault planned_fault() const;
   void print_counters(const KernelLaunch& launch) const;
 
-  int retained_ = 0;
+  int retained_ = 0, ordinal_ = 0;
   DriverSettings settings_;
   std::shared_ptr<DeviceMemory> memory_;
   std::shared_ptr<Stream> default_stream_;

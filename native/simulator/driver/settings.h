@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "simulator/machine/launch.h"
 
@@ -22,5 +23,9 @@ struct DriverSettings {
 };
 
 DriverSettings settings_from_environment();
+
+// Of the machine's devices those that the program may see, in its order.
+std::vector<int> visible_devices();
+std::string uuid_of_device(int device);
 
 }  // namespace lorikeet::simulator

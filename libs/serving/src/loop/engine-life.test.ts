@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { generateRequest, idsOf } from '../../../../test/support/generate-request.js';
 import { collect, expectedIds, promptOf, ServingFixture } from '../../../../test/support/serving-fixture.js';
@@ -110,6 +110,36 @@ describe('the life of requests in the engine', () => {
     expect(events.at(-1)).toMatchObject({ type: 'error', code: 'engine_unavailable', shared: true });
     expect(idsOf(await run(engine, request(promptOf(5))))).toEqual(expectedIds(0, promptOf(5), 20));
   });
+
+  it.each(['step', 'load'])(
+    'tells once of a device that a %s finds lost, and takes nothing after that',
+    async (finder) => {
+      const onDeviceLost = vi.fn<(error: unknown) => void>();
+      const { engine, native } = fixture.open({ onDeviceLost });
+      const adapter = fixture.digests[0] ?? '';
+      Object.assign(native, {
+        failKind: 'device_lost',
+        ...(finder === 'step' ? { failStep: 1 } : { failLoad: 'gone' }),
+      });
+      const bodies = [1, 2, 3].map((salt) =>
+        request(promptOf(5, salt), finder === 'load' ? { adapter } : {}),
+      );
+      const outcomes = await Promise.all(
+        bodies.map((body) =>
+          run(engine, body).then(
+            (events) => events.at(-1),
+            (error: unknown) => error,
+          ),
+        ),
+      );
+      expect(outcomes[0]).toMatchObject({ code: 'engine_unavailable' });
+      expect(onDeviceLost).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ kind: 'device_lost' }));
+      await expect(run(engine, request([5]))).rejects.toMatchObject({
+        code: 'engine_unavailable',
+        message: expect.stringContaining('lost its device'),
+      });
+    },
+  );
 
   it('ends a request whose scores are not finite, and no other', async () => {
     const { engine, native } = fixture.open();

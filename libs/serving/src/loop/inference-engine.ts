@@ -86,6 +86,7 @@ export class InferenceEngine {
   readonly #markTokens: ReadonlySet<number>;
   #nextId = 0;
   #draining = false;
+  #deviceLost = false;
   #closed = false;
   #idle: (() => void) | undefined;
 
@@ -114,6 +115,7 @@ export class InferenceEngine {
         this.#prefixes.forget(digest);
         this.#requestMetrics.forget(digest);
       },
+      onDeviceLost: (error) => this.#loseDevice(error),
     });
     this.#templates = new ChatTemplates({
       templates: model.templates,
@@ -149,6 +151,7 @@ export class InferenceEngine {
   ): Promise<AsyncIterable<GenerateEvent>> {
     const arrival_ms = performance.now();
     if (this.#draining) throw shuttingDown();
+    if (this.#deviceLost) throw withoutDevice();
     const { maxSequences, maxQueuedRequests } = this.options.settings;
     const choices = asked.n ?? 1;
     if (this.#requests + choices > maxSequences + maxQueuedRequests) throw new AppError('overloaded');
@@ -246,8 +249,15 @@ export class InferenceEngine {
     });
   }
 
+  /** Said once: whatever computes from now on finds it lost again. */
+  #loseDevice(error: unknown): void {
+    if (this.#deviceLost) return;
+    this.#deviceLost = true;
+    this.options.onDeviceLost?.(error);
+  }
+
   #makeLoop(sequences: number, metrics: ServingMetrics): EngineLoop {
-    const { model, settings, logger, onDeviceLost } = this.options;
+    const { model, settings, logger } = this.options;
     const { maxStepTokens: stepTokens } = settings;
     const { kvPageTokens: pageTokens } = model.native.description;
     const capacity = { rows: stepTokens, sequences, hiddenSize: model.base.hiddenSize };
@@ -263,7 +273,7 @@ export class InferenceEngine {
       metrics,
       requestMetrics: this.#requestMetrics,
       logger,
-      onDeviceLost: (error) => onDeviceLost?.(error),
+      onDeviceLost: (error) => this.#loseDevice(error),
     });
   }
 
@@ -330,6 +340,10 @@ export class InferenceEngine {
       };
     });
   }
+}
+
+function withoutDevice(): AppError {
+  return new AppError('engine_unavailable', { message: 'The engine lost its device and starts again.' });
 }
 
 function shuttingDown(): AppError {

@@ -43,6 +43,8 @@ export interface ResidencyOptions {
   readonly weights: (digest: string, manifest: HeldManifest, owner: AdapterOwner) => Promise<FoundAdapter>;
   readonly onLoad?: (outcome: 'loaded' | 'failed', took_ms: number, digest: string) => void;
   readonly onEvict?: (digest: string) => void;
+  /** A load found that nothing more will come of the device. */
+  readonly onDeviceLost?: ((error: unknown) => void) | undefined;
   /** One that was dropped has left the device: its last request is over. */
   readonly onDropped?: (digest: string) => void;
 }
@@ -285,6 +287,7 @@ export class AdapterResidency {
         return await this.options.device.loadAdapter(spec);
       } catch (error) {
         if (nativeErrorKind(error) === 'out_of_memory' && this.#evictOne()) continue;
+        if (nativeErrorKind(error) === 'device_lost') this.options.onDeviceLost?.(error);
         throw loadFault(error);
       }
     }

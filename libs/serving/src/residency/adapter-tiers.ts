@@ -26,6 +26,7 @@ export interface AdapterTiersOptions {
   readonly metrics: ServingMetrics;
   /** Nothing of this adapter is to be kept any more. */
   readonly onForget: (digest: string) => void;
+  readonly onDeviceLost?: (error: unknown) => void;
 }
 
 /** An adapter's way from storage over the host to the device, and back out. */
@@ -56,6 +57,7 @@ export class AdapterTiers {
         metrics.adapterEvictions.inc();
       },
       onDropped: (digest) => this.#forget(digest),
+      onDeviceLost: options.onDeviceLost,
     });
   }
 
