@@ -108,6 +108,9 @@ Result<ModelOptions> read_open_options(Napi::Env env, Napi::Value value) {
   if (!arguments.get("adapterDtype").IsUndefined()) {
     options.adapter_type = choice<AdapterType>(arguments, "adapterDtype", {"stored", "bf16", "int8"});
   }
+  if (!arguments.get("extraTokens").IsUndefined()) {
+    options.extra_tokens = static_cast<int32_t>(arguments.integer("extraTokens", 0, 1 << 20));
+  }
   options.background = arguments.get("background").ToBoolean().Value();
   if (!arguments.get("isa").IsUndefined()) options.backend_options.isa = arguments.text("isa");
   options.max_rows = static_cast<int32_t>(arguments.integer("maxStepTokens", 1, 1 << 20));
@@ -141,6 +144,9 @@ Result<AdapterFile> read_adapter_file(Napi::Env env, Napi::Value value, const st
     file.weight = weight.As<Napi::Number>().FloatValue();
   } else if (!weight.IsUndefined()) {
     arguments.fail("weight", "a number");
+  }
+  if (!arguments.get("vocabSize").IsUndefined()) {
+    file.vocab = static_cast<int32_t>(arguments.integer("vocabSize", 1, INT32_MAX));
   }
   if (arguments.error()) return *arguments.error();
   const std::optional<std::string> text = json_text(env, modules);

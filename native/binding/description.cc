@@ -55,6 +55,7 @@ Napi::Object describe(Napi::Env env, const Model& model) {
   description["hiddenSize"] = static_cast<double>(network.hidden);
   description["numLayers"] = static_cast<double>(network.layer_count());
   description["vocabSize"] = static_cast<double>(network.vocab);
+  if (const auto extra = model.extra_tokens()) description["extraTokens"] = static_cast<double>(*extra);
   description["maxPositions"] = static_cast<double>(network.max_positions);
   description["tieWordEmbeddings"] = Napi::Boolean::New(env, network.head.tied);
   description["eosTokenIds"] = eos;

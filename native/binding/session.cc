@@ -161,6 +161,9 @@ Napi::Value Session::merge_adapter(const Napi::CallbackInfo& info) {
   Arguments arguments(env, info[0], "spec");
   const std::string path = arguments.text("weightsPath");
   const Napi::Value changes = arguments.get("changes");
+  int32_t vocab = 0;
+  if (!arguments.get("vocabSize").IsUndefined())
+    vocab = static_cast<int32_t>(arguments.integer("vocabSize", 1, INT32_MAX));
   if (arguments.error()) return rejected(env, *arguments.error());
   const std::optional<std::string> text = json_text(env, changes);
   if (!text) return rejected(env, Error{"spec.changes must be plain data"});
@@ -169,7 +172,9 @@ Napi::Value Session::merge_adapter(const Napi::CallbackInfo& info) {
   const auto merged = std::make_shared<Status>();
   submit(
       env, stepper_,  // so no step can see half of it
-      [this, path, changes_json = *text, merged] { *merged = model_->merge_adapter(path, changes_json); },
+      [this, path, changes_json = *text, vocab, merged] {
+        *merged = model_->merge_adapter(path, changes_json, vocab);
+      },
       [merged, deferred](Napi::Env js) {
         if (!*merged) return deferred.Reject(js_error(js, merged->error()).Value());
         deferred.Resolve(js.Undefined());

@@ -10,6 +10,7 @@
 #include "model/composed_deltas.h"
 #include "model/expert_adapter.h"
 #include "model/part_rows.h"
+#include "model/resized_head.h"
 
 namespace lorikeet {
 
@@ -66,6 +67,25 @@ class AdapterLoader {
   AdapterLoader(const Network& network, const Weights& base, Backend& backend, AdapterType type)
       : network_(network), base_(base), backend_(backend), type_(type) {
     adapter_.layers.resize(base.layers.size());
+    adapter_.vocab = network.vocab;
+  }
+
+  // Of a single adapter whose embedding and head have `vocab` tokens.
+  Result<Adapter> load_resized(const Changes& by_name, const std::vector<Module>& base_modules,
+                               int32_t vocab) {
+    if (!backend_.caps().resizes_vocabulary)
+      return Error{"adapters with a resized vocabulary are not served on this device",
+                   ErrorKind::unsupported};
+    if (network_.layer_inputs)
+      return Error{"the vocabulary of a model whose layers read tokens cannot be resized"};
+    if (vocab - network_.room > network_.vocab)
+      return Error{"it has " + std::to_string(vocab) + " tokens; there is room for " +
+                   std::to_string(network_.vocab + network_.room)};
+    adapter_.vocab = vocab;
+    const auto changes = [&](const std::string& module) { return by_name.contains(module); };
+    if (vocab > network_.vocab && !(changes(network_.embedding.module) && changes(network_.head.module)))
+      return Error{"its added tokens need rows of the embedding and of the output head"};
+    return load(by_name, with_vocabulary(base_modules, vocab));
   }
 
   Result<Adapter> load(const Changes& by_name, const std::vector<Module>& base_modules) {
@@ -182,6 +202,13 @@ class AdapterLoader {
       return rearranged_.rows(rearranged_.transposed(*stored), first.rows);
     };
     if (Status s = take_optional(whole.weight, change.weight, matrix); !s) return s;
+    if (module.place == ModulePlace::head && module.out != network_.vocab) {
+      tensors_->narrow(whole, type_);
+      Result<AdapterPartDesc> part = resized_head_.fit(whole, module.out, network_.vocab);
+      if (!part) return part.error();
+      parts.push_back(*part);
+      return {};
+    }
     for (size_t i = 0; i < module.parts.size(); ++i) {
       AdapterPartDesc part = part_of(whole, module.parts[i]);
       part.part = module.part + static_cast<int>(i);
@@ -245,6 +272,7 @@ class AdapterLoader {
   Status load_embedding(const Module& module, std::span<const Change> changes) {
     const ManifestModule& change = *changes.front().module;
     AdapterEmbeddingDesc desc;
+    desc.vocab = module.in;
     if (change.lora) {
       Result<LowRank> delta = delta_of(module, changes);
       if (!delta) return delta.error();
@@ -267,10 +295,23 @@ class AdapterLoader {
         return s;
     }
     const bool inputs = module.place == ModulePlace::inputs_table;
+    if (!inputs) {
+      if (Status s = check_added_tokens(desc); !s) return s;
+    }
     Result<std::unique_ptr<AdapterEmbedding>> embed =
         backend_.adapter_embedding_create(inputs ? *base_.inputs_table : *base_.embed, desc);
     if (!embed) return embed.error();
     (inputs ? adapter_.inputs_table : adapter_.embed) = std::move(*embed);
+    return {};
+  }
+
+  // Each token beyond the base's has a row.
+  Status check_added_tokens(const AdapterEmbeddingDesc& desc) const {
+    if (desc.weight) return {};
+    const std::set<int32_t> rows(desc.token_rows.begin(), desc.token_rows.end());
+    for (int32_t token = network_.vocab; token < desc.vocab; ++token) {
+      if (!rows.contains(token)) return Error{"it has no row for token " + std::to_string(token)};
+    }
     return {};
   }
 
@@ -348,6 +389,7 @@ class AdapterLoader {
   AdapterTensors* tensors_ = nullptr;  // of what is being loaded
   ComposedDeltas composed_;
   PartTensors rearranged_;
+  ResizedHead resized_head_;
   const Network& network_;
   const Weights& base_;
   Backend& backend_;
@@ -389,12 +431,15 @@ Result<Adapter> load_adapter(std::span<const AdapterSource> sources, const Netwo
         return other.tensors == &own && !apart;
       });
       if (twice) return Error{"module " + module.module + " stands twice"};
-      if (sources.size() > 1 && !is_delta_alone(module))
+      if (sources.size() > 1 && (!is_delta_alone(module) || source.vocab != 0))
         return Error{"module " + module.module + ": only low-rank deltas can be added up"};
       known.push_back({&own, &module, source.weight});
     }
   }
-  return AdapterLoader(network, base, backend, type).load(changes, base_modules);
+  AdapterLoader loader(network, base, backend, type);
+  const int32_t vocab = sources.size() == 1 ? sources.front().vocab : 0;
+  if (vocab == 0 || vocab == network.vocab) return loader.load(changes, base_modules);
+  return loader.load_resized(changes, base_modules, vocab);
 }
 
 }  // namespace lorikeet

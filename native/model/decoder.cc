@@ -26,7 +26,12 @@ std::vector<float> alibi_slopes(int32_t heads) {
 
 Decoder::Decoder(const Network& network, const Weights& weights, Backend& backend, KvCache& kv,
                  int32_t max_rows)
-    : network_(network), weights_(weights), backend_(backend), kv_(kv), segments_(max_rows) {
+    : network_(network),
+      weights_(weights),
+      backend_(backend),
+      kv_(kv),
+      segments_(max_rows),
+      vocab_(network.vocab) {
   samples_.reserve(static_cast<size_t>(max_rows));
 }
 
@@ -120,7 +125,7 @@ Status Decoder::allocate(int32_t max_rows) {
       {input_gate_, max_rows, inputs ? inputs->width : 0},
       {sampled_residual_, max_rows, network_.hidden},
       {sampled_update_, max_rows, network_.hidden},
-      {logits_, kHeadRows, network_.vocab},
+      {logits_, kHeadRows, network_.vocab + network_.room},
   };
   for (const Need& need : needs) {
     if (need.cols == 0) continue;  // of no layer
@@ -162,7 +167,11 @@ void Decoder::begin(const StepPlan& plan, std::span<const Adapter* const> adapte
   rows_ = plan.rows();
   segments_.begin(plan, adapters);
   samples_.clear();
-  for (int32_t sample = 0; sample < plan.samples(); ++sample) samples_.push_back(sample_row_of(plan, sample));
+  for (int32_t sample = 0; sample < plan.samples(); ++sample) {
+    samples_.push_back(sample_row_of(plan, sample));
+    samples_.back().vocab = vocab_;
+  }
+  segments_.set_vocabularies(samples_);
   backend_.step_begin({.token = plan.token,
                        .token_from = plan.token_from,
                        .position = plan.position,
@@ -358,7 +367,7 @@ TensorView Decoder::final_norm(int32_t samples) {
 // Of sampled rows from `first`.
 TensorView Decoder::logits_of(TensorView normed, int32_t first) {
   const Head& head = network_.head;
-  const TensorView logits{logits_.get(), 0, normed.rows, network_.vocab};
+  const TensorView logits{logits_.get(), 0, normed.rows, network_.vocab + network_.room};
   backend_.linear(logits, normed, *weights_.head,
                   segments_.head(first, first + static_cast<int32_t>(normed.rows)), LinearOutput::store);
   if (head.scale != 1.0f) backend_.scale(logits, head.scale);

@@ -24,6 +24,9 @@ class Decoder {
   Status run(const StepPlan& plan, std::span<const Adapter* const> adapters, std::span<SampleResult> results,
              const std::atomic<bool>& cancelled);
 
+  // Tokens of rows without an adapter: after a merge, the adapter's.
+  void set_vocabulary(int32_t vocab) { vocab_ = vocab; }
+
   // After run(), and before the next: what the head would have read of each row of mode `hidden`, in the
   // order of the sampled rows; says in `results` whether all of it is finite. values: [hidden rows, H].
   Status read_hidden(std::vector<float>& values, std::span<SampleResult> results);
@@ -103,6 +106,7 @@ class Decoder {
   MaskWait masks_;
   std::vector<SampleRow> samples_;  // [R] of the running step
   TensorView sampled_;              // [R, H] of it, as the head reads them
+  int32_t vocab_ = 0;               // of rows without an adapter
   int32_t rows_ = 0;                // T of it
   bool pending_ = false;            // the update is not in the residual yet
 

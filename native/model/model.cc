@@ -1,5 +1,6 @@
 #include "model/model.h"
 
+#include "backend/interface/dense_weights.h"
 #include "backend/shared/guarded.h"
 #include "backend/shared/kv_type.h"
 #include "model/checkpoint.h"
@@ -38,6 +39,7 @@ Status Model::load(const ModelOptions& options) {
   auto backend = open_backend(options.backend, options.backend_options);
   if (!backend) return backend.error();
   backend_ = std::move(*backend);
+  if (backend_->caps().resizes_vocabulary && !network_.layer_inputs) network_.room = options.extra_tokens;
   if (Status s = size_kv(options); !s) return s;
   if (Status s = reserve(options); !s) return s;
   Result<Weights> weights = load_weights(network_, *checkpoint, *backend_, options.quantization);
@@ -48,9 +50,9 @@ Status Model::load(const ModelOptions& options) {
   auto decoder = Decoder::create(network_, weights_, *backend_, *kv_, options.max_rows);
   if (!decoder) return decoder.error();
   decoder_ = std::move(*decoder);
-  checker_ = std::make_unique<StepPlanChecker>(PlanLimits{options.max_rows, options.max_sequences,
-                                                          network_.max_positions, network_.vocab,
-                                                          kv_desc_.pages, kv_desc_.page_tokens});
+  checker_ = std::make_unique<StepPlanChecker>(
+      PlanLimits{options.max_rows, options.max_sequences, network_.max_positions, network_.vocab,
+                 kv_desc_.pages, kv_desc_.page_tokens, network_.room});
   return {};
 }
 
@@ -79,6 +81,7 @@ Status Model::reserve(const ModelOptions& options) {
   const auto sequences = static_cast<size_t>(options.max_sequences);  // each has one adapter at most
   step_handles_.reserve(sequences);
   step_adapters_.reserve(sequences);
+  step_vocab_.reserve(sequences);
   adapters_.reserve_pins(sequences);
   results_.resize(static_cast<size_t>(options.max_rows));
   return backend_->reserve(limits, shape);
@@ -118,7 +121,7 @@ Result<LoadedAdapter> Model::load_adapters(const std::vector<AdapterFile>& files
     for (const AdapterFile& file : files) {
       auto modules = parse_manifest_modules(file.modules_json);
       if (!modules) return modules.error();
-      sources.push_back({file.weights_path, std::move(*modules), file.weight});
+      sources.push_back({file.weights_path, std::move(*modules), file.weight, file.vocab});
     }
     Result<Adapter> adapter =
         lorikeet::load_adapter(sources, network_, modules_, weights_, *backend_, adapter_type_);
@@ -136,11 +139,20 @@ void Model::prepare_adapters() {
   });
 }
 
-Status Model::merge_adapter(const std::string& weights_path, const std::string& changes_json) {
+Status Model::merge_adapter(const std::string& weights_path, const std::string& changes_json, int32_t vocab) {
   if (kind_ != BackendKind::reference)
     return Error{"only the reference backend's weights can be merged with"};
-  return guarded(
-      [&] { return merge_dense(weights_, network_, modules_, weights_path, changes_json, adapter_type_); });
+  return guarded([&]() -> Status {
+    if (vocab == 0 || vocab == network_.vocab)
+      return merge_dense(weights_, network_, modules_, weights_path, changes_json, adapter_type_);
+    if (vocab < 1 || vocab - network_.room > network_.vocab)
+      return Error{"there is no room for " + std::to_string(vocab) + " tokens"};
+    resize_dense_vocabulary(*weights_.embed, *weights_.head, vocab);
+    checker_->set_vocabulary(vocab);
+    decoder_->set_vocabulary(vocab);
+    return merge_dense(weights_, network_, with_vocabulary(modules_, vocab), weights_path, changes_json,
+                       adapter_type_);
+  });
 }
 
 Status Model::pin_step() {
@@ -156,7 +168,9 @@ Status Model::pin_step() {
 Status Model::run_step() {
   // A step that fails has written nothing but pages of its own requests, which fail with it.
   Status status = guarded([&] {
-    if (Status s = checker_->check(plan_); !s) return s;
+    step_vocab_.clear();
+    for (const Adapter* const adapter : step_adapters_) step_vocab_.push_back(adapter->vocab);
+    if (Status s = checker_->check(plan_, step_vocab_); !s) return s;
     if (Status s = decoder_->run(plan_, step_adapters_, results_, cancelled_); !s) return s;
     return decoder_->read_hidden(hidden_, results_);
   });

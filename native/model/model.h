@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct ModelOptions {
   BackendOptions backend_options;
   Quantization quantization = Quantization::none;
   AdapterType adapter_type = AdapterType::stored;
+  int32_t extra_tokens = 0;  // that adapters may have beyond the base's vocabulary
   int32_t max_rows = 0;
   int32_t max_sequences = 0;
   uint64_t kv_bytes = 0;
@@ -50,6 +52,7 @@ struct AdapterFile {
   std::string weights_path;  // safetensors
   std::string modules_json;  // of its manifest
   float weight = 1.0f;
+  int32_t vocab = 0;  // tokens that it has; 0: the base's
 };
 
 // Nothing here throws: what the system refuses is an Error of its kind.
@@ -63,6 +66,11 @@ class Model {
   const std::vector<VocabularyWeight>& vocabulary_weights() const { return vocabulary_weights_; }
   // How many tensors of the checkpoint this network goes without.
   size_t ignored_tensors() const { return ignored_tensors_; }
+  // None: adapters must have the base's vocabulary.
+  std::optional<int32_t> extra_tokens() const {
+    const bool resizes = backend_->caps().resizes_vocabulary && !network_.layer_inputs;
+    return resizes ? std::optional(network_.room) : std::nullopt;
+  }
   // Of the layers' linear maps: the checkpoint's own where it is quantized already.
   Quantization quantization() const {
     return network_.format.method == CheckpointMethod::bitsandbytes_nf4 ? Quantization::nf4 : quantization_;
@@ -82,8 +90,8 @@ class Model {
   // Any thread, while loads and steps run.
   void prepare_adapters();
   // Before the first step, with the reference backend: from now on the model is the base with the adapter
-  // merged.
-  Status merge_adapter(const std::string& weights_path, const std::string& changes_json);
+  // merged. `vocab`: tokens that the adapter has, 0: the base's.
+  Status merge_adapter(const std::string& weights_path, const std::string& changes_json, int32_t vocab = 0);
   // Any thread. Freeing may wait for the running step, as drivers do: take_adapter() leaves it to whoever
   // lets go of the adapter, before the model ends.
   Result<std::shared_ptr<const Adapter>> take_adapter(int32_t handle) { return adapters_.take(handle); }
@@ -134,6 +142,7 @@ class Model {
   std::unique_ptr<StepPlanChecker> checker_;
   std::vector<int32_t> step_handles_;          // [G]
   std::vector<const Adapter*> step_adapters_;  // [G]
+  std::vector<int32_t> step_vocab_;            // [G]
   std::vector<SampleResult> results_;          // [max_rows]
   std::vector<float> hidden_;                  // grows when a step first wants so many
   std::atomic<bool> cancelled_{false};

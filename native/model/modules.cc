@@ -123,6 +123,16 @@ std::vector<Module> list_modules(const Network& network) {
   return list.modules;
 }
 
+std::vector<Module> with_vocabulary(std::vector<Module> modules, int64_t vocab) {
+  for (Module& module : modules) {
+    if (module.place == ModulePlace::embed) module.in = vocab;
+    if (module.place != ModulePlace::head) continue;
+    module.out = vocab;
+    module.parts = {rows_of(0, vocab)};
+  }
+  return modules;
+}
+
 std::string weight_tensor(const Module& module) {
   const std::string& own = module.norm.gain_tensor;
   return own.empty() ? module.name + ".weight" : own;

@@ -78,6 +78,9 @@ struct Module {
 // 0.
 std::vector<Module> list_modules(const Network& network);
 
+// The same where the embedding and the head have `vocab` tokens.
+std::vector<Module> with_vocabulary(std::vector<Module> modules, int64_t vocab);
+
 // The name of a module's weight in the checkpoint.
 std::string weight_tensor(const Module& module);
 

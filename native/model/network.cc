@@ -16,12 +16,12 @@ void add_state(RecurrentState& most, const RecurrentState& own) {
 }  // namespace
 
 NetworkShape shape_of(const Network& network) {
-  NetworkShape shape{.vocab = network.vocab, .hidden = network.hidden};
+  NetworkShape shape{.vocab = network.vocab + network.room, .hidden = network.hidden};
   const auto add = [&](int64_t in, int64_t out) {
     shape.widest_input = std::max(shape.widest_input, in);
     shape.widest_output = std::max(shape.widest_output, out);
   };
-  add(network.hidden, network.vocab);
+  add(network.hidden, shape.vocab);
   if (network.layer_inputs) {
     const LinearMap& projection = network.layer_inputs->projection;
     add(projection.in, projection.out());

@@ -222,6 +222,7 @@ struct Network {
   std::string family;        // model_type
   std::string architecture;  // "LlamaForCausalLM"
   int32_t vocab = 0;
+  int32_t room = 0;  // tokens beyond them that adapters may add
   int32_t hidden = 0;
   int32_t max_positions = 0;
   EmbeddingTable embedding;

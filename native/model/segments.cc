@@ -31,6 +31,13 @@ void Segments::begin(const StepPlan& plan, std::span<const Adapter* const> adapt
   }
 }
 
+void Segments::set_vocabularies(std::span<SampleRow> samples) const {
+  for (const AdapterSegment& s : sampled_) {
+    for (SampleRow& row : samples.subspan(static_cast<size_t>(s.row0), static_cast<size_t>(s.rows)))
+      row.vocab = s.adapter->vocab;
+  }
+}
+
 std::span<const EmbeddingSegment> Segments::embed(std::unique_ptr<AdapterEmbedding> Adapter::*table) {
   embedding_.clear();
   for (const AdapterSegment& s : rows_) {

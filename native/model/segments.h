@@ -26,6 +26,9 @@ class Segments {
   // adapters [G] belong to plan.segment.
   void begin(const StepPlan& plan, std::span<const Adapter* const> adapters);
 
+  // Gives sampled rows under an adapter the number of its tokens.
+  void set_vocabularies(std::span<SampleRow> samples) const;
+
   // Of the adapters' `table`.
   std::span<const EmbeddingSegment> embed(std::unique_ptr<AdapterEmbedding> Adapter::*table);
   std::span<const NormSegment> embed_norm();

@@ -1,5 +1,6 @@
 #include "model/step_plan.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -44,27 +45,48 @@ Status check_starts(const std::vector<int32_t>& starts, const char* name, size_t
 
 StepPlanChecker::StepPlanChecker(const PlanLimits& limits)
     : limits_(limits),
+      mask_tokens_(limits.vocab + limits.room),
       slot_step_(static_cast<size_t>(limits.kv_pages) * limits.page_tokens),
-      page_step_(static_cast<size_t>(limits.kv_pages)) {}
+      page_step_(static_cast<size_t>(limits.kv_pages)) {
+  row_vocab_.reserve(static_cast<size_t>(limits.max_rows));
+  drawn_vocab_.reserve(static_cast<size_t>(limits.max_rows));
+}
 
-Status StepPlanChecker::check(const StepPlan& plan) {
+Status StepPlanChecker::check(const StepPlan& plan, std::span<const int32_t> segment_vocab) {
   if (++step_ == 0) {  // wrapped: forget all marks
     slot_step_.assign(slot_step_.size(), 0);
     page_step_.assign(page_step_.size(), 0);
     step_ = 1;
   }
   if (Status s = check_shapes(plan); !s) return s;
-  for (int32_t row = 0; row < plan.rows(); ++row) {
-    if (!within(plan.token[row], limits_.vocab))
-      return broken(at("token", row) + " is outside the vocabulary");
-  }
   for (int32_t sequence = 0; sequence < plan.sequences(); ++sequence) {
     if (Status s = check_sequence(plan, sequence); !s) return s;
   }
   if (Status s = check_segments(plan); !s) return s;
+  if (Status s = check_tokens(plan, segment_vocab); !s) return s;
   if (Status s = check_copies(plan); !s) return s;
   for (int32_t sample = 0; sample < plan.samples(); ++sample) {
     if (Status s = check_sample(plan, sample); !s) return s;
+  }
+  drawn_vocab_.clear();
+  for (const int32_t row : plan.sample_row) drawn_vocab_.push_back(row_vocab_[static_cast<size_t>(row)]);
+  return {};
+}
+
+// A row's tokens are those of its adapter, also where the step before drew them.
+Status StepPlanChecker::check_tokens(const StepPlan& plan, std::span<const int32_t> segment_vocab) {
+  row_vocab_.assign(plan.token.size(), limits_.vocab);
+  for (size_t g = 0; g < segment_vocab.size(); ++g) {
+    const int32_t* const segment = &plan.segment[g * kSegmentInts];
+    std::fill_n(row_vocab_.begin() + segment[0], segment[1], segment_vocab[g]);
+  }
+  for (int32_t row = 0; row < plan.rows(); ++row) {
+    const int32_t vocab = row_vocab_[static_cast<size_t>(row)];
+    if (!within(plan.token[row], vocab)) return broken(at("token", row) + " is outside the vocabulary");
+    const int32_t from = plan.token_from.empty() ? -1 : plan.token_from[static_cast<size_t>(row)];
+    if (from >= 0 && static_cast<size_t>(from) < drawn_vocab_.size() &&
+        drawn_vocab_[static_cast<size_t>(from)] > vocab)
+      return broken(at("tokenFrom", row) + " may be outside the vocabulary");
   }
   return {};
 }
@@ -89,8 +111,8 @@ Status StepPlanChecker::check_shapes(const StepPlan& plan) const {
       (!plan.mask_slot.empty() && plan.mask_slot.size() != samples)) {
     return broken("maskSlot or maskNumber is not [samples]");
   }
-  if (!plan.mask_slot.empty() && plan.masks.words != (limits_.vocab - 1) / 32 + 1)
-    return broken("masks.words must be " + std::to_string((limits_.vocab - 1) / 32 + 1));
+  if (!plan.mask_slot.empty() && plan.masks.words != mask_words())
+    return broken("masks.words must be " + std::to_string(mask_words()));
   if (plan.copy_from.size() != plan.copy_to.size()) return broken("copyFrom and copyTo differ in length");
   if (plan.q_start.size() != sequences + 1) return broken("qStart is not [sequences + 1]");
   if (plan.page_table_stride < 0 ||
@@ -198,7 +220,8 @@ Status StepPlanChecker::check_sample(const StepPlan& plan, int32_t sample) const
     return broken("sample " + std::to_string(sample) + ": " + what);
   };
   if (!within(ints[kMode], 3)) return fail("mode must be 0, 1 or 2");
-  if (!within(ints[kTarget], limits_.vocab)) return fail("target is outside the vocabulary");
+  const int32_t vocab = row_vocab_[static_cast<size_t>(plan.sample_row[sample])];
+  if (!within(ints[kTarget], vocab)) return fail("target is outside the vocabulary");
   if (ints[kTopLogprobs] < -1 || ints[kTopLogprobs] > kMaxTopLogprobs)
     return fail("topLogprobs must be -1 to 20");
   for (int i = 0; const auto& column : kIntColumns) {
@@ -210,11 +233,11 @@ Status StepPlanChecker::check_sample(const StepPlan& plan, int32_t sample) const
       return fail(std::string(column.name) + " is out of range");
   }
   for (int32_t i = plan.history_start[sample]; i < plan.history_start[sample + 1]; ++i) {
-    if (!within(plan.history_token[i], limits_.vocab)) return broken(at("historyToken", i) + " is no token");
+    if (!within(plan.history_token[i], vocab)) return broken(at("historyToken", i) + " is no token");
     if (plan.history_count[i] < 0) return broken(at("historyCount", i) + " is negative");
   }
   for (int32_t i = plan.bias_start[sample]; i < plan.bias_start[sample + 1]; ++i) {
-    if (!within(plan.bias_token[i], limits_.vocab)) return broken(at("biasToken", i) + " is no token");
+    if (!within(plan.bias_token[i], vocab)) return broken(at("biasToken", i) + " is no token");
     if (!within(plan.bias_value[i], -INFINITY, kMaxBias))
       return broken(at("biasValue", i) + " is out of range");
   }
@@ -223,7 +246,7 @@ Status StepPlanChecker::check_sample(const StepPlan& plan, int32_t sample) const
     const int32_t end = plan.listed_start[sample + 1];
     if (end - first > kMaxTopLogprobs) return fail("lists more than 20 tokens");
     for (int32_t i = first; i < end; ++i) {
-      if (!within(plan.listed_token[i], limits_.vocab)) return broken(at("listedToken", i) + " is no token");
+      if (!within(plan.listed_token[i], vocab)) return broken(at("listedToken", i) + " is no token");
     }
   }
   return plan.mask_slot.empty() ? Status() : check_mask(plan, sample);

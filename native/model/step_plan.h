@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <iterator>
+#include <span>
 #include <vector>
 
 #include "backend/interface/status.h"
@@ -93,6 +94,7 @@ struct PlanLimits {
   int32_t vocab = 0;
   int32_t kv_pages = 0;
   int32_t page_tokens = 0;
+  int32_t room = 0;  // tokens beyond the vocabulary that adapters may add
 };
 
 // Nothing of a plan is trusted before check() passed: every index that a kernel follows is in range, and
@@ -101,17 +103,27 @@ struct PlanLimits {
 class StepPlanChecker {
  public:
   explicit StepPlanChecker(const PlanLimits& limits);
-  Status check(const StepPlan& plan);
+  // segment_vocab [G]: tokens that each segment's adapter has; empty: as many as the base.
+  Status check(const StepPlan& plan, std::span<const int32_t> segment_vocab = {});
+  // Of rows without an adapter.
+  void set_vocabulary(int32_t vocab) { limits_.vocab = vocab; }
 
  private:
   Status check_shapes(const StepPlan& plan) const;
   Status check_sequence(const StepPlan& plan, int32_t sequence);
   Status check_segments(const StepPlan& plan) const;
+  Status check_tokens(const StepPlan& plan, std::span<const int32_t> segment_vocab);
   Status check_copies(const StepPlan& plan);
   Status check_sample(const StepPlan& plan, int32_t sample) const;
   Status check_mask(const StepPlan& plan, int32_t sample) const;
 
+  // Masks are as long as the largest vocabulary.
+  int32_t mask_words() const { return (mask_tokens_ - 1) / 32 + 1; }
+
   PlanLimits limits_;
+  int32_t mask_tokens_;
+  std::vector<int32_t> row_vocab_;    // [T] tokens that there are for each row
+  std::vector<int32_t> drawn_vocab_;  // [R] the same of the sampled rows of the step before
   // Number of the last step that wrote each KV slot: two rows of one step must not share one.
   std::vector<uint32_t> slot_step_;
   std::vector<uint32_t> page_step_;  // that copied to each page

@@ -158,6 +158,7 @@ class WeightLoader {
         desc.parts.push_back(std::move(*part));
       }
     }
+    if (head) desc.room = network_.room;
     settle(desc, nf4 ? Quantization::nf4 : head ? head_quantization(quantization_) : quantization_);
     Result<std::unique_ptr<Linear>> linear = backend_.linear_create(desc);
     parts_ = {};

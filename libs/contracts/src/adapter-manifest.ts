@@ -60,9 +60,24 @@ export const GenerationDefaultsSchema = z.object({
 });
 export type GenerationDefaults = z.infer<typeof GenerationDefaultsSchema>;
 
+/** A token beside those of the base's tokenizer, with the flags that tokenizer.json gives it. */
+export const AddedTokenSchema = z.object({
+  id: z.int().nonnegative(),
+  content: z.string().min(1),
+  special: z.boolean(),
+  lstrip: z.boolean(),
+  rstrip: z.boolean(),
+  single_word: z.boolean(),
+  normalized: z.boolean(),
+});
+export type AddedToken = z.infer<typeof AddedTokenSchema>;
+
 export const AdapterManifestSchema = z.object({
-  /** v2 says more of how it is computed (`invocationTokens`) than an engine that knows only v1 would heed. */
-  format: z.enum(['lorikeet.adapter.v1', 'lorikeet.adapter.v2']),
+  /**
+   * v2 says more of how it is computed (`invocationTokens`) than an engine that knows only v1 would heed, and v3 more than
+   * that: `vocabSize` and `addedTokens`.
+   */
+  format: z.enum(['lorikeet.adapter.v1', 'lorikeet.adapter.v2', 'lorikeet.adapter.v3']),
   /** Digest of the base model that it was validated against. */
   base: z.string(),
   weights: z.object({ sha256: z.string(), bytes: z.int().positive() }),
@@ -76,6 +91,10 @@ export const AdapterManifestSchema = z.object({
    * them; before it, or in a prompt without them, the base computes alone.
    */
   invocationTokens: z.array(z.int().nonnegative()).min(1).optional(),
+  /** Tokens that its embedding and head have: theirs are the numbers of rows of all tensors of both. Absent: the base's. */
+  vocabSize: z.int().positive().optional(),
+  /** In the order of their ids, which go on from the base's tokenizer. */
+  addedTokens: z.array(AddedTokenSchema).min(1).optional(),
   modules: z.array(ManifestModuleSchema).min(1),
 });
 /**

@@ -34,11 +34,12 @@ export const ADAPTER_ERROR_TABLE = {
   tensor_missing: 'The config asks for a tensor that is not in the file.',
   tensor_shape: "The tensor's shape is not what the base model and the rank require.",
   vocabulary_resized:
-    'The tensor has rows for more or fewer tokens than the base model: the vocabulary was resized before training.',
+    'The vocabulary was resized before training in a way that the engine cannot serve; the message says why.',
   tensor_dtype: "The tensor's dtype is none of F64, F32, F16, BF16.",
   generation_config_invalid: 'generation_config.json is no JSON object, or a value in it makes no sense.',
   chat_template_invalid:
     'The chat template cannot be read: too long, or tokenizer_config.json holds none that can be.',
+  tokenizer_invalid: 'The added tokens of the tokenizer files cannot be read.',
   weights_not_finite: 'The tensor holds NaN, an infinity, or a number beyond float32.',
   weights_overflow:
     'A number, or scale x lora_B x lora_A, is so large that the next norm overflows float32; the message names the tensor and, for rows of tokens, the token.',
@@ -88,6 +89,8 @@ export const ADAPTER_WARNING_TABLE = {
     'ensure_weight_tying is set, but the base model has no tied embeddings, or the adapter does not name them.',
   effect_negligible:
     'The adapter changes next to nothing: its low-rank products are below 1e-10, or the parity check saw no difference to the base.',
+  added_token_unused:
+    'The tokenizer has tokens for which neither the adapter nor the base has rows, or that its numbers do not reach: they are left out.',
   module_unread:
     'The file has tensors of a module that the base model has and never reads: they were left out.',
   base_weight_identical:

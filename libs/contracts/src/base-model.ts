@@ -50,6 +50,10 @@ export const BaseModelSchema = z.object({
   hiddenSize: z.int().positive(),
   numLayers: z.int().positive(),
   vocabSize: z.int().positive(),
+  /** Adapters may have so many tokens more, or fewer than the base; absent: they must have its vocabulary. */
+  extraTokens: z.int().nonnegative().optional(),
+  /** Tokens that its tokenizer knows, ids from 0; absent: the engine does not say. */
+  tokenizerSize: z.int().positive().optional(),
   /** Of queries, and of keys and values; absent: the engine does not say. */
   heads: z.int().positive().optional(),
   keyHeads: z.int().positive().optional(),

@@ -36,6 +36,8 @@ export const ParityRequestSchema = z.object({
   tokens: z.array(z.int().nonnegative()).max(1_000).optional(),
   /** Of an activated LoRA: what the prompts have to begin with, so that it acts on all of them. */
   invocation: z.array(z.int().nonnegative()).optional(),
+  /** Tokens that the adapter has, where they are not as many as the base's. */
+  vocabSize: z.int().positive().optional(),
 });
 export type ParityRequest = z.infer<typeof ParityRequestSchema>;
 

@@ -49,6 +49,11 @@ export async function mergeAdapter(order: MergeOrder): Promise<Merged> {
   if (await stat(target).catch(() => undefined)) throw new MergeError(`${target} is there already.`);
   if (manifest.invocationTokens)
     throw new MergeError('An activated LoRA acts from its invocation on, which no weights can.');
+  if (manifest.vocabSize !== undefined)
+    throw new MergeError(
+      `The adapter has a vocabulary of its own (${manifest.vocabSize} tokens); the checkpoint's is not resized. ` +
+        'Merge it where it was trained (resize_token_embeddings, then merge_and_unload).',
+    );
   const base = await openCheckpoint(order.checkpoint);
   const packed = order.dequantize ? base.quantized?.packed : undefined;
   if (base.quantized && !packed) throw isQuantized(base.folder, base.quantized);

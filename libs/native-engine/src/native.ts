@@ -66,6 +66,8 @@ export interface OpenOptions {
   readonly quantization: Quantization;
   /** `stored` when left out. mergeAdapter rounds in the same way. */
   readonly adapterDtype?: AdapterDtype;
+  /** Tokens that adapters may have beyond the base's vocabulary, where the device can do it; none when left out. */
+  readonly extraTokens?: number;
   /** Its threads give way to all others of the machine. */
   readonly background?: boolean;
   /** Forces an instruction set: tests only. */
@@ -87,6 +89,8 @@ export interface ModelDescription {
   readonly hiddenSize: number;
   readonly numLayers: number;
   readonly vocabSize: number;
+  /** Adapters may have so many tokens more, or fewer than the base; absent: they must have the base's vocabulary. */
+  readonly extraTokens?: number;
   readonly maxPositions: number;
   readonly tieWordEmbeddings: boolean;
   readonly eosTokenIds: readonly number[];
@@ -121,6 +125,8 @@ export interface AdapterSpec {
   /** The safetensors file; native maps it, repacks, and lets it go. */
   readonly weightsPath: string;
   readonly modules: AdapterManifest['modules'];
+  /** Tokens that its embedding and head have; absent: the base's. */
+  readonly vocabSize?: number | undefined;
 }
 /** One of several adapters of low-rank deltas alone, which become one: the sum of their deltas, each times its weight. */
 export interface WeightedAdapter extends AdapterSpec {
@@ -136,6 +142,8 @@ export interface DenseMergeSpec {
   /** The safetensors file. */
   readonly weightsPath: string;
   readonly changes: readonly DenseChange[];
+  /** AdapterSpec's. */
+  readonly vocabSize?: number | undefined;
 }
 
 /** Of the device. Scratch: activations, and what else the largest step works in. */
@@ -151,7 +159,7 @@ export const MAX_TOP_LOGPROBS = 20;
 /** Where a thread of the host puts masks of tokens while a step runs: libs/grammar/src/thread/mask-slots.ts says how. */
 export interface MaskMemory {
   readonly slots: number;
-  /** Of one mask: ceil(vocabulary size / 32). */
+  /** Of one mask: ceil((vocabSize + extraTokens) / 32). */
   readonly words: number;
   readonly numbers: Int32Array; // [slots]
   readonly masks: Int32Array; // [slots, words]

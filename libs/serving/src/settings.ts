@@ -121,6 +121,15 @@ export const servingSettings = {
     },
     text.bytes(4 * 2 ** 30),
   ),
+  adapterExtraTokens: setting(
+    {
+      name: 'ADAPTER_EXTRA_TOKENS',
+      summary:
+        "Tokens that an adapter may have beyond the base's vocabulary (docs/adapter-report.md); each takes a few bytes of every step, and nothing of requests without such an adapter",
+      defaultText: '1024',
+    },
+    text.integer(1024, 0, 1_000_000),
+  ),
   speculation: setting(
     {
       name: 'SPECULATION',

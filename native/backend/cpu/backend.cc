@@ -44,7 +44,7 @@ Caps CpuBackend::caps() const {
   const int threads = pool_.threads();
   const std::string isa = name_of(isa_);
   return Caps{"cpu " + isa + " " + std::to_string(threads) + (threads == 1 ? " thread" : " threads"), isa,
-              threads, true};
+              threads, true, true};
 }
 
 Status CpuBackend::reserve(const StepLimits& limits, const NetworkShape& shape) {

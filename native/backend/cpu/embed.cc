@@ -90,7 +90,7 @@ void add_delta(const Kernels& kernels, const CpuAdapterEmbedding& adapter, int64
 Status to_ratio(const Kernels& kernels, const CpuEmbedding& base, CpuAdapterEmbedding& adapter) {
   std::vector<double> sums(static_cast<size_t>(base.hidden));
   std::vector<float> row(static_cast<size_t>(base.hidden));
-  for (int64_t token = 0; token < base.vocab; ++token) {
+  for (int64_t token = 0; token < adapter.vocab; ++token) {
     read_row(kernels, base, &adapter, token, row.data());
     add_delta(kernels, adapter, token, base.hidden, row.data());
     for (size_t h = 0; h < row.size(); ++h)
@@ -163,8 +163,9 @@ Result<std::unique_ptr<Embedding>> CpuBackend::embedding_create(const EmbeddingD
 Result<std::unique_ptr<AdapterEmbedding>> CpuBackend::adapter_embedding_create(
     const Embedding& base, const AdapterEmbeddingDesc& desc) {
   const auto& table = static_cast<const CpuEmbedding&>(base);
-  if (Status status = check(desc, table.vocab, table.hidden); !status) return status.error();
   auto adapter = std::make_unique<CpuAdapterEmbedding>();
+  adapter->vocab = desc.vocab > 0 ? desc.vocab : table.vocab;
+  if (Status status = check(desc, adapter->vocab, table.hidden); !status) return status.error();
   adapter->rank = desc.rank;
   const auto take = [](std::optional<Memory> from, Memory& to) {
     if (from) to = std::move(*from);
@@ -195,12 +196,12 @@ void CpuBackend::embed(TensorView y, const Embedding& table, std::span<const Emb
   const int64_t cost = base.hidden * (base.head != nullptr || base.coded ? kGatheredReadCost : 1);
   for_rows(step_.rows(), cost, [&](int64_t row, int) {
     const int32_t token = step_.input().token[static_cast<size_t>(row)];
-    assert(token >= 0 && token < base.vocab);
     float* const out = to + row * base.hidden;
     const auto segment = std::partition_point(
         segments.begin(), segments.end(), [&](const EmbeddingSegment& s) { return s.row0 + s.rows <= row; });
     const bool adapted = segment != segments.end() && segment->row0 <= row;
     const auto* const adapter = adapted ? static_cast<const CpuAdapterEmbedding*>(segment->adapter) : nullptr;
+    assert(token >= 0 && token < (adapter == nullptr ? base.vocab : adapter->vocab));
     if (adapter == nullptr) return read_row(kernels_, base, nullptr, token, out);
     const auto own = std::lower_bound(adapter->token_rows.begin(), adapter->token_rows.end(), token);
     if (own != adapter->token_rows.end() && *own == token) {

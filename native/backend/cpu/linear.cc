@@ -109,7 +109,9 @@ void CpuBackend::linear(TensorView y, TensorView x, const Linear& weight,
   if (!step_.runs()) return;
   const auto& base = static_cast<const CpuLinear&>(weight);
   const int64_t rows = x.rows;
-  assert(x.cols == base.k && y.rows == rows && y.cols == (output == LinearOutput::glu ? base.n / 2 : base.n));
+  assert(x.cols == base.k && y.rows == rows &&
+         y.cols == (output == LinearOutput::glu ? base.n / 2 : base.n + base.room));
+  assert(base.room == 0 || output == LinearOutput::store);
   assert(output != LinearOutput::glu ||
          (base.parts.size() == 2 && base.parts[0].weight.n() == base.parts[1].weight.n()));
   const int64_t s_stride = plan_shrinks(segments);
@@ -118,6 +120,7 @@ void CpuBackend::linear(TensorView y, TensorView x, const Linear& weight,
                   .quantized_kernels = quantized_kernels_,
                   .threads = pool_.threads(),
                   .y = f32(y),
+                  .y_stride = y.cols,
                   .x = f32(x),
                   .rows = rows,
                   .weight = base,
@@ -155,7 +158,7 @@ void CpuBackend::replace_rows(float* y, const float* x, const CpuLinear& base,
       const auto count = static_cast<int64_t>(part.replaced_rows.size());
       pool_.run((count > 0) * segment.rows, [&](int64_t item, int) {
         const int64_t row = segment.row0 + item;
-        float* const outputs = y + row * base.n + base.parts[p].output0;
+        float* const outputs = y + row * (base.n + base.room) + base.parts[p].output0;
         for (int64_t i = 0; i < count; ++i) {
           outputs[part.replaced_rows[static_cast<size_t>(i)]] =
               dot_in_lanes(x + row * base.k, part.replaced_row_values.f32() + i * base.k, base.k);

@@ -33,6 +33,7 @@ struct CpuBackend::LinearCall {
   const QuantizedKernels& quantized_kernels;
   int threads;
   float* y;
+  int64_t y_stride;  // of a map that is stored, or added
   const float* x;
   int64_t rows;
   const CpuLinear& weight;
@@ -379,7 +380,7 @@ struct CpuBackend::LinearCall {
     }
     for (int64_t row = begin; row < end; ++row) {
       float* const acc = tile.acc + (row - tile.begin) * width;
-      args.y = output == LinearOutput::glu ? acc : y + row * weight.n + part.output0 + first;
+      args.y = output == LinearOutput::glu ? acc : y + row * y_stride + part.output0 + first;
       args.acc = acc;
       kernels.tile_finish(args);
       if (output == LinearOutput::activate) activate(args.y, args.y, nullptr, args.n);

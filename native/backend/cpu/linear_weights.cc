@@ -35,7 +35,8 @@ std::vector<float> factors(const AdapterPartDesc& desc) {
   return factor;
 }
 
-Status check_adapter_part(const AdapterPartDesc& desc, const CpuLinear::Part& base) {
+// `room`: outputs behind the part's own that rows may lie in.
+Status check_adapter_part(const AdapterPartDesc& desc, const CpuLinear::Part& base, int64_t room) {
   const int64_t n = base.weight.n();
   const int64_t k = base.weight.k();
   if (desc.rank < 0) return Error{"an adapter's rank is negative"};
@@ -55,7 +56,7 @@ Status check_adapter_part(const AdapterPartDesc& desc, const CpuLinear::Part& ba
     if (Status status = expect_shape(*desc.replaced_row_values, rows, k, "replaced rows"); !status)
       return status;
     for (const int32_t row : desc.replaced_rows) {
-      if (row < 0 || row >= n) return Error{"a replaced row lies outside the map"};
+      if (row < 0 || row >= n + room) return Error{"a replaced row lies outside the map"};
     }
   }
   if (Status status = expect_vector(desc.lora_bias, n, "lora_B.bias"); !status) return status;
@@ -156,8 +157,8 @@ bool take_replaced_rows(const AdapterPartDesc& desc, int64_t k, CpuAdapterLinear
 }
 
 Result<CpuAdapterLinear::Part> adapter_part(const Kernels& kernels, const AdapterPartDesc& desc,
-                                            const CpuLinear::Part& base) {
-  if (Status status = check_adapter_part(desc, base); !status) return status.error();
+                                            const CpuLinear::Part& base, int64_t room) {
+  if (Status status = check_adapter_part(desc, base, room); !status) return status.error();
   CpuAdapterLinear::Part part;
   part.rank = desc.rank;
   part.factor = factors(desc);
@@ -230,6 +231,7 @@ Result<std::unique_ptr<Linear>> CpuBackend::linear_create(const LinearDesc& desc
   if (desc.parts.empty()) return Error{"a linear map needs at least one part"};
   auto linear = std::make_unique<CpuLinear>();
   linear->k = desc.parts.front().weight.cols;
+  linear->room = desc.room;
   linear->quantization = desc.quantization;
   IntegerInputs integers = integer_inputs(desc);
   linear->coded_in_integers = integers.any();
@@ -269,7 +271,8 @@ Result<std::unique_ptr<AdapterLinear>> CpuBackend::adapter_linear_create(
     if (desc.part < 0 || index >= linear.parts.size())
       return Error{"an adapter names a part that does not exist"};
     if (adapter->parts[index]) return Error{"an adapter names a part twice"};
-    auto part = adapter_part(kernels_, desc, linear.parts[index]);
+    const bool last = index + 1 == linear.parts.size();
+    auto part = adapter_part(kernels_, desc, linear.parts[index], last ? linear.room : 0);
     if (!part) return part.error();
     part->s_offset = adapter->rank_total;
     adapter->rank_total += part->rank;

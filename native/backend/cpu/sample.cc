@@ -16,7 +16,7 @@ void CpuBackend::sample(TensorView logits, int32_t first) {
   const std::span<const SampleRow> rows = step_.input().samples.subspan(static_cast<size_t>(first));
   pool_.run(logits.rows, [&](int64_t item, int thread) {
     const auto row = static_cast<size_t>(item);
-    sample_row(results[row], f32(logits) + item * logits.cols, logits.cols, rows[row],
+    sample_row(results[row], f32(logits) + item * logits.cols, vocab_of(rows[row], logits.cols), rows[row],
                sample_scratch_[static_cast<size_t>(thread)]);
   });
 }

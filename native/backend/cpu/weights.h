@@ -72,6 +72,7 @@ struct CpuLinear final : Linear {
   std::vector<Part> parts;
   int64_t k = 0;
   int64_t n = 0;
+  int64_t room = 0;  // LinearDesc's
   int64_t tiles = 0;
   Quantization quantization = Quantization::none;  // of every part
   // Some parts are multiplied in integers, with activations in this order (backend/shared/coded_integers.h).
@@ -121,6 +122,7 @@ struct CpuEmbedding final : Embedding {
 };
 
 struct CpuAdapterEmbedding final : AdapterEmbedding {
+  int64_t vocab = 0;  // of this adapter
   int rank = 0;
   Memory a;      // [vocab, rank] float32, scale folded in
   Memory b;      // [rank, hidden] float32

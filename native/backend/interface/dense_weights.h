@@ -27,6 +27,9 @@ Linear& dense_expert(Experts& experts, int expert, bool down);
 // [V, H]. A table that was tied to the head becomes one of its own: an adapter may change either alone.
 std::span<float> dense_table(Embedding& embedding);
 
+// Of the model's embedding and head: both have so many tokens now, those that are new in zeros.
+void resize_dense_vocabulary(Embedding& embedding, Linear& head, int64_t vocab);
+
 struct DenseNorm {
   std::span<float> gain;  // with its offset
   std::span<float> bias;  // empty where there is none

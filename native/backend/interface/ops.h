@@ -165,6 +165,8 @@ struct Caps {
   std::string isa;
   int threads = 1;
   bool multiplies_codes = false;  // weights may come in codes (LinearPart::coded)
+  // Adapters may have fewer or more tokens than the base (LinearDesc::room, AdapterEmbeddingDesc::vocab).
+  bool resizes_vocabulary = false;
 };
 
 class Backend {
@@ -208,7 +210,7 @@ class Backend {
 
   // ---- a step ----
   virtual void step_begin(const StepInput& input) = 0;
-  // y [T, H] = table[token]
+  // y [T, H] = table[token]. Tokens beyond the table stand only in segments whose adapter has them.
   virtual void embed(TensorView y, const Embedding& table, std::span<const EmbeddingSegment> segments) = 0;
   // y [T, H] += table[position + offset]
   virtual void embed_positions(TensorView y, const Embedding& table, int32_t offset) = 0;
@@ -217,6 +219,8 @@ class Backend {
   virtual void norm(TensorView y, TensorView x, TensorView residual, const NormGain& gain, float epsilon,
                     std::span<const NormSegment> segments) = 0;
   // y [rows, N] = or += W x + b with the segments' adapters, or the activation or GLU of it. x [rows, K].
+  // Where the map has room, y is [rows, N + room] and stored: what lies behind N is written where a segment's
+  // adapter has outputs there, and means nothing elsewhere.
   virtual void linear(TensorView y, TensorView x, const Linear& weight,
                       std::span<const LinearSegment> segments, LinearOutput output,
                       const Activation& activation = {}) = 0;

@@ -37,6 +37,8 @@ struct SampleRow {
   // Bit t, lowest first, is 1 where token t may be drawn; empty: every token may. Bits beyond V mean nothing.
   std::span<const uint32_t> allowed;  // [ceil(V / 32)]
   bool skipped = false;               // nothing is drawn
+  // Tokens that there are for this row: its first so many logits. 0: as many as there are logits.
+  int64_t vocab = 0;
 };
 constexpr int kMaxTopLogprobs = 20;
 struct SampleResult {
@@ -116,7 +118,7 @@ struct StepLimits {
 };
 // The most of each that any op of the network has.
 struct NetworkShape {
-  int64_t vocab = 0;
+  int64_t vocab = 0;          // with the tokens that adapters may add
   int64_t hidden = 0;         // of an embedding's row
   int64_t widest_input = 0;   // K of a linear map, experts' too
   int64_t widest_output = 0;  // N of one

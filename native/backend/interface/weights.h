@@ -84,6 +84,8 @@ struct LinearPart {
 struct LinearDesc {
   std::vector<LinearPart> parts;
   Quantization quantization = Quantization::none;
+  // Outputs beyond those of the parts that an adapter's replaced_rows may lie in.
+  int64_t room = 0;
   // Parts in codes see their activations in 8 bits where their codes allow it
   // (backend/shared/coded_integers.h).
   bool integer_activations = false;
@@ -151,6 +153,8 @@ struct AdapterExpertDesc {
 struct AdapterEmbeddingDesc {
   int rank = 0;
   float scale = 1.0f;
+  // V here; 0: the table's. What lies beyond the table needs `weight`, or rows for each of its tokens.
+  int64_t vocab = 0;
   HostTensor a;                                // [rank, V]
   HostTensor b;                                // [H, rank]
   std::optional<HostTensor> magnitude;         // [H]

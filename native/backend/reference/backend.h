@@ -13,7 +13,7 @@ namespace lorikeet::reference {
 
 class ReferenceBackend final : public Backend {
  public:
-  Caps caps() const override { return {"reference", "scalar", 1, true}; }
+  Caps caps() const override { return {"reference", "scalar", 1, true, true}; }
 
   Status reserve(const StepLimits& limits, const NetworkShape& shape) override;
   size_t scratch_bytes() const override { return scratch_bytes_.load(); }

@@ -26,6 +26,19 @@ std::span<float> dense_table(Embedding& embedding) {
   return table.own;
 }
 
+void resize_dense_vocabulary(Embedding& embedding, Linear& head, int64_t vocab) {
+  dense_table(embedding);  // before the head changes: an untied copy
+  auto& table = static_cast<reference::RefEmbedding&>(embedding);
+  table.vocab = vocab;
+  table.own.resize(static_cast<size_t>(vocab * table.hidden));
+  auto& linear = static_cast<reference::RefLinear&>(head);
+  reference::RefLinear::Part& part = linear.parts.front();
+  linear.n = vocab;
+  part.n = vocab;
+  part.weight.resize(static_cast<size_t>(vocab * linear.k));
+  if (part.bias) part.bias->resize(static_cast<size_t>(vocab));
+}
+
 DenseNorm dense_norm(NormGain& norm) {
   auto& own = static_cast<reference::RefNormGain&>(norm);
   return {own.gain, own.bias};

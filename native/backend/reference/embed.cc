@@ -28,10 +28,10 @@ Result<std::unique_ptr<Embedding>> ReferenceBackend::embedding_create(const Embe
 
 namespace {
 
-double delta_of(const RefAdapterEmbedding& adapter, int64_t vocab, int64_t token, int64_t h) {
+double delta_of(const RefAdapterEmbedding& adapter, int64_t token, int64_t h) {
   double sum = 0;
   for (int r = 0; r < adapter.rank; ++r) {
-    sum += static_cast<double>(adapter.b[h * adapter.rank + r]) * adapter.a[r * vocab + token];
+    sum += static_cast<double>(adapter.b[h * adapter.rank + r]) * adapter.a[r * adapter.vocab + token];
   }
   return sum;
 }
@@ -39,7 +39,7 @@ double delta_of(const RefAdapterEmbedding& adapter, int64_t vocab, int64_t token
 double embedded(const RefEmbedding& base, const RefAdapterEmbedding& adapter, int64_t token, int64_t h,
                 float scale = 1.0f) {
   const float* row = adapter.weight ? adapter.weight->data() + token * base.hidden : base.row(token);
-  return row[h] + scale * delta_of(adapter, base.vocab, token, h);
+  return row[h] + scale * delta_of(adapter, token, h);
 }
 
 // The norm runs over a column of the table: the module's weight is [H, V] in the linear's sense.
@@ -48,7 +48,7 @@ Result<Floats> dora_ratio(const Floats& magnitude, const RefEmbedding& base,
   Floats ratio(magnitude.size());
   for (int64_t h = 0; h < base.hidden; ++h) {
     double squares = 0;
-    for (int64_t token = 0; token < base.vocab; ++token) {
+    for (int64_t token = 0; token < adapter.vocab; ++token) {
       const double value = embedded(base, adapter, token, h);
       squares += value * value;
     }
@@ -77,6 +77,7 @@ Result<std::unique_ptr<AdapterEmbedding>> ReferenceBackend::adapter_embedding_cr
     const Embedding& base, const AdapterEmbeddingDesc& desc) {
   const auto& table = static_cast<const RefEmbedding&>(base);
   auto adapter = std::make_unique<RefAdapterEmbedding>();
+  adapter->vocab = desc.vocab > 0 ? desc.vocab : table.vocab;
   adapter->rank = desc.rank;
   if (desc.rank > 0) {
     adapter->a = to_floats(desc.a);
@@ -101,6 +102,7 @@ void ReferenceBackend::embed(TensorView y, const Embedding& table,
   const int64_t hidden = embedding.hidden;
   const std::span<const int32_t> token = step_.input().token;
   for (size_t row = 0; row < token.size(); ++row) {
+    if (token[row] >= embedding.vocab) continue;  // its adapter's
     std::memcpy(f32(y) + static_cast<int64_t>(row) * hidden, embedding.row(token[row]),
                 hidden * sizeof(float));
   }

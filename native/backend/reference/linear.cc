@@ -30,6 +30,7 @@ size_t RefAdapterLinear::bytes() const {
 Result<std::unique_ptr<Linear>> ReferenceBackend::linear_create(const LinearDesc& desc) {
   auto linear = std::make_unique<RefLinear>();
   linear->k = desc.parts.front().weight.cols;
+  linear->room = desc.room;
   linear->quantization = desc.quantization;
   IntegerInputs integers = integer_inputs(desc);
   linear->coded_in_integers = integers.any();

@@ -47,6 +47,7 @@ struct RefLinear final : Linear {
   std::vector<int32_t> input_order;  // IntegerInputs'
   int64_t k = 0;
   int64_t n = 0;
+  int64_t room = 0;  // LinearDesc's
   std::vector<Part> parts;
 
   int64_t inputs() const override { return k; }
@@ -86,6 +87,7 @@ struct RefEmbedding final : Embedding {
 };
 
 struct RefAdapterEmbedding final : AdapterEmbedding {
+  int64_t vocab = 0;  // of this adapter
   int rank = 0;
   Floats a;                      // [rank, V]
   Floats b;                      // [H, rank], scale folded in

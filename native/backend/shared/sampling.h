@@ -30,6 +30,11 @@ class SampleScratch {
   std::vector<Candidate> candidates;  // capacity V
 };
 
+// How many of a row's logits there are for it.
+inline int64_t vocab_of(const SampleRow& row, int64_t logits) {
+  return row.vocab == 0 ? logits : row.vocab;
+}
+
 // logits [vocab], read only.
 void sample_row(SampleResult& result, const float* logits, int64_t vocab, const SampleRow& row,
                 SampleScratch& scratch);

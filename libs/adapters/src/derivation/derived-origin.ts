@@ -11,10 +11,12 @@ import { final } from '../imports/import-error.js';
 import type { ImportOrigin, OriginFile } from '../imports/import-origin.js';
 import type { ImportSource } from '../imports/import-source.js';
 import {
+  ADDED_TOKENS_FILE,
   CONFIG_FILE,
   GENERATION_FILE,
   TEMPLATE_FILE,
   TOKENIZER_CONFIG_FILE,
+  TOKENIZER_FILE,
   WEIGHTS_FILE,
 } from '../intake/upload-parts.js';
 import { DerivationRefused } from './derivation-refused.js';
@@ -34,7 +36,7 @@ export interface DerivedOptions {
 }
 
 /** What the first input has beside its weights, and the result as well. */
-const COMPANIONS = [TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, GENERATION_FILE];
+const COMPANIONS = [TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, ADDED_TOKENS_FILE, GENERATION_FILE];
 
 /** Computes the files on this machine. Throws ImportError. */
 export async function derivedOrigin(source: DerivedSource, options: DerivedOptions): Promise<ImportOrigin> {

@@ -39,6 +39,10 @@ const WORDS: Readonly<Record<string, string>> = {
 export function plainDeltas({ name, manifest }: SourceVersion): ReadonlyMap<string, Delta> {
   if (manifest.invocationTokens)
     throw new DerivationRefused(`${name} is an activated LoRA, which is not composed with others.`);
+  if (manifest.vocabSize !== undefined)
+    throw new DerivationRefused(
+      `${name} has a vocabulary of its own (${manifest.vocabSize} tokens), and is not composed with others.`,
+    );
   return new Map(manifest.modules.flatMap((module) => plainDelta(name, module)));
 }
 

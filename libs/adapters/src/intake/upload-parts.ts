@@ -8,6 +8,9 @@ export const CONFIG_FILE = 'adapter_config.json';
 export const WEIGHTS_FILE = 'adapter_model.safetensors';
 export const TEMPLATE_FILE = 'chat_template.jinja';
 export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json';
+/** Of the three, what says which tokens the adapter's tokenizer has beside the base's. */
+export const TOKENIZER_FILE = 'tokenizer.json';
+export const ADDED_TOKENS_FILE = 'added_tokens.json';
 export const GENERATION_FILE = 'generation_config.json';
 /** The weights under MLX-LM's name. */
 export const MLX_WEIGHTS_FILE = 'adapters.safetensors';
@@ -20,6 +23,8 @@ const LIMIT_BYTES: Readonly<Record<string, number | undefined>> = {
   [MLX_WEIGHTS_FILE]: undefined,
   [TEMPLATE_FILE]: MIB,
   [TOKENIZER_CONFIG_FILE]: 16 * MIB,
+  [TOKENIZER_FILE]: 64 * MIB,
+  [ADDED_TOKENS_FILE]: 4 * MIB,
   [GENERATION_FILE]: MIB,
   'README.md': 4 * MIB,
 };

@@ -9,6 +9,7 @@ import {
 } from '../peft/read-adapter.js';
 import { PythonRegexError } from '../peft/python-regex-parser.js';
 import { buildReport } from '../peft/report.js';
+import { ownVocabulary, withVocabulary } from '../peft/own-vocabulary.js';
 import { reportCopies, withoutCopies } from '../peft/base-copies.js';
 import { scanWeights } from '../peft/scan-weights.js';
 import type { AdapterManifest } from '#contracts/adapter-manifest.js';
@@ -28,7 +29,9 @@ import {
   GENERATION_FILE,
   limitOfPart,
   TEMPLATE_FILE,
+  ADDED_TOKENS_FILE,
   TOKENIZER_CONFIG_FILE,
+  TOKENIZER_FILE,
   WEIGHTS_FILE,
 } from './upload-parts.js';
 import { readExtras } from './version-extras.js';
@@ -54,7 +57,7 @@ export type Validation = {
       readonly manifest: AdapterManifest;
       readonly report: AdapterReport;
       /** The same adapter by another reading, for the parity check. */
-      readonly parity: Pick<ParityRequest, 'weights' | 'changes' | 'tokens' | 'invocation'>;
+      readonly parity: Pick<ParityRequest, 'weights' | 'changes' | 'tokens' | 'invocation' | 'vocabSize'>;
     }
   | { readonly verdict: 'rejected'; readonly report: AdapterReport }
 );
@@ -108,7 +111,8 @@ class Validator {
     if ('rejected' in form) return this.#rejected(form.rejected);
     this.#add(form.made);
     const { configJson, weights, header } = form;
-    const extras = await readExtras(this.input);
+    const own = withVocabulary(base, ownVocabulary(configJson, header, base));
+    const extras = await readExtras({ ...this.input, base: own });
     this.#add(extras.made);
     const result = readAdapter({ configJson, header, base, weights, mustMatchBase, extras: extras.manifest });
     const report = {
@@ -121,14 +125,14 @@ class Validator {
     }
     const chunks = verified(blobs, weights, signal);
     const templates = [extras.manifest.chatTemplate, extras.manifest.toolChatTemplate];
-    const scan = await scanWeights({ chunks, header, manifest: result.manifest, base, signal });
+    const scan = await scanWeights({ chunks, header, manifest: result.manifest, base: own, signal });
     const modules = withoutCopies(result.manifest.modules, scan.copies);
     const manifest = { ...result.manifest, modules };
     const problems = [...scan.problems];
     for (const template of templates) problems.push(...(await templateProblems(template, base, blobs)));
     if (problems.length > 0) return this.#rejected(rejectWith(report, problems));
     const dense = JSON.parse(configJson) as DenseConfig;
-    const changes = withoutDenseCopies(denseChanges({ config: dense, header, base }), scan.copies);
+    const changes = withoutDenseCopies(denseChanges({ config: dense, header, base: own }), scan.copies);
     return {
       verdict: 'accepted',
       manifest,
@@ -138,6 +142,7 @@ class Validator {
         changes,
         tokens: [...scan.tokens],
         ...(manifest.invocationTokens && { invocation: manifest.invocationTokens }),
+        ...(manifest.vocabSize !== undefined && { vocabSize: manifest.vocabSize }),
       },
       made: this.#made,
     };
@@ -166,6 +171,8 @@ const READ_FILES = new Set([
   WEIGHTS_FILE,
   TEMPLATE_FILE,
   TOKENIZER_CONFIG_FILE,
+  TOKENIZER_FILE,
+  ADDED_TOKENS_FILE,
   GENERATION_FILE,
 ]);
 

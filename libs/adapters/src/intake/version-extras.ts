@@ -6,11 +6,22 @@ import type { BlobInfo, BlobStore } from '#stores/blobs/blob-store.js';
 import { EXTRACTED_TEMPLATE_FILE, TOOL_TEMPLATE_FILE } from '../blobs/removal.js';
 import { TEMPLATE_LIMIT_BYTES, templatesOf } from './chat-templates.js';
 import { readGenerationConfig } from './generation-config.js';
-import { GENERATION_FILE, limitOfPart, TEMPLATE_FILE, TOKENIZER_CONFIG_FILE } from './upload-parts.js';
+import { readAddedTokens } from './added-tokens.js';
+import {
+  ADDED_TOKENS_FILE,
+  GENERATION_FILE,
+  limitOfPart,
+  TEMPLATE_FILE,
+  TOKENIZER_CONFIG_FILE,
+  TOKENIZER_FILE,
+} from './upload-parts.js';
 
 /** What the small files beside config and weights say. */
 export interface VersionExtras {
-  readonly manifest: Pick<AdapterManifest, 'chatTemplate' | 'toolChatTemplate' | 'generation'>;
+  readonly manifest: Pick<
+    AdapterManifest,
+    'chatTemplate' | 'toolChatTemplate' | 'generation' | 'addedTokens'
+  >;
   /** Files made from those that came, by name. */
   readonly made: ReadonlyMap<string, BlobInfo>;
   readonly errors: readonly AdapterProblem[];
@@ -19,22 +30,32 @@ export interface VersionExtras {
 
 export interface ExtrasInput {
   readonly files: ReadonlyMap<string, BlobInfo>;
-  readonly base: Pick<BaseModel, 'vocabSize'>;
+  /** With the adapter's vocabulary. */
+  readonly base: Pick<BaseModel, 'vocabSize' | 'tokenizerSize'>;
   readonly blobs: BlobStore;
 }
 
 export async function readExtras(input: ExtrasInput): Promise<VersionExtras> {
   const templates = await readTemplates(input);
   const text = await textOf(input, GENERATION_FILE);
+  const added = readAddedTokens(
+    {
+      tokenizer: await textOf(input, TOKENIZER_FILE),
+      config: await textOf(input, TOKENIZER_CONFIG_FILE),
+      added: await textOf(input, ADDED_TOKENS_FILE),
+    },
+    input.base,
+  );
   const generation = text === undefined ? undefined : readGenerationConfig(text, input.base.vocabSize);
   return {
     manifest: {
       ...templates.manifest,
       ...(generation?.generation && { generation: generation.generation }),
+      ...(added.tokens.length > 0 && { addedTokens: [...added.tokens] }),
     },
     made: templates.made,
-    errors: [...templates.errors, ...(generation?.errors ?? [])],
-    warnings: generation?.warnings ?? [],
+    errors: [...templates.errors, ...(generation?.errors ?? []), ...added.errors],
+    warnings: [...(generation?.warnings ?? []), ...added.warnings],
   };
 }
 

@@ -10,6 +10,7 @@ import type { BaseModel } from '#contracts/base-model.js';
 import type { SafetensorsHeader, TensorInfo } from '#safetensors/header.js';
 import { type ExpectedTensor, tensorKey } from './expected-tensors.js';
 import { type ExpertStack, everyStack } from './target-parameters.js';
+import { vocabularyFault } from './own-vocabulary.js';
 import { foreignName, parseTensorName, type TensorName, withoutWrappers } from './tensor-names.js';
 import { isVocabularyModule } from './vocabulary-modules.js';
 
@@ -145,8 +146,9 @@ class TensorMapper implements MappedTensors {
     const isVocabulary = isVocabularyModule(this.base, module);
     const rows = isVocabulary ? resizedRows(tensor.shape, expected, this.base.vocabSize) : undefined;
     if (rows !== undefined) {
+      const why = vocabularyFault(rows, this.base) ?? 'other tensors of the file have as many as the base';
       const message =
-        `has ${rows} rows for tokens, and the base model ${this.base.vocabSize}: the vocabulary was resized before training. ` +
+        `has ${rows} rows for tokens, and the base model ${this.base.vocabSize}: the vocabulary was resized before training, and ${why}. ` +
         `Serve a base of that size (resize_token_embeddings(${rows}), then save_pretrained), or train rows of tokens ` +
         'that the base has (trainable_token_indices)';
       this.fail('vocabulary_resized', tensor.name, message, { module, expected: wanted, found: shape });

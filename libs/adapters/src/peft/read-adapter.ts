@@ -17,6 +17,7 @@ import { expectedTensors } from './expected-tensors.js';
 import { otherFileKind } from './file-kinds.js';
 import { manifestModules } from './manifest-modules.js';
 import { mapTensors } from './map-tensors.js';
+import { ownVocabulary, vocabularyProblems, withVocabulary } from './own-vocabulary.js';
 import { buildReport } from './report.js';
 import { areTurned, type ExpertStack } from './target-parameters.js';
 import { resolveTargets } from './targets.js';
@@ -30,7 +31,7 @@ export interface AdapterInput {
   readonly base: BaseModel;
   readonly weights: AdapterManifest['weights'];
   /** Parts of the manifest that other files than the two say. */
-  readonly extras?: Pick<AdapterManifest, 'chatTemplate' | 'toolChatTemplate' | 'generation'>;
+  readonly extras?: Pick<AdapterManifest, 'chatTemplate' | 'toolChatTemplate' | 'generation' | 'addedTokens'>;
   /** Refuse an adapter whose config does not name the base that is served. */
   readonly mustMatchBase?: boolean;
 }
@@ -51,7 +52,8 @@ export const MAX_ADAPTER_HEADER_BYTES = 16_000_000;
  */
 export function readAdapter(input: AdapterInput): AdapterReading {
   const header = withoutUnread(input.header, input.base);
-  const { base, own } = asNamedIn(header, input.base);
+  const vocabSize = ownVocabulary(input.configJson, header, input.base);
+  const { base, own } = asNamedIn(header, withVocabulary(input.base, vocabSize));
   const { config, fields, errors: configErrors } = readConfig(input.configJson);
   const checked = config && checkBase(config, base, input.mustMatchBase ?? false);
   const isAdapted = (module: string): boolean => columnsOfA(header, module) !== undefined;
@@ -71,6 +73,8 @@ export function readAdapter(input: AdapterInput): AdapterReading {
     ...(mapped?.errors ?? []),
     ...(config ? checkInvocation(config, base, modules) : []),
   ];
+  if (errors.length === 0 && vocabSize !== undefined)
+    errors.push(...vocabularyProblems(modules, input.base, base));
   const report = buildReport({
     errors,
     warnings: [
@@ -87,15 +91,25 @@ export function readAdapter(input: AdapterInput): AdapterReading {
   if (errors.length > 0) return { verdict: 'rejected', report };
   const invocationTokens = config?.alora_invocation_tokens ?? [];
   const manifest = AdapterManifestSchema.parse({
-    ...(invocationTokens.length > 0
-      ? { format: 'lorikeet.adapter.v2', invocationTokens }
-      : { format: 'lorikeet.adapter.v1' }),
+    format: formatOf(invocationTokens, vocabSize, input.extras?.addedTokens),
+    ...(invocationTokens.length > 0 && { invocationTokens }),
+    ...(vocabSize !== undefined && { vocabSize }),
     base: base.digest,
     weights: input.weights,
     ...input.extras,
     modules: modules.flatMap((module) => own(module.module).map((place) => ({ ...module, ...place }))),
   });
   return { verdict: 'accepted', manifest, report };
+}
+
+/** The oldest that an engine must know to heed all of it. */
+function formatOf(
+  invocation: readonly number[],
+  vocabSize: number | undefined,
+  added: AdapterManifest['addedTokens'],
+): AdapterManifest['format'] {
+  if (vocabSize !== undefined || added !== undefined) return 'lorikeet.adapter.v3';
+  return invocation.length > 0 ? 'lorikeet.adapter.v2' : 'lorikeet.adapter.v1';
 }
 
 /** Of the lora_A that stands at a path in the file, where there is one. */

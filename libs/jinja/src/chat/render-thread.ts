@@ -10,6 +10,8 @@ export interface RenderJob {
     /** Control tokens in its messages are meant: they are left as they are. */
     readonly trusted: boolean;
   };
+  /** In place of the thread's own. */
+  readonly guard?: RenderWorkerData | undefined;
 }
 
 export interface RenderWorkerData {

@@ -10,8 +10,9 @@ import type { RenderAnswer, RenderFailure, RenderJob, RenderWorkerData } from '.
  * The render thread's program: it takes one job after the other, and holds no state but the templates it compiled.
  */
 const KEPT_TEMPLATES = 64;
-const { controlTokens, guardAlways } = workerData as RenderWorkerData;
-const guard = new ControlTokenGuard(controlTokens, guardAlways);
+const guardOf = ({ controlTokens, guardAlways }: RenderWorkerData): ControlTokenGuard =>
+  new ControlTokenGuard(controlTokens, guardAlways);
+const guard = guardOf(workerData as RenderWorkerData);
 const compiled = new Map<string, Template>();
 
 function templateOf(source: string): Template {
@@ -24,11 +25,13 @@ function templateOf(source: string): Template {
   return template;
 }
 
-function answer({ source, chat }: RenderJob): RenderAnswer {
+function answer({ source, chat, guard: own }: RenderJob): RenderAnswer {
   try {
     const whole = templateOf(source).render(chatValues(chat));
     const rendered = chat.continueFinalMessage ? cutAtTag(whole) : whole;
-    return chat.trusted ? { text: rendered.text, respelled: false } : guard.guard(rendered);
+    return chat.trusted
+      ? { text: rendered.text, respelled: false }
+      : (own ? guardOf(own) : guard).guard(rendered);
   } catch (error) {
     return { failure: failureOf(error), message: messageOf(error) };
   }

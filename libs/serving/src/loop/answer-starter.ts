@@ -83,7 +83,7 @@ export class AnswerStarter {
   /** A search over requests of one token each. */
   #beginBeams(admitted: Admitted, signal: AbortSignal): Begun {
     const { request, stops, prompt, arrival_ms, id } = admitted;
-    const { model, onBegun, onEnded } = this.options;
+    const { onBegun, onEnded } = this.options;
     const options = beamOptions(request, stops);
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
@@ -111,7 +111,7 @@ export class AnswerStarter {
       begun.ready.then(resolve, reject); // the first one's says it for all
       return begun.events;
     };
-    const run = { request, stops, tokenizer: model.tokenizer, arrival_ms, askNext, answers };
+    const run = { request, stops, tokenizer: admitted.tokenizer, arrival_ms, askNext, answers };
     void runBeams(run)
       .catch((error: unknown) => this.#failBeams(answers, error))
       .finally(onEnded);
@@ -129,7 +129,7 @@ export class AnswerStarter {
 
   #begin(admitted: Admitted, signal: AbortSignal): Begun {
     const { request, prompt, adapter, choice } = admitted;
-    const { loop, pages, model, speculation, onEnded } = this.options;
+    const { loop, pages, speculation, onEnded } = this.options;
     const cancel = (): void => loop.cancel(sequence);
     const events = new EventStream(UNREAD_TOKENS, {
       full: () => this.#pause(sequence),
@@ -147,7 +147,7 @@ export class AnswerStarter {
       pooled: this.#pooled(admitted),
       addedTokens: prompt.added,
       maxTokens: admitted.stops.maxTokens,
-      stopRule: new StopRule(model.tokenizer, admitted.stops),
+      stopRule: new StopRule(admitted.tokenizer, admitted.stops),
       events,
       onAdapter,
       onEnd: (failure) => {

@@ -20,6 +20,7 @@ import type { OpenedModel, ServingSettings } from '../model-opening.js';
 import { PlanWriter } from './plan-writer.js';
 import { PrefixCache } from '../kv/prefix-cache.js';
 import { MARK_TOKENS } from '../text/chat-formats.js';
+import { AdapterTokenizers } from '../text/adapter-tokenizers.js';
 import { PromptReader } from '../text/prompt-reader.js';
 import { AnswerStructures } from '../structure/answer-structures.js';
 import { modelVocabulary } from '../structure/model-vocabulary.js';
@@ -73,6 +74,7 @@ export class InferenceEngine {
   readonly #prefixes: PrefixCache;
   readonly #adapters: AdapterTiers;
   readonly #templates: ChatTemplates;
+  readonly #tokenizers: AdapterTokenizers;
   readonly #prompts: PromptReader;
   readonly #outputs: StepOutputs;
   readonly #structures: AnswerStructures;
@@ -82,8 +84,6 @@ export class InferenceEngine {
   readonly #starter: AnswerStarter;
   /** From arrival to end: also those that are being tokenized or wait for their adapter. */
   #requests = 0;
-  /** Special tokens that answers may show. */
-  readonly #markTokens: ReadonlySet<number>;
   #nextId = 0;
   #draining = false;
   #deviceLost = false;
@@ -124,13 +124,13 @@ export class InferenceEngine {
       render: tokenizer.renderData,
       trustMessages: settings.chatControlTokens === 'trust',
     });
+    this.#tokenizers = new AdapterTokenizers(tokenizer);
     this.#prompts = new PromptReader({
-      tokenizer,
+      tokenizers: this.#tokenizers,
       templates: this.#templates,
       maxContext: base.maxContext,
     });
-    this.#outputs = new StepOutputs(tokenizer, metrics);
-    this.#markTokens = tokenizer.idsOf(MARK_TOKENS);
+    this.#outputs = new StepOutputs(metrics);
     this.#structures = this.#makeStructures(metrics);
     this.#drafts = this.#makeDrafts(sequences);
     this.#loop = this.#makeLoop(sequences, metrics);
@@ -176,9 +176,10 @@ export class InferenceEngine {
 
   /** The tokens of an input, as a request with it would compute them. */
   async tokenize({ adapter, returnNames, ...asked }: TokenizeRequest): Promise<Tokenized> {
-    if (asked.input.kind === 'tokens') checkTokens(asked.input.tokens, 'prompt', this.options.model.base);
-    const { tokenizer } = this.options.model;
     const version = await this.#adapters.version({ adapter });
+    const tokenizer = this.#tokenizers.of(version?.manifest);
+    if (asked.input.kind === 'tokens')
+      checkTokens(asked.input.tokens, 'prompt', this.#reader.limits({}, version));
     const { ids } = await this.#prompts.tokenize(asked, version?.manifest);
     const tokens = [...ids];
     return { tokens, ...(returnNames ? { names: tokens.map((id) => tokenizer.nameOf(id)) } : {}) };
@@ -237,8 +238,9 @@ export class InferenceEngine {
   #makeStructures(metrics: ServingMetrics): AnswerStructures {
     const { model, settings } = this.options;
     const { tokenizer, base, eosTokenIds } = model;
-    const { vocabSize } = base;
-    const markTokens = this.#markTokens;
+    // Adapters' own tokens are no text of a grammar; those that end an answer are added to it.
+    const vocabSize = base.vocabSize + (base.extraTokens ?? 0);
+    const markTokens = tokenizer.idsOf(MARK_TOKENS);
     return new AnswerStructures({
       vocabSize,
       vocabulary: () => modelVocabulary({ tokenizer, vocabSize, eosTokenIds, markTokens }),
@@ -283,9 +285,9 @@ export class InferenceEngine {
       model,
       settings,
       adapters: this.#adapters,
+      tokenizers: this.#tokenizers,
       prompts: this.#prompts,
       structures: this.#structures,
-      markTokens: this.#markTokens,
     });
   }
 

@@ -16,11 +16,15 @@ import type { RequestOutcome } from './serving-metrics.js';
 import { type ModelSpeculation, type NgramSpeculation, Speculation } from '../speculation/speculation.js';
 import type { StopRule } from './stop-rule.js';
 import type { TokenBans } from './token-bans.js';
+import type { Tokenizer } from '../text/tokenizer.js';
 import { TokenHistory } from './token-history.js';
 
 export interface SequenceOptions {
   readonly id: number;
   readonly request: GenerateRequest;
+  readonly tokenizer: Tokenizer;
+  /** Tokens that there are for it: the base's, or its adapter's own. */
+  readonly vocabSize: number;
   /** Which of the prompt's answers it is. */
   readonly choice: number;
   readonly prompt: Int32Array;

@@ -6,14 +6,10 @@ import type { Sequence } from './sequence.js';
 import type { RequestOutcome, ServingMetrics } from './serving-metrics.js';
 import { promptEvent, promptScore, scoredToken } from './step-results.js';
 import { nothingLeft } from '../structure/structure-fault.js';
-import type { Tokenizer } from '../text/tokenizer.js';
 
 /** Turns what a step computed into the requests' events. */
 export class StepOutputs {
-  constructor(
-    private readonly tokenizer: Tokenizer,
-    private readonly metrics: ServingMetrics,
-  ) {}
+  constructor(private readonly metrics: ServingMetrics) {}
 
   /** Reads one request's results; says how the request ended when it did. */
   read(entry: StepEntry, plan: StepPlan): RequestOutcome | undefined {
@@ -22,7 +18,7 @@ export class StepOutputs {
     const scores = draws ? samples - 1 - draft.length : samples;
     for (let i = 0; i < scores; i++) {
       if (plan.outFinite[firstSample + i] === 0) return this.#notFinite(sequence);
-      sequence.promptScores.push(promptScore(plan, firstSample + i, this.tokenizer));
+      sequence.promptScores.push(promptScore(plan, firstSample + i, sequence.options.tokenizer));
     }
     const promptScored = scores > 0 && sequence.scoredTokens === sequence.promptTokens;
     if (promptScored) this.emitPrompt(sequence);
@@ -49,8 +45,8 @@ export class StepOutputs {
   }
 
   emitPrompt(sequence: Sequence): void {
-    const { events, addedTokens } = sequence.options;
-    events.push(promptEvent(sequence, addedTokens, this.tokenizer));
+    const { events, addedTokens, tokenizer } = sequence.options;
+    events.push(promptEvent(sequence, addedTokens, tokenizer));
   }
 
   finish(
@@ -124,8 +120,7 @@ export class StepOutputs {
 
   #readDraw(sequence: Sequence, plan: StepPlan, sample: number): RequestOutcome | undefined {
     const id = plan.outToken[sample] as number;
-    const { events, stopRule, arrival_ms, isPart } = sequence.options;
-    const { tokenizer } = this;
+    const { events, stopRule, arrival_ms, isPart, tokenizer } = sequence.options;
     const now_ms = performance.now();
     if (sequence.firstToken_ms === undefined) {
       sequence.firstToken_ms = now_ms;

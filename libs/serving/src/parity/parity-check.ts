@@ -80,24 +80,32 @@ export class ParityCheck {
   }
 
   async #compare(
-    { adapter, weights, changes, tokens = [], invocation }: ParityRequest,
+    { adapter, weights, changes, tokens = [], invocation, vocabSize }: ParityRequest,
     signal: AbortSignal,
   ): Promise<Parity> {
     const { engine, model, settings, openNative } = this.options;
     const weightsPath = await this.#weightsPath(weights);
     const prompts = await parityPrompts({
       tokenizer: model.tokenizer,
-      vocabSize: model.base.vocabSize,
+      vocabSize: vocabSize ?? model.base.vocabSize,
       maxContext: model.base.maxContext,
       invocation,
-      ownTokens: [...new Set([...tokens, ...changes.flatMap(({ rows }) => rows?.indices ?? [])])],
+      ownTokens: [
+        ...new Set([
+          ...addedTokens(model.base.vocabSize, vocabSize),
+          ...tokens,
+          ...changes.flatMap(({ rows }) => rows?.indices ?? []),
+        ]),
+      ],
     });
     const tolerance = parityTolerance(settings);
     const path = `${model.native.description.device} against weights merged in float32`;
     const wasResident = engine.isResident(adapter);
     let runs: ServedRuns;
     try {
-      runs = await scoreServed({ ...prompts, engine, adapter, check: `parity:${randomUUID()}` }, signal);
+      const check = `parity:${randomUUID()}`;
+      const baseVocabulary = model.base.vocabSize;
+      runs = await scoreServed({ ...prompts, engine, adapter, check, baseVocabulary }, signal);
     } catch (error) {
       if (signal.aborted || !(error instanceof AppError) || PASSING.has(error.code)) throw error;
       return {
@@ -120,7 +128,8 @@ export class ParityCheck {
           pageBytes: model.native.description.kvBytesPerPage,
           pageTokens: model.native.description.kvPageTokens,
         },
-        merge: { weightsPath, changes },
+        merge: { weightsPath, changes, vocabSize },
+        extraTokens: model.base.extraTokens,
         texts: runs.served.map(({ tokens }) => tokens),
       },
       signal,
@@ -133,6 +142,12 @@ export class ParityCheck {
     if ((await blobs.stat(sha256)) !== undefined) return blobs.localPath(sha256);
     throw new AppError('model_not_found', { message: 'The weights are not in the blob store.' });
   }
+}
+
+/** Some of those that the base does not have, from both ends. */
+function addedTokens(base: number, own = base): number[] {
+  const added = Array.from({ length: Math.max(0, own - base) }, (_, i) => base + i);
+  return [...added.slice(0, 4), ...added.slice(4).slice(-4)];
 }
 
 /** What is over in a while: the check comes again. Undefined: what another try may meet again. */

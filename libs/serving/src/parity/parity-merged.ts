@@ -26,6 +26,8 @@ export interface MergedInput {
   /** As the served path's, so that rounding keys and values is no difference. */
   readonly kv: Pick<OpenOptions['kv'], 'dtype' | 'pageTokens'> & { readonly pageBytes: number };
   readonly merge: DenseMergeSpec;
+  /** As the served path's. */
+  readonly extraTokens: OpenOptions['extraTokens'] | undefined;
   readonly texts: readonly (readonly number[])[];
 }
 
@@ -44,6 +46,7 @@ export async function scoreMerged(input: MergedInput, signal: AbortSignal): Prom
     threads: 1,
     quantization: input.quantization,
     adapterDtype: input.adapterDtype,
+    ...(input.extraTokens !== undefined && { extraTokens: input.extraTokens }),
     maxStepTokens: rows,
     maxSequences: 1,
     kv: { bytes: pages * pageBytes, pageTokens, dtype },

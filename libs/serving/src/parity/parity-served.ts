@@ -20,6 +20,8 @@ export interface ServedInput extends ParityPrompts {
   readonly engine: Pick<InferenceEngine, 'generate'>;
   /** The version's digest. */
   readonly adapter: string;
+  /** Prompts with tokens beyond these are none of the base's. */
+  readonly baseVocabulary: number;
   /** Names this check: no prefix of another one is reused. */
   readonly check: string;
 }
@@ -29,13 +31,18 @@ export interface ServedInput extends ParityPrompts {
  * one batch with each other and with the base.
  */
 export async function scoreServed(input: ServedInput, signal: AbortSignal): Promise<ServedRuns> {
-  const { prompts, adapter } = input;
+  const { prompts, adapter, baseVocabulary } = input;
+  const nothing = { tokens: [], logprobs: [] };
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   try {
     const [served, base] = await Promise.all([
       Promise.all(prompts.map((tokens) => scoreOne(input, { tokens, adapter }, either))),
-      Promise.all(prompts.map((tokens) => scoreOne(input, { tokens }, either))),
+      Promise.all(
+        prompts.map((tokens) =>
+          tokens.some((token) => token >= baseVocabulary) ? nothing : scoreOne(input, { tokens }, either),
+        ),
+      ),
     ]);
     const alone = base.map(({ tokens, logprobs }, i) => {
       const scores = (prompts[i]?.length ?? 0) - 1;

@@ -91,10 +91,10 @@ export class AdapterTiers {
   }
 
   async #find({ digest, manifest }: AdapterVersion, owner: AdapterOwner): Promise<FoundAdapter> {
-    const { modules, parts } = manifest;
+    const { modules, parts, vocabSize } = manifest;
     if (parts === undefined) {
       const { path, verified } = await this.#host.open(digest, manifest, owner);
-      return { spec: { weightsPath: path, modules }, verified };
+      return { spec: { weightsPath: path, modules, vocabSize }, verified };
     }
     const files = await Promise.all(parts.map((part) => this.#host.open(part.digest, part.manifest, owner)));
     return {

@@ -6,7 +6,11 @@ import { AppError } from '#runtime/app-error.js';
  * deltas can be scaled or added up: PEFT's scale leaves replaced weights, biases and rows as they are, so that 0 would not
  * be the base model, and DoRA divides by a norm that holds the delta too.
  */
-export function beyondDeltas({ modules }: Pick<AdapterManifest, 'modules'>): string | undefined {
+export function beyondDeltas({
+  modules,
+  vocabSize,
+}: Pick<AdapterManifest, 'modules' | 'vocabSize'>): string | undefined {
+  if (vocabSize !== undefined) return `has a vocabulary of its own (${vocabSize} tokens)`;
   for (const change of modules) {
     const what = beyondDelta(change);
     if (what !== undefined) return `${what} (${change.module})`;

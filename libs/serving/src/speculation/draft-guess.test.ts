@@ -4,7 +4,7 @@ import type { RequestAcceptance } from './acceptance.js';
 import { DraftGuess } from './draft-guess.js';
 
 const guessOn = (sequence: object) => {
-  const options = { bans: { size: 0 }, stopRule: { bannedUntilMin: [] } };
+  const options = { bans: { size: 0 }, stopRule: { bannedUntilMin: [] }, vocabSize: 100 };
   const whole = Object.assign(sequence, { options }) as unknown as Sequence;
   return new DraftGuess(whole, {} as RequestAcceptance, { model: 100, draft: 100 });
 };

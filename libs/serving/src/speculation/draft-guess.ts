@@ -64,7 +64,7 @@ export class DraftGuess implements PlannedSequence, Candidate {
 
   /** Takes a token that was guessed; whether another may be guessed behind it. */
   take(token: number): boolean {
-    if (token >= this.vocabulary.model) return false;
+    if (token >= this.sequence.options.vocabSize) return false;
     this.guessed.push(token);
     return !this.sequence.options.stopRule.bannedUntilMin.includes(token);
   }
@@ -134,23 +134,25 @@ export class DraftGuess implements PlannedSequence, Candidate {
   }
 
   #options(): PlannedSequence['options'] {
-    const { bans, stopRule, mask } = this.sequence.options;
+    const { bans, stopRule, mask, vocabSize } = this.sequence.options;
     const { guessed } = this;
     const { model, draft } = this.vocabulary;
     const ends = stopRule.bannedUntilMin.filter((token) => token < draft);
     return {
       bans: {
         // Where the draft model has fewer logits it guesses without: a guess may be wrong.
-        size: draft < model ? 0 : bans.size,
+        size: draft < vocabSize ? 0 : bans.size,
         copyTo: (plan, begin, { generated, drafted }) =>
-          draft < model ? begin : bans.copyTo(plan, begin, { generated, drafted: [...guessed, ...drafted] }),
+          draft < vocabSize
+            ? begin
+            : bans.copyTo(plan, begin, { generated, drafted: [...guessed, ...drafted] }),
       },
       stopRule: {
         bannedUntilMin: ends,
         belowMin: (ahead) => stopRule.belowMin(guessed.length + ahead),
       },
       // A structure's masks are not made for guesses that nobody has checked.
-      mask: draft === model && mask instanceof AllowedTokens ? mask : undefined,
+      mask: draft === model && vocabSize === model && mask instanceof AllowedTokens ? mask : undefined,
     };
   }
 }

@@ -53,7 +53,7 @@ describe('chat templates', () => {
     const open = async (template: string, content: string) => {
       const messages = [...MESSAGES, { role: 'assistant', content }];
       const chat = chatOf({ messages, addGenerationPrompt: false, continueFinalMessage: true });
-      return (await templatesOf(new Map([['default', template]])).render(chat, undefined, 'a')).text;
+      return (await templatesOf(new Map([['default', template]])).render(chat, { caller: 'a' })).text;
     };
     expect(await open(turns, 'Once ')).toBe('<user>hi</>\n<assistant>Once ');
     expect(await open(trimmed, 'Once ')).toBe('<user>hi</>\n<assistant>Once');
@@ -68,7 +68,7 @@ describe('chat templates', () => {
     const template =
       '{% for d in documents or [] %}{{ d.title }}: {{ d.text }};{% endfor %}{{ documents is none }}';
     const render = async (documents?: object[]) =>
-      (await templatesOf(new Map([['default', template]])).render(chatOf({ documents }), undefined, 'a'))
+      (await templatesOf(new Map([['default', template]])).render(chatOf({ documents }), { caller: 'a' }))
         .text;
     expect(await render([{ title: 'T', text: 'x' }])).toBe('T: x;False');
     expect(await render()).toBe('True');
@@ -85,8 +85,8 @@ describe('chat templates', () => {
       }),
     );
     const named = templatesOf(await readTemplates(folder));
-    expect(await named.render(chatOf(), undefined, 'a')).toMatchObject({ text: '<s>[user]hi>' });
-    expect(await named.render(chatOf({ tools: [{}, {}] }), undefined, 'a')).toMatchObject({
+    expect(await named.render(chatOf(), { caller: 'a' })).toMatchObject({ text: '<s>[user]hi>' });
+    expect(await named.render(chatOf({ tools: [{}, {}] }), { caller: 'a' })).toMatchObject({
       text: '2 tools',
     });
     writeFileSync(join(folder, 'chat_template.jinja'), 'file');
@@ -96,13 +96,13 @@ describe('chat templates', () => {
   it("renders an adapter's chat with the adapter's own template", async () => {
     const manifest = await manifestWith('own:{{ messages[0].content }}');
     const templates = templatesOf(new Map([['default', PLAIN]]));
-    expect(await templates.render(chatOf(), manifest, 'a')).toMatchObject({ text: 'own:hi' });
+    expect(await templates.render(chatOf(), { manifest, caller: 'a' })).toMatchObject({ text: 'own:hi' });
   });
 
   it("gives the template the request's further variables before the model's own", async () => {
     const templates = templatesOf(new Map([['default', '{{ bos_token }}{{ effort }}{{ documents }}']]));
     const input = chatOf({ templateArguments: { bos_token: 'B', effort: 'high', documents: [1] } });
-    expect(await templates.render(input, undefined, 'a')).toMatchObject({ text: 'Bhigh[1]' });
+    expect(await templates.render(input, { caller: 'a' })).toMatchObject({ text: 'Bhigh[1]' });
   });
 
   it.each([
@@ -118,7 +118,7 @@ describe('chat templates', () => {
       'does not compile',
     ],
   ])('says %s', async (_, templates, message) => {
-    await expect(templatesOf(templates).render(chatOf(), undefined, 'a')).rejects.toMatchObject({
+    await expect(templatesOf(templates).render(chatOf(), { caller: 'a' })).rejects.toMatchObject({
       code: 'invalid_request',
       message: expect.stringContaining(message) as string,
     });

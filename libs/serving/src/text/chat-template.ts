@@ -69,6 +69,14 @@ export interface ChatTemplatesOptions {
   readonly trustMessages: boolean;
 }
 
+export interface RenderedFor {
+  readonly manifest?: AdapterManifest | undefined;
+  /** Of an adapter whose tokenizer is not the base's. */
+  readonly guard?: RenderWorkerData | undefined;
+  /** Whom the time is counted to. */
+  readonly caller: string;
+}
+
 /** Chat messages to the prompt's text. An adapter's own template wins over the base model's. */
 export class ChatTemplates {
   readonly #base: RenderPool;
@@ -89,11 +97,9 @@ export class ChatTemplates {
     if (options.templates.size > 0) this.#base.warm();
   }
 
-  /** `caller` is whom the time is counted to. */
   async render(
     input: ChatInput,
-    manifest: AdapterManifest | undefined,
-    caller: string,
+    { manifest, guard, caller }: RenderedFor,
   ): Promise<GuardedText & { readonly source: string; readonly own: boolean }> {
     const { specialTokens, trustMessages: trusted, blobs } = this.options;
     const { conversation, addGenerationPrompt, continueFinalMessage } = input;
@@ -101,10 +107,10 @@ export class ChatTemplates {
     const own = manifest?.chatTemplate;
     if (own === undefined) {
       const source = this.#source(input);
-      return { ...(await this.#render(this.#base, caller, { source, chat })), source, own: false };
+      return { ...(await this.#render(this.#base, caller, { source, chat, guard })), source, own: false };
     }
     const source = (await blobs.read(own.sha256, TEMPLATE_LIMIT_BYTES)).toString('utf8');
-    return { ...(await this.#render(this.#adapters, caller, { source, chat })), source, own: true };
+    return { ...(await this.#render(this.#adapters, caller, { source, chat, guard })), source, own: true };
   }
 
   async close(): Promise<void> {

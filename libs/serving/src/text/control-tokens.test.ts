@@ -42,7 +42,9 @@ async function promptIds(
     trustMessages,
   });
   try {
-    const text = await templates.render(chatInput({ addGenerationPrompt: true, ...chat }), undefined, 'a');
+    const text = await templates.render(chatInput({ addGenerationPrompt: true, ...chat }), {
+      caller: 'a',
+    });
     return [...(await tokenizer.encodeGuarded(text)).ids];
   } finally {
     await templates.close();

@@ -5,6 +5,7 @@ import type { ChatInput, ChatTemplates } from './chat-template.js';
 import type { RenderedChat } from './chat-formats.js';
 import { FairTurns } from './fair-turns.js';
 import { encodeMiddle } from './fill-in-middle.js';
+import type { AdapterTokenizers } from './adapter-tokenizers.js';
 import { type EncodedText, type Tokenizer, TooManyTokensError } from './tokenizer.js';
 
 /** Encoding runs on the process's pool of four threads, on which files are read, too. */
@@ -19,7 +20,7 @@ const MOST_READ_TOKENS = 262_144;
 const JSON_OVERHEAD = 8;
 
 export interface PromptReaderOptions {
-  readonly tokenizer: Tokenizer;
+  readonly tokenizers: AdapterTokenizers;
   readonly templates: ChatTemplates;
   /** Tokens that prompt and completion may have in all. */
   readonly maxContext: number;
@@ -73,17 +74,18 @@ export class PromptReader {
   }
 
   /** Of text that is not a prompt: short, and without special tokens. */
-  async encodePlain(text: string): Promise<readonly number[]> {
-    return [...(await this.options.tokenizer.encode(text, false)).ids];
+  async encodePlain(text: string, manifest: AdapterManifest | undefined): Promise<readonly number[]> {
+    return [...(await this.options.tokenizers.of(manifest).encode(text, false)).ids];
   }
 
   /** The answer that a caller expects. Refused where no answer could have as many tokens. */
-  async readPrediction({
-    prediction = '',
-    fairnessKey,
-  }: Pick<GenerateRequest, 'prediction' | 'fairnessKey'>): Promise<Int32Array | undefined> {
+  async readPrediction(
+    { prediction = '', fairnessKey }: Pick<GenerateRequest, 'prediction' | 'fairnessKey'>,
+    manifest: AdapterManifest | undefined,
+  ): Promise<Int32Array | undefined> {
     if (prediction === '') return undefined;
-    const { tokenizer, maxContext: tokens } = this.options;
+    const { tokenizers, maxContext: tokens } = this.options;
+    const tokenizer = tokenizers.of(manifest);
     const tooMany = (count: number, of = 'tokens') =>
       new AppError('context_length_exceeded', {
         message: `The prediction has ${count} ${of}; an answer has at most ${tokens} tokens.`,
@@ -103,19 +105,21 @@ export class PromptReader {
       if (input.tokens.length > limit.tokens) throw limit.tooMany(input.tokens.length);
       return { ids: Int32Array.from(input.tokens), added: new Uint8Array(input.tokens.length) };
     }
-    const { tokenizer, templates } = this.options;
+    const { tokenizers, templates } = this.options;
+    const tokenizer = tokenizers.of(manifest);
     if (input.kind === 'text') {
       const { text, suffix, addSpecialTokens = true } = input;
-      this.#checkLength(text.length + (suffix?.length ?? 0), limit.tokens);
+      this.#checkLength(tokenizer, text.length + (suffix?.length ?? 0), limit.tokens);
       if (suffix !== undefined) {
         const middle = { prefix: text, suffix, addSpecialTokens };
         return this.#inTurn(fairnessKey, limit, () => encodeMiddle(tokenizer, middle, limit.tokens));
       }
       return this.#inTurn(fairnessKey, limit, () => tokenizer.encode(text, addSpecialTokens, limit.tokens));
     }
-    this.#checkConversation(input, limit.tokens);
-    const prompt = await templates.render(input, manifest, fairnessKey);
-    if (!prompt.respelled) this.#checkLength(prompt.text.length, limit.tokens);
+    this.#checkConversation(tokenizer, input, limit.tokens);
+    const guard = tokenizer === tokenizers.base ? undefined : tokenizer.renderData;
+    const prompt = await templates.render(input, { manifest, guard, caller: fairnessKey });
+    if (!prompt.respelled) this.#checkLength(tokenizer, prompt.text.length, limit.tokens);
     // A rendered chat carries its own BOS: encoding must not add another.
     const encoded = await this.#inTurn(fairnessKey, limit, () =>
       tokenizer.encodeGuarded(prompt, limit.tokens),
@@ -125,8 +129,8 @@ export class PromptReader {
   }
 
   /** No token stands for more characters than the longest, so that length alone tells that a text cannot fit. */
-  #checkLength(characters: number, limitTokens: number): void {
-    if (characters <= limitTokens * this.options.tokenizer.longestToken) return;
+  #checkLength({ longestToken }: Tokenizer, characters: number, limitTokens: number): void {
+    if (characters <= limitTokens * longestToken) return;
     throw new AppError('context_length_exceeded', {
       message: `The prompt has ${characters} characters; that cannot fit the ${limitTokens} tokens of the model's context.`,
       param: 'prompt',
@@ -134,14 +138,18 @@ export class PromptReader {
   }
 
   /** Before it is rendered. Every message is at least one token. */
-  #checkConversation({ messageCount, conversation }: ChatInput, limitTokens: number): void {
+  #checkConversation(
+    tokenizer: Tokenizer,
+    { messageCount, conversation }: ChatInput,
+    limitTokens: number,
+  ): void {
     if (messageCount > limitTokens) {
       throw new AppError('context_length_exceeded', {
         message: `The chat has ${messageCount} messages; that cannot fit the ${limitTokens} tokens of the model's context.`,
         param: 'prompt',
       });
     }
-    this.#checkLength(Math.floor(conversation.length / JSON_OVERHEAD), limitTokens);
+    this.#checkLength(tokenizer, Math.floor(conversation.length / JSON_OVERHEAD), limitTokens);
   }
 
   async #inTurn(caller: string, limit: Limit, encode: () => Promise<EncodedText>): Promise<EncodedText> {

@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as RustTokenizer } from 'tokenizers';
 import { z } from 'zod';
+import type { AddedToken } from '#contracts/adapter-manifest.js';
+import { AppError } from '#runtime/app-error.js';
 import type { RenderWorkerData } from '#jinja/chat/render-thread.js';
 import type { GuardedText } from '#jinja/chat/control-tokens.js';
 import { guardTokenizer, type GuardedTokenizer } from './control-tokens.js';
@@ -62,9 +64,10 @@ export class Tokenizer {
       | { readonly rust: RustTokenizer; readonly control: GuardedTokenizer }
       | undefined,
     tokenizerFile: z.infer<typeof TokenizerFileSchema>,
-    /** bos_token, eos_token, ...: as chat templates name them. */
-    readonly specialTokens: Readonly<Record<string, string>>,
+    private readonly source: TokenizerSource,
   ) {
+    const { specialTokens } = source;
+    this.specialTokens = specialTokens;
     const rule = tokenBytesRule(tokenizerFile.decoder);
     this.stripsLeadingSpace = rule.stripsLeadingSpace;
     const vocabulary = Object.entries(rust.getVocab(true));
@@ -87,6 +90,8 @@ export class Tokenizer {
     }
   }
 
+  /** bos_token, eos_token, ...: as chat templates name them. */
+  readonly specialTokens: Readonly<Record<string, string>>;
   readonly stripsLeadingSpace: boolean;
   /** No token stands for more characters than this. */
   readonly longestToken: number;
@@ -96,13 +101,28 @@ export class Tokenizer {
     return Tokenizer.of(await readTokenizer(modelPath));
   }
 
-  static of({ json, specialTokens }: TokenizerSource): Tokenizer {
+  static of(source: TokenizerSource): Tokenizer {
+    const { json, specialTokens } = source;
     const file = TokenizerFileSchema.parse(JSON.parse(json));
     const rust = RustTokenizer.fromString(json);
     rust.disableTruncation();
     rust.disablePadding();
     const guarded = loadGuarded(json, new Set(Object.values(specialTokens)), rust);
-    return new Tokenizer(rust, guarded, file, specialTokens);
+    return new Tokenizer(rust, guarded, file, source);
+  }
+
+  /** The same with more tokens, whose ids go on from its own. */
+  withAdded(tokens: readonly AddedToken[]): Tokenizer {
+    const file = TokenizerFileSchema.parse(JSON.parse(this.source.json));
+    const json = JSON.stringify({ ...file, added_tokens: [...file.added_tokens, ...tokens] });
+    const tokenizer = Tokenizer.of({ ...this.source, json });
+    for (const { id, content } of tokens) {
+      const found = tokenizer.idOf(content);
+      if (found === id) continue;
+      const message = `The adapter's tokenizer gives ${JSON.stringify(content)} the id ${id}; beside the base's tokenizer it has ${found}.`;
+      throw new AppError('invalid_request', { message, param: 'model' });
+    }
+    return tokenizer;
   }
 
   /** Ids from 0 to here are known; the model's vocabulary may be larger. */
