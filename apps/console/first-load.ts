@@ -67,7 +67,7 @@ function reachable(entry: string, context: Rolldown.ChunkingContext): ReadonlySe
  * used, so it is not among what all pages share.
  */
 const FIELDS =
-  /node_modules\/(@floating-ui|react-number-format|@mantine\/core\/esm\/(utils\/Floating|components\/(Combobox|Popover|Select|MultiSelect|Autocomplete|TagsInput|Pill|PillsInput|ScrollArea|NumberInput)))\//;
+  /node_modules\/(@floating-ui|react-number-format|@mantine\/core\/esm\/(utils\/Floating|components\/(Combobox|Popover|Input|InputBase|InlineInput|TextInput|Select|MultiSelect|Autocomplete|TagsInput|Pill|PillsInput|ScrollArea|NumberInput)))\//;
 
 /**
  * One file each for what the entry runs, for React, for fields that open, and for what many pages share: a file costs a

@@ -165,7 +165,7 @@ describe('an operator', () => {
       await production.getByRole('button', { name: 'Move traffic' }).click();
       const dialog = page.getByRole('dialog');
       await dialog.getByRole('combobox', { name: 'Versions that answer' }).click();
-      await page.getByRole('option', { name: '3', exact: true }).click();
+      await page.getByRole('listbox').getByRole('option', { name: '3', exact: true }).click();
       await dialog.getByRole('button', { name: 'Move traffic' }).click();
       await production.getByText('version 3: 10 %').waitFor();
       await production.getByText(/Guarded until/).waitFor();
@@ -191,7 +191,7 @@ describe('an operator', () => {
       await production.getByRole('button', { name: 'Move traffic' }).click();
       const dialog = page.getByRole('dialog');
       await dialog.getByRole('combobox', { name: 'Versions that answer' }).click();
-      await page.getByRole('option', { name: '3', exact: true }).click();
+      await page.getByRole('listbox').getByRole('option', { name: '3', exact: true }).click();
       await dialog.getByRole('button', { name: 'Ask for this change' }).click();
       const waiting = page.getByRole('region', { name: 'Changes that wait' });
       await waiting.getByText('Somebody else has to approve it.').waitFor();
@@ -269,8 +269,7 @@ describe('an operator', () => {
       await page.getByText(`${stack.url}/v1/chat/completions`).first().waitFor();
 
       await page.getByRole('button', { name: 'Sampling, structure and tools' }).click();
-      await page.getByRole('combobox', { name: 'Answer' }).click();
-      await page.getByRole('option', { name: 'One of some texts' }).click();
+      await page.getByLabel('Answer').selectOption('One of some texts');
       await page.getByLabel('Texts').fill('parrot\nlorikeet');
       await page.getByRole('button', { name: 'New conversation' }).click();
       await page.getByLabel('Message').fill('Which bird?');
@@ -322,8 +321,7 @@ describe('an operator', () => {
       const dialog = page.getByRole('dialog');
       await dialog.getByLabel('Name').fill('nightly');
       await dialog.getByLabel('Promote to alias').fill('production');
-      await dialog.getByRole('combobox', { name: 'Only by evaluation set' }).click();
-      await page.getByRole('option', { name: 'parcels' }).click();
+      await dialog.getByLabel('Only by evaluation set').selectOption('parcels');
       await dialog.getByRole('button', { name: 'Create' }).click();
       await dialog.getByText('whsec_').waitFor();
       await page.keyboard.press('Escape');

@@ -1,4 +1,3 @@
-import { Select, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -8,6 +7,7 @@ import { useList } from '../api/lists';
 import { Button } from '../parts/button';
 import { Badge, Group, SimpleGrid, Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
+import { Choice, TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
@@ -51,7 +51,7 @@ function AdapterActions() {
   return (
     <>
       <FormModal label="New adapter" title="New adapter" submit="Create" variant="light" onSubmit={create}>
-        <TextInput
+        <TextField
           label="Name"
           description="Letters, digits, . _ and -; it is what callers write as model."
           value={adapter}
@@ -59,7 +59,7 @@ function AdapterActions() {
           required
           data-autofocus
         />
-        <TextInput
+        <TextField
           label="Description"
           value={description}
           onChange={(event) => setDescription(event.currentTarget.value)}
@@ -89,28 +89,26 @@ function Filters() {
   const set = useDebouncedCallback(go, 300);
   return (
     <SimpleGrid cols={{ base: 2, md: 4 }}>
-      <TextInput
+      <TextField
         label="Name"
         placeholder="any part of it"
         defaultValue={name}
         onChange={(event) => set({ name: event.currentTarget.value })}
       />
-      <TextInput
+      <TextField
         label="Label"
         placeholder="team=support"
         defaultValue={label}
         onChange={(event) => set({ label: event.currentTarget.value })}
       />
-      <Select
+      <Choice
         label="State of a version"
-        placeholder="any"
+        none="any"
         data={[...STATES]}
         value={state ?? null}
         onChange={(value) => go({ state: value ?? '' })}
-        clearable
-        clearButtonProps={{ 'aria-label': 'Any state' }}
       />
-      <TextInput
+      <TextField
         label="Digest"
         placeholder="its first hex digits"
         defaultValue={digest}

@@ -1,4 +1,4 @@
-import { MultiSelect, NumberInput, Select, Slider, Switch, TextInput } from '@mantine/core';
+import { MultiSelect, Slider } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import type { PutAlias, ShownAlias } from '#contracts/adapters-api.js';
@@ -6,6 +6,7 @@ import { call, part } from '../api/client';
 import { Button } from '../parts/button';
 import { Group, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { Check, Choice, NumberField, TextField } from '../parts/fields';
 import { useActing } from '../tenant';
 import { RouteBar } from './route-bar';
 import { choose, give, type Traffic, trafficOf } from './traffic';
@@ -67,7 +68,7 @@ export function AliasEditor({ adapter, versions, alias, canary, done }: AliasEdi
     <form onSubmit={(event) => void save(event)}>
       <Stack>
         {!alias && (
-          <TextInput
+          <TextField
             label="Name"
             value={name}
             onChange={(event) => setName(event.currentTarget.value)}
@@ -100,29 +101,30 @@ export function AliasEditor({ adapter, versions, alias, canary, done }: AliasEdi
         ))}
         {routes.length > 0 && <RouteBar routes={routes} />}
         {alias && (
-          <Switch
+          <Check
+            role="switch"
             label="Go back by itself when a version that gets more traffic fails or is slow"
             checked={guarded}
-            onChange={(event) => setGuarded(event.currentTarget.checked)}
+            onChange={(checked) => setGuarded(checked)}
           />
         )}
         {guarded && (
           <Group grow align="flex-start">
-            <NumberInput
+            <NumberField
               label="Largest share of errors, %"
               value={maxErrors}
               onChange={setMaxErrors}
               min={0}
               max={99}
             />
-            <NumberInput
+            <NumberField
               label="Largest ms per token"
               value={maxTpot}
               onChange={setMaxTpot}
               min={0}
               placeholder="any"
             />
-            <NumberInput
+            <NumberField
               label="Judge after so many requests"
               value={minRequests}
               onChange={setMinRequests}
@@ -131,17 +133,16 @@ export function AliasEditor({ adapter, versions, alias, canary, done }: AliasEdi
           </Group>
         )}
         <Group grow align="flex-start">
-          <Select
+          <Choice
             label="Shadow"
             description="Gets copies of requests; its answers are compared, never returned."
             data={others}
             value={shadow}
             onChange={setShadow}
-            clearable
-            placeholder="none"
+            none="none"
           />
           {shadow !== null && (
-            <NumberInput
+            <NumberField
               label="Share copied, %"
               value={share}
               onChange={(value) => setShare(Number(value))}

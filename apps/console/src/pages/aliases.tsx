@@ -1,4 +1,3 @@
-import { TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconLock } from '@tabler/icons-react';
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query';
@@ -13,6 +12,7 @@ import { Dialog } from '../parts/dialog';
 import { Badge, Group, Paper, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
+import { TextField } from '../parts/fields';
 import { Time } from '../parts/time';
 import { useActing } from '../tenant';
 import { AliasEditor } from './alias-editor';
@@ -197,7 +197,7 @@ function AliasCard({ adapter, shown, versions, canary }: AliasCardProps) {
                   }}
                 >
                   {isProtected && (
-                    <TextInput
+                    <TextField
                       label="Emergency"
                       description="Why it must go back at once. Without a reason it waits until somebody else approves it."
                       value={emergency}

@@ -1,4 +1,4 @@
-import { Code, Collapse, TextInput } from '@mantine/core';
+import { Code, Collapse } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -8,6 +8,7 @@ import { Button } from '../parts/button';
 import { Group, Paper, Stack, Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
+import { TextField } from '../parts/fields';
 import { Page } from '../parts/page';
 import { Time } from '../parts/time';
 import { useActing } from '../tenant';
@@ -29,19 +30,19 @@ export function Audit() {
       about="Every change, by whom, from where, and how it was before. Entries are never changed."
     >
       <Group align="flex-end">
-        <TextInput
+        <TextField
           label="Action"
           placeholder="api_key.*"
           defaultValue={action ?? ''}
           onChange={(event) => set({ action: event.currentTarget.value })}
         />
-        <TextInput
+        <TextField
           label="Actor"
           placeholder="operator, or an id"
           defaultValue={actor ?? ''}
           onChange={(event) => set({ actor: event.currentTarget.value })}
         />
-        <TextInput
+        <TextField
           label="Subject"
           placeholder="id of what was changed"
           defaultValue={subject ?? ''}

@@ -1,4 +1,4 @@
-import { Checkbox, NumberInput, Progress, Select, TextInput } from '@mantine/core';
+import { Progress } from '@mantine/core';
 import { useState } from 'react';
 import type { ApiKeyResource } from '#contracts/admin-api.js';
 import type { BudgetResource } from '#contracts/money-api.js';
@@ -7,6 +7,7 @@ import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
 import { Badge, Group, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
+import { Check, Choice, NumberField, TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { money, percent } from '../parts/format';
 import { ListTable, moreOf } from '../parts/table';
@@ -125,36 +126,32 @@ function NewBudget({ path, tenant }: { path: string; tenant: string }) {
       variant="light"
       onSubmit={create}
     >
-      <NumberInput label="Amount" value={amount} onChange={setAmount} min={0} required data-autofocus />
-      <Select
+      <NumberField label="Amount" value={amount} onChange={setAmount} min={0} required data-autofocus />
+      <Choice
         label="Each"
         data={['day', 'month']}
         value={period}
         onChange={(value) => setPeriod(value ?? 'month')}
-        allowDeselect={false}
       />
-      <Select
+      <Choice
         label="Only of one key"
-        placeholder="the whole tenant"
+        none="the whole tenant"
         data={(keys.rows ?? [])
           .filter(({ revoked_at }) => revoked_at === null)
           .map(({ id, name }) => ({ value: id, label: `${name} (${id.slice(0, 8)})` }))}
         value={keyId}
         onChange={setKeyId}
-        searchable
-        clearable
-        clearButtonProps={{ 'aria-label': 'The whole tenant' }}
       />
-      <TextInput
+      <TextField
         label="Alerts at, in percent"
         description="Event budget.alert to the tenant's webhook endpoints"
         value={shares}
         onChange={(event) => setShares(event.currentTarget.value)}
       />
-      <Checkbox
+      <Check
         label="Refuse new requests when it is spent"
         checked={stop}
-        onChange={(event) => setStop(event.currentTarget.checked)}
+        onChange={(checked) => setStop(checked)}
       />
     </FormModal>
   );

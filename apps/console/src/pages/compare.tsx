@@ -1,4 +1,3 @@
-import { TagsInput } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
 import { NO_ANSWER, streamAnswer } from '../api/chat-stream';
@@ -6,10 +5,11 @@ import { useModels } from '../api/models';
 import { Button } from '../parts/button';
 import { Group, SimpleGrid, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { GrowingText } from '../parts/fields';
 import { matches } from '../parts/matches';
-import { GrowingText } from '../parts/growing-text';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
+import { Tags } from '../parts/tags';
 import { useActing } from '../tenant';
 import { type Cell, ComparedAnswer } from './compared-answer';
 import { ComparedPromptHead } from './compared-prompt-head';
@@ -90,12 +90,11 @@ function Board() {
         }}
       />
       {set.error && <ErrorNote error={set.error} />}
-      <TagsInput
+      <Tags
         label="Models"
         description="Base, adapters, versions (adapter@3) and aliases (adapter:staging); the first is what the others are compared with."
-        data={[...new Set([...models, ...names])]}
-        limit={50}
-        value={[...models]}
+        offers={names}
+        value={models}
         onChange={(value) => change({ models: value.join(',') })}
       />
       {!search.set && (

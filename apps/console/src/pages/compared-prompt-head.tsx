@@ -1,9 +1,9 @@
-import { ActionIcon, Select, TextInput } from '@mantine/core';
+import { ActionIcon } from '@mantine/core';
 import { IconTrash } from '@tabler/icons-react';
 import type { EvaluationCase } from '#contracts/promotion.js';
 import { type ComparedPrompt, editable, edited, type Expectation, NO_EXPECTATION } from './compared-prompts';
 import { Group, Text } from '../parts/elements';
-import { GrowingText } from '../parts/growing-text';
+import { Choice, GrowingText, TextField } from '../parts/fields';
 
 const MATCHES = [
   { value: 'exact', label: 'is exactly' },
@@ -77,7 +77,7 @@ function Expected({ prompt, onChange }: { prompt: ComparedPrompt; onChange: (to:
   const { expected, match, text } = prompt;
   return (
     <Group gap="xs" mb="xs" wrap="nowrap">
-      <Select
+      <Choice
         aria-label={`How the answer to ${text} is judged`}
         size="xs"
         w={160}
@@ -86,9 +86,8 @@ function Expected({ prompt, onChange }: { prompt: ComparedPrompt; onChange: (to:
         onChange={(value) =>
           onChange({ expected, match: (value ?? NO_EXPECTATION.match) as EvaluationCase['match'] })
         }
-        allowDeselect={false}
       />
-      <TextInput
+      <TextField
         aria-label={`Expected of ${text}`}
         placeholder="expected answer (not scored without one)"
         size="xs"

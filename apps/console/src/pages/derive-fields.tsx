@@ -1,8 +1,9 @@
-import { ActionIcon, NumberInput, Select } from '@mantine/core';
+import { ActionIcon } from '@mantine/core';
 import { IconX } from '@tabler/icons-react';
 import type { ComposeMethod, FactorDtype } from '#contracts/derivations-api.js';
 import { Button } from '../parts/button';
 import { Group, Stack } from '../parts/elements';
+import { Choice, NumberField } from '../parts/fields';
 import { Segments } from '../parts/segments';
 import { VersionField } from '../parts/version-field';
 import { type DeriveForm, METHODS } from './derive-form';
@@ -16,14 +17,12 @@ const DTYPES: readonly FactorDtype[] = ['f32', 'bf16', 'f16'];
 
 function Dtype({ form, change, fallback }: FieldsProps & { fallback: string }) {
   return (
-    <Select
+    <Choice
       label="Numbers"
-      placeholder={fallback}
+      none={fallback}
       data={[...DTYPES]}
       value={form.dtype}
       onChange={(dtype) => change({ dtype: dtype as FactorDtype | null })}
-      clearable
-      clearButtonProps={{ 'aria-label': 'Numbers by default' }}
     />
   );
 }
@@ -42,7 +41,7 @@ export function ComposeFields({ form, change }: FieldsProps) {
             value={version}
             onChange={(text) => set(at, { version: text })}
           />
-          <NumberInput
+          <NumberField
             label={`Weight ${at + 1}`}
             value={weight}
             onChange={(value) => set(at, { weight: value })}
@@ -73,13 +72,12 @@ export function ComposeFields({ form, change }: FieldsProps) {
         </Button>
       </Group>
       <Group grow align="flex-start">
-        <Select
+        <Choice
           label="Method"
           description={METHODS[method].about}
           data={Object.keys(METHODS)}
           value={method}
           onChange={(value) => change({ method: (value ?? 'cat') as ComposeMethod })}
-          allowDeselect={false}
         />
         <MethodFields form={form} change={change} />
         <Dtype form={form} change={change} fallback="f32" />
@@ -93,7 +91,7 @@ function MethodFields({ form, change }: FieldsProps) {
   return (
     <>
       {reads.includes('density') && (
-        <NumberInput
+        <NumberField
           label="Density"
           description="The share that is kept"
           value={form.density}
@@ -104,17 +102,16 @@ function MethodFields({ form, change }: FieldsProps) {
         />
       )}
       {reads.includes('majority_sign') && (
-        <Select
+        <Choice
           label="Signs by"
           description="What elects them"
           data={['total', 'frequency']}
           value={form.majoritySign}
           onChange={(value) => change({ majoritySign: value === 'frequency' ? 'frequency' : 'total' })}
-          allowDeselect={false}
         />
       )}
       {reads.includes('seed') && (
-        <NumberInput
+        <NumberField
           label="Seed"
           description="Empty: by chance, and told"
           value={form.seed}
@@ -124,7 +121,7 @@ function MethodFields({ form, change }: FieldsProps) {
         />
       )}
       {reads.includes('rank') && (
-        <NumberInput
+        <NumberField
           label="Rank"
           description="Empty: the largest"
           value={form.rank}
@@ -153,7 +150,7 @@ export function ShrinkFields({ form, change }: FieldsProps) {
       />
       <Group grow align="flex-start">
         {form.by === 'rank' ? (
-          <NumberInput
+          <NumberField
             label="Rank"
             description="The largest of the result"
             value={form.rank}
@@ -164,7 +161,7 @@ export function ShrinkFields({ form, change }: FieldsProps) {
             required
           />
         ) : (
-          <NumberInput
+          <NumberField
             label="Energy"
             description="The share of each module’s squared singular values that stays"
             value={form.energy}
@@ -192,13 +189,7 @@ export function ConvertFields({ form, change }: FieldsProps) {
   return (
     <Stack gap="sm">
       <VersionField label="Version" value={form.version} onChange={(version) => change({ version })} />
-      <Select
-        label="Form"
-        data={FORMS}
-        value={form.to}
-        onChange={(to) => change({ to: to ?? 'mlx' })}
-        allowDeselect={false}
-      />
+      <Choice label="Form" data={FORMS} value={form.to} onChange={(to) => change({ to: to ?? 'mlx' })} />
       <Dtype form={form} change={change} fallback="as stored" />
     </Stack>
   );

@@ -1,4 +1,4 @@
-import { MultiSelect, TextInput } from '@mantine/core';
+import { MultiSelect } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { DomainEventType } from '#contracts/domain-events.js';
@@ -13,6 +13,7 @@ import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
 import { Group, Stack, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
+import { TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { Secret } from '../parts/secret';
 import { StateBadge } from '../parts/state-badge';
@@ -127,7 +128,7 @@ function NewEndpoint() {
   };
   return (
     <FormModal label="New endpoint" title="New webhook endpoint" submit="Create" onSubmit={create}>
-      <TextInput
+      <TextField
         label="URL"
         value={url}
         onChange={(event) => setUrl(event.currentTarget.value)}

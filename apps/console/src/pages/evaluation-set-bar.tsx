@@ -1,4 +1,3 @@
-import { Select, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { EvaluationSetResource, EvaluationSetSummary } from '#contracts/evaluation-sets-api.js';
@@ -8,6 +7,7 @@ import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
 import { Group, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { Choice, TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { useActing } from '../tenant';
 import { casesOf, type ComparedPrompt } from './compared-prompts';
@@ -65,18 +65,14 @@ export function EvaluationSetBar({ name, set, prompts, changed, discard, choose 
   return (
     <div>
       <Group align="flex-end" gap="xs">
-        <Select
+        <Choice
           label="Evaluation set"
-          placeholder="none: type prompts below"
+          none="none: type prompts below"
           data={[
             ...new Set([...(name === undefined ? [] : [name]), ...(list.rows ?? []).map((row) => row.name)]),
           ]}
           value={name ?? null}
           onChange={(value) => choose(value ?? undefined)}
-          searchable
-          clearable
-          nothingFoundMessage="No set yet: give prompts an expected answer and save them."
-          clearButtonProps={{ 'aria-label': 'Leave the set' }}
         />
         {!readOnly && savable && (
           <FormModal
@@ -86,7 +82,7 @@ export function EvaluationSetBar({ name, set, prompts, changed, discard, choose 
             variant="light"
             onSubmit={save}
           >
-            <TextInput
+            <TextField
               label="Name"
               description="A name that is there gets a new revision; hooks that promote by it use the newest."
               value={saveAs === '' ? (name ?? '') : saveAs}

@@ -1,4 +1,3 @@
-import { TextInput } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { VersionResource } from '#contracts/adapters-api.js';
@@ -7,6 +6,7 @@ import { versionOf } from '../api/versions';
 import { Button } from '../parts/button';
 import { Group, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { TextField } from '../parts/fields';
 import { Segments } from '../parts/segments';
 import { useActing } from '../tenant';
 import { ComposeFields, ConvertFields, ShrinkFields } from './derive-fields';
@@ -75,7 +75,7 @@ export function FromVersions({ adapter, onVersion }: FromVersionsProps) {
         </Text>
       </Group>
       <Fields form={form} change={(part) => setForm((before) => ({ ...before, ...part }))} />
-      <TextInput
+      <TextField
         label="Description"
         value={description}
         onChange={(event) => setDescription(event.currentTarget.value)}

@@ -1,4 +1,3 @@
-import { NumberInput, Select, TextInput } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { EvaluationSetSummary } from '#contracts/evaluation-sets-api.js';
@@ -9,6 +8,7 @@ import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
 import { Group, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
+import { Choice, NumberField, TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { Secret } from '../parts/secret';
 import { Shell } from '../parts/shell';
@@ -106,20 +106,20 @@ function NewHook() {
   };
   return (
     <FormModal label="New hook" title="New hook" submit="Create" onSubmit={create}>
-      <TextInput
+      <TextField
         label="Name"
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}
         required
         data-autofocus
       />
-      <TextInput
+      <TextField
         label="Adapter"
         description="The only one that it may bring versions of; empty: each event names one."
         value={adapter}
         onChange={(event) => setAdapter(event.currentTarget.value)}
       />
-      <TextInput
+      <TextField
         label="Promote to alias"
         description="Points it at each version that becomes ready; empty: nothing is promoted."
         placeholder="production"
@@ -128,18 +128,16 @@ function NewHook() {
       />
       {alias !== '' && (
         <Group grow align="flex-start">
-          <Select
+          <Choice
             label="Only by evaluation set"
             description="Made on the page Compare."
-            placeholder="none: every version"
+            none="none: every version"
             data={(sets.rows ?? []).map((row) => row.name)}
             value={set}
             onChange={setSet}
-            clearable
-            clearButtonProps={{ 'aria-label': 'No set' }}
           />
           {set !== null && (
-            <NumberInput
+            <NumberField
               label="Right answers, %"
               description="At least so many."
               value={percent}

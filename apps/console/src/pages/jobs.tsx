@@ -1,4 +1,4 @@
-import { Code, Select } from '@mantine/core';
+import { Code } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { JobQueueResource, JobResource } from '#contracts/jobs-api.js';
@@ -8,6 +8,7 @@ import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
 import { Group, Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
+import { Choice } from '../parts/fields';
 import { Page } from '../parts/page';
 import { StateBadge } from '../parts/state-badge';
 import { ListTable, moreOf } from '../parts/table';
@@ -30,19 +31,18 @@ export function Jobs() {
   return (
     <Page title="Jobs" about="Background work: validating uploads, fetching imports, sending webhooks.">
       <Group align="flex-end">
-        <Select
+        <Choice
           label="Queue"
           data={queues.data?.data.map(({ id }) => id) ?? []}
           value={queue ?? null}
           onChange={(value) => set({ queue: value ?? undefined })}
         />
-        <Select
+        <Choice
           label="State"
-          placeholder="all"
+          none="all"
           data={[...STATES]}
           value={search.state ?? null}
           onChange={(value) => set({ state: value ?? undefined })}
-          clearable
         />
         {counts && (
           <Text size="sm" c="dimmed" mb={8}>

@@ -1,4 +1,4 @@
-import { Alert, NumberInput, TextInput } from '@mantine/core';
+import { Alert } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { MaintenanceResource } from '#contracts/maintenance-api.js';
@@ -6,6 +6,7 @@ import { call } from '../api/client';
 import { Confirm } from '../parts/confirm';
 import { Paper, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { NumberField, TextField } from '../parts/fields';
 import { Page } from '../parts/page';
 import { Time } from '../parts/time';
 import { BaseChange } from './base-change';
@@ -45,14 +46,13 @@ export function Maintenance() {
         <Stack align="flex-start">
           {!data?.enabled && (
             <>
-              <TextInput
+              <TextField
                 label="Message to callers"
                 value={message}
                 onChange={(event) => setMessage(event.currentTarget.value)}
-                w="100%"
                 maw={560}
               />
-              <NumberInput
+              <NumberField
                 label="Tell them to retry after, seconds"
                 value={retry}
                 onChange={setRetry}

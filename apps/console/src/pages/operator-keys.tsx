@@ -1,10 +1,10 @@
-import { TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
 import { Group, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
+import { TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { Secret } from '../parts/secret';
 import { StateBadge } from '../parts/state-badge';
@@ -42,7 +42,7 @@ export function OperatorKeys() {
           variant="light"
           onSubmit={create}
         >
-          <TextInput
+          <TextField
             label="For whom"
             value={name}
             onChange={(event) => setName(event.currentTarget.value)}

@@ -1,4 +1,4 @@
-import { Autocomplete, Collapse, Switch } from '@mantine/core';
+import { Collapse } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
@@ -9,8 +9,8 @@ import { Answer } from '../parts/answer';
 import { Button } from '../parts/button';
 import { Group, Paper, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { Check, GrowingText, TextField } from '../parts/fields';
 import { count, milliseconds } from '../parts/format';
-import { GrowingText } from '../parts/growing-text';
 import { NeedsTenant } from '../parts/needs-tenant';
 import { Page } from '../parts/page';
 import { later } from '../parts/later';
@@ -118,13 +118,12 @@ function Board() {
   return (
     <Stack>
       <Group align="flex-end">
-        <Autocomplete
+        <TextField
           label="Model"
           placeholder="adapter, adapter@3, adapter:staging"
-          data={[...models]}
-          limit={50}
+          offers={[...models]}
           value={model}
-          onChange={(value) => set({ model: value })}
+          onChange={(event) => set({ model: event.currentTarget.value })}
           w={300}
         />
         <Segments
@@ -133,11 +132,11 @@ function Board() {
           value={mode}
           onChange={(value) => set({ mode: value })}
         />
-        <Switch
+        <Check
+          role="switch"
           label="Token probabilities"
           checked={logprobs}
-          onChange={(event) => setLogprobs(event.currentTarget.checked)}
-          mb={8}
+          onChange={(checked) => setLogprobs(checked)}
         />
         <Button variant="subtle" onClick={toggle} aria-expanded={more}>
           {mode === 'chat' ? 'Sampling, structure and tools' : 'Sampling and structure'}

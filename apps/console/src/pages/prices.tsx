@@ -1,4 +1,3 @@
-import { NumberInput, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { PriceResource } from '#contracts/money-api.js';
 import { call, part } from '../api/client';
@@ -6,6 +5,7 @@ import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
 import { Group, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
+import { NumberField, TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { money } from '../parts/format';
 import { ListTable } from '../parts/table';
@@ -92,15 +92,15 @@ function SetPrice({ path, tenant }: { path: string; tenant: string | undefined }
       onSubmit={set}
     >
       {tenant !== undefined && (
-        <TextInput
+        <TextField
           label="Adapter"
           placeholder="whatever has no price of its own"
           value={adapter}
           onChange={(event) => setAdapter(event.currentTarget.value)}
         />
       )}
-      <NumberInput label="A million prompt tokens" value={prompt} onChange={setPrompt} min={0} required />
-      <NumberInput
+      <NumberField label="A million prompt tokens" value={prompt} onChange={setPrompt} min={0} required />
+      <NumberField
         label="A million completion tokens"
         value={completion}
         onChange={setCompletion}

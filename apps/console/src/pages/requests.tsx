@@ -1,4 +1,3 @@
-import { Checkbox, NumberInput, Switch } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -12,6 +11,7 @@ import { Dialog } from '../parts/dialog';
 import { Badge, Group, Paper, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
+import { Check, NumberField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { count, milliseconds } from '../parts/format';
 import { NeedsTenant } from '../parts/needs-tenant';
@@ -52,15 +52,17 @@ function Kept() {
       <Group justify="space-between">
         <Group>
           <State log={settings.data} />
-          <Switch
+          <Check
+            role="switch"
             label="Live tail"
             checked={tail !== undefined}
-            onChange={(event) => set({ tail: event.currentTarget.checked ? 'on' : undefined })}
+            onChange={(checked) => set({ tail: checked ? 'on' : undefined })}
           />
-          <Switch
+          <Check
+            role="switch"
             label="Errors only"
             checked={failed !== undefined}
-            onChange={(event) => set({ failed: event.currentTarget.checked ? 'true' : undefined })}
+            onChange={(checked) => set({ failed: checked ? 'true' : undefined })}
           />
         </Group>
         {!readOnly && (
@@ -178,19 +180,25 @@ function Change({ log, header }: { log: RequestLogResource; header: string | und
     return undefined;
   };
   return (
-    <FormModal label="Keep requests" title="Keep requests" submit="Save" variant="light" onSubmit={save}>
-      <Checkbox
+    <FormModal
+      label={log.enabled ? 'Change' : 'Keep requests'}
+      title="Keep requests"
+      submit="Save"
+      variant="light"
+      onSubmit={save}
+    >
+      <Check
         label="Keep model, times, tokens and error of each request"
         checked={enabled}
-        onChange={(event) => setEnabled(event.currentTarget.checked)}
+        onChange={(checked) => setEnabled(checked)}
       />
-      <Checkbox
+      <Check
         label="Keep prompts and answers too"
         description="Without it, those that were kept are erased."
         checked={text}
-        onChange={(event) => setText(event.currentTarget.checked)}
+        onChange={(checked) => setText(checked)}
       />
-      <NumberInput label="Hours" value={hours} onChange={setHours} min={1} max={2160} required />
+      <NumberField label="Hours" value={hours} onChange={setHours} min={1} max={2160} required />
     </FormModal>
   );
 }

@@ -1,4 +1,3 @@
-import { TextInput } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import type { EngineResource } from '#contracts/engines-api.js';
 import type { SettingResource } from '#contracts/settings-api.js';
@@ -8,6 +7,7 @@ import { Button } from '../parts/button';
 import { Confirm } from '../parts/confirm';
 import { Badge, Group, Paper, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
+import { TextField } from '../parts/fields';
 import { Page } from '../parts/page';
 import { ListTable } from '../parts/table';
 
@@ -36,7 +36,7 @@ function Variables() {
     .toSorted((a, b) => Number(b.changed) - Number(a.changed));
   return (
     <Stack gap="sm">
-      <TextInput
+      <TextField
         label="Find"
         placeholder="retention"
         maw={320}

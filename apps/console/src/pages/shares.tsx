@@ -1,9 +1,9 @@
-import { TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { call, part } from '../api/client';
 import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
 import { Empty } from '../parts/empty';
+import { TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { ListTable, moreOf } from '../parts/table';
 import { Time } from '../parts/time';
@@ -27,7 +27,7 @@ export function Shares({ adapter }: { adapter: string }) {
   };
   const form = readOnly ? undefined : (
     <FormModal label="Share" title={`Share ${adapter}`} submit="Share" variant="light" onSubmit={share}>
-      <TextInput
+      <TextField
         label="Tenant"
         description={`It may then call ${name}/${adapter}; * shares with every tenant.`}
         value={tenant}

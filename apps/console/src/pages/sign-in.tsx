@@ -1,4 +1,4 @@
-import { Alert, Box, Center, Divider, PasswordInput } from '@mantine/core';
+import { Alert, Box, Center, Divider } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import type { SignInRefusal } from '#contracts/session-api.js';
@@ -8,6 +8,7 @@ import icon from '../icon.svg';
 import { Button } from '../parts/button';
 import { Group, Paper, Stack, Text, Title } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { Check, TextField } from '../parts/fields';
 
 const REFUSALS: Record<SignInRefusal, string> = {
   cancelled: 'Signing in was cancelled at the provider.',
@@ -25,6 +26,7 @@ const REFUSALS: Record<SignInRefusal, string> = {
 /** With a key, or by a link whose secret stands behind `#`. */
 export function SignIn() {
   const [key, setKey] = useState('');
+  const [shown, setShown] = useState(false);
   const signIn = useSignIn();
   const navigate = useNavigate();
   const { data: session } = useSession();
@@ -79,16 +81,17 @@ export function SignIn() {
           )}
           <form onSubmit={send}>
             <Stack>
-              <PasswordInput
+              <TextField
                 label="API key"
+                type={shown ? 'text' : 'password'}
                 description="An operator’s key (npm start prints it), or a tenant’s key."
                 value={key}
                 onChange={(event) => setKey(event.currentTarget.value)}
                 autoComplete="current-password"
                 autoFocus={refused === undefined}
                 required
-                visibilityToggleButtonProps={{ 'aria-label': 'Show the key' }}
               />
+              <Check label="Show it" checked={shown} onChange={setShown} />
               {signIn.error && <ErrorNote error={signIn.error} />}
               <Button type="submit" loading={signIn.isPending} variant={methods?.oidc ? 'default' : 'filled'}>
                 Sign in

@@ -1,9 +1,9 @@
-import { Checkbox } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { MergeResource } from '#contracts/merges-api.js';
 import { call, part } from '../api/client';
 import { versionOf } from '../api/versions';
+import { Check } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { VersionField } from '../parts/version-field';
 import { useActing } from '../tenant';
@@ -45,17 +45,17 @@ export function StartMerge() {
         value={text}
         onChange={setText}
       />
-      <Checkbox
+      <Check
         label="Dequantize"
         description="Of a quantized base: merge into the weights that it stands for, as bfloat16. Without it such a base is refused."
         checked={dequantize}
-        onChange={(event) => setDequantize(event.currentTarget.checked)}
+        onChange={(checked) => setDequantize(checked)}
       />
-      <Checkbox
+      <Check
         label="Any base that fits"
         description="Also where the worker’s checkpoint is not the base that is served, such as the one from which a GGUF file was made."
         checked={anyBase}
-        onChange={(event) => setAnyBase(event.currentTarget.checked)}
+        onChange={(checked) => setAnyBase(checked)}
       />
     </FormModal>
   );

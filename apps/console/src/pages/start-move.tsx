@@ -1,4 +1,3 @@
-import { Autocomplete, Checkbox, NumberInput, Select } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { AdapterResource } from '#contracts/adapters-api.js';
@@ -7,6 +6,7 @@ import type { EvaluationSetSummary } from '#contracts/evaluation-sets-api.js';
 import { call } from '../api/client';
 import { useList } from '../api/lists';
 import { Group } from '../parts/elements';
+import { Check, Choice, NumberField, TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { useActing } from '../tenant';
 
@@ -52,30 +52,25 @@ export function StartMove() {
       asked={{ opened: asked.start !== undefined, leave }}
       onSubmit={start}
     >
-      <Autocomplete
+      <TextField
         label="Adapter"
         description="The only one to move; empty: all that aliases lead to."
         placeholder="all"
-        data={(adapters.rows ?? []).map(({ name }) => name)}
-        limit={50}
+        offers={(adapters.rows ?? []).map(({ name }) => name)}
         value={adapter}
-        onChange={setAdapter}
+        onChange={(event) => setAdapter(event.currentTarget.value)}
       />
-      <Select
+      <Choice
         label="Judge by evaluation set"
         description="Made on the page Compare. None: by the prompts by which the hooks of the adapters promote."
-        placeholder="as the hooks promote"
+        none="as the hooks promote"
         data={(sets.rows ?? []).map(({ name }) => name)}
         value={set}
         onChange={setSet}
-        nothingFoundMessage="No set yet."
-        searchable
-        clearable
-        clearButtonProps={{ 'aria-label': 'No set' }}
       />
       {set !== null && (
         <Group grow align="flex-start">
-          <NumberInput
+          <NumberField
             label="Right answers, %"
             description="At least so many."
             value={percent}
@@ -84,7 +79,7 @@ export function StartMove() {
             max={100}
             required
           />
-          <NumberInput
+          <NumberField
             label="Tokens of an answer"
             description="At most so many."
             value={maxTokens}
@@ -95,15 +90,15 @@ export function StartMove() {
           />
         </Group>
       )}
-      <Checkbox
+      <Check
         label="Also let answer what there are no prompts for"
         checked={unevaluated}
-        onChange={(event) => setUnevaluated(event.currentTarget.checked)}
+        onChange={(checked) => setUnevaluated(checked)}
       />
-      <Checkbox
+      <Check
         label="Check again what this base has rejected already"
         checked={rejected}
-        onChange={(event) => setRejected(event.currentTarget.checked)}
+        onChange={(checked) => setRejected(checked)}
       />
     </FormModal>
   );

@@ -1,4 +1,3 @@
-import { Checkbox, NumberInput, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { type FormEvent, useState } from 'react';
@@ -11,6 +10,7 @@ import { Confirm } from '../parts/confirm';
 import { Group, Paper, SimpleGrid, Stack, Text, Title } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
+import { Check, NumberField, TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { Page } from '../parts/page';
 import { Secret } from '../parts/secret';
@@ -107,17 +107,16 @@ function Quotas({ tenant, save }: { tenant: TenantResource; save: (body: object)
           </Title>
           <SimpleGrid cols={{ base: 1, xs: 2, md: 4 }}>
             {QUOTAS.map(([name, label]) => (
-              <NumberInput
+              <NumberField
                 key={name}
                 label={label}
                 placeholder="unlimited"
                 value={values[name] ?? ''}
                 onChange={(value) => setValues({ ...values, [name]: value })}
                 min={0}
-                thousandSeparator=","
               />
             ))}
-            <NumberInput
+            <NumberField
               label="Weight"
               description="Share of busy engines"
               value={weight}
@@ -141,7 +140,7 @@ function Keys({ tenant }: { tenant: string }) {
   const path = `/v1/admin/tenants/${part(tenant)}/keys`;
   const list = useList<ApiKeyResource>(path);
   const [name, setName] = useState('');
-  const [scopes, setScopes] = useState<string[]>([...SCOPES]);
+  const [scopes, setScopes] = useState<readonly Scope[]>(SCOPES);
   const create = async () => {
     const { key } = await call<{ key: string }>(path, { method: 'POST', body: { name, scopes } });
     return <Secret what="key" value={key} />;
@@ -159,20 +158,26 @@ function Keys({ tenant }: { tenant: string }) {
           variant="light"
           onSubmit={create}
         >
-          <TextInput
+          <TextField
             label="Name"
             value={name}
             onChange={(event) => setName(event.currentTarget.value)}
             required
             data-autofocus
           />
-          <Checkbox.Group label="May" value={scopes} onChange={setScopes}>
-            <Group mt={4}>
-              {SCOPES.map((scope) => (
-                <Checkbox key={scope} value={scope} label={scope} />
-              ))}
-            </Group>
-          </Checkbox.Group>
+          <fieldset className="checks">
+            <legend>May</legend>
+            {SCOPES.map((scope) => (
+              <Check
+                key={scope}
+                label={scope}
+                checked={scopes.includes(scope)}
+                onChange={(on) =>
+                  setScopes(SCOPES.filter((each) => (each === scope ? on : scopes.includes(each))))
+                }
+              />
+            ))}
+          </fieldset>
         </FormModal>
       </Group>
       <ListTable

@@ -1,10 +1,10 @@
-import { TextInput } from '@mantine/core';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { TenantResource } from '#contracts/admin-api.js';
 import { call } from '../api/client';
 import { useList } from '../api/lists';
 import { Empty } from '../parts/empty';
+import { TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { bytes, count } from '../parts/format';
 import { Page } from '../parts/page';
@@ -71,7 +71,7 @@ function NewTenant() {
   };
   return (
     <FormModal label="New tenant" title="New tenant" submit="Create" onSubmit={create}>
-      <TextInput
+      <TextField
         label="Name"
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}

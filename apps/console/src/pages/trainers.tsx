@@ -1,4 +1,3 @@
-import { TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { CreatedTrainer, TrainerResource } from '#contracts/trainers-api.js';
 import { call, part } from '../api/client';
@@ -6,6 +5,7 @@ import { useList } from '../api/lists';
 import { Confirm } from '../parts/confirm';
 import { Group, Stack } from '../parts/elements';
 import { Empty } from '../parts/empty';
+import { TextField } from '../parts/fields';
 import { FormModal } from '../parts/form-modal';
 import { Secret } from '../parts/secret';
 import { ListTable, moreOf } from '../parts/table';
@@ -37,14 +37,14 @@ export function Trainers() {
       {!readOnly && (
         <Group>
           <FormModal label="New trainer" title="New trainer" submit="Register" onSubmit={create}>
-            <TextInput
+            <TextField
               label="Name"
               value={name}
               onChange={(event) => setName(event.currentTarget.value)}
               required
               data-autofocus
             />
-            <TextInput
+            <TextField
               label="URL"
               value={url}
               onChange={(event) => setUrl(event.currentTarget.value)}

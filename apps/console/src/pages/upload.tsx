@@ -1,4 +1,4 @@
-import { FileButton, Progress, Tabs, TextInput } from '@mantine/core';
+import { FileButton, Progress, Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { type DragEvent, useRef, useState } from 'react';
@@ -9,6 +9,7 @@ import { Button } from '../parts/button';
 import { filesOfDrop } from '../parts/dropped-files';
 import { Group, Paper, Stack, Text } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { TextField } from '../parts/fields';
 import { bytes, percent } from '../parts/format';
 import { later } from '../parts/later';
 import { NeedsTenant } from '../parts/needs-tenant';
@@ -45,7 +46,7 @@ function Forms() {
   if (readOnly) return <Text>This view is read-only.</Text>;
   return (
     <Stack>
-      <TextInput
+      <TextField
         label="Adapter"
         description={
           from === 'versions'
@@ -216,7 +217,7 @@ function FromSource({ adapter, onVersion }: FormProps) {
   };
   return (
     <Stack>
-      <TextInput
+      <TextField
         label="Source"
         description="https://host/folder/, s3://bucket/prefix or hf://org/repo@revision"
         value={source}

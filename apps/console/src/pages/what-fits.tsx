@@ -1,10 +1,11 @@
-import { MultiSelect, NumberInput, Select } from '@mantine/core';
+import { MultiSelect } from '@mantine/core';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { EngineResource, Fit } from '#contracts/engines-api.js';
 import { address, call, part } from '../api/client';
 import { Group, Paper, SimpleGrid, Text, Title } from '../parts/elements';
 import { ErrorNote } from '../parts/error-note';
+import { Choice, NumberField } from '../parts/fields';
 import { Figure } from '../parts/figure';
 import { bytes, count, percent } from '../parts/format';
 
@@ -46,16 +47,15 @@ export function WhatFits({ engines }: { engines: readonly EngineResource[] }) {
       </Title>
       <Group align="flex-start" mb="md">
         {usable.length > 1 && (
-          <Select
+          <Choice
             label="Engine"
             data={usable.map(({ id, name }) => ({ value: id, label: name ?? id }))}
             value={engine}
             onChange={setChosen}
-            allowDeselect={false}
           />
         )}
-        <NumberInput label="Adapters" value={number} onChange={setNumber} min={1} max={1_000_000} w={120} />
-        <NumberInput label="Rank" value={rank} onChange={setRank} min={1} max={4096} w={100} />
+        <NumberField label="Adapters" value={number} onChange={setNumber} min={1} max={1_000_000} w={120} />
+        <NumberField label="Rank" value={rank} onChange={setRank} min={1} max={4096} w={100} />
         <MultiSelect
           label="Modules"
           placeholder={wanted.length === 0 ? ALL_LINEAR : ''}

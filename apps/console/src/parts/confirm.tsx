@@ -1,4 +1,3 @@
-import { TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useQueryClient } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
@@ -6,6 +5,7 @@ import { Button } from './button';
 import { Dialog } from './dialog';
 import { Group, Stack } from './elements';
 import { ErrorNote } from './error-note';
+import { TextField } from './fields';
 
 interface ConfirmProps {
   /** The button that opens the question. */
@@ -57,7 +57,7 @@ export function Confirm({
         <Stack>
           {children}
           {word !== undefined && (
-            <TextInput
+            <TextField
               label={`Type ${word} to go on`}
               value={typed}
               onChange={(event) => setTyped(event.currentTarget.value)}

@@ -9,16 +9,18 @@ type Size = 'xs' | 'sm' | 'md' | 'lg' | 'xl';
 /** One of the library's distances, or pixels. */
 type Space = Size | number;
 
-interface Placed {
-  readonly p?: Space;
-  readonly py?: Space;
-  readonly pt?: Space;
-  readonly mt?: Space;
-  readonly mb?: Space;
-  readonly mr?: Space;
-  readonly h?: number;
-  readonly maw?: number | string;
-  readonly miw?: number;
+export interface Placed {
+  readonly p?: Space | undefined;
+  readonly py?: Space | undefined;
+  readonly pt?: Space | undefined;
+  readonly mt?: Space | undefined;
+  readonly mb?: Space | undefined;
+  readonly mr?: Space | undefined;
+  readonly h?: number | undefined;
+  readonly w?: number | undefined;
+  readonly flex?: number | undefined;
+  readonly maw?: number | string | undefined;
+  readonly miw?: number | undefined;
 }
 
 type Rest = Omit<HTMLAttributes<HTMLElement>, 'title'> & {
@@ -37,20 +39,20 @@ const NAMES = {
   mb: 'marginBottom',
   mr: 'marginRight',
 } as const;
-const LENGTHS = { h: 'height', maw: 'maxWidth', miw: 'minWidth' } as const;
+const LENGTHS = { h: 'height', w: 'width', flex: 'flex', maw: 'maxWidth', miw: 'minWidth' } as const;
 
 /** Splits where something stands from what it is. */
-function placed<P extends Placed & Pick<Rest, 'style'>>(
+export function placed<P extends Placed & Pick<Rest, 'style'>>(
   props: P,
 ): { style: CSSProperties; rest: Omit<P, keyof Placed | 'style'> } {
-  const { p, py, pt, mt, mb, mr, h, maw, miw, style, ...rest } = props;
+  const { p, py, pt, mt, mb, mr, h, w, flex, maw, miw, style, ...rest } = props;
   const found: Record<string, unknown> = {};
   const spaces = { p, py, pt, mt, mb, mr };
   for (const [name, css] of Object.entries(NAMES)) {
     const space = spaces[name as keyof typeof NAMES];
     if (space !== undefined) found[css] = spaceOf(space);
   }
-  const lengths = { h, maw, miw };
+  const lengths = { h, w, flex, maw, miw };
   for (const [name, css] of Object.entries(LENGTHS)) {
     const length = lengths[name as keyof typeof LENGTHS];
     if (length !== undefined) found[css] = length;

@@ -1,6 +1,6 @@
-import { NumberInput, Switch, TextInput } from '@mantine/core';
 import { CONTROLS } from 'virtual:sampling-controls';
 import { SimpleGrid } from './elements';
+import { Check, NumberField, TextField } from './fields';
 import type { Control, SamplingFields } from './sampling-body';
 
 const PLACEHOLDERS = {
@@ -42,17 +42,11 @@ function Field({ control: { name, kind, min, max, description }, value = '', onC
   const label = { label: name, ...(description === undefined ? {} : { title: description }) };
   if (kind === 'boolean')
     return (
-      <Switch
-        size="xs"
-        mt={26}
-        {...label}
-        checked={value === true}
-        onChange={(event) => onChange(event.currentTarget.checked)}
-      />
+      <Check role="switch" {...label} checked={value === true} onChange={(checked) => onChange(checked)} />
     );
   if (kind === 'number' || kind === 'integer')
     return (
-      <NumberInput
+      <NumberField
         size="xs"
         {...label}
         placeholder="default"
@@ -65,7 +59,7 @@ function Field({ control: { name, kind, min, max, description }, value = '', onC
       />
     );
   return (
-    <TextInput
+    <TextField
       size="xs"
       {...label}
       placeholder={PLACEHOLDERS[kind]}

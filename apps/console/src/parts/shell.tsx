@@ -6,7 +6,7 @@ import { Group } from './elements';
 export function Shell({ text, block = true }: { text: string; block?: boolean }) {
   return (
     <Group gap={6} wrap="nowrap" align="flex-start" maw="100%">
-      <Code block={block} className="scroll-x" tabIndex={block ? 0 : undefined} miw={0}>
+      <Code block={block} className="scroll-x paste" tabIndex={block ? 0 : undefined} miw={0}>
         {text}
       </Code>
       <CopyButton value={text}>

@@ -1,6 +1,5 @@
-import { Select } from '@mantine/core';
 import { Stack } from './elements';
-import { GrowingText } from './growing-text';
+import { Choice, GrowingText } from './fields';
 import { STRUCTURES, type Structure } from './structure-body';
 
 const FORMS: Partial<Record<Structure['kind'], { label: string; description: string; example: string }>> = {
@@ -25,11 +24,10 @@ export function StructureForm({
   const form = FORMS[value.kind];
   return (
     <Stack gap="xs" mt="xs">
-      <Select
+      <Choice
         label="Answer"
         data={STRUCTURES}
         value={value.kind}
-        allowDeselect={false}
         w={300}
         onChange={(kind) => onChange({ kind: kind as Structure['kind'], text: '' })}
       />

@@ -1,5 +1,3 @@
-import { GrowingText } from './growing-text';
-
 const EXAMPLE =
   '[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]';
 
@@ -18,3 +16,4 @@ export function Tools({ value, onChange }: { value: string; onChange: (value: st
     />
   );
 }
+import { GrowingText } from './fields';

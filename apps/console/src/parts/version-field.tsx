@@ -1,5 +1,5 @@
-import { Autocomplete } from '@mantine/core';
 import { useNewestVersions, versionOf } from '../api/versions';
+import { TextField } from './fields';
 
 interface VersionFieldProps {
   readonly label: string;
@@ -12,14 +12,13 @@ interface VersionFieldProps {
 export function VersionField({ label, description, value, onChange }: VersionFieldProps) {
   const wrong = value.trim() !== '' && versionOf(value) === undefined;
   return (
-    <Autocomplete
+    <TextField
       label={label}
       {...(description === undefined ? {} : { description })}
       placeholder="adapter@3"
-      data={[...useNewestVersions()]}
-      limit={50}
+      offers={[...useNewestVersions()]}
       value={value}
-      onChange={onChange}
+      onChange={(event) => onChange(event.currentTarget.value)}
       error={wrong && 'An adapter, @ and the number of a version'}
       required
     />
