@@ -24,6 +24,8 @@ export interface MergeOrder {
   readonly anyBase?: boolean;
   /** Merge into what a quantized checkpoint stands for, as bfloat16; otherwise it is refused. */
   readonly dequantize?: boolean;
+  /** Of those weights, and of the merged ones; absent: bfloat16, which rounds both once. */
+  readonly dequantizedDtype?: 'BF16' | 'F32';
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal: AbortSignal;
 }
@@ -66,7 +68,9 @@ export async function mergeAdapter(order: MergeOrder): Promise<Merged> {
     const progress = await Progress.of(order, base);
     await checkBase(order, base, progress);
     const onBytes = (bytes: number): void => progress.move(bytes);
-    if (packed) await dequantizeCheckpoint({ base, quantized: packed, target: dense, onBytes, signal });
+    const { dequantizedDtype: dtype = 'BF16' } = order;
+    if (packed)
+      await dequantizeCheckpoint({ base, quantized: packed, target: dense, dtype, onBytes, signal });
     const from = packed ? await openCheckpoint(dense) : base;
     if (packed) await progress.more(from);
     const merge = new Merge({ order, base: from, adapter, partial, progress });

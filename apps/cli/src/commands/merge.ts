@@ -35,6 +35,10 @@ export const merge: Command = {
       kind: 'flag',
       help: 'of a quantized checkpoint: into the weights that it stands for, as bfloat16',
     },
+    float32: {
+      kind: 'flag',
+      help: 'with --dequantize: as float32, exact and twice as large',
+    },
   },
   notes: [
     'The version comes from the server, the base from this machine: whoever may read both may merge them. Weights in float32,',
@@ -54,7 +58,8 @@ export const merge: Command = {
         checkpoint: resolve(call.values.operand('BASE')),
         target,
         anyBase: call.values.flag('any-base'),
-        dequantize: call.values.flag('dequantize'),
+        dequantize: call.values.flag('dequantize') || call.values.flag('float32'),
+        ...(call.values.flag('float32') && { dequantizedDtype: 'F32' as const }),
         signal: call.signal,
         onProgress: (done, total) => {
           bar ??= new ProgressBar(call.print.err, `${adapter}@${version}`, total);

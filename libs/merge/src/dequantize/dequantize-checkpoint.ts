@@ -36,13 +36,15 @@ export interface Dequantize {
   readonly quantized: QuantizedConfig;
   /** Is made. */
   readonly target: string;
+  /** Of the weights; absent: BF16. */
+  readonly dtype?: 'BF16' | 'F32';
   readonly onBytes: (bytes: number) => void;
   readonly signal: AbortSignal;
 }
 
 /**
- * Writes the checkpoint with each packed weight as bfloat16, one module after the other: what the codes stand for, rounded once.
- * All else stays as it is. Throws MergeError.
+ * Writes the checkpoint with each packed weight as bfloat16 or float32, one module after the other: what the codes stand for,
+ * rounded once. All else stays as it is. Throws MergeError.
  */
 export async function dequantizeCheckpoint(order: Dequantize): Promise<void> {
   const { base, target } = order;
@@ -54,7 +56,7 @@ export async function dequantizeCheckpoint(order: Dequantize): Promise<void> {
     const weightMap: Record<string, string> = {};
     let total = 0;
     for (const [at, shard] of base.shards.entries()) {
-      const outputs = outputsOf(files[at] as TensorFile, modules, order.quantized);
+      const outputs = outputsOf(files[at] as TensorFile, modules, order);
       if (outputs.length === 0) continue;
       total += await writeShard(order, { path: join(target, shard), outputs, modules });
       for (const { name } of outputs) weightMap[name] = shard;
@@ -87,7 +89,11 @@ const CARRIERS = ['qweight', 'weight_packed', 'weight'];
 /** Of a packed module, all that stays. */
 const KEPT = new Set(['bias']);
 
-function outputsOf(file: TensorFile, modules: Modules, quantized: QuantizedConfig): Output[] {
+function outputsOf(
+  file: TensorFile,
+  modules: Modules,
+  { quantized, dtype: written = 'BF16' }: Dequantize,
+): Output[] {
   const outputs: Output[] = [];
   for (const [module, parts] of modules) {
     const packed = isPacked((suffix) => parts.has(suffix), quantized);
@@ -95,7 +101,7 @@ function outputsOf(file: TensorFile, modules: Modules, quantized: QuantizedConfi
     for (const [suffix, from] of parts) {
       if (from.file !== file || UNUSED.test(from.tensor.name)) continue;
       if (packed && suffix === carrier) {
-        outputs.push({ name: `${module}.weight`, dtype: 'BF16', shape: [], weight: { module }, from });
+        outputs.push({ name: `${module}.weight`, dtype: written, shape: [], weight: { module }, from });
       } else if (!packed || KEPT.has(suffix)) {
         const { name, dtype, shape } = from.tensor;
         outputs.push({ name, dtype, shape, from });
@@ -126,7 +132,11 @@ async function writeShard(
     for (const output of placed) {
       order.signal.throwIfAborted();
       at += output.weight
-        ? await writeWeight(to, at, await read(output.weight.module, modules, order.quantized))
+        ? await writeWeight(
+            { to, begin: at },
+            order,
+            await read(output.weight.module, modules, order.quantized),
+          )
         : await copyTensor(to, at, output.from);
       order.onBytes(output.from.tensor.end - output.from.tensor.begin);
     }
@@ -143,7 +153,11 @@ async function read(module: string, modules: Modules, quantized: QuantizedConfig
   return readPacked(new PackedModule(module, parts), quantized);
 }
 
-async function writeWeight(to: FileHandle, begin: number, weight: CodedWeight): Promise<number> {
+async function writeWeight(
+  { to, begin }: { readonly to: FileHandle; readonly begin: number },
+  { dtype = 'BF16' }: Dequantize,
+  weight: CodedWeight,
+): Promise<number> {
   const { rows, columns } = weight;
   const step = Math.max(1, Math.floor(CHUNK_ELEMENTS / columns));
   let at = begin;
@@ -152,7 +166,7 @@ async function writeWeight(to: FileHandle, begin: number, weight: CodedWeight): 
     const values = new Float32Array(count * columns);
     for (let row = 0; row < count; row += 1)
       rowOf(weight, first + row, values.subarray(row * columns, (row + 1) * columns));
-    const bytes = encodeFloats('BF16', values);
+    const bytes = encodeFloats(dtype, values);
     await write(to, bytes, at);
     at += bytes.length;
   }
@@ -170,13 +184,14 @@ async function copyTensor(to: FileHandle, begin: number, { file, tensor }: Place
 
 /** The other files; config and index no longer speak of packed weights. */
 async function writeRest(
-  { base, target }: Dequantize,
+  { base, target, dtype = 'BF16' }: Dequantize,
   { weightMap, total }: { readonly weightMap: Record<string, string>; readonly total: number },
 ): Promise<void> {
   for (const name of base.beside)
     if (!QUANTIZATION_FILES.includes(name)) await copyFile(join(base.folder, name), join(target, name));
   const { quantization_config: _, quantization: __, ...config } = base.config;
-  const plain = { ...config, dtype: 'bfloat16', ...('torch_dtype' in config && { torch_dtype: 'bfloat16' }) };
+  const name = dtype === 'F32' ? 'float32' : 'bfloat16';
+  const plain = { ...config, dtype: name, ...('torch_dtype' in config && { torch_dtype: name }) };
   await writeFile(join(target, 'config.json'), `${JSON.stringify(plain, undefined, 2)}\n`);
   if (base.shards.length < 2 && !base.beside.includes(INDEX)) return;
   const index = { metadata: { total_size: total }, weight_map: weightMap };
