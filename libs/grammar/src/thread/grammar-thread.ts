@@ -26,6 +26,8 @@ export interface GrammarThreadOptions {
   /** Of compiled grammars that are kept, as estimated. */
   readonly cacheBytes: number;
   readonly limits?: StructureLimits;
+  /** Whether it makes itself quick while nothing is asked of it; absent: it does not. */
+  readonly warmsUp?: boolean;
   /** What each command has made the thread work. */
   readonly onDone?: (kind: Command['kind'], took_ms: number) => void;
 }
@@ -162,12 +164,13 @@ export class GrammarThread {
   }
 
   #start(): WorkerLink {
-    const { vocabulary, slots, memoryBytes, cacheBytes, limits } = this.options;
+    const { vocabulary, slots, memoryBytes, cacheBytes, limits, warmsUp = false } = this.options;
     const data: GrammarWorkerData = {
       vocabulary,
       slots,
       memoryBytes,
       cacheBytes,
+      warmsUp,
       ...(limits && { limits }),
     };
     return new WorkerLink(data, {

@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { StructureError } from '../errors.js';
 import { wishGrammar } from '../wish-grammar.js';
@@ -13,13 +14,14 @@ import {
   placesOf,
   type Request,
 } from './protocol.js';
+import { warmUp } from './warm-up.js';
 import { loadXgrammar } from './xgrammar.js';
 
 /** Owns the automaton library: whatever it does to itself ends this thread and nothing else. */
 
 const data = workerData as GrammarWorkerData;
 const port = parentPort as NonNullable<typeof parentPort>;
-const answer = (message: Answer | 'ready') => port.postMessage(message);
+const tell = (message: readonly Answer[] | 'ready') => port.postMessage(message);
 
 const memory = new LibraryMemory();
 const library = memory.watch(data.memoryBytes, loadXgrammar);
@@ -72,14 +74,39 @@ function faultOf(error: unknown): Outcome {
     : { fault: 'invalid', message: 'the grammar cannot be compiled', isFatal: true };
 }
 
-async function work({ request, command }: Request): Promise<void> {
+async function work({ request, command }: Request): Promise<Answer> {
   const begin_ms = performance.now();
   const outcome = await outcomeOf(command);
-  answer({ request, outcome, took_ms: performance.now() - begin_ms });
+  return { request, outcome, took_ms: performance.now() - begin_ms };
+}
+
+/** Short commands: their masks are told by number, and nobody waits for the answers. */
+const isBrief = ({ command: { kind } }: Request): boolean =>
+  kind === 'advance' || kind === 'guess' || kind === 'rollback' || kind === 'end';
+
+/** Answers brief commands together. All that was done is told before one that may end the thread, which is blamed for it. */
+async function workAll(requests: readonly Request[]): Promise<void> {
+  let answers: Answer[] = [];
+  const flush = (): void => {
+    if (answers.length > 0) tell(answers);
+    answers = [];
+  };
+  for (const request of requests) {
+    if (!isBrief(request)) flush();
+    answers.push(await work(request));
+    if (!isBrief(request)) flush();
+  }
+  flush();
 }
 
 let last: Promise<void> = Promise.resolve();
-port.on('message', (request: Request) => {
-  last = last.then(() => work(request));
+port.on('message', (requests: readonly Request[]) => {
+  last = last.then(() => workAll(requests));
 });
-answer('ready');
+tell('ready');
+if (data.warmsUp)
+  await warmUp(async (grammar) => {
+    await immediate(); // what was asked meanwhile comes first
+    last = last.then(() => matchers.tryOut(grammar));
+    await last;
+  });

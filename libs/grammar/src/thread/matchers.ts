@@ -62,6 +62,11 @@ export class Matchers {
     return made;
   }
 
+  /** Compiles a grammar that nobody uses. */
+  async tryOut(grammar: string): Promise<void> {
+    (await this.compiler.compileGrammar(grammar)).dispose();
+  }
+
   async begin(id: number, beginning: Beginning, tokens: readonly number[]): Promise<void> {
     const compiled = await this.compile(beginning.grammar);
     const matcher = await this.xgrammar.GrammarMatcher.createGrammarMatcher(compiled.compiled);

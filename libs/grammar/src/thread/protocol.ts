@@ -4,7 +4,7 @@ import type { StructureFault } from '../errors.js';
 import type { MaskSlots } from './mask-slots.js';
 import type { Vocabulary } from './vocabulary.js';
 
-/** Between the grammar thread and its owner. Commands are done one after another, each gets one answer. */
+/** Between the grammar thread and its owner, in lists. Commands are done one after another, each gets one answer. */
 
 export interface GrammarWorkerData {
   readonly vocabulary: Vocabulary;
@@ -12,6 +12,8 @@ export interface GrammarWorkerData {
   readonly memoryBytes: number;
   readonly cacheBytes: number;
   readonly limits?: StructureLimits;
+  /** Whether it compiles grammars of its own while it has nothing to do, until they take no time any more. */
+  readonly warmsUp: boolean;
 }
 
 /** Where the next mask goes, and under which number. */

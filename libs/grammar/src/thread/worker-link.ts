@@ -24,6 +24,7 @@ export interface WorkerEvents {
 /** One thread from its start to its end. */
 export class WorkerLink {
   readonly #worker: Worker;
+  #unsent: Request[] = [];
   #isReady = false;
   #isOver = false;
 
@@ -37,12 +38,13 @@ export class WorkerLink {
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MEGABYTES },
     });
     this.#worker.unref();
-    this.#worker.on('message', (answer: Answer | 'ready') => {
-      if (this.#isOver) return;
-      if (answer === 'ready') {
+    this.#worker.on('message', (message: readonly Answer[] | 'ready') => {
+      if (message === 'ready') {
         this.#isReady = true;
-        events.onReady();
-      } else events.onAnswer(answer);
+        if (!this.#isOver) events.onReady();
+        return;
+      }
+      for (const answer of message) if (!this.#isOver) events.onAnswer(answer);
     });
     const over = (end: WorkerEnd) => {
       if (this.#isOver) return;
@@ -64,8 +66,16 @@ export class WorkerLink {
     return this.#isReady;
   }
 
+  /** What a step asks at once goes in one message: each wakes the thread. */
   send(request: Request): void {
-    this.#worker.postMessage(request, []);
+    this.#unsent.push(request);
+    if (this.#unsent.length === 1) queueMicrotask(() => this.#flush());
+  }
+
+  #flush(): void {
+    const requests = this.#unsent;
+    this.#unsent = [];
+    if (!this.#isOver) this.#worker.postMessage(requests, []);
   }
 
   async close(): Promise<void> {

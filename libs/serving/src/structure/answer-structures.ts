@@ -15,6 +15,7 @@ import { type AnswerForm, answerForm } from './answer-form.js';
 import { structureFault } from './structure-fault.js';
 import { AllowedTokens } from './allowed-tokens.js';
 import { AnswerMask } from './answer-mask.js';
+import { CompileTimes } from './compile-times.js';
 import { MaskPool } from './mask-pool.js';
 
 export interface AnswerStructuresOptions {
@@ -87,6 +88,7 @@ export class AnswerStructures {
     now: () => performance.now(),
   });
   readonly #making = new Map<string, Promise<ReadyGrammar> | ReadyGrammar>();
+  readonly #times = new CompileTimes(QUICK_MS);
   #keptCharacters = 0;
   #isClosed = false;
 
@@ -161,9 +163,13 @@ export class AnswerStructures {
     const turn = await waiting;
     try {
       const text = await workshop.translate(wish);
-      const { took_ms } = await workshop.compile(text);
-      if (took_ms > QUICK_MS) return { text, thread: workshop };
-      await quick.compile(text);
+      if (!this.#times.isQuick(text)) {
+        const { took_ms } = await workshop.compile(text);
+        this.#times.note(text, took_ms);
+        if (took_ms > QUICK_MS) return { text, thread: workshop };
+      }
+      const { took_ms } = await quick.compile(text);
+      this.#times.note(text, took_ms);
       return { text, thread: quick };
     } finally {
       turn.release();
@@ -208,10 +214,11 @@ export class AnswerStructures {
     const { metrics, compileTimeout_ms } = this.options;
     const vocabulary = this.options.vocabulary();
     const { slots } = this.#masks;
-    const start = () =>
+    const start = (warmsUp: boolean) =>
       new GrammarThread({
         vocabulary,
         slots,
+        warmsUp,
         compileTimeout_ms,
         memoryBytes: LIBRARY_BYTES,
         cacheBytes: COMPILED_BYTES,
@@ -221,7 +228,8 @@ export class AnswerStructures {
             metrics.structureSeconds.observe({ part: kind }, took_ms / 1000);
         },
       });
-    return { workshop: start(), quick: start() };
+    // Code that is optimized for one thread is so for both.
+    return { workshop: start(true), quick: start(false) };
   }
 
   #keep(digest: string, ready: ReadyGrammar): void {
