@@ -1,10 +1,13 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { GenerateEvent, GenerateRequest } from '#contracts/engine-protocol.js';
 import { FakeNative, type FakeNativeOptions } from '../../../../test/support/fake-native.js';
 import { generateRequest, idsOf, textOf } from '../../../../test/support/generate-request.js';
 import { collect, EOS, promptOf, ServingFixture } from '../../../../test/support/serving-fixture.js';
 import type { InferenceEngine } from '../loop/inference-engine.js';
 import { eagerDrafts } from '../../../../test/support/eager-drafts.js';
+
+// What is awaited is computed: a busy machine only takes longer.
+vi.setConfig({ testTimeout: 120_000 });
 
 let fixture: ServingFixture;
 beforeAll(async () => {
