@@ -34,6 +34,33 @@ TEST_CASE("a program launches a kernel through the driver's functions alone") {
   CHECK(program.call("cuModuleGetGlobal_v2", &address, &bytes, program.module(), "nothing") == kNotFound);
 }
 
+TEST_CASE("of several devices a program sees those that CUDA_VISIBLE_DEVICES names, and uses one at a time") {
+  DriverProgram program("LORIKEET_SIM_DEVICES", "3");
+  const auto count = [&] {
+    int devices = -1;
+    CHECK(program.call("cuDeviceGetCount", &devices) == kSuccess);
+    return devices;
+  };
+  const auto first_uuid = [&] {
+    unsigned char uuid[16] = {};
+    CHECK(program.call("cuDeviceGetUuid_v2", static_cast<void*>(uuid), 0) == kSuccess);
+    return int{uuid[3]};
+  };
+  int device = -1;
+  void* context = nullptr;
+  CHECK(count() == 3);
+  CHECK(program.call("cuDeviceGet", &device, 2) == kSuccess);
+  CHECK(program.call("cuDeviceGet", &device, 3) == kInvalidDevice);
+  CHECK(program.call("cuDevicePrimaryCtxRetain", &context, 1) == kNotSupported);
+  setenv("CUDA_VISIBLE_DEVICES", "2,GPU-00000000,9,1", 1);
+  CHECK(count() == 2);  // an entry that is none ends the list
+  CHECK(first_uuid() == 2);
+  setenv("CUDA_VISIBLE_DEVICES", "", 1);
+  CHECK(program.call("cuInit", 0u) == kNoDevice);
+  unsetenv("CUDA_VISIBLE_DEVICES");
+  CHECK(first_uuid() == 0);
+}
+
 TEST_CASE("work of a stream runs when somebody waits for it, and not before") {
   DriverProgram program;
   void* const stream = program.stream();
