@@ -4,6 +4,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { AuditEntryResource } from '#contracts/audit-api.js';
 import { useList } from '../api/lists';
+import { Author } from '../parts/author';
 import { Button } from '../parts/button';
 import { Group, Paper, Stack, Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
@@ -78,7 +79,7 @@ function Entry({ entry }: { entry: AuditEntryResource }) {
         </Text>
         <Group gap="sm">
           <Text size="xs" c="dimmed">
-            {entry.actor.type} {entry.actor.id.slice(0, 8)}, <Time at={entry.created_at} />
+            <Author actor={entry.actor} />, <Time at={entry.created_at} />
           </Text>
           <Button
             size="compact-xs"

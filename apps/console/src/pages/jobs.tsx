@@ -70,7 +70,7 @@ function JobList({ queue, state }: { queue: string; state: string | undefined })
       keyOf={({ id }) => id}
       empty={<Empty text="No job is in this state." />}
       columns={[
-        { head: 'Job', cell: ({ id }) => <span className="mono">{id.slice(0, 36)}</span> },
+        { head: 'Job', cell: ({ id }) => <span className="mono nowrap">{id.slice(0, 36)}</span> },
         { head: 'State', cell: (row) => <StateBadge state={row.state} /> },
         {
           head: 'Progress',

@@ -50,6 +50,7 @@ export function Maintenance() {
                 label="Message to callers"
                 value={message}
                 onChange={(event) => setMessage(event.currentTarget.value)}
+                w="100%"
                 maw={560}
               />
               <NumberField

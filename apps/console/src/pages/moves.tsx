@@ -5,7 +5,6 @@ import type { BaseMoveResource } from '#contracts/base-moves-api.js';
 import type { Revalidation } from '#contracts/revalidation-api.js';
 import { call } from '../api/client';
 import { useList } from '../api/lists';
-import { Button } from '../parts/button';
 import { Group, Paper, Text } from '../parts/elements';
 import { Empty } from '../parts/empty';
 import { ErrorNote } from '../parts/error-note';
@@ -104,20 +103,6 @@ function MoveList() {
         { head: 'Answered before', numeric: true, cell: ({ counts }) => counts.unchanged },
         { head: 'Begun', cell: ({ created_at }) => <Time at={created_at} /> },
         { head: 'Ended', cell: ({ finished_at }) => <Time at={finished_at} /> },
-        {
-          head: '',
-          cell: ({ id }) => (
-            <Button
-              component={Link}
-              to="/moves/$move"
-              params={{ move: id } as never}
-              variant="light"
-              size="compact-sm"
-            >
-              Report
-            </Button>
-          ),
-        },
       ]}
     />
   );

@@ -17,7 +17,7 @@ export interface Placed {
   readonly mb?: Space | undefined;
   readonly mr?: Space | undefined;
   readonly h?: number | undefined;
-  readonly w?: number | undefined;
+  readonly w?: number | string | undefined;
   readonly flex?: number | undefined;
   readonly maw?: number | string | undefined;
   readonly miw?: number | undefined;
