@@ -1,13 +1,22 @@
 import { expect, it } from 'vitest';
 import type { Sequence } from '../loop/sequence.js';
 import type { RequestAcceptance } from './acceptance.js';
+import { AllowedTokens } from '../structure/allowed-tokens.js';
+import { MaskPool } from '../structure/mask-pool.js';
 import { DraftGuess } from './draft-guess.js';
 
-const guessOn = (sequence: object) => {
-  const options = { bans: { size: 0 }, stopRule: { bannedUntilMin: [] }, vocabSize: 100 };
+const guessOn = (sequence: object, { mask = undefined as AllowedTokens | undefined, masked = 100 } = {}) => {
+  const options = { bans: { size: 0 }, stopRule: { bannedUntilMin: [] }, vocabSize: 100, mask };
   const whole = Object.assign(sequence, { options }) as unknown as Sequence;
-  return new DraftGuess(whole, {} as RequestAcceptance, { model: 100, draft: 100 });
+  return new DraftGuess(whole, {} as RequestAcceptance, { draft: 100, masked });
 };
+
+it('is held to the allowed tokens where its logits are those that masks speak of', () => {
+  const pool = new MaskPool(1, 0, 100);
+  const mask = new AllowedTokens(pool, pool.take() ?? 0, [3]);
+  expect(guessOn({}, { mask }).options.mask).toBe(mask);
+  expect(guessOn({}, { mask, masked: 132 }).options.mask).toBeUndefined();
+});
 
 it('counts the tokens guessed before a guess in its penalties', () => {
   const copied: number[][] = [];

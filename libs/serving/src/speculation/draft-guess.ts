@@ -6,8 +6,9 @@ import type { Candidate } from './draft-policy.js';
 
 /** Logits of a row; beyond what the tokenizer knows they are padding, and may differ. */
 export interface Vocabularies {
-  readonly model: number;
   readonly draft: number;
+  /** That masks speak of: with room for those of adapters. */
+  readonly masked: number;
 }
 
 /**
@@ -136,7 +137,7 @@ export class DraftGuess implements PlannedSequence, Candidate {
   #options(): PlannedSequence['options'] {
     const { bans, stopRule, mask, vocabSize } = this.sequence.options;
     const { guessed } = this;
-    const { model, draft } = this.vocabulary;
+    const { draft, masked } = this.vocabulary;
     const ends = stopRule.bannedUntilMin.filter((token) => token < draft);
     return {
       bans: {
@@ -152,7 +153,7 @@ export class DraftGuess implements PlannedSequence, Candidate {
         belowMin: (ahead) => stopRule.belowMin(guessed.length + ahead),
       },
       // A structure's masks are not made for guesses that nobody has checked.
-      mask: draft === model && vocabSize === model && mask instanceof AllowedTokens ? mask : undefined,
+      mask: draft === masked && vocabSize === masked && mask instanceof AllowedTokens ? mask : undefined,
     };
   }
 }

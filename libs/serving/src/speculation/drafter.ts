@@ -4,7 +4,7 @@ import type { Logger } from '#runtime/logger.js';
 import { KvPages, pagesFor } from '../kv/kv-pages.js';
 import { PlanWriter } from '../loop/plan-writer.js';
 import type { Sequence } from '../loop/sequence.js';
-import { DraftGuess } from './draft-guess.js';
+import { DraftGuess, type Vocabularies } from './draft-guess.js';
 import type { DraftModel } from './draft-model.js';
 import type { DraftPlan, PlannedStep, StepOutcome, WhenToDraft } from './draft-policy.js';
 
@@ -12,8 +12,8 @@ export interface DrafterOptions {
   readonly model: DraftModel;
   readonly policy: WhenToDraft;
   readonly limits: { readonly stepTokens: number; readonly sequences: number; readonly pageTokens: number };
-  /** Logits of a row of the model that is drafted for. */
-  readonly vocabSize: number;
+  /** Tokens that masks speak of. */
+  readonly maskedTokens: number;
   readonly logger: Logger;
   readonly maskMemory: () => MaskMemory | undefined;
 }
@@ -46,19 +46,19 @@ export class Drafter {
   readonly #guesses = new Map<Sequence, DraftGuess>();
   readonly #pages: KvPages;
   readonly #writer: PlanWriter<DraftGuess>;
-  readonly #vocabulary: { readonly model: number; readonly draft: number };
+  readonly #vocabulary: Vocabularies;
   #guessing_ms = 0;
   #reading_ms = 0;
   #accepted: { readonly candidate: DraftGuess; readonly tokens: number }[] = [];
   #isBroken = false;
 
   constructor(private readonly options: DrafterOptions) {
-    const { model, limits, vocabSize, maskMemory } = options;
-    const { kvPages, hiddenSize, vocabSize: draftVocabSize } = model.native.description;
+    const { model, limits, maskedTokens, maskMemory } = options;
+    const { kvPages, hiddenSize, vocabSize } = model.native.description;
     this.#pages = new KvPages(kvPages, limits.pageTokens);
     const capacity = { rows: limits.stepTokens, sequences: limits.sequences, hiddenSize };
     this.#writer = new PlanWriter(limits.pageTokens, capacity, maskMemory);
-    this.#vocabulary = { model: vocabSize, draft: draftVocabSize };
+    this.#vocabulary = { draft: vocabSize, masked: maskedTokens };
   }
 
   /** While its model is open. */

@@ -17,7 +17,7 @@ export function makeDrafter({ model, draft, policy, limits, logger, maskMemory }
     model: draft,
     policy: policy ?? new DraftPolicy(costShare),
     limits,
-    vocabSize: model.base.vocabSize,
+    maskedTokens: model.base.vocabSize + (model.base.extraTokens ?? 0),
     logger,
     maskMemory,
   });
