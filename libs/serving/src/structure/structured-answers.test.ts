@@ -96,6 +96,25 @@ describe('an engine whose answers have structures', () => {
     }
   });
 
+  it('hold to allowed_token_ids too, with guesses and without a structure', async () => {
+    const { engine } = fixture.open();
+    const letterOf = async (text: string) =>
+      (await engine.tokenize({ input: { kind: 'text', text, addSpecialTokens: false } })).tokens;
+    const allowedTokenIds = [...(await Promise.all([...'abc'].map(letterOf))).flat(), EOS];
+    expect(allowedTokenIds).toHaveLength(4);
+    const prediction = 'abcab'.repeat(8);
+    const wish = { kind: 'regex', pattern: '[a-z]{12}' } as const;
+    for (const structure of [wish, undefined])
+      for (const more of [{}, { prediction, temperature: 1 }]) {
+        const { temperature = 0, ...fields } = { temperature: 0, ...more };
+        const body = ask(promptOf(9), structure, { allowedTokenIds, maxTokens: 30, ...fields });
+        const answer = await run(engine, { ...body, sampling: { ...body.sampling, temperature, seed: 3 } });
+        expect(idsOf(answer).length).toBeGreaterThan(0);
+        expect(allowedTokenIds).toEqual(expect.arrayContaining(idsOf(answer)));
+        if (structure) expect(textOf(answer)).toMatch(/^[abc]{12}$/);
+      }
+  });
+
   it('drops guesses that the structure does not allow', async () => {
     const { engine, registry } = fixture.open({ memoryTokens: 1 });
     const wanted = await run(engine, ask(promptOf(9), letters(20)));
