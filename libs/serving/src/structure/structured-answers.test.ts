@@ -98,8 +98,9 @@ describe('an engine whose answers have structures', () => {
 
   it('hold to allowed_token_ids too, with guesses and without a structure', async () => {
     const { engine } = fixture.open();
+    const plain = { fairnessKey: 'a', returnNames: false };
     const letterOf = async (text: string) =>
-      (await engine.tokenize({ input: { kind: 'text', text, addSpecialTokens: false } })).tokens;
+      (await engine.tokenize({ ...plain, input: { kind: 'text', text, addSpecialTokens: false } })).tokens;
     const allowedTokenIds = [...(await Promise.all([...'abc'].map(letterOf))).flat(), EOS];
     expect(allowedTokenIds).toHaveLength(4);
     const prediction = 'abcab'.repeat(8);
