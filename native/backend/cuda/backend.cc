@@ -101,7 +101,7 @@ Status CudaBackend::reserve(const StepLimits& limits, const NetworkShape& shape)
 }
 
 Status CudaBackend::reserve_scratch() {
-  const auto filled = [](int64_t inputs) { return (inputs + 63) / 64 * 64; };
+  const auto filled = [](int64_t inputs) { return (inputs + 255) / 256 * 256; };
   const int64_t rows = limits_.rows, inputs = filled(shape_.widest_input);
   const int64_t splits = limits_.context / kSplitPositions + 2;
   const int64_t row_floats = splits * shape_.q_heads * (shape_.head_dim + 2);
@@ -126,7 +126,7 @@ Status CudaBackend::reserve_scratch() {
     const int64_t numbers = std::max(rows * inputs, of_experts);
     layout.add(quantized_, numbers);
     layout.add(offset_, numbers / 32);
-    layout.add(x_scale_, numbers / 64);  // one for 256, or for what a short row has
+    layout.add(x_scale_, numbers / 256);
   }
   layout.add(acc_, rows, shape_.widest_output);
   layout.add(partial_, partial_floats_);

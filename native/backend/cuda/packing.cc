@@ -50,7 +50,8 @@ struct Packing : PackedSizes {
     const int group = group_size(quantization);
     for (int64_t g = 0; g < groups; ++g) {
       const uint16_t bits = g < own_groups ? f32_to_bf16(scale[g]) : 0;
-      const auto at = static_cast<size_t>((output / kTile * groups + g) * kTile + output % kTile);
+      const auto at =
+          static_cast<size_t>((output / kTile * groups + g) * kTile + output % 8 * 2 + output % kTile / 8);
       std::memcpy(bytes.data() + weight_bytes + at * 2, &bits, 2);
     }
     for (int64_t input = 0; input < chunks * kChunk; ++input) {

@@ -243,10 +243,11 @@ struct QuantizedProduct {
   float* y = nullptr;
   const void* w = nullptr;
   const uint16_t* scale = nullptr;
-  const float* bias = nullptr;      // [n] or null
-  const int8_t* x = nullptr;        // [rows, 64 chunks]
-  const int32_t* offset = nullptr;  // [rows, groups of weights]: -zero point * the sum of the group's x
-  const float* x_scale = nullptr;   // [rows, groups of 256]
+  const float* bias = nullptr;  // [n] or null
+  const int8_t* x = nullptr;    // [rows, 64 chunks]
+  // [rows, groups of 256, of weights in one]: -zero point * the sum of the group's x
+  const int32_t* offset = nullptr;
+  const float* x_scale = nullptr;  // [rows, groups of 256]
   int64_t y_stride = 0;
   const ExpertMap* experts = nullptr;  // of experts: w, scale and bias are those of each item's
   const ExpertItem* items = nullptr;

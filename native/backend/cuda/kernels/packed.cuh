@@ -14,18 +14,21 @@
 //   nf4:  [tile][chunk][lane] 16 bytes: for each half a word of row g and one of row g + 8; half-byte i is
 //   the code
 //         of input i
-// Scales: [tile][group][16] in bfloat16. A group is 32 inputs of int4, else 64.
+// Scales: [tile][group][8][2] in bfloat16, of rows g and g + 8. A group is 32 inputs of int4, else 64.
 #pragma once
 
 #include "backend/cuda/kernels/numbers.cuh"
 
 namespace lorikeet::cuda {
 
+constexpr int kChunksOfGroup = 4;  // of activations
+
 template <Format kFormat>
 struct Packed {
   static constexpr int kWords = kFormat == Format::int8 ? 2 : 1;    // of 16 bytes, of a chunk and lane
   static constexpr int kGroup = kFormat == Format::int4 ? 32 : 64;  // inputs
   static constexpr int kGroups = 64 / kGroup;                       // of a chunk
+  static constexpr int kOffsets = kChunksOfGroup * kGroups;         // of an activation group
   static constexpr int kZeroPoint = kFormat == Format::int4 ? 8 : 128;
 };
 
@@ -84,7 +87,7 @@ __device__ __forceinline__ float quantized_weight(const Matrix& m, int64_t n, in
   }
   const int groups = m.format == Format::int4 ? 2 : 1;
   const int64_t group = at * groups + (groups == 2 ? half : 0);
-  return __fmul_rn(bf16_to_float(m.scale[group * 16 + row]), static_cast<float>(q));
+  return __fmul_rn(bf16_to_float(m.scale[group * 16 + row % 8 * 2 + high]), static_cast<float>(q));
 }
 
 __device__ __forceinline__ float weight_at(const Matrix& m, int64_t n, int64_t k) {

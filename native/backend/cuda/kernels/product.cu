@@ -22,20 +22,21 @@ constexpr int kWarps = 8;
 constexpr int kThreads = 32 * kWarps;
 
 // One warp's share of a block.
-template <Format kFormat, int kBlocks>
+template <Format kFormat>
 struct Share {
   using Pack = Packed<kFormat>;
 
   const QuantizedProduct& p;
-  int tile, row0, lane;
-  float part[kBlocks][4];
+  int tile, row0, groups, lane;
+  int offset[2][Pack::kOffsets];  // of the lane's two rows in this activation group
+  float part[4];
 
   __device__ int column() const { return lane / 4; }    // of the second operand: a row of activations
   __device__ int pair() const { return lane % 4 * 2; }  // of the result: two rows of activations
 
-  // part = the sums of activation group `group`: [block of rows]: output g of two rows, output g + 8 of them.
+  // part = the sums of activation group `group`: output g of two rows, output g + 8 of them.
   __device__ void run(int group) {
-    for (auto& block : part) block[0] = block[1] = block[2] = block[3] = 0.0f;
+    part[0] = part[1] = part[2] = part[3] = 0.0f;
     const int first = group * kChunksOfGroup;
     const auto* const weights = static_cast<const uint4*>(p.w) + int64_t{tile} * p.chunks * Pack::kWords * 32;
     uint4 words[kChunksOfGroup][Pack::kWords];
@@ -47,82 +48,78 @@ struct Share {
           words[c][w] = load_once(weights + ((first + c) * Pack::kWords + w) * 32 + lane);
       }
     }
+    load_offsets(group);
 #pragma unroll
     for (int c = 0; c < kChunksOfGroup; ++c) {
-      if (first + c < p.chunks) chunk(words[c], first + c);
-    }
-  }
-
-  __device__ void chunk(const uint4 (&words)[Pack::kWords], int at) {
-    int sum[kBlocks][4];
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const bool begins = half == 0 || Pack::kGroups == 2;
-      const bool ends = half == 1 || Pack::kGroups == 2;
-      const int group = at * Pack::kGroups + (Pack::kGroups == 2 ? half : 0);
-      uint32_t a[4];
-      operand<kFormat>(a, words, half);
-#pragma unroll
-      for (int block = 0; block < kBlocks; ++block) {
-        if (begins) start(sum[block], block, group);
-        const int row = row0 + block * 8 + column();
-        uint2 b = {0, 0};
-        if (row < p.rows) {
-          b = *reinterpret_cast<const uint2*>(p.x + (int64_t{row} * p.chunks + at) * 64 + half * 32 +
-                                              lane % 4 * 8);
-        }
-        multiply(sum[block], a, b.x, b.y);
-      }
-      if (ends) add(sum, group);
+      if (first + c < p.chunks) chunk(words[c], first + c, c);
     }
   }
 
   // What the zero point takes off: -zero point * the sum of the group's activations.
-  __device__ void start(int (&sum)[4], int block, int group) {
-    const int row = row0 + block * 8 + pair();
-    const int64_t groups = int64_t{p.chunks} * Pack::kGroups;
-    sum[0] = sum[2] = row < p.rows ? p.offset[row * groups + group] : 0;
-    sum[1] = sum[3] = row + 1 < p.rows ? p.offset[(row + 1) * groups + group] : 0;
-  }
-
-  __device__ void add(const int (&sum)[kBlocks][4], int group) {
-    const uint16_t* const scale =
-        p.scale + (int64_t{tile} * p.chunks * Pack::kGroups + group) * 16 + lane / 4;
-    const float low = bf16_to_float(scale[0]), high = bf16_to_float(scale[8]);
+  __device__ void load_offsets(int group) {
 #pragma unroll
-    for (int block = 0; block < kBlocks; ++block) {
+    for (int r = 0; r < 2; ++r) {
+      const int64_t row = row0 + pair() + r;
+      const auto* const from =
+          reinterpret_cast<const int4*>(p.offset) + (row * groups + group) * (Pack::kOffsets / 4);
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        part[block][i] = __fmaf_rn(__int2float_rn(sum[block][i]), i < 2 ? low : high, part[block][i]);
+      for (int i = 0; i < Pack::kOffsets / 4; ++i) {
+        const int4 four = row < p.rows ? from[i] : int4{0, 0, 0, 0};
+        offset[r][4 * i] = four.x;
+        offset[r][4 * i + 1] = four.y;
+        offset[r][4 * i + 2] = four.z;
+        offset[r][4 * i + 3] = four.w;
       }
     }
   }
 
-  // to [16 outputs][8 kBlocks rows]
+  __device__ void chunk(const uint4 (&words)[Pack::kWords], int at, int c) {
+    int sum[4];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const bool begins = half == 0 || Pack::kGroups == 2;
+      const bool ends = half == 1 || Pack::kGroups == 2;
+      const int own = Pack::kGroups == 2 ? half : 0;
+      uint32_t a[4];
+      operand<kFormat>(a, words, half);
+      if (begins) {
+        sum[0] = sum[2] = offset[0][c * Pack::kGroups + own];
+        sum[1] = sum[3] = offset[1][c * Pack::kGroups + own];
+      }
+      const int row = row0 + column();
+      uint2 b = {0, 0};
+      if (row < p.rows) {
+        b = *reinterpret_cast<const uint2*>(p.x + (int64_t{row} * p.chunks + at) * 64 + half * 32 +
+                                            lane % 4 * 8);
+      }
+      multiply(sum, a, b.x, b.y);
+      if (!ends) continue;
+      const TwoScales scale = scales_at<kFormat>(p, tile, at * Pack::kGroups + own, lane / 4);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        part[i] = __fmaf_rn(__int2float_rn(sum[i]), i < 2 ? scale.low : scale.high, part[i]);
+      }
+    }
+  }
+
+  // to [16 outputs][8 rows]
   __device__ void leave(float* to) const {
 #pragma unroll
-    for (int block = 0; block < kBlocks; ++block) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        to[(lane / 4 + (i < 2 ? 0 : 8)) * (8 * kBlocks) + block * 8 + pair() + i % 2] = part[block][i];
-      }
-    }
+    for (int i = 0; i < 4; ++i) to[(lane / 4 + (i < 2 ? 0 : 8)) * 8 + pair() + i % 2] = part[i];
   }
 };
 
-template <Format kFormat, int kBlocks>
+template <Format kFormat>
 __device__ void quantized_product(const QuantizedProduct& p, int row0) {
-  constexpr int kRows = 8 * kBlocks;
-  constexpr int kOutputs = 16 * kRows;                        // of the block
-  constexpr int kOwn = (kOutputs + kThreads - 1) / kThreads;  // of a thread: outputs tid, tid + kThreads, ..
-  __shared__ float parts[2][kWarps][kOutputs];                // of this round and of the one before
-  const int warp = threadIdx.x / 32;
-  const int groups = (p.chunks + kChunksOfGroup - 1) / kChunksOfGroup;
-  Share<kFormat, kBlocks> share{
-      p, static_cast<int>(blockIdx.x), row0, static_cast<int>(threadIdx.x % 32), {}};
-  float y[kOwn];
-#pragma unroll
-  for (int i = 0; i < kOwn; ++i) y[i] = 0.0f;
+  constexpr int kRows = 8, kOutputs = 16 * kRows;  // of the block; a thread adds up one of them
+  static_assert(kOutputs <= kThreads);
+  __shared__ float parts[2][kWarps][kOutputs];  // of this round and of the one before
+  const int warp = threadIdx.x / 32, groups = activation_groups(p);
+  Share<kFormat> share{p, static_cast<int>(blockIdx.x), row0, groups, static_cast<int>(threadIdx.x % 32), {},
+                       {}};
+  const int row = row0 + threadIdx.x / 16, n = blockIdx.x * 16 + threadIdx.x % 16;
+  const bool adds = threadIdx.x < kOutputs && row < p.rows;
+  float y = 0.0f;
   for (int first = 0, round = 0; first < groups; first += kWarps, ++round) {
     float(&own)[kWarps][kOutputs] = parts[round % 2];
     if (first + warp < groups) {
@@ -131,40 +128,30 @@ __device__ void quantized_product(const QuantizedProduct& p, int row0) {
     }
     // Nobody writes this half again before all have passed the barrier of the next round.
     __syncthreads();
-#pragma unroll
-    for (int i = 0; i < kOwn; ++i) {
-      const int at = threadIdx.x + i * kThreads;
-      const int row = row0 + at / 16;
-      if (at >= kOutputs || row >= p.rows) continue;
-      for (int w = 0; w < kWarps && first + w < groups; ++w) {
-        y[i] =
-            __fmaf_rn(own[w][at % 16 * kRows + at / 16], p.x_scale[int64_t{row} * groups + first + w], y[i]);
-      }
+    if (!adds) continue;
+    for (int w = 0; w < kWarps && first + w < groups; ++w) {
+      y = __fmaf_rn(own[w][threadIdx.x % 16 * kRows + threadIdx.x / 16],
+                    p.x_scale[int64_t{row} * groups + first + w], y);
     }
   }
-#pragma unroll
-  for (int i = 0; i < kOwn; ++i) {
-    const int at = threadIdx.x + i * kThreads;
-    const int row = row0 + at / 16, n = blockIdx.x * 16 + at % 16;
-    if (at >= kOutputs || row >= p.rows || n >= p.n) continue;
-    const float value = p.bias != nullptr ? __fadd_rn(y[i], p.bias[n]) : y[i];
-    float& to = p.y[row * p.y_stride + n];
-    to = p.add != 0 ? __fadd_rn(to, value) : value;
-  }
+  if (!adds || n >= p.n) return;
+  const float value = p.bias != nullptr ? __fadd_rn(y, p.bias[n]) : y;
+  float& to = p.y[row * p.y_stride + n];
+  to = p.add != 0 ? __fadd_rn(to, value) : value;
 }
 
 }  // namespace
 
 // Grid: tiles of 16 outputs, blocks of 8 rows; of experts items of no more rows than that.
-#define LORIKEET_PRODUCT(name, format, blocks)                                      \
+#define LORIKEET_PRODUCT(name, format)                                              \
   extern "C" __global__ void __launch_bounds__(kThreads) name(QuantizedProduct p) { \
     const bool mixed = p.items != nullptr;                                          \
     if (mixed && !take_item<format>(p)) return;                                     \
-    quantized_product<format, blocks>(p, mixed ? 0 : blockIdx.y * 8 * (blocks));    \
+    quantized_product<format>(p, mixed ? 0 : blockIdx.y * 8);                       \
   }
-LORIKEET_PRODUCT(product_int8_rows8, Format::int8, 1)
-LORIKEET_PRODUCT(product_int4_rows8, Format::int4, 1)
-LORIKEET_PRODUCT(product_nf4_rows8, Format::nf4, 1)
+LORIKEET_PRODUCT(product_int8_rows8, Format::int8)
+LORIKEET_PRODUCT(product_int4_rows8, Format::int4)
+LORIKEET_PRODUCT(product_nf4_rows8, Format::nf4)
 
 namespace {
 
@@ -184,9 +171,9 @@ __device__ __forceinline__ void load_four(float (&value)[4], const float* row, i
 
 }  // namespace
 
-// x [rows, k], or of x the rows x_row, to q [rows, 64 chunks], offset [rows, chunks * groups of a chunk],
-// scale [rows, groups of 256]. A warp takes one group of 256, a lane four numbers in a row of each of its
-// halves. Grid: (groups of 256 + 3) / 4, rows; block: four warps.
+// x [rows, k], or of x the rows x_row, to q [rows, 64 chunks], offset [rows, groups of 256, of weights
+// in one], scale [rows, groups of 256]. A warp takes one group of 256, a lane four numbers in a row of each
+// of its halves. Grid: (groups of 256 + 3) / 4, rows; block: four warps.
 extern "C" __global__ void __launch_bounds__(128)
     quantize_rows(int8_t* q, int32_t* offset, float* scale, const float* x, int64_t k, int chunks, int group,
                   int zero_point, const int32_t* x_row) {
@@ -219,10 +206,11 @@ extern "C" __global__ void __launch_bounds__(128)
     // Groups of weights are those of 8 or 16 lanes.
     for (int distance = 1; distance < group / 4; distance *= 2)
       sum += __shfl_xor_sync(kAllLanes, sum, distance);
-    const int64_t first = int64_t{at} * 256 + half * 128 + lane * 4;
-    if (first >= inputs) continue;
-    *reinterpret_cast<uint32_t*>(q + row * inputs + first) = bytes;
-    if (first % group == 0) offset[(row * inputs + first) / group] = -zero_point * sum;
+    const int in_group = half * 128 + lane * 4;
+    const int64_t first = int64_t{at} * 256 + in_group;
+    if (first < inputs) *reinterpret_cast<uint32_t*>(q + row * inputs + first) = bytes;
+    if (in_group % group == 0)
+      offset[((int64_t{row} * groups + at) * 256 + in_group) / group] = -zero_point * sum;
   }
 }
 
@@ -255,7 +243,7 @@ extern "C" __global__ void __launch_bounds__(256) finish_items(const Finish* ite
 
 // DoRA (Liu et al. 2024): ratio [n] = magnitude / the norms of the rows of W + scale B diag(factor) A; NaN
 // where that is zero. `own` [n, k] stands for W where it is given. One warp an output. Grid: outputs / 8.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 4)
     dora_ratio(float* ratio, const float* magnitudes, Matrix base, int64_t first, DenseProduct own,
                const void* a, int a_type, const void* b, int b_type, const float* factor, float scale,
                int rank, int n) {

@@ -5,7 +5,20 @@
 
 namespace lorikeet::cuda {
 
-constexpr int kChunksOfGroup = 4;  // of activations
+__device__ __forceinline__ int activation_groups(const QuantizedProduct& p) {
+  return (p.chunks + kChunksOfGroup - 1) / kChunksOfGroup;
+}
+
+// Of outputs `row` and `row + 8` of a tile in one group.
+struct TwoScales {
+  float low, high;
+};
+template <Format kFormat>
+__device__ __forceinline__ TwoScales scales_at(const QuantizedProduct& p, int tile, int group, int row) {
+  const int64_t at = int64_t{tile} * p.chunks * Packed<kFormat>::kGroups + group;
+  const uint32_t both = reinterpret_cast<const uint32_t*>(p.scale)[at * 8 + row];
+  return {__uint_as_float(both << 16), __uint_as_float(both & 0xffff0000u)};
+}
 
 __device__ __forceinline__ void multiply(int (&sum)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -32,8 +45,8 @@ __device__ bool take_item(QuantizedProduct& p) {
   p.scale = map.matrix.scale;
   p.bias = p.bare != 0 ? nullptr : map.bias;
   p.x += first * chunks * 64;
-  p.offset += first * chunks * Packed<kFormat>::kGroups;
-  p.x_scale += first * ((chunks + kChunksOfGroup - 1) / kChunksOfGroup);
+  p.offset += first * activation_groups(p) * Packed<kFormat>::kOffsets;
+  p.x_scale += first * activation_groups(p);
   p.y += first * p.y_stride;
   p.rows = item.rows;
   return true;

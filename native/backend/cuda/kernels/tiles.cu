@@ -23,7 +23,7 @@ __device__ __forceinline__ void copy_async(void* to, const void* from, bool ther
 // Rows of one activation group, as a block has them.
 template <Format kFormat, int kRows>
 struct Stage {
-  static constexpr int kGroups = kChunksOfGroup * Packed<kFormat>::kGroups;
+  static constexpr int kGroups = Packed<kFormat>::kOffsets;
 
   int8_t x[kRows][kGroupBytes];
   int offset[kGroups][kRows];
@@ -59,10 +59,9 @@ struct Tile {
       copy_async(&to.x[row][swizzled(row, byte)], from, there);
     }
     asm volatile("cp.async.commit_group;" ::: "memory");
-    const int64_t all = int64_t{p.chunks} * Pack::kGroups;
     for (int i = threadIdx.x; i < kRows * chunks * Pack::kGroups; i += kThreads) {
       const int row = i / (chunks * Pack::kGroups), own = i % (chunks * Pack::kGroups);
-      to.offset[own][row] = at(row) < p.rows ? p.offset[at(row) * all + group * Rows::kGroups + own] : 0;
+      to.offset[own][row] = at(row) < p.rows ? p.offset[(at(row) * groups + group) * Rows::kGroups + own] : 0;
     }
     for (int row = threadIdx.x; row < kRows; row += kThreads)
       to.scale[row] = at(row) < p.rows ? p.x_scale[at(row) * groups + group] : 0.0f;
@@ -106,14 +105,13 @@ struct Tile {
   }
 
   __device__ void add(const int (&sum)[kBlocks][4], int group) {
-    const uint16_t* const scale =
-        p.scale + (int64_t{tile} * p.chunks * Pack::kGroups + group) * 16 + lane() / 4;
-    const float low = bf16_to_float(scale[0]), high = bf16_to_float(scale[8]);
+    const TwoScales scale = scales_at<kFormat>(p, tile, group, lane() / 4);
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        part[block][i] = __fmaf_rn(__int2float_rn(sum[block][i]), i < 2 ? low : high, part[block][i]);
+        part[block][i] =
+            __fmaf_rn(__int2float_rn(sum[block][i]), i < 2 ? scale.low : scale.high, part[block][i]);
       }
     }
   }
@@ -176,7 +174,7 @@ __device__ void tile_product(QuantizedProduct& p) {
   Tile<kFormat, kBlocks, kWarps> tile{p,
                                       static_cast<int>(blockIdx.x * kWarps + threadIdx.x / 32),
                                       mixed ? 0 : static_cast<int>(blockIdx.y * 8 * kBlocks),
-                                      (p.chunks + kChunksOfGroup - 1) / kChunksOfGroup,
+                                      activation_groups(p),
                                       {},
                                       {}};
   tile.run(stages);
