@@ -125,8 +125,7 @@ Status CudaBackend::reserve_scratch() {
     const int64_t of_experts = experts_.places * filled(std::max(shape_.hidden, shape_.expert_width));
     const int64_t numbers = std::max(rows * inputs, of_experts);
     layout.add(quantized_, numbers);
-    layout.add(offset_, numbers / 32);
-    layout.add(x_scale_, numbers / 256);
+    layout.add(x_scale_, (numbers + 8 * filled(std::max(shape_.hidden, shape_.widest_input))) / 256);
   }
   layout.add(acc_, rows, shape_.widest_output);
   layout.add(partial_, partial_floats_);

@@ -20,7 +20,12 @@ struct ProductBlocks {
   int64_t rows, outputs;
   int threads;
 };
-ProductBlocks product_blocks(Format format, int64_t rows);
+// For so many rows and outputs; `times`: as many such products are one launch.
+ProductBlocks product_blocks(Format format, int64_t rows, int64_t outputs, int64_t times = 1);
+// Of so many rows' scales: eight rows' lie in one sector.
+constexpr int64_t scale_stride(int64_t rows) {
+  return (rows + 7) / 8 * 8;
+}
 
 class CudaBackend final : public Backend {
  public:
@@ -146,8 +151,7 @@ class CudaBackend final : public Backend {
   // What ops work in, made by reserve(): one block.
   DeviceMemory scratch_;
   int8_t* quantized_ = nullptr;  // [T or places, inputs]
-  int32_t* offset_ = nullptr;    // [.., groups of weights]
-  float* x_scale_ = nullptr;     // [.., groups of activations]
+  float* x_scale_ = nullptr;     // [groups of activations, ..]
   float* acc_ = nullptr;         // [T, widest output]
   float* partial_ = nullptr;     // of attention's splits
   int64_t partial_floats_ = 0;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "backend/cuda/cuda_backend.h"
-#include "backend/shared/quantization.h"
 
 namespace lorikeet::cuda {
 namespace {
@@ -82,17 +81,18 @@ void CudaBackend::experts_product(const ExpertsPass& pass, const ExpertsProduct&
                     static_cast<int32_t>(!adapted));
   } else {
     quantize({w, product.x, product.x_row, pass.places});
+    const ProductBlocks blocks = product_blocks(w.format, pass.item_rows, w.n, pass.items);
     const QuantizedProduct quantized{.y = product.y,
                                      .x = quantized_,
-                                     .offset = offset_,
                                      .x_scale = x_scale_,
                                      .y_stride = w.n,
                                      .experts = table,
                                      .items = experts_.items,
                                      .chunks = static_cast<int32_t>(ceil_div(w.k, 64)),
                                      .n = static_cast<int32_t>(w.n),
-                                     .bare = adapted ? 1 : 0};
-    const ProductBlocks blocks = product_blocks(w.format, pass.item_rows);
+                                     .bare = adapted ? 1 : 0,
+                                     .scale_stride = static_cast<int32_t>(scale_stride(pass.places)),
+                                     .tiles = static_cast<int32_t>(blocks.outputs / 16)};
     device_->launch(blocks.kernel, {ceil_div(w.n, blocks.outputs), pass.items}, blocks.threads, quantized);
   }
   if (adapted) adapt_experts(pass, product);

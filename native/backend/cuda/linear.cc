@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "backend/cuda/cuda_backend.h"
-#include "backend/shared/quantization.h"
 
 namespace lorikeet::cuda {
 namespace {
@@ -27,21 +26,28 @@ ActivationArguments arguments_of(const Activation& f) {
   return {static_cast<int32_t>(f.kind), f.alpha, f.limit, f.alpha_n, f.beta, f.epsilon};
 }
 
-// Few rows are bound by the weights' bytes and want many blocks; many rows want few reads of the activations.
-ProductBlocks product_blocks(Format format, int64_t rows) {
+// A block reads its rows' activations for all of its outputs, so many outputs spare reads; few rows are bound
+// by the weights' bytes, and those come the faster the more multiprocessors ask for them.
+ProductBlocks product_blocks(Format format, int64_t rows, int64_t outputs, int64_t times) {
   struct Kernels {
     Kernel rows8, rows32, rows64;
   };
-  constexpr int64_t kFewRows = 8, kSomeRows = 128;
+  constexpr int64_t kVeryFewRows = 2, kFewRows = 8, kSomeRows = 128, kLeastBlocks = 64;
   const Kernels own =
       format == Format::int4
           ? Kernels{Kernel::product_int4_rows8, Kernel::product_int4_rows32, Kernel::product_int4_rows64}
       : format == Format::nf4
           ? Kernels{Kernel::product_nf4_rows8, Kernel::product_nf4_rows32, Kernel::product_nf4_rows64}
           : Kernels{Kernel::product_int8_rows8, Kernel::product_int8_rows32, Kernel::product_int8_rows64};
-  if (rows <= kFewRows) return {own.rows8, 8, 16, kThreads};
-  if (rows <= kSomeRows) return {own.rows32, 32, 16 * kTileWarps32, 32 * kTileWarps32};
-  return {own.rows64, 64, 16 * kTileWarps64, 32 * kTileWarps64};
+  // Tiles of 16 outputs: as many as leave enough blocks.
+  const auto tiles = [&](int64_t most, int64_t least) {
+    while (most > least && ceil_div(outputs, 16 * most) * times < kLeastBlocks) most /= 2;
+    return most;
+  };
+  if (rows <= kFewRows) return {own.rows8, 8, 16 * tiles(rows <= kVeryFewRows ? 2 : kMostTiles8, 1), kThreads};
+  if (rows > kSomeRows) return {own.rows64, 64, 16 * kTileWarps64, 32 * kTileWarps64};
+  const int64_t warps = tiles(kMostTileWarps32, 4);
+  return {own.rows32, 32, 16 * warps, static_cast<int>(32 * warps)};
 }
 
 struct CudaBackend::LinearCall {
@@ -53,12 +59,10 @@ struct CudaBackend::LinearCall {
 };
 
 void CudaBackend::quantize(const QuantizedRows& rows) {
-  const auto quantization = static_cast<Quantization>(rows.weight.format);
   const auto chunks = static_cast<int32_t>(ceil_div(rows.weight.k, 64));
   device_->launch(Kernel::quantize_rows, {ceil_div(ceil_div(chunks, 4), 4), rows.count}, 128, quantized_,
-                  offset_, x_scale_, rows.x, rows.weight.k, chunks,
-                  static_cast<int32_t>(group_size(quantization)),
-                  static_cast<int32_t>(zero_point(quantization)), rows.x_row);
+                  x_scale_, static_cast<int32_t>(scale_stride(rows.count)), rows.x, rows.weight.k, chunks,
+                  rows.x_row);
 }
 
 void CudaBackend::quantized_product(const LinearCall& call, const float* bias, bool add) {
@@ -66,19 +70,20 @@ void CudaBackend::quantized_product(const LinearCall& call, const float* bias, b
   for (int64_t first = 0; first < call.rows; first += kMostBlocks) {
     const int64_t rows = std::min(call.rows - first, kMostBlocks);
     quantize({w, call.x + first * w.k, nullptr, rows});
+    const ProductBlocks blocks = product_blocks(w.format, rows, w.n);
     const QuantizedProduct product{.y = call.acc + first * w.n,
                                    .w = w.w,
                                    .scale = w.scale,
                                    .bias = bias,
                                    .x = quantized_,
-                                   .offset = offset_,
                                    .x_scale = x_scale_,
                                    .y_stride = w.n,
                                    .chunks = static_cast<int32_t>(ceil_div(w.k, 64)),
                                    .n = static_cast<int32_t>(w.n),
                                    .rows = static_cast<int32_t>(rows),
-                                   .add = add ? 1 : 0};
-    const ProductBlocks blocks = product_blocks(w.format, rows);
+                                   .add = add ? 1 : 0,
+                                   .scale_stride = static_cast<int32_t>(scale_stride(rows)),
+                                   .tiles = static_cast<int32_t>(blocks.outputs / 16)};
     device_->launch(blocks.kernel, {ceil_div(w.n, blocks.outputs), ceil_div(rows, blocks.rows)},
                     blocks.threads, product);
   }

@@ -17,8 +17,8 @@ constexpr int64_t kChunk = 64;  // inputs
 
 constexpr bool same_table() {
   for (size_t code = 0; code < kNf4Integers.size(); ++code) {
-    const uint32_t byte = kNf4Bytes[code / 4] >> (8 * (code % 4)) & 255u;
-    if (static_cast<int>(byte) != kNf4Integers[code] + zero_point(Quantization::nf4)) return false;
+    const auto byte = static_cast<int8_t>(kNf4Bytes[code / 4] >> (8 * (code % 4)));
+    if (byte != kNf4Integers[code]) return false;
   }
   return true;
 }
@@ -65,7 +65,7 @@ struct Packing : PackedSizes {
     const int64_t lane = row * 4 + input % 32 / 8;
     uint8_t* const at = bytes.data() + (tile * chunks + chunk) * chunk_bytes;
     if (quantization == Quantization::int8) {
-      at[(half * 32 + lane) * 16 + eighth / 4 * 8 + high * 4 + eighth % 4] = static_cast<uint8_t>(q + 128);
+      at[(half * 32 + lane) * 16 + eighth / 4 * 8 + high * 4 + eighth % 4] = static_cast<uint8_t>(q);
     } else if (quantization == Quantization::int4) {
       at[lane * 16 + half * 8 + eighth] |= static_cast<uint8_t>((q + 8) << (4 * high));
     } else {

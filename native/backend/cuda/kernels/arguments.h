@@ -245,9 +245,7 @@ struct QuantizedProduct {
   const uint16_t* scale = nullptr;
   const float* bias = nullptr;  // [n] or null
   const int8_t* x = nullptr;    // [rows, 64 chunks]
-  // [rows, groups of 256, of weights in one]: -zero point * the sum of the group's x
-  const int32_t* offset = nullptr;
-  const float* x_scale = nullptr;  // [rows, groups of 256]
+  const float* x_scale = nullptr;  // [groups of 256, scale_stride]
   int64_t y_stride = 0;
   const ExpertMap* experts = nullptr;  // of experts: w, scale and bias are those of each item's
   const ExpertItem* items = nullptr;
@@ -256,11 +254,13 @@ struct QuantizedProduct {
   int32_t rows = 0;
   int32_t add = 0;
   int32_t bare = 0;  // of experts: without their biases
+  int32_t scale_stride = 0;
+  int32_t tiles = 1;  // of 16 outputs, of a block of product_*_rows8
   int32_t unused = 0;
 };
 
-// kNf4Integers (backend/shared/nf4.h) + 128, the first in the lowest byte.
-constexpr uint32_t kNf4Bytes[4] = {0x54453210u, 0x80766b60u, 0xa69c9289u, 0xf0d1bfb1u};
+// kNf4Integers (backend/shared/nf4.h), the first in the lowest byte.
+constexpr uint32_t kNf4Bytes[4] = {0xd4c5b290u, 0x00f6ebe0u, 0x261c1209u, 0x70513f31u};
 
 // Positions of one split of attention: splits begin at its multiples, whatever the batch.
 constexpr int kSplitPositions = 128;
@@ -279,8 +279,10 @@ LORIKEET_ANYWHERE constexpr int dense_lanes(int64_t k) {
 LORIKEET_ANYWHERE constexpr int dense_outputs(int64_t k) {
   return kDenseWarps * (32 / dense_lanes(k));
 }
-// Of the blocks of quantized products of 32 and of 64 rows: a warp has 16 outputs.
-constexpr int kTileWarps32 = 4, kTileWarps64 = 8;
+// Tiles of 16 outputs of a block of quantized products of up to 8 rows.
+constexpr int kMostTiles8 = 8;
+// Warps of the blocks of quantized products of 32 and of 64 rows, each with 16 outputs.
+constexpr int kMostTileWarps32 = 16, kTileWarps64 = 8;
 // Of a mixture: the router keeps them in shared memory.
 constexpr int kMostExperts = 1024;
 

@@ -7,7 +7,7 @@
 // do, and eight in a row are one load of the activations.
 //   int8: [tile][chunk][half][lane] 16 bytes: row g inputs 0-3, row g + 8 inputs 0-3, row g inputs 4-7, row g
 //   + 8
-//         inputs 4-7; a byte is q + 128
+//         inputs 4-7; a byte is q
 //   int4: [tile][chunk][lane] 16 bytes: for each half two words of four inputs; byte i holds q + 8 of row g
 //   in its
 //         low half, of row g + 8 in its high half
@@ -28,8 +28,6 @@ struct Packed {
   static constexpr int kWords = kFormat == Format::int8 ? 2 : 1;    // of 16 bytes, of a chunk and lane
   static constexpr int kGroup = kFormat == Format::int4 ? 32 : 64;  // inputs
   static constexpr int kGroups = 64 / kGroup;                       // of a chunk
-  static constexpr int kOffsets = kChunksOfGroup * kGroups;         // of an activation group
-  static constexpr int kZeroPoint = kFormat == Format::int4 ? 8 : 128;
 };
 
 // Four bytes of kNf4Bytes by the four codes in the low 16 bits.
@@ -40,7 +38,12 @@ __device__ __forceinline__ uint32_t nf4_bytes(uint32_t codes) {
   return (low & ~mask) | (high & mask);
 }
 
-// The lane's operand of 32 inputs, unsigned bytes: rows g and g + 8 of inputs 0-3, then of 4-7.
+// q of the four bytes q + 8 in the low halves of `both`: no byte borrows from its neighbour.
+__device__ __forceinline__ uint32_t int4_bytes(uint32_t both) {
+  return ((both & 0x0f0f0f0fu | 0x80808080u) - 0x08080808u) ^ 0x80808080u;
+}
+
+// The lane's operand of 32 inputs, signed bytes: rows g and g + 8 of inputs 0-3, then of 4-7.
 template <Format kFormat>
 __device__ __forceinline__ void operand(uint32_t (&a)[4], const uint4 (&words)[Packed<kFormat>::kWords],
                                         int half) {
@@ -54,10 +57,10 @@ __device__ __forceinline__ void operand(uint32_t (&a)[4], const uint4 (&words)[P
   const uint32_t first = half == 0 ? words[0].x : words[0].z;
   const uint32_t second = half == 0 ? words[0].y : words[0].w;
   if constexpr (kFormat == Format::int4) {
-    a[0] = first & 0x0f0f0f0fu;
-    a[1] = (first >> 4) & 0x0f0f0f0fu;
-    a[2] = second & 0x0f0f0f0fu;
-    a[3] = (second >> 4) & 0x0f0f0f0fu;
+    a[0] = int4_bytes(first);
+    a[1] = int4_bytes(first >> 4);
+    a[2] = int4_bytes(second);
+    a[3] = int4_bytes(second >> 4);
   } else {
     a[0] = nf4_bytes(first);
     a[1] = nf4_bytes(second);
@@ -76,14 +79,14 @@ __device__ __forceinline__ float quantized_weight(const Matrix& m, int64_t n, in
   const auto* const bytes = static_cast<const uint8_t*>(m.w);
   int q;
   if (m.format == Format::int8) {
-    q = bytes[((at * 2 + half) * 32 + lane) * 16 + eighth / 4 * 8 + high * 4 + eighth % 4] - 128;
+    q = static_cast<int8_t>(bytes[((at * 2 + half) * 32 + lane) * 16 + eighth / 4 * 8 + high * 4 + eighth % 4]);
   } else if (m.format == Format::int4) {
     const int both = bytes[(at * 32 + lane) * 16 + half * 8 + eighth];
     q = (high == 0 ? both & 15 : both >> 4) - 8;
   } else {
     const int both = bytes[(at * 32 + lane) * 16 + half * 8 + high * 4 + eighth / 2];
     const int code = eighth % 2 == 0 ? both & 15 : both >> 4;
-    q = static_cast<int>(nf4_bytes(static_cast<uint32_t>(code)) & 255u) - 128;
+    q = static_cast<int8_t>(nf4_bytes(static_cast<uint32_t>(code)));
   }
   const int groups = m.format == Format::int4 ? 2 : 1;
   const int64_t group = at * groups + (groups == 2 ? half : 0);

@@ -1,15 +1,16 @@
 // Products of linear maps.
 //
 // Quantized maps follow backend/shared/quantization.h to the bit, so they give what backend/cpu gives: sums
-// inside a group of weights are integers (mma.m16n8k32 u8 s8, exact in any order), float(sum) * scale of the
+// inside a group of weights are integers (mma.m16n8k32 s8 s8, exact in any order), float(sum) * scale of the
 // group is added in ascending order by fma, and each 256 activations' part times their scale likewise. No
-// choice of rows per block, of warps or of prefetching touches that order, so it is the same for any number
-// of rows.
+// choice of rows per block, of tiles, of warps or of prefetching touches that order, so it is the same for
+// any number of rows.
 //
 // The weights take the instruction's side of 16, the rows of activations the side of 8, so that one row
-// wastes arithmetic, not bytes. A block of eight warps owns 16 outputs and 8 rows; its warps take one
-// activation group (256 inputs) each, leave their parts in shared memory, and after every round of eight the
-// block adds them up in order. (Learned from Marlin, Frantar et al. 2024: weights packed in the order of the
+// wastes arithmetic, not bytes. A block of eight warps owns some tiles of 16 outputs and 8 rows. A warp takes
+// one activation group (256 inputs): it keeps the rows' numbers in registers while the tiles' weights pass,
+// one tile ahead, and leaves each tile's part in shared memory; after every round of eight groups the block
+// adds the parts up in order. (Learned from Marlin, Frantar et al. 2024: weights packed in the order of the
 // fragments, read straight from global memory.) More rows: tiles.cu.
 
 #include "backend/cuda/kernels/dense.cuh"
@@ -20,134 +21,128 @@ namespace {
 
 constexpr int kWarps = 8;
 constexpr int kThreads = 32 * kWarps;
+constexpr int kRows = 8;
 
 // One warp's share of a block.
 template <Format kFormat>
 struct Share {
-  using Pack = Packed<kFormat>;
-
   const QuantizedProduct& p;
-  int tile, row0, groups, lane;
-  int offset[2][Pack::kOffsets];  // of the lane's two rows in this activation group
-  float part[4];
+  int row0, lane;
+  uint2 x[kChunksOfGroup][2];  // of the activation group: row lane / 4, halves of chunks
 
-  __device__ int column() const { return lane / 4; }    // of the second operand: a row of activations
-  __device__ int pair() const { return lane % 4 * 2; }  // of the result: two rows of activations
-
-  // part = the sums of activation group `group`: output g of two rows, output g + 8 of them.
-  __device__ void run(int group) {
-    part[0] = part[1] = part[2] = part[3] = 0.0f;
-    const int first = group * kChunksOfGroup;
-    const auto* const weights = static_cast<const uint4*>(p.w) + int64_t{tile} * p.chunks * Pack::kWords * 32;
-    uint4 words[kChunksOfGroup][Pack::kWords];
+  __device__ void take_rows(int group) {
+    const int64_t row = row0 + lane / 4;
+    const auto* const from =
+        reinterpret_cast<const uint2*>(p.x + (row * p.chunks + group * kChunksOfGroup) * 64) + lane % 4;
 #pragma unroll
     for (int c = 0; c < kChunksOfGroup; ++c) {
+      const bool there = row < p.rows && group * kChunksOfGroup + c < p.chunks;
 #pragma unroll
-      for (int w = 0; w < Pack::kWords; ++w) {
-        if (first + c < p.chunks)
-          words[c][w] = load_once(weights + ((first + c) * Pack::kWords + w) * 32 + lane);
-      }
-    }
-    load_offsets(group);
-#pragma unroll
-    for (int c = 0; c < kChunksOfGroup; ++c) {
-      if (first + c < p.chunks) chunk(words[c], first + c, c);
+      for (int half = 0; half < 2; ++half) x[c][half] = there ? from[c * 8 + half * 4] : uint2{0, 0};
     }
   }
 
-  // What the zero point takes off: -zero point * the sum of the group's activations.
-  __device__ void load_offsets(int group) {
+  // One tile's part of the group to [8 rows] at a distance of `stride`.
+  __device__ void multiply_tile(const GroupWeights<kFormat>& weights, int group, float* to, int stride) const {
+    float part[4] = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int64_t row = row0 + pair() + r;
-      const auto* const from =
-          reinterpret_cast<const int4*>(p.offset) + (row * groups + group) * (Pack::kOffsets / 4);
-#pragma unroll
-      for (int i = 0; i < Pack::kOffsets / 4; ++i) {
-        const int4 four = row < p.rows ? from[i] : int4{0, 0, 0, 0};
-        offset[r][4 * i] = four.x;
-        offset[r][4 * i + 1] = four.y;
-        offset[r][4 * i + 2] = four.z;
-        offset[r][4 * i + 3] = four.w;
-      }
+    for (int c = 0; c < kChunksOfGroup; ++c) {
+      if (group * kChunksOfGroup + c < p.chunks) multiply_chunk(part, weights, c);
     }
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      to[(lane % 4 * 2 + i % 2) * stride + lane / 4 + (i < 2 ? 0 : 8)] = part[i];
   }
 
-  __device__ void chunk(const uint4 (&words)[Pack::kWords], int at, int c) {
+  __device__ void multiply_chunk(float (&part)[4], const GroupWeights<kFormat>& weights, int c) const {
+    using Pack = Packed<kFormat>;
     int sum[4];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const bool begins = half == 0 || Pack::kGroups == 2;
-      const bool ends = half == 1 || Pack::kGroups == 2;
-      const int own = Pack::kGroups == 2 ? half : 0;
       uint32_t a[4];
-      operand<kFormat>(a, words, half);
-      if (begins) {
-        sum[0] = sum[2] = offset[0][c * Pack::kGroups + own];
-        sum[1] = sum[3] = offset[1][c * Pack::kGroups + own];
-      }
-      const int row = row0 + column();
-      uint2 b = {0, 0};
-      if (row < p.rows) {
-        b = *reinterpret_cast<const uint2*>(p.x + (int64_t{row} * p.chunks + at) * 64 + half * 32 +
-                                            lane % 4 * 8);
-      }
-      multiply(sum, a, b.x, b.y);
-      if (!ends) continue;
-      const TwoScales scale = scales_at<kFormat>(p, tile, at * Pack::kGroups + own, lane / 4);
+      operand<kFormat>(a, weights.words[c], half);
+      if (half == 0 || Pack::kGroups == 2) sum[0] = sum[1] = sum[2] = sum[3] = 0;
+      multiply(sum, a, x[c][half].x, x[c][half].y);
+      if (half == 0 && Pack::kGroups == 1) continue;
+      const TwoScales scale = weights.scales(c * Pack::kGroups + (Pack::kGroups == 2 ? half : 0));
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
+      for (int i = 0; i < 4; ++i)
         part[i] = __fmaf_rn(__int2float_rn(sum[i]), i < 2 ? scale.low : scale.high, part[i]);
-      }
     }
-  }
-
-  // to [16 outputs][8 rows]
-  __device__ void leave(float* to) const {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) to[(lane / 4 + (i < 2 ? 0 : 8)) * 8 + pair() + i % 2] = part[i];
   }
 };
 
+// What a round of eight activation groups gives.
+struct Round {
+  static constexpr int kStride = 16 * kMostTiles8 + 4;  // of rows: a warp's writes meet in no bank
+  float part[kWarps][kRows][kStride];
+  float scale[kWarps][kRows];
+};
+
+template <Format kFormat>
+__device__ void multiply_round(const Share<kFormat>& share, Round& round, int group, int tile0, int tiles) {
+  const QuantizedProduct& p = share.p;
+  float(&part)[kRows][Round::kStride] = round.part[threadIdx.x / 32];
+  GroupWeights<kFormat> even, odd;
+  even.load(p, tile0, group, share.lane);
+  for (int t = 0; t < tiles; t += 2) {
+    if (t + 1 < tiles) odd.load(p, tile0 + t + 1, group, share.lane);
+    share.multiply_tile(even, group, &part[0][16 * t], Round::kStride);
+    if (t + 1 == tiles) break;
+    if (t + 2 < tiles) even.load(p, tile0 + t + 2, group, share.lane);
+    share.multiply_tile(odd, group, &part[0][16 * (t + 1)], Round::kStride);
+  }
+}
+
 template <Format kFormat>
 __device__ void quantized_product(const QuantizedProduct& p, int row0) {
-  constexpr int kRows = 8, kOutputs = 16 * kRows;  // of the block; a thread adds up one of them
-  static_assert(kOutputs <= kThreads);
-  __shared__ float parts[2][kWarps][kOutputs];  // of this round and of the one before
+  constexpr int kOwn = kRows * 16 * kMostTiles8 / kThreads;  // outputs of a thread: tid, tid + kThreads, ..
+  __shared__ Round round;
   const int warp = threadIdx.x / 32, groups = activation_groups(p);
-  Share<kFormat> share{p, static_cast<int>(blockIdx.x), row0, groups, static_cast<int>(threadIdx.x % 32), {},
-                       {}};
-  const int row = row0 + threadIdx.x / 16, n = blockIdx.x * 16 + threadIdx.x % 16;
-  const bool adds = threadIdx.x < kOutputs && row < p.rows;
-  float y = 0.0f;
-  for (int first = 0, round = 0; first < groups; first += kWarps, ++round) {
-    float(&own)[kWarps][kOutputs] = parts[round % 2];
-    if (first + warp < groups) {
-      share.run(first + warp);
-      share.leave(own[warp]);
+  const int tile0 = blockIdx.x * p.tiles, tiles = min(p.tiles, (p.n + 15) / 16 - tile0);
+  const int outputs = 16 * tiles, rows = min(kRows, p.rows - row0);
+  Share<kFormat> share{p, row0, static_cast<int>(threadIdx.x % 32), {}};
+  float y[kOwn];
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) y[i] = 0.0f;
+  for (int first = 0; first < groups; first += kWarps) {
+    const int group = first + warp;
+    if (group < groups) {
+      share.take_rows(group);
+      if (share.lane < rows)
+        round.scale[warp][share.lane] = p.x_scale[int64_t{group} * p.scale_stride + row0 + share.lane];
+      multiply_round<kFormat>(share, round, group, tile0, tiles);
     }
-    // Nobody writes this half again before all have passed the barrier of the next round.
     __syncthreads();
-    if (!adds) continue;
-    for (int w = 0; w < kWarps && first + w < groups; ++w) {
-      y = __fmaf_rn(own[w][threadIdx.x % 16 * kRows + threadIdx.x / 16],
-                    p.x_scale[int64_t{row} * groups + first + w], y);
+#pragma unroll
+    for (int i = 0; i < kOwn; ++i) {
+      const int at = threadIdx.x + i * kThreads, row = at / outputs;
+      if (row >= rows) continue;
+      for (int w = 0; w < kWarps && first + w < groups; ++w)
+        y[i] = __fmaf_rn(round.part[w][row][at % outputs], round.scale[w][row], y[i]);
     }
+    __syncthreads();
   }
-  if (!adds || n >= p.n) return;
-  const float value = p.bias != nullptr ? __fadd_rn(y, p.bias[n]) : y;
-  float& to = p.y[row * p.y_stride + n];
-  to = p.add != 0 ? __fadd_rn(to, value) : value;
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    const int at = threadIdx.x + i * kThreads, row = at / outputs;
+    const int n = tile0 * 16 + at % outputs;
+    if (row >= rows || n >= p.n) continue;
+    const float value = p.bias != nullptr ? __fadd_rn(y[i], p.bias[n]) : y[i];
+    float& to = p.y[(row0 + row) * p.y_stride + n];
+    to = p.add != 0 ? __fadd_rn(to, value) : value;
+  }
 }
 
 }  // namespace
 
-// Grid: tiles of 16 outputs, blocks of 8 rows; of experts items of no more rows than that.
-#define LORIKEET_PRODUCT(name, format)                                              \
-  extern "C" __global__ void __launch_bounds__(kThreads) name(QuantizedProduct p) { \
-    const bool mixed = p.items != nullptr;                                          \
-    if (mixed && !take_item<format>(p)) return;                                     \
-    quantized_product<format>(p, mixed ? 0 : blockIdx.y * 8);                       \
+// Grid: blocks of p.tiles tiles of 16 outputs, at most kMostTiles8; blocks of 8 rows, or of experts items of
+// no more rows than that.
+#define LORIKEET_PRODUCT(name, format)                                                 \
+  extern "C" __global__ void __launch_bounds__(kThreads, 2) name(QuantizedProduct p) { \
+    const bool mixed = p.items != nullptr;                                             \
+    if (mixed && !take_item(p)) return;                                                \
+    quantized_product<format>(p, mixed ? 0 : blockIdx.y * kRows);                      \
   }
 LORIKEET_PRODUCT(product_int8_rows8, Format::int8)
 LORIKEET_PRODUCT(product_int4_rows8, Format::int4)
@@ -171,12 +166,12 @@ __device__ __forceinline__ void load_four(float (&value)[4], const float* row, i
 
 }  // namespace
 
-// x [rows, k], or of x the rows x_row, to q [rows, 64 chunks], offset [rows, groups of 256, of weights
-// in one], scale [rows, groups of 256]. A warp takes one group of 256, a lane four numbers in a row of each
-// of its halves. Grid: (groups of 256 + 3) / 4, rows; block: four warps.
+// x [rows, k], or of x the rows x_row, to q [rows, 64 chunks], scale [groups of 256, scale_stride]. A warp
+// takes one group of 256, a lane four numbers in a row of each of its halves. Grid: (groups of 256 + 3) / 4,
+// rows; block: four warps.
 extern "C" __global__ void __launch_bounds__(128)
-    quantize_rows(int8_t* q, int32_t* offset, float* scale, const float* x, int64_t k, int chunks, int group,
-                  int zero_point, const int32_t* x_row) {
+    quantize_rows(int8_t* q, float* scale, int scale_stride, const float* x, int64_t k, int chunks,
+                  const int32_t* x_row) {
   const int lane = threadIdx.x % 32, row = blockIdx.y;
   const int64_t from = x_row != nullptr ? x_row[row] : row;
   const int groups = (chunks + kChunksOfGroup - 1) / kChunksOfGroup;
@@ -191,26 +186,16 @@ extern "C" __global__ void __launch_bounds__(128)
     for (int i = 0; i < 4; ++i) largest = max(largest, magnitude(value[half][i]));
   }
   const QuantizedScale by = quantized_scale(warp_max(largest));
-  if (lane == 0) scale[int64_t{row} * groups + at] = by.scale;
+  if (lane == 0) scale[int64_t{at} * scale_stride + row] = by.scale;
   const int64_t inputs = int64_t{chunks} * 64;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     uint32_t bytes = 0;
-    int sum = 0;
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int number = quantized(value[half][i], by);
-      sum += number;
-      bytes |= (static_cast<uint32_t>(number) & 255u) << (8 * i);
-    }
-    // Groups of weights are those of 8 or 16 lanes.
-    for (int distance = 1; distance < group / 4; distance *= 2)
-      sum += __shfl_xor_sync(kAllLanes, sum, distance);
-    const int in_group = half * 128 + lane * 4;
-    const int64_t first = int64_t{at} * 256 + in_group;
+    for (int i = 0; i < 4; ++i)
+      bytes |= (static_cast<uint32_t>(quantized(value[half][i], by)) & 255u) << (8 * i);
+    const int64_t first = int64_t{at} * 256 + half * 128 + lane * 4;
     if (first < inputs) *reinterpret_cast<uint32_t*>(q + row * inputs + first) = bytes;
-    if (in_group % group == 0)
-      offset[((int64_t{row} * groups + at) * 256 + in_group) / group] = -zero_point * sum;
   }
 }
 

@@ -3,8 +3,7 @@
 // The sums are those of product.cu, one chain for each output, so the bits are the same. What differs is who
 // adds them: a warp keeps 16 outputs and all of the block's rows from the first input to the last, the
 // block's warps share the activations, which lie in shared memory one activation group (256 inputs) ahead,
-// and weights go straight from global memory to registers, each read once by the block. So a block reads rows
-// * inputs of activations for 16 kWarps outputs, where those of product.cu read as much for 16.
+// and weights go straight from global memory to registers, each read once by the block.
 
 #include "backend/cuda/kernels/product.cuh"
 
@@ -21,21 +20,17 @@ __device__ __forceinline__ void copy_async(void* to, const void* from, bool ther
 }
 
 // Rows of one activation group, as a block has them.
-template <Format kFormat, int kRows>
+template <int kRows>
 struct Stage {
-  static constexpr int kGroups = Packed<kFormat>::kOffsets;
-
   int8_t x[kRows][kGroupBytes];
-  int offset[kGroups][kRows];
   float scale[kRows];
 };
 
-template <Format kFormat, int kBlocks, int kWarps>
+template <Format kFormat, int kBlocks>
 struct Tile {
   using Pack = Packed<kFormat>;
   static constexpr int kRows = 8 * kBlocks;
-  static constexpr int kThreads = 32 * kWarps;
-  using Rows = Stage<kFormat, kRows>;
+  using Rows = Stage<kRows>;
 
   const QuantizedProduct& p;
   int tile, row0, groups;
@@ -52,60 +47,37 @@ struct Tile {
   __device__ void fill(Rows& to, int group) const {
     const int chunks = min(kChunksOfGroup, p.chunks - group * kChunksOfGroup);
     const int64_t stride = int64_t{p.chunks} * 64;
-    for (int i = threadIdx.x; i < kRows * chunks * 4; i += kThreads) {
+    for (int i = threadIdx.x; i < kRows * chunks * 4; i += blockDim.x) {
       const int row = i / (chunks * 4), byte = i % (chunks * 4) * 16;
       const bool there = at(row) < p.rows;
       const int8_t* const from = p.x + (there ? at(row) : 0) * stride + group * kGroupBytes + byte;
       copy_async(&to.x[row][swizzled(row, byte)], from, there);
     }
     asm volatile("cp.async.commit_group;" ::: "memory");
-    for (int i = threadIdx.x; i < kRows * chunks * Pack::kGroups; i += kThreads) {
-      const int row = i / (chunks * Pack::kGroups), own = i % (chunks * Pack::kGroups);
-      to.offset[own][row] = at(row) < p.rows ? p.offset[(at(row) * groups + group) * Rows::kGroups + own] : 0;
-    }
-    for (int row = threadIdx.x; row < kRows; row += kThreads)
-      to.scale[row] = at(row) < p.rows ? p.x_scale[at(row) * groups + group] : 0.0f;
+    for (int row = threadIdx.x; row < kRows; row += blockDim.x)
+      to.scale[row] = at(row) < p.rows ? p.x_scale[int64_t{group} * p.scale_stride + at(row)] : 0.0f;
   }
 
-  __device__ void load(uint4 (&words)[kChunksOfGroup][Pack::kWords], int group) const {
-    const auto* const weights =
-        static_cast<const uint4*>(p.w) + int64_t{tile} * p.chunks * Pack::kWords * 32 + lane();
-#pragma unroll
-    for (int c = 0; c < kChunksOfGroup; ++c) {
-      const int chunk = group * kChunksOfGroup + c;
-#pragma unroll
-      for (int w = 0; w < Pack::kWords; ++w) {
-        if (chunk < p.chunks) words[c][w] = load_once(weights + (chunk * Pack::kWords + w) * 32);
-      }
-    }
-  }
-
-  __device__ void multiply_chunk(const Rows& rows, const uint4 (&words)[Pack::kWords], int group, int c) {
+  __device__ void multiply_chunk(const Rows& rows, const GroupWeights<kFormat>& weights, int c) {
     int sum[kBlocks][4];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const bool begins = half == 0 || Pack::kGroups == 2;
-      const bool ends = half == 1 || Pack::kGroups == 2;
-      const int own = c * Pack::kGroups + (Pack::kGroups == 2 ? half : 0);
       uint32_t a[4];
-      operand<kFormat>(a, words, half);
+      operand<kFormat>(a, weights.words[c], half);
 #pragma unroll
       for (int block = 0; block < kBlocks; ++block) {
-        if (begins) {
-          sum[block][0] = sum[block][2] = rows.offset[own][block * 8 + pair()];
-          sum[block][1] = sum[block][3] = rows.offset[own][block * 8 + pair() + 1];
-        }
+        if (half == 0 || Pack::kGroups == 2) sum[block][0] = sum[block][1] = sum[block][2] = sum[block][3] = 0;
         const int row = block * 8 + lane() / 4;
         const uint2 b =
             *reinterpret_cast<const uint2*>(&rows.x[row][swizzled(row, c * 64 + half * 32 + lane() % 4 * 8)]);
         multiply(sum[block], a, b.x, b.y);
       }
-      if (ends) add(sum, group * Rows::kGroups + own);
+      if (half == 1 || Pack::kGroups == 2)
+        add(sum, weights.scales(c * Pack::kGroups + (Pack::kGroups == 2 ? half : 0)));
     }
   }
 
-  __device__ void add(const int (&sum)[kBlocks][4], int group) {
-    const TwoScales scale = scales_at<kFormat>(p, tile, group, lane() / 4);
+  __device__ void add(const int (&sum)[kBlocks][4], const TwoScales& scale) {
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
 #pragma unroll
@@ -116,13 +88,12 @@ struct Tile {
     }
   }
 
-  __device__ void multiply_group(const Rows& rows, const uint4 (&words)[kChunksOfGroup][Pack::kWords],
-                                 int group) {
+  __device__ void multiply_group(const Rows& rows, const GroupWeights<kFormat>& weights, int group) {
 #pragma unroll
     for (auto& block : part) block[0] = block[1] = block[2] = block[3] = 0.0f;
 #pragma unroll
     for (int c = 0; c < kChunksOfGroup; ++c) {
-      if (group * kChunksOfGroup + c < p.chunks) multiply_chunk(rows, words[c], group, c);
+      if (group * kChunksOfGroup + c < p.chunks) multiply_chunk(rows, weights, c);
     }
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
@@ -136,16 +107,16 @@ struct Tile {
   // Warps beyond the outputs take part in the copies alone.
   __device__ void run(Rows (&stages)[2]) {
     const bool works = tile * 16 < p.n;
-    uint4 words[kChunksOfGroup][Pack::kWords];
+    GroupWeights<kFormat> weights;
     fill(stages[0], 0);
 #pragma unroll
     for (auto& block : y) block[0] = block[1] = block[2] = block[3] = 0.0f;
     for (int group = 0; group < groups; ++group) {
-      if (works) load(words, group);
+      if (works) weights.load(p, tile, group, lane());
       asm volatile("cp.async.wait_group 0;" ::: "memory");
       __syncthreads();  // the stage is there, and nobody reads the other one any more
       if (group + 1 < groups) fill(stages[(group + 1) % 2], group + 1);
-      if (works) multiply_group(stages[group % 2], words, group);
+      if (works) multiply_group(stages[group % 2], weights, group);
     }
     if (works) store();
   }
@@ -166,32 +137,33 @@ struct Tile {
   }
 };
 
-template <Format kFormat, int kBlocks, int kWarps>
+template <Format kFormat, int kBlocks>
 __device__ void tile_product(QuantizedProduct& p) {
-  __shared__ __align__(16) Stage<kFormat, 8 * kBlocks> stages[2];
+  __shared__ __align__(16) Stage<8 * kBlocks> stages[2];
   const bool mixed = p.items != nullptr;
-  if (mixed && !take_item<kFormat>(p)) return;
-  Tile<kFormat, kBlocks, kWarps> tile{p,
-                                      static_cast<int>(blockIdx.x * kWarps + threadIdx.x / 32),
-                                      mixed ? 0 : static_cast<int>(blockIdx.y * 8 * kBlocks),
-                                      activation_groups(p),
-                                      {},
-                                      {}};
+  if (mixed && !take_item(p)) return;
+  Tile<kFormat, kBlocks> tile{p,
+                              static_cast<int>((blockIdx.x * blockDim.x + threadIdx.x) / 32),
+                              mixed ? 0 : static_cast<int>(blockIdx.y * 8 * kBlocks),
+                              activation_groups(p),
+                              {},
+                              {}};
   tile.run(stages);
 }
 
 }  // namespace
 
-// Grid: blocks of 16 kWarps outputs, blocks of 8 kBlocks rows; of experts items of no more rows than that.
+// Grid: blocks of 16 outputs a warp, of which there are `warps` at most; blocks of 8 kBlocks rows, or of
+// experts items of no more rows than that.
 #define LORIKEET_TILES(name, format, blocks, warps)                                     \
   extern "C" __global__ void __launch_bounds__(32 * (warps)) name(QuantizedProduct p) { \
-    tile_product<format, blocks, warps>(p);                                             \
+    tile_product<format, blocks>(p);                                                    \
   }
-LORIKEET_TILES(product_int8_rows32, Format::int8, 4, kTileWarps32)
+LORIKEET_TILES(product_int8_rows32, Format::int8, 4, kMostTileWarps32)
 LORIKEET_TILES(product_int8_rows64, Format::int8, 8, kTileWarps64)
-LORIKEET_TILES(product_int4_rows32, Format::int4, 4, kTileWarps32)
+LORIKEET_TILES(product_int4_rows32, Format::int4, 4, kMostTileWarps32)
 LORIKEET_TILES(product_int4_rows64, Format::int4, 8, kTileWarps64)
-LORIKEET_TILES(product_nf4_rows32, Format::nf4, 4, kTileWarps32)
+LORIKEET_TILES(product_nf4_rows32, Format::nf4, 4, kMostTileWarps32)
 LORIKEET_TILES(product_nf4_rows64, Format::nf4, 8, kTileWarps64)
 
 }  // namespace lorikeet::cuda
