@@ -17,6 +17,12 @@ namespace lorikeet::cuda {
   X(product_nf4_rows64, tiles)   \
   X(quantize_rows, product)      \
   X(dense_one, product)          \
+  X(dense_f32_row1, product)     \
+  X(dense_f16_row1, product)     \
+  X(dense_bf16_row1, product)    \
+  X(dense_f32_rows8, product)    \
+  X(dense_f16_rows8, product)    \
+  X(dense_bf16_rows8, product)   \
   X(dense_items, product)        \
   X(finish_items, product)       \
   X(dora_ratio, product)         \

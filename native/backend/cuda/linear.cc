@@ -89,6 +89,23 @@ void CudaBackend::quantized_product(const LinearCall& call, const float* bias, b
   }
 }
 
+namespace {
+
+struct DenseBlocks {
+  Kernel kernel;
+  int64_t rows, outputs;
+};
+
+DenseBlocks dense_blocks(Element type, int64_t rows) {
+  const bool one = rows == 1;
+  const Kernel kernel = type == Element::bf16  ? (one ? Kernel::dense_bf16_row1 : Kernel::dense_bf16_rows8)
+                        : type == Element::f16 ? (one ? Kernel::dense_f16_row1 : Kernel::dense_f16_rows8)
+                                               : (one ? Kernel::dense_f32_row1 : Kernel::dense_f32_rows8);
+  return {kernel, one ? 1 : kDenseRows, kDenseWarps * (one ? kDenseOutputs1 : kDenseOutputs8)};
+}
+
+}  // namespace
+
 void CudaBackend::base_product(const LinearCall& call, const float* bias, bool add) {
   const Matrix& w = call.map.weight.view;
   if (w.format != Format::none) return quantized_product(call, bias, add);
@@ -103,6 +120,11 @@ void CudaBackend::base_product(const LinearCall& call, const float* bias, bool a
   product.rows = static_cast<int32_t>(call.rows);
   product.type = w.type;
   product.add = add ? 1 : 0;
+  if (w.type != Element::int8 && w.k % kDenseInputs == 0 && dense_lanes(w.k) == 32) {
+    const auto [kernel, rows, outputs] = dense_blocks(w.type, call.rows);
+    device_->launch(kernel, {ceil_div(call.rows, rows), ceil_div(w.n, outputs)}, kDenseThreads, product);
+    return;
+  }
   const int64_t outputs = std::min(ceil_div(w.n, dense_outputs(w.k)), kMostOutputBlocks);
   device_->launch(Kernel::dense_one, {outputs, std::min(ceil_div(call.rows, kDenseRows), kMostBlocks)},
                   kThreads, product);

@@ -279,6 +279,8 @@ LORIKEET_ANYWHERE constexpr int dense_lanes(int64_t k) {
 LORIKEET_ANYWHERE constexpr int dense_outputs(int64_t k) {
   return kDenseWarps * (32 / dense_lanes(k));
 }
+// Outputs of a warp of dense products of long rows, of one row of activations and of eight.
+constexpr int kDenseOutputs1 = 4, kDenseOutputs8 = 8;
 // Tiles of 16 outputs of a block of quantized products of up to 8 rows.
 constexpr int kMostTiles8 = 8;
 // Warps of the blocks of quantized products of 32 and of 64 rows, each with 16 outputs.

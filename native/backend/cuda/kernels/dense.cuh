@@ -16,9 +16,9 @@ __device__ __forceinline__ void load_some(float (&value)[kDenseInputs], const T*
 #pragma unroll
   for (int i = 0; i < kDenseInputs; ++i) value[i] = i < count ? element(from, i) : 0.0f;
 }
-__device__ __forceinline__ void load_whole(float (&value)[kDenseInputs], const float* from) {
-  const float4 low = reinterpret_cast<const float4*>(from)[0],
-               high = reinterpret_cast<const float4*>(from)[1];
+__device__ __forceinline__ void load_whole(float (&value)[kDenseInputs], const float4* first,
+                                           const float4* second) {
+  const float4 low = *first, high = *second;
   value[0] = low.x;
   value[1] = low.y;
   value[2] = low.z;
@@ -27,6 +27,9 @@ __device__ __forceinline__ void load_whole(float (&value)[kDenseInputs], const f
   value[5] = high.y;
   value[6] = high.z;
   value[7] = high.w;
+}
+__device__ __forceinline__ void load_whole(float (&value)[kDenseInputs], const float* from) {
+  load_whole(value, reinterpret_cast<const float4*>(from), reinterpret_cast<const float4*>(from) + 1);
 }
 template <class T>
 __device__ __forceinline__ void load_whole(float (&value)[kDenseInputs], const T* from) {

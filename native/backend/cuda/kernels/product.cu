@@ -13,7 +13,7 @@
 // adds the parts up in order. (Learned from Marlin, Frantar et al. 2024: weights packed in the order of the
 // fragments, read straight from global memory.) More rows: tiles.cu.
 
-#include "backend/cuda/kernels/dense.cuh"
+#include "backend/cuda/kernels/dense_rows.cuh"
 #include "backend/cuda/kernels/product.cuh"
 
 namespace lorikeet::cuda {
@@ -203,6 +203,18 @@ extern "C" __global__ void __launch_bounds__(128)
 extern "C" __global__ void __launch_bounds__(kDenseThreads) dense_one(DenseProduct p) {
   dense<false>(p);
 }
+
+// Of long rows (dense_rows.cuh). Grid: blocks of rows, blocks of kDenseWarps times as many outputs.
+#define LORIKEET_DENSE(name, type, outputs, rows, steps, blocks)                             \
+  extern "C" __global__ void __launch_bounds__(kDenseThreads, blocks) name(DenseProduct p) { \
+    dense_rows<type, outputs, rows, steps>(p);                                               \
+  }
+LORIKEET_DENSE(dense_f32_row1, float, kDenseOutputs1, 1, 8, 2)
+LORIKEET_DENSE(dense_f16_row1, __half, kDenseOutputs1, 1, 8, 2)
+LORIKEET_DENSE(dense_bf16_row1, __nv_bfloat16, kDenseOutputs1, 1, 8, 2)
+LORIKEET_DENSE(dense_f32_rows8, float, kDenseOutputs8, 8, 1, 1)
+LORIKEET_DENSE(dense_f16_rows8, __half, kDenseOutputs8, 8, 1, 1)
+LORIKEET_DENSE(dense_bf16_rows8, __nv_bfloat16, kDenseOutputs8, 8, 1, 1)
 
 // Of several adapters at once: what each row's own adapter wants, and rows of none are in no item. Grid: as
 // above, and items.

@@ -5,19 +5,13 @@
 // block's warps share the activations, which lie in shared memory one activation group (256 inputs) ahead,
 // and weights go straight from global memory to registers, each read once by the block.
 
+#include "backend/cuda/kernels/async_copy.cuh"
 #include "backend/cuda/kernels/product.cuh"
 
 namespace lorikeet::cuda {
 namespace {
 
 constexpr int kGroupBytes = 256;  // of a row's activations in one group
-
-__device__ __forceinline__ void copy_async(void* to, const void* from, bool there) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-               :
-               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(to))), "l"(from), "r"(there ? 16 : 0)
-               : "memory");
-}
 
 // Rows of one activation group, as a block has them.
 template <int kRows>
@@ -53,7 +47,7 @@ struct Tile {
       const int8_t* const from = p.x + (there ? at(row) : 0) * stride + group * kGroupBytes + byte;
       copy_async(&to.x[row][swizzled(row, byte)], from, there);
     }
-    asm volatile("cp.async.commit_group;" ::: "memory");
+    commit_copies();
     for (int row = threadIdx.x; row < kRows; row += blockDim.x)
       to.scale[row] = at(row) < p.rows ? p.x_scale[int64_t{group} * p.scale_stride + at(row)] : 0.0f;
   }
@@ -113,7 +107,7 @@ struct Tile {
     for (auto& block : y) block[0] = block[1] = block[2] = block[3] = 0.0f;
     for (int group = 0; group < groups; ++group) {
       if (works) weights.load(p, tile, group, lane());
-      asm volatile("cp.async.wait_group 0;" ::: "memory");
+      wait_for_copies();
       __syncthreads();  // the stage is there, and nobody reads the other one any more
       if (group + 1 < groups) fill(stages[(group + 1) % 2], group + 1);
       if (works) multiply_group(stages[group % 2], weights, group);
