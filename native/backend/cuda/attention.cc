@@ -103,7 +103,7 @@ void CudaBackend::attention(TensorView out, TensorView qkv, const KvCache& kv, i
     return int64_t{(own + tile.rows - 1) / kSplitPositions - first / kSplitPositions + 1};
   };
   // As many tiles at a time as the splits' memory holds, which changes no sum.
-  const int64_t split_floats = int64_t{desc.q_heads} * (desc.head_dim + 2);
+  const int64_t split_floats = partial_floats(desc.q_heads, desc.head_dim);
   for (size_t tile = 0, end = 0; tile < tiles_.size(); tile = end) {
     int64_t splits = 0, rows = 0;
     for (end = tile; end < tiles_.size(); ++end) {

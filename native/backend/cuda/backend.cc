@@ -104,7 +104,7 @@ Status CudaBackend::reserve_scratch() {
   const auto filled = [](int64_t inputs) { return (inputs + 255) / 256 * 256; };
   const int64_t rows = limits_.rows, inputs = filled(shape_.widest_input);
   const int64_t splits = limits_.context / kSplitPositions + 2;
-  const int64_t row_floats = splits * shape_.q_heads * (shape_.head_dim + 2);
+  const int64_t row_floats = splits * partial_floats(shape_.q_heads, shape_.head_dim);
   const int64_t tile_floats = row_floats * std::min<int64_t>(rows, kTileRows);
   const auto most = static_cast<int64_t>(kPartialBytes / sizeof(float));
   partial_floats_ = std::max(tile_floats, std::min(row_floats * rows, most));

@@ -136,7 +136,7 @@ struct RowTile {
 struct AttentionArguments {
   float* out = nullptr;        // [rows, q_heads head_dim]
   const float* qkv = nullptr;  // [rows, qkv_stride]
-  float* partial = nullptr;    // [rows of the launch][splits][q_heads][head_dim + 2]
+  float* partial = nullptr;    // [rows of the launch][splits][partial_floats]
   const int32_t* position = nullptr;
   const int32_t* sequence = nullptr;    // of each row
   const int32_t* page_table = nullptr;  // [sequences, page_stride]
@@ -264,6 +264,10 @@ constexpr uint32_t kNf4Bytes[4] = {0xd4c5b290u, 0x00f6ebe0u, 0x261c1209u, 0x7051
 
 // Positions of one split of attention: splits begin at its multiples, whatever the batch.
 constexpr int kSplitPositions = 128;
+// What a split of a row gives: two numbers of each head, then its values; filled up to whole sectors.
+LORIKEET_ANYWHERE constexpr int64_t partial_floats(int64_t q_heads, int64_t head_dim) {
+  return (q_heads * (head_dim + 2) + 7) / 8 * 8;
+}
 // Rows of a prompt that a block of attention takes together, and queries (rows times heads) at a time.
 constexpr int kTileRows = 8;
 constexpr int kSplitQueries = 32;

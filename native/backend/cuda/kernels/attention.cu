@@ -38,23 +38,30 @@ __device__ __forceinline__ CacheAddress cache_address(const CacheArguments& cach
 // One warp writes one vector.
 __device__ void store_vector(const CacheArguments& cache, const CacheAddress& to, const float* from) {
   const int lane = threadIdx.x % 32;
-  if (cache.type == Element::int8) {
-    uint32_t largest = 0;
-    for (int d = lane; d < cache.head_dim; d += 32) largest = max(largest, magnitude(from[d]));
-    const QuantizedScale by = quantized_scale(warp_max(largest));
-    for (int d = lane; d < cache.head_dim; d += 32) {
-      reinterpret_cast<int8_t*>(to.vector)[d] = static_cast<int8_t>(quantized(from[d], by));
-    }
-    if (lane == 0) *to.scale = by.scale;
-    return;
+  float value[kLaneDims];
+  uint32_t largest = 0;
+#pragma unroll
+  for (int i = 0; i < kLaneDims; ++i) {
+    value[i] = lane + 32 * i < cache.head_dim ? from[lane + 32 * i] : 0.0f;
+    largest = max(largest, magnitude(value[i]));
   }
-  for (int d = lane; d < cache.head_dim; d += 32) {
-    if (cache.type == Element::f32) {
-      reinterpret_cast<float*>(to.vector)[d] = from[d];
+  QuantizedScale by{};
+  if (cache.type == Element::int8) {
+    by = quantized_scale(warp_max(largest));
+    if (lane == 0) *to.scale = by.scale;
+  }
+#pragma unroll
+  for (int i = 0; i < kLaneDims; ++i) {
+    const int d = lane + 32 * i;
+    if (d >= cache.head_dim) continue;
+    if (cache.type == Element::int8) {
+      reinterpret_cast<int8_t*>(to.vector)[d] = static_cast<int8_t>(quantized(value[i], by));
+    } else if (cache.type == Element::f32) {
+      reinterpret_cast<float*>(to.vector)[d] = value[i];
     } else if (cache.type == Element::f16) {
-      reinterpret_cast<__half*>(to.vector)[d] = __float2half_rn(from[d]);
+      reinterpret_cast<__half*>(to.vector)[d] = __float2half_rn(value[i]);
     } else {
-      reinterpret_cast<__nv_bfloat16*>(to.vector)[d] = __float2bfloat16_rn(from[d]);
+      reinterpret_cast<__nv_bfloat16*>(to.vector)[d] = __float2bfloat16_rn(value[i]);
     }
   }
 }
@@ -93,13 +100,16 @@ __device__ __forceinline__ Turn turn(float angle) {
 
 // The angle is a float32 product, as in Transformers: at long positions that rounding is visible.
 __device__ void rotate_heads(float* x, int heads, const RopeArguments& p, int position) {
-  const int head_dim = p.cache.head_dim;
+  __shared__ Turn turns[32 * kLaneDims / 2];  // the same of all heads
+  for (int i = threadIdx.x; i < p.pairs; i += kThreads) {
+    const Turn by = turn(__fmul_rn(static_cast<float>(position), p.inv_freq[i]));
+    turns[i] = {__fmul_rn(by.sine, p.attention_factor), __fmul_rn(by.cosine, p.attention_factor)};
+  }
+  __syncthreads();
   for (int at = threadIdx.x; at < heads * p.pairs; at += kThreads) {
     const int i = at % p.pairs;
-    float* const head = x + int64_t{at / p.pairs} * head_dim;
-    const Turn by = turn(__fmul_rn(static_cast<float>(position), p.inv_freq[i]));
-    const float sine = __fmul_rn(by.sine, p.attention_factor);
-    const float cosine = __fmul_rn(by.cosine, p.attention_factor);
+    float* const head = x + int64_t{at / p.pairs} * p.cache.head_dim;
+    const auto [sine, cosine] = turns[i];
     float& low = head[p.interleaved != 0 ? 2 * i : i];
     float& high = head[p.interleaved != 0 ? 2 * i + 1 : i + p.pairs];
     const float a = low, b = high;
@@ -156,6 +166,16 @@ namespace {
 struct Seen {
   int begin, end, last;  // last: its own position
 };
+
+// What a split gives of a query: its maximum and sum, and its sum of values [head_dim].
+struct Partial {
+  float *stat, *value;
+};
+__device__ __forceinline__ Partial partial_of(const AttentionArguments& p, int64_t row, int split, int head) {
+  const int head_dim = p.cache.head_dim;
+  float* const all = p.partial + (row * p.splits + split) * partial_floats(p.q_heads, head_dim);
+  return {all + head * 2, all + p.q_heads * 2 + int64_t{head} * head_dim};
+}
 
 template <class T>
 struct Split {
@@ -241,7 +261,7 @@ struct Split {
     return p.softcap > 0.0f ? __fmul_rn(p.softcap, tanhf(__fdiv_rn(sum, p.softcap))) : sum;
   }
 
-  // The scores' exponentials; of each query to [2] [2] = their maximum and sum. A warp takes every kWarps-th
+  // The scores' exponentials; of each query their maximum and sum. A warp takes every kWarps-th
   // query. NaN shows: it is left out of the maximum, not of the sum.
   template <class Place>
   __device__ void soften(int heads, Place&& place) {
@@ -262,14 +282,14 @@ struct Split {
       }
       total = warp_sum(total);
       if (lane == 0 && own_seen.begin < own_seen.end) {
-        float* const to = place(at / heads, at % heads);
-        to[0] = top;
-        to[1] = total;
+        const Partial to = place(at / heads, at % heads);
+        to.stat[0] = top;
+        to.stat[1] = total;
       }
     }
   }
 
-  // Of each query to [2 + head_dim]: the values' sums in ascending positions. A thread has a dimension of
+  // Of each query the values' sums in ascending positions. A thread has a dimension of
   // some queries at a time.
   template <class Place>
   __device__ void add_values(int heads, Place&& place) {
@@ -298,7 +318,7 @@ struct Split {
       for (int n = 0; n < kQueriesAtOnce; ++n) {
         const int at = first + n;
         if (at >= queries || seen[at / heads].begin >= seen[at / heads].end) continue;
-        place(at / heads, at % heads)[2 + d] = sum[n];
+        place(at / heads, at % heads).value[d] = sum[n];
       }
     }
   }
@@ -328,14 +348,11 @@ __device__ void attend_split(const AttentionArguments& p) {
                  seen, weight, key,       key_scale, value_scale, some};
   split.find_keys();
   const int group = p.q_heads / p.cache.kv_heads, at_once = kSplitQueries / tile.rows;
-  const int64_t stride = p.cache.head_dim + 2;
   for (int head = 0; head < group; head += at_once) {
     const int heads = min(at_once, group - head);
     const auto place = [&](int row, int own_head) {
       const int split_of_row = number - first_seen(first_last + row) / kSplitPositions;
-      const int64_t at =
-          (int64_t{row0 - p.row0 + row} * p.splits + split_of_row) * p.q_heads + kv_head * group;
-      return p.partial + (at + head + own_head) * stride;
+      return partial_of(p, row0 - p.row0 + row, split_of_row, kv_head * group + head + own_head);
     };
     __syncthreads();
     split.score(kv_head * group + head, heads);
@@ -368,25 +385,41 @@ extern "C" __global__ void __launch_bounds__(kThreads) merge_splits(AttentionArg
   const int last = p.position[row];
   const int first = p.window > 0 ? max(0, last - p.window + 1) : 0;
   const int splits = last / kSplitPositions - first / kSplitPositions + 1;
-  const int64_t stride = head_dim + 2, step = p.q_heads * stride;
-  const float* const from = p.partial + (int64_t{blockIdx.y} * p.splits * p.q_heads + head) * stride;
+  const int64_t step = partial_floats(p.q_heads, head_dim);
+  const Partial from = partial_of(p, blockIdx.y, 0, head);
+  __shared__ float2 stat[kThreads];  // of splits from `base` on
+  const auto take = [&](int base) {
+    __syncthreads();
+    const int s = base + threadIdx.x;
+    if (s < splits) stat[threadIdx.x] = *reinterpret_cast<const float2*>(from.stat + s * step);
+    __syncthreads();
+  };
   const float sink = p.sinks != nullptr ? p.sinks[head] : -INFINITY;
   float top = sink;
-  for (int s = 0; s < splits; ++s) top = fmaxf(top, from[s * step]);
-  float total = p.sinks != nullptr ? expf(__fsub_rn(sink, top)) : 0.0f;
-  for (int s = 0; s < splits; ++s) {
-    const float own = from[s * step];
-    const float factor = own == -INFINITY ? 0.0f : expf(__fsub_rn(own, top));
-    total = __fmaf_rn(factor, from[s * step + 1], total);
+  for (int base = 0; base < splits; base += kThreads) {
+    take(base);
+    for (int s = 0; s < kThreads && base + s < splits; ++s) top = fmaxf(top, stat[s].x);
   }
-  for (int d = threadIdx.x; d < head_dim; d += kThreads) {
-    float sum = 0.0f;
-    for (int s = 0; s < splits; ++s) {
-      const float own = from[s * step];
-      const float factor = own == -INFINITY ? 0.0f : expf(__fsub_rn(own, top));
-      sum = __fmaf_rn(factor, from[s * step + 2 + d], sum);
+  float total = p.sinks != nullptr ? expf(__fsub_rn(sink, top)) : 0.0f;
+  constexpr int kOwn = 32 * kLaneDims / kThreads;  // dimensions of a thread
+  float sum[kOwn] = {};
+  for (int base = 0; base < splits; base += kThreads) {
+    if (splits > kThreads) take(base);
+    for (int s = 0; s < kThreads && base + s < splits; ++s) {
+      const float2 own = stat[s];
+      const float factor = own.x == -INFINITY ? 0.0f : expf(__fsub_rn(own.x, top));
+      total = __fmaf_rn(factor, own.y, total);
+#pragma unroll
+      for (int i = 0; i < kOwn; ++i) {
+        const int d = threadIdx.x + i * kThreads;
+        if (d < head_dim) sum[i] = __fmaf_rn(factor, from.value[(base + s) * step + d], sum[i]);
+      }
     }
-    p.out[(int64_t{row} * p.q_heads + head) * head_dim + d] = __fdiv_rn(sum, total);
+  }
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    const int d = threadIdx.x + i * kThreads;
+    if (d < head_dim) p.out[(int64_t{row} * p.q_heads + head) * head_dim + d] = __fdiv_rn(sum[i], total);
   }
 }
 

@@ -72,16 +72,21 @@ extern "C" __global__ void __launch_bounds__(256)
     ratio[h] = squares > 0.0f ? __fdiv_rn(magnitudes[h], __fsqrt_rn(squares)) : __uint_as_float(0x7fc00000u);
 }
 
+// Values of a group that stay in shared memory between the sum over them and its use.
+constexpr int kKeptWidth = 8192;
+
 // Grid: groups of a row, rows. y may be x; `residual` null: none.
 extern "C" __global__ void __launch_bounds__(kNormThreads)
     norm_rows(float* y, const float* x, float* residual, NormArguments norm) {
+  __shared__ float kept[kKeptWidth];
   const int64_t at = (int64_t{blockIdx.y} * norm.copies + blockIdx.x) * norm.width;
-  const float* from = x + at;
-  if (residual != nullptr) {
-    for (int64_t i = threadIdx.x; i < norm.width; i += kNormThreads) {
-      residual[at + i] = __fadd_rn(residual[at + i], x[at + i]);
-    }
-    from = residual + at;
+  const bool keeps = norm.width <= kKeptWidth;
+  const float* from = keeps ? kept : residual != nullptr ? residual + at : x + at;
+  // Each thread reads again what it wrote itself.
+  for (int64_t i = threadIdx.x; i < norm.width; i += kNormThreads) {
+    float value = x[at + i];
+    if (residual != nullptr) residual[at + i] = value = __fadd_rn(residual[at + i], value);
+    if (keeps) kept[i] = value;
   }
   const int64_t group = blockIdx.x * norm.width;
   normalize(y + at, from, norm.gain + group, norm.bias == nullptr ? nullptr : norm.bias + group, norm);
