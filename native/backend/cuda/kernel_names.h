@@ -24,6 +24,7 @@ namespace lorikeet::cuda {
   X(dense_f16_rows8, product)    \
   X(dense_bf16_rows8, product)   \
   X(dense_items, product)        \
+  X(dense_items_row1, product)   \
   X(finish_items, product)       \
   X(dora_ratio, product)         \
   X(embed_rows, rows)            \

@@ -15,6 +15,7 @@ constexpr int kThreads = 256;
 constexpr int64_t kDenseRows = 8;
 constexpr int64_t kMostOutputBlocks = 4096;
 constexpr int64_t kMostRowBlocks = 64;  // of an item: longer ones go round
+constexpr int64_t kEnoughBlocks = 256;
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -44,7 +45,8 @@ ProductBlocks product_blocks(Format format, int64_t rows, int64_t outputs, int64
     while (most > least && ceil_div(outputs, 16 * most) * times < kLeastBlocks) most /= 2;
     return most;
   };
-  if (rows <= kFewRows) return {own.rows8, 8, 16 * tiles(rows <= kVeryFewRows ? 2 : kMostTiles8, 1), kThreads};
+  if (rows <= kFewRows)
+    return {own.rows8, 8, 16 * tiles(rows <= kVeryFewRows ? 2 : kMostTiles8, 1), kThreads};
   if (rows > kSomeRows) return {own.rows64, 64, 16 * kTileWarps64, 32 * kTileWarps64};
   const int64_t warps = tiles(kMostTileWarps32, 4);
   return {own.rows32, 32, 16 * warps, static_cast<int>(32 * warps)};
@@ -120,7 +122,7 @@ void CudaBackend::base_product(const LinearCall& call, const float* bias, bool a
   product.rows = static_cast<int32_t>(call.rows);
   product.type = w.type;
   product.add = add ? 1 : 0;
-  if (w.type != Element::int8 && w.k % kDenseInputs == 0 && dense_lanes(w.k) == 32) {
+  if (w.type != Element::int8 && dense_is_long(w.k)) {
     const auto [kernel, rows, outputs] = dense_blocks(w.type, call.rows);
     device_->launch(kernel, {ceil_div(call.rows, rows), ceil_div(w.n, outputs)}, kDenseThreads, product);
     return;
@@ -143,6 +145,11 @@ void for_parts(std::span<const LinearSegment> segments, Body&& body) {
   }
 }
 
+// For loads of 16 bytes.
+bool is_aligned(const void* address) {
+  return reinterpret_cast<uintptr_t>(address) % 16 == 0;
+}
+
 bool changes_anything(std::span<const LinearSegment> segments) {
   bool any = false;
   for_parts(segments, [&](const auto&, size_t, const auto&) { any = true; });
@@ -158,18 +165,29 @@ void CudaBackend::launch_products(const LinearCall& call, Make&& make) {
       buffer_.open<DenseProduct>(*device_, call.segments.size() * call.map.parts.size());
   if (room.empty()) return fail(Error{"a step failed: it has more segments than were reserved"});
   size_t count = 0;
-  int64_t blocks = 0, rows = 0;
+  int64_t blocks = 0, outputs = 0, rows = 0;
+  bool all_long = true;
   for_parts(call.segments,
             [&](const LinearSegment& segment, size_t part, const CudaAdapterLinear::Part& own) {
               DenseProduct product;
               product.rows = segment.rows;
               if (!make(product, segment, call.map.parts[part], own)) return;
               blocks = std::max(blocks, ceil_div(product.n, dense_outputs(product.k)));
+              outputs = std::max<int64_t>(outputs, product.n);
               rows = std::max<int64_t>(rows, product.rows);
+              all_long &= dense_is_long(product.k) && is_aligned(product.x) && is_aligned(product.w);
               room[count++] = product;
             });
   if (count == 0) return;
   const DenseProduct* const sent = buffer_.send(*device_, std::span<const DenseProduct>(room.first(count)));
+  if (rows == 1 && all_long) {
+    device_->launch(Kernel::dense_items_row1,
+                    {1, ceil_div(outputs, kDenseWarps * kDenseOutputsOfItem), static_cast<int64_t>(count)},
+                    kThreads, sent);
+    return;
+  }
+  // Blocks go round where there are enough of them: each has to read its item first.
+  if (blocks * static_cast<int64_t>(count) >= 4 * kEnoughBlocks) blocks = ceil_div(blocks, 4);
   device_->launch(Kernel::dense_items,
                   {std::min(blocks, kMostOutputBlocks), std::min(ceil_div(rows, kDenseRows), kMostRowBlocks),
                    static_cast<int64_t>(count)},

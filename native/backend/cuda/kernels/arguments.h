@@ -243,8 +243,8 @@ struct QuantizedProduct {
   float* y = nullptr;
   const void* w = nullptr;
   const uint16_t* scale = nullptr;
-  const float* bias = nullptr;  // [n] or null
-  const int8_t* x = nullptr;    // [rows, 64 chunks]
+  const float* bias = nullptr;     // [n] or null
+  const int8_t* x = nullptr;       // [rows, 64 chunks]
   const float* x_scale = nullptr;  // [groups of 256, scale_stride]
   int64_t y_stride = 0;
   const ExpertMap* experts = nullptr;  // of experts: w, scale and bias are those of each item's
@@ -280,11 +280,15 @@ LORIKEET_ANYWHERE constexpr int dense_lanes(int64_t k) {
   while (lanes < 32 && lanes * kDenseInputs < k) lanes *= 2;
   return lanes;
 }
+// Whether all lanes of a warp share an output, and rows of weights can be read eight inputs at a time.
+LORIKEET_ANYWHERE constexpr bool dense_is_long(int64_t k) {
+  return dense_lanes(k) == 32 && k % kDenseInputs == 0;
+}
 LORIKEET_ANYWHERE constexpr int dense_outputs(int64_t k) {
   return kDenseWarps * (32 / dense_lanes(k));
 }
-// Outputs of a warp of dense products of long rows, of one row of activations and of eight.
-constexpr int kDenseOutputs1 = 4, kDenseOutputs8 = 8;
+// Outputs of a warp of dense products of long rows: of one row of activations, of eight, of an adapter's row.
+constexpr int kDenseOutputs1 = 4, kDenseOutputs8 = 8, kDenseOutputsOfItem = 2;
 // Tiles of 16 outputs of a block of quantized products of up to 8 rows.
 constexpr int kMostTiles8 = 8;
 // Warps of the blocks of quantized products of 32 and of 64 rows, each with 16 outputs.

@@ -1,7 +1,7 @@
-// Dense products of long, aligned rows of weights: those of dense.cuh to the bit, since each output's sum is
-// made by the lanes in the same order, with fewer reads. A warp has kOutputs outputs of kRows rows, so that
-// its registers hold what 8 inputs a lane of each need; the block's rows of activations pass through shared
-// memory, kSteps times 256 inputs ahead, and each weight is read once by the block.
+// Dense products of long, aligned rows of weights (dense_is_long): those of dense.cuh to the bit, since each
+// output's sum is made by the lanes in the same order, with fewer reads. A warp has kOutputs outputs of kRows
+// rows, so that its registers hold what 8 inputs a lane of each need; the block's rows of activations pass
+// through shared memory, kSteps times 256 inputs ahead, and each weight is read once by the block.
 #pragma once
 
 #include "backend/cuda/kernels/async_copy.cuh"
@@ -11,11 +11,14 @@ namespace lorikeet::cuda {
 
 constexpr int kStepInputs = 32 * kDenseInputs;  // of a warp
 
+// A lane's eight inputs are two words of 16 bytes, and all first words lie before all second ones, so that no
+// two lanes meet in a bank.
+template <int kRows, int kSteps>
+using DenseStage = float4[kRows][kSteps][2][32];
+
 template <class T, int kOutputs, int kRows, int kSteps>
 struct DenseRows {
-  // A lane's eight inputs are two words of 16 bytes, and all first words lie before all second ones, so that
-  // no two lanes meet in a bank.
-  using Stage = float4[kRows][kSteps][2][32];
+  using Stage = DenseStage<kRows, kSteps>;
   static constexpr int kSpan = kSteps * kStepInputs;
 
   const DenseProduct& p;
@@ -36,7 +39,7 @@ struct DenseRows {
     commit_copies();
   }
 
-  __device__ void multiply_step(const float4 (&x)[kRows][kSteps][2][32], int step, int64_t begin) {
+  __device__ void multiply_step(const Stage& x, int step, int64_t begin) {
     const int64_t input = begin + step * kStepInputs + lane() * kDenseInputs;
     if (input >= p.k) return;
     float weight[kOutputs][kDenseInputs];
@@ -71,7 +74,7 @@ struct DenseRows {
       __syncthreads();  // the stage is there, and nobody reads the other one any more
       if (begin + kSpan < p.k) fill(stages[at ^ 1], begin + kSpan);
 #pragma unroll 1
-      for (int step = 0; step < kSteps; ++step) multiply_step(stages[at], step, begin);
+      for (int step = 0; step < kSteps && first < p.n; ++step) multiply_step(stages[at], step, begin);
     }
     store();
   }
@@ -89,12 +92,16 @@ struct DenseRows {
       }
     }
     const int n = first + lane() % kOutputs;
+    if (n >= p.n) return;
+    const float factor = p.factor != nullptr ? __fmul_rn(p.scale, p.factor[n]) : p.scale;
+    const int column = p.index != nullptr ? p.index[n] : n;
 #pragma unroll
     for (int i = 0; i < (kRows + kTogether - 1) / kTogether; ++i) {
       const int row = i * kTogether + lane() / kOutputs;
-      if (row >= rows || n >= p.n) continue;
-      const float value = p.bias != nullptr ? __fadd_rn(own[i], p.bias[n]) : own[i];
-      float& to = p.y[(row0 + row) * p.y_stride + n];
+      if (row >= rows) continue;
+      float value = __fmul_rn(own[i], factor);
+      if (p.bias != nullptr) value = __fadd_rn(value, p.bias[n]);
+      float& to = p.y[(row0 + row) * p.y_stride + column];
       to = p.add != 0 ? __fadd_rn(to, value) : value;
     }
   }
@@ -103,13 +110,11 @@ struct DenseRows {
 // A block takes rows from kRows blockIdx.x and outputs from kDenseWarps kOutputs blockIdx.y on: blocks that
 // run together have their weights in common.
 template <class T, int kOutputs, int kRows, int kSteps>
-__device__ void dense_rows(const DenseProduct& p) {
-  using Rows = DenseRows<T, kOutputs, kRows, kSteps>;
-  __shared__ typename Rows::Stage stages[2];
+__device__ void dense_rows(const DenseProduct& p, DenseStage<kRows, kSteps> (&stages)[2]) {
   const int row0 = blockIdx.x * kRows;
   const int first = (blockIdx.y * kDenseWarps + threadIdx.x / 32) * kOutputs;
-  Rows rows{p, row0, min(kRows, p.rows - row0), first, {}};
-  rows.run(stages);
+  DenseRows<T, kOutputs, kRows, kSteps> block{p, row0, min(kRows, p.rows - row0), first, {}};
+  block.run(stages);
 }
 
 }  // namespace lorikeet::cuda

@@ -79,7 +79,8 @@ __device__ __forceinline__ float quantized_weight(const Matrix& m, int64_t n, in
   const auto* const bytes = static_cast<const uint8_t*>(m.w);
   int q;
   if (m.format == Format::int8) {
-    q = static_cast<int8_t>(bytes[((at * 2 + half) * 32 + lane) * 16 + eighth / 4 * 8 + high * 4 + eighth % 4]);
+    q = static_cast<int8_t>(
+        bytes[((at * 2 + half) * 32 + lane) * 16 + eighth / 4 * 8 + high * 4 + eighth % 4]);
   } else if (m.format == Format::int4) {
     const int both = bytes[(at * 32 + lane) * 16 + half * 8 + eighth];
     q = (high == 0 ? both & 15 : both >> 4) - 8;

@@ -43,15 +43,15 @@ struct Share {
   }
 
   // One tile's part of the group to [8 rows] at a distance of `stride`.
-  __device__ void multiply_tile(const GroupWeights<kFormat>& weights, int group, float* to, int stride) const {
+  __device__ void multiply_tile(const GroupWeights<kFormat>& weights, int group, float* to,
+                                int stride) const {
     float part[4] = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
     for (int c = 0; c < kChunksOfGroup; ++c) {
       if (group * kChunksOfGroup + c < p.chunks) multiply_chunk(part, weights, c);
     }
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
-      to[(lane % 4 * 2 + i % 2) * stride + lane / 4 + (i < 2 ? 0 : 8)] = part[i];
+    for (int i = 0; i < 4; ++i) to[(lane % 4 * 2 + i % 2) * stride + lane / 4 + (i < 2 ? 0 : 8)] = part[i];
   }
 
   __device__ void multiply_chunk(float (&part)[4], const GroupWeights<kFormat>& weights, int c) const {
@@ -207,7 +207,8 @@ extern "C" __global__ void __launch_bounds__(kDenseThreads) dense_one(DenseProdu
 // Of long rows (dense_rows.cuh). Grid: blocks of rows, blocks of kDenseWarps times as many outputs.
 #define LORIKEET_DENSE(name, type, outputs, rows, steps, blocks)                             \
   extern "C" __global__ void __launch_bounds__(kDenseThreads, blocks) name(DenseProduct p) { \
-    dense_rows<type, outputs, rows, steps>(p);                                               \
+    __shared__ DenseStage<rows, steps> stages[2];                                            \
+    dense_rows<type, outputs, rows, steps>(p, stages);                                       \
   }
 LORIKEET_DENSE(dense_f32_row1, float, kDenseOutputs1, 1, 8, 2)
 LORIKEET_DENSE(dense_f16_row1, __half, kDenseOutputs1, 1, 8, 2)
@@ -221,6 +222,24 @@ LORIKEET_DENSE(dense_bf16_rows8, __nv_bfloat16, kDenseOutputs8, 8, 1, 1)
 extern "C" __global__ void __launch_bounds__(kDenseThreads, 2) dense_items(const DenseProduct* items) {
   const DenseProduct p = items[blockIdx.z];
   dense<false>(p);
+}
+
+// The same of items of one row each, all with long rows of weights (dense_rows.cuh). Grid: 1, blocks of
+// outputs, items.
+extern "C" __global__ void __launch_bounds__(kDenseThreads, 2) dense_items_row1(const DenseProduct* items) {
+  __shared__ DenseStage<1, 8> stages[2];
+  const DenseProduct p = items[blockIdx.z];
+  if (blockIdx.y * kDenseWarps * kDenseOutputsOfItem >= p.n) return;
+  switch (p.type) {
+    case Element::f16:
+      return dense_rows<__half, kDenseOutputsOfItem, 1, 8>(p, stages);
+    case Element::bf16:
+      return dense_rows<__nv_bfloat16, kDenseOutputsOfItem, 1, 8>(p, stages);
+    case Element::int8:
+      return dense_rows<int8_t, kDenseOutputsOfItem, 1, 8>(p, stages);
+    default:
+      return dense_rows<float, kDenseOutputsOfItem, 1, 8>(p, stages);
+  }
 }
 
 // Grid: outputs / 256, rows, items.

@@ -60,7 +60,8 @@ struct Tile {
       operand<kFormat>(a, weights.words[c], half);
 #pragma unroll
       for (int block = 0; block < kBlocks; ++block) {
-        if (half == 0 || Pack::kGroups == 2) sum[block][0] = sum[block][1] = sum[block][2] = sum[block][3] = 0;
+        if (half == 0 || Pack::kGroups == 2)
+          sum[block][0] = sum[block][1] = sum[block][2] = sum[block][3] = 0;
         const int row = block * 8 + lane() / 4;
         const uint2 b =
             *reinterpret_cast<const uint2*>(&rows.x[row][swizzled(row, c * 64 + half * 32 + lane() % 4 * 8)]);
