@@ -2,32 +2,21 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { GenerateRequest } from '#contracts/engine-protocol.js';
 import { inspectModel, openModel } from '#native-engine/load.js';
 import type { KvDtype } from '#native-engine/native.js';
 import { eagerDrafts } from '../support/eager-drafts.js';
-import { generateRequest } from '../support/generate-request.js';
 import { loadGolden } from '../support/golden.js';
+import { type Answer, answers, answerTo, expectOnePass, requestOf } from '../support/one-pass.js';
 import { ParityFixture, type ParityFixtureOptions } from '../support/parity-fixture.js';
-import { StepDriver } from '../support/step-driver.js';
 
 /*
  * Models whose layers keep a state of their sequence (recurrent/, made by make_adapters.py): whatever the engine shares,
  * drops, guesses and computes again, an answer has the bits that one pass over its tokens gives.
  */
 
-const LIMITS = { pageTokens: 16, maxStepTokens: 256, maxSequences: 8, maxContext: 256 };
 const DENSE = loadGolden('recurrent/dense');
 const NEXT = loadGolden('recurrent/next');
 const LONG = DENSE.prompts[1] as readonly number[];
-
-interface Answer {
-  text: string;
-  readonly ids: number[];
-  readonly logprobs: number[];
-  cached: number;
-  predicted: { readonly accepted: number; readonly rejected: number } | undefined;
-}
 
 let fixture: ParityFixture | undefined;
 afterEach(async () => {
@@ -36,63 +25,6 @@ afterEach(async () => {
 });
 const open = async (options: ParityFixtureOptions): Promise<ParityFixture> =>
   (fixture = await ParityFixture.open({ textPolicy: eagerDrafts(8), ...options }));
-
-const requestOf = (tokens: readonly number[], fields: Partial<GenerateRequest> = {}): GenerateRequest =>
-  generateRequest(
-    { kind: 'tokens', tokens: [...tokens] },
-    { maxTokens: 24, ignoreEos: true, logprobs: 0, ...fields },
-  );
-
-async function answers({ engine }: ParityFixture, request: GenerateRequest): Promise<Answer[]> {
-  const found = Array.from(
-    { length: request.n ?? 1 },
-    (): Answer => ({ text: '', ids: [], logprobs: [], cached: 0, predicted: undefined }),
-  );
-  for await (const event of await engine.generate(request, new AbortController().signal)) {
-    if (event.type === 'error') throw new Error(event.message);
-    if (event.type !== 'tokens' && event.type !== 'finish') continue;
-    const answer = found[event.choice ?? 0] as Answer;
-    if (event.type === 'finish') {
-      answer.cached = event.usage.cachedTokens;
-      answer.predicted = event.usage.predicted;
-    } else {
-      answer.text += event.text;
-      answer.ids.push(...event.ids);
-      answer.logprobs.push(...(event.scored ?? []).map(({ logprob }) => logprob));
-    }
-  }
-  return found;
-}
-
-const answerTo = async (opened: ParityFixture, request: GenerateRequest): Promise<Answer> =>
-  (await answers(opened, request))[0] as Answer;
-
-/** Log-probabilities of `ids` after the prompt, by one pass over both. */
-async function scored(
-  modelPath: string,
-  prompt: readonly number[],
-  ids: readonly number[],
-): Promise<number[]> {
-  const model = await openModel({
-    modelPath,
-    backend: 'cpu',
-    threads: 2,
-    quantization: 'none',
-    maxStepTokens: LIMITS.maxStepTokens,
-    maxSequences: LIMITS.maxSequences,
-    kv: { bytes: 8 << 20, pageTokens: LIMITS.pageTokens, dtype: 'f32' },
-  });
-  try {
-    const logprobs = await new StepDriver(model, LIMITS).scorePrompt([...prompt, ...ids]);
-    return logprobs.slice(prompt.length - 1);
-  } finally {
-    await model.close();
-  }
-}
-
-async function expectOnePass(modelPath: string, prompt: readonly number[], answer: Answer): Promise<void> {
-  expect(answer.logprobs).toEqual(await scored(modelPath, prompt, answer.ids));
-}
 
 describe.each([DENSE, NEXT])('$name in the engine', ({ modelPath }) => {
   it('finds a prefix at any token of it', async () => {

@@ -1,5 +1,6 @@
-// Gated delta net (Yang et al. 2025), token by token: a head of a sequence is an item, so a row's result is
-// one fixed sequence of operations, however its sequence is cut into steps.
+// Gated delta net (Yang et al. 2025): a head of a sequence is an item, whose tokens go through its state some
+// at a time. What each does to a number of the state is a chain of its own, whoever goes beside it, so a
+// row's result is one fixed sequence of operations, however its sequence is cut into steps.
 #include <algorithm>
 #include <cmath>
 
@@ -8,6 +9,8 @@
 
 namespace lorikeet::cpu {
 namespace {
+
+constexpr int32_t kTokens = 16;  // that go through a head's state together
 
 float decay_of(float log_decay, float time) {
   const double x = time;
@@ -28,17 +31,20 @@ struct CpuBackend::DeltaCall {
   const float* log_decay;
   const float* time_bias;
 
-  // A head's row, convolved, and what it reads of the state.
+  // Some tokens of a head, convolved, and what they read of the state.
   struct Work {
-    float *q, *k;  // [KD]
-    float *v, *o;  // [VD]
+    float *q, *k;         // [kTokens, KD]
+    float *v, *o;         // [kTokens, VD]
+    float *decay, *beta;  // [kTokens]
   };
   static size_t work_floats(int64_t key_dim, int64_t value_dim) {
-    return static_cast<size_t>(2 * (key_dim + value_dim));
+    return static_cast<size_t>(kTokens * (2 * (key_dim + value_dim) + 2));
   }
   Work work_at(float* memory) const {
-    float* const v = memory + 2 * int64_t{desc.key_dim};
-    return {memory, memory + desc.key_dim, v, v + desc.value_dim};
+    const int64_t keys = int64_t{kTokens} * desc.key_dim, values = int64_t{kTokens} * desc.value_dim;
+    float* const v = memory + 2 * keys;
+    float* const decay = v + 2 * values;
+    return {memory, memory + keys, v, v + values, decay, decay + kTokens};
   }
 
   // y [n] = channels from `first` of q | k | v behind the convolution, its taps in ascending order
@@ -56,25 +62,37 @@ struct CpuBackend::DeltaCall {
     kernels.activation_row[static_cast<size_t>(ActivationKind::silu)](silu);
   }
 
-  void step(const RecurrentSequence& sequence, int head, int32_t position, const Work& work) const {
+  void load(const RecurrentSequence& sequence, int head, int32_t position, int64_t token,
+            const Work& work) const {
     const int64_t key_head = head / (desc.value_heads / desc.key_heads);
-    convolve(work.q, key_head * desc.key_dim, desc.key_dim, sequence, position);
-    convolve(work.k, desc.key_width() + key_head * desc.key_dim, desc.key_dim, sequence, position);
-    convolve(work.v, 2 * desc.key_width() + int64_t{head} * desc.value_dim, desc.value_dim, sequence,
-             position);
-    kernels.unit_row(work.q, 1.0f / std::sqrt(static_cast<float>(desc.key_dim)), desc.key_dim);
-    kernels.unit_row(work.k, 1.0f, desc.key_dim);
+    float* const q = work.q + token * desc.key_dim;
+    float* const k = work.k + token * desc.key_dim;
+    convolve(q, key_head * desc.key_dim, desc.key_dim, sequence, position);
+    convolve(k, desc.key_width() + key_head * desc.key_dim, desc.key_dim, sequence, position);
+    convolve(work.v + token * desc.value_dim, 2 * desc.key_width() + int64_t{head} * desc.value_dim,
+             desc.value_dim, sequence, position);
+    kernels.unit_row(q, 1.0f / std::sqrt(static_cast<float>(desc.key_dim)), desc.key_dim);
+    kernels.unit_row(k, 1.0f, desc.key_dim);
     const float* const b = sequence.inputs(position) + desc.mixed_width();
     const float* const a = b + desc.value_heads;
-    kernels.delta_step({.state = sequence.state(position, head),
-                        .o = work.o,
-                        .q = work.q,
-                        .k = work.k,
-                        .v = work.v,
-                        .decay = decay_of(log_decay[head], a[head] + time_bias[head]),
-                        .beta = sigmoid(b[head]),
-                        .key_dim = desc.key_dim,
-                        .value_dim = desc.value_dim});
+    work.decay[token] = decay_of(log_decay[head], a[head] + time_bias[head]);
+    work.beta[token] = sigmoid(b[head]);
+  }
+
+  // `count` tokens from `position` on, all of one page.
+  void run(const RecurrentSequence& sequence, int head, int32_t position, int32_t count,
+           const Work& work) const {
+    for (int32_t token = 0; token < count; ++token) load(sequence, head, position + token, token, work);
+    kernels.delta_steps({.state = sequence.state(position, head),
+                         .o = work.o,
+                         .q = work.q,
+                         .k = work.k,
+                         .v = work.v,
+                         .decay = work.decay,
+                         .beta = work.beta,
+                         .tokens = count,
+                         .key_dim = desc.key_dim,
+                         .value_dim = desc.value_dim});
   }
 };
 
@@ -114,17 +132,22 @@ void CpuBackend::delta_net(TensorView out, TensorView in, KvCache& kv, int layer
     const int head = static_cast<int>(item % desc.value_heads);
     const auto work =
         call.work_at(thread_scratch_[static_cast<size_t>(thread)].floats(delta_floats(desc.state())));
-    for (int32_t position = sequence.restore(head); position < sequence.end(); ++position) {
-      call.step(sequence, head, position, work);
-      if (position < sequence.begin()) continue;
-      const int64_t row = sequence.row(position), channel = int64_t{head} * desc.value_dim;
-      ActivationRow gate{};
-      gate.y = f32(out) + row * desc.value_width() + channel;
-      gate.x = f32(in) + row * desc.row_width() + desc.mixed_width() + channel;
-      gate.up = work.o;
-      gate.n = desc.value_dim;
-      normalize_heads(norm, work.o, desc.value_dim, row);
-      kernels_.glu_row[static_cast<size_t>(ActivationKind::silu)](gate);
+    int32_t count = 0;
+    for (int32_t position = sequence.restore(head); position < sequence.end(); position += count) {
+      const int32_t of_page = pages.page_tokens - position % pages.page_tokens;
+      count = std::min({kTokens, of_page, sequence.end() - position});
+      call.run(sequence, head, position, count, work);
+      for (int32_t token = std::max(0, sequence.begin() - position); token < count; ++token) {
+        const int64_t row = sequence.row(position + token), channel = int64_t{head} * desc.value_dim;
+        float* const o = work.o + int64_t{token} * desc.value_dim;
+        ActivationRow gate{};
+        gate.y = f32(out) + row * desc.value_width() + channel;
+        gate.x = f32(in) + row * desc.row_width() + desc.mixed_width() + channel;
+        gate.up = o;
+        gate.n = desc.value_dim;
+        normalize_heads(norm, o, desc.value_dim, row);
+        kernels_.glu_row[static_cast<size_t>(ActivationKind::silu)](gate);
+      }
     }
   });
   for (int64_t s = 0; s < sequences; ++s)

@@ -55,7 +55,7 @@ constexpr Kernels make_kernels() {
       .store_row = {RowKernels<S>::template store_row<float>, RowKernels<S>::template store_row<F16>,
                     RowKernels<S>::template store_row<BF16>},
       .unit_row = DeltaKernels<S>::unit_row,
-      .delta_step = DeltaKernels<S>::delta_step,
+      .delta_steps = DeltaKernels<S>::delta_steps,
   };
 }
 

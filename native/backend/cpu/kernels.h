@@ -175,15 +175,16 @@ struct AttentionMerge {
   int d;
 };
 
-// One token through a head's state: S = decay S; S += k (beta (v - k S))'; o = q S.
-struct DeltaStep {
-  float* state;  // [key_dim, value_dim]
-  float* o;      // [value_dim]
-  const float* q;
-  const float* k;
-  const float* v;
-  float decay;
-  float beta;
+// Tokens one after the other through a head's state: S = decay S; S += k (beta (v - k S))'; o = q S.
+struct DeltaSteps {
+  float* state;        // [key_dim, value_dim]
+  float* o;            // [tokens, value_dim]
+  const float* q;      // [tokens, key_dim]
+  const float* k;      // [tokens, key_dim]
+  const float* v;      // [tokens, value_dim]
+  const float* decay;  // [tokens]
+  const float* beta;   // [tokens]
+  int tokens;
   int key_dim;
   int value_dim;
 };
@@ -224,7 +225,7 @@ struct Kernels {
   void (*store_row[kFloatTypes])(void* to, const float* from, int64_t n);
   // x *= factor / |x|
   void (*unit_row)(float* x, float factor, int64_t n);
-  void (*delta_step)(const DeltaStep&);
+  void (*delta_steps)(const DeltaSteps&);
 };
 
 extern const Kernels kPortableKernels;
