@@ -114,6 +114,20 @@ class TimedBackend final : public Backend {
                  const HeadNorm& norm) override {
     timed("delta_net", [&] { inner_.delta_net(out, in, kv, layer, desc, norm); });
   }
+  void take_columns(TensorView y, TensorView x, int64_t column) override {
+    timed("elementwise", [&] { inner_.take_columns(y, x, column); });
+  }
+  void join_heads(TensorView qkv, TensorView q, TensorView kv, TensorView latent,
+                  const LatentHeads& heads) override {
+    timed("elementwise", [&] { inner_.join_heads(qkv, q, kv, latent, heads); });
+  }
+  void trim_heads(TensorView y, TensorView x, const LatentHeads& heads) override {
+    timed("elementwise", [&] { inner_.trim_heads(y, x, heads); });
+  }
+  void short_convolution(TensorView out, TensorView in, KvCache& kv, int layer,
+                         const ShortConvolutionDesc& desc) override {
+    timed("short_convolution", [&] { inner_.short_convolution(out, in, kv, layer, desc); });
+  }
   void experts(const ExpertsCall& call, const Experts& experts) override {
     timed("experts", [&] { inner_.experts(call, experts); });
   }
@@ -308,8 +322,10 @@ int main(int argc, char** argv) {
   const Weights weights = must(load_weights(network, checkpoint, *inner, quantization));
   TimedBackend backend(*inner);
   // By LinearSite; deduced, so that a site without a name does not compile below.
-  constexpr std::array sites{"qkv", "o", "delta_in", "delta_out", "router", "shared_gate", "gate_up", "down",
-                             "input_gate", "input_projection"};
+  constexpr std::array sites{"q_down",  "q_heads",     "kv_down",    "kv_heads",         "qkv",
+                             "o",       "delta_in",    "delta_out",  "convolution_in",   "convolution_out",
+                             "router",  "shared_gate", "gate_up",    "down",             "input_gate",
+                             "input_projection"};
   static_assert(sites.size() == kLinearSites);
   for (const LayerWeights& layer : weights.layers) {
     for (size_t site = 0; site < kLinearSites; ++site) {

@@ -52,7 +52,7 @@ Napi::Object describe(Napi::Env env, const Model& model) {
   Napi::Object description = Napi::Object::New(env);
   description["family"] = network.family;
   description["architecture"] = network.architecture;
-  description["hiddenSize"] = static_cast<double>(network.hidden);
+  description["hiddenSize"] = static_cast<double>(network.head_width());
   description["numLayers"] = static_cast<double>(network.layer_count());
   description["vocabSize"] = static_cast<double>(network.vocab);
   if (const auto extra = model.extra_tokens()) description["extraTokens"] = static_cast<double>(*extra);

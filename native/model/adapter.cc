@@ -255,14 +255,25 @@ class AdapterLoader {
     return part;
   }
 
+  std::pair<const Linear*, std::unique_ptr<AdapterLinear>*> place_of(const Module& module) {
+    const auto site = static_cast<size_t>(module.linear_site);
+    switch (module.place) {
+      case ModulePlace::head:
+        return {base_.head.get(), &adapter_.head};
+      case ModulePlace::embed_projection:
+        return {base_.embed_projection.get(), &adapter_.embed_projection};
+      case ModulePlace::head_projection:
+        return {base_.head_projection.get(), &adapter_.head_projection};
+      case ModulePlace::inputs_projection:
+        return {base_.inputs_projection.get(), &adapter_.inputs_projection};
+      default:
+        return {base_.layers[module.layer].linear[site].get(), &adapter_.layers[module.layer].linear[site]};
+    }
+  }
+
   Status create_linear(const Module& first, const std::vector<AdapterPartDesc>& parts) {
     if (parts.empty()) return {};
-    const auto site = static_cast<size_t>(first.linear_site);
-    const auto [base, to] = first.place == ModulePlace::head ? std::pair{base_.head.get(), &adapter_.head}
-                            : first.place == ModulePlace::inputs_projection
-                                ? std::pair{base_.inputs_projection.get(), &adapter_.inputs_projection}
-                                : std::pair{base_.layers[first.layer].linear[site].get(),
-                                            &adapter_.layers[first.layer].linear[site]};
+    const auto [base, to] = place_of(first);
     Result<std::unique_ptr<AdapterLinear>> linear = backend_.adapter_linear_create(*base, parts);
     if (!linear) return linear.error();
     *to = std::move(*linear);
@@ -359,7 +370,8 @@ class AdapterLoader {
   Status load_norm(const Module& module, const ManifestModule& change) {
     if (change.lora || change.token_rows || !change.weight)
       return Error{"a norm's gain can only be replaced"};
-    if (!module.norm.gain || !module.norm.gain_tensor.empty()) return Error{"it has no weight to replace"};
+    if (!module.norm.gain || !module.norm.gain_tensor.empty() || module.norm.apart)
+      return Error{"it has no weight to replace"};
     const Norm& norm = module.norm;
     NormDesc desc{.kind = norm.kind,
                   .width = norm.width,
@@ -406,6 +418,7 @@ size_t bytes_of(const std::unique_ptr<T>& weights) {
 
 size_t Adapter::bytes() const {
   size_t total = bytes_of(embed) + bytes_of(embed_norm) + bytes_of(final_norm) + bytes_of(head);
+  total += bytes_of(embed_projection) + bytes_of(head_projection);
   total += bytes_of(inputs_table) + bytes_of(inputs_projection) + bytes_of(inputs_norm);
   for (const Layer& layer : layers) {
     for (const auto& linear : layer.linear) total += bytes_of(linear);

@@ -22,12 +22,14 @@ struct Adapter {
   };
   int32_t vocab = 0;  // tokens that it has
   std::unique_ptr<AdapterEmbedding> embed;
+  std::unique_ptr<AdapterLinear> embed_projection;
   std::unique_ptr<NormGain> embed_norm;
   std::unique_ptr<AdapterEmbedding> inputs_table;
   std::unique_ptr<AdapterLinear> inputs_projection;
   std::unique_ptr<NormGain> inputs_norm;
   std::vector<Layer> layers;
   std::unique_ptr<NormGain> final_norm;
+  std::unique_ptr<AdapterLinear> head_projection;
   std::unique_ptr<AdapterLinear> head;
 
   size_t bytes() const;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backend/shared/dtype.h"
+
 namespace lorikeet {
 
 namespace {
@@ -43,9 +45,11 @@ Decoder::AttentionSite Decoder::attention_site(size_t layer) const {
                .head_dim = attention.head_dim,
                .scale = attention.scale,
                .window = attention.window,
+               .chunk = attention.chunk,
                .softcap = attention.softcap,
                .sinks = weights_.layers[layer].sinks.get(),
                .alibi_slopes = attention.alibi ? alibi_slopes_.get() : nullptr,
+               .coarse_alibi = attention.coarse_alibi,
                .query_scaling = attention.query_scaling,
                .clip = attention.clip,
                .projected = attention.projected,
@@ -57,6 +61,11 @@ Decoder::AttentionSite Decoder::attention_site(size_t layer) const {
     site.delta_net.convolution = weights_.layers[layer].convolution.get();
     site.delta_net.log_decay = weights_.layers[layer].log_decay.get();
     site.delta_net.time_bias = weights_.layers[layer].time_bias.get();
+  }
+  if (const auto& net = network_.layers[layer].convolution) {
+    site.convolution = net->desc();
+    site.convolution.weight = weights_.layers[layer].convolution.get();
+    site.convolution.bias = weights_.layers[layer].convolution_bias.get();
   }
   return site;
 }
@@ -83,7 +92,11 @@ Status Decoder::create_rotations() {
   const auto alibi = std::find_if(network_.layers.begin(), network_.layers.end(),
                                   [](const Layer& layer) { return layer.attention.alibi; });
   if (alibi == network_.layers.end()) return {};
-  auto slopes = tensor_of(backend_, alibi_slopes(alibi->attention.q_heads));
+  std::vector<float> values = alibi_slopes(alibi->attention.q_heads);
+  if (alibi->attention.coarse_alibi) {
+    for (float& value : values) value = bf16_to_f32(f32_to_bf16(value));
+  }
+  auto slopes = tensor_of(backend_, values);
   if (!slopes) return slopes.error();
   alibi_slopes_ = std::move(*slopes);
   return {};
@@ -91,12 +104,25 @@ Status Decoder::create_rotations() {
 
 Status Decoder::allocate(int32_t max_rows) {
   int64_t qkv = 0, attended = 0, activated = 0, experts = 0, beside = 0;
+  int64_t q_latent = 0, q_heads = 0, kv_down = 0, kv_latent = 0, kv_heads = 0;
   for (const Layer& layer : network_.layers) {
+    if (const auto& latent = layer.attention.latent) {
+      qkv = std::max(qkv, 3 * latent->heads.q_width());
+      q_latent = std::max(q_latent, latent->q_down.out());
+      q_heads = std::max(q_heads, latent->q.out());
+      kv_down = std::max(kv_down, latent->kv_down.out());
+      kv_latent = std::max(kv_latent, latent->kv.in);
+      kv_heads = std::max(kv_heads, latent->kv.out());
+    }
     qkv = std::max(qkv, layer.attention.qkv.out());
     attended = std::max(attended, layer.attention.q_width());
     if (layer.delta_net) {
       qkv = std::max(qkv, layer.delta_net->in.out());
       attended = std::max(attended, layer.delta_net->desc().value_width());
+    }
+    if (layer.convolution) {
+      qkv = std::max(qkv, layer.convolution->in.out());
+      attended = std::max(attended, int64_t{layer.convolution->channels});
     }
     activated = std::max(activated, layer.mlp.width());
     if (!layer.mlp.experts) continue;
@@ -112,9 +138,15 @@ Status Decoder::allocate(int32_t max_rows) {
   };
   const Need needs[] = {
       {residual_, max_rows, network_.hidden},
+      {embedded_, max_rows, network_.embedding.projection.empty() ? 0 : network_.embedding_width()},
       {update_, max_rows, network_.hidden},
       {normed_, max_rows, network_.hidden},
       {qkv_, max_rows, qkv},
+      {q_latent_, max_rows, q_latent},
+      {q_heads_, max_rows, q_heads},
+      {kv_down_, max_rows, kv_down},
+      {kv_latent_, max_rows, kv_latent},
+      {kv_heads_, max_rows, kv_heads},
       {attended_, max_rows, attended},
       {activated_, max_rows, activated},
       {router_logits_, max_rows, experts},
@@ -125,6 +157,7 @@ Status Decoder::allocate(int32_t max_rows) {
       {input_gate_, max_rows, inputs ? inputs->width : 0},
       {sampled_residual_, max_rows, network_.hidden},
       {sampled_update_, max_rows, network_.hidden},
+      {head_input_, max_rows, network_.head.projection.empty() ? 0 : network_.head_width()},
       {logits_, kHeadRows, network_.vocab + network_.room},
   };
   for (const Need& need : needs) {
@@ -138,9 +171,11 @@ Status Decoder::allocate(int32_t max_rows) {
 
 size_t Decoder::scratch_bytes() const {
   size_t total = 0;
-  for (const auto* tensor : {&residual_, &update_, &normed_, &qkv_, &attended_, &activated_, &router_logits_,
-                             &shared_gate_, &beside_, &layer_inputs_, &inputs_projected_, &input_gate_,
-                             &sampled_residual_, &sampled_update_, &logits_}) {
+  for (const auto* tensor :
+       {&residual_,   &embedded_,         &head_input_,     &update_,    &normed_,       &qkv_,
+        &q_latent_,   &q_heads_,          &kv_down_,        &kv_latent_, &kv_heads_,     &attended_,
+        &activated_,  &router_logits_,    &shared_gate_,    &beside_,    &layer_inputs_, &inputs_projected_,
+        &input_gate_, &sampled_residual_, &sampled_update_, &logits_}) {
     if (*tensor) total += (*tensor)->bytes();
   }
   return total;
@@ -188,7 +223,13 @@ void Decoder::begin(const StepPlan& plan, std::span<const Adapter* const> adapte
 void Decoder::embed() {
   const EmbeddingTable& table = network_.embedding;
   const TensorView x = residual();
-  backend_.embed(x, *weights_.embed, segments_.embed(&Adapter::embed));
+  const bool projected = !table.projection.empty();
+  const TensorView rows = projected ? rows_of(embedded_, network_.embedding_width()) : x;
+  backend_.embed(rows, *weights_.embed, segments_.embed(&Adapter::embed));
+  if (projected) {
+    backend_.linear(x, rows, *weights_.embed_projection, segments_.map(&Adapter::embed_projection),
+                    LinearOutput::store);
+  }
   if (table.scale != 1.0f) backend_.scale(x, table.scale);
   if (weights_.positions) backend_.embed_positions(x, *weights_.positions, table.position_offset);
   if (table.norm) {
@@ -203,8 +244,8 @@ void Decoder::embed_layer_inputs(const LayerInputs& inputs) {
   const TensorView own = rows_of(layer_inputs_, width), projected = rows_of(inputs_projected_, width);
   backend_.embed(own, *weights_.inputs_table, segments_.embed(&Adapter::inputs_table));
   backend_.scale(own, inputs.table_scale);
-  backend_.linear(projected, residual(), *weights_.inputs_projection, segments_.inputs_projection(),
-                  LinearOutput::store);
+  backend_.linear(projected, residual(), *weights_.inputs_projection,
+                  segments_.map(&Adapter::inputs_projection), LinearOutput::store);
   backend_.scale(projected, inputs.projection_scale);
   const int32_t layers = network_.layer_count();
   const TensorView each{inputs_projected_.get(), 0, int64_t{rows_} * layers, inputs.width};
@@ -215,13 +256,41 @@ void Decoder::embed_layer_inputs(const LayerInputs& inputs) {
 
 void Decoder::attention_block(int layer) {
   if (network_.layers[static_cast<size_t>(layer)].delta_net) return delta_net_block(layer);
+  if (network_.layers[static_cast<size_t>(layer)].convolution) return convolution_block(layer);
   const AttentionSite& site = attention_[static_cast<size_t>(layer)];
+  const std::optional<LatentAttention>& latent = network_.layers[static_cast<size_t>(layer)].attention.latent;
   const TensorView attended = rows_of(attended_, site.desc.q_width());
-  const TensorView qkv = linear(qkv_, enter(layer, NormSite::before_attention), layer, LinearSite::qkv);
+  const TensorView x = enter(layer, NormSite::before_attention);
+  const TensorView qkv = latent ? expanded_heads(layer, x) : linear(qkv_, x, layer, LinearSite::qkv);
   backend_.rope_kv(qkv, kv_, site.kv_layer, *site.rotation, site.desc, head_norms(layer));
   backend_.attention(attended, qkv, kv_, site.kv_layer, site.desc);
-  linear(update_, attended, layer, LinearSite::o);
+  linear(update_, latent ? trimmed_heads(latent->heads) : attended, layer, LinearSite::o);
   leave(layer, NormSite::after_attention);
+}
+
+TensorView Decoder::expanded_heads(int layer, TensorView x) {
+  const LatentAttention& latent = *network_.layers[static_cast<size_t>(layer)].attention.latent;
+  TensorView queries = x;
+  if (!latent.q_down.empty()) {
+    queries = linear(q_latent_, x, layer, LinearSite::q_down);
+    normalize(layer, NormSite::q_latent, *latent.q_norm, queries, queries);
+  }
+  const TensorView q = linear(q_heads_, queries, layer, LinearSite::q_heads);
+  const TensorView down = linear(kv_down_, x, layer, LinearSite::kv_down);
+  const TensorView own = rows_of(kv_latent_, latent.kv.in);
+  backend_.take_columns(own, down, 0);
+  normalize(layer, NormSite::kv_latent, latent.kv_norm, own, own);
+  const TensorView kv = linear(kv_heads_, own, layer, LinearSite::kv_heads);
+  const TensorView qkv = rows_of(qkv_, attention_[static_cast<size_t>(layer)].desc.width());
+  backend_.join_heads(qkv, q, kv, down, latent.heads);
+  return qkv;
+}
+
+// In the place of the queries, which nothing reads any more.
+TensorView Decoder::trimmed_heads(const LatentHeads& heads) {
+  const TensorView values = rows_of(q_heads_, heads.value_width());
+  backend_.trim_heads(values, rows_of(attended_, heads.q_width()), heads);
+  return values;
 }
 
 void Decoder::delta_net_block(int layer) {
@@ -232,6 +301,16 @@ void Decoder::delta_net_block(int layer) {
   backend_.delta_net(out, in, kv_, attention_[static_cast<size_t>(layer)].kv_layer, desc,
                      head_norm(layer, norm, NormSite::delta));
   linear(update_, out, layer, LinearSite::delta_out);
+  leave(layer, NormSite::after_attention);
+}
+
+void Decoder::convolution_block(int layer) {
+  const AttentionSite& site = attention_[static_cast<size_t>(layer)];
+  const TensorView out = rows_of(attended_, site.convolution.channels);
+  const TensorView in =
+      linear(qkv_, enter(layer, NormSite::before_attention), layer, LinearSite::convolution_in);
+  backend_.short_convolution(out, in, kv_, site.kv_layer, site.convolution);
+  linear(update_, out, layer, LinearSite::convolution_out);
   leave(layer, NormSite::after_attention);
 }
 
@@ -315,7 +394,7 @@ void Decoder::head(const StepPlan& plan) {
   const int32_t samples = plan.samples();
   if (samples == 0) return;
   masks_.begin();
-  sampled_ = final_norm(samples);
+  sampled_ = head_input(final_norm(samples));
   for (int32_t first = 0, rows = 0; first < samples; first += rows) {
     rows = like(first, samples);
     const auto wanted = std::span(samples_).subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
@@ -341,7 +420,7 @@ Status Decoder::read_hidden(std::vector<float>& values, std::span<SampleResult> 
   for (size_t sample = 0; sample < samples_.size(); ++sample) {
     if (samples_[sample].mode != SampleMode::hidden) continue;
     const size_t begin = values.size();
-    values.resize(begin + static_cast<size_t>(network_.hidden));
+    values.resize(begin + static_cast<size_t>(network_.head_width()));
     const auto row = std::span(values).subspan(begin);
     if (Status s = backend_.download(row, sampled_.part(static_cast<int64_t>(sample), 1)); !s) return s;
     results[sample] = {};
@@ -364,6 +443,14 @@ TensorView Decoder::final_norm(int32_t samples) {
   return normed;
 }
 
+TensorView Decoder::head_input(TensorView normed) {
+  if (network_.head.projection.empty()) return normed;
+  const TensorView projected{head_input_.get(), 0, normed.rows, network_.head_width()};
+  backend_.linear(projected, normed, *weights_.head_projection, segments_.head_projection(),
+                  LinearOutput::store);
+  return projected;
+}
+
 // Of sampled rows from `first`.
 TensorView Decoder::logits_of(TensorView normed, int32_t first) {
   const Head& head = network_.head;
@@ -382,9 +469,11 @@ void Decoder::add_update() {
 
 TensorView Decoder::enter(int layer, NormSite site) {
   const auto index = static_cast<size_t>(site);
-  const std::optional<Norm>& norm = block_norm(network_.layers[static_cast<size_t>(layer)], site);
-  if (pending_ && (!norm || network_.residual_scale != 1.0f)) add_update();
-  if (!norm) return residual();
+  const Layer& own = network_.layers[static_cast<size_t>(layer)];
+  const std::optional<Norm>& norm = block_norm(own, site);
+  if (pending_ && (!norm || own.norms_residual || network_.residual_scale != 1.0f)) add_update();
+  if (norm && own.norms_residual) normalize(layer, site, *norm, residual(), residual());
+  if (!norm || own.norms_residual) return residual();
   // A pending update is added on the way.
   backend_.norm(normed(), pending_ ? update() : residual(), pending_ ? residual() : TensorView{},
                 *weights_.layers[layer].norm[index], norm->epsilon, segments_.norm(layer, site));
@@ -393,9 +482,13 @@ TensorView Decoder::enter(int layer, NormSite site) {
 }
 
 void Decoder::leave(int layer, NormSite site) {
-  const std::optional<Norm>& norm = block_norm(network_.layers[static_cast<size_t>(layer)], site);
+  const Layer& own = network_.layers[static_cast<size_t>(layer)];
+  const std::optional<Norm>& norm = block_norm(own, site);
   pending_ = true;
-  if (norm) normalize(layer, site, *norm, update(), update());
+  if (!norm) return;
+  if (own.norms_residual) add_update();
+  const TensorView normed = own.norms_residual ? residual() : update();
+  normalize(layer, site, *norm, normed, normed);
 }
 
 void Decoder::normalize(int layer, NormSite site, const Norm& norm, TensorView y, TensorView x) {

@@ -38,8 +38,10 @@ class Decoder {
   struct AttentionSite {
     AttentionDesc desc;
     const Rotation* rotation = nullptr;
-    int kv_layer = 0;        // of the cache
-    DeltaNetDesc delta_net;  // of a layer that has one in attention's place
+    int kv_layer = 0;  // of the cache
+    // Of a layer that has one in attention's place.
+    DeltaNetDesc delta_net;
+    ShortConvolutionDesc convolution;
   };
 
   Decoder(const Network& network, const Weights& weights, Backend& backend, KvCache& kv, int32_t max_rows);
@@ -51,7 +53,11 @@ class Decoder {
   void embed();
   void embed_layer_inputs(const LayerInputs& inputs);
   void attention_block(int layer);
+  // q | k | v of latent attention, as AttentionDesc has them; and what of its heads the map behind it reads.
+  TensorView expanded_heads(int layer, TensorView x);
+  TensorView trimmed_heads(const LatentHeads& heads);
   void delta_net_block(int layer);
+  void convolution_block(int layer);
   void mlp_block(int layer);
   // What a layer does after its blocks.
   void end_layer(int layer);
@@ -63,8 +69,10 @@ class Decoder {
   // How many sampled rows from `first`, at most kHeadRows, are of its kind: to be put through the head, or
   // not.
   int32_t like(int32_t first, int32_t samples) const;
-  // [samples, H] what the head reads.
+  // [samples, H]
   TensorView final_norm(int32_t samples);
+  // [samples, head_width()]
+  TensorView head_input(TensorView normed);
   TensorView logits_of(TensorView normed, int32_t first);
 
   // Takes the pending update into the residual and returns what the block reads: norm(residual), or the
@@ -105,15 +113,22 @@ class Decoder {
   Segments segments_;
   MaskWait masks_;
   std::vector<SampleRow> samples_;  // [R] of the running step
-  TensorView sampled_;              // [R, H] of it, as the head reads them
+  TensorView sampled_;              // [R, head_width()] of it, as the head reads them
   int32_t vocab_ = 0;               // of rows without an adapter
   int32_t rows_ = 0;                // T of it
   bool pending_ = false;            // the update is not in the residual yet
 
-  std::unique_ptr<Tensor> residual_;          // [T, H]
-  std::unique_ptr<Tensor> update_;            // [T, H] what the last block adds to the residual
-  std::unique_ptr<Tensor> normed_;            // [T, H]
-  std::unique_ptr<Tensor> qkv_;               // [T, AttentionDesc::width()] or DeltaNetDesc's
+  std::unique_ptr<Tensor> residual_;  // [T, H]
+  std::unique_ptr<Tensor> embedded_;  // [T, embedding_width()] before its projection
+  std::unique_ptr<Tensor> update_;    // [T, H] what the last block adds to the residual
+  std::unique_ptr<Tensor> normed_;    // [T, H]
+  std::unique_ptr<Tensor> qkv_;       // [T, AttentionDesc::width()] or DeltaNetDesc's
+  // Of latent attention.
+  std::unique_ptr<Tensor> q_latent_;          // [T, latent]
+  std::unique_ptr<Tensor> q_heads_;           // [T, HQ (nope | rope)]
+  std::unique_ptr<Tensor> kv_down_;           // [T, C | rope]
+  std::unique_ptr<Tensor> kv_latent_;         // [T, C]
+  std::unique_ptr<Tensor> kv_heads_;          // [T, HQ (nope | value)]
   std::unique_ptr<Tensor> attended_;          // [T, HQ D] or [T, HV VD]
   std::unique_ptr<Tensor> activated_;         // [T, F]
   std::unique_ptr<Tensor> router_logits_;     // [T, E]
@@ -124,6 +139,7 @@ class Decoder {
   std::unique_ptr<Tensor> input_gate_;        // [T, P]
   std::unique_ptr<Tensor> sampled_residual_;  // [R, H]
   std::unique_ptr<Tensor> sampled_update_;    // [R, H]
+  std::unique_ptr<Tensor> head_input_;        // [R, head_width()] behind its projection
   std::unique_ptr<Tensor> logits_;            // [kHeadRows, V]
 };
 

@@ -92,6 +92,8 @@ class ModuleMerge {
  private:
   Linear& map_of(Weights& weights) const {
     if (module_.place == ModulePlace::head) return *weights.head;
+    if (module_.place == ModulePlace::embed_projection) return *weights.embed_projection;
+    if (module_.place == ModulePlace::head_projection) return *weights.head_projection;
     if (module_.place == ModulePlace::inputs_projection) return *weights.inputs_projection;
     auto& layer = weights.layers[static_cast<size_t>(module_.layer)];
     return *layer.linear[static_cast<size_t>(module_.linear_site)];

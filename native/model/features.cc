@@ -88,18 +88,25 @@ std::string attention_of(const Network& network) {
   Words words;
   const auto add = [&](const std::string& word, const std::function<bool(const Attention&)>& has) {
     add_of_layers(words, network, word,
-                  [&has](const Layer& layer) { return !layer.delta_net && has(layer.attention); });
+                  [&has](const Layer& layer) { return layer.attention.q_heads > 0 && has(layer.attention); });
+  };
+  const auto maps = [](const Attention& a, bool bias) {
+    const LinearMap& first = a.latent ? a.latent->kv_down : a.qkv;
+    return bias ? first.modules.front().bias : first.modules.size() == 1 && !a.latent;
   };
   add_of_layers(words, network, "gated delta net",
                 [](const Layer& layer) { return layer.delta_net.has_value(); });
+  add_of_layers(words, network, "short convolution",
+                [](const Layer& layer) { return layer.convolution.has_value(); });
+  add("latent", [](const Attention& a) { return a.latent.has_value(); });
+  add("chunks", [](const Attention& a) { return a.chunk > 0; });
   add("window", [](const Attention& a) { return a.window > 0; });
   add("q and k norm", [](const Attention& a) { return a.q_norm && a.k_norm; });
   add("v norm", [](const Attention& a) { return a.v_norm.has_value(); });
   add("norm after rope", [](const Attention& a) { return a.norm_after_rope; });
-  add("bias of q, k, v", [](const Attention& a) { return a.qkv.modules.front().bias; });
+  add("bias of q, k, v", [&](const Attention& a) { return maps(a, true); });
   add("bias of o", [](const Attention& a) { return a.o.modules.front().bias; });
-  add("fused q, k, v",
-      [](const Attention& a) { return a.qkv.modules.size() == 1 && a.projected == Projected::qkv; });
+  add("fused q, k, v", [&](const Attention& a) { return maps(a, false) && a.projected == Projected::qkv; });
   add("keys are values", [](const Attention& a) { return a.projected == Projected::qk; });
   add("another layer's keys and values", [](const Attention& a) { return a.kv_of.has_value(); });
   add("soft-cap", [](const Attention& a) { return a.softcap != 0; });
@@ -140,6 +147,7 @@ std::string mlp_of(const Network& network) {
   if (last.experts) {
     const ExpertLayer& experts = *last.experts;
     words.push_back(experts.routing.score == RouterScore::softmax ? "softmax router" : "sigmoid router");
+    if (experts.routing.scales_inputs) words.emplace_back("scaled inputs of experts");
     if (!experts.choice_bias.empty()) words.emplace_back("choice bias");
     if (experts.routing.groups > 1) words.emplace_back("groups");
     if (experts.norms)
@@ -159,6 +167,9 @@ std::string others_of(const Network& network) {
                 [](const Layer& layer) { return layer.input.has_value(); });
   add_of_layers(words, network, "scaled layers", [](const Layer& layer) { return !layer.scale.empty(); });
   if (network.embedding.scale != 1.0f) words.emplace_back("scaled embedding");
+  add_of_layers(words, network, "norm of the residual",
+                [](const Layer& layer) { return layer.norms_residual; });
+  if (!network.embedding.projection.empty()) words.emplace_back("projected embedding");
   if (network.embedding.norm) words.emplace_back("norm of the embedding");
   if (network.residual_scale != 1.0f) words.emplace_back("scaled residual");
   if (network.head.scale != 1.0f) words.emplace_back("scaled logits");

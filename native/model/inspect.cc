@@ -1,5 +1,7 @@
 #include "model/inspect.h"
 
+#include <algorithm>
+
 #include "model/checkpoint.h"
 #include "model/coded_checkpoint.h"
 #include "model/modules.h"
@@ -30,13 +32,16 @@ Result<CheckpointSummary> inspect_checkpoint(const std::string& folder) {
   for (const Module& module : list_modules(*network)) {
     if (module.place == ModulePlace::head && network->head.tied) continue;
     for (const bool bias : {false, true}) {
-      const std::string tensor = bias ? module.name + ".bias" : weight_tensor(module);
+      const std::vector<std::string> tensors =
+          bias ? std::vector<std::string>{module.name + ".bias"} : weight_tensors(module);
+      const auto missing = std::find_if(tensors.begin(), tensors.end(),
+                                        [&](const std::string& name) { return !checkpoint->has(name); });
       const bool needed = bias ? module.bias : module.kind != ModuleKind::norm || module.norm.gain;
       if (!bias && has_coded(*checkpoint, network->format, module.name)) {
         if (Status s = check_coded(*checkpoint, network->format, module); !s)
           return within(folder, s.error());
-      } else if (needed && !checkpoint->has(tensor)) {
-        return Error{folder + ": the checkpoint has no tensor " + tensor +
+      } else if (needed && missing != tensors.end()) {
+        return Error{folder + ": the checkpoint has no tensor " + *missing +
                      ", which config.json's network needs"};
       }
     }

@@ -58,6 +58,14 @@ class ModuleList {
       map(from, ModulePlace::layer_linear, index, site);
     };
     norm_at(layer.before_attention, NormSite::before_attention);
+    if (const auto& latent = layer.attention.latent) {
+      map_at(latent->q_down, LinearSite::q_down);
+      norm_at(latent->q_norm, NormSite::q_latent);
+      map_at(latent->q, LinearSite::q_heads);
+      map_at(latent->kv_down, LinearSite::kv_down);
+      norm_at(latent->kv_norm, NormSite::kv_latent);
+      map_at(latent->kv, LinearSite::kv_heads);
+    }
     map_at(layer.attention.qkv, LinearSite::qkv);
     norm_at(layer.attention.q_norm, NormSite::q);
     norm_at(layer.attention.k_norm, NormSite::k);
@@ -67,6 +75,10 @@ class ModuleList {
       map_at(layer.delta_net->in, LinearSite::delta_in);
       norm_at(layer.delta_net->norm, NormSite::delta);
       map_at(layer.delta_net->out, LinearSite::delta_out);
+    }
+    if (layer.convolution) {
+      map_at(layer.convolution->in, LinearSite::convolution_in);
+      map_at(layer.convolution->out, LinearSite::convolution_out);
     }
     norm_at(layer.after_attention, NormSite::after_attention);
     norm_at(layer.before_mlp, NormSite::before_mlp);
@@ -103,7 +115,8 @@ class ModuleList {
 std::vector<Module> list_modules(const Network& network) {
   ModuleList list;
   const EmbeddingTable& table = network.embedding;
-  list.embedding(table.module, ModulePlace::embed, network.vocab, network.hidden);
+  list.embedding(table.module, ModulePlace::embed, network.vocab, network.embedding_width());
+  list.map(table.projection, ModulePlace::embed_projection);
   if (!table.positions.empty()) {
     list.embedding(table.positions, ModulePlace::positions, table.position_rows, network.hidden);
   }
@@ -118,8 +131,9 @@ std::vector<Module> list_modules(const Network& network) {
     list.layer(network.layers[static_cast<size_t>(index)], index);
   }
   list.norm(network.final_norm, ModulePlace::final_norm);
+  list.map(network.head.projection, ModulePlace::head_projection);
   MapModule head{network.head.module, network.vocab, network.head.bias, false, {rows_of(0, network.vocab)}};
-  list.map({network.hidden, {head}}, ModulePlace::head);
+  list.map({network.head_width(), {head}}, ModulePlace::head);
   return list.modules;
 }
 
@@ -136,6 +150,14 @@ std::vector<Module> with_vocabulary(std::vector<Module> modules, int64_t vocab) 
 std::string weight_tensor(const Module& module) {
   const std::string& own = module.norm.gain_tensor;
   return own.empty() ? module.name + ".weight" : own;
+}
+
+std::vector<std::string> weight_tensors(const Module& module) {
+  if (!module.norm.apart) return {weight_tensor(module)};
+  std::vector<std::string> tensors;
+  for (int32_t copy = 0; copy < module.norm.copies; ++copy)
+    tensors.push_back(module.name + ".norms." + std::to_string(copy) + ".weight");
+  return tensors;
 }
 
 const std::optional<Norm>& block_norm(const Layer& layer, NormSite site) {

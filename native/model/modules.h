@@ -15,10 +15,16 @@ enum class ModuleKind : uint8_t { linear, embedding, norm };
 
 // Fused linear maps of a layer, in the order in which the decoder runs them.
 enum class LinearSite : uint8_t {
+  q_down,
+  q_heads,
+  kv_down,
+  kv_heads,
   qkv,
   o,
   delta_in,
   delta_out,
+  convolution_in,
+  convolution_out,
   router,
   shared_gate,
   up,
@@ -26,9 +32,11 @@ enum class LinearSite : uint8_t {
   input_gate,
   input_projection,
 };
-constexpr int kLinearSites = 10;
+constexpr int kLinearSites = 16;
 enum class NormSite : uint8_t {
   before_attention,
+  q_latent,
+  kv_latent,
   q,
   k,
   v,
@@ -42,10 +50,11 @@ enum class NormSite : uint8_t {
   after_mlp,
   after_input,
 };
-constexpr int kNormSites = 13;
+constexpr int kNormSites = 15;
 
 enum class ModulePlace : uint8_t {
   embed,
+  embed_projection,
   embed_norm,
   positions,
   inputs_table,
@@ -54,6 +63,7 @@ enum class ModulePlace : uint8_t {
   layer_linear,
   layer_norm,
   final_norm,
+  head_projection,
   head,
 };
 
@@ -81,8 +91,9 @@ std::vector<Module> list_modules(const Network& network);
 // The same where the embedding and the head have `vocab` tokens.
 std::vector<Module> with_vocabulary(std::vector<Module> modules, int64_t vocab);
 
-// The name of a module's weight in the checkpoint.
+// The name of a module's weight in the checkpoint; of a norm whose copies lie apart, that of each.
 std::string weight_tensor(const Module& module);
+std::vector<std::string> weight_tensors(const Module& module);
 
 // The layer's norm at a site that the decoder enters or leaves a block by.
 const std::optional<Norm>& block_norm(const Layer& layer, NormSite site);

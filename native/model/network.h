@@ -4,8 +4,9 @@
 // One layer, in the order of the decoder (x is the residual stream [T, H]):
 //   x += scale * after_attention(attention(before_attention(x))), or a delta net in attention's place
 //   x += scale * after_mlp(mlp(before_mlp(x)))
-// or, parallel: both read the x of before, and their sum is added. Then, where there are such, LayerInput and
-// the layer's scale.
+// or, parallel: both read the x of before, and their sum is added; or, norms_residual: x itself is what each
+// norm gives, x = after(x + attention(x = before(x))). Then, where there are such, LayerInput and the layer's
+// scale.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,7 @@ struct Norm {
   bool bias = false;
   float offset = 0;         // the gain is offset + weight
   std::string gain_tensor;  // where it is not `module`'s weight
+  bool apart = false;       // the weight of copy N is that of `module`.norms.N
   float gain_factor = 1.0f;
 
   int64_t size() const { return int64_t{copies} * width; }
@@ -71,20 +73,34 @@ struct LinearMap {
   }
 };
 
+// Multi-head latent attention (DeepSeek-AI 2024), expanded: q, k and v of each head are made of latents.
+struct LatentAttention {
+  LatentHeads heads;
+  LinearMap q_down;            // [latent, H], or none: queries are made of what the layer reads
+  std::optional<Norm> q_norm;  // of that latent
+  LinearMap q;                 // [HQ (nope | rope), ..]
+  LinearMap kv_down;           // parts: latent [C], and what turns of all heads' keys [rope]
+  Norm kv_norm;                // of C
+  LinearMap kv;                // [HQ (nope | value), C]
+};
+
 struct Attention {
   int32_t q_heads = 0;
   int32_t kv_heads = 0;
   int32_t head_dim = 0;
   LinearMap qkv;  // three parts: q [HQ D], k [HKV D], v [HKV D]; or the first of them, as `projected` says
   bool gated = false;  // a part before them, gate [HQ D], whose sigmoid multiplies what comes of attention
+  std::optional<LatentAttention> latent;  // in the place of qkv, which is empty then
   LinearMap o;
   Projected projected = Projected::qkv;
   std::optional<size_t> kv_of;  // of queries alone: the layer whose keys and values they see
   std::optional<size_t> rope;   // index into Network::ropes
   float scale = 0;
   int32_t window = 0;  // 0: full
+  int32_t chunk = 0;   // AttentionDesc's
   float softcap = 0;   // 0: none
   bool alibi = false;
+  bool coarse_alibi = false;  // AttentionDesc's
   QueryScaling query_scaling;
   float clip = 0;  // 0: none
   std::optional<Norm> q_norm, k_norm, v_norm;
@@ -113,6 +129,23 @@ struct DeltaNet {
     desc.value_heads = value_heads;
     desc.key_dim = key_dim;
     desc.value_dim = value_dim;
+    desc.taps = taps;
+    return desc;
+  }
+};
+
+// A gated convolution of a few tokens (ShortConvolutionDesc) in the place of attention.
+struct ShortConvolution {
+  int32_t channels = 0;
+  int32_t taps = 0;
+  bool bias = false;
+  LinearMap in;        // parts: b [C], c [C], x [C]
+  LinearMap out;       // [H, C]
+  std::string kernel;  // the module of its weight [C, 1, taps], and of its bias [C]
+
+  ShortConvolutionDesc desc() const {
+    ShortConvolutionDesc desc;
+    desc.channels = channels;
     desc.taps = taps;
     return desc;
   }
@@ -172,9 +205,11 @@ struct Layer {
   std::optional<Norm> before_attention, after_attention, before_mlp, after_mlp;
   // The MLP reads before_mlp(x), or what attention read where there is none, and the layer's input x.
   bool parallel = false;
-  // One of the two: with a delta net, attention is empty.
+  bool norms_residual = false;
+  // One of the three: with one of the others, attention is empty.
   Attention attention;
   std::optional<DeltaNet> delta_net;
+  std::optional<ShortConvolution> convolution;
   Mlp mlp;
   std::optional<LayerInput> input;
   std::string scale;  // tensor [1] that multiplies what the layer gives, or none
@@ -182,6 +217,8 @@ struct Layer {
 
 struct EmbeddingTable {
   std::string module;
+  int32_t width = 0;         // of its rows where it is not the network's; `projection` makes that of them
+  LinearMap projection;      // [H, width], or none
   float scale = 1.0f;        // of its rows
   std::optional<Norm> norm;  // of its rows
   // Learned positions: row position + offset of another table [rows, H] is added.
@@ -205,6 +242,7 @@ struct LayerInputs {
 
 struct Head {
   std::string module;
+  LinearMap projection;         // [width, H] of what the head reads, or none
   bool tied = false;            // to the embedding
   bool tied_if_absent = false;  // config.json does not say: tied where the checkpoint has no tensor for it
   bool bias = false;
@@ -241,6 +279,9 @@ struct Network {
   std::optional<int32_t> bos_token_id;
 
   int32_t layer_count() const { return static_cast<int32_t>(layers.size()); }
+  int32_t embedding_width() const { return embedding.width > 0 ? embedding.width : hidden; }
+  // Of what the head reads.
+  int64_t head_width() const { return head.projection.empty() ? hidden : head.projection.out(); }
 };
 
 // The most of each thing that a backend reserves memory for; `quantized` is not known here.

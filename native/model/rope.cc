@@ -33,7 +33,7 @@ void scale_llama3(Frequencies& inv_freq, const Rope& config) {
   for (float& value : inv_freq) {
     const float wavelength = static_cast<float>(2 * std::numbers::pi) / value;
     if (wavelength < high_wavelength) continue;
-    if (wavelength > low_wavelength) {
+    if (wavelength > low_wavelength || high_wavelength == low_wavelength) {
       value /= factor;
       continue;
     }

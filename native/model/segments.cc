@@ -47,10 +47,10 @@ std::span<const EmbeddingSegment> Segments::embed(std::unique_ptr<AdapterEmbeddi
   return embedding_;
 }
 
-std::span<const LinearSegment> Segments::inputs_projection() {
+std::span<const LinearSegment> Segments::map(std::unique_ptr<AdapterLinear> Adapter::*map) {
   linear_.clear();
   for (const AdapterSegment& s : rows_) {
-    const auto& weights = s.adapter->inputs_projection;
+    const auto& weights = s.adapter->*map;
     if (weights) linear_.push_back({s.row0, s.rows, weights.get(), s.scale});
   }
   return linear_;
@@ -110,6 +110,15 @@ std::span<const NormSegment> Segments::final_norm() {
     if (s.adapter->final_norm) list.push_back({s.row0, s.rows, s.adapter->final_norm.get()});
   }
   return list;
+}
+
+std::span<const LinearSegment> Segments::head_projection() {
+  linear_.clear();
+  for (const AdapterSegment& s : sampled_) {
+    const auto& weights = s.adapter->head_projection;
+    if (weights) linear_.push_back({s.row0, s.rows, weights.get(), s.scale});
+  }
+  return linear_;
 }
 
 std::span<const LinearSegment> Segments::head(int32_t first, int32_t end) {

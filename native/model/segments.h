@@ -32,7 +32,8 @@ class Segments {
   // Of the adapters' `table`.
   std::span<const EmbeddingSegment> embed(std::unique_ptr<AdapterEmbedding> Adapter::*table);
   std::span<const NormSegment> embed_norm();
-  std::span<const LinearSegment> inputs_projection();
+  // Of the adapters' `map` that is no layer's.
+  std::span<const LinearSegment> map(std::unique_ptr<AdapterLinear> Adapter::*map);
   // Over rows of which each of the step's gives `copies`.
   std::span<const NormSegment> inputs_norm(int32_t copies);
   std::span<const LinearSegment> linear(int layer, LinearSite site);
@@ -41,6 +42,7 @@ class Segments {
   std::span<const NormSegment> norm(int layer, NormSite site);
   // Over the sampled rows instead of the step's rows.
   std::span<const NormSegment> final_norm();
+  std::span<const LinearSegment> head_projection();
   // Over sampled rows [first, end), counted from `first`.
   std::span<const LinearSegment> head(int32_t first, int32_t end);
 

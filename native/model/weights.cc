@@ -65,6 +65,8 @@ class WeightLoader {
 
   std::unique_ptr<Linear>& linear_of(const Module& module) {
     if (module.place == ModulePlace::head) return weights_.head;
+    if (module.place == ModulePlace::embed_projection) return weights_.embed_projection;
+    if (module.place == ModulePlace::head_projection) return weights_.head_projection;
     if (module.place == ModulePlace::inputs_projection) return weights_.inputs_projection;
     return weights_.layers[module.layer].linear[static_cast<size_t>(module.linear_site)];
   }
@@ -83,6 +85,10 @@ class WeightLoader {
     }
     if (!has_coded(checkpoint_, network_.format, name)) return std::shared_ptr<const CodedSource>();
     return take_coded(checkpoint_, network_.format, {name, out, in});
+  }
+  static HostTensor floats_of(const std::vector<float>& values, int64_t rows) {
+    return {reinterpret_cast<const std::byte*>(values.data()), DType::f32, rows,
+            static_cast<int64_t>(values.size()) / rows};
   }
   static HostTensor shape_of(int64_t rows, int64_t cols) { return {nullptr, DType::f32, rows, cols}; }
 
@@ -175,8 +181,9 @@ class WeightLoader {
                   .gain = {},
                   .bias = {},
                   .offset = checkpoint_.whole_gains() ? 0 : norm.offset};
+    std::vector<float> gathered;
     if (norm.gain) {
-      Result<HostTensor> gain = take_gain(module);
+      Result<HostTensor> gain = take_gain(module, gathered);
       if (!gain) return gain.error();
       desc.gain = *gain;
     }
@@ -185,7 +192,7 @@ class WeightLoader {
       scaled.resize(static_cast<size_t>(norm.size()));
       copy_f32(scaled.data(), *desc.gain);
       for (float& value : scaled) value *= norm.gain_factor;
-      desc.gain = HostTensor{reinterpret_cast<const std::byte*>(scaled.data()), DType::f32, 1, norm.size()};
+      desc.gain = floats_of(scaled, 1);
     }
     if (norm.bias) {
       Result<HostTensor> bias = checkpoint_.take_vector(module.name + ".bias", module.out);
@@ -198,8 +205,18 @@ class WeightLoader {
     return {};
   }
 
-  // [copies, width] where there are several
-  Result<HostTensor> take_gain(const Module& module) {
+  // [copies, width] where there are several; those that lie apart are put together in `gathered`.
+  Result<HostTensor> take_gain(const Module& module, std::vector<float>& gathered) {
+    const Norm& norm = module.norm;
+    if (norm.apart) {
+      for (const std::string& name : weight_tensors(module)) {
+        Result<HostTensor> gain = checkpoint_.take_vector(name, norm.width);
+        if (!gain) return gain;
+        gathered.resize(gathered.size() + static_cast<size_t>(norm.width));
+        copy_f32(gathered.data() + gathered.size() - norm.width, *gain);
+      }
+      return floats_of(gathered, norm.copies);
+    }
     if (module.norm.copies == 1) return checkpoint_.take_vector(weight_tensor(module), module.out);
     return checkpoint_.take(weight_tensor(module), module.norm.copies, module.norm.width);
   }
@@ -230,6 +247,9 @@ class WeightLoader {
     if (layer.delta_net) {
       if (Status s = load_delta_net(*layer.delta_net, weights); !s) return s;
     }
+    if (layer.convolution) {
+      if (Status s = load_convolution(*layer.convolution, weights); !s) return s;
+    }
     if (layer.mlp.experts) {
       if (Status s = load_experts(*layer.mlp.experts, weights); !s) return s;
     }
@@ -241,14 +261,30 @@ class WeightLoader {
     return layer.mlp.xielu.empty() ? Status{} : load_xielu(layer.mlp.xielu, weights.activation);
   }
 
+  // of [channels, 1, taps] [taps, channels]
+  Status load_taps(const std::string& name, int64_t channels, int64_t taps, std::unique_ptr<Tensor>& to) {
+    const auto each = checkpoint_.take_stack(name, channels, 1, taps);
+    if (!each) return each.error();
+    HostTensor all = each->front();
+    all.rows = channels;
+    if (Status s = to_device(parts_.transposed(all), to); !s) return s;
+    parts_ = {};
+    return {};
+  }
+
+  Status load_convolution(const ShortConvolution& net, LayerWeights& weights) {
+    if (Status s = load_taps(net.kernel + ".weight", net.channels, net.taps, weights.convolution); !s)
+      return s;
+    if (!net.bias) return {};
+    Result<HostTensor> bias = checkpoint_.take_vector(net.kernel + ".bias", net.channels);
+    if (!bias) return bias.error();
+    return to_device(*bias, weights.convolution_bias);
+  }
+
   Status load_delta_net(const DeltaNet& net, LayerWeights& weights) {
     const int64_t channels = net.desc().mixed_width();
-    const auto taps = checkpoint_.take_stack(net.stem + "conv1d.weight", channels, 1, net.taps);
-    if (!taps) return taps.error();
-    HostTensor all = taps->front();
-    all.rows = channels;
-    if (Status s = to_device(parts_.transposed(all), weights.convolution); !s) return s;
-    parts_ = {};
+    if (Status s = load_taps(net.stem + "conv1d.weight", channels, net.taps, weights.convolution); !s)
+      return s;
     const auto numbers = [&](const char* name, std::unique_ptr<Tensor>& to) -> Status {
       Result<HostTensor> values = checkpoint_.take_vector(net.stem + name, net.value_heads);
       if (!values) return values.error();
@@ -454,8 +490,8 @@ size_t bytes_of(const std::unique_ptr<T>& weights) {
 }  // namespace
 
 size_t Weights::bytes() const {
-  size_t total =
-      bytes_of(head) + bytes_of(embed) + bytes_of(positions) + bytes_of(embed_norm) + bytes_of(final_norm);
+  size_t total = bytes_of(head) + bytes_of(embed) + bytes_of(positions) + bytes_of(embed_norm) +
+                 bytes_of(embed_projection) + bytes_of(head_projection) + bytes_of(final_norm);
   total += bytes_of(inputs_table) + bytes_of(inputs_projection) + bytes_of(inputs_norm);
   for (const LayerWeights& layer : layers) {
     for (const auto& linear : layer.linear) total += bytes_of(linear);
@@ -463,6 +499,7 @@ size_t Weights::bytes() const {
     total += bytes_of(layer.experts) + bytes_of(layer.choice_bias) + bytes_of(layer.sinks);
     total += bytes_of(layer.expert_scale);
     total += bytes_of(layer.convolution) + bytes_of(layer.log_decay) + bytes_of(layer.time_bias);
+    total += bytes_of(layer.convolution_bias);
   }
   return total;
 }

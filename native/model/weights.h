@@ -21,15 +21,17 @@ struct LayerWeights {
   std::unique_ptr<Tensor> expert_scale;                       // [E]
   std::unique_ptr<Tensor> sinks;                              // [HQ]
   std::unique_ptr<Tensor> convolution, log_decay, time_bias;  // DeltaNetDesc's
+  std::unique_ptr<Tensor> convolution_bias;                   // ShortConvolutionDesc's, as is convolution
   Activation activation;                                      // the MLP's, with its trained numbers
   float scale = 1.0f;                                         // of what the layer gives
 };
 
 struct Weights {
   // The head stands before the table: a tied table reads the head's rows and must go first.
-  std::unique_ptr<Linear> head;      // [V, H]
-  std::unique_ptr<Embedding> embed;  // [V, H]
+  std::unique_ptr<Linear> head;      // [V, head_width()]
+  std::unique_ptr<Embedding> embed;  // [V, embedding_width()]
   std::unique_ptr<Embedding> positions;
+  std::unique_ptr<Linear> embed_projection, head_projection;  // EmbeddingTable's and Head's
   std::unique_ptr<NormGain> embed_norm;
   // LayerInputs'
   std::unique_ptr<Embedding> inputs_table;    // [V', L P]

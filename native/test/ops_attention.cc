@@ -12,6 +12,8 @@ struct Shape {
   float softcap = 0.0f;
   std::vector<float> sinks = {};         // [HQ] or empty
   std::vector<float> alibi_slopes = {};  // [HQ] or empty
+  int chunk = 0;
+  bool coarse_alibi = false;
 };
 
 // But for sinks and slopes.
@@ -21,7 +23,19 @@ AttentionDesc describe(const Shape& shape) {
           .head_dim = shape.heads.head_dim,
           .scale = 1.0f / std::sqrt(static_cast<float>(shape.heads.head_dim)),
           .window = shape.window,
-          .softcap = shape.softcap};
+          .chunk = shape.chunk,
+          .softcap = shape.softcap,
+          .coarse_alibi = shape.coarse_alibi};
+}
+
+// What alibi adds to the score of a position. In bfloat16: 8 bits, ties to even.
+double alibi_bias(const Shape& shape, int head, int query, int key) {
+  const double slope = static_cast<double>(shape.alibi_slopes[static_cast<size_t>(head)]);
+  if (!shape.coarse_alibi) return slope * (key - query);
+  const double product = slope * key;
+  if (product == 0) return 0;
+  const double unit = std::exp2(std::floor(std::log2(std::abs(product))) - 7);
+  return static_cast<double>(describe(shape).scale) * unit * std::nearbyint(product / unit);
 }
 
 // One row, one query head: softmax over its visible positions in float64. The bound: a score is a sum of D
@@ -32,7 +46,9 @@ void expect_head(const KvCase& kv, const Shape& shape, int sequence, int positio
                  std::vector<double>& values, std::vector<double>& bounds) {
   const AttentionDesc desc = describe(shape);
   const int kv_head = head / (desc.q_heads / desc.kv_heads);
-  const int first = desc.window > 0 ? std::max(0, position - desc.window + 1) : 0;
+  const int first = shape.chunk > 0   ? position / shape.chunk * shape.chunk
+                    : desc.window > 0 ? std::max(0, position - desc.window + 1)
+                                      : 0;
   std::vector<double> weights;
   const double sink =
       shape.sinks.empty() ? -INFINITY : static_cast<double>(shape.sinks[static_cast<size_t>(head)]);
@@ -46,7 +62,7 @@ void expect_head(const KvCase& kv, const Shape& shape, int sequence, int positio
     }
     score *= static_cast<double>(desc.scale);
     if (!shape.alibi_slopes.empty()) {
-      const double bias = static_cast<double>(shape.alibi_slopes[static_cast<size_t>(head)]) * (j - position);
+      const double bias = alibi_bias(shape, head, position, j);
       score += bias;
       alibi_error = std::max(alibi_error, 2 * kEpsilon * std::abs(bias));
     }
@@ -162,6 +178,34 @@ TEST_CASE(
     Shape shape{{6, 2, 20}, 16, window, 0.0f, sinks, slopes};
     check_attention(shape, DType::f16, {1301, 300},
                     {{{0, 1250, 1300}, {1, 240, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
+  }
+}
+
+TEST_CASE("attention in chunks sees its own chunk alone, whatever the steps, pages and splits") {
+  Random random(47);
+  for (const DType type : {DType::f32, DType::bf16, DType::int8}) {
+    for (const int chunk : {1, 7, 16, 40, 1000}) {
+      Shape shape{{4, 2, 24}, 16};
+      shape.chunk = chunk;
+      check_attention(shape, type, {70, 9}, {{{0, 0, 41}, {1, 0, 9}}, {{0, 41, 69}}, {{0, 69, 70}}}, random);
+    }
+  }
+  for (const int chunk : {300, 256, 1290}) {
+    Shape shape{{4, 2, 16}, 16};
+    shape.chunk = chunk;
+    check_attention(shape, DType::f16, {1301, 300},
+                    {{{0, 1250, 1300}, {1, 240, 299}}, {{0, 1300, 1301}, {1, 299, 300}}}, random);
+  }
+}
+
+TEST_CASE("attention takes coarse alibi of the key's position, its product in bfloat16") {
+  Random random(48);
+  for (const DType type : {DType::f32, DType::int8}) {
+    // Exact in bfloat16, as the decoder hands them over.
+    Shape shape{{6, 2, 20}, 16, 0, 0.0f, {}, {0.25f, 0.0625f, 0.5f, 0.00390625f, 1.0f, 0.419921875f}};
+    shape.coarse_alibi = true;
+    check_attention(shape, type, {70, 9}, {{{0, 0, 41}, {1, 0, 9}}, {{0, 41, 69}}, {{0, 69, 70}}}, random);
+    check_attention(shape, type, {1301}, {{{0, 1290, 1300}}, {{0, 1300, 1301}}}, random);
   }
 }
 

@@ -277,6 +277,47 @@ TEST_CASE("a router chooses by score and bias, within the best groups, and weigh
   RouterDesc grouped{.experts = 4, .chosen = 2, .score = RouterScore::sigmoid};
   grouped.groups = 2;
   CHECK(chosen_by(grouped, {0.9f, -3.0f, 0.5f, 0.4f}) == std::vector<int32_t>{2, 3});
+  grouped.group_best = 1;  // by the best alone it is the first
+  CHECK(chosen_by(grouped, {0.9f, -3.0f, 0.5f, 0.4f}) == std::vector<int32_t>{0, 1});
+}
+
+TEST_CASE("experts read what the weights have scaled, where that is the router's way") {
+  Random random(75);
+  std::vector<ExpertCase> cases;
+  for (int e = 0; e < kExperts; ++e) cases.push_back(random_expert(random));
+  constexpr int64_t kRows = 20;
+  const auto x = random_floats(random, kRows * kHidden);
+  const auto logits = random_floats(random, kRows * kExperts, -2, 2);
+  const RouterDesc router{
+      .experts = kExperts, .chosen = 2, .score = RouterScore::sigmoid, .scales_inputs = true};
+  std::vector<double> sums, bounds;
+  for (int64_t row = 0; row < kRows; ++row) {
+    std::vector<double> values(kHidden, 0.0), bound(kHidden, 0.0);
+    for (const ChosenExpert& choice : routed(router, &logits[static_cast<size_t>(row * kExperts)])) {
+      std::vector<float> scaled;
+      for (int64_t k = 0; k < kHidden; ++k)
+        scaled.push_back(choice.weight * x[static_cast<size_t>(row * kHidden + k)]);
+      expect_expert(cases[static_cast<size_t>(choice.expert)], scaled.data(), 1.0, values, bound);
+    }
+    sums.insert(sums.end(), values.begin(), values.end());
+    bounds.insert(bounds.end(), bound.begin(), bound.end());
+  }
+  for (const auto& backend : all_backends()) {
+    INFO(device_of(*backend));
+    const auto experts = backend->experts_create(descriptions(cases));
+    REQUIRE(experts);
+    const auto device_x = on_device(*backend, x, kHidden),
+               device_logits = on_device(*backend, logits, kExperts), y = on_device(*backend, x, kHidden);
+    submit(*backend, [&] {
+      backend->experts({.y = whole(*y),
+                        .x = whole(*device_x),
+                        .logits = whole(*device_logits),
+                        .router = router,
+                        .activation = {}},
+                       **experts);
+    });
+    CHECK(worst_ratio(from_device(*backend, *y), sums, bounds) <= 1.0);
+  }
 }
 
 TEST_CASE("experts give what each has a scale of its own for, after the weights were made to sum to 1") {

@@ -132,7 +132,7 @@ TEST_CASE("attention has the same bits however a sequence is chunked, batched an
                                      std::pair{0, DType::int8}, std::pair{270, DType::int8}}) {
     for (const HeadShape heads : {HeadShape{4, 2, 40}, {8, 1, 16}}) {
       const KvCase kv = random_kv(random, heads, 16, type, {800, 530, 33});
-      const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.2f, window, 0.0f};
+      const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.2f, window};
       const int64_t width = heads.q_heads * heads.head_dim;
       const std::vector<std::vector<std::vector<Chunk>>> plans{
           {{{0, 0, 800}}, {{1, 0, 530}}, {{2, 0, 33}}},
@@ -175,7 +175,7 @@ TEST_CASE(
     "attention of one row over a long context has the same bits on any number of threads and beside others") {
   Random random(65);
   const HeadShape heads{4, 2, 16};
-  const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.25f, 0, 0.0f};
+  const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.25f};
   const int64_t width = heads.q_heads * heads.head_dim;
   for (const auto& [isa, type] : isas_and_types({DType::f16, DType::int8})) {
     const KvCase kv = random_kv(random, heads, 16, type, {2600, 700, 40});
@@ -199,7 +199,7 @@ TEST_CASE("attention has the same bits where the memory reserved for splits does
   Random random(66);
   const HeadShape heads{4, 2, 16};
   const KvCase kv = random_kv(random, heads, 16, DType::bf16, {2600, 1500});
-  const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.25f, 0, 0.0f};
+  const AttentionDesc desc{heads.q_heads, heads.kv_heads, heads.head_dim, 0.25f};
   StepLimits tight = kLimits;
   tight.kv_slots = 256;  // as if the sequences shared most of their pages
   std::vector<float> first;

@@ -17,6 +17,11 @@ const NOT_ON_CUDA = [
   'rows of queries and keys*',
   'a delta net*',
   'gated attention*',
+  'a short convolution*',
+  'heads of latent attention*',
+  'attention in chunks*',
+  'attention takes coarse alibi*',
+  'experts read what*',
 ];
 const LONG_ON_CUDA = [
   'attention sees*',

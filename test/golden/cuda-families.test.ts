@@ -19,9 +19,23 @@ const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 256, maxSequences:
 const TOLERANCE = 2e-3;
 /** What the CPU serves and no CUDA device does yet: refused when it is opened. */
 const REFUSED: ReadonlySet<string> = new Set(
-  ['gemma4-26b', 'gemma4-31b', 'gemma4-e2b', 'gemma4-parts', 'qwen3-next', 'qwen3-5'].map(
-    (name) => `families/${name}`,
-  ),
+  [
+    'deepseek-v2',
+    'deepseek-v2-lite',
+    'deepseek-v3',
+    'falcon-rw',
+    'gemma4-26b',
+    'gemma4-31b',
+    'gemma4-e2b',
+    'gemma4-parts',
+    'lfm2',
+    'llama4',
+    'llama4-maverick',
+    'qwen3-next',
+    'qwen3-5',
+    'qwen3-5-moe-parts',
+    'qwen3-5-parts',
+  ].map((name) => `families/${name}`),
 );
 /** Of mixtures: every kind of router, of expert and of adapter. */
 const SAMPLES = [

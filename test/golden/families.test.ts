@@ -18,8 +18,7 @@ import { type DriverLimits, StepDriver } from '../support/step-driver.js';
 
 /*
  * Every family against Transformers + PEFT (make/make_families.py): tiny models of random weights, read, adapted and
- * computed by the native engine. A family, or a variant of one, that is not
- * served is refused by name.
+ * computed by the native engine.
  */
 
 const FAMILIES = join(import.meta.dirname, 'families');
@@ -34,15 +33,6 @@ const RECURRENT = join(import.meta.dirname, 'recurrent');
 const LIMITS: DriverLimits = { pageTokens: 16, maxStepTokens: 2048, maxSequences: 64, maxContext: 512 };
 /** The product promises 0.02; float32 arithmetic on the same weights does better. */
 const TOLERANCE = 2e-3;
-
-/** What is not served, and the word of its config.json that the refusal names. */
-const REFUSED: Readonly<Record<string, string>> = {
-  'bloom-residual': 'apply_residual_connection_post_layernorm',
-  'falcon-rw': 'alibi',
-  lfm2: '"lfm2"',
-  'opt-post-norm': 'do_layer_norm_before',
-  'stablelm-qk-norm': 'qk_layernorm',
-};
 
 interface Golden {
   readonly prompts: readonly (readonly number[])[];
@@ -60,11 +50,10 @@ const open = (modelPath: string, backend: 'reference' | 'cpu'): Promise<NativeMo
     kv: { bytes: 8 << 20, pageTokens: LIMITS.pageTokens, dtype: 'f32' },
   });
 
-const cases = readdirSync(FAMILIES).toSorted();
-const served = cases.filter((name) => !(name in REFUSED));
+const families = readdirSync(FAMILIES).toSorted();
 
 const settings = (['reference', 'cpu'] as const).flatMap((backend) => [
-  ...served.map((name) => ({ backend, name: `families/${name}` })),
+  ...families.map((name) => ({ backend, name: `families/${name}` })),
   ...readdirSync(CASES).map((name) => ({ backend, name: `cases/${name}` })),
   ...readdirSync(EXPERTS).map((name) => ({ backend, name: `experts/${name}` })),
   ...readdirSync(CROSSWISE).map((name) => ({ backend, name: `crosswise/${name}` })),
@@ -172,7 +161,7 @@ it('says how much of a checkpoint with eyes it leaves out', async () => {
 });
 
 describe('config.json', () => {
-  const old = served.filter((name) => existsSync(join(FAMILIES, name, 'old-config.json')));
+  const old = families.filter((name) => existsSync(join(FAMILIES, name, 'old-config.json')));
 
   it.each(old)("of %s is read with Transformers 4's names, too", async (name) => {
     const folder = mkdtempSync(join(tmpdir(), 'lorikeet-family-'));
@@ -214,10 +203,6 @@ describe('config.json', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
-  });
-
-  it.each(Object.entries(REFUSED))('of %s is refused for %s', async (name, word) => {
-    await expect(open(join(FAMILIES, name, 'model'), 'cpu')).rejects.toThrow(word);
   });
 });
 

@@ -7,8 +7,8 @@ import { answerTo, expectOnePass, requestOf } from '../support/one-pass.js';
 import { ParityFixture, type ParityFixtureOptions } from '../support/parity-fixture.js';
 
 /*
- * Families whose layers see the cache in other ways than Llama's: keys and values of another layer, keys that are values, in
- * windows. Whatever the engine shares, drops and computes again, an answer has the bits that one pass
+ * Families whose layers see the cache in other ways than Llama's: keys and values of another layer, in windows or chunks, of
+ * latents, inputs of convolutions. Whatever the engine shares, drops and computes again, an answer has the bits that one pass
  * over its tokens gives.
  */
 
@@ -24,7 +24,7 @@ afterEach(async () => {
 const open = async (options: ParityFixtureOptions): Promise<ParityFixture> =>
   (fixture = await ParityFixture.open(options));
 
-describe.each(['gemma4-e2b', 'gemma4-31b'])('%s in the engine', (name) => {
+describe.each(['gemma4-e2b', 'gemma4-31b', 'lfm2', 'deepseek-v3', 'llama4'])('%s in the engine', (name) => {
   let modelPath: string;
   beforeAll(() => {
     modelPath = mkdtempSync(join(tmpdir(), 'lorikeet-shared-pages-'));

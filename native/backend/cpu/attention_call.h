@@ -80,8 +80,8 @@ struct CpuBackend::AttentionCall {
 
   // Positions that row r of the block sees.
   Range seen(const AttentionBlock& block, int row) const {
-    const int end = block.position0 + row + 1;
-    return {desc.window > 0 ? std::max(0, end - desc.window) : 0, end};
+    const int position = block.position0 + row;
+    return {desc.first_seen(position), position + 1};
   }
   Range seen_in(const AttentionBlock& block, int row, int split) const {
     const Range all = seen(block, row);
@@ -156,6 +156,8 @@ struct CpuBackend::AttentionCall {
                            .softcap = desc.softcap,
                            .slope = alibi_slopes.empty() ? 0.0f : alibi_slopes[static_cast<size_t>(q_head)],
                            .distance = static_cast<float>(split * kSplit - item.block.position0 - row),
+                           .coarse = desc.coarse_alibi,
+                           .begin_position = split * kSplit,
                            .max = 0.0f,
                            .sum = 0.0f};
         kernels.softmax_row(softmax);

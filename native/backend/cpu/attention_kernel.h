@@ -145,7 +145,7 @@ struct SoftmaxKernels {
     const int begin = p.begin / W * W;
     const int end = (p.end + W - 1) / W * W;
     for (int i = begin; i < end; i += W) S::store(p.scores + i, scaled(p, S::load(p.scores + i)));
-    if (p.slope != 0.0f) add_alibi(p, begin, end);
+    if (p.slope != 0.0f) p.coarse ? add_coarse_alibi(p, begin, end) : add_alibi(p, begin, end);
     // Lanes outside of the row's positions hold other rows' scores or nothing: they must weigh exactly 0.
     for (int i = begin; i < p.begin; ++i) p.scores[i] = -__builtin_inff();
     for (int i = p.end; i < end; ++i) p.scores[i] = -__builtin_inff();
@@ -197,6 +197,18 @@ struct SoftmaxKernels {
     const F value = S::mul(score, S::set1(p.scale));
     if (p.softcap == 0.0f) return value;
     return S::mul(S::set1(p.softcap), tanh<S>(S::div(value, S::set1(p.softcap))));
+  }
+
+  static void add_coarse_alibi(const SoftmaxRow& p, int begin, int end) {
+    for (int i = begin; i < end; ++i) {
+      const float bias = p.slope * static_cast<float>(p.begin_position + i);
+      uint32_t bits;
+      __builtin_memcpy(&bits, &bias, sizeof bits);
+      bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u;  // to the nearest, ties to even
+      float rounded;
+      __builtin_memcpy(&rounded, &bits, sizeof rounded);
+      p.scores[i] += p.scale * rounded;
+    }
   }
 
   static void add_alibi(const SoftmaxRow& p, int begin, int end) {

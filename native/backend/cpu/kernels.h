@@ -136,9 +136,12 @@ struct SoftmaxRow {
   int end;
   float scale;
   float softcap;
-  // Alibi: slope * (distance + i) is added to score i.
+  // Alibi: slope * (distance + i) is added to score i; or, coarse, scale * (slope * (begin_position + i)),
+  // the product in bfloat16.
   float slope;
   float distance;
+  bool coarse;
+  int begin_position;
   // Results.
   float max;
   float sum;

@@ -43,7 +43,7 @@ Result<std::unique_ptr<KvCache>> CpuBackend::kv_create(const KvDesc& desc) {
   kv->desc = desc;
   size_t bytes = 0;
   for (const KvLayer& layer : desc.layers) {
-    const bool recurrent = layer.recurrent.heads > 0;
+    const bool recurrent = layer.recurrent.inputs > 0;
     if (!recurrent && (layer.kv_heads < 1 || layer.head_dim < 1))
       return Error{"a layer of the KV cache needs at least one head and dimension"};
     if (layer.head_dim > kMaxHeadDim) {

@@ -73,10 +73,22 @@ Status CudaBackend::reserve(const StepLimits& limits, const NetworkShape& shape)
                      std::to_string(kMostExperts) + " are served",
                  ErrorKind::unsupported};
   }
-  if (shape.recurrent.heads > 0 || shape.gated_attention) {
+  if (shape.recurrent.inputs > 0 || shape.gated_attention) {
     return Error{
-        "recurrent layers (gated delta nets) and gated attention are not served on a CUDA device yet",
+        "recurrent layers (gated delta nets, short convolutions) and gated attention are not served on a "
+        "CUDA device yet",
         ErrorKind::unsupported};
+  }
+  if (shape.latent_attention || shape.chunked_attention) {
+    return Error{"latent attention and attention in chunks are not served on a CUDA device yet",
+                 ErrorKind::unsupported};
+  }
+  if (shape.scaled_inputs || shape.group_best_one) {
+    return Error{"experts of DeepSeek-V2 in groups, and Llama 4's, are not served on a CUDA device yet",
+                 ErrorKind::unsupported};
+  }
+  if (shape.coarse_alibi) {
+    return Error{"alibi in bfloat16 (Falcon's) is not served on a CUDA device yet", ErrorKind::unsupported};
   }
   return guarded([&]() -> Status {
     limits_ = limits;

@@ -62,8 +62,14 @@ class CudaBackend final : public Backend {
                const AttentionDesc& attention, const HeadNorms& norms) override;
   void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
+  void take_columns(TensorView y, TensorView x, int64_t column) override;
+  void join_heads(TensorView qkv, TensorView q, TensorView kv, TensorView latent,
+                  const LatentHeads& heads) override;
+  void trim_heads(TensorView y, TensorView x, const LatentHeads& heads) override;
   void delta_net(TensorView out, TensorView in, KvCache& kv, int layer, const DeltaNetDesc& desc,
                  const HeadNorm& norm) override;
+  void short_convolution(TensorView out, TensorView in, KvCache& kv, int layer,
+                         const ShortConvolutionDesc& desc) override;
   void experts(const ExpertsCall& call, const Experts& experts) override;
   void gate_rows(TensorView y, TensorView gate) override;
   void multiply(TensorView y, TensorView x, int64_t column) override;

@@ -170,6 +170,22 @@ void CudaBackend::delta_net(TensorView, TensorView, KvCache&, int, const DeltaNe
   fail(Error{"recurrent layers are not served on a CUDA device yet", ErrorKind::unsupported});
 }
 
+void CudaBackend::take_columns(TensorView, TensorView, int64_t) {
+  fail(Error{"latent attention is not served on a CUDA device yet", ErrorKind::unsupported});
+}
+
+void CudaBackend::join_heads(TensorView, TensorView, TensorView, TensorView, const LatentHeads&) {
+  fail(Error{"latent attention is not served on a CUDA device yet", ErrorKind::unsupported});
+}
+
+void CudaBackend::trim_heads(TensorView, TensorView, const LatentHeads&) {
+  fail(Error{"latent attention is not served on a CUDA device yet", ErrorKind::unsupported});
+}
+
+void CudaBackend::short_convolution(TensorView, TensorView, KvCache&, int, const ShortConvolutionDesc&) {
+  fail(Error{"short convolutions are not served on a CUDA device yet", ErrorKind::unsupported});
+}
+
 void CudaBackend::gate_rows(TensorView y, TensorView gate) {
   if (!runs()) return;
   device_->launch(Kernel::gate_rows, {blocks_of(y.cols), y.rows}, kThreads, f32(y),

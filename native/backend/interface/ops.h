@@ -62,17 +62,25 @@ struct AttentionDesc {
   int head_dim = 0;
   float scale = 1.0f;
   int window = 0;        // 0: full; otherwise position t sees (t - window, t]
+  int chunk = 0;         // 0: full; otherwise position t sees [t - t % chunk, t]
   float softcap = 0.0f;  // 0: none
   // [HQ] or null: a logit for each head that takes part in the softmax and has no value.
   const Tensor* sinks = nullptr;
   // [HQ] or null: slope * (key position - query position) is added to a scaled score (Press et al. 2021).
   const Tensor* alibi_slopes = nullptr;
+  // Falcon's, in whose training it was so: scale * (slope * key position), the product in bfloat16, is added.
+  bool coarse_alibi = false;
   QueryScaling query_scaling = {};
   float clip = 0.0f;  // above 0: q, k and v are brought within [-clip, clip] before anything else
   Projected projected = Projected::qkv;
   // Rows have gates [HQ D] before all that, and what attention gives is multiplied with sigmoid(gate).
   bool gated = false;
 
+  // The first position that `position` sees.
+  int first_seen(int position) const {
+    if (chunk > 0) return position - position % chunk;
+    return window > 0 && position >= window ? position - window + 1 : 0;
+  }
   int64_t q_width() const { return int64_t{q_heads} * head_dim; }
   int64_t kv_width() const { return int64_t{kv_heads} * head_dim; }
   // Where a row has its queries.
@@ -82,6 +90,20 @@ struct AttentionDesc {
     const int64_t others = projected == Projected::qkv ? 2 : projected == Projected::qk ? 1 : 0;
     return q_begin() + q_width() + others * kv_width();
   }
+};
+
+// Heads of latent attention. Of a query and a key `rope` dimensions turn, all heads' keys having the same
+// ones; a value has dimensions of its own, at most as many.
+struct LatentHeads {
+  int heads = 0;
+  int nope = 0;
+  int rope = 0;
+  int value_dim = 0;
+
+  int head_dim() const { return nope + rope; }
+  int64_t q_width() const { return int64_t{heads} * head_dim(); }
+  int64_t kv_width() const { return int64_t{heads} * (nope + value_dim); }
+  int64_t value_width() const { return int64_t{heads} * value_dim; }
 };
 
 // A gated delta net (Yang et al. 2025), for each value head h and its key head: with x the row's q | k | v
@@ -108,6 +130,19 @@ struct DeltaNetDesc {
   RecurrentState state() const {
     return {value_heads, key_dim, value_dim, static_cast<int>(mixed_width()) + 2 * value_heads};
   }
+};
+
+// A gated convolution over the last `taps` tokens in each channel (LFM2): of a row b | c | x
+//   y = c * (sum over taps of weight * (b x) of their tokens + bias)
+struct ShortConvolutionDesc {
+  int channels = 0;
+  int taps = 0;
+  const Tensor* weight = nullptr;  // [taps, C]: the last tap is the row's own
+  const Tensor* bias = nullptr;    // [C] or null
+
+  int64_t row_width() const { return int64_t{3} * channels; }
+  // What the cache keeps of a token: b x. There is no state beside it.
+  RecurrentState state() const { return {0, 0, 0, channels}; }
 };
 
 // f of a gated (act(gate) * up, Shazeer 2020) or plain map.
@@ -146,6 +181,8 @@ struct RouterDesc {
   // More than one: experts are chosen out of the best chosen_groups of so many groups of equal size.
   int groups = 1;
   int chosen_groups = 1;
+  int group_best = 2;                    // of a group so many of its best scores are added up for that choice
+  bool scales_inputs = false;            // the weights multiply what experts read, not what they give
   const Tensor* choice_bias = nullptr;   // [E] or null: added to the scores for the choice alone
   const Tensor* expert_scale = nullptr;  // [E] or null: multiplies the weights in the end
 };
@@ -234,11 +271,23 @@ class Backend {
   // out [T, HQ D]: causal attention of each row over its sequence's pages; qkv as rope_kv left it.
   virtual void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                          const AttentionDesc& desc) = 0;
+  // y [rows, n] = columns [column, column + n) of x [rows, ..]
+  virtual void take_columns(TensorView y, TensorView x, int64_t column) = 0;
+  // qkv [T, 3 HQ D], D being heads.head_dim(): each head's rope | nope of queries, the same of keys, and
+  // values with zeros behind them. q [T, HQ (nope | rope)], kv [T, HQ (nope | value)]; what turns of the keys
+  // is the end of latent's rows.
+  virtual void join_heads(TensorView qkv, TensorView q, TensorView kv, TensorView latent,
+                          const LatentHeads& heads) = 0;
+  // y [T, HQ value_dim] = the beginning of each head of x [T, HQ D]
+  virtual void trim_heads(TensorView y, TensorView x, const LatentHeads& heads) = 0;
   // out [T, HV VD]: what a recurrent layer makes of its rows `in`, those of a sequence in their order. Each
   // row finds the state behind the token before it, whatever the host has computed and dropped since, as long
   // as tokens in the sequence's pages are those that it goes on from; the cache has it as `layer`.
   virtual void delta_net(TensorView out, TensorView in, KvCache& kv, int layer, const DeltaNetDesc& desc,
                          const HeadNorm& norm) = 0;
+  // out [T, C] of rows `in` [T, 3 C]; the cache has the tokens before them as `layer`.
+  virtual void short_convolution(TensorView out, TensorView in, KvCache& kv, int layer,
+                                 const ShortConvolutionDesc& desc) = 0;
   virtual void experts(const ExpertsCall& call, const Experts& experts) = 0;
   // y [rows, cols] *= sigmoid(gate [rows, 1])
   virtual void gate_rows(TensorView y, TensorView gate) = 0;

@@ -129,8 +129,13 @@ struct NetworkShape {
   int experts = 0;
   int chosen_experts = 0;
   int64_t expert_width = 0;
-  bool whole_qkv = true;         // every layer's rows are Projected::qkv
-  bool gated_attention = false;  // AttentionDesc::gated, of any
+  bool whole_qkv = true;           // every layer's rows are Projected::qkv
+  bool gated_attention = false;    // AttentionDesc::gated, of any
+  bool coarse_alibi = false;       // AttentionDesc::coarse_alibi, of any
+  bool chunked_attention = false;  // AttentionDesc::chunk, of any
+  bool latent_attention = false;   // LatentHeads, of any
+  bool group_best_one = false;     // RouterDesc::group_best other than 2, of any
+  bool scaled_inputs = false;      // RouterDesc::scales_inputs, of any
   RecurrentState recurrent = {};
 };
 

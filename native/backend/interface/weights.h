@@ -167,10 +167,10 @@ struct AdapterEmbeddingDesc {
 // its tokens, and the state [heads][key_dim][value_dim] behind the last token that was computed in the page
 // (backend/shared/recurrent_page.h).
 struct RecurrentState {
-  int heads = 0;  // 0: the layer is not recurrent
+  int heads = 0;  // 0: there is no state, the inputs are all
   int key_dim = 0;
   int value_dim = 0;
-  int inputs = 0;
+  int inputs = 0;  // 0: the layer is not recurrent
 };
 // Keys and values, or a state.
 struct KvLayer {

@@ -46,7 +46,11 @@ double ReferenceBackend::score(const Query& query, int32_t position) {
   for (int i = 0; i < desc.head_dim; ++i) sum += static_cast<double>(query.q[i]) * vector_[i];
   sum *= desc.scale;
   if (desc.alibi_slopes != nullptr) {
-    sum += static_cast<double>(f32(desc.alibi_slopes)[query.head]) * (position - query.last);
+    const float slope = f32(desc.alibi_slopes)[query.head];
+    sum += desc.coarse_alibi
+               ? static_cast<double>(desc.scale) *
+                     static_cast<double>(bf16_to_f32(f32_to_bf16(slope * static_cast<float>(position))))
+               : static_cast<double>(slope) * (position - query.last);
   }
   return desc.softcap > 0 ? desc.softcap * std::tanh(sum / desc.softcap) : sum;
 }
@@ -84,7 +88,7 @@ void ReferenceBackend::attention(TensorView out, TensorView qkv, const KvCache& 
     const int32_t* table = step.page_table.data() + static_cast<int64_t>(s) * step.page_table_stride;
     for (int64_t row = step.q_start[s]; row < step.q_start[s + 1]; ++row) {
       const int32_t last = step.position[row];
-      const int32_t first = desc.window > 0 ? std::max(0, last - desc.window + 1) : 0;
+      const int32_t first = desc.first_seen(last);
       for (int h = 0; h < desc.q_heads; ++h) {
         attend(f32(out) + (row * desc.q_heads + h) * d,
                {.q = f32(qkv) + row * desc.width() + desc.q_begin() + int64_t{h} * d,

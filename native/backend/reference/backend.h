@@ -50,8 +50,14 @@ class ReferenceBackend final : public Backend {
                const AttentionDesc& attention, const HeadNorms& norms) override;
   void attention(TensorView out, TensorView qkv, const KvCache& kv, int layer,
                  const AttentionDesc& desc) override;
+  void take_columns(TensorView y, TensorView x, int64_t column) override;
+  void join_heads(TensorView qkv, TensorView q, TensorView kv, TensorView latent,
+                  const LatentHeads& heads) override;
+  void trim_heads(TensorView y, TensorView x, const LatentHeads& heads) override;
   void delta_net(TensorView out, TensorView in, KvCache& kv, int layer, const DeltaNetDesc& desc,
                  const HeadNorm& norm) override;
+  void short_convolution(TensorView out, TensorView in, KvCache& kv, int layer,
+                         const ShortConvolutionDesc& desc) override;
   void experts(const ExpertsCall& call, const Experts& experts) override {
     if (step_.runs()) experts_.run(*this, call, static_cast<const GroupedExperts&>(experts));
   }

@@ -118,12 +118,18 @@ void GroupedExpertsRunner::sort_rows(const ExpertsCall& call) {
   begin_.front() = 0;
 }
 
-void GroupedExpertsRunner::gather(const TensorView& x) const {
+void GroupedExpertsRunner::gather(Backend& backend, const ExpertsCall& call) {
   const auto places = static_cast<int64_t>(row_.size());
-  float* to = f32({inputs_.get(), 0, places, x.cols});
+  const int64_t n = call.x.cols;
+  float* to = f32({inputs_.get(), 0, places, n});
   for (const int32_t row : row_) {
-    std::copy_n(f32(x) + row * x.cols, x.cols, to);
-    to += x.cols;
+    std::copy_n(f32(call.x) + row * n, n, to);
+    to += n;
+  }
+  if (!call.router.scales_inputs) return;
+  for (size_t i = 0; i < chosen_.size(); ++i) {
+    backend.scale({inputs_.get(), place_[i], 1, n}, chosen_[i].weight);
+    chosen_[i].weight = 1.0f;
   }
 }
 
@@ -161,7 +167,7 @@ void GroupedExpertsRunner::add_up(Backend& backend, const ExpertsCall& call,
 void GroupedExpertsRunner::run(Backend& backend, const ExpertsCall& call, const GroupedExperts& experts) {
   assert(static_cast<size_t>(call.router.experts) == experts.up.size());
   sort_rows(call);
-  gather(call.x);
+  gather(backend, call);
   const auto places = static_cast<int64_t>(row_.size());
   const TensorView inputs{inputs_.get(), 0, places, experts.up.front()->inputs()};
   const TensorView activated{activated_.get(), 0, places, experts.down.front()->inputs()};

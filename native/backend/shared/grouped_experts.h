@@ -43,7 +43,8 @@ class GroupedExpertsRunner {
 
  private:
   void sort_rows(const ExpertsCall& call);
-  void gather(const TensorView& x) const;
+  // What experts read, by place; where the weights multiply that they are 1 from there on.
+  void gather(Backend& backend, const ExpertsCall& call);
   // The rows of one expert, at places [begin, begin + rows), that have adapters of its `which` map, counted
   // from `begin`. Valid until the next call.
   std::span<const LinearSegment> segments(

@@ -19,7 +19,7 @@ constexpr int64_t state_head_floats(const RecurrentState& shape) {
   return int64_t{shape.key_dim} * shape.value_dim;
 }
 
-// Beside the inputs; 0 where the layer is not recurrent.
+// Beside the inputs; 0 where the layer has no state.
 constexpr size_t state_bytes(const RecurrentState& shape) {
   if (shape.heads == 0) return 0;
   return static_cast<size_t>(kStateCountFloats + shape.heads * state_head_floats(shape)) * sizeof(float);
@@ -42,7 +42,9 @@ class RecurrentPage {
   // [key_dim, value_dim]
   float* state(int head) const { return floats_ + kStateCountFloats + head * state_head_floats(shape_); }
   // [inputs]
-  float* inputs(int64_t token) const { return state(shape_.heads) + token * shape_.inputs; }
+  float* inputs(int64_t token) const {
+    return floats_ + state_bytes(shape_) / sizeof(float) + token * shape_.inputs;
+  }
 
  private:
   float* floats_;

@@ -43,16 +43,16 @@ void Router::score(const float* logits, const RouterDesc& desc) {
   for (double& score : scores_) score /= total;
 }
 
-// Experts outside of the best groups, by the sum of a group's two best, cannot be chosen (DeepSeek-V3).
+// Experts outside of the best groups, by the sum of a group's best, cannot be chosen (DeepSeek-V2, -V3).
 void Router::leave_best_groups(const RouterDesc& desc) {
   const auto size = static_cast<size_t>(desc.experts / desc.groups);
   groups_.clear();
   for (int32_t group = 0; group < desc.groups; ++group) {
     const auto begin = ranks_.begin() + static_cast<int64_t>(size) * group;
     own_.assign(begin, begin + static_cast<int64_t>(size));
-    std::partial_sort(own_.begin(), own_.begin() + std::min<int64_t>(2, static_cast<int64_t>(size)),
-                      own_.end(), std::greater<>());
-    groups_.push_back({own_[0] + (size > 1 ? own_[1] : 0.0), group});
+    const auto best = own_.begin() + std::min<int64_t>(desc.group_best, static_cast<int64_t>(size));
+    std::partial_sort(own_.begin(), best, own_.end(), std::greater<>());
+    groups_.push_back({std::accumulate(own_.begin(), best, 0.0), group});
   }
   std::sort(groups_.begin(), groups_.end(),
             [](const Group& a, const Group& b) { return better(a.score, a.number, b.score, b.number); });

@@ -33,9 +33,7 @@ void read_sizes(ConfigReader& c) {
 void read(ConfigReader& c) {
   read_sizes(c);
   const float epsilon = c.epsilon("layer_norm_epsilon", 1e-5);
-  if (c.fields.boolean("apply_residual_connection_post_layernorm", false)) {
-    c.fields.refuse("apply_residual_connection_post_layernorm true is not implemented for bloom");
-  }
+  const bool norms_residual = c.fields.boolean("apply_residual_connection_post_layernorm", false);
   // Orders of the same operations, and how it was trained.
   for (const char* known :
        {"slow_but_exact", "masked_softmax_fusion", "attention_softmax_in_fp32", "bias_dropout_fusion",
@@ -54,6 +52,7 @@ void read(ConfigReader& c) {
   for (int32_t i = 0; i < c.d.layers; ++i) {
     const std::string prefix = layer_prefix(i, "transformer.h.");
     Layer layer;
+    layer.norms_residual = norms_residual;
     layer.before_attention = layer_norm(prefix + "input_layernorm", c.d.hidden, epsilon);
     layer.before_mlp = layer_norm(prefix + "post_attention_layernorm", c.d.hidden, epsilon);
     layer.attention = plain_attention(c);

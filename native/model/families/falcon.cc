@@ -1,5 +1,6 @@
 // Falcon (Almazrouei et al. 2023): both blocks read the same x, through one norm or one each; q, k and v
 // fused, with one key head for all queries (7B), one for each group (40B, 180B, 11B), or one for each query.
+// Falcon-RW has alibi in rope's place, and its blocks one after the other.
 #include "model/families/family.h"
 #include "model/families/plain_layer.h"
 
@@ -12,6 +13,7 @@ struct Layout {
   bool parallel = true;
   bool two_norms = false;  // parallel blocks with a norm each
   bool bias = false;
+  bool alibi = false;
 };
 
 Layout read_layout(ConfigReader& c) {
@@ -24,8 +26,7 @@ Layout read_layout(ConfigReader& c) {
   const auto norms = c.fields.integer("num_ln_in_parallel_attn", 1);
   layout.two_norms = layout.grouped && norms.value_or(2) == 2;
   layout.bias = c.fields.boolean("bias", false);
-  // Transformers rounds these slopes times positions to bfloat16.
-  if (c.fields.boolean("alibi", false)) c.fields.refuse("alibi true is not implemented for falcon");
+  layout.alibi = c.fields.boolean("alibi", false);
   c.fields.has("apply_residual_connection_post_layernorm");  // Falcon's class does not read it
   return layout;
 }
@@ -40,7 +41,8 @@ Layer layer_of(const ConfigReader& c, int32_t index, const Layout& layout, float
   if (layout.two_norms) layer.before_mlp = norm("ln_mlp");
   if (!layout.parallel) layer.before_mlp = norm("post_attention_layernorm");
   layer.attention = plain_attention(c);
-  layer.attention.rope = 0;
+  layer.attention.alibi = layer.attention.coarse_alibi = layout.alibi;
+  if (!layout.alibi) layer.attention.rope = 0;
   const std::string self = prefix + "self_attention.";
   const bool one_key_head = !layout.grouped && c.d.kv_heads == 1;
   layer.attention.qkv = one_key_head ? fused_qkv(c, self + "query_key_value", layout.bias)
@@ -60,7 +62,8 @@ void read(ConfigReader& c) {
   const Activation activation = c.activation("activation", "gelu");
   const Layout layout = read_layout(c);
   c.check_dimensions();
-  c.add_rope();
+  if (!layout.alibi) c.add_rope();
+  for (const char* known : {"rope_parameters", "rope_theta", "rope_scaling"}) c.fields.has(known);
   Network& network = c.network;
   network.embedding.module = "transformer.word_embeddings";
   network.final_norm = layer_norm("transformer.ln_f", c.d.hidden, epsilon);

@@ -1,5 +1,5 @@
 // OPT (Zhang et al. 2022): learned positions of which the first two rows are not used, LayerNorm, relu.
-// OPT-350m, which normalizes after its blocks and embeds in fewer dimensions, is not served.
+// OPT-350m normalizes x behind its blocks, and embeds in fewer dimensions.
 #include "model/families/family.h"
 #include "model/families/plain_layer.h"
 
@@ -14,20 +14,22 @@ void read(ConfigReader& c) {
   c.read_dimensions(defaults);
   const Activation activation = c.activation("activation_function", "relu");
   const bool bias = c.fields.boolean("enable_bias", true);
-  if (!c.fields.boolean("do_layer_norm_before", true)) {
-    c.fields.refuse("do_layer_norm_before false is not implemented for opt");
-  }
-  if (c.fields.integer("word_embed_proj_dim", 1).value_or(c.d.hidden) != c.d.hidden) {
-    c.fields.refuse("word_embed_proj_dim other than hidden_size is not implemented for opt");
-  }
+  const bool before = c.fields.boolean("do_layer_norm_before", true);
+  const int32_t width = c.fields.integer("word_embed_proj_dim", 1).value_or(c.d.hidden);
   if (!c.fields.boolean("layer_norm_elementwise_affine", true)) {
     c.fields.refuse("layer_norm_elementwise_affine false is not implemented for opt");
   }
-  const bool final_norm = !c.fields.boolean("_remove_final_layer_norm", false);
+  const bool removed = c.fields.boolean("_remove_final_layer_norm", false);
+  const bool final_norm = before && !removed;
   for (const char* known : {"init_std", "dropout", "activation_dropout"}) c.fields.has(known);
   constexpr float kEpsilon = 1e-5f;  // torch's own: the class names none
   Network& network = c.network;
   network.embedding.module = "model.decoder.embed_tokens";
+  if (width != c.d.hidden) {
+    network.embedding.width = width;
+    network.embedding.projection = one_map(width, "model.decoder.project_in", c.d.hidden, false);
+    network.head.projection = one_map(c.d.hidden, "model.decoder.project_out", width, false);
+  }
   network.embedding.positions = "model.decoder.embed_positions";
   network.embedding.position_offset = 2;
   network.embedding.position_rows = c.d.max_positions + 2;
@@ -39,8 +41,11 @@ void read(ConfigReader& c) {
     const std::string prefix = layer_prefix(i, "model.decoder.layers.");
     const std::string self = prefix + "self_attn.";
     Layer layer;
-    layer.before_attention = layer_norm(prefix + "self_attn_layer_norm", c.d.hidden, kEpsilon);
-    layer.before_mlp = layer_norm(prefix + "final_layer_norm", c.d.hidden, kEpsilon);
+    layer.norms_residual = !before;
+    (before ? layer.before_attention : layer.after_attention) =
+        layer_norm(prefix + "self_attn_layer_norm", c.d.hidden, kEpsilon);
+    (before ? layer.before_mlp : layer.after_mlp) =
+        layer_norm(prefix + "final_layer_norm", c.d.hidden, kEpsilon);
     layer.attention = plain_attention(c);
     const int64_t width = layer.attention.q_width();
     layer.attention.qkv = {

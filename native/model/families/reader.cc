@@ -130,8 +130,8 @@ void ConfigReader::read_scaling(Rope& rope, JsonFields& own, const RopeDefaults&
 void ConfigReader::read_llama3(Rope& rope, JsonFields& own) {
   rope.low_freq_factor = own.need_number("low_freq_factor");
   rope.high_freq_factor = own.need_number("high_freq_factor");
-  if (!(rope.low_freq_factor > 0) || !(rope.high_freq_factor > rope.low_freq_factor)) {
-    own.refuse("needs 0 < low_freq_factor < high_freq_factor");
+  if (!(rope.low_freq_factor > 0) || !(rope.high_freq_factor >= rope.low_freq_factor)) {
+    own.refuse("needs 0 < low_freq_factor <= high_freq_factor");
   }
 }
 

@@ -29,6 +29,13 @@ GEMMA4 = dict(GQA, head_dim=8, global_head_dim=16, sliding_window=8, num_kv_shar
 GEMMA4_E = dict(GEMMA4, num_hidden_layers=5, num_kv_shared_layers=2, use_double_wide_mlp=True, hidden_size_per_layer_input=16,
                 vocab_size_per_layer_input=100,
                 layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention", "full_attention"])
+DEEPSEEK = dict(MHA, q_lora_rank=12, kv_lora_rank=16, qk_nope_head_dim=6, qk_rope_head_dim=4, v_head_dim=8,
+                num_key_value_heads=4, moe_intermediate_size=16, first_k_dense_replace=1)
+LLAMA4 = dict(GQA, head_dim=8, num_hidden_layers=4, intermediate_size=16, intermediate_size_mlp=48, num_local_experts=4,
+              num_experts_per_tok=1, interleave_moe_layer_step=2, attention_chunk_size=8, floor_scale=4, attn_scale=0.3)
+# But for the router, whose class PEFT cannot wrap.
+LLAMA4_LINEAR = dict(name="linear-r8", lora=dict(r=8, lora_alpha=16, target_modules=[
+    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]))
 LLAMA_DORA = dora("q_proj", "v_proj", "o_proj", "down_proj")
 GLU = [ALL, LLAMA_DORA]
 _CASES = [
@@ -192,6 +199,22 @@ _CASES = [
         vision_config=dict(hidden_size=16, intermediate_size=16, depth=1, num_heads=2, patch_size=4, spatial_merge_size=1,
                            temporal_patch_size=1, out_hidden_size=32, num_position_embeddings=16)),
      [dict(name="language-r4", lora=dict(r=4, lora_alpha=8, target_modules=r".*language_model.*\.(in_proj_z|in_proj_b|o_proj)"))]),
+    # Latent attention, with queries of a latent and of x; yarn's growth in the scores; experts in groups.
+    ("deepseek-v3", "deepseek_v3", dict(DEEPSEEK, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2,
+                                        routed_scaling_factor=2.5, norm_topk_prob=True, n_shared_experts=1,
+                                        rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=1.0)),
+     [ALL, dora("q_a_proj", "kv_b_proj", "o_proj")]),
+    ("deepseek-v2", "deepseek_v2", dict(DEEPSEEK, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2,
+                                        topk_method="group_limited_greedy", routed_scaling_factor=4.0, n_shared_experts=2,
+                                        attention_bias=True, rope_parameters=dict(YARN, mscale=0.7, mscale_all_dim=0.9)),
+     [ALL, dora("q_b_proj", "kv_a_proj_with_mqa")]),
+    ("deepseek-v2-lite", "deepseek_v2", dict(DEEPSEEK, q_lora_rank=None, v_head_dim=10, n_routed_experts=4, num_experts_per_tok=2,
+                                             n_shared_experts=2), [ALL]),
+    # Chunks of the context, and between them layers without positions; experts whose inputs are scaled.
+    ("llama4", "llama4_text", LLAMA4, [LLAMA4_LINEAR, dora("q_proj", "down_proj")]),
+    ("llama4-maverick", "llama4_text", dict(LLAMA4, use_qk_norm=False, attn_temperature_tuning=False, interleave_moe_layer_step=1,
+                                            num_experts_per_tok=2, num_hidden_layers=2, no_rope_layers=[1, 0],
+                                            rope_parameters=dict(LLAMA3, high_freq_factor=1.0)), [LLAMA4_LINEAR]),
 ]
 # Configurations write into what they are given.
 CASES = [dict(name=name, arch=arch, config=copy.deepcopy(config), adapters=adapters, seed=1000 + number)

@@ -12,7 +12,7 @@ changes the numbers. For each case OUT_DIR/<case>/ holds
     adapters/<adapter>/        PEFT checkpoints
     golden.json                per prompt and adapter (null: base): greedy token ids, their log-probabilities, the prompt's
                                log-probabilities, and the gaps between the best and the second (`margins`)
-All arithmetic of the reference is float32 on the stored weights, attention "eager".
+All arithmetic of the reference is float32 on the stored weights, attention "eager" (Falcon's with alibi "sdpa").
 """
 import json, os, shutil, sys
 import torch
@@ -159,7 +159,8 @@ def load(folder):
     config = json.load(open(os.path.join(folder, "config.json")))
     packed = config.get("quantization_config")
     more = dict(quantization_config=transformers.Mxfp4Config(dequantize=True)) if packed else {}
-    model = auto_class(config["model_type"]).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", **more)
+    attention = "sdpa" if config.get("alibi") else "eager"  # the eager one adds Falcon's slopes twice
+    model = auto_class(config["model_type"]).from_pretrained(folder, dtype=torch.float32, attn_implementation=attention, **more)
     return model.float().eval()
 
 
