@@ -407,18 +407,21 @@ Result<std::shared_ptr<const CodedSource>> take_coded(Checkpoint& checkpoint, co
 }
 
 bool is_spare(Checkpoint& checkpoint, const CheckpointFormat& format, const std::string& tensor) {
-  if (format.method == CheckpointMethod::plain) return false;
+  const size_t dot = tensor.rfind('.');
+  const std::string module = tensor.substr(0, dot);
+  const bool plain = format.method == CheckpointMethod::plain;
+  // AutoGPTQ gives each map one, and what was made of such a checkpoint has them still. Zeros add nothing.
+  if (tensor.ends_with(".bias") &&
+      (plain ? checkpoint.has(module + ".weight") : has_coded(checkpoint, format, module))) {
+    const Result<RawTensor> bias = checkpoint.take_raw(tensor);
+    return bias && is_zero(bias->bytes);
+  }
+  if (plain) return false;
   static constexpr std::array<std::string_view, 8> kUnused = {
       ".input_scale", ".input_zero_point", ".input_global_scale", ".output_scale", ".k_scale", ".v_scale",
       ".q_scale",     ".kv_scale"};
-  if (std::any_of(kUnused.begin(), kUnused.end(),
-                  [&](std::string_view end) { return tensor.ends_with(end); }))
-    return true;
-  // AutoGPTQ gives each map one.
-  const size_t dot = tensor.rfind('.');
-  if (!tensor.ends_with(".bias") || !has_coded(checkpoint, format, tensor.substr(0, dot))) return false;
-  const Result<RawTensor> bias = checkpoint.take_raw(tensor);
-  return bias && is_zero(bias->bytes);
+  return std::any_of(kUnused.begin(), kUnused.end(),
+                     [&](std::string_view end) { return tensor.ends_with(end); });
 }
 
 }  // namespace lorikeet
