@@ -177,7 +177,7 @@ export class InferenceEngine {
   /** The tokens of an input, as a request with it would compute them. */
   async tokenize({ adapter, returnNames, ...asked }: TokenizeRequest): Promise<Tokenized> {
     const version = await this.#adapters.version({ adapter });
-    const tokenizer = this.#tokenizers.of(version?.manifest);
+    const tokenizer = await this.#tokenizers.of(version?.manifest, asked.fairnessKey);
     if (asked.input.kind === 'tokens')
       checkTokens(asked.input.tokens, 'prompt', this.#reader.limits({}, version));
     const { ids } = await this.#prompts.tokenize(asked, version?.manifest);
@@ -230,7 +230,7 @@ export class InferenceEngine {
   async close(drain_ms: number): Promise<void> {
     await this.drain(drain_ms);
     await this.#loop.close(shuttingDown());
-    await Promise.all([this.#templates.close(), this.#structures.close()]);
+    await Promise.all([this.#templates.close(), this.#structures.close(), this.#tokenizers.close()]);
     this.#closed = true;
     await Promise.all([this.options.model.native.close(), this.options.model.draft?.native.close()]);
   }

@@ -56,13 +56,15 @@ export class RequestReader {
     const limits = this.limits(asked, adapter);
     checkRequest(asked, limits);
     checkScale(asked.adapterScale ?? 1, adapter?.manifest);
-    const tokenizer = tokenizers.of(adapter?.manifest);
+    const tokenizer = await tokenizers.of(adapter?.manifest, asked.fairnessKey);
     const request = withGenerationDefaults(asked, adapter?.manifest);
     // From storage to the host while others compute; only then does it count as waiting for its turn.
     const [prompt, predicted, badWords] = await Promise.all([
       prompts.read(request, adapter?.manifest),
       prompts.readPrediction(request, adapter?.manifest),
-      badWordTokens(request.badWords ?? [], (text) => prompts.encodePlain(text, adapter?.manifest)),
+      badWordTokens(request.badWords ?? [], (text) =>
+        prompts.encodePlain(text, request.fairnessKey, adapter?.manifest),
+      ),
       adapters.fetch(adapter, { key: request.fairnessKey, weight: request.fairnessWeight ?? 1 }),
     ]);
     const maxTokens = completionLimit(prompt.ids.length, request.maxTokens, limits);

@@ -38,14 +38,22 @@ export interface GuardedTokenizer {
   readonly json: string;
 }
 
-/** `named`: bos_token, eos_token, ... by their spelling. Undefined when there are no control tokens. */
-export function guardTokenizer(json: string, named: ReadonlySet<string>): GuardedTokenizer | undefined {
+export const newNonce = (): string => randomBytes(16).toString('hex');
+
+/**
+ * `named`: bos_token, eos_token, ... by their spelling. `nonce`: makes the spellings secret. Undefined when there are no
+ * control tokens.
+ */
+export function guardTokenizer(
+  json: string,
+  named: ReadonlySet<string>,
+  nonce = newNonce(),
+): GuardedTokenizer | undefined {
   const file = FileSchema.parse(JSON.parse(json));
   const isControl = (token: z.infer<typeof AddedTokenSchema>): boolean =>
     token.special || named.has(token.content) || LOOKS_LIKE_CONTROL.test(token.content);
   const control = file.added_tokens.filter((token) => isControl(token) && token.content !== '');
   if (control.length === 0) return undefined;
-  const nonce = randomBytes(16).toString('hex');
   const secrets = new Map(control.map(({ content }, i) => [content, `\uE000${nonce}${i}\uE001`]));
   const respelled = (content: string): string => secrets.get(content) ?? content;
   return {

@@ -1,5 +1,6 @@
 import { AppError } from '#runtime/app-error.js';
-import type { EncodedText, Tokenizer } from './tokenizer.js';
+import type { EncodedText } from './text-coder.js';
+import type { Tokenizer } from './tokenizer.js';
 
 /** How a family was trained to fill in the middle (Bavarian et al. 2022): the parts in their order. */
 interface MiddleForm {

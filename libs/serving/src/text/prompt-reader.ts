@@ -6,7 +6,8 @@ import type { RenderedChat } from './chat-formats.js';
 import { FairTurns } from './fair-turns.js';
 import { encodeMiddle } from './fill-in-middle.js';
 import type { AdapterTokenizers } from './adapter-tokenizers.js';
-import { type EncodedText, type Tokenizer, TooManyTokensError } from './tokenizer.js';
+import { type EncodedText, TooManyTokensError } from './text-coder.js';
+import type { Tokenizer } from './tokenizer.js';
 
 /** Encoding runs on the process's pool of four threads, on which files are read, too. */
 const ENCODINGS = 3;
@@ -74,8 +75,13 @@ export class PromptReader {
   }
 
   /** Of text that is not a prompt: short, and without special tokens. */
-  async encodePlain(text: string, manifest: AdapterManifest | undefined): Promise<readonly number[]> {
-    return [...(await this.options.tokenizers.of(manifest).encode(text, false)).ids];
+  async encodePlain(
+    text: string,
+    caller: string,
+    manifest: AdapterManifest | undefined,
+  ): Promise<readonly number[]> {
+    const tokenizer = await this.options.tokenizers.of(manifest, caller);
+    return [...(await tokenizer.encode(text, false)).ids];
   }
 
   /** The answer that a caller expects. Refused where no answer could have as many tokens. */
@@ -85,7 +91,7 @@ export class PromptReader {
   ): Promise<Int32Array | undefined> {
     if (prediction === '') return undefined;
     const { tokenizers, maxContext: tokens } = this.options;
-    const tokenizer = tokenizers.of(manifest);
+    const tokenizer = await tokenizers.of(manifest, fairnessKey);
     const tooMany = (count: number, of = 'tokens') =>
       new AppError('context_length_exceeded', {
         message: `The prediction has ${count} ${of}; an answer has at most ${tokens} tokens.`,
@@ -106,7 +112,7 @@ export class PromptReader {
       return { ids: Int32Array.from(input.tokens), added: new Uint8Array(input.tokens.length) };
     }
     const { tokenizers, templates } = this.options;
-    const tokenizer = tokenizers.of(manifest);
+    const tokenizer = await tokenizers.of(manifest, fairnessKey);
     if (input.kind === 'text') {
       const { text, suffix, addSpecialTokens = true } = input;
       this.#checkLength(tokenizer, text.length + (suffix?.length ?? 0), limit.tokens);

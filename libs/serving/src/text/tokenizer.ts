@@ -1,20 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Tokenizer as RustTokenizer } from 'tokenizers';
 import { z } from 'zod';
 import type { AddedToken } from '#contracts/adapter-manifest.js';
-import { AppError } from '#runtime/app-error.js';
 import type { RenderWorkerData } from '#jinja/chat/render-thread.js';
 import type { GuardedText } from '#jinja/chat/control-tokens.js';
-import { guardTokenizer, type GuardedTokenizer } from './control-tokens.js';
 import { readJsonIfThere } from './json-file.js';
+import { type EncodedText, LibraryCoder, type TextCoder } from './text-coder.js';
 import { tokenBytesRule } from './token-bytes.js';
-
-export interface EncodedText {
-  readonly ids: Int32Array;
-  /** 1 where the tokenizer added the token by itself (a leading BOS, say): it is not in the text. */
-  readonly added: Uint8Array;
-}
+import { Vocabulary } from './vocabulary.js';
 
 const TokenNameSchema = z
   .union([z.string(), z.looseObject({ content: z.string() })])
@@ -44,54 +37,17 @@ export interface TokenizerSource {
   readonly specialTokens: Readonly<Record<string, string>>;
 }
 
-export class TooManyTokensError extends Error {
-  constructor(readonly tokens: number) {
-    super(`the text has ${tokens} tokens`);
-  }
-}
-
 /** The base model's tokenizer: text to ids off this thread, and for each id the bytes that it stands for. */
 export class Tokenizer {
-  readonly #bytes: (Uint8Array | undefined)[];
-  /** Text of the tokens whose bytes are whole characters; undefined for the others. */
-  readonly #wholeText: (string | undefined)[];
-  readonly #special: Uint8Array;
-
   private constructor(
-    private readonly rust: RustTokenizer,
-    /** Reads control tokens only in their secret spelling; undefined: there are none. */
-    private readonly guarded:
-      | { readonly rust: RustTokenizer; readonly control: GuardedTokenizer }
-      | undefined,
-    tokenizerFile: z.infer<typeof TokenizerFileSchema>,
-    private readonly source: TokenizerSource,
+    private readonly coder: TextCoder,
+    private readonly vocabulary: Vocabulary,
+    readonly source: TokenizerSource,
   ) {
-    const { specialTokens } = source;
-    this.specialTokens = specialTokens;
-    const rule = tokenBytesRule(tokenizerFile.decoder);
-    this.stripsLeadingSpace = rule.stripsLeadingSpace;
-    const vocabulary = Object.entries(rust.getVocab(true));
-    const size = vocabulary.reduce((most, [, id]) => Math.max(most, id + 1), 0);
-    this.#bytes = Array.from({ length: size });
-    this.#wholeText = Array.from({ length: size });
-    const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-    let longest = 1;
-    for (const [token, id] of vocabulary) {
-      const bytes = rule.toBytes(token);
-      longest = Math.max(longest, token.length, bytes.length);
-      this.#bytes[id] = bytes;
-      this.#wholeText[id] = wholeText(strict, bytes);
-    }
-    this.longestToken = longest;
-    this.#special = new Uint8Array(size);
-    const named = new Set(Object.values(specialTokens));
-    for (const { id, content, special } of tokenizerFile.added_tokens) {
-      if (special || named.has(content)) this.#special[id] = 1;
-    }
+    this.stripsLeadingSpace = vocabulary.stripsLeadingSpace;
+    this.longestToken = vocabulary.longest;
   }
 
-  /** bos_token, eos_token, ...: as chat templates name them. */
-  readonly specialTokens: Readonly<Record<string, string>>;
   readonly stripsLeadingSpace: boolean;
   /** No token stands for more characters than this. */
   readonly longestToken: number;
@@ -103,62 +59,54 @@ export class Tokenizer {
 
   static of(source: TokenizerSource): Tokenizer {
     const { json, specialTokens } = source;
-    const file = TokenizerFileSchema.parse(JSON.parse(json));
-    const rust = RustTokenizer.fromString(json);
-    rust.disableTruncation();
-    rust.disablePadding();
-    const guarded = loadGuarded(json, new Set(Object.values(specialTokens)), rust);
-    return new Tokenizer(rust, guarded, file, source);
+    const file = readFileOf(json);
+    const coder = coderOf(source);
+    const named = new Set(Object.values(specialTokens));
+    const special = file.added_tokens.filter(({ content, special: is }) => is || named.has(content));
+    const rule = tokenBytesRule(file.decoder);
+    const ids = new Set(special.map(({ id }) => id));
+    return new Tokenizer(coder, Vocabulary.of(coder.tokens, rule, coder, ids), source);
   }
 
-  /** The same with more tokens, whose ids go on from its own. */
-  withAdded(tokens: readonly AddedToken[]): Tokenizer {
-    const file = TokenizerFileSchema.parse(JSON.parse(this.source.json));
-    const json = JSON.stringify({ ...file, added_tokens: [...file.added_tokens, ...tokens] });
-    const tokenizer = Tokenizer.of({ ...this.source, json });
-    for (const { id, content } of tokens) {
-      const found = tokenizer.idOf(content);
-      if (found === id) continue;
-      const message = `The adapter's tokenizer gives ${JSON.stringify(content)} the id ${id}; beside the base's tokenizer it has ${found}.`;
-      throw new AppError('invalid_request', { message, param: 'model' });
-    }
-    return tokenizer;
+  /** The same with more tokens, whose ids go on from its own; `coder` knows them. */
+  withAdded(tokens: readonly AddedToken[], coder: TextCoder): Tokenizer {
+    return new Tokenizer(coder, this.vocabulary.plus(tokens), this.source);
+  }
+
+  /** bos_token, eos_token, ...: as chat templates name them. */
+  get specialTokens(): Readonly<Record<string, string>> {
+    return this.source.specialTokens;
   }
 
   /** Ids from 0 to here are known; the model's vocabulary may be larger. */
   get size(): number {
-    return this.#bytes.length;
+    return this.vocabulary.size;
   }
 
-  /** What a chat's rendering has to know to find control tokens in text from outside. */
   get renderData(): RenderWorkerData {
-    const control = this.guarded?.control;
-    return { controlTokens: control?.controlTokens ?? [], guardAlways: control?.guardAlways ?? false };
+    return this.coder.renderData;
   }
 
-  /** `addSpecial`: what the tokenizer puts around plain text (a BOS, say); a rendered chat already has it. */
-  async encode(text: string, addSpecial: boolean, limitTokens?: number): Promise<EncodedText> {
-    return encodeBy(this.rust, text, addSpecial, limitTokens);
+  /** As a coder's. */
+  encode(text: string, addSpecial: boolean, limitTokens?: number): Promise<EncodedText> {
+    return this.coder.encode(text, addSpecial, limitTokens);
   }
 
-  /** A rendered chat: what its messages spell is never a control token. */
-  async encodeGuarded({ text, respelled }: GuardedText, limitTokens?: number): Promise<EncodedText> {
-    const rust = respelled ? (this.guarded?.rust ?? this.rust) : this.rust;
-    return encodeBy(rust, text, false, limitTokens);
+  encodeGuarded(text: GuardedText, limitTokens?: number): Promise<EncodedText> {
+    return this.coder.encodeGuarded(text, limitTokens);
   }
 
-  /** As Transformers decodes, with special tokens. */
   decode(ids: readonly number[]): Promise<string> {
-    return this.rust.decode([...ids], false);
+    return this.coder.decode(ids);
   }
 
   /** As the vocabulary spells it; empty for an id that the tokenizer does not know. */
   nameOf(id: number): string {
-    return this.rust.idToToken(id) ?? '';
+    return this.vocabulary.nameOf(id) ?? '';
   }
 
   idOf(token: string): number | undefined {
-    return this.rust.tokenToId(token) ?? undefined;
+    return this.vocabulary.idOf(token);
   }
 
   /** Of those of the spellings that are tokens. */
@@ -168,17 +116,17 @@ export class Tokenizer {
 
   /** Special tokens count, but are not part of the text. */
   isSpecial(id: number): boolean {
-    return this.#special[id] === 1;
+    return this.vocabulary.isSpecial(id);
   }
 
   /** Empty for an id that the tokenizer does not know (padding of the model's vocabulary). */
   bytesOf(id: number): Uint8Array {
-    return this.#bytes[id] ?? NO_BYTES;
+    return this.vocabulary.bytesOf(id) ?? NO_BYTES;
   }
 
   /** The token's text when its bytes are whole characters. */
   wholeTextOf(id: number): string | undefined {
-    return this.#bytes[id] === undefined ? '' : this.#wholeText[id];
+    return this.vocabulary.bytesOf(id) === undefined ? '' : this.vocabulary.wholeTextOf(id);
   }
 
   /** The token's text by itself: U+FFFD where its bytes are no whole characters. */
@@ -187,46 +135,35 @@ export class Tokenizer {
   }
 }
 
-/** Throws TooManyTokensError before it copies more than `limitTokens` ids. */
-async function encodeBy(
-  rust: RustTokenizer,
-  text: string,
-  addSpecialTokens: boolean,
-  limitTokens = Number.POSITIVE_INFINITY,
-): Promise<EncodedText> {
-  const encoding = await rust.encode(text, null, { addSpecialTokens });
-  const tokens = encoding.getLength();
-  if (tokens > limitTokens) throw new TooManyTokensError(tokens);
-  return {
-    ids: Int32Array.from(encoding.getIds()),
-    added: Uint8Array.from(encoding.getSpecialTokensMask()),
-  };
-}
-
-function loadGuarded(json: string, named: ReadonlySet<string>, plain: RustTokenizer) {
-  const control = guardTokenizer(json, named);
-  if (control === undefined) return undefined;
-  const rust = RustTokenizer.fromString(control.json);
-  rust.disableTruncation();
-  rust.disablePadding();
-  for (const { content, secret } of control.controlTokens) {
-    if (rust.tokenToId(secret) !== plain.tokenToId(content)) {
-      throw new Error(`the control token ${content} cannot be kept apart from text that spells it`);
-    }
-  }
-  return { rust, control };
-}
-
 const NO_BYTES = new Uint8Array(0);
 const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
 
-function wholeText(strict: TextDecoder, bytes: Uint8Array): string | undefined {
-  try {
-    return strict.decode(bytes);
-  } catch {
-    return undefined;
+const readFileOf = (json: string) => TokenizerFileSchema.parse(JSON.parse(json));
+
+const coderOf = ({ json, specialTokens }: TokenizerSource, nonce?: string) =>
+  LibraryCoder.of(json, new Set(Object.values(specialTokens)), nonce);
+
+/** A coder for the same with more tokens. Throws TokenPlaceError. `nonce`: as guardTokenizer's. */
+export function coderWithAdded(
+  source: TokenizerSource,
+  tokens: readonly AddedToken[],
+  nonce: string,
+): LibraryCoder {
+  const file = readFileOf(source.json);
+  const json = JSON.stringify({ ...file, added_tokens: [...file.added_tokens, ...tokens] });
+  const coder = coderOf({ ...source, json }, nonce);
+  for (const { id, content } of tokens) {
+    const found = coder.idOf(content);
+    if (found === id) continue;
+    throw new TokenPlaceError(
+      `The adapter's tokenizer gives ${JSON.stringify(content)} the id ${id}; beside the base's tokenizer it has ${found}.`,
+    );
   }
+  return coder;
 }
+
+/** An added token's id is not the one that it has beside the tokens that were there. */
+export class TokenPlaceError extends Error {}
 
 /** What a folder as Transformers writes it says of its tokenizer. */
 export async function readTokenizer(modelPath: string): Promise<TokenizerSource> {
