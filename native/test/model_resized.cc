@@ -162,6 +162,43 @@ TEST_CASE("a step names only tokens that its rows have") {
   CHECK_FALSE(refused(more, kMore - 1, {1, kMore - 1, 3}));
 }
 
+TEST_CASE("penalties, biases and lists of a row name only tokens that it has") {
+  Fixture f;
+  const int32_t more = f.load(f.weights(kMore), kMore);
+  const std::vector<std::pair<const char*, void (*)(StepPlan&, int32_t)>> kinds = {
+      {"historyToken[0]",
+       [](StepPlan& p, int32_t token) {
+         p.history_start = {0, 1};
+         p.history_token = {token};
+         p.history_count = {1};
+       }},
+      {"biasToken[0]",
+       [](StepPlan& p, int32_t token) {
+         p.bias_start = {0, 1};
+         p.bias_token = {token};
+         p.bias_value = {1.0f};
+       }},
+      {"listedToken[0]",
+       [](StepPlan& p, int32_t token) {
+         p.listed_start = {0, 1};
+         p.listed_token = {token};
+       }},
+  };
+  for (const auto& [name, put] : kinds) {
+    INFO(name);
+    const auto faulty = [&](int32_t handle, int32_t token) {
+      StepPlan plan = plan_of({1, 2, 3}, handle);
+      put(plan, token);
+      const auto result = run(*f.model, plan);
+      return !result && result.error().message.find(name) != std::string::npos;
+    };
+    CHECK(faulty(0, kVocab));
+    CHECK_FALSE(faulty(0, kVocab - 1));
+    CHECK(faulty(more, kMore));
+    CHECK_FALSE(faulty(more, kMore - 1));
+  }
+}
+
 TEST_CASE("a token that another adapter drew is none of a row without it") {
   Fixture f;
   const int32_t more = f.load(f.weights(kMore), kMore);
